@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -107,18 +108,25 @@ class Gateway:
 
     async def says(self, pattern: str, *, after: int = 0) -> str:
         """Wait until a line matches, and return it."""
-        return await asyncio.to_thread(self._says, pattern, after)
+        return await self.finds(lambda line: re.search(pattern, line) is not None, repr(pattern), after=after)
 
-    def _says(self, pattern: str, after: int) -> str:
+    async def finds(self, is_it: Callable[[str], bool], what: str, *, after: int = 0) -> str:
+        """Wait for a line that fulfils a condition, and return it.
+
+        :param what: names the condition.
+        """
+        return await asyncio.to_thread(self._find, is_it, what, after)
+
+    def _find(self, is_it: Callable[[str], bool], what: str, after: int) -> str:
         deadline = time.monotonic() + PATIENCE
         with self._changed:
             while True:
                 for line in self.lines[after:]:
-                    if re.search(pattern, line):
+                    if is_it(line):
                         return line
                 left = deadline - time.monotonic()
                 if left <= 0 or "<end of output>" in self.lines[after:]:
-                    raise AssertionError(f"no line matches {pattern!r} in:\n{self.text}")
+                    raise AssertionError(f"no line matches {what} in:\n{self.text}")
                 self._changed.wait(left)
 
     async def ready(self) -> str:

@@ -231,7 +231,7 @@ async def test_sessions_are_resumed_by_whichever_worker_takes_the_connection_als
     after = len(gateway.lines)
     [worker, *_] = await pids(admin)
     os.kill(worker, signal.SIGKILL)
-    await gateway.says(r"ended unexpectedly \(signal 9\)", after=after)
+    await gateway.says(r"ended unexpectedly \(signal 9", after=after)
     while worker in (serving := await pids(admin)) or len(serving) < 2:  # noqa: ASYNC110  # no event
         await asyncio.sleep(0.05)
     assert await all_resumed(session)

@@ -5,6 +5,12 @@ from typing import Any
 import pytest
 from gateway_core.admin import health_of
 
+NOW = 1_700_000_000.0  # 2023-11-14T22:13:20Z
+
+
+def endpoint(state: str, breaker: str | None = None) -> dict[str, Any]:
+    return {"state": state, "breaker": None if breaker is None else {"state": breaker}}
+
 
 @pytest.mark.parametrize(
     ("status", "unready"),
@@ -16,11 +22,11 @@ from gateway_core.admin import health_of
     ],
 )
 def test_a_gateway_is_not_ready_without_a_configuration_or_a_worker(status: dict[str, Any], unready: str) -> None:
-    assert health_of(status, is_draining=False).unready == unready
+    assert health_of(status, NOW, is_draining=False).unready == unready
 
 
 def test_a_gateway_that_drains_is_not_ready_whatever_else_it_is() -> None:
-    assert health_of({"version": "v", "serving": 2}, is_draining=True).unready == "draining"
+    assert health_of({"version": "v", "serving": 2}, NOW, is_draining=True).unready == "draining"
 
 
 @pytest.mark.parametrize(
@@ -34,10 +40,22 @@ def test_a_gateway_that_drains_is_not_ready_whatever_else_it_is() -> None:
         ({"sources": [{"source": "c", "stale": False, "rejected": ["c/b"]}]}, "document c/b was rejected"),
         ({"upstreams": [{"name": "u", "discovery": {"stale": True}}]}, "discovery of upstream u is stale"),
         ({"last_reload": {"ok": False}}, "the last reload failed"),
+        (
+            {"workers": [{"failing_bindings": [{"path": "orders/tiny", "plugin": "tiny"}]}]},
+            "binding orders/tiny of plugin tiny fails",
+        ),
+        (
+            {"certificates": [{"listener": "tls", "name": "a.test", "not_after": "2023-11-14T22:13:20+00:00"}]},
+            "the certificate for a.test of listener tls has expired",
+        ),
+        (
+            {"upstreams": [{"name": "u", "endpoints": [endpoint("ejected"), endpoint("up", "open")]}]},
+            "upstream u has no endpoint that gets requests",
+        ),
     ],
 )
 def test_what_does_not_work_as_configured_is_named_while_requests_are_served(status: dict[str, Any], name: str) -> None:
-    health = health_of({"version": "v", "serving": 1, **status}, is_draining=False)
+    health = health_of({"version": "v", "serving": 1, **status}, NOW, is_draining=False)
 
     assert not health.unready
     assert health.degraded == (name,)
@@ -46,4 +64,13 @@ def test_what_does_not_work_as_configured_is_named_while_requests_are_served(sta
 def test_what_each_worker_finds_is_named_once() -> None:
     workers = [{"failing_tasks": {"watch": "OSError"}}, {"failing_tasks": {"watch": "OSError"}}]
 
-    assert health_of({"version": "v", "workers": workers}, is_draining=False).degraded == ("task watch fails",)
+    assert health_of({"version": "v", "workers": workers}, NOW, is_draining=False).degraded == ("task watch fails",)
+
+
+def test_an_upstream_with_one_endpoint_left_is_not_degraded() -> None:
+    upstream = {"name": "u", "endpoints": [endpoint("unhealthy"), endpoint("up", "half_open")]}
+    certificate = {"listener": "tls", "name": "a.test", "not_after": "2023-11-14T22:13:21+00:00"}
+
+    health = health_of({"version": "v", "upstreams": [upstream], "certificates": [certificate]}, NOW, is_draining=False)
+
+    assert health.degraded == ()

@@ -16,7 +16,7 @@ def fail(binding: Binding, request: Request | None, error: Exception) -> None:
     binding.faults.failed(binding, "gateway_log", request, error)
 
 
-def test_the_first_failure_of_a_kind_is_logged_in_full_and_then_one_line_a_second(
+def test_the_first_failure_of_a_kind_is_logged_in_full_and_then_one_line_stands_for_ten_seconds(
     bind: Bind, request_: Request, clock: ManualClock, caplog: pytest.LogCaptureFixture, counted: Callable[..., float]
 ) -> None:
     binding = bind({})
@@ -24,20 +24,29 @@ def test_the_first_failure_of_a_kind_is_logged_in_full_and_then_one_line_a_secon
     for _ in range(100):
         fail(binding, request_, ValueError("a"))
     fail(binding, request_, KeyError("b"))
-    clock.advance(1)
+    clock.advance(10)
     fail(binding, request_, ValueError("c"))
-    clock.advance(1)
-    fail(binding, request_, ValueError("d"))
 
     lines = [record.getMessage() for record in caplog.records]
     assert [line.partition("r-1: ")[2] for line in lines] == [
         "ValueError: a",
-        "KeyError: 'b' (99 more since the last line)",
-        "ValueError: c",
-        "ValueError: d",
+        "KeyError: 'b'",
+        "ValueError: c (100 times since the last such line)",
     ]
-    assert [record.exc_info is not None for record in caplog.records] == [True, True, False, False]
-    assert counted("gateway_plugin_errors") == binding.faults.count == 103
+    assert [record.exc_info is not None for record in caplog.records] == [True, True, False]
+    assert [vars(record)["fields"]["count"] for record in caplog.records] == [1, 1, 100]
+    assert counted("gateway_plugin_errors") == binding.faults.count == 102
+
+
+def test_a_failure_is_recent_for_some_minutes(bind: Bind, clock: ManualClock) -> None:
+    binding = bind({})
+    assert not binding.faults.is_recent(clock.monotonic())
+
+    fail(binding, None, ValueError("a"))
+
+    assert binding.faults.is_recent(clock.monotonic())
+    clock.advance(300)
+    assert not binding.faults.is_recent(clock.monotonic())
 
 
 def test_a_timeout_is_counted_as_such(bind: Bind, counted: Callable[..., float]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 
@@ -22,19 +23,22 @@ class Health:
     """What does not work as configured although requests are served."""
 
 
-def health_of(status: Mapping[str, Any], *, is_draining: bool) -> Health:
-    """Return the health of a gateway with this status (`AdminView.status`)."""
+def health_of(status: Mapping[str, Any], now: float, *, is_draining: bool) -> Health:
+    """Return the health of a gateway with this status (`AdminView.status`).
+
+    :param now: seconds since the epoch.
+    """
     if is_draining:
         return Health("draining")
     if status.get("version") is None:
         return Health("no configuration is in force")
     if status.get("serving", 1) < 1:
         return Health("no worker accepts connections")
-    return Health(degraded=tuple(dict.fromkeys(_degraded(status))))
+    return Health(degraded=tuple(dict.fromkeys(_degraded(status, now))))
 
 
-def _degraded(status: Mapping[str, Any]) -> Iterator[str]:
-    yield from _degraded_processes(status)
+def _degraded(status: Mapping[str, Any], now: float) -> Iterator[str]:
+    yield from _degraded_processes(status, now)
     for source in status.get("sources", ()):
         if source["stale"]:
             yield f"source {source['source']} is stale"
@@ -43,12 +47,20 @@ def _degraded(status: Mapping[str, Any]) -> Iterator[str]:
     for upstream in status.get("upstreams", ()):
         if (upstream.get("discovery") or {}).get("stale"):
             yield f"discovery of upstream {upstream['name']} is stale"
+        endpoints = upstream.get("endpoints", ())
+        if endpoints and not any(map(_gets_requests, endpoints)):
+            yield f"upstream {upstream['name']} has no endpoint that gets requests"
     last = status.get("last_reload")
     if last is not None and not last["ok"]:
         yield "the last reload failed"
 
 
-def _degraded_processes(status: Mapping[str, Any]) -> Iterator[str]:
+def _gets_requests(endpoint: Mapping[str, Any]) -> bool:
+    breaker = endpoint["breaker"]
+    return endpoint["state"] == "up" and (breaker is None or breaker["state"] != "open")
+
+
+def _degraded_processes(status: Mapping[str, Any], now: float) -> Iterator[str]:
     for place in status.get("missing_workers", ()):
         yield f"worker {place['number']} cannot be started"
     for number in status.get("silent_workers", ()):
@@ -56,3 +68,8 @@ def _degraded_processes(status: Mapping[str, Any]) -> Iterator[str]:
     for process in (status, *status.get("workers", ())):
         for name in process.get("failing_tasks", ()):
             yield f"task {name} fails"
+        for binding in process.get("failing_bindings", ()):
+            yield f"binding {binding['path']} of plugin {binding['plugin']} fails"
+        for certificate in process.get("certificates", ()):
+            if datetime.fromisoformat(certificate["not_after"]).timestamp() <= now:
+                yield f"the certificate for {certificate['name']} of listener {certificate['listener']} has expired"

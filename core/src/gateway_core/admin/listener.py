@@ -13,6 +13,7 @@ from aiohttp import web
 from gateway_core.admin.health import health_of
 from gateway_core.admin.operations import OperationView, refuse_operation, serve_operation
 from gateway_core.admin.server import API, AdminServer, Pages, Reply, json_reply, text_reply
+from gateway_core.clock import SystemClock
 from gateway_core.metrics.render import content_type_for, takes_gzip
 
 OpenSite = Callable[[web.BaseRunner, str], Awaitable[Callable[[], None]]]
@@ -143,7 +144,7 @@ class _Pages:
     async def _ready(self, _request: web.BaseRequest) -> Reply:
         is_draining = self._is_draining()
         status = {} if is_draining else await self._view.status(READY_TIMEOUT)
-        health = health_of(status, is_draining=is_draining)
+        health = health_of(status, SystemClock().wall(), is_draining=is_draining)
         if health.unready:
             return text_reply(f"{health.unready}\n", 503)
         if health.degraded:
@@ -162,11 +163,11 @@ class _Pages:
     async def _config(self, _request: web.BaseRequest) -> Reply:
         status = await self._view.status()
         shown = {name: value for name, value in status.items() if name != "upstreams"}
-        return json_reply({**shown, "degraded": health_of(status, is_draining=False).degraded})
+        return json_reply({**shown, "degraded": health_of(status, SystemClock().wall(), is_draining=False).degraded})
 
     async def _overview(self, _request: web.BaseRequest) -> Reply:
         status = await self._view.status()
-        health = health_of(status, is_draining=self._is_draining())
+        health = health_of(status, SystemClock().wall(), is_draining=self._is_draining())
         state = "unready" if health.unready else "degraded" if health.degraded else "ready"
         return json_reply({"state": state, "unready": health.unready, "degraded": health.degraded, **status})
 

@@ -71,8 +71,15 @@ def lines_of(status: Mapping[str, Any], now: float) -> Iterator[str]:
         yield from _problem_lines(warnings)
     yield from _worker_lines(status)
     yield from _source_lines(status.get("sources", ()))
-    yield from _certificate_lines(status.get("certificates", ()), now)
+    yield from _certificate_lines(certificates_of(status), now)
     yield from _upstream_lines(status.get("upstreams", ()))
+
+
+def certificates_of(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the certificates of all workers, each once."""
+    processes = (status, *status.get("workers", ()))
+    found = {(each["listener"], each["name"]): each for one in processes for each in one.get("certificates", ())}
+    return list(found.values())
 
 
 def _reload_lines(title: str, outcome: Mapping[str, Any] | None, now: float) -> Iterator[str]:

@@ -258,6 +258,9 @@ CODES: Final[Mapping[str, Code]] = {
     ),
     "route.unreachable": Code("a route can never match", "remove the route, or change its conditions or priority"),
     # what the machine says
+    "tls.certificate-expired": Code(
+        "a certificate of a listener has expired, so that clients refuse it", "renew the certificate"
+    ),
     "tls.revocation-expired": Code(
         "a revocation list has expired, so that every client is refused", "fetch a new revocation list"
     ),

@@ -61,6 +61,14 @@ class Binding:
     upstream: str | None = None
     """Name of the upstream, or of the target's one, that it belongs to."""
 
+    def is_failing(self, now: float) -> bool:
+        """Whether a hook has failed of late, or the binding is in quarantine.
+
+        :param now: monotonic seconds.
+        """
+        quarantine = self.quarantine
+        return self.faults.is_recent(now) or (quarantine is not None and quarantine.state(now) != "closed")
+
     def describe(self, now: float) -> dict[str, Any]:
         """Return what status pages show of it; nothing of its configuration."""
         quarantine = self.quarantine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from math import inf
 from typing import Final, Protocol
 
 from gateway_core.clock import Clock
@@ -16,9 +17,12 @@ from gateway_core.messages.fields import HeaderError
 from gateway_core.metrics import Metrics
 from gateway_core.metrics.catalogue import PLUGIN_ERRORS, PLUGIN_QUARANTINES, PLUGIN_TIMEOUTS
 from gateway_core.metrics.samples import Family
+from gateway_core.repeats import Repeats, repeated
 
-_LOG_INTERVAL: Final = 1.0
 _MOST_KINDS: Final = 20
+"""Kinds of failures whose first one is logged with its traceback."""
+_RECENT: Final = 300.0
+"""Seconds for which a failure is worth looking at."""
 
 
 class FailingInstance(Protocol):
@@ -64,24 +68,24 @@ def is_innocent(error: BaseException) -> bool:
 class Faults:
     """The record of one plugin instance; it lives as long as the instance, over reloads too."""
 
-    __slots__ = ("_held_back", "_kinds", "_logged_at", "count")
+    __slots__ = ("_kinds", "_repeats", "count", "last_at")
 
     def __init__(self) -> None:
         self.count = 0
         """Failures of any hook, timeouts included."""
-        self._held_back = 0
-        self._logged_at: float | None = None
+        self.last_at = -inf
+        """Monotonic seconds of the last one."""
+        self._repeats = Repeats()
         self._kinds: frozenset[tuple[str, str]] = frozenset()
 
     def failed(self, binding: FailingBinding, phase: str, request: Request | None, error: BaseException) -> None:
         """Count a failure, report it, and let the quarantine know.
 
-        The first failure of a kind is logged with its traceback; after that at most one line a second is written, and
-        says how many were held back.
+        The first failure of a kind is logged with its traceback.
         """
         self.count += 1
         count(binding, phase, PLUGIN_TIMEOUTS if isinstance(error, HookTimeoutError) else PLUGIN_ERRORS)
-        now = binding.instance.clock.monotonic()
+        now = self.last_at = binding.instance.clock.monotonic()
         quarantine = binding.quarantine
         if quarantine is not None:
             if is_innocent(error):
@@ -89,18 +93,15 @@ class Faults:
             elif quarantine.failed(now, phase, "" if request is None else client_network(request.client_ip)):
                 self._report_quarantine(binding, phase)
         kind = (phase, type(error).__qualname__)
-        is_new = kind not in self._kinds and len(self._kinds) < _MOST_KINDS
-        if not is_new and self._logged_at is not None and now - self._logged_at < _LOG_INTERVAL:
-            self._held_back += 1
+        if not (number := self._repeats.count(kind, now)):
             return
-        self._kinds |= {kind}
-        held_back, self._held_back, self._logged_at = self._held_back, 0, now
+        is_new = kind not in self._kinds and len(self._kinds) < _MOST_KINDS
+        self._kinds |= {kind} if is_new else set()
         request_id = request.request_id if request is not None and request.request_id else None
         reason = describe(error)
-        more = f" ({held_back} more since the last line)" if held_back else ""
         emit(
             PLUGIN_FAILED,
-            f"{binding} failed in {phase}, request {request_id or '-'}: {reason}{more}",
+            f"{binding} failed in {phase}, request {request_id or '-'}: {reason}{repeated(number)}",
             error=error if is_new and not isinstance(error, GatewayError) else None,
             logger=binding.instance.log,
             plugin=binding.plugin,
@@ -108,8 +109,15 @@ class Faults:
             phase=phase,
             request_id=request_id,
             reason=reason,
-            count=held_back + 1,
+            count=number,
         )
+
+    def is_recent(self, now: float) -> bool:
+        """Whether the last failure is less than `_RECENT` old.
+
+        :param now: monotonic seconds.
+        """
+        return now - self.last_at < _RECENT
 
     @staticmethod
     def _report_quarantine(binding: FailingBinding, phase: str) -> None:

@@ -56,6 +56,14 @@ class CertificateError(GatewayError):
         self.remedy = remedy
 
 
+class Flaw(NamedTuple):
+    """What is wrong with files that can be used: a code of `gateway_core.config.codes`, and a key of ``tls``."""
+
+    code: str
+    key: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Certificates:
     """The certificates of one listener at one time."""
@@ -71,11 +79,15 @@ class Certificates:
     expiries: Sequence[tuple[str, float]] = ()
     """The first name of each certificate, and when it expires in seconds since the epoch."""
 
-    def warning(self, now: float) -> str | None:
-        """Return what is wrong with files that can be used."""
-        if now < self.revocation_ends:
-            return None
-        return f"client_crl {self.config.client_crl!r} has expired, and every client is refused: fetch a new list"
+    def flaws(self, now: float) -> Iterator[Flaw]:
+        """Yield what is wrong with files that can be used, at a time in seconds since the epoch."""
+        if now >= self.revocation_ends:
+            text = f"client_crl {self.config.client_crl!r} has expired, and every client is refused: fetch a new list"
+            yield Flaw("tls.revocation-expired", "client_crl", text)
+        for name, expiry in self.expiries:
+            if now >= expiry:
+                text = f"the certificate for {name} has expired on {datetime.fromtimestamp(expiry, UTC):%Y-%m-%d}"
+                yield Flaw("tls.certificate-expired", "", f"{text}, and clients refuse it: renew it")
 
     def choose(self, server_name: str | None) -> ssl.SSLContext | None:
         """Return the context for the name that a client asks for; None if it is to be refused."""
@@ -104,11 +116,8 @@ def load_certificates(config: ListenTlsConfig, provided: Sequence[Certificate] =
     :raises CertificateError: one of them is missing, unreadable or not what it should be.
     """
     with ExitStack() as files:
-        named = [
-            _Named((entry.cert, entry.key), server_names(entry.cert)) for entry in config.certificates if entry.cert
-        ]
-        if config.cert:
-            named.insert(0, _Named((config.cert, config.key), server_names(config.cert)))
+        pairs = [(config.cert, config.key), *((entry.cert, entry.key) for entry in config.certificates)]
+        named = [_Named(pair, server_names(pair[0])) for pair in pairs if pair[0]]
         named += [
             _Named(files.enter_context(_as_files(each)), [name.lower() for name in each.names], is_provided=True)
             for each in provided

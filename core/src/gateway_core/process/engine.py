@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from gateway_core import memory
@@ -371,6 +372,15 @@ class Engine:
             "retiring_snapshots": len(self.holder.retirement),
             "routes": 0 if current is None else len(current.routes),
             "upstreams": upstreams,
+            "certificates": [
+                {"listener": listener, "name": name, "not_after": datetime.fromtimestamp(expiry, UTC).isoformat()}
+                for listener, name, expiry in self.listeners.expiries()
+            ],
+            "failing_bindings": [
+                {"path": each.path, "plugin": each.plugin, "place": each.place, "failures": each.faults.count}
+                for each in ([] if current is None else current.bindings())
+                if each.is_failing(now)
+            ],
         }
 
     def plugins(self) -> dict[str, Any]:

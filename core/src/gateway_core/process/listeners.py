@@ -281,9 +281,9 @@ class Listeners:
             except CertificateError as error:
                 error.listener = config
                 raise
-            if warning := certificates.warning(SystemClock().wall()):
+            for flaw in certificates.flaws(SystemClock().wall()):
                 name = config.name or config.address
-                emit(CERTIFICATES_WARNING, f"listener {name}: {warning}", listener=name, reason=str(warning))
+                emit(CERTIFICATES_WARNING, f"listener {name}: {flaw.text}", listener=name, reason=flaw.text)
             loaded.setdefault(config.address, []).append(certificates)
         return loaded
 
@@ -358,6 +358,15 @@ class Listeners:
                     samples.one(CERTIFICATE_EXPIRY, first, address, name)
                 if certificates.revocation_ends != inf:
                     samples.one(REVOCATION_EXPIRY, certificates.revocation_ends, address)
+
+    def expiries(self) -> list[tuple[str, str, float]]:
+        """Return address, first name and time of expiry (seconds since the epoch) of each certificate in use."""
+        return [
+            (address, name, expiry)
+            for address, opened in self._open.items()
+            for certificates in (() if opened.tls is None else opened.tls.certificates)
+            for name, expiry in certificates.expiries
+        ]
 
     def urls(self) -> list[str]:
         """Return where this process listens."""

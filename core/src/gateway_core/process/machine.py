@@ -98,10 +98,10 @@ def certificate_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
         failures = list(unreadable_files(listen.tls, key_path, files_of(listen.tls), loaded.place_of))
         yield from failures
         try:
-            if not failures and (text := load_certificates(listen.tls).warning(SystemClock().wall())):
-                place = loaded.place_of(f"{key_path}.client_crl")
-                code = "tls.revocation-expired"
-                yield ConfigProblem(place, f"{key_path}.client_crl", text, code=code, severity="warning")
+            flaws = () if failures else load_certificates(listen.tls).flaws(SystemClock().wall())
+            for flaw in flaws:
+                where = f"{key_path}.{flaw.key}" if flaw.key else key_path
+                yield ConfigProblem(loaded.place_of(where), where, flaw.text, code=flaw.code, severity="warning")
         except CertificateError as error:
             place = loaded.place_of(key_path)
             yield ConfigProblem(place, key_path, error.reason, code="tls.unusable", remedy=error.remedy)

@@ -8,6 +8,7 @@ is noted, and the next attempt follows: a place never stays empty for good.
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
@@ -123,4 +124,6 @@ def exit_text(status: int | None) -> str:
     """Say how a process ended."""
     if status is None:
         return "status unknown"
+    if status == -signal.SIGKILL:
+        return "signal 9, as the kernel does it where memory runs out"
     return f"signal {-status}" if status < 0 else f"status {status}"
