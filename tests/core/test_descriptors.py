@@ -6,7 +6,13 @@ import subprocess
 import sys
 
 import pytest
-from gateway_core.descriptors import LocalErrors, connections_for, default_max_connections
+from gateway_core.descriptors import (
+    LocalErrors,
+    check_descriptors_for_start,
+    connections_for,
+    default_max_connections,
+)
+from gateway_core.errors import GatewayError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,6 +92,18 @@ def test_clients_get_most_descriptors_and_leave_some(descriptors: int) -> None:
 
 def test_without_a_limit_of_descriptors_there_is_a_number_all_the_same() -> None:
     assert connections_for(resource.RLIM_INFINITY) == 16_384
+
+
+def test_a_start_needs_descriptors_and_says_how_many() -> None:
+    check_descriptors_for_start()
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (32, before[1]))
+    try:
+        with pytest.raises(GatewayError, match="too many open files: the process may have 32, and needs 32 more"):
+            check_descriptors_for_start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_few_descriptors_are_warned_of_and_still_serve(

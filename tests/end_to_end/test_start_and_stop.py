@@ -240,15 +240,20 @@ async def told(manager: socket.socket, state: bytes) -> None:
         pass
 
 
-@pytest.mark.parametrize("files", [18, 20])
-def test_a_start_that_the_system_has_no_descriptors_for_is_one_line_and_status_1(files: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("files", [6, 8, 10, 12, 14, 18, 24, 30])
+def test_a_start_that_the_system_has_no_descriptors_for_is_one_line_and_status_1(
+    files: int, workers: int, tmp_path: Path
+) -> None:
     config = tmp_path / "gateway.yaml"
-    config.write_text("listen: 127.0.0.1:0\nworkers: 2\nroutes: [{id: a, path: /, redirect: {path: /b}}]\n")
+    config.write_text(
+        f"listen: 127.0.0.1:0\nworkers: {workers}\nroutes: [{{id: a, path: /, redirect: {{path: /b}}}}]\n"
+    )
     command = f"ulimit -n {files}; exec {sys.executable} -m gateway_core.cli run -c {config}"
 
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
 
     assert done.returncode == 1
-    assert "too many open files" in done.stderr.splitlines()[-1].lower()
-    assert done.stderr.splitlines()[-1].startswith("gateway: ")
-    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("gateway: too many open files")
+    assert "ulimit -n" in done.stderr

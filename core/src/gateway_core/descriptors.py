@@ -16,6 +16,7 @@ import subprocess
 from functools import wraps
 from typing import Any, Final
 
+from gateway_core.errors import GatewayError
 from gateway_core.events import DESCRIPTORS_FEW, UPSTREAM_LOCAL_ERROR, Event, emit
 from gateway_core.repeats import Repeats, repeated
 
@@ -33,6 +34,9 @@ _MOST_CONNECTIONS: Final = 16_384
 
 _FEW: Final = 256
 """Fewer descriptors than this are worth a warning."""
+
+_TO_START: Final = 32
+"""Descriptors that two workers need until they serve, beside those that each process begins with."""
 
 _LOG_EVERY: Final = 60.0
 
@@ -87,6 +91,27 @@ def _restore_in_programs() -> None:
 
 _PREEXEC_POSITION: Final = 7
 """Of ``preexec_fn`` among the arguments of ``Popen`` after ``self``, counted from 1."""
+
+
+def check_descriptors_for_start() -> None:
+    """See that there are enough descriptors to start with; what lacks them half-way fails in many ways.
+
+    :raises GatewayError: there are too few.
+    """
+    opened: list[int] = []
+    try:
+        for _ in range(_TO_START):
+            opened.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        what = (error.strerror or str(error)).lower()
+        raise GatewayError(
+            f"{what}: the process may have {most}, and needs {_TO_START} more than are open to start: "
+            "raise the limit (ulimit -n, LimitNOFILE= of systemd)"
+        ) from error
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def connections_for(descriptors: int) -> int:

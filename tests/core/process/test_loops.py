@@ -49,6 +49,27 @@ def test_whatever_stops_the_loop_the_program_is_run_to_its_end(caplog: pytest.Lo
     assert [cause in line for cause, line in zip(causes, told, strict=True)] == [True] * 3
 
 
+CANNOT_BEGIN = """
+import asyncio
+from gateway_core.process import loops
+
+class Loop(asyncio.SelectorEventLoop):
+    def run_forever(self):
+        raise RuntimeError("this event loop is already running.")
+
+loops.loop_factory = lambda: Loop
+loops.run(asyncio.sleep(0))
+"""
+
+
+def test_a_loop_that_cannot_begin_is_an_error_and_no_endless_attempt() -> None:
+    done = subprocess.run([sys.executable, "-c", CANNOT_BEGIN], capture_output=True, text=True, check=False, timeout=30)
+
+    assert done.returncode == 1
+    assert "RuntimeError: this event loop is already running." in done.stderr
+    assert "goes on" not in done.stderr
+
+
 def test_what_the_program_raises_itself_is_raised() -> None:
     async def program() -> None:
         raise SystemExit(3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import os
@@ -33,6 +34,9 @@ COMMANDS: Final = {
 
 _COMPLETION: Final = "_GATEWAY_COMPLETE"
 """What a shell's completion script sets (docs/command-line.md)."""
+
+_NO_DESCRIPTORS: Final = os.strerror(errno.EMFILE)
+"""What the import of an extension module says without an error number."""
 
 _CONTAINED: Final = frozenset({"check", "match", "plugins", "routes", "schema"})
 """Commands that import plugins, and run in a child process (`gateway_core.cli.containment`)."""
@@ -102,4 +106,10 @@ def _run(arguments: Sequence[str]) -> int:
         result: Any = gateway.main(args=list(arguments), prog_name="gateway", standalone_mode=True)
     except SystemExit as exit_:
         result = exit_.code
+    except (OSError, ImportError) as error:  # a command's modules are imported when it is used
+        if not (isinstance(error, OSError) and error.errno == errno.EMFILE) and _NO_DESCRIPTORS not in str(error):
+            raise
+        text = "too many open files to begin with: raise the limit (ulimit -n, LimitNOFILE= of systemd)"
+        click.echo(f"gateway: {text}", err=True)
+        result = 1
     return result if isinstance(result, int) else 0 if result is None else 1

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from gateway_core import memory
 from gateway_core.config.sources import ConfigRoot, SourceUrl
-from gateway_core.descriptors import raise_descriptor_limit
+from gateway_core.descriptors import check_descriptors_for_start, raise_descriptor_limit
 from gateway_core.errors import GatewayError
 from gateway_core.process import logs, loops, validator
 from gateway_core.process.announcements import not_started
@@ -40,6 +40,8 @@ def run(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) ->
     logs.configure(holds=True)
     try:
         left = take_over()
+        if left is None:  # else it goes on as well as it can: there is no other program any more
+            check_descriptors_for_start()
     except GatewayError as error:
         not_started(f"gateway: {error}", str(error))
         loops.leave(1)

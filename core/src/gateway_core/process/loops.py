@@ -49,19 +49,23 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     try:
         task = asyncio.Task(main, loop=loop, name="the program")
         while True:
+            turned: list[bool] = []
+            loop.call_soon(turned.append, True)
             try:
                 return loop.run_until_complete(task)
             except BaseException as error:
-                if task.done():
+                if task.done() or not turned:  # a loop that cannot even begin will not the next time
                     raise
                 reason = describe(error)
                 emit(LOOP_STOPPED, f"the event loop was stopped by {reason}, and goes on", reason=reason)
     finally:
-        _wind_up(loop)
-        # Not the loop's own way to do this, which waits for threads that may never end.
-        threads.shutdown(wait=False, cancel_futures=True)
-        asyncio.set_event_loop(None)
-        loop.close()
+        try:
+            _wind_up(loop)
+        finally:
+            # Not the loop's own way to do this, which waits for threads that may never end.
+            threads.shutdown(wait=False, cancel_futures=True)
+            asyncio.set_event_loop(None)
+            loop.close()
 
 
 def _wind_up(loop: asyncio.AbstractEventLoop) -> None:
