@@ -136,6 +136,34 @@ async def test_endless_work_begins_again_when_it_fails(
     assert caplog.text.count("Traceback") == 1
 
 
+@pytest.mark.parametrize(
+    ("end", "text"),
+    [
+        (asyncio.CancelledError(), "what it waited for was cancelled"),
+        (SystemExit(3), "it was to end the process with status 3"),
+    ],
+)
+async def test_endless_work_begins_again_when_it_ends_like_a_task_that_is_to_end(
+    caplog: pytest.LogCaptureFixture, end: BaseException, text: str
+) -> None:
+    tasks, begun, again = Tasks(), 0, asyncio.Event()
+
+    async def work() -> None:
+        nonlocal begun
+        begun += 1
+        if begun == 1:
+            raise end
+        again.set()
+        await asyncio.Event().wait()
+
+    tasks.supervise(work, name="watch", backoff=Backoff(random.Random(1), first=0.001, longest=0.001))
+    await asyncio.wait_for(again.wait(), 5)
+    await asyncio.wait_for(tasks.aclose(), 5)
+
+    assert text in caplog.text
+    assert begun == 2
+
+
 async def test_work_that_comes_to_its_end_does_not_begin_again() -> None:
     tasks, begun = Tasks(), 0
 

@@ -22,7 +22,8 @@ from gateway_core.events import TASK_FAILED, emit
 
 T = TypeVar("T")
 _FIRST_DELAY: Final = 1.0
-_LONGEST_DELAY: Final = 60.0
+_LONGEST_DELAY: Final = 15.0
+"""An edit that comes once the cause is mended is not to wait for longer."""
 _STEADY_AFTER: Final = 5.0
 """Seconds that work goes on after a failure until it counts as mended."""
 
@@ -110,7 +111,7 @@ async def supervise(
     Work that returns has come to its end, and is not begun again. The traceback of a failure that repeats itself is
     logged once.
 
-    :param backoff: the delays between a failure and the next beginning; a second first, a minute at most.
+    :param backoff: the delays between a failure and the next beginning; a second first, 15 at most.
     :param steady_after: seconds without a failure after which the task is not shown as failing any more.
     """
     backoff = backoff or Backoff(Random(), first=_FIRST_DELAY, longest=_LONGEST_DELAY)  # noqa: S311 - keeps no secret
@@ -125,7 +126,7 @@ async def supervise(
     try:
         while True:
             try:
-                await work()
+                await _run(work)
             except Exception as error:  # noqa: BLE001 - a task's top
                 if mended is not None:
                     mended.cancel()
@@ -146,6 +147,24 @@ async def supervise(
         if mended is not None:
             mended.cancel()
         supervised.note_end(name)
+
+
+async def _run(work: Callable[[], Coroutine[object, object, None]]) -> None:
+    """Run endless work once.
+
+    :raises RuntimeError: it ended with what asyncio does not take for an error: `asyncio.CancelledError` although this
+        task is not cancelled, as when it awaits another one that is, or SystemExit of an extension.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    try:
+        await work()
+    except asyncio.CancelledError:
+        if task.cancelling():
+            raise
+        raise RuntimeError("what it waited for was cancelled") from None
+    except SystemExit as error:
+        raise RuntimeError(f"it was to end the process with status {error.code!r}") from error
 
 
 class Tasks:

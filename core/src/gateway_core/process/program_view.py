@@ -77,13 +77,14 @@ class ProgramView:
         history, bundle = self._pipeline.history, self._bundle_now()
         warnings = () if bundle is None else bundle.warnings()
         sources = {} if self._sources is None else {"sources": self._sources.status()}
+        status = await self._model.status(timeout)
         return {
             "gateway": self._program(),
-            **await self._model.status(timeout),
+            **status,
             "warnings": [problem_as_json(warning) for warning in warnings],
             "last_reload": history.last and history.last.describe(),
             "last_failed_reload": history.last_failure and history.last_failure.describe(),
-            "failing_tasks": dict(supervised.failing),
+            "failing_tasks": {**status.get("failing_tasks", {}), **supervised.failing},
             **sources,
         }
 

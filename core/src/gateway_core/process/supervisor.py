@@ -326,11 +326,13 @@ class Supervisor:
     async def status(self, timeout: float = QUERY_TIMEOUT) -> Mapping[str, Any]:  # noqa: ASYNC109 - the workers'
         """Return the version in force, each worker's state, and why others are missing."""
         serving = list(self._pool.serving)
-        replies = await self._pool.query("status", timeout=timeout)
+        replies, failing = await asyncio.gather(
+            self._pool.query("status", timeout=timeout), self._watcher.failing_tasks(timeout)
+        )
         version = None if self._pool.bundle is None else self._pool.bundle.version
         states = [(each.number, each.child.pid, reply["status"]) for each, reply in replies]
         status = status_of(version, states, serving, self._pool.replacements.missing())
-        return {**status, "watcher": self._watcher.pid}
+        return {**status, "watcher": self._watcher.pid, "failing_tasks": failing}
 
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
         """Run a command of a binding in every worker."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -33,7 +33,7 @@ from gateway_core.process.template import Template
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot.transfer import from_lines
 from gateway_core.snapshot.yielder import Yielder
-from gateway_core.tasks import Tasks
+from gateway_core.tasks import Tasks, supervised
 from gateway_core.upstreams.discovery import BUILT_IN
 from gateway_core.upstreams.finding_store import Finding, FindingStore
 from gateway_core.upstreams.findings import Publisher
@@ -75,6 +75,8 @@ class Watcher:
                     self._parts.append(message.body)
                 elif message.kind == "use":
                     await self._use(message)
+                elif message.kind == "status":
+                    await self._channel.reply(message, failing_tasks=dict(supervised.failing))
                 elif message.kind == "metrics":
                     samples = await asyncio.to_thread(lambda: self._metrics.collect().dump())
                     await self._channel.reply(message, samples)
@@ -180,6 +182,19 @@ class WatcherProcess:
                 self.ledger.report(child, await asyncio.to_thread(Samples.load, reply.body))
                 return {child}
         return set()
+
+    async def failing_tasks(self, timeout: float) -> Mapping[str, str]:  # noqa: ASYNC109 - of the process's reply
+        """Return why its endless tasks fail, by their names; one of no reply at all is the process itself."""
+        child = self._child
+        if child is None or child.gone.is_set():
+            return {}
+        try:
+            failing: Mapping[str, str] = (await child.call("status", timeout=timeout))["failing_tasks"]
+        except ChannelClosedError:
+            return {}  # it has ended, and is started again
+        except TimeoutError:
+            return {"watch for all workers": "the watcher does not respond"}
+        return failing
 
     async def aclose(self) -> None:
         """End the process; workers keep what they have."""

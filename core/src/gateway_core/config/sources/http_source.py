@@ -22,7 +22,7 @@ from gateway_core.config.source import SourceContext, SourceState, SourceUrl
 from gateway_core.errors import GatewayError
 from gateway_core.failure_text import failure_text
 
-LONGEST_PAUSE: Final = 60.0
+LONGEST_PAUSE: Final = 15.0
 TOKEN_VARIABLE: Final = "GATEWAY_HTTP_TOKEN"  # noqa: S105  # a name
 
 _MEDIA_TYPES: Final = {"json": DocumentFormat.JSON, "toml": DocumentFormat.TOML, "yaml": DocumentFormat.YAML}
