@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from random import Random
+
 import pytest
 from gateway_core.messages import FieldBlock, FieldNames, FieldTemplate, HeaderError, Headers
-from gateway_core.messages.fields import field_names
+from gateway_core.messages.fields import field_names, in_any_case
 from gateway_core.messages.headers import block_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,3 +113,12 @@ def test_one_block_is_added_to_many_heads() -> None:
 
     assert first.items() == [("X", "0"), ("B", "2"), ("A", "3")]
     assert second.items() == [("A", "1"), ("B", "2")]
+
+
+@given(st.sampled_from(["Connection", "Keep-Alive", "TE", "X!a.b*c"]), st.randoms())
+def test_a_name_is_found_in_any_case_and_as_nothing_else(name: str, random: Random) -> None:
+    pattern = in_any_case(name.encode())
+    spelled = "".join(random.choice([c.lower(), c.upper()]) for c in name).encode()
+
+    assert re.fullmatch(pattern, spelled)
+    assert re.fullmatch(pattern, spelled[:-1] + b"~") is None

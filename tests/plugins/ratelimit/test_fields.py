@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gateway_core.messages.headers import block_of
+from gateway_plugin_ratelimit import RateLimit
 from gateway_plugin_ratelimit.config import LimitConfig
-from gateway_plugin_ratelimit.fields import FieldWriter
+from gateway_plugin_ratelimit.fields import ALMOST_ONE, FieldWriter
 from gateway_plugin_ratelimit.limits import Limit
 from gateway_plugin_ratelimit.reservation import Reservation
-from gateway_plugin_sdk import Request, Response
+from gateway_plugin_sdk import Headers, Request, Response
+from gateway_plugin_sdk.testing import PluginHarness
 
 
 def reservation_of(request: Any, *limits: dict[str, Any], left: list[int], reset: float = 12.2) -> Reservation:
@@ -93,17 +94,26 @@ def test_the_quick_way_writes_the_same_fields(request_of: Callable[..., Request]
         reservation.decisions = reservation_of(request_of(), BURST, left=[remaining], reset=reset).decisions
         expected, quick = Response(200), Response(200)
         writer.write(reservation, expected)
-        assert one.write((remaining, reset), quick)
+        quick.headers.extend(one[remaining, int(reset + ALMOST_ONE)])
         assert quick.headers.items() == expected.headers.items()
 
 
-def test_the_quick_way_leaves_answers_that_have_such_fields_to_the_other(request_of: Callable[..., Request]) -> None:
+def test_as_many_filled_fields_as_there_are_numbers_are_not_kept(request_of: Callable[..., Request]) -> None:
     limit = reservation_of(request_of(), BURST, left=[24]).limits[0]
-    one: Any = FieldWriter(["standard"]).compiled(limit, limit.constant_rule)  # type: ignore[arg-type]
-    block = Response(200, headers={"x-ratelimit-remaining": "3"}).headers
-    response = Response.streamed(200, "OK", block_of(block))
+    fields = FieldWriter(["standard"]).compiled(limit, limit.constant_rule)  # type: ignore[arg-type]
 
-    assert one.write((24, 1.0), Response(200))
-    assert not one.write((24, 1.0), response)
-    assert not one.write((24, 1.0), response)
-    assert response.headers.key is block.key
+    for remaining in [*range(3000), *range(3000)]:
+        assert Headers(fields[remaining, 7])["RateLimit"] == f'"burst";r={remaining};t=7'
+
+    assert len(fields) <= 1024
+
+
+@pytest.mark.parametrize(
+    ("there", "shown"), [({"X-RateLimit-Remaining": "3"}, "3"), ({"x_ratelimit_limit": "3"}, "24"), ({}, "24")]
+)
+def test_the_older_fields_of_an_upstream_stay_if_they_leave_less(there: dict[str, str], shown: str) -> None:
+    config = {"rate": 1, "burst": 25, "headers": ["x-ratelimit"]}
+    with PluginHarness(RateLimit, config) as limiter:
+        response = limiter.request(upstream_response=Response(200, headers=there)).response
+
+    assert response.headers.get_all("x-ratelimit-remaining") == [shown]

@@ -52,6 +52,12 @@ def checked_value(value: str) -> bytes:
     return encoded.strip(b" \t")
 
 
+def in_any_case(name: bytes) -> bytes:
+    """Return a pattern of a field name; unlike one with IGNORECASE, it can be skipped to behind a literal CRLF."""
+    letters = [chr(letter) for letter in name]
+    return "".join([f"[{c.upper()}{c.lower()}]" if c.isalpha() else re.escape(c) for c in letters]).encode("latin-1")
+
+
 def lines_of(fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> bytes:
     """Return fields as lines for the wire, each of which begins with CRLF.
 
@@ -116,7 +122,7 @@ class FieldNames:
     `Headers.has_any`, `Headers.get_any` and `Headers.remove_any`.
     """
 
-    __slots__ = ("_needles", "_words", "pattern")
+    __slots__ = ("_needles", "_words", "pattern", "word")
 
     def __init__(self, names: Iterable[str]) -> None:
         names = [name.lower() for name in names]
@@ -126,6 +132,8 @@ class FieldNames:
         plain = ["".join(c if c.isalnum() else "-" for c in name) for name in names]
         self._needles = tuple(dict.fromkeys(b"\r\n%b:" % name.encode() for name in plain))
         self._words = _words_in(plain)
+        self.word = self._words[0] if len(self._words) == 1 else b""
+        """A word that each of the names has; empty if there is none; for the core."""
 
     def are_in(self, lowered: bytes, has_odd_names: bool = True) -> bool:
         """Return whether there is such a line in a lower-cased block; for the core.
@@ -134,7 +142,7 @@ class FieldNames:
         """
         # The regular expression takes ten times as long as a search for texts.
         for text in self._words if has_odd_names else self._needles:
-            if text in lowered:
+            if lowered.find(text) >= 0:  # several times as quick as `in`
                 return not has_odd_names or self.pattern.search(lowered) is not None
         return False
 

@@ -8,7 +8,7 @@ from email.utils import formatdate
 from typing import Final
 
 from gateway_core.messages import Headers, Response
-from gateway_core.messages.fields import checked_value
+from gateway_core.messages.fields import checked_value, in_any_case
 from gateway_core.messages.headers import block_of
 from gateway_core.messages.response import response_block
 from gateway_core.proxy.wire.fields import HOP_BY_HOP, NOT_IN_TRAILERS, join_lines, split_block
@@ -17,7 +17,7 @@ BODILESS: Final = frozenset({204, 304})
 """Statuses whose responses have no body, whatever their head says (RFC 9110 section 6.4.1); 1xx are no responses."""
 
 _GATEWAY_FIELDS: Final = HOP_BY_HOP | {b"content-length"}
-_GATEWAY_LINE: Final = re.compile(rb"\r\n(?:%b):" % b"|".join(sorted(_GATEWAY_FIELDS)), re.IGNORECASE)
+_GATEWAY_LINE: Final = re.compile(rb"\r\n(?:%b):" % b"|".join(map(in_any_case, sorted(_GATEWAY_FIELDS))))
 _ID_LINE: Final = re.compile(rb"\r\nx-request-id:", re.IGNORECASE)
 _DATE_LINE: Final = re.compile(rb"\r\ndate:", re.IGNORECASE)
 _LONGEST_REASON: Final = 64

@@ -14,7 +14,6 @@ from gateway_plugin_sdk import FieldBlock, FieldNames, FieldTemplate, Headers, R
 from gateway_plugin_ratelimit.algorithms import Concurrency, Rule
 from gateway_plugin_ratelimit.limits import Limit
 from gateway_plugin_ratelimit.reservation import Reservation
-from gateway_plugin_ratelimit.stores import Remaining
 
 OLDER: Final = {"x-ratelimit": "X-RateLimit-", "ratelimit": "RateLimit-"}
 """What the names of the three older fields begin with, by style."""
@@ -23,7 +22,10 @@ ALMOST_ONE: Final = 0.999999
 """Added before cutting, it rounds up; what is a float's breadth above a whole second stays that second."""
 
 
-_OLDER_NAMES: Final = FieldNames(prefix + name for prefix in OLDER.values() for name in ("Limit", "Remaining", "Reset"))
+_MOST_PAIRS: Final = 1024
+
+OLDER_NAMES: Final = FieldNames(prefix + name for prefix in OLDER.values() for name in ("Limit", "Remaining", "Reset"))
+"""The older fields, which there can be only one set of."""
 
 
 class FieldWriter:
@@ -40,7 +42,7 @@ class FieldWriter:
     def write(self, reservation: Reservation, response: Response) -> None:
         """Add the fields to a response."""
         rules, headers = reservation.rules, response.headers
-        if len(rules) > 1 or headers.has_any(_OLDER_NAMES):
+        if len(rules) > 1 or headers.has_any(OLDER_NAMES):
             self._write_several(reservation, headers)
             return
         rule, decision = rules[0], reservation.decisions[0]
@@ -49,9 +51,9 @@ class FieldWriter:
             template = self._whole[rule] = self._whole_template(reservation.limits[0], rule)
         headers.extend(template.fill(decision.remaining, int(decision.reset + ALMOST_ONE)))
 
-    def compiled(self, limit: Limit, rule: Rule) -> OneLimit:
-        """Return what adds the fields of one limit to responses, quicker than `write`."""
-        return OneLimit(self._whole_template(limit, rule))
+    def compiled(self, limit: Limit, rule: Rule) -> FilledFields:
+        """Return what has the fields of one limit ready."""
+        return FilledFields(self._whole_template(limit, rule))
 
     def _whole_template(self, limit: Limit, rule: Rule | Concurrency) -> FieldTemplate:
         """Return all fields of one limit when there are no older ones yet; 0 is what is left, 1 when all is back."""
@@ -81,29 +83,20 @@ class FieldWriter:
             headers.extend(older_fields(prefix, str(rules[tightest].quota), str(decision.remaining), str(reset)))
 
 
-class OneLimit:
-    """Adds the fields of one limit, as one block, which is made again only when a number changes."""
+class FilledFields(dict[tuple[int, int], FieldBlock]):
+    """The fields of one limit by what is left and the seconds until all is back; there are few pairs at a time."""
 
-    __slots__ = ("_fields", "_remaining", "_reset", "_template")
+    __slots__ = ("_template",)
 
     def __init__(self, template: FieldTemplate) -> None:
-        """Prepare; the template takes what is left and when all is back."""
+        super().__init__()
         self._template = template
-        self._remaining = -1
-        self._reset = -1
-        self._fields = FieldBlock(())
 
-    def write(self, left: Remaining, response: Response) -> bool:
-        """Add the fields; return False if the response has such fields already, which takes a closer look."""
-        headers = response.headers
-        if headers.has_any(_OLDER_NAMES):
-            return False
-        remaining, reset = left[0], int(left[1] + ALMOST_ONE)
-        if remaining != self._remaining or reset != self._reset:
-            self._fields = self._template.fill(remaining, reset)
-            self._remaining, self._reset = remaining, reset
-        headers.extend(self._fields)
-        return True
+    def __missing__(self, numbers: tuple[int, int]) -> FieldBlock:
+        if len(self) >= _MOST_PAIRS:
+            self.clear()
+        block = self[numbers] = self._template.fill(*numbers)
+        return block
 
 
 def standard_fields(limits: Sequence[Limit], rules: Sequence[Rule | Concurrency]) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from gateway_plugin_sdk.certificates import certificate_findings
 from gateway_plugin_ratelimit.algorithms import Concurrency, Decision, Rule
 from gateway_plugin_ratelimit.conditions import compile_exemptions
 from gateway_plugin_ratelimit.config import LimitOptions, RateLimitConfig
-from gateway_plugin_ratelimit.fields import FieldWriter, OneLimit
+from gateway_plugin_ratelimit.fields import ALMOST_ONE, OLDER_NAMES, FieldWriter, FilledFields
 from gateway_plugin_ratelimit.keys import NEEDS_IDENTITY, Source
 from gateway_plugin_ratelimit.limits import MISSING, Limit
 from gateway_plugin_ratelimit.loopholes import find_loopholes
@@ -55,7 +55,7 @@ class RateLimit(Plugin[RateLimitConfig]):
         self.idle_hooks = frozenset(name for name, is_idle in idle.items() if is_idle)
         self._charge_one: Charge | None = None
         self._counter_of: Source = self._limits[0].compiled_counter()
-        self._one_limit: OneLimit | None = None
+        self._one_limit: FilledFields | None = None  # the fields of requests that were let pass by the short way
         self._store: Store
         self._is_started = False
         self._refused = self.metrics.counter(
@@ -191,7 +191,12 @@ class RateLimit(Plugin[RateLimitConfig]):
         """Tell the client what it has left."""
         reservation = request.state.get(self._slot)
         if type(reservation) is tuple:
-            if self._one_limit is None or self._one_limit.write(reservation, response):
+            fields = self._one_limit
+            if fields is None:
+                return
+            headers = response.headers
+            if not headers.has_any(OLDER_NAMES):
+                headers.extend(fields[reservation[0], int(reservation[1] + ALMOST_ONE)])
                 return
             reservation = self._reservation_of(reservation)
         if reservation is None or not reservation.decisions:
