@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway_core.config import config_schema
-from gateway_core.config.models.process import HttpSourceConfig
+from gateway_core.config.models.gateway import HttpSourceConfig
 from gateway_core.config.models.upstream import DnsDiscoveryConfig
 
 PAGE: Final = Path(__file__).with_name("configuration.md")

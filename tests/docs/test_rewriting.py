@@ -11,7 +11,7 @@ import yaml
 from gateway_core.admin.match import MatchRequest, MatchTable
 from gateway_core.config import GatewayConfig, RouteConfig
 from gateway_core.routing import ResponseFacts
-from gateway_core.snapshot.request_rewrite import RequestRewrite, request_rewrite
+from gateway_core.snapshot.route import RequestRewrite, request_rewrite
 from gateway_core.snapshot.rules import pattern_of
 
 TEXT = (Path(__file__).parents[2] / "docs" / "rewriting.md").read_text("utf-8")

@@ -14,8 +14,7 @@ from gateway_core.config import GatewayConfig
 from gateway_core.process.supervisor import Supervisor
 from gateway_core.process.watcher import WatcherProcess, WatcherRefusedError
 from gateway_core.reload.bundle import ConfigBundle
-from gateway_core.snapshot.transfer import from_lines
-from gateway_core.snapshot.yielder import Yielder
+from gateway_core.snapshot.transfer import Yielder, from_lines
 from gateway_core.upstreams.finding_store import FindingStore
 
 from tests.core.process.conftest import Canon, ask, put_in_force

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 
 import pytest
-from gateway_core.clock import SystemClock
+from gateway_core.clock import ManualClock, SystemClock
 from gateway_core.config import LoadedConfig
 from gateway_core.snapshot import from_lines, to_lines
-from gateway_core.snapshot.yielder import Yielder
+from gateway_core.snapshot.transfer import Yielder
 
 Load = Callable[[str], LoadedConfig]
 
@@ -47,3 +48,32 @@ async def test_another_format_is_refused(load_text: Load) -> None:
 
     with pytest.raises(ValueError, match="format 99"):
         await from_lines((other, *rest), Yielder(SystemClock()))
+
+
+async def test_lets_others_run_only_when_its_slice_is_used_up() -> None:
+    clock = ManualClock()
+    yielder = Yielder(clock, 0.003)
+    ran: list[str] = []
+    asyncio.get_running_loop().call_soon(ran.append, "other")
+
+    clock.advance(0.002)
+    await yielder.checkpoint()
+    assert ran == []
+
+    clock.advance(0.002)
+    await yielder.checkpoint()
+    assert ran == ["other"]
+
+
+async def test_has_a_new_slice_after_each_pause() -> None:
+    clock = ManualClock()
+    yielder = Yielder(clock, 0.003)
+    clock.advance(1)
+    await yielder.checkpoint()
+    ran: list[str] = []
+    asyncio.get_running_loop().call_soon(ran.append, "other")
+
+    clock.advance(0.002)
+    await yielder.checkpoint()
+
+    assert ran == []

@@ -29,7 +29,7 @@ from gateway_core.routing import (
 )
 from gateway_core.snapshot import Trust
 from gateway_core.snapshot.listeners import ListenerRoutes, listener_tables
-from gateway_core.snapshot.request_rewrite import request_rewrite
+from gateway_core.snapshot.route import request_rewrite
 from gateway_core.snapshot.rules import arrival_policy_of, route_rule, sent_path_of
 from gateway_core.snapshot.trust import document_trust, listener_trust
 

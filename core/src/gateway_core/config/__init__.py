@@ -11,7 +11,6 @@ from gateway_core.config.catalog import (
     factory_findings,
     option_findings,
 )
-from gateway_core.config.chain import ChainEntry, effective_chain, resolve_chain
 from gateway_core.config.config_file import (
     ConfigFile,
     FileName,
@@ -26,10 +25,22 @@ from gateway_core.config.loaded import LoadedConfig, config_version
 from gateway_core.config.location import KeyPath, Place, PlaceOf, format_path
 from gateway_core.config.model_errors import model_problems
 from gateway_core.config.models.base import ConfigModel
-from gateway_core.config.models.binding import BindingConfig, QuarantineConfig
-from gateway_core.config.models.gateway import DEFAULT_LISTEN, GatewayConfig
+from gateway_core.config.models.binding import (
+    BindingConfig,
+    ChainEntry,
+    QuarantineConfig,
+    effective_chain,
+    resolve_chain,
+)
+from gateway_core.config.models.gateway import (
+    DEFAULT_LISTEN,
+    AdminConfig,
+    GatewayConfig,
+    LimitsConfig,
+    LogConfig,
+    MetricsConfig,
+)
 from gateway_core.config.models.listen import CertificateConfig, ClientAddressConfig, ListenConfig, ListenTlsConfig
-from gateway_core.config.models.process import AdminConfig, LimitsConfig, LogConfig, MetricsConfig
 from gateway_core.config.models.resilience import (
     CircuitBreakerConfig,
     HealthCheckConfig,

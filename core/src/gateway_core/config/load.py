@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from gateway_core.config.catalog import ConfiguredFactory, PluginCatalog
 from gateway_core.config.checks.bindings import (
+    OrderCheck,
     check_config_files,
     check_order_keys,
     check_plugins,
@@ -23,7 +24,6 @@ from gateway_core.config.checks.bindings import (
     section_files,
 )
 from gateway_core.config.checks.listeners import check_listeners, check_named_listeners, check_trust
-from gateway_core.config.checks.order import OrderCheck
 from gateway_core.config.checks.references import (
     DISCOVERIES,
     STRATEGIES,
@@ -33,8 +33,7 @@ from gateway_core.config.checks.references import (
     check_targets,
     check_upstreams,
 )
-from gateway_core.config.checks.scope import Scope
-from gateway_core.config.document_view import bindings, fill_route_ids, mappings
+from gateway_core.config.checks.scope import Scope, bindings, fill_route_ids, mappings
 from gateway_core.config.documents import Document, as_paths
 from gateway_core.config.loaded import LoadedConfig, collector_paused, config_version
 from gateway_core.config.location import KeyPath, Place, PlaceOf, format_path, parse_path

@@ -57,7 +57,7 @@ from gateway_core.snapshot import (
     compile_snapshot,
     from_lines,
 )
-from gateway_core.snapshot.yielder import Yielder
+from gateway_core.snapshot.transfer import Yielder
 from gateway_core.tasks import Tasks, supervised
 from gateway_core.upstreams.discovery import BUILT_IN as BUILT_IN_DISCOVERIES
 from gateway_core.upstreams.monitor import Monitor

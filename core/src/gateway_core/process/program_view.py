@@ -25,7 +25,7 @@ from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.pipeline import Pipeline
 from gateway_core.reload.sources import Sources
 from gateway_core.snapshot import from_lines
-from gateway_core.snapshot.yielder import Yielder
+from gateway_core.snapshot.transfer import Yielder
 from gateway_core.tasks import supervised
 
 STATUS_TIMEOUT: Final = 5.0

@@ -42,8 +42,7 @@ from gateway_core.process.worker_handle import (
 from gateway_core.process.worker_pool import QUERY_TIMEOUT, WorkerPool
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.pipeline import Change
-from gateway_core.snapshot.transfer import from_lines
-from gateway_core.snapshot.yielder import Yielder
+from gateway_core.snapshot.transfer import Yielder, from_lines
 from gateway_core.upstreams.transport import tls_files
 
 _LAUNCHED_AT_ONCE: Final = 4

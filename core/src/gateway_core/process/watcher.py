@@ -31,8 +31,7 @@ from gateway_core.process.process_metrics import ProcessMetrics
 from gateway_core.process.replacement import Replacements, exit_text
 from gateway_core.process.template import Template
 from gateway_core.reload.bundle import ConfigBundle
-from gateway_core.snapshot.transfer import from_lines
-from gateway_core.snapshot.yielder import Yielder
+from gateway_core.snapshot.transfer import Yielder, from_lines
 from gateway_core.tasks import Tasks, supervised
 from gateway_core.upstreams.discovery import BUILT_IN
 from gateway_core.upstreams.finding_store import Finding, FindingStore

@@ -33,7 +33,7 @@ from gateway_core.proxy.wire.request_fields import RequestFacts
 from gateway_core.proxy.wire.request_head import BINDS, RequestHead, flags_for
 from gateway_core.routing import PathPolicy, UnsafePathError
 from gateway_core.snapshot import RouteTarget
-from gateway_core.snapshot.request_rewrite import RequestRewrite
+from gateway_core.snapshot.route import RequestRewrite
 from gateway_core.upstreams.endpoint import Endpoint
 
 

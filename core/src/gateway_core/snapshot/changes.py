@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from gateway_core.config import BindingConfig, GatewayConfig
 from gateway_core.snapshot.compile import Compiled
-from gateway_core.snapshot.yielder import Yielder
+from gateway_core.snapshot.transfer import Yielder
 
 K = TypeVar("K", bound=Hashable)
 

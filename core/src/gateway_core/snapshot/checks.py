@@ -29,7 +29,7 @@ from gateway_core.routing import (
 )
 from gateway_core.routing.conditions import compile_conditions
 from gateway_core.snapshot.listeners import ListenerRoutes
-from gateway_core.snapshot.request_rewrite import request_rewrite
+from gateway_core.snapshot.route import request_rewrite
 from gateway_core.snapshot.rules import redirect_of, route_rule
 
 

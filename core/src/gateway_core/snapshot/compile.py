@@ -30,8 +30,7 @@ from gateway_core.observe import Timings
 from gateway_core.packages import Bindings, ChainBuilder, InstanceLeases, PluginRegistry
 from gateway_core.routing import Pattern, RuleError
 from gateway_core.snapshot.listeners import DEFAULT_LISTENER, CompiledListener, ListenerRoutes, listener_tables
-from gateway_core.snapshot.request_rewrite import RequestRewrite, request_rewrite
-from gateway_core.snapshot.route import CompiledRoute, Mirror, RouteTarget
+from gateway_core.snapshot.route import CompiledRoute, Mirror, RequestRewrite, RouteTarget, request_rewrite
 from gateway_core.snapshot.rules import (
     arrival_policy_of,
     path_policy,
@@ -43,8 +42,8 @@ from gateway_core.snapshot.rules import (
 from gateway_core.snapshot.snapshot import Snapshot
 from gateway_core.snapshot.target_split import TargetSplit
 from gateway_core.snapshot.tls_files import upstream_tls_problems
+from gateway_core.snapshot.transfer import Yielder
 from gateway_core.snapshot.trust import document_trust, listener_trust
-from gateway_core.snapshot.yielder import Yielder
 from gateway_core.upstreams.live_upstream import LiveUpstream
 from gateway_core.upstreams.retry import RetryPolicy
 from gateway_core.upstreams.runtime import UpstreamRuntime

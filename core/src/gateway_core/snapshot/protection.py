@@ -39,7 +39,7 @@ from gateway_core.routing import (
 from gateway_core.routing.patterns import Shape
 from gateway_core.snapshot.listeners import ListenerRoutes
 from gateway_core.snapshot.probes import Probe, failed, meeting, path_for
-from gateway_core.snapshot.request_rewrite import request_rewrite
+from gateway_core.snapshot.route import request_rewrite
 from gateway_core.snapshot.rules import arrival_policy_of, route_rule
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from gateway_core.config import (
 )
 from gateway_core.routing import Pattern, RuleError
 from gateway_core.routing.patterns import Kind, Shape
-from gateway_core.snapshot.request_rewrite import request_rewrite
+from gateway_core.snapshot.route import request_rewrite
 from gateway_core.snapshot.rules import pattern_of
 
 _OF_REQUESTS: Final = (

@@ -22,8 +22,7 @@ from gateway_core.routing import (
     compile_redirect,
     rule_pattern,
 )
-from gateway_core.snapshot.request_rewrite import PathChange
-from gateway_core.snapshot.route import Redirect
+from gateway_core.snapshot.route import PathChange, Redirect
 
 P = TypeVar("P")
 

@@ -8,8 +8,7 @@ from ipaddress import ip_network
 from typing import Any, Final
 
 from gateway_core.config.address import UNIX
-from gateway_core.config.checks.scope import Scope
-from gateway_core.config.document_view import mappings, text
+from gateway_core.config.checks.scope import Scope, mappings, text
 from gateway_core.config.location import KeyPath
 from gateway_core.config.models.gateway import DEFAULT_LISTEN
 from gateway_core.config.suggestions import there_are

@@ -9,8 +9,7 @@ from pydantic import ValidationError
 
 from gateway_core.config.address import parse_origin
 from gateway_core.config.checks.listeners import listeners
-from gateway_core.config.checks.scope import Scope
-from gateway_core.config.document_view import bindings, mappings, targets_of, text
+from gateway_core.config.checks.scope import Scope, bindings, mappings, targets_of, text
 from gateway_core.config.location import KeyPath
 from gateway_core.config.model_errors import explain_model_errors
 from gateway_core.config.models.route import is_url

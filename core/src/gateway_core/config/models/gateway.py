@@ -1,19 +1,191 @@
-"""The whole configuration document."""
+"""The whole configuration document, and what in it concerns the process: limits, sources, metrics, admin, the log."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import cached_property
+from itertools import pairwise
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
-from gateway_core.config.models.base import Section
+from gateway_core.config.config_file import OptionalFileName
+from gateway_core.config.documents import Right
+from gateway_core.config.models.base import ConfigModel, Section
 from gateway_core.config.models.binding import BindingConfig
-from gateway_core.config.models.listen import ClientAddressConfig, ListenConfig, Listeners
-from gateway_core.config.models.process import AdminConfig, LimitsConfig, LogConfig, MetricsConfig, SourceConfig
+from gateway_core.config.models.listen import Address, ClientAddressConfig, ListenConfig, Listeners
 from gateway_core.config.models.rewrite import PathPolicyConfig
 from gateway_core.config.models.route import RouteConfig
 from gateway_core.config.models.upstream import UpstreamConfig
-from gateway_core.config.values import TOKEN, Count, Duration, HeaderName, InvalidValueError, Switch, TrustedPeer
+from gateway_core.config.secret import SecretUrl
+from gateway_core.config.source import SourceUrl
+from gateway_core.config.values import (
+    TOKEN,
+    Count,
+    Duration,
+    HeaderName,
+    InvalidValueError,
+    PositiveCount,
+    PositiveDuration,
+    PositiveSize,
+    Size,
+    Switch,
+    TrustedPeer,
+)
+from gateway_core.metrics.catalogue import DURATION_BOUNDS, MAX_ENDPOINTS, MAX_ROUTES
+
+
+class LimitsConfig(Section):
+    """What clients may ask of the gateway; 0 is no limit, where it is allowed.
+
+    What counts connections or requests counts in each worker process for itself: with ``workers: 4`` and
+    ``max_connections: 1000`` there may be 4,000. The others hold for each request or connection, wherever it is served.
+    """
+
+    max_head_bytes: PositiveSize = 65536
+    """Longest request head: request line and headers together."""
+
+    max_headers: PositiveCount = 256
+    """Most header lines of a request."""
+
+    max_body_bytes: Size = 0
+    """Longest request body; a longer one gets 413."""
+
+    max_connections: Count | None = None
+    """Most connections at once in each worker, all listeners together, TLS handshakes included; one more gets 503, or
+    is closed where TLS has yet to begin. Unless given, three quarters of the file descriptors that the process may
+    have, 16,384 at most: the others are for upstreams and files. The gateway raises its soft limit of them to the hard
+    one (docs/upstreams.md)."""
+
+    max_connections_per_client: Count = 0
+    """Most connections at once in each worker from one client address, TLS handshakes included; with the PROXY protocol
+    the address that the header names."""
+
+    max_requests_per_connection: Count = 0
+    """Requests after which a connection is closed."""
+
+    max_requests: Count = 0
+    """Most requests in flight in each worker; further ones get 503."""
+
+    header_timeout: PositiveDuration = 10.0
+    """Longest time from the first byte of a request, or from connecting, to the end of its head; as long again for a
+    TLS handshake before it."""
+
+    body_timeout: Duration = 30.0
+    """Longest pause between two pieces of a request body."""
+
+    idle_timeout: Duration = 75.0
+    """How long a connection is kept open between requests."""
+
+    write_timeout: Duration = 60.0
+    """Longest time in which a client takes nothing of a response."""
+
+    min_rate: Size = 0
+    """Bytes per second that a client must send of a request body, or take of a response of which some waits, over ten
+    seconds; a slower one gets 408, or its connection is closed. Upgraded connections and gRPC are exempt."""
+
+    @cached_property
+    def idle_wait(self) -> float:
+        """``idle_timeout``; infinite if there is none."""
+        return self.idle_timeout or float("inf")
+
+    @cached_property
+    def write_wait(self) -> float:
+        """``write_timeout``; infinite if there is none."""
+        return self.write_timeout or float("inf")
+
+
+class AdminConfig(Section):
+    """The admin listener: health, metrics, status. It has no access control of its own: keep it private."""
+
+    listen: Address
+    """Address such as ``127.0.0.1:9090`` or ``unix:/run/gateway-admin.sock``."""
+
+    hosts: tuple[str, ...] = ()
+    """Names by which it may be asked for, without a port, beside addresses and ``localhost``: requests with another
+    Host get 421, so that no web page reads it through an operator's browser. Scrapers that use a name need it here."""
+
+
+def _check_buckets(buckets: tuple[float, ...]) -> tuple[float, ...]:
+    if not buckets or any(upper <= lower for lower, upper in pairwise((0.0, *buckets))):
+        raise InvalidValueError("are not bounds in ascending order", remedy="write durations such as [5ms, 50ms, 1s]")
+    return buckets
+
+
+_MOST_BUCKETS: Final = 50
+
+
+class MetricsConfig(Section):
+    """What ``/metrics`` of the admin listener has."""
+
+    buckets: Annotated[
+        tuple[PositiveDuration, ...], Field(max_length=_MOST_BUCKETS), AfterValidator(_check_buckets)
+    ] = DURATION_BOUNDS
+    """Upper bounds of the buckets of the histograms of durations, ascending. With other ones they begin anew."""
+
+    max_routes: Count = MAX_ROUTES
+    """Routes with series of their own, the first in the order of the configuration; all others together are the route
+    ``_other``."""
+
+    max_endpoints: Count = MAX_ENDPOINTS
+    """Endpoints with series of their own, in the order in which they were found; all others of an upstream together are
+    the endpoint ``_other``."""
+
+
+def _check_source_url(url: SecretUrl) -> SecretUrl:
+    try:
+        SourceUrl.parse(url.reveal())
+    except ValueError as error:
+        raise InvalidValueError(str(error)) from None
+    return url
+
+
+class SourceConfig(Section):
+    """A source of further documents, and what these may bring in."""
+
+    url: Annotated[SecretUrl, AfterValidator(_check_source_url)]
+    """URL such as ``etcd://10.0.0.1:2379/gateway`` (docs/sources.md)."""
+
+    allow: tuple[Right, ...] = ()
+    """``env``: its documents may use ``${NAME}``; ``files``: they may use ``${file:...}`` and name files."""
+
+
+class HttpSourceConfig(ConfigModel):
+    """Options in the URL of a source ``http://`` or ``https://``; none of them is sent."""
+
+    interval: PositiveDuration = 5.0
+    """Time between two requests, give or take a little."""
+
+    timeout: PositiveDuration = 10.0
+    """How long a response may take."""
+
+    max_size: PositiveSize = 16777216
+    """Largest document."""
+
+    ca: OptionalFileName = ""
+    """File of the authorities to trust; the system's unless given."""
+
+    cert: OptionalFileName = ""
+    """File of the client certificate."""
+
+    key: OptionalFileName = ""
+    """File of the client certificate's key."""
+
+    allow_http: bool = False
+    """``true`` accepts ``http://`` to another machine, over which anyone on the way could change the configuration."""
+
+    query: str = ""
+    """The query that is sent, percent-encoded once more: ``?query=team%3Dshop`` requests ``?team=shop``."""
+
+
+class LogConfig(Section):
+    """The gateway's own events, on stderr; requests are logged by plugins."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important event that is written."""
+
+    format: Literal["text", "json"] = "text"
+    """Lines for people, or one JSON object a line."""
+
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
 

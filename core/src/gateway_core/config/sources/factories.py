@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from gateway_core.config.catalog import factory_model, option_findings
 from gateway_core.config.config_file import FILE_KEY
 from gateway_core.config.documents import LARGEST_FILE, ReadFailure, document_files, read_bytes
-from gateway_core.config.models.process import HttpSourceConfig, LogConfig, SourceConfig
+from gateway_core.config.models.gateway import HttpSourceConfig, LogConfig, SourceConfig
 from gateway_core.config.redaction import marked_paths
 from gateway_core.config.source import ConfigSource, SourceContext, SourceFactory, SourceUrl
 

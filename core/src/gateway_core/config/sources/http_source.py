@@ -17,7 +17,7 @@ from yarl import URL
 from gateway_core.backoff import Backoff
 from gateway_core.client_tls import client_tls_context
 from gateway_core.config.documents import FORMATS, Document, DocumentFormat, decode
-from gateway_core.config.models.process import HttpSourceConfig
+from gateway_core.config.models.gateway import HttpSourceConfig
 from gateway_core.config.source import SourceContext, SourceState, SourceUrl
 from gateway_core.errors import GatewayError
 from gateway_core.failure_text import failure_text
