@@ -153,6 +153,10 @@ DISCOVERY_EMPTY: Final = _event(
 DISCOVERY_FOUND: Final = _event(
     "discovery.found", _INFO, "an upstream without discovered endpoints has some again", "upstream", "endpoints"
 )
+DISCOVERY_CHANGED: Final = _event(
+    "discovery.changed", _INFO, "a registry has other endpoints than before; the message names some", "upstream",
+    "endpoints", "added", "removed",
+)  # fmt: skip
 DISCOVERY_PARTIAL: Final = _event(
     "discovery.partial", _WARNING, "some of what a registry names cannot be used and is left out", "name", "reason"
 )

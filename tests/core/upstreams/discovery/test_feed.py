@@ -260,3 +260,44 @@ async def test_closing_closes_the_watch(make_feed: Callable[[Scripted], Feed]) -
     await feed.aclose()
 
     assert discovery.closed.is_set()
+
+
+async def test_a_change_of_endpoints_is_logged_with_their_names(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    clock = ManualClock()
+    feed = Feed("users", None, Random(1), clock)
+    seen = Seen()
+    feed.subscribe(seen)
+
+    for endpoints, expected in (((A,), "a"), ((A, B), "ab"), ((B,), "b")):
+        feed.take(Discovered(endpoints))
+        await seen.wait_for(expected)
+        clock.advance(10)
+
+    assert caplog.messages == [
+        "discovery of users adds b:80: 2 endpoints",
+        "discovery of users removes a:80: 1 endpoint",
+    ]
+    assert vars(caplog.records[0])["fields"] == {"upstream": "users", "endpoints": 2, "added": 1, "removed": 0}
+    await feed.aclose()
+
+
+async def test_endpoints_that_come_and_go_all_the_time_have_one_line_in_ten_seconds(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    clock = ManualClock()
+    feed = Feed("users", None, Random(1), clock)
+    seen = Seen()
+    feed.subscribe(seen)
+
+    for endpoints, expected in (((A,), "a"), ((A, B), "ab"), ((A,), "a"), ((B,), "b")):
+        feed.take(Discovered(endpoints))
+        await seen.wait_for(expected)
+    clock.advance(10)
+    feed.take(Discovered((B, A)))
+    await seen.wait_for("ba")
+
+    # What is told last is what is there: a was never seen to go.
+    assert caplog.messages == ["discovery of users adds b:80: 2 endpoints"]
+    await feed.aclose()

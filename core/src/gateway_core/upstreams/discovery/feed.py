@@ -11,7 +11,7 @@ nothing. Both are logged when they begin and when they end, not in between, and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import aclosing
 from dataclasses import replace
 from random import Random
@@ -19,8 +19,18 @@ from typing import Any, Final
 
 from gateway_core.backoff import Backoff
 from gateway_core.clock import Clock, SystemClock
+from gateway_core.config.suggestions import counted
 from gateway_core.errors import GatewayError
-from gateway_core.events import DISCOVERY_EMPTY, DISCOVERY_FOUND, DISCOVERY_RECOVERED, DISCOVERY_STALE, Event, emit
+from gateway_core.events import (
+    DISCOVERY_CHANGED,
+    DISCOVERY_EMPTY,
+    DISCOVERY_FOUND,
+    DISCOVERY_RECOVERED,
+    DISCOVERY_STALE,
+    Event,
+    emit,
+)
+from gateway_core.repeats import Repeats
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.discovery.feed_metrics import FeedMetrics
 from gateway_core.upstreams.discovery.interface import Discovered, Discovery
@@ -42,9 +52,11 @@ class Feed:
         "_first",
         "_flush",
         "_flushed_at",
+        "_known",
         "_listeners",
         "_logs",
         "_metrics",
+        "_repeats",
         "_rng",
         "_status_listeners",
         "_tasks",
@@ -92,6 +104,9 @@ class Feed:
         self._flush: asyncio.TimerHandle | None = None
         self._flushed_at = float("-inf")
         self._tasks = Tasks()
+        self._repeats = Repeats()
+        self._known: frozenset[str] = frozenset()
+        """Ids of the endpoints that the log has named last."""
         if metrics is not None:
             metrics.open(name)
 
@@ -236,10 +251,38 @@ class Feed:
         self._flush = None
         self._flushed_at = asyncio.get_running_loop().time()
         if self.latest is not None:
+            self._report_changes(self.latest)
             for listener in list(self._listeners):
                 listener(self.latest)
+
+    def _report_changes(self, latest: Discovered) -> None:
+        ids = frozenset(endpoint.id for endpoint in latest.endpoints)
+        added, removed = ids - self._known, self._known - ids
+        if not self._known or not ids:  # the first ones, or what is empty or found again, which is an event of its own
+            self._known = ids
+        elif self._logs and (added or removed) and self._repeats.count("changed", self._clock.monotonic()):
+            # A registry whose endpoints come and go all the time has one line in ten seconds, with the sum of it.
+            parts = [f"{what} {_some(each)}" for what, each in (("adds", added), ("removes", removed)) if each]
+            emit(
+                DISCOVERY_CHANGED,
+                f"discovery of {self.name} {', '.join(parts)}: {counted(len(ids), 'endpoint')}",
+                upstream=self.name,
+                endpoints=len(ids),
+                added=len(added),
+                removed=len(removed),
+            )
+            self._known = ids
 
 
 def _contents(found: Discovered) -> tuple[object, ...]:
     """Return what upstreams follow: changes of it are passed on to them."""
     return found.endpoints, found.strategy
+
+
+_MOST_NAMES: Final = 5
+"""Endpoints that a line names; the others are counted."""
+
+
+def _some(ids: Collection[str]) -> str:
+    more = len(ids) - _MOST_NAMES
+    return ", ".join(sorted(ids)[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
