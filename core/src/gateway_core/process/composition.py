@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import os
 import sys
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from gateway_core import memory
-from gateway_core.config.sources import ConfigRoot, SourceUrl
+from gateway_core.config.sources import ConfigRoot, SourceUrl, paths_of
+from gateway_core.config.sources.factories import configured_log
 from gateway_core.descriptors import check_descriptors_for_start, raise_descriptor_limit
 from gateway_core.errors import GatewayError
 from gateway_core.process import logs, loops, validator
@@ -79,6 +81,8 @@ async def _run(
     except StoppedError:
         return program.given_up()
     except (GatewayError, OSError) as error:  # the system may have no descriptors for what is imported
+        with contextlib.suppress(OSError):
+            logs.configure(configured_log(paths_of(tuple(roots)), os.environ))
         not_started(f"gateway: {error}", str(error))
         return 1
     finally:

@@ -147,6 +147,8 @@ class Program:
             await self.signals.run_until_signal(self._start(model_for, verdict))
         except ConfigError as error:
             # What only starting it shows is one line, like whatever else keeps a good configuration from starting.
+            if verdict.bundle is None:
+                logs.configure(configured_log(self._paths, os.environ))  # as far as it can be read
             is_valid = verdict.bundle is not None and len(error.problems) == 1
             problems = str(error.problems[0]) if is_valid else render_problems(error.problems)
             announcements.not_started(problems, "the configuration has problems")
