@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from gateway_core.clock import ManualClock
 from gateway_core.messages import Headers, Response
-from gateway_core.proxy.response_fields import DateField, has_date, has_gateway_fields, own_block, status_line
+from gateway_core.proxy.response_fields import DateField, has_gateway_fields, own_block, status_line
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,14 +52,6 @@ def test_a_field_that_continues_the_last_line_of_a_known_block_is_not_taken_for_
     response = Response(200, headers=Headers([("X-A", "1"), ("Connection", "close")]))
 
     assert own_block(response, b"\r\nX-") == b"\r\nX-A: 1"
-
-
-@pytest.mark.parametrize(
-    ("block", "expected"),
-    [(b"\r\nDate: x", True), (b"\r\ndate:", True), (b"\r\nX-Date: x", False), (b"\r\nX: date: x", False), (b"", False)],
-)
-def test_a_date_is_found_by_its_name(block: bytes, expected: bool) -> None:
-    assert has_date(block) is expected
 
 
 @pytest.mark.parametrize(

@@ -207,17 +207,25 @@ def start_phase(
     :returns: None if all let the request pass; `Stop`; or `Suspended`, whose ``finish()`` gives one of the two.
     :raises ClientGoneError: a hook read the request's body and the client left meanwhile.
     """
-    args = (request,) if route is _ABSENT else (request, route)
     hook = result = failure = None
     try:
-        for hook in hooks:
-            result = hook.call(*args)
-            if result is not None:
-                break
+        if route is _ABSENT:
+            for hook in hooks:
+                result = hook.call(request)
+                if result is not None:
+                    break
+            else:
+                return None
         else:
-            return None
+            for hook in hooks:
+                result = hook.call(request, route)
+                if result is not None:
+                    break
+            else:
+                return None
     except ANYTHING as error:
         failure = error
+    args = (request,) if route is _ABSENT else (request, route)
     outcome: Stop | Suspended[Stop | None] | None = _go_on(_DECISION, hooks, hook, args, result, failure)
     return outcome
 

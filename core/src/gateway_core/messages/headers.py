@@ -17,6 +17,7 @@ _MOST_NEEDLES: Final = 4096
 _LONGEST_NEEDLE: Final = 64
 """Bytes of a name that is remembered: some plugins look up names that clients send."""
 _needles: dict[str, bytes] = {}
+_starts: dict[str, bytes] = {}
 
 HeadersKey = NewType("HeadersKey", bytes)
 """An opaque, hashable value: equal for heads with the same fields, written in the same way; for caches."""
@@ -30,6 +31,16 @@ def _needle(name: str) -> bytes:
         if len(_needles) < _MOST_NEEDLES and len(name) <= _LONGEST_NEEDLE:
             _needles[name] = needle
     return needle
+
+
+def _start(name: str) -> bytes:
+    """Return what a line of the field begins with."""
+    start = _starts.get(name)
+    if start is None:
+        start = b"\r\n" + checked_name(name) + b": "
+        if len(_starts) < _MOST_NEEDLES and len(name) <= _LONGEST_NEEDLE:
+            _starts[name] = start
+    return start
 
 
 class Headers:
@@ -121,23 +132,9 @@ class Headers:
         values = self.get_all(name)
         return ", ".join(values) if values else None
 
-    def _find_all(self, name: str) -> list[tuple[int, int, int]]:
-        """Return (start of the line's CRLF, start of the value, end) of each field of that name."""
-        needle = _needles.get(name) or _needle(name)
-        lowered, found = self._lowered, []
-        start = lowered.find(needle)
-        while start >= 0:
-            value = start + len(needle)
-            end = lowered.find(b"\r", value)
-            if end < 0:
-                end = len(lowered)
-            found.append((start, value, end))
-            start = lowered.find(needle, end)
-        return found
-
     def add(self, name: str, value: str) -> None:
         """Append a field, whether or not there is one of that name."""
-        line = b"\r\n%b: %b" % (checked_name(name), checked_value(value))
+        line = (_starts.get(name) or _start(name)) + checked_value(value)
         self._block += line
         self._written += line
         self._lowered_block = None
@@ -154,16 +151,33 @@ class Headers:
 
     def remove(self, name: str) -> None:
         """Remove every field of that name; there need not be one."""
-        found = self._find_all(name)
-        if not found:
-            return
-        block, kept, position = self._block, [], 0
-        for start, _, end in found:
-            kept.append(block[position:start])
-            position = end
-        kept.append(block[position:])
-        self._block = b"".join(kept)
+        self._remove(name)
+
+    def _remove(self, name: str) -> bool:
+        """Remove every field of a name; return whether there was one."""
+        lowered = self._lowered_block
+        if lowered is None:
+            lowered = self._lowered_block = self._block.lower()
+        needle = _needles.get(name) or _needle(name)
+        start = lowered.find(needle)
+        if start < 0:
+            return False
+        block = self._block
+        end = lowered.find(b"\r", start + 2)
+        if end < 0:
+            self._block = block[:start]
+        elif lowered.find(needle, end) < 0:  # as almost always: there is one
+            self._block = block[:start] + block[end:]
+        else:
+            kept, position = [], 0
+            while start >= 0:
+                kept.append(block[position:start])
+                end = lowered.find(b"\r", start + 2)
+                position = len(block) if end < 0 else end
+                start = lowered.find(needle, position)
+            self._block = b"".join([*kept, block[position:]])
         self._lowered_block = None
+        return True
 
     def has_any(self, names: FieldNames) -> bool:
         """Return whether there is a field of one of these names."""
@@ -206,7 +220,7 @@ class Headers:
         value = self.get(name)
         if value is None:
             return default
-        self.remove(name)
+        self._remove(name)
         return value
 
     def setdefault(self, name: str, value: str) -> str:
@@ -240,16 +254,15 @@ class Headers:
         return value
 
     def __setitem__(self, name: str, value: str) -> None:
-        line = b"\r\n%b: %b" % (checked_name(name), checked_value(value))
-        self.remove(name)
+        line = (_starts.get(name) or _start(name)) + checked_value(value)
+        self._remove(name)
         self._block += line
         self._written += line
         self._lowered_block = None
 
     def __delitem__(self, name: str) -> None:
-        if name not in self:
+        if not self._remove(name):
             raise KeyError(name)
-        self.remove(name)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self._lowered.find(_needles.get(name) or _needle(name)) >= 0

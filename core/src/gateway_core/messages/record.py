@@ -63,40 +63,32 @@ class Record:
     error: str | None = None
     """The same as a text for people; for logs, never for clients."""
 
-    _responded: tuple[Address, int, float] | None = None
-
-    def __init__(self, attempts: Sequence[Attempt] = (), responded: tuple[Address, int, float] | None = None) -> None:
-        """Keep the attempts.
-
-        :param attempts: those that failed; or all of them.
-        :param responded: the endpoint that responded after them, its status and the seconds that it took.
-        """
-        self._attempts = attempts
-        if responded is not None:
-            self._responded = responded
+    failed: Sequence[Attempt] = ()
+    """The attempts that failed, or all of them; for the data path."""
+    responded: tuple[Address, int, float] | None = None
+    """The endpoint that responded after them, its status and the seconds that it took; for the data path."""
 
     @property
     def attempts(self) -> Sequence[Attempt]:
         """Each attempt, in order."""
-        responded = self._responded
-        if responded is not None:
-            endpoint, status, duration = responded
+        if self.responded is not None:
+            endpoint, status, duration = self.responded
             last = Attempt(endpoint.id, "responded", status, duration, endpoint.url)
-            self.attempts = (*self._attempts, last)
-        return self._attempts
+            self.attempts = (*self.failed, last)
+        return self.failed
 
     @attempts.setter
     def attempts(self, attempts: Sequence[Attempt]) -> None:
-        self._attempts, self._responded = attempts, None
+        self.failed, self.responded = attempts, None
 
     @property
     def attempt_count(self) -> int:
         """How many attempts there were, without making their list."""
-        return len(self._attempts) + (self._responded is not None)
+        return len(self.failed) + (self.responded is not None)
 
     @property
     def endpoint(self) -> str | None:
         """Id of the last attempt's endpoint; None if there was no attempt."""
-        if self._responded is not None:
-            return self._responded[0].id
-        return self._attempts[-1].endpoint if self._attempts else None
+        if self.responded is not None:
+            return self.responded[0].id
+        return self.failed[-1].endpoint if self.failed else None

@@ -21,7 +21,7 @@ from gateway_core.messages.body import (
 )
 from gateway_core.messages.body_sources import Body, BrokenBody, SourceIterator, source_of
 from gateway_core.messages.fields import checked_value
-from gateway_core.messages.headers import Headers, block_of, headers_of_block
+from gateway_core.messages.headers import Headers, headers_of_block
 from gateway_core.messages.hook_owner import HookOwner, is_counted, running_hook
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
@@ -94,7 +94,7 @@ class Response:
     """Whether the upstream sent a body of no bytes; for the data path."""
     _headers: Headers | None = None
     _head_block = b""
-    _end = b""
+    _more: tuple[bytes, ...] = ()  # blocks behind that one
 
     def __init__(
         self,
@@ -158,21 +158,18 @@ class Response:
         bodies = [each for each in (*other.replaced, other._body) if isinstance(each, AsyncIterator)]
         self.replaced = (*self.replaced, *[each for each in bodies if each is not self._body])
 
-    @classmethod
-    def streamed(cls, status: int, reason: str, block: bytes, end: bytes = b"") -> Response:
+    @staticmethod
+    def streamed(status: int, reason: str, block: bytes, more: tuple[bytes, ...] = ()) -> Response:
         """Return an upstream's response, whose body passes by; the block is known to be valid.
 
-        :param end: the lines that follow the block on the wire, with the empty line that ends the head: hooks see them
-            too. They are joined only if a hook looks.
+        :param more: blocks that follow it on the wire, the last one with the empty line that ends the head: hooks see
+            them too. They are joined only if one looks.
         """
-        response = cls.__new__(cls)
+        response = _StreamedResponse.__new__(_StreamedResponse)
         response.status = status
         response.reason = reason
         response._head_block = block
-        response._end = end
-        response._body = response._headers = None
-        response.is_streamed = True
-        response.produced_by = "upstream"
+        response._more = more
         return response
 
     @property
@@ -180,16 +177,13 @@ class Response:
         """The head's fields."""
         headers = self._headers
         if headers is None:
-            block = self._head_block
-            if self._end:
-                block, self._end = block + self._end[:-4], b""
-                self._head_block = block
-            headers = self._headers = headers_of_block(block)
+            headers = self._headers = headers_of_block(shown_block(self))
         return headers
 
     @headers.setter
     def headers(self, headers: Headers) -> None:
         self._headers = headers
+        self._head_block, self._more = b"", ()  # these have nothing to do with the fields that came
 
     @classmethod
     def text(
@@ -325,6 +319,14 @@ class Response:
         return f"<Response {self.status} {self.reason}>"
 
 
+class _StreamedResponse(Response):
+    """An upstream's; so is each response with hooks, of which most ask for nothing."""
+
+    _body = None
+    is_streamed = True
+    produced_by = "upstream"
+
+
 def _report(spec: FilterSpec, error: BaseException) -> None:
     if spec.owner is not None:
         spec.owner.body_failed(None, error)
@@ -355,21 +357,44 @@ def with_assigned_body(response: Response) -> Response:
 def response_block(response: Response) -> bytes:
     """Return the header block as it is now, changed or not; for the core (see `Headers`)."""
     headers = response._headers
-    return response._head_block + response._end[:-4] if headers is None else block_of(headers)
+    return shown_block(response) if headers is None else headers._block
 
 
-def added_lines(response: Response) -> bytes | None:
+def shown_block(response: Response) -> bytes:
+    """Return the header block of an upstream's response as hooks were shown it, empty if they assigned other fields;
+    for the core.
+    """
+    if response._more:
+        response._head_block, response._more = b"".join((response._head_block, *response._more))[:-4], ()
+    return response._head_block
+
+
+def added_lines(response: Response, status: int, reason: str) -> bytes | None:
     """Return what hooks added behind the fields of an upstream's response; for the core.
 
-    :returns: lines that each begin with CRLF, empty if nothing was added; None if fields or body were changed.
+    :param status: that came; as did the reason.
+    :returns: lines that each begin with CRLF, empty if nothing was added; None if something was changed.
     """
-    if response._body is not None:
+    if response._body is not None or response.status != status or response.reason is not reason:
         return None
-    headers = response._headers
-    if headers is None or (block := headers._block) is response._head_block:
+    headers, base = response._headers, response._head_block
+    if headers is None or (block := headers._block) is base:
         return b""
-    if not block.startswith(response._head_block):
+    if not base or not block.startswith(base):
         return None
-    added = block[len(response._head_block) :]
+    added = block[len(base) :]
     # What does not begin a line went on with the last one: a value that a hook made longer.
     return added if not added or added.startswith(b"\r\n") else None
+
+
+def lines_of_hooks(response: Response) -> bytes:
+    """Return every line of an upstream's response that may be a hook's; for the core."""
+    headers = response._headers
+    if headers is None:
+        return b""
+    return headers._written if response._head_block else headers._block
+
+
+def has_assigned_body(response: Response) -> bool:
+    """Return whether a body was assigned in place of an upstream's; for the core."""
+    return response.is_streamed and response._body is not None

@@ -134,7 +134,8 @@ class DetachedRequest:
         self._later = hooks[hooks.index(self._hook) + 1 :] if self._hook in hooks else ()
         self._data = made.data
         self.body: RequestBody | None = None
-        self._runner = HookRunner(self.crashed, self.snapshot.scope.context.copy())
+        self.context = self.snapshot.scope.context.copy()
+        self.hooks = HookRunner(self.crashed, self.context)
         self._forward: Forward | None = None
         self._task: asyncio.Task[Response] | None = None
         self._is_over = False
@@ -151,8 +152,8 @@ class DetachedRequest:
             self.body = RequestBody(self, self, self._data, is_complete=True)
             self.body.gather(len(self._data))
         self.proxy.exchanges.add(self)
-        later, runner = self._later, self._runner.sibling()
-        task = self._task = self._runner.spawn(forward.run(self._hook, later, runner), "detached request")
+        later, runner = self._later, self.hooks.sibling()
+        task = self._task = self.hooks.spawn(forward.run(self._hook, later, runner), "detached request")
         try:
             response = await task
         except BaseException as error:
@@ -219,7 +220,11 @@ class DetachedRequest:
         self.tunnel_bytes = len(self._data or b""), self._bytes
         record = make_record(self, call, response, self.proxy.now() - self.request.started, self.proxy.wall())
         shown = response or Response(499)
-        self._runner.run_last(self.snapshot.release, start_log_phase, hooks, self.request, shown, record)
+        outcome = self.context.run(start_log_phase, hooks, self.request, shown, record)
+        if outcome is None:
+            self.snapshot.release()
+        else:
+            self.hooks.finish_last(outcome, self.snapshot.release)
 
     def crashed(self, error: BaseException) -> None:
         """End it: the gateway itself failed."""
@@ -235,7 +240,10 @@ class DetachedRequest:
     # -- what forwarding uses (`ForwardOwner`), and the body (`BodyOwner`, `RequestFlow`)
 
     def runner(self) -> HookRunner:
-        return self._runner
+        return self.hooks
+
+    def begin_hooks(self) -> Context:
+        return self.context
 
     def take_route(self, route: CompiledRoute, chain: Chain) -> None:
         self.route, self.chain = route, chain

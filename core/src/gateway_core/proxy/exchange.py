@@ -1,9 +1,9 @@
 """One request of a client, from its head to its log line: the phases, and the ends.
 
 The connection makes an exchange for each request and calls it: `start` or `refuse`, then `pause_response`,
-`resume_response` and `client_gone`; its body reports by `body_progress`, `body_ended` and `body_failed`. The exchange
-responds through its `ResponseWriter`; a `Relay` sends the request upstream and passes the response on, an `OwnResponse`
-is one that was made here. The phases follow each other by calls; only a hook that is awaited takes a task:
+`resume_response` and `client_gone`; its body reports by `body_progress`, `body_ended` and `body_failed`. It responds
+through its `ResponseWriter`; a `Relay` sends the request upstream and passes the response on, an `OwnResponse` was made
+here. The phases follow each other by calls; only a hook that is awaited takes a task:
 
     request hooks -> match -> route-match hooks -> pre-proxy hooks -> upstream -> response hooks -> relay -> log hooks
 
@@ -13,6 +13,8 @@ chain alive by a `ChainLease`, and releases the snapshot.
 """
 
 from __future__ import annotations
+
+from contextvars import Context
 
 from gateway_core.hooks import Chain, Hook, start_log_phase
 from gateway_core.messages import Request, Response
@@ -40,47 +42,41 @@ class Exchange:
     """A request in progress, from its head to its log line."""
 
     __slots__ = (
-        "_operations", "_own", "_pin", "_relay", "_stream", "aborted", "body", "chain", "client", "deadline", "error",
+        "__dict__", "_operations", "_own", "_pin", "_relay", "body", "chain", "client", "context", "deadline",
         "forwarding", "head", "hooks", "id_line", "is_over", "phases", "proxy", "reason", "request", "route",
-        "sent_body", "snapshot", "sticky_target", "total_deadline", "tunnel", "tunnel_bytes", "writer",
+        "snapshot", "sticky_target", "total_deadline", "writer",
     )  # fmt: skip
 
+    # What few exchanges set has its default here and a place in the dictionary when it is set.
+    _stream: ResponseStream | None = None
+    tunnel: Tunnel | None = None  # behind a 101
+    tunnel_bytes: tuple[int, int] | None = None  # from the client and to it
+    aborted: str | None = None  # who ended a response that is not complete: client, upstream or gateway
+    error: str | None = None  # the reason in words; for logs, never for clients
+
     def __init__(
-        self,
-        proxy: ExchangeHost,
-        writer: ResponseWriter,
-        snapshot: Snapshot,
-        head: RequestHead,
-        request: Request,
-        client: Client,
+        self, proxy: ExchangeHost, writer: ResponseWriter, snapshot: Snapshot, head: RequestHead, client: Client
     ) -> None:
-        self.proxy = proxy
-        self.writer = writer
-        self.snapshot = snapshot
+        self.proxy, self.writer, self.snapshot = proxy, writer, snapshot
         self._pin: Snapshot | ChainLease = snapshot  # what is kept for the exchange, to be released at its end
-        self.head = head
-        self.request = request
-        self.client = client
+        self.head, self.client = head, client
+        request_id = head.origin.request_id or proxy.next_id()
+        self.request = Request.for_head(head, request_id, proxy.now())
+        self.id_line = f"\r\nX-Request-Id: {request_id}\r\n\r\n".encode("latin-1")  # the end of both heads
         self.body: RequestBody | None = None
-        self.sent_body: RequestBody | None = None  # what goes upstream: the client's, unless hooks changed it
-        self.id_line = f"\r\nX-Request-Id: {request.request_id}\r\n\r\n".encode("latin-1")  # the end of both heads
         self.chain: Chain = snapshot.global_chain  # until the route is known
         self.route: CompiledRoute | None = None
         self.deadline = self.total_deadline = NEVER
         self.is_over = False
-        self.hooks: HookRunner | None = None  # as long as none has run, so that nothing can have been changed
+        self.context: Context | None = None  # of the hooks; without one, none has run and nothing can have been changed
+        self.hooks: HookRunner | None = None
         self._operations: ExchangeOperations | None = None  # once a hook has asked for something
         self.phases: RequestPhases | None = None
         self.sticky_target: RouteTarget | None = None  # that a cookie is to keep the client on
         self._relay: Relay | None = None  # if the upstream responds
         self._own: OwnResponse | None = None  # if the gateway or a plugin does
         self.forwarding: ForwardedExchange | None = None  # if a pre-proxy hook forwards
-        self._stream: ResponseStream | None = None
-        self.tunnel: Tunnel | None = None  # behind a 101
-        self.tunnel_bytes: tuple[int, int] | None = None  # from the client and to it
-        self.aborted: str | None = None  # who ended a response that is not complete: client, upstream or gateway
         self.reason: str | None = None  # why the gateway responded itself, or cut it off (`gateway_core.reasons`)
-        self.error: str | None = None  # the same in words; for logs, never for clients
         snapshot.active += 1
         proxy.exchanges.add(self)
 
@@ -98,11 +94,11 @@ class Exchange:
             if route.is_direct and (body is None or body.limit_to(route.max_body_bytes, head.facts.content_length)):
                 self.route, self.chain, request.route = route, route.chain, route.info
                 request.path_params = found.params
-                if not route.has_pre_proxy or (phases := run_pre_proxy(self, route)) is None:
+                if route.has_pre_proxy and (phases := run_pre_proxy(self, route)) is not None:
+                    self.phases = phases
+                    phases.settle()
+                else:
                     self.send(route, route.targets[0])
-                    return
-                self.phases = phases
-                phases.settle()
                 return
         self.phases = RequestPhases(self)
         self.phases.start(found)
@@ -119,17 +115,19 @@ class Exchange:
 
     def runner(self) -> HookRunner:
         """Return what runs the hooks, in one context."""
-        hooks = self.hooks
-        if hooks is None:
-            hooks = self.hooks = HookRunner(self.crashed, self.snapshot.scope.context.copy())
-            self.request.in_progress = self
-        return hooks
+        self.hooks = self.hooks or HookRunner(self.crashed, self.context or self.begin_hooks())
+        return self.hooks
+
+    def begin_hooks(self) -> Context:
+        """Make the context of the hooks: the first one is about to run."""
+        context = self.context = self.snapshot.scope.context.copy()
+        self.request.in_progress = self
+        return context
 
     @property
     def operations(self) -> ExchangeOperations:
         """What hooks can ask of the request; most ask for nothing."""
-        if self._operations is None:
-            self._operations = ExchangeOperations(self, is_sent=self._relay is not None)
+        self._operations = self._operations or ExchangeOperations(self, is_sent=self._relay is not None)
         return self._operations
 
     def forward(self) -> ForwardedExchange:
@@ -140,44 +138,39 @@ class Exchange:
     def send(self, route: CompiledRoute, target: RouteTarget, sticky_target: RouteTarget | None = None) -> None:
         """Send the request upstream."""
         self.sticky_target = sticky_target
-        if route.total:
-            self.total_deadline = self.request.started + route.total
-        operations = self._operations
-        body = self.sent_body = self.body if operations is None else operations.take_body()
-        relay = self._relay = Relay(self, route, target)
+        operations, total = self._operations, route.total
+        body = self.body if operations is None else operations.take_body()
+        if total:
+            self.total_deadline = self.request.started + total
+        relay = self._relay = Relay(self, route, target, body)
         if self.chain.attempt or self.snapshot.attempt_hooks:
             relay.use_hooks(self.chain.attempt + self.snapshot.attempt_hooks.get(target.upstream.name, ()))
-        if body is not self.body and operations is not None:
+        if operations is not None and body is not self.body:
             operations.body.sent_by(relay)
         # If nothing was awaited, no time worth asking for has passed since the head was read.
-        hooks, now = self.hooks, self.request.started
-        if (hooks is not None and hooks.was_suspended) or (body is not None and body.is_gathered):
-            now = self.proxy.now()
+        is_later = self.hooks is not None or (body is not None and body.is_gathered)
+        now = self.proxy.now() if is_later else self.request.started
         if route.mirrors:
             relay.send_copies()
         if relay.attempt.start(now):
-            if body is not None:
+            if body is not None or total:
                 relay.on_sent(now)
             else:
-                until, total = now + relay.wait, self.total_deadline
-                self.deadline = until if until < total else total  # noqa: FURB136 - a call less
+                self.deadline = now + relay.wait
 
     def body_progress(self) -> None:
         """Called when a piece of the request's body came."""
-        body, relay = self.body, self._relay
-        if relay is not None:
-            relay.body_progress()
-        elif self.forwarding is not None:
-            self.forwarding.body_progress()
+        body, sender = self.body, self._relay or self.forwarding
+        if sender is not None:
+            sender.body_progress()
         elif body is not None and (body.is_being_read or body.is_gathered):
             self.watch(self.proxy.limits.body_timeout)
 
     def body_ended(self) -> None:
         """Called when the request's body is complete."""
-        if self._relay is not None:
-            self._relay.body_ended()
-        elif self.forwarding is not None:
-            self.forwarding.body_ended()
+        sender = self._relay or self.forwarding
+        if sender is not None:
+            sender.body_ended()
         elif self.phases is not None and not self.is_responding:
             self.phases.body_ended()
 
@@ -279,10 +272,6 @@ class Exchange:
         if not self.is_over:
             self.deadline = min(self.total_deadline, self.proxy.now() + seconds if seconds else NEVER)
 
-    def watch_until(self, when: float) -> None:
-        """Expire at a time of the monotonic clock, or when the whole request has to be over."""
-        self.deadline = when if when < self.total_deadline else self.total_deadline  # noqa: FURB136 - a call less
-
     def expire(self, now: float) -> None:
         """Act on the deadline, which is over."""
         self.deadline, body, relay = NEVER, self.body, self._relay
@@ -363,38 +352,49 @@ class Exchange:
         self.finish(self.proxy.now(), is_complete=False)
 
     def finish(self, now: float, is_complete: bool = True) -> None:
-        """Run the log phase, give the connection back, and let go of the snapshot.
-
-        :param is_complete: whether the response is; else the connection is being closed already.
-        """
+        """Run the log phase, let go of the snapshot, and give the connection back if the response is complete."""
         self.is_over, self.deadline = True, NEVER
         proxy, request, own, relay, response, status = self.proxy, self.request, self._own, self._relay, None, 0
         proxy.exchanges.discard(self)
         if own is not None:
             response, status = own.response, own.response.status
+        elif relay is not None and (head := relay.response_head) is not None:
+            response = relay.response if relay.phase is None else relay.phase.response
+            status = head.status if response is None else response.status
         elif self.forwarding is not None and (response := self.forwarding.switched) is not None:
             status = response.status
-        elif relay is not None and relay.response_head is not None:
-            response = relay.response if relay.phase is None else relay.phase.response
-            status = relay.response_head.status if response is None else response.status
         proxy.telemetry.count(request.route, status, now - request.started)
-        if log := self.chain.log:
-            sent, shown = relay if self.forwarding is None else self.forwarding.call, response or response_of(relay)
-            record = make_record(self, sent, response, now - request.started, proxy.wall())
-            self.runner().run_last(self._pin.release, start_log_phase, log, request, shown, record)
-        elif self._pin is self.snapshot and not self.snapshot.is_awaited:
-            self.snapshot.active -= 1
-        else:
-            self._pin.release()
+        if not self.chain.log or self._log(relay, response, now):
+            if self._pin is self.snapshot and not self.snapshot.is_awaited:
+                self.snapshot.active -= 1
+            else:
+                self._pin.release()
         # Without cycles of references, all that belonged to the request is freed now, and not by the collector.
         if relay is not None:
             self._relay = None
             relay.attempt.clear()
-        if self.hooks is not None:
-            self.hooks.end()
-            if self.forwarding is not None:
-                self.forwarding.close()
-            request.in_progress = self._operations = self.forwarding = self.hooks = None
-        self._own = self.body = self.sent_body = self._stream = self.phases = None
+        if self.hooks is not None or self.phases is not None or self.body is not None or own is not None:
+            self._let_go()
+        if self.context is not None:
+            request.in_progress = self._operations = None
         if is_complete:
             self.writer.finish(now)
+
+    def _log(self, relay: Relay | None, response: Response | None, now: float) -> bool:
+        """Run the log phase; return whether it is over. If not, it keeps the snapshot."""
+        sent = relay if self.forwarding is None else self.forwarding.call
+        record = make_record(self, sent, response, now - self.request.started, self.proxy.wall())
+        context, shown = self.context or self.begin_hooks(), response or response_of(relay)
+        outcome = context.run(start_log_phase, self.chain.log, self.request, shown, record)
+        if outcome is not None:
+            self.runner().finish_last(outcome, self._pin.release)
+        return outcome is None
+
+    def _let_go(self) -> None:
+        """Drop what refers to this exchange."""
+        if (hooks := self.hooks) is not None:
+            hooks.end()
+            if self.forwarding is not None:
+                self.forwarding.close()
+            self.forwarding = self.hooks = self._stream = None
+        self._own = self.phases = self.body = None

@@ -1,9 +1,11 @@
 """Runs the hooks of one exchange, phase by phase, in its one `contextvars.Context`.
 
 All hooks of an exchange run in that context, plain and awaited ones, whichever connection's data led to the call: what
-one sets, the later ones see, and nothing else does. The pipeline itself never runs in it, so that the context is never
-entered twice: a phase with a hook that must be awaited is finished in a task of the context, and the task's callback,
-which the loop calls outside of it, goes on with the pipeline. Blocking hooks run in a copy.
+one sets, the later ones see, and nothing else does. A phase is started by ``context.run``, and while its hooks are
+plain and leave nothing to be done, nothing else is needed; what it came to otherwise is for the `HookRunner`. The
+pipeline itself never runs in the context, so that it is never entered twice: a phase with a hook that must be awaited
+is finished in a task of the context, and the task's callback, which the loop calls outside of it, goes on with the
+pipeline. Blocking hooks run in a copy.
 """
 
 from __future__ import annotations
@@ -32,9 +34,9 @@ class Cancellable(Protocol):
 
 
 class HookRunner:
-    """Made for an exchange when its first hook is to run."""
+    """Made for an exchange when a hook must be awaited, or plain hooks leave something that goes on beside them."""
 
-    __slots__ = ("_crashed", "_task", "_upload", "context", "is_stopped", "suspended", "was_suspended")
+    __slots__ = ("_crashed", "_task", "_upload", "context", "is_stopped", "suspended")
 
     def __init__(self, crashed: Callable[[BaseException], None], context: Context) -> None:
         """Begin with a context that nothing else runs in.
@@ -50,8 +52,6 @@ class HookRunner:
         """The phase in which a hook is awaited."""
         self.is_stopped = False
         """Whether no phase is to go on any more: the request was aborted."""
-        self.was_suspended = False
-        """Whether a hook was awaited, so that time has passed."""
 
     def run(self, then: Callable[[T], None], start: Callable[..., T | Suspended[T]], *args: Any) -> None:
         """Run a phase and call ``then`` with its outcome, at once or when a hook that must be awaited is done."""
@@ -66,19 +66,14 @@ class HookRunner:
             then(outcome)
             return
         self.suspended = outcome
-        self.was_suspended = True
         self.context.run(current_request.set, request)
         task = self._task = spawn(outcome.finish(), name="hooks", on_error=_ignore, context=self.context)
         task.add_done_callback(partial(self._resume, then))
 
-    def run_last(self, done: Callable[[], None], start: Callable[..., Suspended[None] | None], *args: Any) -> None:
-        """Run the log phase; `cancel` does not end it, and ``done`` is called in any case."""
-        outcome = self.context.run(start, *args)
-        if outcome is None:
-            done()
-        else:
-            task = spawn(outcome.finish(), name="log", context=self.context)
-            task.add_done_callback(lambda _: done())
+    def finish_last(self, outcome: Suspended[None], done: Callable[[], None]) -> None:
+        """Finish the log phase; `cancel` does not end it, and ``done`` is called in any case."""
+        task = spawn(outcome.finish(), name="log", context=self.context)
+        task.add_done_callback(lambda _: done())
 
     def spawn(self, coroutine: Coroutine[object, object, T], name: str) -> asyncio.Task[T]:
         """Run something else in the context; `cancel` does not end it, and what it raises stays with it."""

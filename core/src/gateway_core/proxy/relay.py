@@ -17,13 +17,14 @@ from typing import Final
 
 from gateway_core.hooks import Hook, Stop, start_response_phase
 from gateway_core.messages import Response
-from gateway_core.messages.response import added_lines
+from gateway_core.messages.request import request_block
+from gateway_core.messages.response import added_lines, has_assigned_body
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retries, UpstreamFailure, client_terms
 from gateway_core.proxy.mirror import send_copies
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_fields import has_gateway_fields
-from gateway_core.proxy.response_phase import ResponsePhase, add_cookies, join
+from gateway_core.proxy.response_phase import ResponsePhase, add_cookies, join, write_head
 from gateway_core.proxy.running_exchange import RunningExchange
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream_head import (
@@ -31,7 +32,6 @@ from gateway_core.proxy.upstream_head import (
     UnsendableHeadError,
     client_host,
     framing_fields,
-    has_come_as_is,
     sent_host,
     target_of,
     upstream_head,
@@ -50,13 +50,20 @@ class Relay:
     """Sends one request upstream and passes the response on (an `AttemptOwner`)."""
 
     __slots__ = (
-        "_arrived", "_attempt_phase", "_continue_sent", "_copies_wait", "_exchange", "_flags", "_route", "_target",
-        "attempt", "body", "bound", "directory", "phase", "response", "response_head", "upstream",
-        "wait",
+        "_attempt_phase", "_came", "_continue_sent", "_copies_wait", "_exchange", "_flags", "_route", "_target",
+        "attempt", "body", "bound", "directory", "phase", "response", "response_head", "upstream", "wait",
     )  # fmt: skip
 
-    def __init__(self, exchange: RunningExchange, route: CompiledRoute, target: RouteTarget) -> None:
-        """Send nothing yet."""
+    _came: tuple[bytes, bool]  # what came of the body with the head, and whether it is all, while hooks look at that
+    _flags: int  # of the request as it is sent
+
+    def __init__(
+        self, exchange: RunningExchange, route: CompiledRoute, target: RouteTarget, body: RequestBody | None
+    ) -> None:
+        """Send nothing yet.
+
+        :param body: what goes upstream: the client's, unless hooks changed it.
+        """
         self._exchange = exchange
         self._route = route
         self._target = target
@@ -69,13 +76,11 @@ class Relay:
         """The response as hooks see it, if they do."""
         self.phase: ResponsePhase | None = None
         """What has the response if hooks do more than look at it."""
-        self._arrived: tuple[bytes, bytes, bytes, bool] | None = None  # what came with the head, while hooks look at it
         self._attempt_phase: AttemptPhase | None = None
-        self._flags = exchange.head.flags  # of the request as it is sent
         self._copies_wait = self._continue_sent = False  # the copies wait for the end of the request's body
         self.response_head: ResponseHead | None = None
         """The upstream's, once it is there."""
-        body = self.body = exchange.sent_body
+        self.body = body
         if body is not None:
             self._keep(body)
         self.attempt = Attempt(self)
@@ -122,7 +127,12 @@ class Relay:
         is_reframed = body is not None and (body.is_chunked or body.is_gathered)
         if framing is None or is_reframed:
             framing = self._framing(body)
-        is_untouched = exchange.hooks is None or has_come_as_is(request, head)
+        is_untouched = exchange.context is None or (
+            request_block(request) is head.facts.block
+            and request.query_string is head.query_string
+            and request.method is head.method
+            and not request.path_was_set
+        )
         if is_untouched and target.is_plain and head.line and not head.path_flags and not endpoint.path:
             # The usual request: all parts are there.
             keeps_host = target.preserve_host and head.facts.host
@@ -176,10 +186,10 @@ class Relay:
             self._exchange.head.facts.expect and body is not None and not body.is_complete and not self._continue_sent
         )
 
-    def on_sent(self, now: float) -> None:
+    def on_sent(self, now: float) -> None:  # noqa: ARG002 - the clock is read once more for it
         exchange, body = self._exchange, self.body
         if body is None or body.is_complete:
-            exchange.watch_until(now + self.wait)
+            exchange.watch(self.wait)
         elif self.expects_continue and not body.received:
             exchange.watch(EXPECT_WAIT)
         else:
@@ -236,80 +246,79 @@ class Relay:
         if self._target.rewrite.response is not None:
             head = self._undone(head)
         self.response_head = head
+        hooks = exchange.chain.response
         is_sticky = self.upstream.sticky is not None or exchange.sticky_target is not None
-        added = via = exchange.snapshot.scope.via_line
-        if exchange.chain.response or is_sticky:
-            lines = self._pass_hooks(head, via, body, complete, is_sticky)
-            if lines is None:
-                return
-            added = via + lines if lines else via
-        if exchange.body is not None or not exchange.proxy.keeps_alive:
-            exchange.response_begins()
-        exchange.writer.relay(head, added, exchange.id_line, body, complete)
+        lines: bytes | None = b""
+        if hooks or is_sticky:
+            lines = self._pass_hooks(head, hooks, body, complete, is_sticky)
+        if lines is not None:
+            if exchange.body is not None or not exchange.proxy.keeps_alive:
+                exchange.response_begins()
+            via = exchange.snapshot.scope.via_line
+            exchange.writer.relay(head, via + lines if lines else via, exchange.id_line, body, complete)
+        elif self.phase is not None or exchange.is_over:
+            return
         if complete:
             exchange.finish(self.attempt.responded_at if self.response is None else self.directory.now())
         else:
-            exchange.watch(self._route.timeouts.idle)
+            exchange.watch(self._route.idle)
             exchange.snapshot_replaced()
 
-    def _pass_hooks(self, head: ResponseHead, via: bytes, body: bytes, complete: bool, is_sticky: bool) -> bytes | None:
+    def _pass_hooks(
+        self, head: ResponseHead, hooks: tuple[Hook, ...], body: bytes, complete: bool, is_sticky: bool
+    ) -> bytes | None:
         """Run the response hooks; return the lines that they added if that is all, so that it goes on like any other.
 
-        Otherwise (None) the response is the phase's.
+        Otherwise (None) the head that they changed is written here. Or the response is the phase's, because a hook is
+        awaited, replaced it, or asked something of its body.
         """
-        exchange, hooks = self._exchange, self._exchange.chain.response
-        response = self._show(head, via, body, complete)
+        exchange, response = self._exchange, self._show(head, hooks)
         if is_sticky:
             add_cookies(response, self.attempt, exchange)
-        if not hooks:
-            self.operations.settle(response)
-            return None
-        runner = exchange.hooks or exchange.runner()
-        outcome = runner.context.run(start_response_phase, hooks, exchange.request, response)
+        self._came = body, complete
+        if hooks:
+            response.in_progress = self
+            context = exchange.context or exchange.begin_hooks()
+            outcome = context.run(start_response_phase, hooks, exchange.request, response)
+            runner = exchange.hooks
+            is_stopped = runner is not None and runner.is_stopped
+            if outcome is not response or self.phase is not None or is_stopped:
+                self.operations.settle(outcome)
+                return None
+            response.in_progress = None
         try:
-            if (
-                outcome is response
-                and self.phase is None
-                and (added := added_lines(response)) is not None
-                and not (added and has_gateway_fields(added))
-                and response.status == head.status
-                and response.reason is head.reason
-                and not (self._flags & HEAD_ONLY or runner.is_stopped)
-            ):
-                response.in_progress = self._arrived = None
+            added = added_lines(response, head.status, head.reason)
+            if added is not None and not (self._flags & HEAD_ONLY or (added and has_gateway_fields(added))):
                 return added
+            if has_assigned_body(response):
+                self.operations.settle(response)
+            else:
+                write_head(exchange, head, self._flags, response, body, complete)
         except Exception as error:  # noqa: BLE001 - hooks may leave anything, and the connection is not to blame for it
             exchange.crashed(error)
-            return None
-        self.operations.settle(outcome)
         return None
 
-    def _show(self, head: ResponseHead, via: bytes, body: bytes, complete: bool) -> Response:
+    def _show(self, head: ResponseHead, hooks: tuple[Hook, ...]) -> Response:
         """Return the response as hooks see it: with what the writer adds."""
         exchange = self._exchange
         block = head.block if head.has_date else head.block + exchange.proxy.date.block()
-        if via:
-            block += via
-        id_line = exchange.id_line if exchange.chain.response else b""
-        response = self.response = Response.streamed(head.status, head.reason, block, id_line)
+        more = exchange.snapshot.scope.via_line, exchange.id_line if hooks else b"\r\n\r\n"
+        response = self.response = Response.streamed(head.status, head.reason, block, more)
         if exchange.head.method == "HEAD":
             response.is_for_head = True
         elif head.length == 0:
             response.came_empty = True
-        self._arrived = block, via, body, complete
-        response.in_progress = self
         return response
 
     @property
     def operations(self) -> ResponsePhase:
         """What hooks can ask of the response (see `gateway_core.messages.Response`); made when one does."""
         if self.phase is None:
-            head, response, arrived = self.response_head, self.response, self._arrived
+            head, response = self.response_head, self.response
             assert head is not None, "a hook asks"
             assert response is not None, "a hook asks"
-            assert arrived is not None, "a hook asks"
-            self.phase = ResponsePhase(self._exchange, self.attempt, head, self._flags, response, *arrived)
-            self._arrived = None
+            self.phase = ResponsePhase(self._exchange, self.attempt, head, self._flags, response, *self._came)
+            self._came = b"", False
         return self.phase
 
     def _undone(self, head: ResponseHead) -> ResponseHead:
@@ -334,7 +343,7 @@ class Relay:
             if not phase.is_decided:
                 return
         if not exchange.writer.is_paused:
-            exchange.watch_until(self.directory.now() + self._route.idle)
+            exchange.watch(self._route.idle)
 
     def on_end(self, trailers: bytes) -> None:
         if self.phase is not None:
@@ -358,7 +367,8 @@ class Relay:
         head = self.response_head = self._undone(head)
         exchange.watch(0)
         if exchange.chain.response:
-            self._show(head, exchange.snapshot.scope.via_line, b"", complete=True)
+            self._show(head, exchange.chain.response).in_progress = self
+            self._came = b"", True
             self.operations.start_switch(connection, data)
             return
         block = head.block + exchange.snapshot.scope.via_line

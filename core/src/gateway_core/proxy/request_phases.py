@@ -79,12 +79,13 @@ def run_pre_proxy(owner: RequestOwner, route: CompiledRoute) -> RequestPhases | 
     request, chain, target = owner.request, route.chain, route.targets[0]
     if chain.reserved_by_route is not None:
         owner.head.drop_reserved(request, chain.reserved_by_route)
-    if not chain.pre_proxy:
+    if not (hooks := chain.pre_proxy):
         return None
     name = request.upstream = target.upstream.name  # setting another one overrides it
-    runner = owner.runner()
-    stop = runner.context.run(start_phase, chain.pre_proxy, request)
-    if stop is None and request.upstream is name and not (request.path_flags or runner.is_stopped):
+    context = owner.context or owner.begin_hooks()
+    stop, runner = context.run(start_phase, hooks, request), owner.hooks
+    is_stopped = runner is not None and runner.is_stopped
+    if stop is None and request.upstream is name and not (is_stopped or request.path_flags):
         return None
     return RequestPhases(owner, (target, None), stop)
 

@@ -10,7 +10,7 @@ from typing import Final
 from gateway_core.messages import Headers, Response
 from gateway_core.messages.fields import checked_value, in_any_case
 from gateway_core.messages.headers import block_of
-from gateway_core.messages.response import response_block
+from gateway_core.messages.response import lines_of_hooks, response_block, shown_block
 from gateway_core.proxy.wire.fields import HOP_BY_HOP, NOT_IN_TRAILERS, join_lines, split_block
 
 BODILESS: Final = frozenset({204, 304})
@@ -18,8 +18,6 @@ BODILESS: Final = frozenset({204, 304})
 
 _GATEWAY_FIELDS: Final = HOP_BY_HOP | {b"content-length"}
 _GATEWAY_LINE: Final = re.compile(rb"\r\n(?:%b):" % b"|".join(map(in_any_case, sorted(_GATEWAY_FIELDS))))
-_ID_LINE: Final = re.compile(rb"\r\nx-request-id:", re.IGNORECASE)
-_DATE_LINE: Final = re.compile(rb"\r\ndate:", re.IGNORECASE)
 _LONGEST_REASON: Final = 64
 """Characters of a remembered reason at most: upstreams and plugins choose it."""
 _MOST_LINES: Final = 1024
@@ -59,6 +57,15 @@ def own_block(response: Response, base: bytes = b"") -> bytes:
     return kept if fields is None else kept + join_lines([field for field in fields if field[0] not in _GATEWAY_FIELDS])
 
 
+def changed_block(response: Response) -> bytes:
+    """Return the fields of an upstream's response as hooks left it, without those that are the gateway's."""
+    written = lines_of_hooks(response)
+    # What came has none of them, and removing fields makes none.
+    if written and has_gateway_fields(written):
+        return own_block(response, shown_block(response))
+    return response_block(response)
+
+
 def has_gateway_fields(block: bytes) -> bool:
     """Return whether a block has a field that the gateway writes itself: a glance before anything is parsed."""
     # A regular expression, since it costs a fifth of taking the lines apart: half a microsecond for five fields.
@@ -71,16 +78,6 @@ def trailer_block(trailers: Headers) -> bytes:
     """
     fields = split_block(block_of(trailers)) or []
     return join_lines([field for field in fields if field[0] not in NOT_IN_TRAILERS])
-
-
-def has_request_id(block: bytes) -> bool:
-    """Return whether a block has an X-Request-Id field."""
-    return _ID_LINE.search(block) is not None
-
-
-def has_date(block: bytes) -> bool:
-    """Return whether a block has a Date field."""
-    return _DATE_LINE.search(block) is not None
 
 
 class DateField:

@@ -1,9 +1,9 @@
 """What becomes of an upstream's response that hooks change, ask something of, or decide over later.
 
-Made by a relay as soon as a hook does so, or if a cookie is set. While hooks decide over the head, what comes of the
-body is held, and the connection is paused. A hook may change the head, or replace the response, which ends the
-upstream's connection; what is held then goes on, and the rest as it comes. The same holds for the head of a 101: only
-then is it sent, and both byte streams are joined.
+Made by a relay as soon as a hook does so; a head that plain hooks changed is written at once (`write_head`). While
+hooks decide over the head, what comes of the body is held, and the connection is paused. A hook may change the head, or
+replace the response, which ends the upstream's connection; what is held then goes on, and the rest as it comes. The
+same holds for the head of a 101: only then is it sent, and both byte streams are joined.
 
 A hook may also read the body, set another one, or put filters over it. From then on the body comes through a
 `BodyQueue`: what was read or set is written whole, the rest by a `ResponseStream`.
@@ -18,9 +18,9 @@ from gateway_core.hooks import Suspended, start_response_phase
 from gateway_core.messages import Response
 from gateway_core.messages.body import BodySource, FilterSpec
 from gateway_core.messages.headers import headers_of_block
-from gateway_core.messages.response import response_block, with_assigned_body
+from gateway_core.messages.response import added_lines, with_assigned_body
 from gateway_core.proxy.attempt import Attempt
-from gateway_core.proxy.response_fields import BODILESS, has_gateway_fields, own_block, trailer_block
+from gateway_core.proxy.response_fields import BODILESS, changed_block, has_gateway_fields, trailer_block
 from gateway_core.proxy.response_stream import ResponseStream, report_filter
 from gateway_core.proxy.running_exchange import RunningExchange
 from gateway_core.proxy.streamed_body import BodyQueue, StreamedBody
@@ -34,22 +34,9 @@ class ResponsePhase:
     """One response of an upstream that hooks do more with than to look at it."""
 
     __slots__ = (
-        "_attempt",
-        "_block",
-        "_body",
-        "_broken",
-        "_flags",
-        "_head",
-        "_held",
-        "_is_decided",
-        "_is_streaming",
-        "_owner",
-        "_queue",
-        "_switched",
-        "_trailers",
-        "_via",
-        "response",
-    )
+        "_attempt", "_body", "_broken", "_flags", "_head", "_held", "_is_decided", "_is_streaming", "_owner", "_queue",
+        "_switched", "_trailers", "response",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -58,24 +45,18 @@ class ResponsePhase:
         head: ResponseHead,
         flags: int,
         response: Response,
-        block: bytes,
-        via: bytes,
         body: bytes,
         complete: bool,
     ) -> None:
         """Take a response over that hooks look at.
 
         :param flags: those of the request that went upstream: a hook may have made a HEAD of it.
-        :param block: the fields that hooks see, without the one that each response has of its own.
-        :param via: the part of them that is not the upstream's.
         :param body: what came with the head; if ``complete``, all of it.
         """
         self._owner = owner
         self._attempt = attempt
         self._head = head
         self._flags = flags
-        self._block = block
-        self._via = via
         self.response = response
         """As hooks see it, and then as they left it."""
         response.operations = self
@@ -91,10 +72,7 @@ class ResponsePhase:
         """Pass on what the hooks leave, now or when the one that is awaited is done."""
         attempt, owner = self._attempt, self._owner
         try:
-            if owner.chain.response:
-                owner.runner().settle(self._decided, outcome, owner.request)
-            else:
-                self._decided(self.response)
+            owner.runner().settle(self._decided, outcome, owner.request)
         except Exception as error:  # noqa: BLE001 - hooks may leave anything, and the connection is not to blame for it
             owner.crashed(error)
             return
@@ -132,11 +110,6 @@ class ResponsePhase:
             if not owner.writer.is_paused:
                 owner.resume_response()
 
-    @property
-    def _shown(self) -> bytes:
-        """The block that hooks were shown."""
-        return self._block + self._owner.id_line[:-4] if self._owner.chain.response else self._block
-
     def _drop(self) -> None:
         """Take no more from the upstream."""
         if self._queue is not None:
@@ -162,31 +135,10 @@ class ResponsePhase:
             owner.stream(ResponseStream(self, taken, owner.writer, owner.runner()))
 
     def _write(self, response: Response, body: bytes, complete: bool) -> None:
-        """Write a head that a hook may have changed, with the part of the body that is there."""
-        head, owner = self._head, self._owner
-        if owner.body is not None or not owner.proxy.keeps_alive:
-            owner.response_begins()
-        block, known, changes = response_block(response), self._shown, self._body
+        changes = self._body
         if changes is not None and not changes.is_changed:
             changes = None
-        is_head = owner.head.method == "HEAD"
-        is_hooks_head = not is_head and bool(self._flags & HEAD_ONLY)
-        is_same = changes is None and response.status == head.status and response.reason is head.reason
-        if is_same and not is_hooks_head and block.startswith(known):
-            added = block[len(known) :]
-            # What does not begin a line went on with the last one: a value that a hook made longer.
-            if not added or (added.startswith(b"\r\n") and not has_gateway_fields(added)):
-                owner.writer.relay(head, self._via + added, owner.id_line, body, complete)
-                return
-        length = head.content_length
-        if changes is not None:
-            length = len(body) if complete and response.has_body else changes.set_length
-        elif is_hooks_head or (not is_head and head.length == NO_BODY and response.status not in BODILESS):
-            length = 0  # a hook made another status or method: what the head says of the body does not apply
-        elif complete and length is None and not is_head:
-            length = len(body)
-        fields = own_block(response, known)
-        owner.writer.start(response.status, response.reason, fields, length, owner.id_line, body, complete)
+        write_head(self._owner, self._head, self._flags, response, body, complete, changes)
 
     # -- the body
 
@@ -317,7 +269,7 @@ class ResponsePhase:
         self._is_decided = True
         if response.is_streamed and response.status == head.status:
             self.response = response
-            fields = own_block(response, self._shown)
+            fields = changed_block(response)
             client = owner.writer.switch(head.status, response.reason, fields, self._attempt.terms.protocol_of(head))
             join(owner, client, connection, data)
             return
@@ -335,6 +287,40 @@ class ResponsePhase:
         if self._switched is not None:
             self._switched.transport.abort()
             self._switched = None
+
+
+def write_head(
+    owner: RunningExchange,
+    head: ResponseHead,
+    flags: int,
+    response: Response,
+    body: bytes,
+    complete: bool,
+    changes: StreamedBody | None = None,
+) -> None:
+    """Write the head of an upstream's response as hooks left it, with the part of the body that is there.
+
+    :param flags: those of the request that went upstream.
+    :param changes: the body, if hooks changed it.
+    """
+    if owner.body is not None or not owner.proxy.keeps_alive:
+        owner.response_begins()
+    is_head = owner.head.method == "HEAD"
+    is_hooks_head = not is_head and bool(flags & HEAD_ONLY)
+    if changes is None and not is_hooks_head:
+        added = added_lines(response, head.status, head.reason)
+        if added is not None and not (added and has_gateway_fields(added)):
+            owner.writer.relay(head, owner.snapshot.scope.via_line + added, owner.id_line, body, complete)
+            return
+    length = head.content_length
+    if changes is not None:
+        length = len(body) if complete and response.has_body else changes.set_length
+    elif is_hooks_head or (not is_head and head.length == NO_BODY and response.status not in BODILESS):
+        length = 0  # a hook made another status or method: what the head says of the body does not apply
+    elif complete and length is None and not is_head:
+        length = len(body)
+    fields = changed_block(response)
+    owner.writer.start(response.status, response.reason, fields, length, owner.id_line, body, complete)
 
 
 def add_cookies(response: Response, attempt: Attempt, owner: RunningExchange) -> None:

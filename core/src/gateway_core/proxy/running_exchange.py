@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextvars import Context
 from random import Random
 from typing import Protocol
 
@@ -32,6 +33,8 @@ from gateway_core.snapshot import CompiledRoute, RouteTarget, Snapshot, Snapshot
 class ExchangeHost(Protocol):
     """The process's `Proxy`, for its exchanges."""
 
+    next_id: Callable[[], str]
+    """Returns a new request id."""
     now: Callable[[], float]
     wall: Callable[[], float]
     rng: Random
@@ -88,6 +91,14 @@ class RequestOwner(Protocol):
     def deadline(self) -> float:
         """Monotonic seconds."""
 
+    @property
+    def context(self) -> Context | None:
+        """That of the hooks; as long as there is none, none has run, so that nothing can have been changed."""
+
+    @property
+    def hooks(self) -> HookRunner | None:
+        """What runs the hooks that must be awaited, if one had to be, or did more than a plain hook does."""
+
     def expire(self, now: float) -> None:
         """Act on the deadline, which is over."""
 
@@ -96,6 +107,9 @@ class RequestOwner(Protocol):
 
     def runner(self) -> HookRunner:
         """Return what runs the hooks."""
+
+    def begin_hooks(self) -> Context:
+        """Make the context of the hooks: the first one is about to run."""
 
     def watch(self, seconds: float) -> None:
         """Expire in so many seconds; 0 is no limit but that of the whole request."""
@@ -129,10 +143,7 @@ class RequestOwner(Protocol):
 class RunningExchange(RequestOwner, Protocol):
     """The exchange, as its parts use it."""
 
-    hooks: HookRunner | None
     is_over: bool
-    sent_body: RequestBody | None
-    """What goes upstream: the client's body, unless hooks changed it."""
     sticky_target: RouteTarget | None
     total_deadline: float
     """Monotonic seconds by which all has to be over."""
@@ -140,9 +151,6 @@ class RunningExchange(RequestOwner, Protocol):
     @property
     def is_responding(self) -> bool:
         """Whether there is a response, written or not."""
-
-    def watch_until(self, when: float) -> None:
-        """Expire at a time of the monotonic clock."""
 
     # -- responses
 

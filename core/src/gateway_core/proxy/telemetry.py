@@ -104,27 +104,28 @@ def make_record(
     :param duration: seconds since the request's head was complete.
     :param now: seconds since the Unix epoch.
     """
-    if relay is None:
-        record = Record()
-    else:
-        attempt, head, responded = relay.attempt, relay.response_head, None
-        retries, endpoint, responded_at = attempt.retries, attempt.endpoint, attempt.responded_at
-        if head is not None and endpoint is not None:
-            responded = (endpoint, head.status, responded_at - attempt.picked_at)
-        record = Record(() if retries is None else retries.records, responded)
-        record.upstream = attempt.upstream.name
-        if responded_at:
-            first_picked_at = 0.0 if retries is None else retries.first_picked_at
-            record.upstream_duration = responded_at - (first_picked_at or attempt.picked_at)
+    # What is as usual has its value in the class: of the rest, only what differs is set.
+    record = Record()
     record.duration = duration
     record.started_at = now - duration
-    record.aborted, record.reason, record.error = exchange.aborted, exchange.reason, exchange.error
+    record.bytes_sent = exchange.writer.bytes_sent
+    if (body := exchange.body) is not None:
+        record.bytes_received = body.received
+    if relay is not None:
+        attempt, head = relay.attempt, relay.response_head
+        retries, endpoint, responded_at = attempt.retries, attempt.endpoint, attempt.responded_at
+        record.upstream = attempt.upstream.name
+        picked_at = attempt.picked_at
+        if head is not None and endpoint is not None:
+            record.responded = (endpoint, head.status, responded_at - picked_at)
+        if retries is not None:
+            record.failed, picked_at = retries.records, retries.first_picked_at or picked_at
+        if responded_at:
+            record.upstream_duration = responded_at - picked_at
     if exchange.tunnel_bytes is not None:
         record.bytes_received, record.bytes_sent = exchange.tunnel_bytes
-    else:
-        record.bytes_sent = exchange.writer.bytes_sent
-        if exchange.body is not None:
-            record.bytes_received = exchange.body.received
+    if exchange.reason is not None:
+        record.aborted, record.reason, record.error = exchange.aborted, exchange.reason, exchange.error
     if response is None or response.is_streamed:
         record.produced_by = "upstream"
     elif response.produced_by:

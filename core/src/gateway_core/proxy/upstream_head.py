@@ -93,16 +93,20 @@ def upstream_head(
     :raises UnsafePathError: the path or the query would not arrive as what it is.
     """
     facts, tail, end, flags = head.facts, head.tail, id_line, head.flags
-    authority, written = sent_host(request, head, target, endpoint)
     block = request_block(request)
     if request.method is not head.method:
         flags = flags_for(request.method, facts)
-    if block is not facts.block:
-        added = block[len(facts.block) :] if block.startswith(facts.block + b"\r\n") else b""
-        if added and not facts.has_odd_names and not has_special_fields(added):
+    if block is facts.block:
+        authority, written = _usual_host(head, target, endpoint), b""
+    else:
+        added = block[len(facts.block) :] if block.startswith(facts.block) else b""
+        if added.startswith(b"\r\n") and not facts.has_odd_names and not has_special_fields(added):
+            # As almost always: hooks only added fields, and none of them means anything to the gateway.
+            authority, written = _usual_host(head, target, endpoint), added
             binds = credentials_bind(added.lower())
-            tail = facts.kept + added + head.origin.tail
+            tail = b"".join((facts.kept, added, head.origin.tail))
         else:
+            authority, written = sent_host(request, head, target, endpoint)
             outgoing = outgoing_fields(facts, head.origin, _fields_of(request), written)
             if outgoing is None:
                 raise UnsendableHeadError("a plugin left header fields that cannot be sent")
@@ -117,16 +121,6 @@ def upstream_head(
     return b"".join((line, b"\r\nHost: ", authority, tail, framing, end)), flags
 
 
-def has_come_as_is(request: Request, head: RequestHead) -> bool:
-    """Return whether hooks have left the request as it came."""
-    return (
-        request_block(request) is head.facts.block
-        and not request.path_was_set
-        and request.query_string is head.query_string
-        and request.method is head.method
-    )
-
-
 def target_of(head: bytes) -> str:
     """Return the request-target of a head that was made here."""
     return head[: head.index(b"\r\n")].split(b" ", 2)[1].decode("latin-1")
@@ -134,15 +128,21 @@ def target_of(head: bytes) -> str:
 
 def sent_host(request: Request, head: RequestHead, target: RouteTarget, endpoint: Endpoint) -> tuple[bytes, bytes]:
     """Return the Host that goes to an endpoint, and every line that plugins wrote."""
-    host, written = head.facts.host, b""
+    written = b""
     if request_block(request) is not head.facts.block:
         written = written_lines(request.headers)
         own = request.headers.get("host", "")
-        if own and (own != host or b"\r\nhost:" in written.lower()):
+        if own and (own != head.facts.host or b"\r\nhost:" in written.lower()):
             return own.encode("latin-1"), written
+    return _usual_host(head, target, endpoint), written
+
+
+def _usual_host(head: RequestHead, target: RouteTarget, endpoint: Endpoint) -> bytes:
+    """Return the Host that goes to an endpoint unless a plugin wrote one."""
+    host, own = head.facts.host, target.rewrite.host
     # The endpoint of a unix socket has no name that an upstream could know.
-    keeps = host and (target.preserve_host or endpoint.path)
-    return target.rewrite.host or (host.encode("latin-1") if keeps else endpoint.authority), written
+    keeps = host and not own and (target.preserve_host or endpoint.path)
+    return host.encode("latin-1") if keeps else own or endpoint.authority
 
 
 def client_host(head: RequestHead) -> str:

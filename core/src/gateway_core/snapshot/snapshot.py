@@ -36,10 +36,12 @@ class Snapshot:
         "config",
         "fallback",
         "global_chain",
+        "idle_wait",
         "is_awaited",
         "limits",
         "listeners",
         "max_requests",
+        "max_requests_per_connection",
         "path_policy",
         "router",
         "routes",
@@ -48,6 +50,7 @@ class Snapshot:
         "trusts",
         "upstreams",
         "version",
+        "write_wait",
     )
 
     def __init__(
@@ -88,8 +91,14 @@ class Snapshot:
         self.path_policy = path_policy
         """What is refused on arrival; once a route is known, its own policy decides."""
         self.limits = config.limits
+        # Attributes of this class for what is looked at with every request: those of configurations take long to read.
         self.max_requests = self.limits.max_requests or NO_LIMIT
-        """Exchanges at one time; as an attribute of this class, since those of configurations take long to read."""
+        """Exchanges at one time."""
+        self.max_requests_per_connection = self.limits.max_requests_per_connection or NO_LIMIT
+        self.idle_wait = self.limits.idle_wait
+        """Seconds that a connection is kept open between requests."""
+        self.write_wait = self.limits.write_wait
+        """Seconds in which a client may take nothing of a response."""
         self.active = 0
         """Exchanges that are in progress on this snapshot."""
         self._close = close

@@ -20,10 +20,8 @@ which speaks to its writer only. Every head makes an exchange, also one that is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
 
-from gateway_core.messages import Request
 from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.downstream.client import AcceptedConnection, Client
 from gateway_core.proxy.downstream.connections import FEW, Connections, Turns
@@ -48,9 +46,6 @@ class ConnectionHost(ExchangeHost, Protocol):
     ending: set[Shutdown]
     turns: Turns
     date: DateField
-
-    next_id: Callable[[], str]
-    """Returns a new request id."""
 
 
 class ClientConnection(asyncio.Protocol):
@@ -217,13 +212,12 @@ class ClientConnection(asyncio.Protocol):
         proxy, writer = self._proxy, self._writer
         writer.begin(head)
         self.served += 1
-        if 0 < snapshot.limits.max_requests_per_connection <= self.served:
+        if self.served >= snapshot.max_requests_per_connection:
             writer.make_last()
         self._expects_more = head.facts.keep_alive
         self.deadline, self._has_begun_head = NEVER, False
-        request = Request.for_head(head, head.origin.request_id or proxy.next_id(), proxy.now())
-        self._exchange = Exchange(proxy, writer, snapshot, head, request, self.client)
-        return self._exchange
+        exchange = self._exchange = Exchange(proxy, writer, snapshot, head, self.client)
+        return exchange
 
     def _expect_body(self, *, is_all: bool) -> None:
         """Read on for the rest of a body; ``is_all`` says that nothing behind this much of it is here."""
@@ -283,7 +277,7 @@ class ClientConnection(asyncio.Protocol):
             return
         if self._transport.is_closing():
             return
-        writer, waiting, limits = self._writer, self._input, self._proxy.holder.current.limits
+        writer, waiting, snapshot = self._writer, self._input, self._proxy.holder.current
         if not writer.keep_alive:
             if self._expects_more or self.intake.body is not None:
                 self.shutdown.linger()
@@ -292,13 +286,13 @@ class ClientConnection(asyncio.Protocol):
                 self.shutdown.close()
         elif writer.is_paused:
             # The next request is not begun before the client has taken this response.
-            self.deadline = now + limits.write_wait
+            self.deadline = now + snapshot.write_wait
         elif waiting.size and not self._is_waiting_for_turn:
             self._wait_for_turn()
         elif not self._is_waiting_for_turn:  # or this is its turn, which goes on
             if waiting.is_paused:
                 waiting.update()
-            self.deadline = now + limits.idle_wait
+            self.deadline = now + snapshot.idle_wait
             # Of ten thousand idle connections the first head of each would be remembered for seconds, in memory that
             # is not given back; most clients send no more than that, or another one.
             if self.served == 1 and len(self._proxy.connections.open) > FEW:

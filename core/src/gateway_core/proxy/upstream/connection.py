@@ -164,21 +164,22 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if self._buffer:
             data = self._buffer + data
-        known = self.pool.last_head
+        pool, handler = self.pool, self.handler
+        known = pool.last_head
         if known is None or not data.startswith(known.ending):
             self._read_head(data)
             return
-        self._buffer = b""
-        body, length, handler = data[known.size :], known.length, self.handler
-        if known.keep_alive and self.upload_complete and not self.flags & _UNUSUAL and handler is not None:
+        body = data[known.size :]
+        if not self.flags & _UNUSUAL and known.keep_alive and self.upload_complete and handler is not None:
+            length = known.length
             whole = body if len(body) == length else only_chunk(body) if length == CHUNKED else None
             if whole is not None:
                 # The usual response, here in one piece.
-                self.handler = None
-                self._state = _IDLE
-                self.pool.give_back(self)
+                self._buffer, self._state, self.handler = b"", _IDLE, None
+                pool.give_back(self)
                 handler.on_response(known, whole, True)
                 return
+        self._buffer = b""
         self._begin_body(known, body)
 
     def view_received(self, data: memoryview) -> bool:
