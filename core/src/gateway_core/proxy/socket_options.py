@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import socket
 import ssl
 import struct
@@ -44,6 +45,24 @@ def say_end(transport: asyncio.WriteTransport) -> bool:
     with contextlib.suppress(OSError):  # the peer has reset the connection, which the transport is yet to notice
         transport.write_eof()
     return True
+
+
+def is_tls(transport: asyncio.BaseTransport) -> bool:
+    """Whether the connection is over TLS."""
+    return transport.get_extra_info("ssl_object") is not None
+
+
+def is_flushed(transport: asyncio.WriteTransport) -> bool:
+    """Whether the kernel seems to have all that is written.
+
+    A TLS transport does not tell what waits in the one below; but while something does, the socket takes no more.
+    """
+    sock = transport.get_extra_info("socket")
+    if transport.get_write_buffer_size() or sock is None or sock.fileno() < 0:
+        return not transport.get_write_buffer_size()
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLOUT)
+    return bool(poll.poll(0))
 
 
 def ended_orderly(transport: asyncio.BaseTransport) -> bool:

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+from pathlib import Path
+from typing import Any
 
 import pytest
+from gateway_core.hooks import Plugin
+from gateway_core.hookspecs import hookimpl
+from gateway_core.messages import Request, Response
+from gateway_core.proxy.downstream.shutdown import LINGER
 
-from tests.core.proxy.kit import Peer, Proxied, turns, until
+from tests.core.process.certificates import Pair, make
+from tests.core.process.hellos import TlsClient
+from tests.core.proxy.kit import Peer, Proxied, StartProxy, StartUpstream, turns, until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
@@ -108,3 +117,95 @@ async def test_a_client_that_still_sends_its_body_is_not_reset(
         await client.send(bytes(1000))
         await turns()
     assert not client.writer.transport.is_closing()
+
+
+def server_context(pair: Pair) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.cert, pair.key)
+    return context
+
+
+class TlsPeer:
+    """A client over TLS that sends nothing by itself: no close_notify, and nothing at the end."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+        self._client = TlsClient()
+
+    async def shake_hands(self) -> None:
+        await self._peer.send(self._client.hello())
+        while True:
+            try:
+                self._client.tls.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._peer.send(self._client.outgoing.read())
+                self._client.incoming.write(await self._peer.reader.read(65536))
+            else:
+                return
+
+    async def send(self, data: bytes) -> None:
+        self._client.tls.write(data)
+        await self._peer.send(self._client.outgoing.read())
+
+    async def rest(self) -> bytes:
+        """Read until close_notify."""
+        received = b""
+        while True:
+            try:
+                data = self._client.tls.read(65536)
+            except ssl.SSLWantReadError:
+                self._client.incoming.write(await self._peer.reader.read(65536))
+            except ssl.SSLZeroReturnError:
+                return received
+            else:
+                received += data
+                if not data:
+                    return received
+
+
+SIZE = 20_000_000
+CLOSE = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+async def test_the_end_of_a_client_over_tls_is_not_waited_for(
+    start_proxy: StartProxy, start_upstream: StartUpstream, tmp_path: Path
+) -> None:
+    upstream = await start_upstream()
+    config = f"limits: {{write_timeout: 0}}\nroutes: [{{id: all, path_prefix: /, target: '{upstream.url}'}}]"
+    gateway = await start_proxy(config, tls=server_context(make(tmp_path, "a.test")))
+    peer = await gateway.connect()
+    client = TlsPeer(peer)
+    await client.shake_hands()
+    await client.send(CLOSE)
+    assert (await client.rest()).endswith(b"ok")
+    assert gateway.proxy.ending
+
+    await gateway.passing(LINGER, asyncio.wait_for(peer.rest(), 15))  # event loops would wait for 30 s
+
+    await until(lambda: not gateway.proxy.ending and not gateway.proxy.connections)
+
+
+class Large(Plugin[Any]):
+    """Responds with more than the kernel takes."""
+
+    name = "p"
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> Response:
+        return Response(200, bytes(SIZE))
+
+
+async def test_a_client_over_tls_that_reads_late_gets_the_whole_response(
+    start_proxy: StartProxy, tmp_path: Path
+) -> None:
+    config = "plugins: [{name: p}]\nroutes: [{id: all, path_prefix: /, target: 'http://127.0.0.1:1'}]"
+    gateway = await start_proxy(config, [Large], server_context(make(tmp_path, "a.test")))
+    client = TlsPeer(await gateway.connect())
+    await client.shake_hands()
+    await client.send(CLOSE)
+    await until(lambda: gateway.proxy.ending)
+
+    for _ in range(5):
+        await gateway.pass_time(LINGER)
+
+    assert len(await client.rest()) > SIZE

@@ -12,7 +12,8 @@ States of a connection, and what leads from one to the next:
     LINGERING    our FIN is sent; what still comes is read and dropped, because closing a socket with unread bytes is a
                  reset, which may destroy the response on its way (RFC 9112 section 9.6)
       the client's FIN, or LINGER seconds -> FLUSHING, or aborted if it does not read
-    FLUSHING     the transport is closed and sends what is written, for ``write_timeout`` at most
+    FLUSHING     the transport is closed and sends what is written, for ``write_timeout`` at most; over TLS it then
+                 waits for the client's close_notify, which need not come (RFC 8446 section 6.1): LINGER seconds
     Any state ends with the transport (`lost`), at once by `abort`.
 
 While the gateway drains, an idle connection is closed; one without a request yet gets FRESH_GRACE for the request that
@@ -30,7 +31,7 @@ from enum import IntEnum
 from typing import Final, Protocol
 
 from gateway_core.config import LimitsConfig
-from gateway_core.proxy.socket_options import close_once, say_end
+from gateway_core.proxy.socket_options import close_once, is_flushed, is_tls, say_end
 from gateway_core.proxy.sweeper import NEVER
 
 GRACE: Final = 0.5
@@ -101,7 +102,10 @@ class ShutdownHost(Protocol):
 class Shutdown:
     """The end of one connection; in the sweeper's set only while there is something to wait for."""
 
-    __slots__ = ("_connection", "_host", "_progress", "_transport", "deadline", "is_reading", "state")
+    __slots__ = (
+        "_connection", "_flush_until", "_host", "_is_flushed", "_progress", "_transport", "deadline", "is_reading",
+        "state",
+    )  # fmt: skip
 
     def __init__(self, connection: Ending, transport: asyncio.Transport, host: ShutdownHost) -> None:
         """Begin in OPEN."""
@@ -112,7 +116,8 @@ class Shutdown:
         self.state = State.OPEN
         self.is_reading = True
         """Whether what comes, or has come, is a request's: in OPEN and HALF_CLOSED."""
-        self.deadline = NEVER
+        self._flush_until = self.deadline = NEVER
+        self._is_flushed = False
 
     def eof(self) -> None:
         """Keep a connection open whose client will send nothing more."""
@@ -135,8 +140,10 @@ class Shutdown:
         self.state, self.is_reading = State.FLUSHING, False
         self._connection.stop_requests()
         close_once(self._transport)
-        host = self._host
-        self.deadline = host.now() + host.limits.write_wait
+        host, now = self._host, self._host.now()
+        self.deadline = self._flush_until = now + host.limits.write_wait
+        if is_tls(self._transport):
+            self.deadline = min(self.deadline, now + LINGER)
         host.ending.add(self)
 
     def abort(self) -> None:
@@ -174,11 +181,18 @@ class Shutdown:
                 self.close()  # the request that a fresh connection was made for has not come
         elif self.state is State.HALF_CLOSED and not transport.is_closing():
             self._expire_half_closed(now)
+        elif self.state is State.FLUSHING and now < self._flush_until and not self._was_flushed():
+            self.deadline = min(self._flush_until, now + LINGER / 2)
         elif transport.get_write_buffer_size() or transport.is_closing():
             self.deadline = NEVER
             transport.abort()  # what is written will not be read any more
         else:
             self.close()
+
+    def _was_flushed(self) -> bool:
+        """Whether all that is written is sent, now and at the last look: between two writes it looks the same."""
+        before, self._is_flushed = self._is_flushed, is_flushed(self._transport)
+        return before and self._is_flushed
 
     def _expire_half_closed(self, now: float) -> None:
         """Close the connection unless its response has got further since the last time."""
