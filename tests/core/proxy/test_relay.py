@@ -276,7 +276,9 @@ async def test_a_client_that_is_slow_at_the_end_leaves_no_deaf_connection_behind
     await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * count + LAST)
 
     # Nobody reads: responses pile up until one of them has to wait at its end.
-    await until(lambda: any(cast("Any", each).waiting_bytes for each in gateway.proxy.connections.open))
+    await until(
+        lambda: any(cast("Any", each)._transport.get_write_buffer_size() for each in gateway.proxy.connections.open)
+    )
     responses = await client.rest()
 
     assert responses.count(b"HTTP/1.1 200 OK\r\n") == count + 1

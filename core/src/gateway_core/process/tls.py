@@ -54,6 +54,8 @@ class ListenerTls:
         """
         self.config = config
         self.certificates = certificates
+        for context in {certificates.default, *certificates.by_name.values()}:
+            context.set_alpn_protocols(self._protocols)
         self._asks_for_certificates = certificates.config.verifies_clients != "none"
         shared = None if contexts is None or self._asks_for_certificates else contexts.claim(certificates.digest)
         self._base = self._new_base(shared)
@@ -62,9 +64,15 @@ class ListenerTls:
         """Return the context that the next handshake begins with."""
         return self._new_base() if self._asks_for_certificates else self._base
 
+    @property
+    def _protocols(self) -> list[str]:
+        """What the listener speaks, the best first (RFC 7301)."""
+        return ["h2", "http/1.1"] if self.config.http2 else ["http/1.1"]
+
     def _new_base(self, blank: ssl.SSLContext | None = None) -> ssl.SSLContext:
         certificates = self.certificates
         base = plain_context(certificates.config, blank)
+        base.set_alpn_protocols(self._protocols)
 
         def on_server_name(
             connection: ssl.SSLObject | ssl.SSLSocket, server_name: str | None, _context: ssl.SSLContext
@@ -123,7 +131,7 @@ class AddressTls:
     ) -> ListenerTls:
         """Return the listener as it was, with its sessions, if nothing about its TLS has changed."""
         same = kept.pop(certificates.digest, None)
-        if same is None:
+        if same is None or same.config.http2 is not config.http2:
             return ListenerTls(config, certificates, self._contexts)
         same.config = config
         return same

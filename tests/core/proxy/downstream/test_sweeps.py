@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from gateway_core.proxy.downstream import sweeps
@@ -90,7 +90,7 @@ async def test_a_body_at_the_rate_and_one_that_the_upstream_does_not_take_go_on(
     assert not exchange.is_over
 
     client.writer.write(b"x" * 30_000_000)
-    (connection,) = gateway.proxy.connections.open
+    (connection,) = cast("Any", gateway.proxy.connections.open)
     await until(lambda: not connection.intake.waits_for_client)
     for now in range(3):
         watch.expire(WINDOW * (2 + now))
@@ -106,7 +106,7 @@ async def test_a_client_that_is_told_to_wait_for_100_is_not_slow(proxied: Proxie
     client = await gateway.connect()
     await client.send(b"POST /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
     await until(lambda: gateway.proxy.exchanges)
-    (connection,) = gateway.proxy.connections.open
+    (connection,) = cast("Any", gateway.proxy.connections.open)
 
     assert not connection.intake.waits_for_client
 
@@ -119,9 +119,9 @@ async def test_a_response_that_is_taken_below_the_rate_ends_with_its_connection(
     gateway, _ = await proxied(much)
     with await deaf_client(gateway, GET):
         await until(lambda: gateway.proxy.exchanges)
-        (connection,) = gateway.proxy.connections.open
+        (connection,) = cast("Any", gateway.proxy.connections.open)
         exchange: Any = next(iter(gateway.proxy.exchanges))
-        await until(lambda: connection.waiting_bytes)
+        await until(lambda: any(connection.awaited_responses()))
         # What the system takes is not in our hands: wait until it takes no more.
         before = -1
         while before != connection.progress()[1]:
@@ -183,7 +183,7 @@ async def test_zero_waits_for_ever(proxied: Proxied) -> None:
 
     await client.send(GET)
     await client.response()
-    (connection,) = gateway.proxy.connections.open
+    (connection,) = cast("Any", gateway.proxy.connections.open)
     assert connection.deadline == float("inf")
 
     await client.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n1")
@@ -223,7 +223,7 @@ async def test_a_connection_in_use_keeps_its_head(proxied: Proxied, monkeypatch:
     client = await gateway.connect()
     await client.send(GET)
     await client.response()
-    (connection,) = gateway.proxy.connections.open
+    (connection,) = cast("Any", gateway.proxy.connections.open)
     heads = sweeps.IdleHeads(gateway.proxy.connections.open, lambda: gateway.proxy.limits.idle_timeout)
     idle_since = connection.deadline - gateway.proxy.limits.idle_timeout
 
@@ -244,8 +244,8 @@ async def test_grpc_may_be_silent_in_both_directions(proxied: Proxied, kind: byt
     gateway, _ = await proxied(stream)
     client = await gateway.connect()
     await client.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nContent-type:" + kind + b"\r\n\r\n")
-    (connection,) = gateway.proxy.connections.open
-    await until(lambda: connection.waiting_bytes)
+    (connection,) = cast("Any", gateway.proxy.connections.open)
+    await until(lambda: any(connection.awaited_responses()))
     await settled(lambda: connection.progress()[1])
     watch = sweep(gateway)
 

@@ -79,6 +79,13 @@ class LimitsConfig(Section):
     write_timeout: Duration = 60.0
     """Longest time in which a client takes nothing of a response."""
 
+    max_streams: Count = 128
+    """Most requests at once on a connection of HTTP/2; the client is told, and one more is refused."""
+
+    max_connection_age: Duration = 0.0
+    """How long a connection of HTTP/2 takes new requests, give or take a tenth: then its client is told to make another
+    one, so that connections spread again over gateways that were added."""
+
     min_rate: Size = 0
     """Bytes per second that a client must send of a request body, or take of a response of which some waits, over ten
     seconds; a slower one gets 408, or its connection is closed. Upgraded connections and gRPC are exempt."""

@@ -201,6 +201,10 @@ class ListenConfig(Section):
     tls: ListenTlsConfig | None = None
     """TLS; without it the listener speaks plain HTTP."""
 
+    http2: Switch = True
+    """Whether clients may speak HTTP/2: over TLS if they choose it (ALPN), on a plain listener if they begin with it
+    (prior knowledge). Clients of HTTP/1 are served alike."""
+
     proxy_protocol: Switch = False
     """``true``: every connection begins with a header of the PROXY protocol, version 1 or 2, whose source is then the
     peer, also for ``trusted_proxies`` and limits. The header is believed from every peer, and a connection without it

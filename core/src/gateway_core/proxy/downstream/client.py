@@ -167,6 +167,21 @@ class Client:
         """
         return snapshot.listener_for(self._listener, host, self._client_auth)
 
+    def may_speak_http2_in(self, snapshot: Snapshot) -> bool:
+        """Return whether a listener of the client's address speaks HTTP/2."""
+        table = snapshot.listeners.get(self._listener)
+        return table is not None and any(rule.payload.config.http2 for rule in table.rules)
+
+    def go_on_with_http2(self) -> None:
+        """Note that all requests come over HTTP/2."""
+        self._arrived = self._arrived._replace(is_http2=True)
+        self._origin = None
+
+    @property
+    def chose_http2(self) -> bool:
+        """Whether the TLS handshake ended with HTTP/2."""
+        return self._secured is not None and self._secured.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
+
     def router_in(self, snapshot: Snapshot, host: str) -> Router[CompiledRoute]:
         """Return the routes that a request of this client may take; looked up once where the listener is alone."""
         is_same = self._is_alone and self._trust_version is snapshot.version

@@ -11,8 +11,6 @@ are served while all other connections have theirs. What becomes of bytes that c
                                      they wait; above `HIGH_WATER` the socket is not read any more
     shutdown                         they are dropped (see `Shutdown`)
 
-A body in many small chunks is read in turns as well, so no client's bytes cost another one more than milliseconds.
-
 The connection owns its socket and all that is made in `connection_made`, the `HeadReader` and the exchange in progress,
 which speaks to its writer only. Every head makes an exchange, also one that is refused, so that it is logged.
 """
@@ -20,32 +18,24 @@ which speaks to its writer only. Every head makes an exchange, also one that is 
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from collections.abc import Iterable
 
 from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.downstream.client import AcceptedConnection, Client
-from gateway_core.proxy.downstream.connections import FEW, Connections, Turns
+from gateway_core.proxy.downstream.connections import FEW, ConnectionHost
 from gateway_core.proxy.downstream.head_reader import HeadReader
 from gateway_core.proxy.downstream.http1_writer import Http1ResponseWriter
+from gateway_core.proxy.downstream.http2_connection import begin_http2
 from gateway_core.proxy.downstream.intake import MALFORMED, BodyIntake, ClientInput
 from gateway_core.proxy.downstream.shutdown import Shutdown, State
+from gateway_core.proxy.downstream.sweeps import MovingExchange
 from gateway_core.proxy.exchange import Exchange
-from gateway_core.proxy.response_fields import DateField
-from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.socket_options import read_little
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.wire.bodies import BadChunkError
+from gateway_core.proxy.wire.h2.frames import PREFACE_HEAD
 from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead, late_head, skip_empty_lines
 from gateway_core.snapshot import Snapshot
-
-
-class ConnectionHost(ExchangeHost, Protocol):
-    """The `Proxy`, for a connection."""
-
-    connections: Connections
-    ending: set[Shutdown]
-    turns: Turns
-    date: DateField
 
 
 class ClientConnection(asyncio.Protocol):
@@ -86,6 +76,8 @@ class ClientConnection(asyncio.Protocol):
         self.shutdown = Shutdown(self, stream, proxy)
         if proxy.connections.admit(self, self._accepted, limits):
             self.deadline = proxy.now() + limits.header_timeout
+            if self.client.scheme == "https" and self.client.chose_http2:
+                self._go_on_with_http2(b"")
         else:
             proxy.connections.turn_away(stream)
 
@@ -164,15 +156,14 @@ class ClientConnection(asyncio.Protocol):
         """Begin one exchange with the request at a position; return where the bytes begin that were not read."""
         heads, snapshot = self._heads, self._proxy.holder.current
         head: RequestHead | None = heads.cached
-        # A repeated head is recognized here, which spares a call. A slice costs less than `startswith`, and is no copy
-        # where one head is all that was read.
+        # A repeated head is recognized here, which spares a call; a slice costs less than `startswith`.
         if head is None or heads.snapshot is not snapshot or data[position : position + head.size] != heads.head_bytes:
             found = heads.read(data, position, snapshot)
             if found is None:
                 self._wait_for_head(data, position)
                 return len(data)
             if isinstance(found, HeadProblem):
-                self._refuse(found)
+                self._refuse(found, data, position)
                 return len(data)
             head = found
         position += head.size
@@ -228,10 +219,20 @@ class ClientConnection(asyncio.Protocol):
         if is_all and self.shutdown.state:
             self._transport.abort()  # the client has closed its half: the rest will not come
 
-    def _refuse(self, problem: HeadProblem) -> None:
-        """Respond to what is no request, or one that is not served; the connection ends with it."""
+    def _go_on_with_http2(self, data: bytes) -> None:
+        """Give the connection over: its client has chosen HTTP/2, or begins with its preface (RFC 9113 section 3)."""
+        self.deadline = NEVER
+        self.shutdown.lost()
+        self._writer.disown()
+        begin_http2(self._proxy, self, self._transport, data)
+
+    def _refuse(self, problem: HeadProblem, data: bytes, position: int) -> None:
+        """Respond to what is no request, or one that is not served; or go on with HTTP/2."""
         self._input.take()
         current = self._proxy.holder.current
+        if not self.served and data.startswith(PREFACE_HEAD, position) and self.client.may_speak_http2_in(current):
+            self._go_on_with_http2(data[position:])
+            return
         exchange = self._begin(self.client.refused(problem, current), current)
         self._expects_more = True  # what else the client sent, or sends, is not read
         exchange.refuse(problem.status, problem.reason, problem.detail, allow=problem.allow)
@@ -293,10 +294,8 @@ class ClientConnection(asyncio.Protocol):
             if waiting.is_paused:
                 waiting.update()
             self.deadline = now + snapshot.idle_wait
-            # Of ten thousand idle connections the first head of each would be remembered for seconds, in memory that
-            # is not given back; most clients send no more than that, or another one.
             if self.served == 1 and len(self._proxy.connections.open) > FEW:
-                self.forget_heads()
+                self.forget_heads()  # ten thousand first heads are memory that is not given back
 
     def stop_requests(self) -> None:
         self.deadline = NEVER
@@ -326,9 +325,13 @@ class ClientConnection(asyncio.Protocol):
     def is_busy(self) -> bool:
         return self._exchange is not None or self._writer.is_paused or self._input.size > 0
 
-    @property
-    def waiting_bytes(self) -> int:
-        return self._transport.get_write_buffer_size()
+    def awaited_bodies(self) -> Iterable[Exchange]:
+        if self.intake.waits_for_client and self._exchange is not None:
+            yield self._exchange
+
+    def awaited_responses(self) -> Iterable[tuple[Exchange | None, int]]:
+        if waiting := self._transport.get_write_buffer_size():
+            yield self._exchange, self._writer.bytes_sent - waiting
 
     def expire(self, now: float) -> None:  # noqa: ARG002 - the sweeper's signature
         """Close a connection that is idle, or whose head does not get complete."""
@@ -337,15 +340,16 @@ class ClientConnection(asyncio.Protocol):
             self.shutdown.abort()  # what is written will not be read any more
         elif self._input.size and self._exchange is None:
             data, position = self._input.take()
-            self._refuse(late_head(data[position:]))
+            self._refuse(late_head(data[position:]), b"", 0)
         else:
             self.shutdown.close()
 
-    def end_slow_reader(self) -> None:
-        """Close the connection of a client that takes its response at less than ``limits.min_rate``."""
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            exchange.leave("client", "client-too-slow", "the client takes its response below limits.min_rate")
+    def drain(self) -> None:
+        self.shutdown.close_if_idle()
+
+    def end_slow_reader(self, exchange: MovingExchange | None) -> None:  # noqa: ARG002 - there is one at a time
+        if self._exchange is not None:
+            self._exchange.leave("client", "client-too-slow", "the client takes its response below limits.min_rate")
         self.shutdown.abort()
 
     def abort(self) -> None:

@@ -26,6 +26,8 @@ from gateway_core.proxy.downstream.client import AcceptedConnection, Client
 from gateway_core.proxy.downstream.shutdown import Shutdown
 from gateway_core.proxy.downstream.sweeps import Moving, Remembering
 from gateway_core.proxy.limit_events import LimitEvents
+from gateway_core.proxy.response_fields import DateField
+from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.socket_options import abort_later, abort_unless_closed, say_end
 
 TURN_AWAY: Final = 1.0
@@ -44,9 +46,12 @@ class Connection(Remembering, Moving, Protocol):
 
     @property
     def client(self) -> Client: ...
-    @property
-    def shutdown(self) -> Shutdown: ...
     def expire(self, now: float) -> None: ...
+    def drain(self) -> None:
+        """Close the connection unless something is in progress, which then is its last."""
+
+    def abort(self) -> None:
+        """Close the connection whatever is in progress."""
 
 
 class _TurnedAway(asyncio.Protocol):
@@ -154,6 +159,11 @@ class Connections:
         self.open.add(connection)
         return True
 
+    def hand_over(self, connection: Connection, successor: Connection) -> None:
+        """Count a connection under the protocol that goes on with it."""
+        self.open.discard(connection)
+        self.open.add(successor)
+
     @property
     def limit(self) -> int:
         """Connections at most; 0 if there is no limit."""
@@ -229,12 +239,12 @@ class Connections:
     def close_idle(self) -> None:
         """Close those without a request, and have the others close after their response."""
         for connection in list(self.open):
-            connection.shutdown.close_if_idle()
+            connection.drain()
 
     def abort(self) -> None:
         """Close all of them whatever is in progress."""
         for connection in list(self.open):
-            connection.shutdown.abort()
+            connection.abort()
 
 
 # -- turns
@@ -298,3 +308,12 @@ class Turns:
                 break
         if queue:
             self._schedule()
+
+
+class ConnectionHost(ExchangeHost, Protocol):
+    """The `Proxy`, for a client's connection."""
+
+    connections: Connections
+    ending: set[Shutdown]
+    turns: Turns
+    date: DateField

@@ -17,7 +17,6 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from gateway_core import memory
 from gateway_core.messages.received import RequestHead
-from gateway_core.proxy.downstream.intake import BodyIntake
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.reasons import BODY_TOO_SLOW
 
@@ -63,22 +62,24 @@ class MovingExchange(Protocol):
 
     @property
     def head(self) -> RequestHead: ...
+    @property
+    def body(self) -> RequestBody | None: ...
 
 
 class Moving(Protocol):
     """A client's connection, as far as this goes."""
 
-    @property
-    def intake(self) -> BodyIntake: ...
-    @property
-    def waiting_bytes(self) -> int:
-        """Bytes that are written and that the client has not taken."""
+    def awaited_bodies(self) -> Iterable[MovingExchange]:
+        """Yield the exchanges whose client could send more of its body now."""
 
-    def progress(self) -> tuple[MovingExchange | None, int]:
-        """Return the exchange in progress, None if there is none, and the bytes of its response so far."""
+    def awaited_responses(self) -> Iterable[tuple[MovingExchange | None, int]]:
+        """Yield the exchanges of which bytes wait for the client, with the bytes that it has taken.
 
-    def end_slow_reader(self) -> None:
-        """Close the connection."""
+        None stands for those that are over.
+        """
+
+    def end_slow_reader(self, exchange: MovingExchange | None) -> None:
+        """End a response that the client takes too slowly."""
 
 
 class MinimumRate:
@@ -94,7 +95,7 @@ class MinimumRate:
         """
         self._connections = connections
         self._bodies: Pace[RequestBody] = Pace()
-        self._responses: Pace[tuple[Moving, object]] = Pace()
+        self._responses: Pace[tuple[Moving, MovingExchange | None]] = Pace()
         self._rate = rate
         self.deadline = 0.0
 
@@ -105,28 +106,24 @@ class MinimumRate:
         rate = self._rate() if self._connections else 0
         for body in self._bodies.slow(self._sent() if rate else (), rate, now):
             body.fail(408, BODY_TOO_SLOW, "the client sends its body too slowly")
-        for connection, _ in self._responses.slow(self._taken() if rate else (), rate, now):
-            connection.end_slow_reader()
+        for connection, exchange in self._responses.slow(self._taken() if rate else (), rate, now):
+            connection.end_slow_reader(exchange)
 
     def _sent(self) -> Iterable[tuple[RequestBody, int]]:
-        """Yield the bodies of which the client could send more, with the bytes that it has sent."""
         for connection in self._connections:
-            body = connection.intake.body
-            if body is not None and connection.intake.waits_for_client and not _is_grpc(connection.progress()[0]):
-                yield body, body.received
+            for exchange in connection.awaited_bodies():
+                if exchange.body is not None and not _is_grpc(exchange):
+                    yield exchange.body, exchange.body.received
 
-    def _taken(self) -> Iterable[tuple[tuple[Moving, object], int]]:
-        """Yield the responses of which bytes wait, with the bytes that the client has taken."""
+    def _taken(self) -> Iterable[tuple[tuple[Moving, MovingExchange | None], int]]:
         for connection in self._connections:
-            waiting = connection.waiting_bytes
-            if waiting:
-                exchange, sent = connection.progress()
-                if not _is_grpc(exchange):
-                    yield (connection, exchange), (sent if exchange is not None else 0) - waiting
+            for exchange, taken in connection.awaited_responses():
+                if exchange is None or not _is_grpc(exchange):
+                    yield (connection, exchange), taken
 
 
-def _is_grpc(exchange: MovingExchange | None) -> bool:
-    return exchange is not None and _GRPC.search(exchange.head.facts.lowered) is not None
+def _is_grpc(exchange: MovingExchange) -> bool:
+    return _GRPC.search(exchange.head.facts.lowered) is not None
 
 
 # -- idle connections

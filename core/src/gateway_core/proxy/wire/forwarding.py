@@ -57,6 +57,19 @@ class Arrived(NamedTuple):
     port: int
     """The port that the connection came in at; 0 for a unix socket."""
     is_unix: bool = False
+    is_http2: bool = False
+    """Whether requests come over HTTP/2."""
+
+    def via(self, own: bytes) -> bytes:
+        """Return an entry of ours in Via with the protocol of the requests (RFC 9110 section 7.6.3).
+
+        :param own: the entry for HTTP/1.1; empty if there is none.
+        """
+        return _via_2(own) if self.is_http2 and own else own
+
+
+def _via_2(own: bytes) -> bytes:
+    return b"2" + own[len(b"1.1") :]
 
 
 class Origin:
@@ -116,7 +129,9 @@ class Origin:
     def lines(self) -> Sequence[tuple[bytes, bytes]]:
         """The forwarding fields by their lower-case names, X-Request-Id left out."""
         if self._lines is None:
-            self._lines = _lines(self._facts, self._arrived, _Said(self.peer_ip, self.scheme), self._trust.via)
+            self._lines = _lines(
+                self._facts, self._arrived, _Said(self.peer_ip, self.scheme), self._arrived.via(self._trust.via)
+            )
         return self._lines
 
     def lines_for(self, given: dict[bytes, bytes]) -> Sequence[tuple[bytes, bytes]]:
@@ -154,7 +169,7 @@ def origin_of(
 
 def _usual_tail(facts: RequestFacts, arrived: Arrived, trust: Trust) -> bytes:
     """Return the block of `_lines` for a client on IPv4 that sent none of these fields; empty for any other."""
-    peer, scheme, port, _ = arrived
+    peer, scheme, port, *_ = arrived
     host = facts.host
     if facts.forwarding or not peer or ":" in peer or not host or not port:
         return b""
@@ -162,7 +177,9 @@ def _usual_tail(facts: RequestFacts, arrived: Arrived, trust: Trust) -> bytes:
         f"\r\nX-Forwarded-For: {peer}\r\nX-Forwarded-Proto: {scheme}\r\nX-Forwarded-Host: {host}"
         f'\r\nX-Forwarded-Port: {port}\r\nForwarded: for={peer};proto={scheme};host="{host}"'
     )
-    return fields.encode("latin-1") + (b"\r\nVia: " + trust.via if trust.via else b"\r\nCDN-Loop: " + CDN_ID)
+    return fields.encode("latin-1") + (
+        b"\r\nVia: " + arrived.via(trust.via) if trust.via else b"\r\nCDN-Loop: " + CDN_ID
+    )
 
 
 def _is_loop(forwarding: Mapping[bytes, bytes], own_via: bytes) -> bool:
@@ -172,8 +189,8 @@ def _is_loop(forwarding: Mapping[bytes, bytes], own_via: bytes) -> bool:
         return False
     members = list_members([passed])
     if not own_via:  # an entry may have parameters (RFC 8586 section 2)
-        members = [member.partition(b";")[0].rstrip() for member in members]
-    return members.count(own_via or CDN_ID) >= _MOST_ROUNDS
+        return [member.partition(b";")[0].rstrip() for member in members].count(CDN_ID) >= _MOST_ROUNDS
+    return members.count(own_via) + members.count(_via_2(own_via)) >= _MOST_ROUNDS
 
 
 class _Said(NamedTuple):
@@ -242,7 +259,7 @@ _LONGEST_TOLD: Final = 4096
 
 def _tell(facts: RequestFacts, arrived: Arrived, trust: Trust) -> Told:
     said = _said(facts, arrived, trust)
-    lines = _lines(facts, arrived, said, trust.via)
+    lines = _lines(facts, arrived, said, arrived.via(trust.via))
     return said, lines, b"".join([line for _, line in lines])
 
 

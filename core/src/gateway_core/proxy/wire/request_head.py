@@ -113,7 +113,7 @@ class RequestHead:
         self._is_plain = is_plain
         # All that each request reads of its head is stored, also what is mostly the same: it takes eight times as long
         # to find a default in the class.
-        self.version = "1.1"  # or "1.0"
+        self.version = "1.1"  # or "1.0", "2"
         self.is_usual = True
         """Whether a response of known length needs nothing but that length."""
         self.path_flags = 0
@@ -165,6 +165,14 @@ class RequestHead:
             return
         if flags:
             self.path_flags = flags
+
+    def came_over_http2(self, *, has_body: bool) -> None:
+        """Note that the head came over HTTP/2, where frames say what ends a body."""
+        self.version = "2"
+        if has_body and self.facts.content_length < 0 and not self.is_for_gateway:
+            self.facts.have_unknown_length()
+            self.has_body, self.framing = True, None
+            self.flags |= IN_CHUNKS
 
     def drop_reserved(self, request: Request, reserved: FieldNames | None) -> None:
         """Remove the fields that only a chain's bindings may set."""

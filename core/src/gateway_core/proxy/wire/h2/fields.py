@@ -7,6 +7,8 @@ something else to an upstream of HTTP/1 is refused whatever the protocol that it
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -62,6 +64,23 @@ def request_fields(fields: Sequence[Field]) -> RequestFields:
     if b" " in method or b" " in path:
         raise MalformedFieldsError("the :method or the :path has a space")
     return RequestFields(b"%b %b HTTP/1.1" % (method, path), _block(authority, lines), scheme, protocol)
+
+
+_HANDSHAKE: Final = re.compile(rb"\r\n(?:sec-websocket-accept|connection|upgrade):[^\r]*", re.IGNORECASE)
+
+
+def handshake_lines(protocol: bytes, key: bytes) -> bytes:
+    """Return the lines with which HTTP/1 asks for what an extended CONNECT does (RFC 8441 section 5).
+
+    :param key: 16 random bytes (RFC 6455 section 4.1).
+    """
+    lines = b"\r\nConnection: Upgrade\r\nUpgrade: " + protocol
+    return lines + b"\r\nSec-WebSocket-Key: " + b64encode(key) if protocol == b"websocket" else lines
+
+
+def without_handshake(block: bytes) -> bytes:
+    """Return the fields of a 101 without those that HTTP/2 has no place for."""
+    return _HANDSHAKE.sub(b"", block)
 
 
 def _block(authority: bytes | None, lines: list[bytes]) -> bytes:

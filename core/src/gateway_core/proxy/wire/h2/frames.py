@@ -17,6 +17,9 @@ from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What a client sends first (section 3.4)."""
 
+PREFACE_HEAD: Final = PREFACE[:18]
+"""What of the preface is a head for a reader of HTTP/1."""
+
 MAX_FRAME_SIZE: Final = 16384
 """Bytes of a payload at most that every peer takes, and all that we take."""
 

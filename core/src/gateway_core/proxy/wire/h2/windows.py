@@ -38,6 +38,10 @@ class ReceiveWindow:
         self._left -= size
         return self._left >= 0
 
+    def owe(self, size: int) -> None:
+        """Count what was passed on, to be announced later."""
+        self._owed += size
+
     def give(self, size: int) -> int:
         """Count what was passed on; return the bytes to announce now, 0 if that can wait.
 
@@ -47,6 +51,11 @@ class ReceiveWindow:
         if self._owed * 2 < self.size:
             return 0
         return self.settle()
+
+    def grow(self, size: int) -> None:
+        """Have the peer be told of so many bytes more than it sent."""
+        self.size += size
+        self._left += size
 
     def settle(self) -> int:
         """Return all that is to be announced."""

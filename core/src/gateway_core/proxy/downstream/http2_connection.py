@@ -1,0 +1,336 @@
+"""One client's connection of HTTP/2 (RFC 9113): frames in, exchanges out, many at a time.
+
+How it works. `data_received` reads frames; those of streams go to `ClientStreams`, those of the connection are acted
+upon here. What streams and connection have to send goes through the one `Sender`, in one piece for each turn of the
+loop.
+
+Three kinds of misconduct are told apart. What breaks the protocol for everybody ends the connection: GOAWAY with a
+code, then our FIN, and what still comes is dropped for a while, since closing a socket with unread bytes is a reset
+that may destroy the GOAWAY. What breaks it for one stream resets that. And what is legal and costs us more than the
+client comes out of budgets (`Budget`): streams that end early, and frames that do nothing.
+
+**The end.** A connection that is to end, because the gateway drains or it has reached its age, says so in two steps
+(section 6.8): a GOAWAY that refuses nothing, with a PING behind it, and when that is acknowledged, so that the client
+has surely read both, a GOAWAY with the last stream that is served. It is closed once all streams are done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import Final
+
+from gateway_core.proxy.downstream.client import Client
+from gateway_core.proxy.downstream.connections import Connection, ConnectionHost
+from gateway_core.proxy.downstream.http2_stream import FIRST_WINDOW
+from gateway_core.proxy.downstream.http2_streams import ClientStreams
+from gateway_core.proxy.downstream.sweeps import MovingExchange
+from gateway_core.proxy.exchange import Exchange
+from gateway_core.proxy.http2.sender import Sender
+from gateway_core.proxy.socket_options import close_once, say_end
+from gateway_core.proxy.sweeper import NEVER
+from gateway_core.proxy.wire.h2 import frames
+from gateway_core.proxy.wire.h2.budget import Budget
+from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
+from gateway_core.proxy.wire.h2.frames import ACK, FrameReader, Setting
+from gateway_core.proxy.wire.h2.windows import ReceiveWindow
+
+CONNECTION_WINDOW: Final = 1_048_576
+"""Bytes that all streams of a connection may have on their way together; returned as they come, so that no stream that
+is held up holds up another one."""
+
+LINGER: Final = 2.0
+"""Seconds that a connection is read from behind its last GOAWAY."""
+
+_ACKNOWLEDGED_WITHIN: Final = 1.0
+"""Seconds that a client has to acknowledge the PING behind the first GOAWAY."""
+
+_IDLE_FRAMES: Final = (2000.0, 1000.0)
+"""Points for frames that do nothing, at once and per second: gRPC measures round trips by PING."""
+
+_SETTINGS_POINTS: Final = 5.0
+
+_SMALL_WINDOW: Final = 1024
+"""Bytes below which opening a window is more work than what it allows."""
+
+_PING: Final = b"draining"
+
+_AGE_JITTER: Final = 0.1
+"""The part of ``max_connection_age`` by which connections differ, so that they do not all end at once."""
+
+
+class State(IntEnum):
+    """Where a connection is on its way to its end."""
+
+    OPEN = 0
+    DRAINING = 1
+    """The client was told to begin no streams, and may not know yet."""
+    FINISHING = 2
+    """It knows; the streams that it had begun are served."""
+    CLOSING = 3
+    """All is written, and nothing that comes is read any more."""
+
+
+class Http2Connection(asyncio.Protocol):
+    """The protocol of one connection, from its preface on."""
+
+    __slots__ = (
+        "_age_deadline", "_budget", "_idle_since", "_proxy", "_read_deadline", "_reader", "_receiving", "_state",
+        "_streams", "_transport", "client", "deadline", "sender",
+    )  # fmt: skip
+
+    def __init__(self, proxy: ConnectionHost, client: Client, transport: asyncio.Transport) -> None:
+        """Take over a connection that is admitted already; `connection_made` is not called."""
+        self._proxy, self.client, self._transport = proxy, client, transport
+        limits, now = proxy.holder.current.limits, proxy.now()
+        self._reader = FrameReader(from_client=True)
+        self.sender = Sender(transport)
+        self._streams = ClientStreams(self, proxy, client, self.sender)
+        self._receiving = ReceiveWindow(CONNECTION_WINDOW)
+        self._budget = Budget(*_IDLE_FRAMES, now)
+        self._state = State.OPEN
+        self._idle_since = now
+        self._read_deadline = now + limits.header_timeout  # of a frame or block that has begun, at first the preface
+        age = limits.max_connection_age
+        jitter = 1 + _AGE_JITTER * (2 * proxy.rng.random() - 1)
+        self._age_deadline = now + age * jitter if age else NEVER  # of the state, once it is not OPEN
+        self.deadline = self._read_deadline
+        settings: dict[int, int] = {
+            Setting.MAX_CONCURRENT_STREAMS: limits.max_streams,
+            Setting.INITIAL_WINDOW_SIZE: FIRST_WINDOW,
+            Setting.MAX_HEADER_LIST_SIZE: limits.max_head_bytes,
+            Setting.ENABLE_CONNECT_PROTOCOL: 1,
+            Setting.NO_RFC7540_PRIORITIES: 1,
+        }
+        self.sender.write(frames.settings_frame(settings))
+        self.sender.write(frames.window_update(0, CONNECTION_WINDOW - frames.DEFAULT_WINDOW))
+
+    # -- reading
+
+    def data_received(self, data: bytes) -> None:
+        if self._state is State.CLOSING:
+            return
+        self.sender.hold()
+        try:
+            for kind, flags, stream_id, payload, size in self._reader.read(data):
+                try:
+                    if kind == frames.DATA:
+                        self._take_data(flags, stream_id, payload, size)
+                    elif kind == frames.HEADERS:
+                        self._streams.take_headers(flags, stream_id, payload)
+                    else:
+                        self._CONTROL[kind](self, flags, stream_id, payload)
+                except Http2StreamError as error:
+                    self._streams.reset(error.stream, error.code, error.detail)
+            self._streams.begin()
+        except Http2ConnectionError as error:
+            self._fail(error.code, error.detail)
+            return
+        self.sender.flush()
+        if not self._reader.is_in_frame:
+            self._read_deadline = NEVER
+        elif self._read_deadline == NEVER:
+            self._read_deadline = self._proxy.now() + self._proxy.limits.header_timeout
+        self._update_deadline()
+
+    def _take_data(self, flags: int, stream_id: int, payload: bytes, size: int) -> None:
+        if not self._receiving.take(size):
+            raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "DATA is more than the connection's window")
+        announced = self._receiving.give(size)
+        if announced:
+            self.sender.write(frames.window_update(0, announced))
+        if not payload and not flags & frames.END_STREAM:
+            self._spend(1)
+        self._streams.take_data(flags, stream_id, payload, size)
+
+    def _take_window(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002 - as all of these
+        size = frames.read_number(payload) & frames.MAX_WINDOW
+        if size < _SMALL_WINDOW:
+            self._spend(1)
+        if stream_id:
+            self._streams.take_window(stream_id, size)
+        else:
+            self.sender.open_window(size)
+
+    def _take_reset(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
+        self._streams.take_reset(stream_id)
+
+    def _take_ping(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
+        if not flags & ACK:
+            self._spend(1)
+            self.sender.write(frames.ping(payload, is_ack=True))
+        elif payload == _PING and self._state is State.DRAINING:
+            self._finish()
+
+    def _take_settings(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
+        if flags & ACK:
+            if payload:
+                raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS has a payload")
+            return
+        self._spend(_SETTINGS_POINTS)
+        for identifier, value in frames.read_settings(payload):
+            if identifier == Setting.INITIAL_WINDOW_SIZE:
+                self._streams.take_initial_window(value)
+        self.sender.write(frames.SETTINGS_ACK)
+
+    def _take_priority(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
+        self._spend(1)
+        if frames.read_number(payload) & frames.MAX_WINDOW == stream_id:
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "a stream depends on itself")
+
+    def _take_priority_update(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
+        self._spend(1)
+        self._streams.prioritize(frames.read_number(payload) & frames.MAX_WINDOW, payload[4:].decode("latin-1"))
+
+    def _take_goaway(self, flags: int, stream_id: int, payload: bytes) -> None:
+        """Pass over it: the client begins all streams, and will begin no more."""
+
+    def _spend(self, points: float) -> None:
+        if not self._budget.spend(points, self._proxy.now()):
+            raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "too many frames do nothing")
+
+    def serve_held(self, most: int) -> int:
+        return self._streams.serve(most)
+
+    def pause_writing(self) -> None:
+        self.sender.pause()
+
+    def resume_writing(self) -> None:
+        self.sender.resume()
+
+    # -- for who sees to all connections
+
+    @property
+    def remembers(self) -> bool:
+        """Whether heads are remembered that an idle connection should forget."""
+        return self._streams.remembers
+
+    def forget_heads(self) -> None:
+        """Keep nothing of a configuration."""
+        self._streams.forget_heads()
+
+    def awaited_bodies(self) -> Iterable[Exchange]:
+        for each in self._streams:
+            if each.exchange is not None and each.body is not None and not each.body.is_paused:
+                yield each.exchange
+
+    def awaited_responses(self) -> Iterable[tuple[Exchange | None, int]]:
+        for each in self._streams:
+            if each.queued:
+                yield each.exchange, each.bytes_sent - each.queued
+
+    def end_slow_reader(self, exchange: MovingExchange | None) -> None:
+        for stream in self._streams:
+            if stream.queued and stream.exchange is exchange:
+                if stream.exchange is not None:
+                    detail = "the client takes its response below limits.min_rate"
+                    stream.exchange.leave("client", "client-too-slow", detail)
+                self._streams.cut(stream, ErrorCode.CANCEL)
+
+    # -- time
+
+    def streams_changed(self) -> None:
+        if self._streams:
+            self._update_deadline()
+        elif self._state is State.FINISHING:
+            self._close()
+        else:
+            self._idle_since = self._proxy.now()  # what comes beside streams does not keep it
+            self._update_deadline()
+
+    def _update_deadline(self) -> None:
+        if self._state is State.CLOSING:
+            return
+        deadline = min(self._read_deadline, self._age_deadline)
+        if self._streams:
+            self.deadline = min([deadline, *[stream.deadline for stream in self._streams]])
+        else:
+            self.deadline = min(deadline, self._idle_since + self._proxy.limits.idle_wait)
+
+    def expire(self, now: float) -> None:
+        """Act on what is late: the rest of a frame, a client that takes nothing, an idle or old connection."""
+        self.deadline = NEVER
+        if self._state is State.CLOSING:
+            self._transport.abort()
+        elif now >= self._read_deadline:
+            self._fail(ErrorCode.NO_ERROR, "the rest of a frame did not come within limits.header_timeout")
+        elif now >= self._age_deadline and self._state is State.OPEN:
+            self.drain()
+        elif now >= self._age_deadline or not self._streams:
+            self._finish()
+        else:
+            self._streams.expire(now)
+            self._update_deadline()
+
+    # -- the end
+
+    def drain(self) -> None:
+        if self._state is not State.OPEN:
+            return
+        self._state = State.DRAINING
+        self.sender.write(frames.goaway(frames.MAX_WINDOW, ErrorCode.NO_ERROR))
+        self.sender.write(frames.ping(_PING))
+        self._age_deadline = self._proxy.now() + _ACKNOWLEDGED_WITHIN
+        self._update_deadline()
+
+    def _finish(self) -> None:
+        """Name the last stream that is served."""
+        self._state, self._age_deadline = State.FINISHING, NEVER
+        self._streams.refuse_new()
+        self.sender.write(frames.goaway(self._streams.last, ErrorCode.NO_ERROR))
+        if not self._streams:
+            self._close()
+
+    def _fail(self, code: ErrorCode, detail: str) -> None:
+        """End the connection at once."""
+        self._state = State.CLOSING
+        self.sender.write(frames.goaway(self._streams.last, code, detail))
+        self._streams.leave_all(detail)
+        self._close()
+
+    def _close(self) -> None:
+        """Send what is written and our FIN, and read on for a while."""
+        self._state = State.CLOSING
+        self.sender.flush()
+        self.deadline = self._proxy.now() + LINGER
+        if not say_end(self._transport):
+            close_once(self._transport)
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self._state, self.deadline = State.CLOSING, NEVER
+        self._proxy.connections.dismiss(self)
+        self._streams.leave_all("")
+        self.client.forget_origin()
+
+    _CONTROL: Final = {
+        frames.WINDOW_UPDATE: _take_window,
+        frames.RST_STREAM: _take_reset,
+        frames.PING: _take_ping,
+        frames.SETTINGS: _take_settings,
+        frames.PRIORITY: _take_priority,
+        frames.PRIORITY_UPDATE: _take_priority_update,
+        frames.GOAWAY: _take_goaway,
+    }
+    """What is done with each frame but DATA and HEADERS."""
+
+
+def begin_http2(proxy: ConnectionHost, before: Connection, transport: asyncio.Transport, data: bytes) -> None:
+    """Go on with a connection whose client has chosen HTTP/2.
+
+    :param before: its protocol so far.
+    :param data: what came of HTTP/2 already.
+    """
+    client = before.client
+    client.go_on_with_http2()
+    connection = Http2Connection(proxy, client, transport)
+    proxy.connections.hand_over(before, connection)
+    transport.set_protocol(connection)
+    if data:
+        connection.data_received(data)

@@ -1,0 +1,333 @@
+"""One stream of a client: its request's body on the way in, its response on the way out (a `ResponseWriter`).
+
+A stream belongs to its `Http2Connection` from its HEADERS until both sides are done with it:
+
+    half closed (remote)   the request is complete, the response is not
+    half closed (local)    the response is written, and waits for windows or for the end of the request
+    closed                 both, or RST_STREAM either way
+
+What comes of the body is fed to the exchange's `RequestBody`, and the client may send more as it is passed on. While
+the body's receiver does not keep up, it may not; all other streams of the connection go on.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from gateway_core.proxy.downstream.http2_tunnel import StreamTransport
+from gateway_core.proxy.exchange import Exchange
+from gateway_core.proxy.http2.sender import HIGH_WATER, LOW_WATER, Sender, SendStream
+from gateway_core.proxy.request_body import RequestBody
+from gateway_core.proxy.response_fields import BODILESS, DateField, has_date, has_request_id
+from gateway_core.proxy.sweeper import NEVER
+from gateway_core.proxy.tunnel import TunnelEnd
+from gateway_core.proxy.wire.h2.errors import ErrorCode
+from gateway_core.proxy.wire.h2.fields import without_handshake
+from gateway_core.proxy.wire.h2.frames import window_update
+from gateway_core.proxy.wire.h2.hpack import encode_block, encode_field, encode_status
+from gateway_core.proxy.wire.h2.windows import ReceiveWindow
+from gateway_core.proxy.wire.request_head import RequestHead
+from gateway_core.proxy.wire.response_head import NO_BODY, ResponseHead
+
+_ID_LINE: Final = b"\r\nX-Request-Id: "
+_END: Final = b"\r\n\r\n"
+_CONTINUE: Final = encode_status(100)
+_SWITCHED: Final = encode_status(200)
+
+FIRST_WINDOW: Final = 65_535
+"""Bytes that a client may send on a new stream before it is told of more."""
+
+LARGEST_WINDOW: Final = 1_048_576
+"""Bytes to which the window of a stream grows whose body is passed on as fast as it comes."""
+
+
+class StreamOwner(Protocol):
+    """The connection, for its streams."""
+
+    sender: Sender
+    date: DateField
+
+    def grow(self, size: int) -> bool:
+        """Lend a stream so many bytes of window beyond its first; False if the connection's share is used up."""
+
+    def stream_done(self, stream: Http2Stream) -> None:
+        """Called when a response is complete and written, or waits only for windows."""
+
+    def cut(self, stream: Http2Stream, code: ErrorCode) -> None:
+        """End a stream by RST_STREAM."""
+
+
+class Http2Stream(SendStream):
+    """A stream that a client began."""
+
+    __slots__ = (
+        "_announced",
+        "_is_head",
+        "_is_paused_by_body",
+        "_owner",
+        "_pieces",
+        "_tunnel",
+        "body",
+        "bytes_sent",
+        "continue_sent",
+        "deadline",
+        "exchange",
+        "head",
+        "head_sent",
+        "is_paused",
+        "is_remote_ended",
+        "keep_alive",
+        "lent",
+        "received",
+        "receiving",
+        "trailers_received",
+        "version",
+    )  # fmt: skip
+
+    def __init__(self, owner: StreamOwner, stream_id: int, head: RequestHead, window: int, *, ends: bool) -> None:
+        """Begin with a request's head.
+
+        :param window: bytes that the client takes at first.
+        :param ends: whether the request has no body.
+        """
+        super().__init__(stream_id, window)
+        self._owner = owner
+        self.head = head
+        self.exchange: Exchange | None = None
+        """From when it is started until it is over."""
+        self.body: RequestBody | None = None
+        """The request's body while it is fed."""
+        self._is_head = head.method == "HEAD"
+        self.version = "2"
+        self.keep_alive = True
+        self.head_sent = self.continue_sent = False
+        self.bytes_sent = 0
+        self.is_paused = False
+        self.is_remote_ended = ends
+        """Whether the client has sent all of its request."""
+        self.received = 0
+        """Bytes of the body so far."""
+        self._announced = head.facts.content_length
+        self._pieces: list[bytes] = []  # of the body, until the exchange is started
+        self.trailers_received = b""
+        self.receiving = ReceiveWindow(FIRST_WINDOW)
+        self.lent = 0
+        """Bytes of window beyond the first one."""
+        self._is_paused_by_body = False
+        self._tunnel: StreamTransport | None = None
+        self.deadline = NEVER
+        """When the client has to have taken what waits of a response whose exchange is over."""
+
+    # -- the request
+
+    def take_body(self, exchange: Exchange) -> RequestBody | None:
+        """Return the body of the request with what is there of it; None if it has none."""
+        self.exchange = exchange
+        if not self.head.has_body:
+            return None
+        pieces, self._pieces = self._pieces, []
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        body = RequestBody(exchange, self, data, is_complete=self.is_remote_ended, trailers=self.trailers_received)
+        if not self.is_remote_ended:
+            self.body = body
+            self.credit(0)
+        return body
+
+    def feed(self, data: bytes, size: int) -> bool:
+        """Take a piece of the body; False if the client was not allowed to send it.
+
+        :param size: bytes that count in windows, padding included.
+        """
+        if not self.receiving.take(size):
+            return False
+        self.received += len(data)
+        if self._tunnel is not None:
+            self._tunnel.feed(data)
+            self.credit(size)
+        elif self._waits_for_switch or (self.exchange is None and not self.head_sent):
+            self._pieces.append(data)
+            self.receiving.owe(size)
+        elif self.body is not None:
+            if data:
+                self.body.feed(data)
+            self.credit(size)
+        else:
+            self.credit(size)  # nobody wants it any more
+        return True
+
+    @property
+    def _waits_for_switch(self) -> bool:
+        """Whether what comes is for the protocol that was asked for, if there will be one."""
+        return self.head.facts.upgrade is not None and not self.head_sent
+
+    @property
+    def has_announced_length(self) -> bool:
+        """Whether the body is as long as Content-Length says, if that says anything."""
+        return self._announced < 0 or self._announced == self.received
+
+    @property
+    def exceeds_announced_length(self) -> bool:
+        """Whether the body is longer than Content-Length says."""
+        return 0 <= self._announced < self.received
+
+    def end_request(self, trailers: bytes) -> None:
+        """Take the end of the body."""
+        self.is_remote_ended = True
+        self.trailers_received = trailers
+        body, self.body = self.body, None
+        if body is not None:
+            body.end(trailers)
+        elif self._tunnel is not None:
+            self._tunnel.feed_eof()
+
+    def credit(self, size: int) -> None:
+        """Tell the client, now or later, that it may send as much again."""
+        if self._is_paused_by_body or self.is_remote_ended:
+            self.receiving.owe(size)
+            return
+        announced = self.receiving.give(size)
+        if announced:
+            window = self.receiving.size
+            if window < LARGEST_WINDOW and self._owner.grow(window):
+                self.lent += window
+                self.receiving.grow(window)
+                announced += window
+            self._owner.sender.write(window_update(self.stream_id, announced))
+
+    def pause_request(self) -> None:
+        self._is_paused_by_body = True
+
+    def resume_request(self) -> None:
+        self._is_paused_by_body = False
+        if not self.is_remote_ended:
+            self.credit(0)
+
+    # -- heads of the response
+
+    def make_last(self) -> None:
+        self.keep_alive = False
+
+    def interim(self, status: int, reason: str, block: bytes) -> None:  # noqa: ARG002 - HTTP/2 has no reasons
+        if not self.head_sent:
+            self.continue_sent = self.continue_sent or status == 100
+            self._owner.sender.send_head(self, encode_status(status) + encode_block(block), ends=False)
+
+    def send_continue(self) -> None:
+        if not self.head_sent:
+            self.continue_sent = True
+            self._owner.sender.send_head(self, _CONTINUE, ends=False)
+
+    def relay(self, head: ResponseHead, added: bytes, id_line: bytes, body: bytes, complete: bool) -> None:
+        if not head.has_date:
+            added = self._owner.date.block() + added
+        length = head.content_length
+        if complete and not self._is_head and head.length != NO_BODY:
+            length = len(body)
+        self._write(head.status, head.block + added, length, id_line, body, complete)
+
+    def start(
+        self,
+        status: int,
+        reason: str,  # noqa: ARG002 - HTTP/2 has none
+        block: bytes,
+        length: int | None,
+        id_line: bytes,
+        body: bytes = b"",
+        complete: bool = False,
+    ) -> None:
+        found: object = status  # which hooks may set to anything
+        if not isinstance(found, int) or not 200 <= found <= 999:
+            raise ValueError(f"{found!r} is not the status of a final response: use 200 to 999")
+        if not has_date(block):
+            block += self._owner.date.block()
+        if has_request_id(block):
+            id_line = _END  # a hook saw it, and left this one
+        self._write(status, block, length, id_line, body, complete)
+
+    def _write(
+        self, status: int, block: bytes, length: int | None, id_line: bytes, body: bytes, complete: bool
+    ) -> None:
+        encoded = encode_status(status) + encode_block(block)
+        if length is not None and status != 204:
+            encoded += encode_field(b"content-length", b"%d" % length)
+        if id_line != _END:
+            encoded += encode_field(b"x-request-id", id_line[len(_ID_LINE) : -len(_END)])
+        if self._is_head or status in BODILESS:
+            self._is_head, body = True, b""
+        self.head_sent = True
+        self.bytes_sent = len(body)
+        sender = self._owner.sender
+        if complete and body:
+            sender.send_whole(self, encoded, body)
+        else:
+            sender.send_head(self, encoded, ends=complete)
+            if body:
+                self._send(body)
+
+    # -- the body of the response
+
+    def data(self, data: bytes | memoryview) -> None:
+        if data and not self._is_head:
+            self.bytes_sent += len(data)
+            self._send(bytes(data))  # it may wait here, and what it lies in is used again
+
+    def _send(self, data: bytes) -> None:
+        self._owner.sender.send(self, data)
+        if self.queued >= HIGH_WATER and not self.is_paused:
+            self.is_paused = True
+            if self.exchange is not None:
+                self.exchange.pause_response()
+
+    def end(self, trailers: bytes = b"") -> None:
+        self._owner.sender.end(self, encode_block(trailers) if trailers else b"")
+
+    def drained(self) -> None:
+        if self._tunnel is not None:
+            self._tunnel.drained()
+        if self.is_paused and self.queued <= LOW_WATER:
+            self.is_paused = False
+            if self.exchange is not None:
+                self.exchange.resume_response()
+        if self.exchange is None:
+            self._owner.stream_done(self)
+
+    # -- ends
+
+    def wait_until(self, when: float) -> None:
+        """Give the client until then to take what waits: the exchange is over."""
+        self.deadline = when
+
+    def finish(self, now: float) -> None:  # noqa: ARG002 - the connection reads the time where it needs it
+        self.exchange = self.body = None
+        self._owner.stream_done(self)
+
+    def cut(self, *, flush: bool) -> None:  # noqa: ARG002 - what is written is on its way
+        self.exchange = self.body = None
+        self._owner.cut(self, ErrorCode.INTERNAL_ERROR)
+
+    def leave(self, detail: str) -> None:
+        """End the exchange without a response: the stream is gone."""
+        exchange, self.exchange, self.body = self.exchange, None, None
+        if self._tunnel is not None:
+            self._tunnel.lost()
+        if exchange is not None:
+            exchange.client_gone(detail)
+
+    # -- tunnels
+
+    def switch(self, status: int, reason: str, block: bytes, protocol: bytes) -> TunnelEnd:  # noqa: ARG002
+        """Say that the stream is a byte stream from now on: that is 200 over HTTP/2 (RFC 8441 section 5)."""
+        self.head_sent = True
+        encoded = _SWITCHED + encode_block(without_handshake(block))
+        self._owner.sender.send_head(self, encoded, ends=False)
+        self._tunnel = StreamTransport(self, self, self._owner.sender)
+        pieces, self._pieces = self._pieces, []
+        self.credit(0)
+        return TunnelEnd(self._tunnel, b"".join(pieces))
+
+    def abort(self) -> None:
+        self._owner.cut(self, ErrorCode.CANCEL)
+
+    def write_is_over(self) -> None:
+        if self.exchange is None:
+            self._owner.stream_done(self)

@@ -1,0 +1,374 @@
+"""The streams that a client has begun on one connection of HTTP/2: each from its HEADERS to its end.
+
+Exchanges begin when all that a read brought is taken in: what was reset within the same read costs nobody anything, and
+a small request is complete by then. They begin in turns (`Turns`), a few at a time, like pipelined requests of HTTP/1.
+
+A stream that is no more can still be named by frames which the client sent before it knew: those of streams that we
+have reset are passed over (section 5.1 of RFC 9113); of others they break the protocol.
+
+Streams that end early are counted whoever ends them, since their work may go on for a moment while the client begins
+others (rapid reset, CVE-2023-44487; resets that are provoked, CVE-2025-8671).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+from gateway_core.messages import Request
+from gateway_core.proxy.downstream.client import Client
+from gateway_core.proxy.downstream.connections import ConnectionHost
+from gateway_core.proxy.downstream.http2_heads import Http2Heads
+from gateway_core.proxy.downstream.http2_stream import Http2Stream
+from gateway_core.proxy.exchange import Exchange
+from gateway_core.proxy.http2.sender import DEFAULT_URGENCY, Sender
+from gateway_core.proxy.wire.h2 import frames
+from gateway_core.proxy.wire.h2.budget import Budget
+from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
+from gateway_core.proxy.wire.h2.fields import MalformedFieldsError
+from gateway_core.proxy.wire.h2.frames import END_STREAM
+from gateway_core.proxy.wire.h2.priority import read_priority
+from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead
+
+MOST_LENT: Final = 2_097_152
+"""Bytes of window that a connection lends its streams beyond their first ones."""
+
+AT_ONCE: Final = 16
+"""Exchanges that begin in the turn of the loop in which they were read."""
+
+_MOST_RESET: Final = 256
+"""Streams of ours that were reset and whose frames may still come."""
+
+_EARLY_ENDS: Final = (500.0, 150.0)
+"""Streams that may end early at once, and per second: a browser that leaves a page of images, clients that hedge."""
+
+
+class StreamsOwner(Protocol):
+    """The connection, for its streams."""
+
+    def serve_held(self, most: int) -> int:
+        """Start exchanges, in a turn of this connection (see `Turns`)."""
+
+    def abort(self) -> None:
+        """Close the connection."""
+
+    def streams_changed(self) -> None:
+        """Called when a stream is gone, or waits for the client to take its rest."""
+
+
+class ClientStreams:
+    """Begins, feeds and ends the streams of one connection."""
+
+    __slots__ = (
+        "_budget",
+        "_fresh",
+        "_heads",
+        "_is_in_turn",
+        "_is_refusing",
+        "_lent",
+        "_most",
+        "_owner",
+        "_proxy",
+        "_reset",
+        "_streams",
+        "client",
+        "date",
+        "last",
+        "sender",
+        "served",
+    )  # fmt: skip
+
+    def __init__(self, owner: StreamsOwner, proxy: ConnectionHost, client: Client, sender: Sender) -> None:
+        """Begin without streams."""
+        self._owner, self._proxy, self.client, self.sender = owner, proxy, client, sender
+        self.date = proxy.date
+        limits = proxy.holder.current.limits
+        self._heads = Http2Heads(client, limits.max_head_bytes)
+        self._streams: dict[int, Http2Stream] = {}
+        self._fresh: deque[Http2Stream] = deque()  # whose exchanges are to be started
+        self._reset: dict[int, None] = {}  # the last ones, in their order
+        self._most = limits.max_streams
+        self._lent = 0
+        self._budget = Budget(*_EARLY_ENDS, proxy.now())
+        self._is_in_turn = False
+        self.last = 0
+        """The last stream that the client began."""
+        self._is_refusing = False
+        self.served = 0
+        """Requests so far."""
+
+    def __len__(self) -> int:
+        """Return the number of streams that are not done."""
+        return len(self._streams)
+
+    def __iter__(self) -> Iterator[Http2Stream]:
+        """Iterate over a copy: what is done to a stream may remove it."""
+        return iter(list(self._streams.values()))
+
+    @property
+    def remembers(self) -> bool:
+        """Whether heads are remembered although no request is in progress."""
+        return not self._streams and not self._heads.is_empty
+
+    def forget_heads(self) -> None:
+        """Keep nothing of a configuration."""
+        self._heads.clear()
+        self.client.forget_origin()
+
+    def refuse_new(self) -> None:
+        """Pass over streams that the client begins now: it was told that they will not be served."""
+        self._is_refusing = True
+
+    # -- frames
+
+    def take_headers(self, flags: int, stream_id: int, block: bytes) -> None:
+        """Begin a stream, or take the trailers of one.
+
+        :raises Http2ConnectionError: the client breaks the protocol.
+        :raises Http2StreamError: it breaks it for this stream.
+        """
+        ends = bool(flags & END_STREAM)
+        if stream_id <= self.last or not stream_id & 1:
+            self._take_trailers(stream_id, block, ends=ends)
+            return
+        if self._is_refusing:
+            self._heads.skip(block)
+            return
+        self.last = stream_id
+        try:
+            head = self._heads.read(block, self._proxy.holder.current, has_body=not ends)
+        except MalformedFieldsError:
+            self._refuse(stream_id, ErrorCode.PROTOCOL_ERROR)
+            return
+        if len(self._streams) >= self._most:
+            self._refuse(stream_id, ErrorCode.REFUSED_STREAM)
+        elif isinstance(head, HeadProblem):
+            self._begin_refused(stream_id, head, ends=ends)
+        else:
+            stream = self._streams[stream_id] = Http2Stream(self, stream_id, head, self.sender.initial, ends=ends)
+            self._fresh.append(stream)
+            if b"\r\npriority:" in head.facts.block:  # RFC 9218
+                self._prioritize(stream, Request.for_head(head, "", 0.0).headers.get("priority", ""))
+
+    def _take_trailers(self, stream_id: int, block: bytes, *, ends: bool) -> None:
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            self._heads.skip(block)
+            self._expect_reset(stream_id)
+            return
+        try:
+            trailers = self._heads.read_trailers(block)
+        except MalformedFieldsError as error:
+            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, str(error)) from None
+        if stream.is_remote_ended:
+            raise Http2StreamError(stream_id, ErrorCode.STREAM_CLOSED, "HEADERS come behind the end of a request")
+        if not ends:
+            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "trailers do not end their stream")
+        self._end_request(stream, self.client.trailers(trailers))
+
+    def take_data(self, flags: int, stream_id: int, payload: bytes, size: int) -> None:
+        """Feed a stream.
+
+        :param size: bytes that count in windows.
+        :raises Http2ConnectionError: as `take_headers`.
+        :raises Http2StreamError: as `take_headers`.
+        """
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            self._expect_reset(stream_id)
+            return
+        if stream.is_remote_ended:
+            raise Http2StreamError(stream_id, ErrorCode.STREAM_CLOSED, "DATA comes behind the end of a request")
+        if not stream.feed(payload, size):
+            raise Http2StreamError(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "DATA is more than the stream's window")
+        if stream.exceeds_announced_length:
+            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "DATA is more than Content-Length says")
+        if flags & END_STREAM and self._streams.get(stream_id) is stream:
+            self._end_request(stream, b"")
+
+    def _end_request(self, stream: Http2Stream, trailers: bytes) -> None:
+        if not stream.has_announced_length:
+            detail = "DATA is less than Content-Length says"
+            raise Http2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR, detail)
+        stream.end_request(trailers)
+        if stream.exchange is None and stream.head_sent:
+            self.stream_done(stream)
+
+    def take_window(self, stream_id: int, size: int) -> None:
+        """Open a stream's window.
+
+        :raises Http2ConnectionError: there was never such a stream.
+        :raises Http2StreamError: the window would be too large.
+        """
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            self.sender.open_stream(stream, size)
+        elif self._is_idle(stream_id):
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE names a stream that was never begun")
+
+    def take_initial_window(self, size: int) -> None:
+        """Have the windows of all streams begin with another size (section 6.9.2).
+
+        :raises Http2ConnectionError: one would be too large.
+        """
+        change = size - self.sender.initial
+        self.sender.use_initial_window(size)
+        for stream in self:
+            if stream.window + change > frames.MAX_WINDOW:
+                raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "the window of a stream would be too large")
+            stream.change_window(change)
+            self.sender.enter(stream)
+
+    def take_reset(self, stream_id: int) -> None:
+        """End a stream as its client wants it.
+
+        :raises Http2ConnectionError: there was never such a stream, or too many end early.
+        """
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            if self._is_idle(stream_id):
+                raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "RST_STREAM names a stream that was never begun")
+            return
+        is_early = stream.exchange is not None or not stream.head_sent
+        self._remove(stream)
+        stream.leave("the client has reset the stream")
+        self._owner.streams_changed()
+        if is_early:
+            self._spend()
+
+    def prioritize(self, stream_id: int, value: str) -> None:
+        """Take a PRIORITY_UPDATE (RFC 9218 section 7.1)."""
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            self._prioritize(stream, value)
+
+    def _prioritize(self, stream: Http2Stream, value: str) -> None:
+        found = read_priority(value)
+        urgency = DEFAULT_URGENCY if found.urgency is None else found.urgency
+        self.sender.prioritize(stream, urgency, found.is_incremental)
+
+    def _is_idle(self, stream_id: int) -> bool:
+        return stream_id > self.last or not stream_id & 1
+
+    def _expect_reset(self, stream_id: int) -> None:
+        if self._is_idle(stream_id):
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "a frame names a stream that was never begun")
+        if stream_id not in self._reset:
+            raise Http2ConnectionError(ErrorCode.STREAM_CLOSED, "a frame names a stream that is closed")
+
+    # -- exchanges
+
+    def begin(self) -> None:
+        """Start the exchanges of the streams that came, as far as it is this connection's turn."""
+        if self._fresh and not self._is_in_turn:
+            self.serve(AT_ONCE)
+
+    def serve(self, most: int) -> int:
+        """Start at most so many exchanges; return how many."""
+        self._is_in_turn = False
+        served = 0
+        while self._fresh and served < most:
+            stream = self._fresh.popleft()
+            if self._streams.get(stream.stream_id) is stream:
+                self._start(stream)
+                served += 1
+        if self._fresh:
+            self._is_in_turn = True
+            self._proxy.turns.enter(self._owner)
+        return served
+
+    def _start(self, stream: Http2Stream) -> None:
+        exchange = self._exchange(stream, stream.head)
+        try:
+            exchange.start(stream.take_body(exchange))
+        except Exception as error:  # noqa: BLE001 - this may be the upstream's bytes, or what a hook left
+            exchange.crashed(error)
+
+    def _exchange(self, stream: Http2Stream, head: RequestHead) -> Exchange:
+        self.served += 1
+        return Exchange(self._proxy, stream, self._proxy.holder.current, head, self.client)
+
+    def _begin_refused(self, stream_id: int, problem: HeadProblem, *, ends: bool) -> None:
+        """Respond to a request that is not served; the connection goes on."""
+        head = self.client.refused(problem, self._proxy.holder.current)
+        head.came_over_http2(has_body=False)
+        stream = self._streams[stream_id] = Http2Stream(self, stream_id, head, self.sender.initial, ends=ends)
+        exchange = self._exchange(stream, head)
+        stream.take_body(exchange)
+        exchange.refuse(problem.status, problem.reason, problem.detail, allow=problem.allow)
+        self._spend()
+
+    def _refuse(self, stream_id: int, code: ErrorCode) -> None:
+        """Reset a stream that never began."""
+        self._write_reset(stream_id, code)
+        self._spend()
+
+    # -- called by streams
+
+    def grow(self, size: int) -> bool:
+        if self._lent + size > MOST_LENT:
+            return False
+        self._lent += size
+        return True
+
+    def stream_done(self, stream: Http2Stream) -> None:
+        if self._streams.get(stream.stream_id) is not stream:
+            return
+        if stream.queued:
+            stream.wait_until(self._proxy.now() + self._proxy.limits.write_wait)
+        else:
+            if not stream.is_remote_ended:
+                # The response is complete: the rest of the request is of no use (section 8.1).
+                self._write_reset(stream.stream_id, ErrorCode.NO_ERROR)
+            self._remove(stream)
+        self._owner.streams_changed()
+
+    def cut(self, stream: Http2Stream, code: ErrorCode) -> None:
+        if self._streams.get(stream.stream_id) is stream:
+            self._remove(stream)
+            self._write_reset(stream.stream_id, code)
+            self._owner.streams_changed()
+
+    # -- ends
+
+    def reset(self, stream_id: int, code: ErrorCode, detail: str) -> None:
+        """Reset a stream for what its client did.
+
+        :raises Http2ConnectionError: there is none, or too many end early.
+        """
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            raise Http2ConnectionError(code, detail)
+        self.cut(stream, code)
+        stream.leave(detail)
+        self._spend()
+
+    def expire(self, now: float) -> None:
+        """Reset the streams whose clients have not taken the rest of a response in time."""
+        for stream in self:
+            if stream.deadline <= now:
+                self.cut(stream, ErrorCode.CANCEL)
+
+    def leave_all(self, detail: str) -> None:
+        """End all exchanges: the connection is gone."""
+        for stream in self:
+            self._remove(stream)
+            stream.leave(detail)
+        self._fresh.clear()
+
+    def _remove(self, stream: Http2Stream) -> None:
+        del self._streams[stream.stream_id]
+        self.sender.leave(stream)
+        stream.discard()
+        self._lent -= stream.lent
+
+    def _write_reset(self, stream_id: int, code: ErrorCode) -> None:
+        self._reset[stream_id] = None
+        if len(self._reset) > _MOST_RESET:
+            del self._reset[next(iter(self._reset))]
+        self.sender.write(frames.rst_stream(stream_id, code))
+
+    def _spend(self) -> None:
+        if not self._budget.spend(1, self._proxy.now()):
+            raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "too many streams end early")

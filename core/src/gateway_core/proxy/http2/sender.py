@@ -1,0 +1,306 @@
+"""The sending side of an HTTP/2 connection: one place for all that is written, by its streams and about them.
+
+Everything that is written within one turn of the loop goes to the transport in one piece. Frames about the connection
+and heads are written as they are made. Bodies wait in their streams (`SendStream`) until three things allow a frame of
+DATA: the stream's window, the connection's, and the transport, of which no more than `MOST_UNSENT` bytes wait: whatever
+is already there cannot be overtaken any more by a stream that is more urgent.
+
+Among the streams that may send, the more urgent go first (RFC 9218): of those of one urgency, each sends a frame in
+turn, except that a stream whose client says that parts of it are of no use (not incremental) is sent to its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
+from gateway_core.proxy.wire.h2.frames import (
+    DATA,
+    DEFAULT_WINDOW,
+    END_STREAM,
+    MAX_FRAME_SIZE,
+    frame_head,
+    headers_frames,
+)
+from gateway_core.proxy.wire.h2.windows import opened
+
+MOST_UNSENT: Final = 131_072
+"""Bytes that wait in a transport at most before DATA waits in its streams."""
+
+HIGH_WATER: Final = 65_536
+"""Bytes that wait in a stream before who produces them is told to wait."""
+
+LOW_WATER: Final = 16_384
+"""Bytes that are left when it is told to go on."""
+
+DEFAULT_URGENCY: Final = 3
+_URGENCIES: Final = 8
+
+
+class SendStream:
+    """What one stream has to send. Its owner is told through `drained`, which it overrides."""
+
+    __slots__ = (
+        "_parts",
+        "_trailers",
+        "is_ended",
+        "is_incremental",
+        "is_ready",
+        "queued",
+        "stream_id",
+        "urgency",
+        "window",
+    )
+
+    def __init__(self, stream_id: int, window: int) -> None:
+        """Begin with nothing to send.
+
+        :param window: bytes that the peer takes at first.
+        """
+        self.stream_id = stream_id
+        self.window = window
+        self.queued = 0
+        """Bytes that wait."""
+        self.is_ended = False
+        """Whether nothing follows what waits."""
+        self.is_ready = False
+        """Whether it is in its connection's queue of those that may send."""
+        self.urgency = DEFAULT_URGENCY
+        self.is_incremental = True
+        self._parts: deque[bytes] = deque()
+        self._trailers = b""
+
+    def change_window(self, size: int) -> None:
+        """Have the window be larger, or smaller, by so many bytes."""
+        self.window += size
+
+    def add(self, data: bytes) -> None:
+        """Have more wait."""
+        self._parts.append(data)
+        self.queued += len(data)
+
+    def end_with(self, trailers: bytes) -> None:
+        """Have the end wait, with a block of trailers or without."""
+        self.is_ended, self._trailers = True, trailers
+
+    def discard(self) -> None:
+        """Have nothing wait any more."""
+        self._parts.clear()
+        self.queued = 0
+
+    def take(self, most: int) -> bytes:
+        """Return the next bytes, no more than so many."""
+        parts = self._parts
+        data = parts.popleft()
+        if len(data) > most:
+            parts.appendleft(data[most:])
+            data = data[:most]
+        else:
+            while parts and len(data) + len(parts[0]) <= most:  # small pieces make few frames
+                data += parts.popleft()
+        self.queued -= len(data)
+        self.window -= len(data)
+        return data
+
+    @property
+    def trailers(self) -> bytes:
+        """The block that ends it; empty if DATA does."""
+        return self._trailers
+
+    def drained(self) -> None:
+        """Called when bytes were sent, and when the end was."""
+
+
+class Sender:
+    """Writes the frames of one connection."""
+
+    __slots__ = (
+        "_is_paused", "_is_scheduled", "_loop", "_pieces", "_ready", "_size", "_transport", "initial",
+        "window",
+    )  # fmt: skip
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        """Begin with the windows that every connection begins with."""
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._ready: tuple[deque[SendStream], ...] = tuple(deque() for _ in range(_URGENCIES))
+        self._is_scheduled = self._is_paused = False
+        self.window = DEFAULT_WINDOW
+        """Bytes of DATA that the peer takes on the connection."""
+        self.initial = DEFAULT_WINDOW
+        """The window of a new stream."""
+        transport.set_write_buffer_limits(high=MOST_UNSENT, low=MOST_UNSENT // 4)
+
+    # -- writing
+
+    def write(self, frame: bytes) -> None:
+        """Write frames with the next flush."""
+        self._pieces.append(frame)
+        self._size += len(frame)
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self.flush)
+
+    def hold(self) -> None:
+        """Wait for a `flush`, which the caller promises, instead of scheduling one."""
+        self._is_scheduled = True
+
+    def flush(self) -> None:
+        """Send what is written, and what streams may send."""
+        self._pump()
+        self._is_scheduled = False
+        if self._pieces:
+            data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+            self._pieces, self._size = [], 0
+            if not self._transport.is_closing():
+                self._transport.write(data)
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait in the transport, or to be written to it."""
+        return self._transport.get_write_buffer_size() + self._size
+
+    # -- streams
+
+    def send_head(self, stream: SendStream, block: bytes, *, ends: bool) -> None:
+        """Write a block of fields; with ``ends`` nothing follows."""
+        if ends:
+            stream.end_with(b"")
+        self.write(headers_frames(stream.stream_id, block, ends=ends))
+
+    def send_whole(self, stream: SendStream, block: bytes, body: bytes) -> None:
+        """Write a message that is complete; in one piece if the windows allow."""
+        size = len(body)
+        if size <= self.window and size <= stream.window and size <= MAX_FRAME_SIZE and len(block) <= MAX_FRAME_SIZE:
+            self.window -= size
+            stream.window -= size
+            stream.end_with(b"")
+            data = frame_head(DATA, END_STREAM, stream.stream_id, size)
+            self.write(b"".join((headers_frames(stream.stream_id, block, ends=False), data, body)))
+            return
+        self.write(headers_frames(stream.stream_id, block, ends=False))
+        stream.add(body)
+        self.end(stream, b"")
+
+    def send(self, stream: SendStream, data: bytes) -> None:
+        """Send bytes of a body when that is possible."""
+        if data:
+            stream.add(data)
+            self.enter(stream)
+
+    def end(self, stream: SendStream, trailers: bytes) -> None:
+        """End a message behind what waits of it.
+
+        :param trailers: a block of fields; empty if there are none.
+        """
+        stream.end_with(trailers)
+        if stream.queued:
+            self.enter(stream)
+        else:
+            self._write_end(stream)
+
+    def enter(self, stream: SendStream) -> None:
+        """Have a stream send when its turn comes, if it may and there is something."""
+        if not stream.is_ready and stream.queued and stream.window > 0:
+            stream.is_ready = True
+            self._ready[stream.urgency].append(stream)
+            if not self._is_scheduled and not self._is_paused:
+                self._is_scheduled = True
+                self._loop.call_soon(self.flush)
+
+    def prioritize(self, stream: SendStream, urgency: int, is_incremental: bool) -> None:
+        """Have a stream sent before or behind others from now on."""
+        was_ready = stream.is_ready
+        self.leave(stream)
+        stream.urgency, stream.is_incremental = urgency, is_incremental
+        if was_ready:
+            self.enter(stream)
+
+    def leave(self, stream: SendStream) -> None:
+        """Have a stream send nothing for now."""
+        if stream.is_ready:
+            stream.is_ready = False
+            self._ready[stream.urgency].remove(stream)
+
+    def _write_end(self, stream: SendStream) -> None:
+        if stream.trailers:
+            self.write(headers_frames(stream.stream_id, stream.trailers, ends=True))
+        else:
+            self.write(frame_head(DATA, END_STREAM, stream.stream_id, 0))
+
+    def _pump(self) -> None:
+        """Write DATA as long as windows and the transport allow."""
+        if self._is_paused or self._transport.is_closing():
+            return
+        room = MOST_UNSENT - self.unsent
+        for queue in self._ready:
+            while queue:
+                if self.window <= 0 or room <= 0:
+                    return
+                stream = queue[0]
+                size = min(self.window, stream.window, MAX_FRAME_SIZE)
+                data = stream.take(size)
+                size = len(data)
+                self.window -= size
+                room -= size
+                is_last = stream.is_ended and not stream.queued
+                ends = END_STREAM if is_last and not stream.trailers else 0
+                self._is_scheduled = True  # this is the flush
+                self.write(frame_head(DATA, ends, stream.stream_id, size))
+                self.write(data)
+                if is_last and stream.trailers:
+                    self._write_end(stream)
+                if not stream.queued or stream.window <= 0:
+                    queue.popleft()
+                    stream.is_ready = False
+                elif stream.is_incremental:
+                    queue.rotate(-1)
+                stream.drained()
+
+    # -- what the peer says
+
+    def open_window(self, size: int) -> None:
+        """Take a WINDOW_UPDATE of the connection.
+
+        :raises Http2ConnectionError: the window would be larger than there are.
+        """
+        try:
+            self.window = opened(self.window, size)
+        except ValueError as error:
+            code = ErrorCode.FLOW_CONTROL_ERROR if size else ErrorCode.PROTOCOL_ERROR
+            raise Http2ConnectionError(code, str(error)) from None
+        self._go_on()
+
+    def use_initial_window(self, size: int) -> None:
+        """Have new streams begin with another window."""
+        self.initial = size
+
+    def open_stream(self, stream: SendStream, size: int) -> None:
+        """Take a WINDOW_UPDATE of a stream.
+
+        :raises Http2StreamError: the window would be larger than there are.
+        """
+        try:
+            stream.window = opened(stream.window, size)
+        except ValueError as error:
+            code = ErrorCode.FLOW_CONTROL_ERROR if size else ErrorCode.PROTOCOL_ERROR
+            raise Http2StreamError(stream.stream_id, code, str(error)) from None
+        self.enter(stream)
+
+    def pause(self) -> None:
+        """Called when the transport does not take more."""
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """Called when it does again."""
+        self._is_paused = False
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if not self._is_scheduled and any(self._ready):
+            self._is_scheduled = True
+            self._loop.call_soon(self.flush)

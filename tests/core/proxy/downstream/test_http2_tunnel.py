@@ -1,0 +1,111 @@
+"""WebSocket in streams of HTTP/2 (RFC 8441)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import hyperframe.frame as hf
+import pytest
+
+from tests.core.proxy.downstream.http2_client import CANCEL, OK, Http2Client, http2
+from tests.core.proxy.kit import Peer, Proxied, counts, field, until
+
+
+async def websocket(peer: Peer) -> None:
+    head = await peer.head()
+    assert field(head, b"upgrade") == b"websocket"
+    assert field(head, b"sec-websocket-version") == b"13"
+    assert len(field(head, b"sec-websocket-key") or b"") == 24
+    await peer.send(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: x\r\nX-Own: 1\r\n\r\nhello"
+    )
+    while data := await peer.reader.read(65536):
+        await peer.send(data)
+    peer.writer.write_eof()
+
+
+def asks_for_websocket(client: Http2Client) -> hf.HeadersFrame:
+    return client.head(("sec-websocket-version", "13"), method="CONNECT", protocol="websocket", ends=False)
+
+
+async def test_a_websocket_passes_in_a_stream(proxied: Proxied) -> None:
+    gateway, _ = await proxied(websocket)
+    async with http2(gateway) as client:
+        assert client.settings[8] == 1
+        head = asks_for_websocket(client)
+        await client.send(head, *client.data(head.stream_id, b"early ", ends=False))
+        got = client.streams[head.stream_id]
+        await client.until(lambda: b"early" in got.body)
+        assert got.status == 200
+        assert not {"upgrade", "connection", "sec-websocket-accept"} & got.headers.keys()
+        assert got.headers["x-own"] == "1"
+        for _ in range(20):
+            await client.send(*client.data(head.stream_id, bytes(16000), ends=False))
+            await client.settle()
+        await client.until(lambda: len(got.body) == len(b"helloearly ") + 20 * 16000)
+        await client.send(*client.data(head.stream_id, b"bye"))
+        await client.until(lambda: got.ended)
+        assert got.body.endswith(b"bye")
+        await client.settle()
+        assert counts(gateway) == {}
+        assert not gateway.proxy.tunnels
+
+
+async def test_a_websocket_that_is_refused_is_a_response(proxied: Proxied) -> None:
+    gateway, _ = await proxied(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+    async with http2(gateway) as client:
+        head = asks_for_websocket(client)
+        await client.send(head)
+        await client.until(lambda: client.streams[head.stream_id].reset is not None)
+        assert client.streams[head.stream_id].status == 403
+
+
+@pytest.mark.parametrize("by", ["client", "connection", "upstream"])
+async def test_a_websocket_that_is_cut_off_is_cut_off_on_the_other_side(proxied: Proxied, by: str) -> None:
+    closed, gate = asyncio.Event(), asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello")
+        if by == "upstream":
+            await gate.wait()
+            peer.reset()
+        else:
+            await peer.rest()
+            closed.set()
+
+    gateway, _ = await proxied(script)
+    async with http2(gateway) as client:
+        head = asks_for_websocket(client)
+        await client.send(head)
+        got = client.streams[head.stream_id]
+        await client.until(lambda: got.body == b"hello")
+        if by == "client":
+            await client.send(hf.RstStreamFrame(head.stream_id, error_code=CANCEL))
+        elif by == "connection":
+            client.peer.reset()
+        else:
+            gate.set()
+            await client.until(lambda: got.ended or got.reset is not None)
+            closed.set()
+        await asyncio.wait_for(closed.wait(), 20)
+    await until(lambda: counts(gateway) == {} and not gateway.proxy.tunnels)
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "connect-udp"])
+async def test_a_protocol_that_is_not_tunnelled_is_not_asked_for(proxied: Proxied, protocol: str) -> None:
+    gateway, upstream = await proxied(OK)
+    async with http2(gateway) as client:
+        head = client.head(method="CONNECT", protocol=protocol, ends=False)
+        await client.send(head)
+        await client.until(lambda: client.streams[head.stream_id].reset is not None)
+    assert all(field(head, b"upgrade") != b"h2c" for head in upstream.heads)
+
+
+async def test_connect_is_refused(proxied: Proxied) -> None:
+    gateway, upstream = await proxied(OK)
+    async with http2(gateway) as client:
+        got = await client.ask(method="CONNECT", path=None, scheme=None, authority="a.example:443")
+        assert got.status in {405, 501}
+    assert not upstream.heads

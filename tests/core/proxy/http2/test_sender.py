@@ -1,0 +1,176 @@
+"""What is written over an HTTP/2 connection, and in which order; over a real socket, read by the library hyperframe."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import hyperframe.frame as hf
+import pytest
+from gateway_core.proxy.http2.sender import MOST_UNSENT, Sender, SendStream
+from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
+
+
+class Wire:
+    """Both ends of a connection: a sender, and what arrives."""
+
+    def __init__(self, sender: Sender, transport: asyncio.Transport, reader: asyncio.StreamReader) -> None:
+        self.sender, self.transport, self._reader = sender, transport, reader
+
+    async def frames(self, count: int) -> list[Any]:
+        found = []
+        for _ in range(count):
+            head = await asyncio.wait_for(self._reader.readexactly(9), 20)
+            frame, length = hf.Frame.parse_frame_header(memoryview(head))
+            frame.parse_body(memoryview(await self._reader.readexactly(length)))
+            found.append(frame)
+        return found
+
+
+class _Protocol(asyncio.Protocol):
+    sender: Sender | None = None
+
+    def pause_writing(self) -> None:
+        assert self.sender is not None
+        self.sender.pause()
+
+    def resume_writing(self) -> None:
+        assert self.sender is not None
+        self.sender.resume()
+
+
+@pytest.fixture
+async def wire() -> AsyncIterator[Wire]:
+    ours, theirs = socket.socketpair()
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.create_connection(_Protocol, sock=ours)
+    reader, writer = await asyncio.open_connection(sock=theirs)
+    sender = protocol.sender = Sender(transport)
+    yield Wire(sender, transport, reader)
+    transport.abort()
+    writer.transport.abort()
+    await asyncio.sleep(0)
+
+
+def stream(number: int, size: int, window: int = 1 << 20) -> SendStream:
+    made = SendStream(number, window)
+    made.add(bytes(size))
+    made.end_with(b"")
+    return made
+
+
+def order(frames: list[Any]) -> list[int]:
+    return [frame.stream_id for frame in frames]
+
+
+async def test_what_is_written_in_a_turn_goes_out_in_its_order(wire: Wire) -> None:
+    wire.sender.write(hf.PingFrame(0, opaque_data=b"12345678").serialize())
+    wire.sender.send_whole(SendStream(1, 1000), b"\x88", b"body")
+    ping, head, data = await wire.frames(3)
+    assert (type(ping), head.stream_id, data.data) == (hf.PingFrame, 1, b"body")
+    assert "END_STREAM" in data.flags
+
+
+async def test_streams_of_one_urgency_take_turns(wire: Wire) -> None:
+    wire.sender.open_window(1 << 20)
+    for number in (1, 3):
+        wire.sender.enter(stream(number, 40_000))
+    assert order(await wire.frames(6)) == [1, 3, 1, 3, 1, 3]
+
+
+async def test_a_stream_of_which_parts_are_of_no_use_is_sent_to_its_end(wire: Wire) -> None:
+    wire.sender.open_window(1 << 20)
+    for number in (1, 3):
+        each = stream(number, 40_000)
+        wire.sender.prioritize(each, 3, is_incremental=False)
+        wire.sender.enter(each)
+    assert order(await wire.frames(6)) == [1, 1, 1, 3, 3, 3]
+
+
+async def test_the_more_urgent_go_first(wire: Wire) -> None:
+    wire.sender.open_window(1 << 20)
+    late, urgent = stream(1, 40_000), stream(3, 40_000)
+    wire.sender.enter(late)
+    wire.sender.enter(urgent)
+    wire.sender.prioritize(urgent, 0, is_incremental=True)
+    assert order(await wire.frames(6)) == [3, 3, 3, 1, 1, 1]
+
+
+async def test_no_more_than_a_bound_waits_in_the_transport(wire: Wire) -> None:
+    wire.sender.open_window(1 << 30)
+    large = stream(1, 50 << 20, window=1 << 30)
+    wire.sender.enter(large)
+    before = -1
+    while before != large.queued:  # until the sockets take no more
+        before = large.queued
+        for _ in range(50):
+            await asyncio.sleep(0)
+    assert wire.sender.unsent <= MOST_UNSENT + 16384 + 9 * 10
+    assert large.queued > 0
+
+
+async def test_windows_bound_what_is_sent_and_go_on(wire: Wire) -> None:
+    each = stream(1, 100, window=30)
+    wire.sender.enter(each)
+    (first,) = await wire.frames(1)
+    assert len(first.data) == 30
+    wire.sender.open_stream(each, 70)
+    (last,) = await wire.frames(1)
+    assert (len(last.data), "END_STREAM" in last.flags) == (70, True)
+
+
+async def test_the_window_of_the_connection_is_shared(wire: Wire) -> None:
+    for number in (1, 3):
+        wire.sender.enter(stream(number, 40_000))
+    # 16,384 bytes a frame, in turn, until 65,535 are sent.
+    assert [len(frame.data) for frame in await wire.frames(4)] == [16384, 16384, 16384, 16383]
+    wire.sender.open_window(100_000)
+    assert sum(len(frame.data) for frame in await wire.frames(2)) == 80_000 - 65_535
+
+
+async def test_a_window_may_be_negative_and_stops_its_stream(wire: Wire) -> None:
+    each = stream(1, 10, window=-5)
+    wire.sender.enter(each)
+    assert not each.is_ready
+    wire.sender.open_stream(each, 20)
+    (frame,) = await wire.frames(1)
+    assert len(frame.data) == 10
+
+
+async def test_trailers_end_a_stream_behind_its_body(wire: Wire) -> None:
+    each = SendStream(1, 1000)
+    wire.sender.send(each, b"body")
+    wire.sender.end(each, b"\x88")
+    data, trailers = await wire.frames(2)
+    assert "END_STREAM" not in data.flags
+    assert isinstance(trailers, hf.HeadersFrame)
+    assert "END_STREAM" in trailers.flags
+
+
+async def test_small_pieces_become_few_frames(wire: Wire) -> None:
+    each = SendStream(1, 1000)
+    for _ in range(10):
+        wire.sender.send(each, b"x")
+    wire.sender.end(each, b"")
+    (frame,) = await wire.frames(1)
+    assert frame.data == b"x" * 10
+
+
+async def test_a_stream_that_left_sends_nothing(wire: Wire) -> None:
+    gone, other = stream(1, 10), stream(3, 10)
+    wire.sender.enter(gone)
+    wire.sender.enter(other)
+    wire.sender.leave(gone)
+    assert order(await wire.frames(1)) == [3]
+
+
+async def test_windows_that_are_too_large_or_opened_by_nothing_are_errors(wire: Wire) -> None:
+    for size, code in ((1 << 31, ErrorCode.FLOW_CONTROL_ERROR), (0, ErrorCode.PROTOCOL_ERROR)):
+        with pytest.raises(Http2ConnectionError) as connection:
+            wire.sender.open_window(size)
+        assert connection.value.code is code
+        with pytest.raises(Http2StreamError) as of_stream:
+            wire.sender.open_stream(stream(7, 1), size)
+        assert (of_stream.value.code, of_stream.value.stream) == (code, 7)
