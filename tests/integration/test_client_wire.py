@@ -113,9 +113,7 @@ def test_an_escaped_backslash_is_400_unless_it_is_kept(
 # -- protocols that are not spoken here
 
 
-@pytest.mark.parametrize(
-    "data", [PREFACE, PREFACE[:24], b"PRI * HTTP/2.0\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"\0" * 40]
-)
+@pytest.mark.parametrize("data", [b"PRI * HTTP/2.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"\0" * 40])
 def test_another_protocol_is_refused_in_plain_words(
     upstream: ScriptedUpstream, gateway: RunningGateway, data: bytes
 ) -> None:
@@ -150,14 +148,20 @@ def test_a_port_with_tls_says_so_to_clients_without(tls: RunningGateway, data: b
     assert b"TLS" in found.body
 
 
-def test_http2_is_not_offered_and_its_preface_is_refused_behind_tls(tls: RunningGateway) -> None:
+@pytest.mark.parametrize(("offered", "chosen"), [(["h2", "http/1.1"], "h2"), (["http/1.1"], "http/1.1"), ([], None)])
+def test_a_client_chooses_http2_by_what_it_offers(tls: RunningGateway, offered: list[str], chosen: str | None) -> None:
     context = trusting_all()
-    context.set_alpn_protocols(["h2", "http/1.1"])
+    if offered:
+        context.set_alpn_protocols(offered)
     with Wire(tls.port) as plain:
         plain.socket = context.wrap_socket(plain.socket, server_hostname="localhost")
-        assert plain.socket.selected_alpn_protocol() in {"http/1.1", None}
+        assert plain.socket.selected_alpn_protocol() == chosen
         plain.send(PREFACE)
-        assert plain.message().status in {400, 505}
+        if chosen == "h2":
+            assert plain.socket.recv(9)[3] == 4  # SETTINGS
+        else:
+            # Behind TLS nobody begins with HTTP/2 who has not chosen it (RFC 9113 section 3.2).
+            assert plain.message().status in {400, 505}
 
 
 # -- much of everything

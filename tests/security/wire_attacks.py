@@ -214,7 +214,7 @@ add("1.0 two hosts", request(b"Host: y\r\n", line=L0), REFUSE)
 add("1.0 cl keep", request(b"Content-Length: 5\r\nConnection: keep-alive\r\n", b"abcde", line=L0), OK, b"abcde")
 add("1.0 nohost keep", request(b"Content-Length: 5\r\nConnection: keep-alive\r\n",
     b"abcde", line=L0, host=b""), OK, b"abcde")
-add("preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00", REFUSE)
+add("preface", b"PRI * HTTP/2.1\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00", REFUSE)
 add("tls hello", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"a" * 50 + b"\r\n\r\n", REFUSE)
 add("proxy v1", b"PROXY TCP4 1.1.1.1 2.2.2.2 1 2\r\n" + get(), REFUSE)
 add("proxy v2", b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + b"\x01" * 12 + get(), REFUSE)

@@ -107,7 +107,7 @@ async def test_a_head_that_is_refused_gets_no_body(proxied: Proxied, request_byt
 
 
 OTHER = {
-    "http 2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"400"),
+    "http 2.0": (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", b"505"),
     "http 1.2": (b"GET / HTTP/1.2\r\nHost: x\r\n\r\n", b"505"),
     "http 3": (b"GET / HTTP/3.0\r\nHost: x\r\n\r\n", b"505"),
     "connect": (b"CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n", b"405"),

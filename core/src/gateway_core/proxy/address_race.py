@@ -13,8 +13,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from gateway_core.proxy.attempt_owner import ENDINGS, Retries
-from gateway_core.proxy.upstream.connection import UpstreamConnection
-from gateway_core.proxy.upstream.pool import HAPPY_EYEBALLS_DELAY, Pool, ProxyClient
+from gateway_core.proxy.upstream.pool import HAPPY_EYEBALLS_DELAY, Connecting, Lent, Pool, ProxyClient
 from gateway_core.proxy.upstream.response_handler import Failure
 from gateway_core.upstreams.endpoint import Endpoint
 from gateway_core.upstreams.outcome import Outcome
@@ -40,7 +39,7 @@ class RacingAttempt(Protocol):
     def history(self) -> Retries:
         """Return the attempts so far."""
 
-    def connected(self, connection: UpstreamConnection | None, failure: Failure, detail: str) -> None:
+    def connected(self, connection: Lent | None, failure: Failure, detail: str) -> None:
         """Called with the connection, or with why there is none, unless it was cancelled or passed over."""
 
     def count_out(self, endpoint: Endpoint) -> None:
@@ -49,7 +48,7 @@ class RacingAttempt(Protocol):
 
 def connect(
     attempt: RacingAttempt, pool: Pool, now: Callable[[], float], seconds: float, client: ProxyClient
-) -> asyncio.Task[None] | AddressRace:
+) -> Connecting:
     """Have a connection made for an attempt, which another endpoint may overtake if there is one.
 
     :param now: the monotonic clock, in seconds.
@@ -99,7 +98,7 @@ class AddressRace:
         attempt.count_out(self._endpoint)
         retries.begin(_NEXT_TURN, self._endpoint, self._picked_at)
 
-    def _connected(self, connection: UpstreamConnection | None, failure: Failure, detail: str) -> None:
+    def _connected(self, connection: Lent | None, failure: Failure, detail: str) -> None:
         self._timer.cancel()
         attempt, self._attempt = self._attempt, None
         if attempt is not None:

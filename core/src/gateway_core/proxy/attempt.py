@@ -16,22 +16,20 @@ After the response's head there is no way back: a failure is `AttemptOwner.on_br
 
 from __future__ import annotations
 
-import asyncio
-
 from gateway_core.events import UPSTREAM_RESPONSE_TIMEOUT, Event
-from gateway_core.proxy.address_race import AddressRace, connect
+from gateway_core.proxy.address_race import connect
 from gateway_core.proxy.attempt_owner import (
     ENDINGS,
-    STALE,
     AttemptOwner,
     AttemptTerms,
     PreparedRequest,
     Retries,
     UpstreamFailure,
+    can_resend,
 )
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upstream.connection import UpstreamConnection
-from gateway_core.proxy.upstream.pool import Pool
+from gateway_core.proxy.upstream.pool import Connecting, Lent, Pool
 from gateway_core.proxy.upstream.response_handler import Failure
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.upstreams.admission import Decision
@@ -50,7 +48,7 @@ class Attempt:
     # What few attempts set has its default here and a place in the dictionary when it is set.
     is_queued = False
     """Whether it waits for a connection that its upstream's limits allow."""
-    _connecting: asyncio.Task[None] | AddressRace | None = None
+    _connecting: Connecting | None = None
     _outcome: int | None = None  # how it ends unless the rest of the response's body fails
     _terms: AttemptTerms | None = None
 
@@ -63,7 +61,7 @@ class Attempt:
         """The one that was picked."""
         self.picked_at = self.responded_at = 0.0
         self._is_counted = self._is_resent = False
-        self._connection: UpstreamConnection | None = None
+        self._connection: Lent | None = None
 
     @property
     def terms(self) -> AttemptTerms:
@@ -141,7 +139,8 @@ class Attempt:
 
         :param now: monotonic seconds.
         """
-        owner, idle, connection = self._owner, endpoint.pool, None
+        owner, idle = self._owner, endpoint.pool
+        connection: Lent | None = None
         if not self._is_resent:
             if owner.bound is not None:
                 connection = owner.bound.take(endpoint)
@@ -163,7 +162,7 @@ class Attempt:
             connection.send(self, head[0], head[1])
         return True
 
-    def connected(self, connection: UpstreamConnection | None, failure: Failure, detail: str) -> None:
+    def connected(self, connection: Lent | None, failure: Failure, detail: str) -> None:
         self._connecting = None
         try:
             if connection is None:
@@ -174,7 +173,7 @@ class Attempt:
         except Exception as error:  # noqa: BLE001 - the task that connects has no one else to tell
             self._owner.crashed(error)
 
-    def _send(self, connection: UpstreamConnection, head: PreparedRequest) -> None:
+    def _send(self, connection: Lent, head: PreparedRequest) -> None:
         self._connection = connection
         owner, (data, flags) = self._owner, head
         body = owner.body
@@ -246,7 +245,7 @@ class Attempt:
         if self.responded_at:
             self._leave(ending.outcome, detail, ending.event)
             owner.on_broken(ending.reason, detail)
-        elif failure in STALE and connection is not None and connection.uses > 1 and self.history().takes_resend():
+        elif connection is not None and can_resend(failure, connection.uses) and self.history().takes_resend(failure):
             # The same pick goes on: breaker and limits have counted it, and it is not over.
             self._is_resent = True
             self.connect(owner.prepare(self.picked))

@@ -72,12 +72,21 @@ ENDINGS: Final = {
     Failure.BAD_RESPONSE: Ending(Outcome.RESET, 502, "upstream.bad-response", "bad-response", UPSTREAM_BAD_RESPONSE),
     Failure.TRUNCATED: Ending(Outcome.RESET, 502, "upstream.truncated", "reset", UPSTREAM_TRUNCATED),
     Failure.STALE: Ending(Outcome.RESET, 502, "upstream.reset", "reset", UPSTREAM_RESET),
+    Failure.REFUSED: Ending(Outcome.RESET, 502, "upstream.reset", "refused-stream", UPSTREAM_RESET),
     Failure.LOCAL: Ending(Outcome.LOCAL, 503, "upstream.local-error", "cancelled"),
 }
 
 
-STALE: Final = frozenset({Failure.RESET, Failure.STALE})
-"""Failures of a connection that had served before, which say nothing of the endpoint."""
+_STALE: Final = frozenset({Failure.RESET, Failure.STALE})
+
+
+def can_resend(failure: Failure, uses: int) -> bool:
+    """Return whether a failure says nothing of the endpoint: it has not acted upon the request, or the connection had
+    served others before.
+
+    :param uses: requests of the connection, this one included.
+    """
+    return failure is Failure.REFUSED or (failure in _STALE and uses > 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +251,10 @@ class Retries:
         seconds = self._owner.directory.now() - picked_at
         self.records = (*self.records, AttemptRecord(endpoint.id, word, status, seconds, endpoint.url))
 
-    def takes_resend(self) -> bool:
+    def takes_resend(self, failure: Failure) -> bool:
         """Decide whether the attempt may be sent once more over a new connection, and remember that it was."""
         terms, body = self.terms, self._owner.body
-        if self.was_resent or terms.method not in terms.policy.methods:
+        if self.was_resent or not (failure is Failure.REFUSED or terms.method in terms.policy.methods):
             return False
         if body is not None:
             if not body.is_replayable:

@@ -35,6 +35,7 @@ from gateway_core.proxy.response_stream import (
 )
 from gateway_core.proxy.running_exchange import RunningExchange
 from gateway_core.proxy.streamed_body import StreamedBody
+from gateway_core.proxy.wire.grpc import is_call, message_for, problem_detail, status_for
 
 
 class OwnResponse:
@@ -70,6 +71,9 @@ class OwnResponse:
         owner, specs = self._owner, response.body_filters
         if owner.head.method == "HEAD":
             response.is_for_head = True
+        if response.status >= 300 and is_call(owner.head):
+            self._write_grpc(response)
+            return
         streamed = response.operations if isinstance(response.operations, StreamedBody) else None
         body: Body | BodySource = response.body if streamed is None else streamed.take()
         if self._body is not response.body:
@@ -95,6 +99,22 @@ class OwnResponse:
             body = PluginBody(source_of(body), owner.request, response.body_owner)
         source = ClosingBehind(body, response.replaced) if response.replaced else body
         self._stream(response, source, () if streamed is not None else specs, length)
+
+    def _write_grpc(self, response: Response) -> None:
+        """Refuse a call of gRPC: by its status in a head with which the stream ends."""
+        owner, runner = self._owner, self._owner.runner
+        self.discard()
+        if isinstance(response.body, AsyncIterator):
+            close_source(source_of(response.body), runner())
+        close_replaced(response, runner)
+        status, headers = response.status, response.headers
+        message = message_for(status, problem_detail(response.body) if response.is_problem else "")
+        headers["Content-Type"] = "application/grpc"
+        headers["grpc-status"] = str(status_for(status, response.failure))
+        headers["grpc-message"] = message
+        owner.response_begins()
+        owner.writer.start(200, "OK", own_block(response), None, owner.id_line, b"", complete=True)
+        owner.written()
 
     def _stream(
         self, response: Response, source: BodySource, specs: tuple[FilterSpec, ...], length: int | None

@@ -93,7 +93,7 @@ class Relay:
             body.reserve(exchange.chain.reserved)
         else:
             self._continue_sent = True
-        if policy.keeps_body(exchange.head.facts.content_length):
+        if policy.keeps_body(exchange.head.facts.content_length) or self.upstream.transport.may_refuse:
             body.keep(policy.settings.max_body_bytes)
         if body.is_gathered:
             body.keep(body.received)

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from gateway_core.client_tls import make_client_context, tls_reason
 from gateway_core.config import Http1Config, KeepaliveConfig, UpstreamConfig, UpstreamTlsConfig
@@ -64,7 +64,11 @@ def unusable(settings: TlsSettings, error: Exception) -> Fault:
     return Fault(f"{', '.join(settings.files)} cannot be used: {reason}", remedy)
 
 
-def make_tls_context(settings: TlsSettings) -> ssl.SSLContext:
+ALPN: Final[Mapping[str, list[str]]] = {"http1": ["http/1.1"], "http2": ["h2"], "auto": ["h2", "http/1.1"]}
+"""What endpoints are offered, by ``protocol`` of the upstream."""
+
+
+def make_tls_context(settings: TlsSettings, protocol: str = "http1") -> ssl.SSLContext:
     """Return the context for connections to https endpoints; certificates are verified unless the settings disable it.
 
     With ``sans`` the context itself looks for the names during every handshake, and whatever name is
@@ -77,7 +81,7 @@ def make_tls_context(settings: TlsSettings) -> ssl.SSLContext:
         read_regular(name)  # OpenSSL would wait for the writer of a pipe
     config = settings.config
     context = make_client_context(config.ca, config.cert, config.key, verify=config.verify)
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(ALPN[protocol])
     if config.verify and config.sans:
         context.check_hostname = False
         context.sslobject_class = _verifier_of(config.sans)
@@ -139,7 +143,13 @@ class TransportSettings:
     keepalive: KeepaliveConfig = field(default_factory=KeepaliveConfig)
     http1: Http1Config = field(default_factory=Http1Config)
     send_proxy_protocol: Literal["v1", "v2"] | None = None
+    protocol: Literal["http1", "http2", "auto"] = "http1"
     tls: TlsSettings = field(default_factory=TlsSettings)
+
+    @property
+    def may_refuse(self) -> bool:
+        """Whether an endpoint may refuse a request that it has not acted upon, whatever the method (HTTP/2)."""
+        return self.protocol != "http1"
 
     @classmethod
     def of(cls, config: UpstreamConfig, tls: TlsSettings | None = None) -> TransportSettings:
@@ -152,5 +162,6 @@ class TransportSettings:
             config.keepalive,
             config.http1,
             config.send_proxy_protocol,
+            config.protocol,
             TlsSettings.of(config.tls) if tls is None else tls,
         )

@@ -77,6 +77,7 @@ def test_zero_is_no_limit_where_a_gateway_can_do_without_one() -> None:
     keys = {
         "max_body_bytes", "max_connections", "max_connections_per_client", "max_requests_per_connection",
         "max_requests", "body_timeout", "idle_timeout", "write_timeout", "min_rate",
+        "max_streams", "max_connection_age",
     }  # fmt: skip
 
     limits = GatewayConfig.model_validate({"limits": dict.fromkeys(keys, 0)}).limits

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.core.proxy.kit import RunningProxy, StartProxy
 from tests.core.proxy.upstream.authority import Authority
+from tests.core.proxy.upstream.http2_endpoint import Endpoint, StartHttp2, http2_endpoint
+from tests.core.proxy.upstream.http2_endpoint import Script as EndpointScript
 from tests.core.proxy.upstream.kit import Script
 
 
@@ -68,3 +71,22 @@ async def start_server() -> AsyncIterator[StartServer]:
             return int(name[1]) if path is None else 0
 
         yield start
+
+
+@pytest.fixture
+async def start_http2(start_proxy: StartProxy) -> AsyncIterator[StartHttp2]:
+    """Start an endpoint with a script, and a proxy that sends everything there over HTTP/2."""
+    async with AsyncExitStack() as stack:
+
+        async def begin(
+            script: EndpointScript, extra: str = "", upstream_extra: str = "", settings: dict[int, int] | None = None
+        ) -> tuple[RunningProxy, Endpoint]:
+            endpoint = await stack.enter_async_context(http2_endpoint(script, settings))
+            gateway = await start_proxy(
+                f"listen: 127.0.0.1:0\n{extra}\nupstreams:\n"
+                f"  - {{name: u, protocol: http2, endpoints: [{{url: '{endpoint.url}'}}], {upstream_extra}}}\n"
+                "routes: [{id: all, path_prefix: /, target: u}]\n"
+            )
+            return gateway, endpoint
+
+        yield begin

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import uvloop
 from gateway_core.proxy.upstream.connection import UpstreamConnection
-from gateway_core.proxy.upstream.pool import AddressInfo, ProxyClient
+from gateway_core.proxy.upstream.pool import AddressInfo, Lent, ProxyClient
 from gateway_core.proxy.upstream.response_handler import Failure
 from gateway_core.proxy_protocol import ProxyHeader, read_proxy_header
 
@@ -228,7 +228,7 @@ async def serve_behind_header(start_server: StartServer, headers: list[ProxyHead
     return await start_server(script, path=path)
 
 
-async def ask_for(pool_take: UpstreamConnection) -> Recorder:
+async def ask_for(pool_take: Lent) -> Recorder:
     recorder = Recorder()
     pool_take.send(recorder, GET)
     return await recorder.wait()

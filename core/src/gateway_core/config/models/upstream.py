@@ -270,6 +270,10 @@ class UpstreamConfig(Section):
     """Send the client's Host header instead of the endpoint's: the default of routes to this upstream. Endpoints on
     unix sockets always get the client's."""
 
+    protocol: Literal["http1", "http2", "auto"] = "http1"
+    """What endpoints are spoken to over: HTTP/1; HTTP/2, which plain endpoints must expect (prior knowledge); or what
+    an https endpoint chooses (ALPN), HTTP/1 on plain ones. WebSocket needs HTTP/1."""
+
     send_proxy_protocol: Literal["v1", "v2"] | None = None
     """Begin each connection with a header of the PROXY protocol that names the client; none unless given. A connection
     then serves only requests of one client address."""

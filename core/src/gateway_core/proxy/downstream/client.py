@@ -167,10 +167,15 @@ class Client:
         """
         return snapshot.listener_for(self._listener, host, self._client_auth)
 
-    def may_speak_http2_in(self, snapshot: Snapshot) -> bool:
-        """Return whether a listener of the client's address speaks HTTP/2."""
+    def may_begin_http2_in(self, snapshot: Snapshot) -> bool:
+        """Return whether a listener of the client's address speaks HTTP/2 with who begins with it; behind TLS it has to
+        be chosen before (RFC 9113 section 3.2).
+        """
+        if self._secured is not None:
+            return False
         table = snapshot.listeners.get(self._listener)
-        return table is not None and any(rule.payload.config.http2 for rule in table.rules)
+        # A listener that is no more keeps what it had.
+        return table is None or any(rule.payload.config.http2 for rule in table.rules)
 
     def go_on_with_http2(self) -> None:
         """Note that all requests come over HTTP/2."""

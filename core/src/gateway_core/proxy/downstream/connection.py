@@ -230,7 +230,7 @@ class ClientConnection(asyncio.Protocol):
         """Respond to what is no request, or one that is not served; or go on with HTTP/2."""
         self._input.take()
         current = self._proxy.holder.current
-        if not self.served and data.startswith(PREFACE_HEAD, position) and self.client.may_speak_http2_in(current):
+        if not self.served and data.startswith(PREFACE_HEAD, position) and self.client.may_begin_http2_in(current):
             self._go_on_with_http2(data[position:])
             return
         exchange = self._begin(self.client.refused(problem, current), current)

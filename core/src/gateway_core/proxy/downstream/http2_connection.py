@@ -97,12 +97,13 @@ class Http2Connection(asyncio.Protocol):
         self._age_deadline = now + age * jitter if age else NEVER  # of the state, once it is not OPEN
         self.deadline = self._read_deadline
         settings: dict[int, int] = {
-            Setting.MAX_CONCURRENT_STREAMS: limits.max_streams,
             Setting.INITIAL_WINDOW_SIZE: FIRST_WINDOW,
             Setting.MAX_HEADER_LIST_SIZE: limits.max_head_bytes,
             Setting.ENABLE_CONNECT_PROTOCOL: 1,
             Setting.NO_RFC7540_PRIORITIES: 1,
         }
+        if limits.max_streams:
+            settings[Setting.MAX_CONCURRENT_STREAMS] = limits.max_streams
         self.sender.write(frames.settings_frame(settings))
         self.sender.write(frames.window_update(0, CONNECTION_WINDOW - frames.DEFAULT_WINDOW))
 
@@ -307,7 +308,7 @@ class Http2Connection(asyncio.Protocol):
         self._state, self.deadline = State.CLOSING, NEVER
         self._proxy.connections.dismiss(self)
         self._streams.leave_all("")
-        self.client.forget_origin()
+        self.client.forget()
 
     _CONTROL: Final = {
         frames.WINDOW_UPDATE: _take_window,

@@ -18,7 +18,7 @@ from gateway_core.proxy.downstream.http2_tunnel import StreamTransport
 from gateway_core.proxy.exchange import Exchange
 from gateway_core.proxy.http2.sender import HIGH_WATER, LOW_WATER, Sender, SendStream
 from gateway_core.proxy.request_body import RequestBody
-from gateway_core.proxy.response_fields import BODILESS, DateField, has_date, has_request_id
+from gateway_core.proxy.response_fields import BODILESS, DateField
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.tunnel import TunnelEnd
 from gateway_core.proxy.wire.h2.errors import ErrorCode
@@ -223,6 +223,8 @@ class Http2Stream(SendStream):
         length = head.content_length
         if complete and not self._is_head and head.length != NO_BODY:
             length = len(body)
+        if head.trailer and not complete:
+            added += head.trailer
         self._write(head.status, head.block + added, length, id_line, body, complete)
 
     def start(
@@ -238,10 +240,11 @@ class Http2Stream(SendStream):
         found: object = status  # which hooks may set to anything
         if not isinstance(found, int) or not 200 <= found <= 999:
             raise ValueError(f"{found!r} is not the status of a final response: use 200 to 999")
-        if not has_date(block):
-            block += self._owner.date.block()
-        if has_request_id(block):
+        lowered = block.lower()
+        if lowered.find(b"\r\nx-request-id:") >= 0:
             id_line = _END  # a hook saw it, and left this one
+        if lowered.find(b"\r\ndate:") < 0:
+            block += self._owner.date.block()
         self._write(status, block, length, id_line, body, complete)
 
     def _write(

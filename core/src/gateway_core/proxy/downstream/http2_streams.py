@@ -23,6 +23,7 @@ from gateway_core.proxy.downstream.http2_heads import Http2Heads
 from gateway_core.proxy.downstream.http2_stream import Http2Stream
 from gateway_core.proxy.exchange import Exchange
 from gateway_core.proxy.http2.sender import DEFAULT_URGENCY, Sender
+from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.wire.h2 import frames
 from gateway_core.proxy.wire.h2.budget import Budget
 from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
@@ -88,7 +89,7 @@ class ClientStreams:
         self._streams: dict[int, Http2Stream] = {}
         self._fresh: deque[Http2Stream] = deque()  # whose exchanges are to be started
         self._reset: dict[int, None] = {}  # the last ones, in their order
-        self._most = limits.max_streams
+        self._most = limits.max_streams or NEVER
         self._lent = 0
         self._budget = Budget(*_EARLY_ENDS, proxy.now())
         self._is_in_turn = False
@@ -109,12 +110,12 @@ class ClientStreams:
     @property
     def remembers(self) -> bool:
         """Whether heads are remembered although no request is in progress."""
-        return not self._streams and not self._heads.is_empty
+        return not self._streams and (self.client.remembers or not self._heads.is_empty)
 
     def forget_heads(self) -> None:
         """Keep nothing of a configuration."""
         self._heads.clear()
-        self.client.forget_origin()
+        self.client.forget()
 
     def refuse_new(self) -> None:
         """Pass over streams that the client begins now: it was told that they will not be served."""

@@ -11,21 +11,19 @@ and gRPC are exempt: they may be silent for as long as both ends like.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import Final, Generic, Protocol, TypeVar
 
 from gateway_core import memory
 from gateway_core.messages.received import RequestHead
 from gateway_core.proxy.request_body import RequestBody
+from gateway_core.proxy.wire.grpc import is_grpc
 from gateway_core.reasons import BODY_TOO_SLOW
 
 WINDOW: Final = 10.0
 """Seconds over which a rate is measured: shorter ones would meet clients whose network has a bad moment."""
 
 _EVERY: Final = 1.0
-
-_GRPC: Final = re.compile(rb"\r\ncontent-type:[ \t]*application/grpc\b")
 
 KeyT = TypeVar("KeyT", bound=Hashable)
 
@@ -112,18 +110,14 @@ class MinimumRate:
     def _sent(self) -> Iterable[tuple[RequestBody, int]]:
         for connection in self._connections:
             for exchange in connection.awaited_bodies():
-                if exchange.body is not None and not _is_grpc(exchange):
+                if exchange.body is not None and not is_grpc(exchange.head):
                     yield exchange.body, exchange.body.received
 
     def _taken(self) -> Iterable[tuple[tuple[Moving, MovingExchange | None], int]]:
         for connection in self._connections:
             for exchange, taken in connection.awaited_responses():
-                if exchange is None or not _is_grpc(exchange):
+                if exchange is None or not is_grpc(exchange.head):
                     yield (connection, exchange), taken
-
-
-def _is_grpc(exchange: MovingExchange) -> bool:
-    return _GRPC.search(exchange.head.facts.lowered) is not None
 
 
 # -- idle connections

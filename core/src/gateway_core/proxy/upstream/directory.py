@@ -15,10 +15,12 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import Protocol
 
 from gateway_core.proxy.sweeper import Expiring, Sweeper
+from gateway_core.proxy.upstream.http2_pool import Http2Pool
 from gateway_core.proxy.upstream.pool import Pool
 from gateway_core.upstreams.admission import Load
 from gateway_core.upstreams.endpoint import Endpoint
@@ -58,7 +60,7 @@ class UpstreamDirectory:
         self._sweeper = sweeper
         self._max_head_bytes = max_head_bytes
         self.pools: set[Pool] = set()
-        self._contexts: dict[TlsSettings, ssl.SSLContext] = {}
+        self._contexts: dict[tuple[TlsSettings, str], ssl.SSLContext] = {}
         self._queues: dict[Load, deque[Queued]] = {}
         self.calls: set[Expiring] = set()
         """Requests of the gateway's own, without a client: copies for mirrors and `UpstreamCall`."""
@@ -77,10 +79,12 @@ class UpstreamDirectory:
         context, problem = None, ""
         if endpoint.scheme == "https":
             try:
-                context = self._context_for(settings.tls)
+                context = self._context_for(settings.tls, settings.protocol)
             except (OSError, ssl.SSLError) as error:
                 problem = f"its TLS files cannot be used: {error}"
-        pool = Pool(
+        is_http1 = settings.protocol == "http1" or (settings.protocol == "auto" and context is None)
+        make = Pool if is_http1 else partial(Http2Pool, scheme=endpoint.scheme)
+        pool = make(
             self.loop,
             endpoint.host,
             endpoint.port,
@@ -101,15 +105,16 @@ class UpstreamDirectory:
             self.pools.add(pool)
         return pool
 
-    def _context_for(self, tls: TlsSettings) -> ssl.SSLContext:
-        context = self._contexts.get(tls)
+    def _context_for(self, tls: TlsSettings, protocol: str) -> ssl.SSLContext:
+        key = tls, protocol
+        context = self._contexts.get(key)
         if context is None:
-            context = make_tls_context(tls)
+            context = make_tls_context(tls, protocol)
             # Contexts made of an older content of the same files are not needed again.
-            older = [known for known in self._contexts if replace(known, digest=tls.digest) == tls]
+            older = [known for known in self._contexts if (replace(known[0], digest=tls.digest), known[1]) == key]
             for known in older:
                 del self._contexts[known]
-            self._contexts[tls] = context
+            self._contexts[key] = context
         return context
 
     def snapshot_replaced(self) -> None:

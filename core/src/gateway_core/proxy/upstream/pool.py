@@ -30,6 +30,7 @@ from gateway_core.failure_text import system_reason
 from gateway_core.proxy.socket_options import READ_SIZE, read_little, set_keepalive, set_no_delay
 from gateway_core.proxy.sweeper import NEVER, Sweeper
 from gateway_core.proxy.upstream.connection import UpstreamConnection
+from gateway_core.proxy.upstream.http2_stream import Http2UpstreamStream
 from gateway_core.proxy.upstream.response_handler import Failure
 from gateway_core.proxy.wire.repairs import Leniency
 from gateway_core.proxy.wire.response_head import ResponseHead
@@ -45,8 +46,19 @@ HAPPY_EYEBALLS_DELAY: Final = 0.25
 _LOCAL_ERRORS: Final = EXHAUSTED | {errno.EADDRNOTAVAIL}
 """What connecting fails with for want of descriptors, ports or memory here."""
 
-Connected = Callable[[UpstreamConnection | None, Failure, str], None]
-"""Called with a connection, or with None and why there is none."""
+Lent = UpstreamConnection | Http2UpstreamStream
+"""What one request is sent over: a connection of HTTP/1, or a stream of HTTP/2."""
+
+Connected = Callable[[Lent | None, Failure, str], None]
+"""Called with what was made, or with None and why there is none."""
+
+
+class Connecting(Protocol):
+    """A connection that is being made."""
+
+    def cancel(self) -> object:
+        """Give the wish up."""
+
 
 AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
 """What `socket.getaddrinfo` returns for an address: family, type, protocol, name, socket address."""
@@ -92,30 +104,11 @@ class Pool:
     """Makes, lends and keeps connections to one endpoint. How many may be in use is for others to decide."""
 
     __slots__ = (
-        "_context",
-        "_has_name",
-        "_idle_timeout",
-        "_is_selective",
-        "_loop",
-        "_max_head_bytes",
-        "_max_idle",
-        "_max_requests",
-        "_on_closed",
-        "_problem",
-        "_resolver",
-        "_sweeper",
-        "_tasks",
-        "closed",
-        "host",
-        "idle",
-        "last_head",
-        "leniency",
-        "path",
-        "port",
-        "sends_proxy_header",
-        "settings",
+        "_context", "_has_name", "_idle_timeout", "_is_selective", "_loop", "_max_head_bytes", "_max_idle",
+        "_max_requests", "_on_closed", "_problem", "_resolver", "_sweeper", "_tasks", "closed", "host", "idle",
+        "last_head", "leniency", "path", "port", "sends_proxy_header", "settings",
         "tolerates_missing_close_notify",
-    )
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -178,7 +171,7 @@ class Pool:
 
     # -- lending
 
-    def take(self, client: ProxyClient = NO_CLIENT) -> UpstreamConnection | None:
+    def take(self, client: ProxyClient = NO_CLIENT) -> Lent | None:
         """Return an idle connection, or None.
 
         :param client: needed if `sends_proxy_header`.
@@ -202,7 +195,7 @@ class Pool:
                 connection.abort()
         return None
 
-    def give_back(self, connection: UpstreamConnection) -> None:
+    def give_back(self, connection: Any) -> None:
         """Keep a connection for the next request, of any client unless it began with a PROXY header."""
         idle = self.idle
         if self.closed or connection.bound or connection.uses >= self._max_requests:
@@ -238,7 +231,7 @@ class Pool:
 
     # -- connecting
 
-    def connect(self, seconds: float, connected: Connected, client: ProxyClient = NO_CLIENT) -> asyncio.Task[None]:
+    def connect(self, seconds: float, connected: Connected, client: ProxyClient = NO_CLIENT) -> Connecting:
         """Have a connection made; cancel the task to give the wish up.
 
         :param seconds: how long it may take; 0 is no limit.
@@ -248,24 +241,26 @@ class Pool:
         return self._tasks.spawn(self._connect(seconds, connected, client), name=name)
 
     async def _connect(self, seconds: float, connected: Connected, client: ProxyClient) -> None:
-        connection, failure, reason = None, Failure.CONNECT, self._problem
+        connection: Lent | None = None
+        failure, reason = Failure.CONNECT, self._problem
         if reason:
             connected(None, failure, reason)
             return
         max_age = self.settings.keepalive.max_age
-        made = UpstreamConnection(self, client.key, self._sweeper.time + max_age if max_age else NEVER)
+        made = self.new_protocol(client, self._sweeper.time + max_age if max_age else NEVER)
         try:
             async with asyncio.timeout(seconds or None):
                 await self._open(made, client)
-            transport = made.transport
+            transport: asyncio.Transport = made.transport  # type: ignore[attr-defined]  # that all of them have
             set_no_delay(transport)
             set_keepalive(transport)
             read_little(transport)
             transport.set_write_buffer_limits(high=READ_SIZE // 2)
-            if made.is_alive:
-                connection = made
-            else:
+            connection = self.lend(made)
+            if connection is None:
                 reason = "it closed the connection at once"
+            else:
+                failure = Failure.NONE
         except TimeoutError:
             failure, reason = Failure.CONNECT_TIMEOUT, "connecting took too long"
         except ssl.SSLCertVerificationError as error:
@@ -276,7 +271,16 @@ class Pool:
                 failure = Failure.LOCAL
         connected(connection, failure, reason)
 
-    async def _open(self, connection: UpstreamConnection, client: ProxyClient) -> None:
+    def new_protocol(self, client: ProxyClient, expires_at: float) -> asyncio.Protocol:
+        """Return the protocol of a connection that is being made."""
+        return UpstreamConnection(self, client.key, expires_at)
+
+    def lend(self, protocol: asyncio.Protocol) -> Lent | None:
+        """Return what a request is sent over; None if the connection is closed already."""
+        assert isinstance(protocol, UpstreamConnection)
+        return protocol if protocol.is_alive else None
+
+    async def _open(self, connection: asyncio.Protocol, client: ProxyClient) -> None:
         """Connect, and give the connection its transport."""
         loop, context = self._loop, self._context
         server_name = (self.settings.tls.config.server_name or self.host) if context is not None else None

@@ -15,6 +15,8 @@ Connection_contra = TypeVar("Connection_contra", contravariant=True)
 class Failure(IntEnum):
     """Why an attempt ended without a complete response."""
 
+    NONE = 0
+    """There is none."""
     CONNECT = 1
     """No connection came about: nothing was sent."""
     RESET = 2
@@ -31,6 +33,8 @@ class Failure(IntEnum):
     STALE = 8
     """A connection that had served a request before sent what begins no response: bytes that a response before it was
     too long by. Nothing came of a response, and the sender decides as after `RESET`."""
+    REFUSED = 9
+    """The endpoint has not acted upon the request, and says so (HTTP/2): it may be sent again whatever its method."""
 
 
 class ResponseHandler(Protocol[Connection_contra]):
@@ -62,6 +66,18 @@ class ResponseHandler(Protocol[Connection_contra]):
 
     def resume_upload(self) -> None:
         """Go on with the request's body."""
+
+
+class StreamHandler(Protocol):
+    """Who sent a request over a stream of HTTP/2; like a `ResponseHandler`, of whom a stream needs no more."""
+
+    def on_interim(self, head: ResponseHead) -> None: ...
+    def on_response(self, head: ResponseHead, body: bytes, complete: bool) -> None: ...
+    def on_body(self, data: bytes | memoryview) -> None: ...
+    def on_end(self, trailer: bytes) -> None: ...
+    def on_failure(self, failure: Failure, detail: str) -> None: ...
+    def pause_upload(self) -> None: ...
+    def resume_upload(self) -> None: ...
 
 
 class ConnectionOwner(Protocol[Connection_contra]):

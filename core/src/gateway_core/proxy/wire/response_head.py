@@ -88,6 +88,15 @@ class ResponseHead:
         """The head as it goes to a client that keeps its connection, up to its last fields: with the length of a body,
         but for a body in chunks. Empty for a response without a body, or one that ends with its connection."""
 
+    def came_over_http2(self, *, ends: bool) -> None:
+        """Note that frames say what ends the body; with ``ends`` there is none."""
+        if self.length == UNTIL_CLOSE:
+            self.length = 0 if ends else CHUNKED
+            self.plain = b"HTTP/1.1 %d %b%b" % (self.status, self.reason.encode("latin-1"), self.block)
+            if ends:
+                self.plain += b"\r\nContent-Length: 0"
+        self.keep_alive = True
+
     def with_block(self, block: bytes) -> ResponseHead:
         """Return this head with other fields; its framing is the same."""
         made = copy(self)

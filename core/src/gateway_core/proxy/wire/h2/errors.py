@@ -24,6 +24,14 @@ class ErrorCode(IntEnum):
     HTTP_1_1_REQUIRED = 13
 
 
+_NAMES = {int(code): code.name for code in ErrorCode}
+
+
+def name_of(code: int) -> str:
+    """Return the name of a code that came from a peer, or its number if it has none."""
+    return _NAMES.get(code, str(code))
+
+
 class Http2ConnectionError(Exception):
     """The peer broke a rule that costs it the connection: it gets a GOAWAY with the code, and nothing more is read."""
 

@@ -12,7 +12,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from gateway_core.proxy.wire.h2.hpack import Field
+from gateway_core.proxy.wire.h2.hpack import Field, encode_field
 
 _REQUEST_FIELDS: Final = {b":method", b":scheme", b":authority", b":path", b":protocol"}
 _COOKIE: Final = b"\r\ncookie: "
@@ -76,6 +76,36 @@ def handshake_lines(protocol: bytes, key: bytes) -> bytes:
     """
     lines = b"\r\nConnection: Upgrade\r\nUpgrade: " + protocol
     return lines + b"\r\nSec-WebSocket-Key: " + b64encode(key) if protocol == b"websocket" else lines
+
+
+_NOT_SENT: Final = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"http2-settings"}
+)
+
+
+def encode_request(head: bytes, scheme: bytes) -> bytes:
+    """Return the block of a request.
+
+    :param head: the head as it would go over HTTP/1, with its empty line.
+    """
+    lines = head.split(b"\r\n")
+    method, target, _ = lines[0].split(b" ")
+    authority, encoded = b"", []
+    for line in lines[1:-2]:
+        name, _, value = line.partition(b":")
+        name, value = name.lower(), value.strip(b" \t")
+        if name == b"host":
+            authority = value
+        elif name == b"te":
+            if b"trailers" in value.lower():
+                encoded.append(encode_field(b"te", b"trailers"))
+        elif name not in _NOT_SENT:
+            encoded.append(encode_field(name, value))
+    pseudo = (
+        encode_field(b":method", method), encode_field(b":scheme", scheme), encode_field(b":path", target),
+        encode_field(b":authority", authority) if authority else b"",
+    )  # fmt: skip
+    return b"".join((*pseudo, *encoded))
 
 
 def without_handshake(block: bytes) -> bytes:

@@ -1,0 +1,396 @@
+"""One connection of HTTP/2 to an endpoint: many requests at a time, each a stream.
+
+The connection is its pool's from when it is there until it is closed; a stream is lent for each request. It takes no
+further ones (`has_room`) once the endpoint has said GOAWAY, the stream numbers are used up, its age is reached, or it
+has as many as the endpoint takes. Bytes of bodies are credited to the connection as they come, so that a stream that
+nobody reads holds up no other one; what bounds memory is the window of each stream.
+
+A connection that went silent is found by its requests: when one is given up, a PING goes out, and if nothing at all
+has come `SILENCE` seconds later, the connection is closed and no other request waits for its own timeout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Final, Protocol, cast
+
+from gateway_core.proxy.http2.sender import Sender
+from gateway_core.proxy.socket_options import close_once
+from gateway_core.proxy.sweeper import NEVER
+from gateway_core.proxy.upstream.http2_stream import FIRST_WINDOW, Http2UpstreamStream
+from gateway_core.proxy.upstream.response_handler import Failure
+from gateway_core.proxy.wire.h2 import frames
+from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError, Http2StreamError, name_of
+from gateway_core.proxy.wire.h2.fields import MalformedFieldsError, response_fields, trailer_fields
+from gateway_core.proxy.wire.h2.frames import ACK, END_STREAM, FrameReader, Setting
+from gateway_core.proxy.wire.h2.hpack import Decoder, FieldsTooLargeError
+from gateway_core.proxy.wire.h2.windows import ReceiveWindow
+from gateway_core.proxy.wire.repairs import BadResponseError
+from gateway_core.proxy.wire.response_head import ResponseHead, read_response_head
+
+CONNECTION_WINDOW: Final = 16_777_216
+"""Bytes that an endpoint may have on their way on all streams together; given back as they come."""
+
+SILENCE: Final = 5.0
+"""Seconds that an endpoint has to acknowledge a PING behind a request that was given up."""
+
+_MOST_STREAMS: Final = 100
+"""Streams at once that we open at most."""
+
+_LAST_STREAM: Final = 0x7FFFFFFF - 2
+_MOST_RESET: Final = 1024
+_MOST_KNOWN: Final = 64
+_PING: Final = b"silence?"
+
+
+class ConnectionPool(Protocol):
+    """The pool, for a connection."""
+
+    @property
+    def max_head_bytes(self) -> int:
+        """Bytes of a response's head at most."""
+
+    def now(self) -> float:
+        """Return monotonic seconds, as of the last sweep."""
+
+    def connection_changed(self, connection: Http2UpstreamConnection) -> None:
+        """Called when a connection has room again, or is to be forgotten."""
+
+
+class Http2UpstreamConnection(asyncio.Protocol):
+    """The protocol of one connection."""
+
+    __slots__ = (
+        "_decoder", "_generation", "_is_leaving", "_known", "_last", "_most", "_pool", "_reader", "_receiving",
+        "_reset", "_silent_until", "_streams", "_waiting", "expects_settings", "expires_at", "idle_since", "scheme",
+        "sender", "transport", "uses",
+    )  # fmt: skip
+
+    def __init__(self, pool: ConnectionPool, scheme: str, expires_at: float = NEVER) -> None:
+        """Begin without a transport.
+
+        :param expires_at: monotonic seconds from which on it takes no further request.
+        """
+        self._pool = pool
+        self.scheme = scheme.encode()
+        self.expires_at = expires_at
+        self.idle_since = NEVER
+        """Since when it has no streams; infinite while it has."""
+        self.uses = 0
+        """Requests that were sent over it."""
+        self._reader = FrameReader(from_client=False)
+        self._decoder = Decoder(pool.max_head_bytes)
+        self._known: dict[bytes, ResponseHead] = {}
+        self._generation = 0
+        self._streams: dict[int, Http2UpstreamStream] = {}
+        self._waiting: set[Http2UpstreamStream] = set()  # whose heads wait for what follows in the same read
+        self._reset: dict[int, None] = {}
+        self._last = -1
+        self.expects_settings = True
+        """Whether the endpoint has not said yet how many streams it takes: until then it gets one."""
+        self._most = 1
+        self._receiving = ReceiveWindow(CONNECTION_WINDOW)
+        self._is_leaving = False
+        self._silent_until = NEVER
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.sender = Sender(self.transport)
+        settings: dict[int, int] = {
+            Setting.ENABLE_PUSH: 0,
+            Setting.INITIAL_WINDOW_SIZE: FIRST_WINDOW,
+            Setting.MAX_HEADER_LIST_SIZE: self._pool.max_head_bytes,
+        }
+        self.sender.write(frames.PREFACE + frames.settings_frame(settings))
+        self.sender.write(frames.window_update(0, CONNECTION_WINDOW - frames.DEFAULT_WINDOW))
+
+    # -- lending
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether a request may be sent over it at some time."""
+        return not (self._is_leaving or self.transport.is_closing())
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a request may be sent over it now; not while it is suspected to be silent."""
+        return self.is_alive and len(self._streams) < self._most and self._silent_until == NEVER
+
+    def __len__(self) -> int:
+        """Return the requests in progress."""
+        return len(self._streams)
+
+    def begin(self, stream: Http2UpstreamStream) -> bool:
+        if not self.is_alive or len(self._streams) >= self._most:
+            return False
+        self._last += 2
+        self.uses += 1
+        self.idle_since = NEVER
+        stream.begin(self._last, self.sender.initial, self.uses)
+        self._streams[self._last] = stream
+        if self._last >= _LAST_STREAM:
+            self._is_leaving = True
+        return True
+
+    def cut(self, stream: Http2UpstreamStream, code: ErrorCode) -> None:
+        if self._streams.get(stream.stream_id) is not stream:
+            return
+        self._reset[stream.stream_id] = None
+        if len(self._reset) > _MOST_RESET:
+            del self._reset[next(iter(self._reset))]
+        self.sender.write(frames.rst_stream(stream.stream_id, code))
+        if code is ErrorCode.CANCEL and self._silent_until == NEVER:
+            self._silent_until = self._pool.now() + SILENCE
+            self.sender.write(frames.ping(_PING))
+        self.remove(stream)
+
+    def remove(self, stream: Http2UpstreamStream) -> None:
+        if self._streams.get(stream.stream_id) is not stream:
+            return
+        del self._streams[stream.stream_id]
+        self._waiting.discard(stream)
+        self.sender.leave(stream)
+        stream.discard()
+        if not self._streams:
+            self.idle_since = self._pool.now()
+            if self._is_leaving:
+                self.close()
+        self._pool.connection_changed(self)
+
+    # -- receiving
+
+    def data_received(self, data: bytes) -> None:
+        self._silent_until = NEVER
+        self.sender.hold()
+        try:
+            for kind, flags, stream_id, payload, size in self._reader.read(data):
+                try:
+                    self._take(kind, flags, stream_id, payload, size)
+                except Http2StreamError as error:
+                    self._fail_stream(error.stream, error.code, error.detail)
+        except Http2ConnectionError as error:
+            self._fail_all(error.code, error.detail)
+            return
+        for stream in list(self._waiting):
+            stream.flush_head()
+        self._waiting.clear()
+        self.sender.flush()
+
+    def _take(self, kind: int, flags: int, stream_id: int, payload: bytes, size: int) -> None:
+        if kind == frames.DATA:
+            self._take_data(flags, stream_id, payload, size)
+        elif kind == frames.HEADERS:
+            self._take_headers(flags, stream_id, payload)
+        elif kind == frames.WINDOW_UPDATE:
+            self._take_window(stream_id, frames.read_number(payload) & frames.MAX_WINDOW)
+        elif kind == frames.RST_STREAM:
+            self._take_reset(stream_id, frames.read_number(payload))
+        elif kind == frames.SETTINGS:
+            if not flags & ACK:
+                self._take_settings(payload)
+        elif kind == frames.PING:
+            if not flags & ACK:
+                self.sender.write(frames.ping(payload, is_ack=True))
+        elif kind == frames.GOAWAY:
+            self._take_goaway(frames.read_number(payload) & frames.MAX_WINDOW)
+
+    def _stream(self, stream_id: int) -> Http2UpstreamStream | None:
+        """Return a stream; None for one that is done.
+
+        :raises Http2ConnectionError: it was never begun.
+        """
+        if stream_id > self._last or not stream_id & 1:
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "it names a stream that was never begun")
+        return self._streams.get(stream_id)
+
+    def _take_data(self, flags: int, stream_id: int, payload: bytes, size: int) -> None:
+        if not self._receiving.take(size):
+            raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "it sends more than the connection's window")
+        if announced := self._receiving.give(size):
+            self.sender.write(frames.window_update(0, announced))
+        stream = self._stream(stream_id)
+        if stream is None:
+            return
+        self._waiting.discard(stream)
+        if not stream.is_responding:
+            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "it sends a body without a head")
+        if payload and not stream.wants_body:
+            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "it sends a body in response to HEAD")
+        if not stream.take_data(payload, size, ends=bool(flags & END_STREAM)):
+            raise Http2StreamError(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "it sends more than the stream's window")
+
+    def _take_headers(self, flags: int, stream_id: int, block: bytes) -> None:
+        ends = bool(flags & END_STREAM)
+        stream = self._stream(stream_id)
+        if stream is None or stream.is_responding:
+            self._take_trailers(stream, block, ends=ends)
+            return
+        head = self._read_head(stream_id, block, ends=ends)
+        if not stream.take_head(head, ends=ends):
+            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "it sends a head where none may be")
+        if head.status >= 200 and not ends:
+            self._waiting.add(stream)
+
+    def _take_trailers(self, stream: Http2UpstreamStream | None, block: bytes, *, ends: bool) -> None:
+        fields = self._decode(0 if stream is None else stream.stream_id, block)
+        if stream is None:
+            return
+        try:
+            trailers = trailer_fields(fields)
+        except MalformedFieldsError as error:
+            raise Http2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR, str(error)) from None
+        if not ends:
+            raise Http2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR, "its trailers do not end the response")
+        self._waiting.discard(stream)
+        stream.take_trailers(trailers)
+
+    def _decode(self, stream_id: int, block: bytes) -> list[tuple[bytes, bytes, bytes | None, int]]:
+        try:
+            return self._decoder.decode(block)
+        except FieldsTooLargeError as error:
+            if stream_id:
+                raise Http2StreamError(stream_id, ErrorCode.ENHANCE_YOUR_CALM, str(error)) from None
+            return []
+
+    def _read_head(self, stream_id: int, block: bytes, *, ends: bool) -> ResponseHead:
+        decoder = self._decoder
+        if self._generation != decoder.generation:
+            self._known.clear()
+            self._generation = decoder.generation
+        known = self._known.get(block)
+        if known is None or ends:
+            known = self._new_head(stream_id, block, ends=ends)
+            if not ends and decoder.generation == self._generation:
+                if len(self._known) >= _MOST_KNOWN:
+                    self._known.clear()
+                self._known[block] = known
+        return known
+
+    def _new_head(self, stream_id: int, block: bytes, *, ends: bool) -> ResponseHead:
+        """Return a head, as the reader of HTTP/1 has it."""
+        try:
+            status, lines = response_fields(self._decode(stream_id, block))
+            data = b"HTTP/1.1 %d %b\r\n\r\n" % (status, lines)
+            head = read_response_head(data, len(data))
+        except (MalformedFieldsError, BadResponseError) as error:
+            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, str(error)) from None
+        if head is None:
+            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "its fields are no head")
+        head.came_over_http2(ends=ends)
+        return head
+
+    def _take_window(self, stream_id: int, size: int) -> None:
+        if not stream_id:
+            self.sender.open_window(size)
+        elif (stream := self._stream(stream_id)) is not None:
+            self.sender.open_stream(stream, size)
+
+    def _take_reset(self, stream_id: int, code: int) -> None:
+        stream = self._stream(stream_id)
+        if stream is None:
+            return
+        self.remove(stream)
+        if code == ErrorCode.REFUSED_STREAM and not stream.is_responding:
+            stream.fail(Failure.REFUSED, "it refused the stream")
+        else:
+            detail = f"it reset the stream ({name_of(code)})"
+            stream.fail(Failure.TRUNCATED if stream.is_responding else Failure.RESET, detail)
+
+    def _take_settings(self, payload: bytes) -> None:
+        if self.expects_settings:
+            self.expects_settings, self._most = False, _MOST_STREAMS
+        for identifier, value in frames.read_settings(payload):
+            if identifier == Setting.MAX_CONCURRENT_STREAMS:
+                self._most = min(value, _MOST_STREAMS)
+            elif identifier == Setting.INITIAL_WINDOW_SIZE:
+                change = value - self.sender.initial
+                self.sender.use_initial_window(value)
+                for stream in self:
+                    stream.change_window(change)
+                    self.sender.enter(stream)
+        self.sender.write(frames.SETTINGS_ACK)
+        self._pool.connection_changed(self)
+
+    def __iter__(self) -> Iterator[Http2UpstreamStream]:
+        """Iterate over a copy of the streams."""
+        return iter(list(self._streams.values()))
+
+    def _take_goaway(self, last: int) -> None:
+        self._is_leaving = True
+        for stream in self:
+            if stream.stream_id > last:
+                self.remove(stream)
+                stream.fail(Failure.REFUSED, "it closes the connection without having seen the request")
+        if not self._streams:
+            self.close()
+        self._pool.connection_changed(self)
+
+    # -- ends
+
+    def _fail_stream(self, stream_id: int, code: ErrorCode, detail: str) -> None:
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            raise Http2ConnectionError(code, detail)
+        self.cut(stream, code)
+        stream.fail(Failure.BAD_RESPONSE, detail)
+
+    def _fail_all(self, code: ErrorCode, detail: str) -> None:
+        self._is_leaving = True
+        self.sender.write(frames.goaway(0, code, detail))
+        self.sender.flush()
+        for stream in self:
+            self.remove(stream)
+            stream.fail(Failure.BAD_RESPONSE, detail)
+        self.close()
+
+    def expire(self, now: float) -> None:
+        """Close a connection that does not respond, and take no more requests on one that is too old."""
+        if now >= self._silent_until:
+            self.abort()
+        elif now >= self.expires_at:
+            self.retire()
+
+    @property
+    def deadline(self) -> float:
+        """When `expire` has something to do."""
+        return min(self._silent_until, self.expires_at if not self._is_leaving else NEVER)
+
+    def retire(self) -> None:
+        """Take no more requests, and close when those in progress are done."""
+        self._is_leaving = True
+        if not self._streams:
+            self.close()
+        self._pool.connection_changed(self)
+
+    def close(self) -> None:
+        """Close the connection, which has no streams."""
+        if not self._is_leaving:
+            self._is_leaving = True
+            self.sender.write(frames.goaway(0, ErrorCode.NO_ERROR))
+        self.sender.flush()
+        close_once(self.transport)
+
+    def abort(self) -> None:
+        """Close it at once."""
+        self.transport.abort()
+
+    def pause_writing(self) -> None:
+        self.sender.pause()
+
+    def resume_writing(self) -> None:
+        self.sender.resume()
+
+    def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self._is_leaving = True
+        self._silent_until = NEVER
+        streams = list(self)
+        self._streams.clear()
+        for stream in streams:
+            stream.fail(
+                Failure.TRUNCATED if stream.is_responding else Failure.RESET,
+                "it closed the connection within its response"
+                if stream.is_responding
+                else "it closed the connection before its response",
+            )
+        self._pool.connection_changed(self)

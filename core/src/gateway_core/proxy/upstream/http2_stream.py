@@ -1,0 +1,251 @@
+"""One request over a connection of HTTP/2 to an endpoint: what an attempt has where HTTP/1 has an `UpstreamConnection`.
+
+A stream is for one request. Its response comes as head, body and trailers, and flows no faster than its handler lets
+it, by the window of the stream: a client that stops reading holds up no other stream of the connection.
+
+A stream that the endpoint refuses, or that it says that it has not seen, was not acted upon, so the request may be sent
+again whatever its method (`Failure.REFUSED`). RST_STREAM with NO_ERROR behind a complete response only says that the
+endpoint has no use for the rest of the request (RFC 9113 section 8.1).
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from gateway_core.proxy.http2.sender import HIGH_WATER, LOW_WATER, Sender, SendStream
+from gateway_core.proxy.upstream.response_handler import Failure, StreamHandler
+from gateway_core.proxy.wire.h2.errors import ErrorCode
+from gateway_core.proxy.wire.h2.fields import encode_request
+from gateway_core.proxy.wire.h2.frames import window_update
+from gateway_core.proxy.wire.h2.hpack import encode_block
+from gateway_core.proxy.wire.h2.windows import ReceiveWindow
+from gateway_core.proxy.wire.request_head import HEAD_ONLY, MAY_SWITCH
+from gateway_core.proxy.wire.response_head import ResponseHead
+
+FIRST_WINDOW: Final = 65_535
+"""Bytes of a response that an endpoint may send before it is told of more."""
+
+LARGEST_WINDOW: Final = 1_048_576
+"""Bytes to which the window grows of a response that is passed on as fast as it comes."""
+
+_MOST_INTERIM: Final = 16
+
+
+class StreamOwner(Protocol):
+    """The connection, for its streams."""
+
+    sender: Sender
+    scheme: bytes
+
+    def begin(self, stream: Http2UpstreamStream) -> bool:
+        """Give a stream its number; False if the connection takes none any more."""
+
+    def cut(self, stream: Http2UpstreamStream, code: ErrorCode) -> None:
+        """End a stream by RST_STREAM."""
+
+    def remove(self, stream: Http2UpstreamStream) -> None:
+        """Forget a stream, both directions of which are complete."""
+
+
+class EndedPool(Protocol):
+    """The pool, as far as a stream goes."""
+
+    closed: bool
+
+
+class Http2UpstreamStream(SendStream):
+    """A request on its way to an endpoint, and its response on its way back."""
+
+    __slots__ = (
+        "_connection", "_has_head", "_head", "_interims", "_is_over", "_is_paused", "_is_upload_paused", "_receiving",
+        "bound", "client", "flags", "handler", "pool", "upload_complete", "uses",
+    )  # fmt: skip
+
+    def __init__(self, connection: StreamOwner, pool: EndedPool, window: int) -> None:
+        """Begin without a number, which a stream gets with its head.
+
+        :param window: bytes that the endpoint takes at first.
+        """
+        super().__init__(0, window)
+        self._connection = connection
+        self.pool = pool
+        self.client = ""
+        self.bound = 0
+        self.uses = 1
+        self.handler: StreamHandler | None = None
+        self.flags = 0
+        self.upload_complete = True
+        self._head: ResponseHead | None = None  # that waits for what comes behind it in the same read
+        self._interims = 0
+        self._has_head = self._is_over = self._is_paused = self._is_upload_paused = False
+        self._receiving = ReceiveWindow(FIRST_WINDOW)
+
+    # -- sending
+
+    def send(self, handler: StreamHandler, head: bytes, flags: int = 0, upload_complete: bool = True) -> None:
+        """Send a request's head, as it would go over HTTP/1; `handler` gets the response."""
+        self.send_with_body(handler, head, b"", flags, upload_complete)
+
+    def send_with_body(
+        self,
+        handler: StreamHandler,
+        head: bytes,
+        body: bytes,
+        flags: int,
+        complete: bool,
+        trailers: bytes = b"",
+    ) -> None:
+        """Send a request with the part of its body that is there, or with all of it and its trailers."""
+        self.handler, self.flags, self.upload_complete = handler, flags, complete
+        connection = self._connection
+        if flags & MAY_SWITCH:
+            self._fail(Failure.BAD_RESPONSE, "other protocols are asked for over HTTP/1 only")
+            return
+        if not connection.begin(self):
+            self._fail(Failure.REFUSED, "its connection takes no further requests")
+            return
+        block = encode_request(head, connection.scheme)
+        if complete and body and not trailers:
+            connection.sender.send_whole(self, block, body)
+            return
+        connection.sender.send_head(self, block, ends=complete and not (body or trailers))
+        if body:
+            self.send_body(body)
+        if complete and (body or trailers):
+            connection.sender.end(self, encode_block(trailers))
+
+    def send_body(self, data: bytes) -> None:
+        """Send the next part of the request's body."""
+        self._connection.sender.send(self, data)
+        if self.queued >= HIGH_WATER and not self._is_upload_paused and self.handler is not None:
+            self._is_upload_paused = True
+            self.handler.pause_upload()
+
+    def send_end(self, trailers: bytes = b"") -> None:
+        """End the request's body."""
+        if not self.upload_complete:
+            self.upload_complete = True
+            self._connection.sender.end(self, encode_block(trailers) if trailers else b"")
+
+    def drained(self) -> None:
+        if self._is_upload_paused and self.queued <= LOW_WATER:
+            self._is_upload_paused = False
+            if self.handler is not None:
+                self.handler.resume_upload()
+
+    def pause_reading(self) -> None:
+        """Pause the response: its handler cannot take more at present."""
+        self._is_paused = True
+
+    def resume_reading(self) -> None:
+        """Go on with the response."""
+        self._is_paused = False
+        self._credit(0)
+
+    def abort(self) -> None:
+        """End the stream at once; the handler is not told."""
+        self.handler = None
+        if not self._is_over:
+            self._is_over = True
+            self._connection.cut(self, ErrorCode.CANCEL)
+
+    # -- called by the connection
+
+    def begin(self, stream_id: int, window: int, uses: int) -> None:
+        """Get a number, the window that the endpoint gives new streams, and the requests of the connection so far."""
+        self.stream_id, self.window, self.uses = stream_id, window, uses
+
+    @property
+    def is_responding(self) -> bool:
+        """Whether the final head came."""
+        return self._has_head
+
+    @property
+    def wants_body(self) -> bool:
+        """Whether a response may have a body."""
+        return not self.flags & HEAD_ONLY
+
+    def take_head(self, head: ResponseHead, *, ends: bool) -> bool:
+        """Take a head, or return False if it comes where none may."""
+        handler = self.handler
+        if self._has_head or self._is_over:
+            return False
+        if head.status < 200:
+            self._interims += 1
+            if ends or head.status == 101 or self._interims > _MOST_INTERIM:
+                return False
+            if handler is not None:
+                handler.on_interim(head)
+            return True
+        self._has_head = True
+        if ends:
+            self._end(head, b"")
+        else:
+            self._head = head
+        return True
+
+    def take_data(self, data: bytes, size: int, *, ends: bool) -> bool:
+        """Take a part of the body; False if the endpoint was not allowed to send it."""
+        if not self._receiving.take(size):
+            return False
+        head, self._head = self._head, None
+        handler = self.handler
+        if ends:
+            self._end(head, data)
+        elif handler is not None:
+            if head is not None:
+                handler.on_response(head, data, False)
+            elif data:
+                handler.on_body(data)
+            self._credit(size)
+        return True
+
+    def take_trailers(self, trailers: bytes) -> None:
+        """Take the fields behind the body, which end the response."""
+        self.flush_head()
+        self._end(None, b"", trailers)
+
+    def flush_head(self) -> None:
+        """Pass a head on whose body is still to come."""
+        head, self._head = self._head, None
+        if head is not None and self.handler is not None:
+            self.handler.on_response(head, b"", False)
+
+    def _end(self, head: ResponseHead | None, data: bytes, trailers: bytes = b"") -> None:
+        handler, self.handler = self.handler, None
+        self._is_over = True
+        if self.upload_complete:
+            self._connection.remove(self)
+        else:
+            self._connection.cut(self, ErrorCode.NO_ERROR)  # the rest of the request is of no use
+        if handler is None:
+            return
+        if head is not None:
+            handler.on_response(head, data, True)
+            return
+        if data:
+            handler.on_body(data)
+        handler.on_end(trailers)
+
+    def _credit(self, size: int) -> None:
+        if self._is_paused or self._is_over:
+            self._receiving.owe(size)
+            return
+        announced = self._receiving.give(size)
+        if announced:
+            window = self._receiving.size
+            if window < LARGEST_WINDOW:
+                self._receiving.grow(window)
+                announced += window
+            self._connection.sender.write(window_update(self.stream_id, announced))
+
+    def fail(self, failure: Failure, detail: str) -> None:
+        """End it: no complete response will come; the connection has forgotten it."""
+        self._is_over = True
+        self._fail(failure, detail)
+
+    def _fail(self, failure: Failure, detail: str) -> None:
+        handler, self.handler = self.handler, None
+        self._is_over = True
+        if handler is not None:
+            handler.on_failure(failure, detail)
