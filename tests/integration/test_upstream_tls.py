@@ -107,8 +107,11 @@ def before(pair: Pair, serve: Serve, **tls: Any) -> Iterator[tuple[RunningGatewa
 def test_sans_replace_the_check_of_the_name(pair: Pair, tls: dict[str, Any], status: int, sni: str | None) -> None:
     with before(pair, responds, **tls) as (gateway, names):
         assert [gateway.get("/").status for _ in range(2)] == [status, status]
+        told = [each.getMessage() for each in gateway.logs]
 
     assert set(names) <= {sni}
+    if status == 502 and "sans" in tls:
+        assert told[0].endswith("is not trusted: the certificate has none of the names other.internal")
 
 
 @pytest.mark.parametrize("tolerates", [False, True])

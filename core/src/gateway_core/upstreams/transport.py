@@ -99,8 +99,9 @@ def _verifier_of(names: Sequence[str]) -> type[ssl.SSLObject]:
         def do_handshake(self) -> None:
             super().do_handshake()
             if not has_name(self.getpeercert() or {}, names):
-                error = ssl.SSLCertVerificationError(f"the certificate has none of the names {', '.join(names)}")
-                error.verify_message = str(error)
+                text = f"the certificate has none of the names {', '.join(names)}"
+                error = ssl.SSLCertVerificationError(text)
+                error.verify_message = text
                 raise error
 
     return NameVerifier
