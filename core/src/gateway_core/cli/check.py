@@ -7,6 +7,7 @@ import click
 from gateway_core.cli import check_formats
 from gateway_core.cli.examination import Examination, examine
 from gateway_core.cli.options import config_argument, echo, json_option, print_json
+from gateway_core.cli.progress import progress
 from gateway_core.cli.reporting import exit_status
 from gateway_core.config.problems import count_problems
 from gateway_core.config.source import ConfigRoot
@@ -34,7 +35,8 @@ def command(roots: tuple[ConfigRoot, ...], *, as_json: bool, output: str | None,
 
     Exit status: 0 if it is good, 1 if there are errors, 3 if a source did not respond or a file could not be read.
     """
-    found = examine(roots, PluginRegistry(), offline=offline)
+    with progress(f"checking {', '.join(map(str, roots))}"):
+        found = examine(roots, PluginRegistry(), offline=offline)
     found = found.strict() if strict else found
     match output or ("json" if as_json else "text"):
         case "json":

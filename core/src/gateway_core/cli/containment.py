@@ -11,6 +11,7 @@ with status 0, which a pipeline would take for "fine". So such a command runs in
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import signal
@@ -70,7 +71,8 @@ def _run(run: Callable[[], int], shared: mmap.mmap) -> NoReturn:
         set_output(output)
         os.dup2(2, 1)
         status = run()
-        output.flush()
+        with contextlib.suppress(OSError):  # whatever it would not take, `options.echo` has reported
+            output.flush()
         shared[0] = status
     except BrokenPipeError:  # the reader of the output has closed it
         shared[0] = status

@@ -31,7 +31,7 @@ _WIDTH: Final = 34
 
 
 @click.command("explain", short_help="Explain the code of a problem, a response's reason or an event.")
-@click.argument("code", required=False)
+@click.argument("code", required=False, shell_complete=lambda _context, _parameter, begun: codes_with(begun))
 @json_option
 def command(code: str | None, *, as_json: bool) -> None:
     """Explain a code: of a problem that `gateway check` or a reload found (such as upstream.unknown), of the reason of
@@ -64,6 +64,11 @@ def explanations() -> Iterator[Explanation]:
         fields = ", ".join(event.fields) or "none of its own"
         level = logging.getLevelName(event.level).lower()
         yield Explanation(code, "event of the log", event.text, f"Level: {level}. Fields: {fields}.")
+
+
+def codes_with(begun: str) -> list[str]:
+    """Return the codes that begin so, for completion."""
+    return [each.code for each in explanations() if each.code.startswith(begun)]
 
 
 def _unknown(code: str) -> str:

@@ -32,8 +32,14 @@ def set_output(output: TextIO) -> None:
 
 
 def echo(text: str) -> None:
-    """Write a line to the standard output of the command."""
-    click.echo(text, file=_output[0] if _output else None)
+    """Write a line to the standard output of the command; exit with status 3 if it takes none (a full disk)."""
+    try:
+        click.echo(text, file=_output[0] if _output else None)
+    except BrokenPipeError:
+        raise  # its reader has seen enough, which click and `containment` end quietly
+    except OSError as error:
+        click.echo(f"gateway: standard output cannot be written: {error.strerror or error}", err=True)
+        raise click.exceptions.Exit(UNDECIDABLE) from None
 
 
 def config_option(function: CommandT) -> CommandT:

@@ -16,6 +16,7 @@ from typing import Any, Final
 import click
 
 from gateway_core.cli.options import PROBLEMS, echo
+from gateway_core.cli.progress import progress
 from gateway_core.packages import published_plugins
 from gateway_core.packages.constraints import constraints, explain_conflict, installed_distributions, names_of
 
@@ -83,7 +84,8 @@ def install(arguments: Sequence[str]) -> list[str]:
         file = Path(folder) / "constraints.txt"
         file.write_text("".join(f"{each.text}\n" for each in needed), "utf-8")
         pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "-c", str(file)]
-        done = subprocess.run([*pip, *arguments], check=False, capture_output=True, text=True)  # noqa: S603  # what the operator wants to have installed
+        with progress("pip installs"):
+            done = subprocess.run([*pip, *arguments], check=False, capture_output=True, text=True)  # noqa: S603  # what the operator wants to have installed
     if not done.returncode:
         return []
     importlib.invalidate_caches()
@@ -124,7 +126,8 @@ def trial(distributions: tuple[str, ...], paths: tuple[Path, ...]) -> list[str]:
     """
     with TemporaryDirectory() as folder:
         pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--no-deps"]
-        tried = subprocess.run([*pip, "--target", folder, *distributions], check=False, capture_output=True)  # noqa: S603
+        with progress("trying the configuration with what is to be installed"):
+            tried = subprocess.run([*pip, "--target", folder, *distributions], check=False, capture_output=True)  # noqa: S603
         if tried.returncode:
             return []  # pip will say why when it is asked in earnest; an editable installation cannot be tried
         path = os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH", ""))))

@@ -9,6 +9,7 @@ from typing import Final, NoReturn
 import click
 
 from gateway_core.cli.options import PROBLEMS, UNDECIDABLE, print_json
+from gateway_core.cli.progress import progress
 from gateway_core.config import (
     ConfigError,
     ConfigProblem,
@@ -32,8 +33,9 @@ _NOT_DECIDED: Final = frozenset({"source.unavailable", "file.unreadable"})
 def load_or_exit(roots: tuple[ConfigRoot, ...], registry: PluginRegistry, *, as_json: bool = False) -> LoadedConfig:
     """Load a configuration; print its problems and exit with status 1 or 3 if it has any."""
     try:
-        documents = fetch_sources(sources_of(roots, os.environ))
-        return load(paths_of(roots), registry=registry, environ=os.environ, documents=documents)
+        with progress(f"loading {', '.join(map(str, roots))}"):
+            documents = fetch_sources(sources_of(roots, os.environ))
+            return load(paths_of(roots), registry=registry, environ=os.environ, documents=documents)
     except ConfigError as error:
         report_and_exit(sort_problems([*error.problems, *error.warnings]), as_json=as_json)
 
