@@ -14,9 +14,11 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 
 from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigProblem, GatewayConfig, render_problems
+from gateway_core.config.sources.factories import configured_log
 from gateway_core.events import (
     CONFIG_WARNINGS,
     SERVER_LISTENING,
@@ -27,7 +29,13 @@ from gateway_core.events import (
     SERVER_STOPPING,
     emit,
 )
-from gateway_core.process.logs import announce
+from gateway_core.process.logs import announce, configure
+
+
+def use_configured_format(paths: Sequence[Path]) -> None:
+    """Have what is said before a configuration is in force written as its files want it. Blocks."""
+    with contextlib.suppress(OSError, ImportError):  # there may be no descriptors to read them with
+        configure(configured_log(paths, os.environ))
 
 
 def not_started(text: str, reason: str = "") -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
 import os
 import sys
@@ -15,11 +14,10 @@ from typing import NoReturn
 
 from gateway_core import memory
 from gateway_core.config.sources import ConfigRoot, SourceUrl, paths_of
-from gateway_core.config.sources.factories import configured_log
 from gateway_core.descriptors import check_descriptors_for_start, raise_descriptor_limit
 from gateway_core.errors import GatewayError
 from gateway_core.process import logs, loops, validator
-from gateway_core.process.announcements import not_started
+from gateway_core.process.announcements import not_started, use_configured_format
 from gateway_core.process.child import TEMPLATE, VALIDATOR, Forked, wait_for_exit
 from gateway_core.process.loops import StoppedError
 from gateway_core.process.model import Handover, ProcessModel, take_over
@@ -45,6 +43,7 @@ def run(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) ->
         if left is None:  # else it goes on as well as it can: there is no other program any more
             check_descriptors_for_start()
     except GatewayError as error:
+        use_configured_format(paths_of(tuple(roots)))
         not_started(f"gateway: {error}", str(error))
         loops.leave(1)
     validator.warm_up()
@@ -81,9 +80,7 @@ async def _run(
     except StoppedError:
         return program.given_up()
     except (GatewayError, OSError) as error:  # the system may have no descriptors for what is imported
-        with contextlib.suppress(OSError):
-            logs.configure(configured_log(paths_of(tuple(roots)), os.environ))
-        not_started(f"gateway: {error}", str(error))
+        program.not_started(f"gateway: {error}", str(error))
         return 1
     finally:
         await program.aclose()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from gateway_core import memory
 from gateway_core.config import ConfigError, ConfigProblem, render_problems
 from gateway_core.config.sources import ConfigRoot, WatchSet, paths_of, urls_of
-from gateway_core.config.sources.factories import configured_log, configured_urls, with_configured
+from gateway_core.config.sources.factories import configured_urls, with_configured
 from gateway_core.errors import GatewayError
 from gateway_core.events import SERVER_STOPPED_AT_ONCE, emit
 from gateway_core.packages.environment import PluginWatch
@@ -98,7 +98,7 @@ class Program:
         """
         if self._sources is not None:
             # A source may be waited for, for long, and what is wrong with it is to be seen meanwhile.
-            logs.configure(configured_log(self._paths, os.environ))
+            announcements.use_configured_format(self._paths)
             await self._sources.start(self.pipeline.request)
             await self.signals.run_until_signal(self._sources.ready())
         return await self.signals.run_until_signal(self._first_verdict())
@@ -132,8 +132,14 @@ class Program:
 
     def given_up(self) -> int:
         """Say that a signal came before it was ready; return the exit status, that of every stop that was asked for."""
-        announcements.not_started(f"gateway: stopped by {self.signals.stopped_by} before it was ready")
+        self.not_started(f"gateway: stopped by {self.signals.stopped_by} before it was ready")
         return 0
+
+    def not_started(self, text: str, reason: str = "") -> None:
+        """Say why there is no gateway, see `announcements.not_started`."""
+        if self.model is None:
+            announcements.use_configured_format(self._paths)
+        announcements.not_started(text, reason)
 
     async def aclose(self) -> None:
         """Let go of the sources, and of what validates."""
@@ -147,14 +153,12 @@ class Program:
             await self.signals.run_until_signal(self._start(model_for, verdict))
         except ConfigError as error:
             # What only starting it shows is one line, like whatever else keeps a good configuration from starting.
-            if verdict.bundle is None:
-                logs.configure(configured_log(self._paths, os.environ))  # as far as it can be read
             is_valid = verdict.bundle is not None and len(error.problems) == 1
             problems = str(error.problems[0]) if is_valid else render_problems(error.problems)
-            announcements.not_started(problems, "the configuration has problems")
+            self.not_started(problems, "the configuration has problems")
             return 1
         except (GatewayError, OSError) as error:  # the system may have no process, memory or descriptors for it
-            announcements.not_started(f"gateway: {error}", str(error))
+            self.not_started(f"gateway: {error}", str(error))
             return 1
         except StoppedError:
             return self.given_up()

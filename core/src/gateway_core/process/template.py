@@ -51,7 +51,10 @@ def serve(sock: socket.socket, become: Become) -> None:
     """Fork workers until the supervisor is gone. Needs a process with one thread."""
     sock.setblocking(True)
     while True:
-        data, descriptors, _, _ = socket.recv_fds(sock, _LONGEST, _MOST_DESCRIPTORS)
+        try:
+            data, descriptors, _, _ = socket.recv_fds(sock, _LONGEST, _MOST_DESCRIPTORS)
+        except ConnectionError:  # the supervisor has ended while something was on its way to it
+            return
         if not data:
             return
         order = json.loads(data)
@@ -62,7 +65,10 @@ def serve(sock: socket.socket, become: Become) -> None:
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
-        sock.sendall(json.dumps(reply).encode())
+        try:
+            sock.sendall(json.dumps(reply).encode())
+        except ConnectionError:
+            return
 
 
 def _fork(order: Mapping[str, Any], descriptors: Sequence[int], become: Become) -> dict[str, Any]:
