@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
+from gateway_core.metrics import catalogue
 from gateway_core.metrics.catalogue import CATALOGUE, DURATION_BOUNDS
 from gateway_core.metrics.samples import Family
 
@@ -31,3 +33,12 @@ def test_durations_are_counted_from_a_millisecond_to_a_minute() -> None:
     assert DURATION_BOUNDS[0] == 0.001
     assert DURATION_BOUNDS[-1] == 60
     assert list(DURATION_BOUNDS) == sorted(set(DURATION_BOUNDS))
+
+
+def test_every_metric_is_filled_somewhere() -> None:
+    source = Path(catalogue.__file__).parents[1]
+    used = " ".join(file.read_text("utf-8") for file in source.rglob("*.py") if file.name != "catalogue.py")
+
+    constants = {name for name, value in vars(catalogue).items() if isinstance(value, Family)}
+    assert {name for name in constants if not re.search(rf"\b{name}\b", used)} == set()
+    assert len(constants) == len(CATALOGUE)

@@ -27,7 +27,7 @@ def test_requests_are_told_apart_by_status_and_origin() -> None:
         counts.add(outcome, 0.01, 5)
 
     assert sorted(counts.requests()) == [("200", "client", 1), ("200", "upstream", 2), ("503", "gateway", 1)]
-    assert counts.sent == 20
+    assert counts.bytes_out == 20
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=50))

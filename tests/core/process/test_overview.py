@@ -59,8 +59,10 @@ def test_what_became_of_reloads_is_shown_from_0() -> None:
 def test_sources_are_shown_as_on_status_pages() -> None:
     samples = Samples()
 
-    put_sources(samples, [{"source": "etcd://e/", "stale": True, "documents": ["a", "b"], "rejected": ["a"]}])
+    source = {"source": "etcd://e/", "stale": True, "confirmed_at": 7.5, "documents": ["a", "b"], "rejected": ["a"]}
+    put_sources(samples, [source])
 
     assert samples.value("gateway_source_stale", "etcd://e/") == 1
+    assert samples.value("gateway_source_last_success_timestamp_seconds", "etcd://e/") == 7.5
     assert samples.value("gateway_source_documents", "etcd://e/") == 2
     assert samples.value("gateway_source_documents_rejected", "etcd://e/") == 1

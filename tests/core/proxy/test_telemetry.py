@@ -1,24 +1,25 @@
 from __future__ import annotations
 
-from gateway_core.messages import Response, RouteInfo
+from gateway_core.messages import Response
 from gateway_core.metrics import Metrics
 from gateway_core.metrics.counts import CLIENT, GATEWAY, PLUGIN, UPSTREAM
 from gateway_core.proxy.telemetry import Telemetry, origin_of
 
 
-def test_requests_are_counted_by_route_and_status() -> None:
+def test_routes_are_shown_by_their_id_and_requests_without_a_route_by_none() -> None:
     metrics = Metrics()
     telemetry = Telemetry(metrics)
-    metrics.routes.acquire("users")
 
     for status in (200, 200, 503):
-        telemetry.count(RouteInfo("users"), status, 0.01)
-    telemetry.count(None, 404, 0.001)
+        metrics.routes.acquire("users").add(status * 4, 0.01, 10)
+    telemetry.unrouted.add(404 * 4 + GATEWAY, 0.001, 5)
 
     text = metrics.exposition().decode()
     assert 'gateway_requests_total{origin="upstream",route="users",status="200"} 2.0' in text
     assert 'gateway_requests_total{origin="upstream",route="users",status="503"} 1.0' in text
-    assert 'gateway_requests_total{origin="upstream",route="",status="404"} 1.0' in text
+    assert 'gateway_requests_total{origin="gateway",route="",status="404"} 1.0' in text
+    assert 'gateway_request_duration_seconds_count{route="users",status_class="5xx"} 1.0' in text
+    assert 'gateway_response_body_bytes_total{route="users"} 30.0' in text
 
 
 def test_failures_are_counted_by_reason_from_0_and_those_that_plugins_name_together() -> None:

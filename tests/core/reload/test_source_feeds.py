@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from gateway_core.clock import SystemClock
+from gateway_core.clock import ManualClock, SystemClock
 from gateway_core.config import Document
 from gateway_core.config.source import SourceState
 from gateway_core.config.sources import SourceContext, SourceUrl
@@ -89,6 +89,7 @@ class Scripted:
 
     def __init__(self, *runs: list[SourceState | Exception]) -> None:
         self.runs = list(runs)
+        self.is_waiting = asyncio.Event()
 
     async def documents(self) -> AsyncIterator[SourceState]:
         for step in self.runs.pop(0) if self.runs else []:
@@ -96,6 +97,7 @@ class Scripted:
                 raise step
             yield step
         if not self.runs:
+            self.is_waiting.set()
             await asyncio.Event().wait()
 
 
@@ -175,3 +177,20 @@ async def test_a_watch_that_ends_begins_anew() -> None:
 
     assert bench.feed.documents == B
     await bench.tasks.aclose()
+
+
+async def test_documents_are_current_while_the_source_is_watched_and_as_old_as_its_failure_then() -> None:
+    clock = ManualClock()
+    source = Scripted([SourceState(A), OSError("gone")])
+    feed = SourceFeed("etcd://h/x", source, Random(1), lambda: None, wall=clock.wall)
+    tasks = Tasks()
+    assert feed.confirmed_at == 0
+
+    tasks.spawn(feed.run(), name="feed")
+    await asyncio.wait_for(source.is_waiting.wait(), 20)
+    failed_at = clock.wall()
+    clock.advance(60)
+
+    assert feed.is_stale
+    assert feed.confirmed_at == failed_at
+    await tasks.aclose()

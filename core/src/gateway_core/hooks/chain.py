@@ -23,13 +23,14 @@ BEFORE_UPSTREAM: Final = ("gateway_request", "gateway_route_match", "gateway_pre
 class Hook:
     """One hook of one binding, ready to call."""
 
-    __slots__ = ("binding", "call", "is_async", "phase")
+    __slots__ = ("binding", "call", "counts", "is_async", "phase")
 
     def __init__(self, call: Callable[..., object], binding: Binding, phase: str, *, is_async: bool = False) -> None:
         self.call = call
         """Takes exactly the arguments of the phase's spec, in their order."""
         self.binding = binding
         self.phase = phase
+        self.counts = binding.instance.metrics.hook(binding.plugin, binding.id, phase)
         self.is_async = is_async
         """Whether it is declared ``async`` or blocking; a plain hook may return an awaitable all the same."""
 

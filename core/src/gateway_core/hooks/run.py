@@ -136,6 +136,7 @@ class _Run:
             hook = hooks[self.index]
             self.index += 1
             try:
+                hook.counts.calls += 1
                 result = hook.call(*self.args)
             except ANYTHING as error:
                 if rules.fail(self, hook, error):
@@ -211,6 +212,7 @@ def start_phase(
     try:
         if route is _ABSENT:
             for hook in hooks:
+                hook.counts.calls += 1
                 result = hook.call(request)
                 if result is not None:
                     break
@@ -218,6 +220,7 @@ def start_phase(
                 return None
         else:
             for hook in hooks:
+                hook.counts.calls += 1
                 result = hook.call(request, route)
                 if result is not None:
                     break
@@ -241,6 +244,7 @@ def start_attempt_phase(
     hook = result = failure = None
     try:
         for hook in hooks:
+            hook.counts.calls += 1
             result = hook.call(request, attempt)
             if result is not None:
                 break
@@ -343,6 +347,7 @@ def start_response_phase(hooks: Hooks, request: Request, response: Response) -> 
     hook = result = failure = None
     try:
         for hook in hooks:
+            hook.counts.calls += 1
             result = hook.call(request, response)
             if result is not None:
                 break
@@ -368,6 +373,7 @@ def start_log_phase(hooks: Hooks, request: Request, response: Response, record: 
     hook = result = failure = None
     try:
         for hook in hooks:
+            hook.counts.calls += 1
             result = hook.call(request, response, record)
             if result is not None:
                 break

@@ -26,21 +26,59 @@ UPSTREAM, GATEWAY, PLUGIN, CLIENT = range(4)
 _NO_STATUS: Final = 0
 
 
-class RouteCounts:
-    """The counts of one route."""
+class _Cells:
+    """Numbers and durations by what came of requests: the status times four, plus the origin."""
 
-    __slots__ = ("_before", "_cells", "bounds", "received", "sent")
+    __slots__ = ("_before", "_cells", "bounds")
 
     def __init__(self, bounds: tuple[float, ...] = DURATION_BOUNDS) -> None:
         self.bounds = bounds
         """Upper bounds of the buckets, in seconds."""
-        self.received = 0
-        """Bytes of requests' bodies."""
-        self.sent = 0
-        """Bytes of responses' bodies."""
-        # By status and origin: a number for each bucket, one for all that took longer, and the sum of the seconds.
+        # By outcome: a number for each bucket, one for all that took longer, and the sum of the seconds. So one look-up
+        # finds all that a request adds to.
         self._cells: dict[int, list[float]] = {}
         self._before: dict[int, float] = {}  # requests that were counted with other bounds
+
+    def _new_cell(self, outcome: int) -> list[float]:
+        if len(self._cells) >= MOST_STATUSES:
+            outcome = _NO_STATUS + outcome % 4
+            if outcome in self._cells:
+                return self._cells[outcome]
+        cell = self._cells[outcome] = [0] * (len(self.bounds) + 1) + [0.0]
+        return cell
+
+    def use_bounds(self, bounds: tuple[float, ...]) -> None:
+        """Begin new histograms if these are other bounds; the numbers of requests go on."""
+        if bounds != self.bounds:
+            self._before = dict(self.outcomes())
+            self._cells, self.bounds = {}, bounds
+
+    def outcomes(self) -> Iterator[tuple[int, int]]:
+        """Yield what came of requests, and their number."""
+        totals = dict(self._before)
+        for outcome, cell in list(self._cells.items()):
+            totals[outcome] = totals.get(outcome, 0) + sum(cell[:-1])
+        for outcome, number in totals.items():
+            yield outcome, int(number)
+
+    def distributions(self) -> Iterator[tuple[int, Distribution]]:
+        """Yield what came of requests, and how long they took."""
+        for outcome, cell in list(self._cells.items()):
+            numbers = cell.copy()
+            yield outcome, Distribution([int(number) for number in numbers[:-1]], numbers[-1])
+
+
+class RouteCounts(_Cells):
+    """The counts of one route."""
+
+    __slots__ = ("bytes_in", "bytes_out")
+
+    def __init__(self, bounds: tuple[float, ...] = DURATION_BOUNDS) -> None:
+        super().__init__(bounds)
+        self.bytes_in = 0
+        """Bytes of requests' bodies."""
+        self.bytes_out = 0
+        """Bytes of responses' bodies."""
 
     def add(self, outcome: int, seconds: float, sent: int) -> None:
         """Count a request that is over.
@@ -55,43 +93,24 @@ class RouteCounts:
             cell = self._new_cell(outcome)
         cell[bisect_left(self.bounds, seconds)] += 1
         cell[-1] += seconds
-        self.sent += sent
-
-    def _new_cell(self, outcome: int) -> list[float]:
-        if len(self._cells) >= MOST_STATUSES:
-            outcome = _NO_STATUS + outcome % 4
-            if outcome in self._cells:
-                return self._cells[outcome]
-        cell = self._cells[outcome] = [0] * (len(self.bounds) + 1) + [0.0]
-        return cell
-
-    def use_bounds(self, bounds: tuple[float, ...]) -> None:
-        """Begin new histograms if these are other bounds; the numbers of requests go on."""
-        if bounds != self.bounds:
-            self._before = dict(self._totals())
-            self._cells, self.bounds = {}, bounds
-
-    def _totals(self) -> Iterator[tuple[int, float]]:
-        totals = dict(self._before)
-        for outcome, cell in list(self._cells.items()):
-            totals[outcome] = totals.get(outcome, 0) + sum(cell[:-1])
-        yield from totals.items()
+        self.bytes_out += sent
 
     def requests(self) -> Iterator[tuple[str, str, int]]:
         """Yield status, origin and the number of requests."""
-        for outcome, number in self._totals():
-            status = outcome >> 2
-            yield str(status) if status else OTHER, ORIGINS[outcome & 3], int(number)
+        for outcome, number in self.outcomes():
+            yield _status_of(outcome), ORIGINS[outcome & 3], number
 
     def durations(self) -> dict[str, Distribution]:
         """Return how long requests took, by status class such as ``2xx``."""
         found: dict[str, Distribution] = {}
-        for outcome, cell in list(self._cells.items()):
-            numbers = cell.copy()
-            each = Distribution([int(number) for number in numbers[:-1]], numbers[-1])
+        for outcome, each in self.distributions():
             name = class_of(outcome >> 2)
             found[name] = found[name].plus(each) if name in found else each
         return found
+
+
+def _status_of(outcome: int) -> str:
+    return str(outcome >> 2) if outcome >> 2 else OTHER
 
 
 def class_of(status: int) -> str:
@@ -99,62 +118,51 @@ def class_of(status: int) -> str:
     return f"{status // 100}xx" if 100 <= status <= 599 else OTHER
 
 
-class EndpointCounts:
+class EndpointCounts(_Cells):
     """The counts of one endpoint of an upstream."""
 
-    __slots__ = ("_statuses", "bounds", "buckets", "connections", "ejections", "errors", "openings", "received",
-                 "seconds", "sent")  # fmt: skip
+    __slots__ = ("bytes_in", "bytes_out", "connects", "ejections", "errors", "openings")
 
     def __init__(self, bounds: tuple[float, ...] = DURATION_BOUNDS) -> None:
-        self.bounds = bounds
-        """Upper bounds of the buckets, in seconds."""
-        self.buckets = [0] * (len(bounds) + 1)
-        self.seconds = 0.0
-        self._statuses: dict[int, int] = {}
+        super().__init__(bounds)
         self.errors: dict[str, int] = {}
         """Attempts that failed, by their reason."""
-        self.connections = 0
+        self.connects = 0
         """Connections that were made."""
         self.ejections = 0
         self.openings = 0
         """Times that its circuit breaker opened."""
-        self.sent = self.received = 0
-        """Bytes on connections, heads and framing included."""
+        self.bytes_in = self.bytes_out = 0
+        """Bytes on connections, heads included."""
 
     def respond(self, status: int, seconds: float) -> None:
         """Count a response's head.
 
         :param seconds: since the endpoint was picked.
         """
+        outcome = status << 2
         try:
-            self._statuses[status] += 1
+            cell = self._cells[outcome]
         except KeyError:
-            self._count_new(status)
-        self.buckets[bisect_left(self.bounds, seconds)] += 1
-        self.seconds += seconds
-
-    def _count_new(self, status: int) -> None:
-        if len(self._statuses) >= MOST_STATUSES:
-            status = _NO_STATUS
-        self._statuses[status] = self._statuses.get(status, 0) + 1
+            cell = self._new_cell(outcome)
+        cell[bisect_left(self.bounds, seconds)] += 1
+        cell[-1] += seconds
 
     def fail(self, reason: str) -> None:
         """Count an attempt that failed, by a code of `gateway_core.reasons`."""
         self.errors[reason] = self.errors.get(reason, 0) + 1
 
-    def use_bounds(self, bounds: tuple[float, ...]) -> None:
-        """Begin a new histogram if these are other bounds."""
-        if bounds != self.bounds:
-            self.bounds, self.buckets, self.seconds = bounds, [0] * (len(bounds) + 1), 0.0
-
     def statuses(self) -> Iterator[tuple[str, int]]:
         """Yield each status and the number of responses."""
-        for status, number in list(self._statuses.items()):
-            yield str(status) if status else OTHER, number
+        for outcome, number in self.outcomes():
+            yield _status_of(outcome), number
 
-    def duration(self) -> Distribution:
-        """Return how long the responses' heads took."""
-        return Distribution(self.buckets.copy(), self.seconds)
+    def duration(self) -> Distribution | None:
+        """Return how long the responses' heads took; None if there were none."""
+        found: Distribution | None = None
+        for _, each in self.distributions():
+            found = each if found is None else found.plus(each)
+        return found
 
 
 class UpstreamCounts:

@@ -130,10 +130,6 @@ class Metrics:
         counts = self._counts.setdefault(family, {})
         counts[labels] = counts.get(labels, 0) + by
 
-    def route(self, route: str) -> RouteCounts:
-        """Return the counts of a route that is in use."""
-        return self.routes.get(route) or self.routes.get(OTHER) or self.unrouted
-
     def endpoint_key(self, upstream: str, endpoint: str) -> tuple[str, str]:
         """Return the key in ``endpoints`` of one that is new: its own, or that of those beyond the limit."""
         key = upstream, endpoint

@@ -14,6 +14,7 @@ from gateway_core.metrics.catalogue import (
     CONFIG_LAST_SUCCESS,
     CONFIG_RELOADS,
     CONFIG_WARNINGS,
+    SOURCE_CONFIRMED,
     SOURCE_DOCUMENTS,
     SOURCE_REJECTED,
     SOURCE_STALE,
@@ -89,5 +90,6 @@ def put_sources(samples: Samples, sources: Sequence[Mapping[str, Any]]) -> None:
     for source in sources:
         name = source["source"]
         samples.one(SOURCE_STALE, source["stale"], name)
+        samples.one(SOURCE_CONFIRMED, source["confirmed_at"], name)
         samples.one(SOURCE_DOCUMENTS, len(source["documents"]), name)
         samples.one(SOURCE_REJECTED, len(source["rejected"]), name)

@@ -380,7 +380,7 @@ class Attempt:
             connection.abort()
         if outcome is not None:
             now = self._owner.directory.now()
-            self.upstream.record(self.picked, outcome, self.picked_at, now, detail, event)
+            self.upstream.record(self.picked, outcome, self.picked_at, now, detail, event, self.responded_at)
         self.count_out(self.picked)
 
     def count_out(self, endpoint: Endpoint) -> None:

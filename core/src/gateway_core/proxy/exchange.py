@@ -1,15 +1,13 @@
 """One request of a client, from its head to its log line: the phases, and the ends.
 
 The connection makes an exchange for each request and calls it: `start` or `refuse`, then `pause_response`,
-`resume_response` and `client_gone`; its body reports by `body_progress`, `body_ended` and `body_failed`. It responds
-through its `ResponseWriter`; a `Relay` sends the request upstream and passes the response on, an `OwnResponse` was made
-here. The phases follow each other by calls; only a hook that is awaited takes a task:
+`resume_response` and `client_gone`; its body reports by `body_progress`, `body_ended` and `body_failed`. A `Relay`
+sends the request upstream and passes the response on, an `OwnResponse` was made here. The phases follow each other:
 
     request hooks -> match -> route-match hooks -> pre-proxy hooks -> upstream -> response hooks -> relay -> log hooks
 
 **The end** is `finish`, once: the response is complete, cut off, or the client is gone. **The snapshot** is pinned
-until the response's head is written; a stream or tunnel that goes on on a snapshot that is no longer in force keeps its
-chain alive by a `ChainLease`, and releases the snapshot.
+until the response's head is written; a stream or tunnel that goes on keeps the chain alone, by a `ChainLease`.
 """
 
 from __future__ import annotations
@@ -57,17 +55,15 @@ class Exchange:
     def __init__(
         self, proxy: ExchangeHost, writer: ResponseWriter, snapshot: Snapshot, head: RequestHead, client: Client
     ) -> None:
-        self.proxy, self.writer, self.snapshot = proxy, writer, snapshot
+        self.proxy, self.writer, self.snapshot, self.head, self.client = proxy, writer, snapshot, head, client
         self._pin: Snapshot | ChainLease = snapshot  # what is kept for the exchange, to be released at its end
-        self.head, self.client = head, client
         request_id = head.origin.request_id or proxy.next_id()
         self.request = Request.for_head(head, request_id, proxy.now())
         self.id_line = f"\r\nX-Request-Id: {request_id}\r\n\r\n".encode("latin-1")  # the end of both heads
         self.body: RequestBody | None = None
         self.chain: Chain = snapshot.global_chain  # until the route is known
         self.route: CompiledRoute | None = None
-        self.deadline = self.total_deadline = NEVER
-        self.is_over = False
+        self.is_over, self.deadline, self.total_deadline = False, NEVER, NEVER
         self.context: Context | None = None  # of the hooks; without one, none has run and nothing can have been changed
         self.hooks: HookRunner | None = None
         self._operations: ExchangeOperations | None = None  # once a hook has asked for something
@@ -82,8 +78,7 @@ class Exchange:
 
     def start(self, body: RequestBody | None = None) -> None:
         """Begin with the request phase, or by sending the request where nothing but its route is to be decided."""
-        snapshot, head, request = self.snapshot, self.head, self.request
-        self.body = body
+        self.body, snapshot, head, request = body, self.snapshot, self.head, self.request
         found: Found | None = None
         if len(self.proxy.exchanges) <= snapshot.max_requests:
             found = head.match  # which there is only where nothing comes before the route
@@ -137,8 +132,7 @@ class Exchange:
 
     def send(self, route: CompiledRoute, target: RouteTarget, sticky_target: RouteTarget | None = None) -> None:
         """Send the request upstream."""
-        self.sticky_target = sticky_target
-        operations, total = self._operations, route.total
+        self.sticky_target, operations, total = sticky_target, self._operations, route.total
         body = self.body if operations is None else operations.take_body()
         if total:
             self.total_deadline = self.request.started + total
@@ -148,8 +142,7 @@ class Exchange:
         if operations is not None and body is not self.body:
             operations.body.sent_by(relay)
         # If nothing was awaited, no time worth asking for has passed since the head was read.
-        is_later = self.hooks is not None or (body is not None and body.is_gathered)
-        now = self.proxy.now() if is_later else self.request.started
+        now = self.proxy.now() if self.hooks or (body is not None and body.is_gathered) else self.request.started
         if route.mirrors:
             relay.send_copies()
         if relay.attempt.start(now):
@@ -363,7 +356,7 @@ class Exchange:
             status = head.status if response is None else response.status
         elif self.forwarding is not None and (response := self.forwarding.switched) is not None:
             status = response.status
-        proxy.telemetry.count(request.route, status, now - request.started)
+        self._count(status, response, now - request.started)
         if not self.chain.log or self._log(relay, response, now):
             if self._pin is self.snapshot and not self.snapshot.is_awaited:
                 self.snapshot.active -= 1
@@ -379,6 +372,13 @@ class Exchange:
             request.in_progress = self._operations = None
         if is_complete:
             self.writer.finish(now)
+
+    def _count(self, status: int, response: Response | None, seconds: float) -> None:
+        """Count the request, which is over."""
+        if self._own or self.body or self.aborted or self.tunnel or self.route is None:
+            self.proxy.telemetry.count(self, status, response, seconds)
+        else:
+            self.route.counts.add(status << 2, seconds, self.writer.bytes_sent)
 
     def _log(self, relay: Relay | None, response: Response | None, now: float) -> bool:
         """Run the log phase; return whether it is over. If not, it keeps the snapshot."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
-from gateway_core.messages import Record, Response, RouteInfo
+from gateway_core.messages import Record, Response
 from gateway_core.metrics import Metrics
 from gateway_core.metrics.catalogue import (
     OTHER,
@@ -21,6 +21,7 @@ from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.reasons import REASONS
+from gateway_core.snapshot import CompiledRoute
 
 _NO_ROUTE: Final = ""
 
@@ -38,10 +39,22 @@ class Telemetry:
         self._failures = dict.fromkeys(REASONS, 0)
         metrics.register(self._collect)
 
-    def count(self, route: RouteInfo | None, status: int, seconds: float) -> None:
-        """Count a request that is over."""
-        counts = self.unrouted if route is None else self._metrics.route(route.id)
-        counts.add(status * 4, seconds, 0)
+    def count(self, exchange: EndedExchange, status: int, response: Response | None, seconds: float) -> None:
+        """Count a request that is over; the exchange does it itself where only an upstream took part.
+
+        :param response: what the client was sent; None if that was the upstream's response as it came.
+        :param seconds: since its head was complete.
+        """
+        counts = self.unrouted if exchange.route is None else exchange.route.counts
+        if exchange.tunnel_bytes is None:
+            sent = exchange.writer.bytes_sent
+            counts.bytes_in += 0 if exchange.body is None else exchange.body.received
+        else:
+            received, sent = exchange.tunnel_bytes
+            counts.bytes_in += received
+        counts.add((status << 2) + origin_of(response, exchange.aborted), seconds, sent)
+        if exchange.reason is not None:
+            self.count_failure(exchange.reason)
 
     def count_failure(self, reason: str) -> None:
         """Count a request that the gateway responded to itself, or whose response did not reach its end."""
@@ -56,8 +69,8 @@ class Telemetry:
             samples.put(REQUESTS, [((route, status, origin), number) for status, origin, number in counts.requests()])
             durations = [((route, name), each) for name, each in counts.durations().items()]
             samples.put(REQUEST_DURATION, durations, counts.bounds)
-            samples.put(REQUEST_BODY_BYTES, [((route,), counts.received)] if durations else ())
-            samples.put(RESPONSE_BODY_BYTES, [((route,), counts.sent)] if durations else ())
+            samples.put(REQUEST_BODY_BYTES, [((route,), counts.bytes_in)] if durations else ())
+            samples.put(RESPONSE_BODY_BYTES, [((route,), counts.bytes_out)] if durations else ())
 
 
 def origin_of(response: Response | None, aborted: str | None) -> int:
@@ -91,6 +104,7 @@ class EndedExchange(Protocol):
     body: RequestBody | None
     error: str | None
     reason: str | None
+    route: CompiledRoute | None
     tunnel_bytes: tuple[int, int] | None
     writer: ResponseWriter
 

@@ -165,11 +165,13 @@ class SourceFeed:
         rng: Random,
         on_change: Callable[[], None],
         rights: frozenset[Right] = frozenset(),
+        wall: Callable[[], float] | None = None,
     ) -> None:
         """Begin without documents.
 
         :param name: the source in messages, without credentials.
         :param rights: what its documents may bring in, whatever the source says of them.
+        :param wall: the clock, in seconds since the Unix epoch; the system's unless given.
         :param on_change: called when there are other documents than before.
         """
         self.name = name
@@ -185,6 +187,16 @@ class SourceFeed:
         self._rng = rng
         self._on_change = on_change
         self._rights = rights
+        self._wall = wall or SystemClock().wall
+        self._confirmed_at = 0.0  # when it was stale first, since it responded last
+
+    @property
+    def confirmed_at(self) -> float:
+        """When its documents were known to be current last, in seconds since the Unix epoch; 0 is never.
+
+        A watch that stands confirms them at every moment.
+        """
+        return self._confirmed_at if self.is_stale or self.state is None else self._wall()
 
     @property
     def documents(self) -> tuple[Document, ...] | None:
@@ -221,6 +233,8 @@ class SourceFeed:
         if is_stale and (not self.is_stale or reason != self.reason):
             held = "has not responded yet" if self.state is None else "is unreachable, its last documents stay in force"
             emit(SOURCE_STALE, f"{self.name} {held}: {reason}", source=self.name, reason=reason)
+        if is_stale and not self.is_stale and self.state is not None:
+            self._confirmed_at = self._wall()
         elif self.is_stale and not is_stale:
             emit(SOURCE_RECOVERED, f"{self.name} responds again", source=self.name)
         self.is_stale, self.reason = is_stale, reason if is_stale else ""

@@ -186,6 +186,7 @@ class Sources:
                 "source": feed.name,
                 "stale": feed.is_stale or feed.documents is None,
                 "reason": feed.reason,
+                "confirmed_at": feed.confirmed_at,
                 "documents": [document.name for document in documents],
                 "rejected": sorted(document.name for document in documents if document.name in self._rejected),
                 "problems": [str(each) for each in self._problems if _is_of(each, feed.name, documents)],

@@ -37,9 +37,9 @@ from gateway_core.upstreams.outcome import FAILURE_REASONS
 from gateway_core.upstreams.upstream import Upstream
 
 _COUNTERS: Final = (
-    (UPSTREAM_SENT_BYTES, "sent"),
-    (UPSTREAM_RECEIVED_BYTES, "received"),
-    (UPSTREAM_CONNECTIONS_OPENED, "connections"),
+    (UPSTREAM_SENT_BYTES, "bytes_out"),
+    (UPSTREAM_RECEIVED_BYTES, "bytes_in"),
+    (UPSTREAM_CONNECTIONS_OPENED, "connects"),
     (ENDPOINT_EJECTIONS, "ejections"),
     (BREAKER_OPENINGS, "openings"),
 )
@@ -50,7 +50,8 @@ def put_upstream_counts(samples: Samples, metrics: Metrics) -> None:
     known: Any = metrics.endpoints.items()
     for key, counts in known:
         samples.put(UPSTREAM_REQUESTS, [((*key, status), number) for status, number in counts.statuses()])
-        samples.put(UPSTREAM_DURATION, [(key, counts.duration())] if counts.seconds else [], counts.bounds)
+        duration = counts.duration()
+        samples.put(UPSTREAM_DURATION, [] if duration is None else [(key, duration)], counts.bounds)
         reasons = {**dict.fromkeys(FAILURE_REASONS, 0), **counts.errors}
         samples.put(UPSTREAM_ERRORS, [((*key, reason), number) for reason, number in reasons.items()])
         for family, name in _COUNTERS:

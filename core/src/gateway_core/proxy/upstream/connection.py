@@ -98,6 +98,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.upload_complete = upload_complete
         self._state = _HEAD
         self._interims = 0
+        self.pool.counts.bytes_out += len(head)
         self.transport.write(head)
 
     def send_with_body(
@@ -110,6 +111,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def send_body(self, data: bytes) -> None:
         """Send the next part of the request's body."""
+        self.pool.counts.bytes_out += len(data)
         self.transport.write(encode_chunk(data) if self.flags & IN_CHUNKS else data)
 
     def send_end(self, trailers: bytes = b"") -> None:
@@ -156,6 +158,7 @@ class UpstreamConnection(asyncio.Protocol):
     # -- receiving
 
     def data_received(self, data: bytes) -> None:
+        self.pool.counts.bytes_in += len(data)
         if self._state == _CHUNKS:
             self._take_chunks(data)
             return

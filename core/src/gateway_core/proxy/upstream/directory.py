@@ -97,6 +97,7 @@ class UpstreamDirectory:
             sweeper=self._sweeper,
             closed=endpoint.closed,  # the request outlived the last snapshot with this endpoint
             on_closed=self.pools.discard,
+            counts=endpoint.counts,
         )
         if problem:
             return pool  # not kept: the files may be there the next time

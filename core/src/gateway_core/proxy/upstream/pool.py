@@ -27,6 +27,7 @@ from aiohappyeyeballs import start_connection
 
 from gateway_core.descriptors import EXHAUSTED
 from gateway_core.failure_text import system_reason
+from gateway_core.metrics.counts import EndpointCounts
 from gateway_core.proxy.socket_options import READ_SIZE, read_little, set_keepalive, set_no_delay
 from gateway_core.proxy.sweeper import NEVER, Sweeper
 from gateway_core.proxy.upstream.connection import UpstreamConnection
@@ -105,8 +106,8 @@ class Pool:
 
     __slots__ = (
         "_context", "_has_name", "_idle_timeout", "_is_selective", "_loop", "_max_head_bytes", "_max_idle",
-        "_max_requests", "_on_closed", "_problem", "_resolver", "_sweeper", "_tasks", "closed", "host", "idle",
-        "last_head", "leniency", "path", "port", "sends_proxy_header", "settings",
+        "_max_requests", "_on_closed", "_problem", "_resolver", "_sweeper", "_tasks", "closed", "counts", "host",
+        "idle", "last_head", "leniency", "path", "port", "sends_proxy_header", "settings",
         "tolerates_missing_close_notify",
     )  # fmt: skip
 
@@ -125,6 +126,7 @@ class Pool:
         sweeper: Sweeper,
         closed: bool = False,
         on_closed: Callable[[Pool], None] = lambda _: None,
+        counts: EndpointCounts | None = None,
     ) -> None:
         """Begin without connections.
 
@@ -140,6 +142,8 @@ class Pool:
         self.idle: dict[UpstreamConnection, float] = {}
         """The idle connections in the order of their last use, each with when it has been idle for too long."""
         self.closed = closed
+        self.counts = counts or EndpointCounts()
+        """Where connections and their bytes are counted."""
         self.last_head: ResponseHead | None = None
         self.leniency = Leniency.TOLERANT if settings.http1.tolerant else Leniency.REPAIR
         self.tolerates_missing_close_notify = settings.tls.config.tolerate_missing_close_notify
@@ -261,6 +265,7 @@ class Pool:
                 reason = "it closed the connection at once"
             else:
                 failure = Failure.NONE
+                self.counts.connects += 1
         except TimeoutError:
             failure, reason = Failure.CONNECT_TIMEOUT, "connecting took too long"
         except ssl.SSLCertVerificationError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Protocol, TypeVar
 
+from gateway_core.metrics.counts import EndpointCounts
 from gateway_core.proxy.wire.repairs import Leniency
 from gateway_core.proxy.wire.response_head import ResponseHead
 
@@ -84,6 +85,8 @@ class ConnectionOwner(Protocol[Connection_contra]):
     """The pool that made a connection, as far as the connection knows it."""
 
     closed: bool
+    counts: EndpointCounts
+    """Where bytes are counted."""
     last_head: ResponseHead | None
     """The last response's head: most responses of an endpoint within a second have the same."""
     leniency: Leniency
