@@ -22,10 +22,11 @@ from gateway_core.proxy.upstream.response_handler import Failure
 class _Waiting:
     """A request that waits for a connection."""
 
-    __slots__ = ("_pool", "_timer", "connected")
+    __slots__ = ("_pool", "_timer", "connected", "seconds")
 
     def __init__(self, pool: Http2Pool, seconds: float, connected: Connected) -> None:
         self._pool = pool
+        self.seconds = seconds
         self.connected = connected
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(seconds, self._expire) if seconds else None
@@ -82,11 +83,16 @@ class Http2Pool(Pool):
     def _open_for_all(self) -> None:
         is_young = any(each.expects_settings and each.is_alive for each in self._connections)
         if self._opening is None and self._waiting and not is_young:
-            # How long each request waits is its own matter; what nobody waits for is given up with the pool.
-            self._opening = super().connect(0, self._opened)
+            # How long each request waits is its own matter. This one is given up after the longest of these times: the
+            # kernel would ask a silent endpoint again after a minute only, and everything that comes would wait for it.
+            times = [each.seconds for each in self._waiting]
+            self._opening = super().connect(max(times) if all(times) else 0, self._opened)
 
     def _opened(self, connection: Lent | None, failure: Failure, detail: str) -> None:
         self._opening = None
+        if failure is Failure.CONNECT_TIMEOUT:
+            self._open_for_all()  # for those that came meanwhile
+            return
         waiting, self._waiting = self._waiting, []
         while waiting:
             if connection is not None:

@@ -1,0 +1,26 @@
+"""How long the connection that requests share is waited for."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway_core.config import UpstreamConfig
+from gateway_core.proxy.upstream.http2_pool import Http2Pool
+from gateway_core.proxy.upstream.response_handler import Failure
+from gateway_core.upstreams.transport import TransportSettings
+
+from tests.core.proxy.kit import until
+from tests.core.proxy.upstream.kit import connect, make_sweeper, silent_port
+
+
+async def test_an_endpoint_that_does_not_respond_is_asked_anew_when_the_requests_have_given_up() -> None:
+    settings = UpstreamConfig.model_validate({"name": "u", "endpoints": [{"url": "http://127.0.0.1"}]})
+    with silent_port() as port:
+        pool = Http2Pool(
+            asyncio.get_running_loop(), "127.0.0.1", port, TransportSettings.of(settings), sweeper=make_sweeper()
+        )
+
+        results = await asyncio.gather(connect(pool, seconds=0.2), connect(pool, seconds=0.4))
+
+        assert [each.failure for each in results] == [Failure.CONNECT_TIMEOUT] * 2
+        await until(lambda: not pool._tasks)  # the kernel alone would go on for two minutes
