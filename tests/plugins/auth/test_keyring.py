@@ -187,8 +187,22 @@ async def test_a_url_is_shown_without_its_credentials(
     gate = await make_gate(jwks_url=f"http://user:hush@{place}/jwks?token=hush")
 
     assert "Authorization" in key_server.requests[0].headers
-    assert f"cannot load http://{place}/jwks: http://{place}/jwks responds 404" in caplog.text
+    assert f"cannot load http://{place}/jwks: the server responds 404; there is no earlier one" in caplog.text
     assert "hush" not in caplog.text + gate.metrics.exposition().decode()
+
+
+@pytest.mark.parametrize(
+    "source", [{"jwks_url": "http://127.0.0.1:1/jwks"}, {"issuer": "http://127.0.0.1:1", "discovery": True}]
+)
+async def test_a_server_that_is_away_is_one_plain_line(
+    make_gate: Any, caplog: pytest.LogCaptureFixture, source: dict[str, Any]
+) -> None:
+    await make_gate(**source)
+
+    place = source.get("jwks_url") or source["issuer"]
+    assert [record.getMessage() for record in caplog.records if record.name == "gateway.plugin.auth"] == [
+        f"cannot load {place}: no connection: Connection refused; there is no earlier one"
+    ]
 
 
 async def test_a_key_that_is_withdrawn_ends_the_tokens_that_were_cached(
@@ -323,7 +337,7 @@ async def test_an_issuers_metadata_names_the_keys(
             {"issuer": "https://evil.example", "jwks_uri": "http://127.0.0.1:1/"},
             "is the metadata of 'https://evil.example'",
         ),
-        ({"issuer": "ISSUER"}, "has no jwks_uri"),
+        ({"issuer": "ISSUER"}, "there is no jwks_uri"),
         ({"issuer": "ISSUER", "jwks_uri": "http://keys.example/jwks"}, "is not encrypted"),
         ({"issuer": "ISSUER", "jwks_uri": "file:///etc/passwd"}, "is not a URL"),
         ([], "is not the metadata of an issuer"),

@@ -27,7 +27,16 @@ _SHORTEST_SLEEP: Final = 0.05
 
 
 class FetchError(Exception):
-    """A document could not be had; the text says what from where and why."""
+    """A document could not be had; the text says from where and why."""
+
+    def __init__(self, reason: str, place: str = "") -> None:
+        """Say what went wrong.
+
+        :param place: URL or path that was read, without what may be a secret; empty if the reason names it.
+        """
+        super().__init__(f"{place}: {reason}" if place else reason)
+        self.reason = reason
+        self.place = place
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,20 +172,25 @@ class Document(Generic[ValueT]):
             loaded = await self._load()
         except Exception as error:  # noqa: BLE001 - a task's top: whatever it was, the next load is planned
             freshness.failed(clock.monotonic())
-            self._failed(str(error) if isinstance(error, FetchError) else repr(error))
+            self._failed(error if isinstance(error, FetchError) else FetchError(repr(error)))
         else:
             freshness.succeeded(clock.monotonic(), loaded.lifetime)
             self._succeeded(loaded)
         finally:
             self._flight = None
 
-    def _failed(self, error: str) -> None:
+    def _failed(self, error: FetchError) -> None:
         self._count("failed")
-        if error == self.error:
+        if str(error) == self.error:
             return  # the same was logged; it is tried again up to every second
-        self.error = error
-        kept = "the last one stays in use" if self._freshness.is_usable(self._clock.monotonic()) else "there is none"
-        self._log.warning("cannot load %s: %s; %s", self.name, error, kept)
+        self.error = str(error)
+        kept = (
+            "the last one stays in use"
+            if self._freshness.is_usable(self._clock.monotonic())
+            else "there is no earlier one"
+        )
+        why = error.reason if error.place == self.name else error
+        self._log.warning("cannot load %s: %s; %s", self.name, why, kept)
 
     def _succeeded(self, loaded: Loaded[ValueT]) -> None:
         self._count("loaded")

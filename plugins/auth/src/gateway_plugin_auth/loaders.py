@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
@@ -37,6 +38,21 @@ def tls_context(options: FetchOptions) -> ssl.SSLContext | None:
     return client_tls_context(ca, cert, key)
 
 
+def _why(error: Exception) -> str:
+    """Return why a request failed, in the system's words where there are some."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            found = error.certificate_error
+            return f"its certificate is not accepted: {getattr(found, 'verify_message', '') or found}"
+        case aiohttp.ClientConnectorDNSError():
+            return f"its name cannot be resolved: {error.os_error.strerror or error.os_error}"
+        case aiohttp.ClientConnectorError() if error.os_error.errno:
+            return f"no connection: {os.strerror(error.os_error.errno)}"
+        case aiohttp.ServerDisconnectedError():
+            return "the server closed the connection without a response"
+    return str(error) or type(error).__name__
+
+
 class Client:
     """Fetches small documents. Connections are not kept: minutes pass between two fetches."""
 
@@ -62,15 +78,14 @@ class Client:
                 session.get(url, headers=self._headers, proxy=self._proxy, allow_redirects=False) as response,
             ):
                 if response.status != 200:
-                    raise FetchError(f"{shown_url(url)} responds {response.status}")
+                    raise FetchError(f"the server responds {response.status}", shown_url(url))
                 return await self._read(shown_url(url), response), response.headers.get("Cache-Control", "")
         except TimeoutError as error:
-            text = f"no response within {options.timeout:g} s (fetch.timeout)"
-            raise FetchError(f"{shown_url(url)}: {text}") from error
+            raise FetchError(f"no response within {options.timeout:g} s (fetch.timeout)", shown_url(url)) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # Some errors quote the URL, or that of the proxy.
-            text = str(SecretUrl(str(error).replace(url, shown_url(url)))) or type(error).__name__
-            raise FetchError(f"{shown_url(url)}: {text}") from error
+            text = str(SecretUrl(_why(error).replace(url, shown_url(url))))
+            raise FetchError(text, shown_url(url)) from error
 
     async def _connector(self, url: str) -> aiohttp.TCPConnector:
         if urlsplit(url).scheme != "https":
@@ -84,7 +99,7 @@ class Client:
         async for part in response.content.iter_any():
             size += len(part)
             if size > most:
-                raise FetchError(f"{url} sends more than {most} bytes: raise fetch.max_bytes if that is right")
+                raise FetchError(f"the server sends more than {most} bytes (fetch.max_bytes)", url)
             parts.append(part)
         return b"".join(parts)
 
@@ -110,7 +125,7 @@ class _Reader(Generic[ValueT]):
         try:
             value = await asyncio.to_thread(self._read, data)
         except ValueError as error:
-            raise FetchError(f"{place}: {error}") from error
+            raise FetchError(str(error), place) from error
         self._last = (data, value)
         return value
 
@@ -138,7 +153,7 @@ def value_from_file(path: str, refresh: float, read: Read[ValueT]) -> Load[Value
         try:
             data = await asyncio.to_thread(read_file, path)
         except OSError as error:
-            raise FetchError(f"{path}: {error.strerror or error}") from error
+            raise FetchError(error.strerror or str(error), path) from error
         return _loaded(await reader(data, path), refresh)
 
     return load
@@ -155,17 +170,17 @@ def _jwks_uri(text: bytes, url: str, issuer: str, options: FetchOptions) -> str:
     try:
         metadata = decode_json(text)
     except ValueError as error:
-        raise FetchError(f"{url}: {error}") from error
+        raise FetchError(str(error), url) from error
     if not isinstance(metadata, dict):
-        raise FetchError(f"{url} is not the metadata of an issuer")
+        raise FetchError("this is not the metadata of an issuer", url)
     if metadata.get("issuer") != issuer:
-        raise FetchError(f"{url} is the metadata of {metadata.get('issuer')!r}, not of {issuer!r}")
+        raise FetchError(f"this is the metadata of {metadata.get('issuer')!r}, not of {issuer!r}", url)
     found = metadata.get("jwks_uri")
     if not isinstance(found, str):
-        raise FetchError(f"{url} has no jwks_uri")
+        raise FetchError("there is no jwks_uri in the metadata", url)
     problem = url_problem(found, allow_http=options.allow_http)
     if problem is not None:
-        raise FetchError(f"{url}: jwks_uri {problem}")
+        raise FetchError(f"jwks_uri {problem}", url)
     return found
 
 
@@ -181,6 +196,8 @@ def value_from_issuer(issuer: str, options: FetchOptions, lifetime: Lifetime, re
             try:
                 text, _ = await client.fetch(second)
             except FetchError as other:
+                if error.reason == other.reason:
+                    raise FetchError(error.reason, shown_url(issuer)) from other
                 raise FetchError(f"{error}; {other}") from other
             return _jwks_uri(text, second, issuer, options)
         return _jwks_uri(text, first, issuer, options)
