@@ -191,20 +191,6 @@ async def test_a_url_is_shown_without_its_credentials(
     assert "hush" not in caplog.text + gate.metrics.exposition().decode()
 
 
-@pytest.mark.parametrize(
-    "source", [{"jwks_url": "http://127.0.0.1:1/jwks"}, {"issuer": "http://127.0.0.1:1", "discovery": True}]
-)
-async def test_a_server_that_is_away_is_one_plain_line(
-    make_gate: Any, caplog: pytest.LogCaptureFixture, source: dict[str, Any]
-) -> None:
-    await make_gate(**source)
-
-    place = source.get("jwks_url") or source["issuer"]
-    assert [record.getMessage() for record in caplog.records if record.name == "gateway.plugin.auth"] == [
-        f"cannot load {place}: no connection: Connection refused; there is no earlier one"
-    ]
-
-
 async def test_a_key_that_is_withdrawn_ends_the_tokens_that_were_cached(
     make_gate: Any, key_server: Any, keys: Any, token: Any
 ) -> None:

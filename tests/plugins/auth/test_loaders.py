@@ -49,6 +49,20 @@ async def test_what_cannot_be_fetched_is_named(key_server: Any, url: str, reason
     assert "annot connect to host" not in error.value.reason
 
 
+@pytest.mark.parametrize(
+    "source", [{"jwks_url": "http://127.0.0.1:1/jwks"}, {"issuer": "http://127.0.0.1:1", "discovery": True}]
+)
+async def test_a_server_that_is_away_is_one_plain_line(
+    make_gate: Any, caplog: pytest.LogCaptureFixture, source: dict[str, Any]
+) -> None:
+    await make_gate(**source)
+
+    place = source.get("jwks_url") or source["issuer"]
+    assert [record.getMessage() for record in caplog.records if record.name == "gateway.plugin.auth"] == [
+        f"cannot load {place}: no connection: Connection refused; there is no earlier one"
+    ]
+
+
 async def test_a_servers_certificate_is_verified_and_ours_is_shown(write_certificate: Any, tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -123,7 +123,7 @@ class FieldNames:
     `Headers.has_any`, `Headers.get_any` and `Headers.remove_any`.
     """
 
-    __slots__ = ("_needles", "_words", "pattern", "word")
+    __slots__ = ("_needles", "_word", "_words", "pattern")
 
     def __init__(self, names: Iterable[str]) -> None:
         names = [name.lower() for name in names]
@@ -133,8 +133,7 @@ class FieldNames:
         plain = ["".join(c if c.isalnum() else "-" for c in name) for name in names]
         self._needles = tuple(dict.fromkeys(b"\r\n%b:" % name.encode() for name in plain))
         self._words = _words_in(plain)
-        self.word = self._words[0] if len(self._words) == 1 else b""
-        """A word that each of the names has; empty if there is none; for the core."""
+        self._word = self._words[0] if len(self._words) == 1 else b""  # that each name has; empty if there is none
 
     def are_in(self, lowered: bytes, has_odd_names: bool = True) -> bool:
         """Return whether there is such a line in a lower-cased block; for the core.
