@@ -62,6 +62,8 @@ routes: [{{id: all, path_prefix: /, target: users}}]
     url = await incident.ready()
 
     await incident.event("endpoint.unhealthy", endpoint=dead, upstreams=["users"], reason="refused")
+    healthy = "gateway_upstream_endpoint_healthy"
+    await incident.metric(healthy, lambda value: value == 0, upstream="users", endpoint=dead)
     status = await incident.status(lambda found: found["upstreams"][0]["endpoints"][1]["state"] == "unhealthy")
     assert "refused" in status["upstreams"][0]["endpoints"][1]["last_check_error"].lower()
     assert f"users weighted-round-robin {dead} unhealthy" in await incident.shown()
@@ -85,6 +87,7 @@ routes: [{{id: all, path_prefix: /, target: users}}]
     reason = "certificate has expired"
     await incident.event("upstream.connect_failed", upstream="users", endpoint=endpoint, reason=reason)
     await incident.metric("gateway_requests_total", route="all", status="502")
+    await incident.metric("gateway_upstream_errors_total", upstream="users", endpoint=endpoint)
     assert reason in await incident.shown()
     server.close()
 
@@ -98,6 +101,8 @@ routes: [{{id: all, path_prefix: /, target: "{upstream.url}"}}]
     await incident.ready()
 
     await incident.event("certificates.warning", listener="127.0.0.1:0", reason="certificate for localhost has expired")
+    expired = 1577923200  # 2020-01-02
+    await incident.metric("gateway_certificate_expiry_timestamp_seconds", lambda value: value == expired)
     status = await incident.status()
     assert status["degraded"] == ["the certificate for localhost of listener 127.0.0.1:0 has expired"]
     assert "127.0.0.1:0 localhost expired" in await incident.shown()
@@ -140,6 +145,7 @@ routes: [{{id: all, path_prefix: /, target: users}}]
 
         await incident.event("discovery.stale", upstream="users", reason="timed out")
         await incident.metric("gateway_discovery_failures_total", upstream="users")
+        await incident.metric("gateway_discovery_stale", upstream="users")
         assert (await get(url, "/"))[0] == 503
         await incident.event("upstream.unavailable", upstream="users")
         status = await incident.status(lambda found: found["state"] == "degraded")
@@ -291,6 +297,7 @@ async def test_a_stale_source(begin: Begin, upstream: Upstream) -> None:
     await site.stop()
 
     await incident.event("source.stale", source=site.url)
+    await incident.metric("gateway_source_stale")
     status = await incident.status(lambda found: found["state"] == "degraded")
     assert status["degraded"] == [f"source {status['sources'][0]['source']} is stale"]
     assert f"{site.url} stale -" in await incident.shown()

@@ -75,3 +75,41 @@ def test_places_are_relative_to_the_working_directory(
     lines = invoke("check", "--output", "github", config).stdout.splitlines()
 
     assert all(" file=gateway.yaml," in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("file", "uri"),
+    [
+        ("d.yaml", "d.yaml"),
+        ("my files/d #1.yaml", "my%20files/d%20%231.yaml"),
+        ("/etc/gateway/d é.yaml", "file:///etc/gateway/d%20%C3%A9.yaml"),
+        ("etcd://10.0.0.1:2379/gateway?x=a b", "etcd://10.0.0.1:2379/gateway?x=a%20b"),
+    ],
+)
+def test_a_place_in_sarif_is_a_uri(file: str, uri: str) -> None:
+    problem = ConfigProblem(Place(file, 0, 0), "", "wrong", code="name.duplicate")
+
+    (result,) = as_sarif(Examination(None, (problem,)))["runs"][0]["results"]
+
+    # Section 3.29.3 of SARIF 2.1.0 wants a URI, and 3.30.5 a line of at least 1: what has none has no region.
+    assert result["locations"] == [{"physicalLocation": {"artifactLocation": {"uri": uri}}}]
+
+
+def test_sarif_has_what_its_schema_requires(invoke: Invoke, config: Path) -> None:
+    config.write_text(BAD)
+
+    log = json.loads(invoke("check", "--output", "sarif", config).stdout)
+
+    assert (log["version"], len(log["runs"])) == ("2.1.0", 1)
+    (run,) = log["runs"]
+    rules = run["tool"]["driver"]["rules"]
+    assert run["tool"]["driver"]["name"]
+    assert len({rule["id"] for rule in rules}) == len(rules)
+    for result in run["results"]:
+        assert result["message"]["text"]
+        assert result["level"] in {"none", "note", "warning", "error"}
+        assert result["ruleId"] in {rule["id"] for rule in rules}
+        for location in [*result["locations"], *result.get("relatedLocations", ())]:
+            region = location["physicalLocation"].get("region", {"startLine": 1, "startColumn": 1})
+            assert min(region.values()) >= 1
+    assert run["results"]

@@ -57,7 +57,10 @@ def test_of_many_names_some_are_shown_and_the_rest_counted() -> None:
 
 
 def test_says_that_nothing_is_different() -> None:
-    assert str(Changes(Difference(kept=4), NOTHING, NOTHING, NOTHING, 0, 1)) == "0 bindings rebuilt, 1 kept"
+    assert (
+        str(Changes(Difference(kept=4), NOTHING, NOTHING, NOTHING, 0, 1))
+        == "nothing changed; 0 bindings rebuilt, 1 kept"
+    )
 
 
 def test_bindings_are_named_with_their_place() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from gateway_core import __version__
 from gateway_core.cli.examination import Examination
@@ -69,11 +70,18 @@ def _result(problem: ConfigProblem) -> dict[str, Any]:
 
 
 def _location(place: Place) -> dict[str, Any]:
-    # A URI without a scheme is relative to the directory of the run: those of sources have one.
-    location: dict[str, Any] = {"artifactLocation": {"uri": _relative(place.file)}}
+    location: dict[str, Any] = {"artifactLocation": {"uri": _uri(place.file)}}
     if place.line:
         location["region"] = {"startLine": place.line, "startColumn": max(place.column, 1)}
     return {"physicalLocation": location}
+
+
+def _uri(file: str) -> str:
+    """Return the URI of a file (RFC 3986), relative to the directory of the run if it is below it, or of a source."""
+    if "://" in file:
+        return quote(file, safe=":/?#[]@!$&'()*+,;=%~")
+    path = Path(_relative(file))
+    return path.as_uri() if path.is_absolute() else quote(path.as_posix())
 
 
 def _relative(file: str) -> str:

@@ -70,16 +70,15 @@ class Changes:
     """Other keys of the document that are different: ``limits``."""
 
     def __str__(self) -> str:
-        return "; ".join(
-            [
-                *self.bindings.parts("bindings"),
-                *self.routes.parts("routes"),
-                *self.upstreams.parts("upstreams"),
-                *self.endpoints.parts("endpoints"),
-                *([f"{' and '.join(self.settings)} changed"] if self.settings else []),
-                f"{counted(self.bindings_rebuilt, 'binding')} rebuilt, {self.bindings_kept} kept",
-            ]
-        )
+        changed = [
+            *self.bindings.parts("bindings"),
+            *self.routes.parts("routes"),
+            *self.upstreams.parts("upstreams"),
+            *self.endpoints.parts("endpoints"),
+            *([f"{' and '.join(self.settings)} changed"] if self.settings else []),
+        ]
+        rebuilt = f"{counted(self.bindings_rebuilt, 'binding')} rebuilt, {self.bindings_kept} kept"
+        return "; ".join([*(changed or ["nothing changed"]), rebuilt])
 
 
 def counted(number: int, noun: str) -> str:
