@@ -27,6 +27,7 @@ from gateway_core.process.validator import ValidatorProcess
 from gateway_core.reload.bundle import ConfigBundle, Verdict
 from gateway_core.reload.last_good import LastBundle
 from gateway_core.reload.pipeline import Change, Pipeline, Prepare, check_protocol
+from gateway_core.reload.source_feeds import SourceError
 from gateway_core.reload.sources import Sources
 from gateway_core.tasks import Tasks
 
@@ -99,7 +100,14 @@ class Program:
         if self._sources is not None:
             # A source may be waited for, for long, and what is wrong with it is to be seen meanwhile.
             announcements.use_configured_format(self._paths)
-            await self._sources.start(self.pipeline.request)
+            try:
+                await self._sources.start(self.pipeline.request)
+            except SourceError:
+                # What is wrong with it in a file is told with its place, like all that is wrong there.
+                verdict = await self._validator.validate(self._paths) if self._paths else None
+                if verdict is None or verdict.bundle is not None:
+                    raise
+                return verdict
             await self.signals.run_until_signal(self._sources.ready())
         return await self.signals.run_until_signal(self._first_verdict())
 
