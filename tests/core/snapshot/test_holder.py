@@ -4,6 +4,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,22 @@ async def test_closing_ends_snapshots_with_exchanges_under_way_too(
     old.release()
 
     assert sorted(noted[2:]) == ["stop one", "stop two"]
+
+
+async def test_a_snapshot_that_nothing_uses_is_freed_little_by_little(
+    load_text: Load, environment: Environment
+) -> None:
+    routes = "".join(f"  - {{id: r{n}, path: /a{n % 7}/b{n}/:id, target: 'http://127.0.0.1:1'}}\n" for n in range(300))
+    loaded = load_text("routes:\n" + routes)
+    left = [weakref.ref(each) for each in loaded.config.routes]
+    snapshot = (await compile_snapshot(loaded, environment)).snapshot
+    del loaded
+    await snapshot.aclose()
+
+    alive = [sum(each() is not None for each in left) for _ in snapshot.clear()]
+
+    assert alive[-1] == 0
+    assert max(before - after for before, after in pairwise([300, *alive])) == 1
 
 
 async def test_every_configuration_in_a_row_is_retired(

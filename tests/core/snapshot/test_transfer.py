@@ -50,11 +50,16 @@ async def test_another_format_is_refused(load_text: Load) -> None:
         await from_lines((other, *rest), Yielder(SystemClock()))
 
 
-async def test_lets_others_run_only_when_its_slice_is_used_up() -> None:
+async def test_lets_others_run_first_and_then_only_when_its_slice_is_used_up() -> None:
     clock = ManualClock()
     yielder = Yielder(clock, 0.003)
     ran: list[str] = []
-    asyncio.get_running_loop().call_soon(ran.append, "other")
+    loop = asyncio.get_running_loop()
+    loop.call_soon(ran.append, "first")
+    await yielder.checkpoint()
+    assert ran == ["first"]
+    ran.clear()
+    loop.call_soon(ran.append, "other")
 
     clock.advance(0.002)
     await yielder.checkpoint()

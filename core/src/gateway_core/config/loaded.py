@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -94,6 +94,8 @@ class LoadedConfig:
     def from_canonical_steps(cls, canonical: Mapping[str, Any]) -> Generator[None, None, LoadedConfig]:
         """Build what :meth:`to_canonical` wrote in steps of a few milliseconds, for a process that serves.
 
+        The long lists of the document are used up: freeing them at the end would take longer than any step.
+
         A full garbage collection takes longer than any step: pause the collector (``collector_paused``) around each
         step, and ``gc.freeze()`` once the new configuration is in force.
 
@@ -105,11 +107,11 @@ class LoadedConfig:
             )
         document = dict(canonical["config"])
         routes: list[RouteConfig] = []
-        for part in _slices(document.pop("routes", [])):
+        for part in _use_up(document.pop("routes", [])):
             routes += _routes().validate_python(part, context=CANONICAL)
             yield
         upstreams: list[UpstreamConfig] = []
-        for part in _slices(document.pop("upstreams", [])):
+        for part in _use_up(document.pop("upstreams", [])):
             upstreams += _upstreams().validate_python(part, context=CANONICAL)
             yield
         config = GatewayConfig.model_validate(document, context=CANONICAL)
@@ -117,7 +119,9 @@ class LoadedConfig:
         yield
         names = canonical["place_files"]
         places: dict[str, Place] = {}
-        for items in _slices(list(canonical["places"].items()), 2000):
+        written = list(canonical["places"].items())
+        canonical["places"].clear()
+        for items in _use_up(written, 1000):
             places.update((path, Place(names[file], line, column)) for path, (file, line, column) in items)
             yield
         return cls(
@@ -138,9 +142,13 @@ def config_version(config: GatewayConfig) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _slices(items: Sequence[Any], size: int = _SLICE) -> Generator[Sequence[Any], None, None]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def _use_up(items: list[Any], size: int = _SLICE) -> Generator[list[Any], None, None]:
+    """Yield the items in slices, and keep none of them."""
+    items.reverse()
+    while items:
+        part = items[: -size - 1 : -1]
+        del items[-size:]
+        yield part
 
 
 @contextmanager

@@ -15,7 +15,7 @@ as much as three nodes.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Generic
 
 from gateway_core.routing.entries import Entry
@@ -83,6 +83,19 @@ class Tree(Generic[P]):
             if self.root is None:
                 self.root = Node()
             _insert_pattern(self.root, pattern, entry)
+
+    def clear(self) -> Iterator[None]:
+        """Take the tree apart, as no one uses it any more: each step frees a little, from the root on."""
+        nodes, self.root = [] if self.root is None else [self.root], None
+        while nodes:
+            node = nodes.pop()
+            below = [node.child, node.param, *(node.children or {}).values(), *(each for _, each in node.affixed or ())]
+            nodes += [each for each in below if each is not None]
+            yield
+        for table in (self.statics, self.behind):
+            while table:
+                table.popitem()
+                yield
 
     def learn_behind(self, segments: Sequence[str]) -> None:
         """Remember the routes that the walk tries first for all paths of these segments and one more.

@@ -52,6 +52,7 @@ async def compare(old: Mapping[str, Any], new: Mapping[str, Any], yielder: Yield
             else:
                 changed.append(key)
         await yielder.checkpoint()
+    await yielder.checkpoint()
     added = tuple(key for key in new if key not in old)
     return Difference(added, tuple(key for key in old if key not in new), tuple(changed), kept)
 
@@ -89,16 +90,22 @@ def counted(number: int, noun: str) -> str:
 async def changes_between(old: GatewayConfig | None, compiled: Compiled, yielder: Yielder) -> Changes:
     """Compare a new snapshot with the configuration in force."""
     new = compiled.snapshot.config
+    await yielder.checkpoint()
     settings = () if old is None else changed_settings(old, new)
     old = old or GatewayConfig()
-    routes = await compare(_routes(old), _routes(new), yielder)
+    before = _routes(old)
+    await yielder.checkpoint()
+    routes = await compare(before, _routes(new), yielder)
+    del before
     upstreams = await compare(_upstreams(old), _upstreams(new), yielder)
     inside = frozenset(routes.changed), frozenset(upstreams.changed)
+    bound = bindings_of(old, *inside)
+    await yielder.checkpoint()
     return Changes(
         routes=routes,
         upstreams=upstreams,
         endpoints=await compare(_endpoints(old), _endpoints(new), yielder),
-        bindings=await compare(bindings_of(old, *inside), bindings_of(new, *inside), yielder),
+        bindings=await compare(bound, bindings_of(new, *inside), yielder),
         bindings_rebuilt=compiled.bindings_made,
         bindings_kept=compiled.bindings_kept,
         settings=settings,

@@ -82,12 +82,10 @@ class Retirement:
     async def _finish(self, snapshot: Snapshot) -> None:
         version = snapshot.version[:12]
         await snapshot.aclose()
-        pieces = snapshot.clear()
-        del snapshot
         # Freeing some hundred thousand objects at once would hold up the requests on the next snapshot.
-        while pieces:
-            del pieces[-_PIECES:]
-            await asyncio.sleep(0)
+        for number, _ in enumerate(snapshot.clear()):
+            if number % _PIECES == 0:
+                await asyncio.sleep(0)
         _logger.debug("snapshot %s is retired", version)
 
     async def aclose(self) -> None:
