@@ -43,7 +43,7 @@ prefers it, and compressed if Accept-Encoding has gzip. A scraper that uses a ho
   failure is an increase.
 * **Calls and errors of plugins** are always counted. The time that they take is measured only with
   `server_timing: true`.
-* Labels never have values of clients. Plugins have [metrics of their own](running-plugins.md).
+* Labels never have values of clients. Plugins have [metrics of their own](cookbook.md#count-with-metrics-of-your-own).
 
 Ages are times since the Unix epoch (`time() - gateway_..._timestamp_seconds` in PromQL). Durations are in seconds, in
 histograms with the bounds

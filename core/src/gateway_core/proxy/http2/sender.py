@@ -15,6 +15,7 @@ import asyncio
 from collections import deque
 from typing import Final
 
+from gateway_core.metrics.counts import EndpointCounts
 from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
 from gateway_core.proxy.wire.h2.frames import (
     DATA,
@@ -117,13 +118,17 @@ class Sender:
     """Writes the frames of one connection."""
 
     __slots__ = (
-        "_is_paused", "_is_scheduled", "_loop", "_pieces", "_ready", "_size", "_transport", "initial",
+        "_counts", "_is_paused", "_is_scheduled", "_loop", "_pieces", "_ready", "_size", "_transport", "initial",
         "window",
     )  # fmt: skip
 
-    def __init__(self, transport: asyncio.Transport) -> None:
-        """Begin with the windows that every connection begins with."""
+    def __init__(self, transport: asyncio.Transport, counts: EndpointCounts | None = None) -> None:
+        """Begin with the windows that every connection begins with.
+
+        :param counts: where what is written is counted; None counts nothing.
+        """
         self._transport = transport
+        self._counts = counts
         self._loop = asyncio.get_running_loop()
         self._pieces: list[bytes] = []
         self._size = 0
@@ -157,6 +162,8 @@ class Sender:
             data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
             self._pieces, self._size = [], 0
             if not self._transport.is_closing():
+                if self._counts is not None:
+                    self._counts.bytes_out += len(data)
                 self._transport.write(data)
 
     @property

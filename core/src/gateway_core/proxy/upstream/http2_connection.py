@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Final, Protocol, cast
 
+from gateway_core.metrics.counts import EndpointCounts
 from gateway_core.proxy.http2.sender import Sender
 from gateway_core.proxy.socket_options import close_once
 from gateway_core.proxy.sweeper import NEVER
@@ -46,6 +47,8 @@ _PING: Final = b"silence?"
 
 class ConnectionPool(Protocol):
     """The pool, for a connection."""
+
+    counts: EndpointCounts
 
     @property
     def max_head_bytes(self) -> int:
@@ -96,7 +99,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self.sender = Sender(self.transport)
+        self.sender = Sender(self.transport, self._pool.counts)
         settings: dict[int, int] = {
             Setting.ENABLE_PUSH: 0,
             Setting.INITIAL_WINDOW_SIZE: FIRST_WINDOW,
@@ -162,6 +165,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._silent_until = NEVER
+        self._pool.counts.bytes_in += len(data)
         self.sender.hold()
         try:
             for kind, flags, stream_id, payload, size in self._reader.read(data):
