@@ -6,8 +6,8 @@ sends the request upstream and passes the response on, an `OwnResponse` was made
 
     request hooks -> match -> route-match hooks -> pre-proxy hooks -> upstream -> response hooks -> relay -> log hooks
 
-**The end** is `finish`, once: the response is complete, cut off, or the client is gone. **The snapshot** is pinned
-until the response's head is written; a stream or tunnel that goes on keeps the chain alone, by a `ChainLease`.
+**The end** is `finish`, once. **The snapshot** is pinned until the response's head is written; a stream or tunnel that
+goes on when another one is in force keeps its chain alive by a `ChainLease`. A request that no hook sees is its head.
 """
 
 from __future__ import annotations
@@ -37,15 +37,14 @@ from gateway_core.snapshot import ChainLease, CompiledRoute, RouteTarget, Snapsh
 
 
 class Exchange:
-    """A request in progress, from its head to its log line."""
+    """A request in progress, from its head to its log line. What few of them set has its default in the class."""
 
     __slots__ = (
-        "__dict__", "_operations", "_own", "_pin", "_relay", "body", "chain", "client", "context", "deadline",
-        "forwarding", "head", "hooks", "id_line", "is_over", "phases", "proxy", "reason", "request", "route",
-        "snapshot", "sticky_target", "total_deadline", "writer",
+        "__dict__", "_match", "_operations", "_own", "_pin", "_relay", "body", "chain", "client", "context", "deadline",
+        "forwarding", "head", "hooks", "id_line", "is_over", "phases", "proxy", "reason", "request_id", "route", "seen",
+        "snapshot", "started", "sticky_target", "total_deadline", "writer",
     )  # fmt: skip
 
-    # What few exchanges set has its default here and a place in the dictionary when it is set.
     _stream: ResponseStream | None = None
     tunnel: Tunnel | None = None  # behind a 101
     tunnel_bytes: tuple[int, int] | None = None  # from the client and to it
@@ -57,9 +56,11 @@ class Exchange:
     ) -> None:
         self.proxy, self.writer, self.snapshot, self.head, self.client = proxy, writer, snapshot, head, client
         self._pin: Snapshot | ChainLease = snapshot  # what is kept for the exchange, to be released at its end
-        request_id = head.origin.request_id or proxy.next_id()
-        self.request = Request.for_head(head, request_id, proxy.now())
+        request_id = self.request_id = head.origin.request_id or proxy.next_id()
         self.id_line = f"\r\nX-Request-Id: {request_id}\r\n\r\n".encode("latin-1")  # the end of both heads
+        self.started = proxy.now()
+        self.seen: Request | None = None
+        self._match: Match[CompiledRoute] | None = None
         self.body: RequestBody | None = None
         self.chain: Chain = snapshot.global_chain  # until the route is known
         self.route: CompiledRoute | None = None
@@ -78,17 +79,16 @@ class Exchange:
 
     def start(self, body: RequestBody | None = None) -> None:
         """Begin with the request phase, or by sending the request where nothing but its route is to be decided."""
-        self.body, snapshot, head, request = body, self.snapshot, self.head, self.request
+        snapshot, head, self.body = self.snapshot, self.head, body
         found: Found | None = None
         if len(self.proxy.exchanges) <= snapshot.max_requests:
             found = head.match  # which there is only where nothing comes before the route
             if found is None and not (self.chain.request or head.is_for_gateway) and head.refusal is None:
-                found = find_route(self.client.router_in(snapshot, request.host), request)
+                found = find_route(self.client.router_in(snapshot, head.facts.host), head.facts.host, head)
         if isinstance(found, Match) and not head.path_flags:
             route = found.payload
             if route.is_direct and (body is None or body.limit_to(route.max_body_bytes, head.facts.content_length)):
-                self.route, self.chain, request.route = route, route.chain, route.info
-                request.path_params = found.params
+                self.route, self.chain, self._match = route, route.chain, found
                 if route.has_pre_proxy and (phases := run_pre_proxy(self, route)) is not None:
                     self.phases = phases
                     phases.settle()
@@ -97,6 +97,15 @@ class Exchange:
                 return
         self.phases = RequestPhases(self)
         self.phases.start(found)
+
+    @property
+    def request(self) -> Request:
+        """The request as hooks see it, made when the first one does, or something else asks for more than the head."""
+        if self.seen is None:
+            request = self.seen = Request.for_head(self.head, self.request_id, self.started)
+            if self._match is not None:
+                request.route, request.path_params = self._match.payload.info, self._match.params
+        return self.seen
 
     def take_route(self, route: CompiledRoute, chain: Chain) -> None:
         """Have a route's bindings take part from here on."""
@@ -134,22 +143,19 @@ class Exchange:
         """Send the request upstream."""
         self.sticky_target, operations, total = sticky_target, self._operations, route.total
         body = self.body if operations is None else operations.take_body()
-        if total:
-            self.total_deadline = self.request.started + total
+        self.total_deadline = self.started + total if total else NEVER
         relay = self._relay = Relay(self, route, target, body)
         if self.chain.attempt or self.snapshot.attempt_hooks:
             relay.use_hooks(self.chain.attempt + self.snapshot.attempt_hooks.get(target.upstream.name, ()))
         if operations is not None and body is not self.body:
             operations.body.sent_by(relay)
-        # If nothing was awaited, no time worth asking for has passed since the head was read.
-        now = self.proxy.now() if self.hooks or (body is not None and body.is_gathered) else self.request.started
+        now = self.started if self.hooks is None and (body is None or not body.is_gathered) else self.proxy.now()
         if route.mirrors:
             relay.send_copies()
         if relay.attempt.start(now):
+            self.deadline = now + relay.wait
             if body is not None or total:
                 relay.on_sent(now)
-            else:
-                self.deadline = now + relay.wait
 
     def body_progress(self) -> None:
         """Called when a piece of the request's body came."""
@@ -195,9 +201,8 @@ class Exchange:
 
     def respond_with(self, response: Response, hooks: tuple[Hook, ...]) -> None:
         """Give a response that was made here, through these hooks of the response phase."""
-        self.deadline = NEVER
-        own = self._own = OwnResponse(self, response)
-        own.respond(hooks)
+        self.deadline, self._own = NEVER, OwnResponse(self, response)
+        self._own.respond(hooks)
 
     def write_response(self, response: Response) -> None:
         """Write a response that was made here; the response phase is over."""
@@ -213,10 +218,9 @@ class Exchange:
         by, status, reason = failure_of(error)
         self._respond_or_cut(status, reason, repr(error), by, flush=True)
 
-    def written(self) -> None:
+    def written(self, failure: str | None) -> None:
         """Called when a response that was made here is written."""
-        if self._own is not None and (failure := self._own.reason or self._own.response.failure) is not None:
-            self.reason = failure
+        self.reason = failure or self.reason
         self.finish(self.proxy.now())
 
     def response_begins(self) -> None:
@@ -292,7 +296,7 @@ class Exchange:
 
     def crashed(self, error: BaseException) -> None:
         """Respond 500: the pipeline itself failed, or over what a plugin left; or cut off a response that has begun."""
-        report_crash("request", self.request.request_id, error)
+        report_crash("request", self.request_id, error)
         self._respond_or_cut(500, "internal", repr(error))
 
     def _respond_or_cut(self, status: int, reason: str, detail: str, by: str = "gateway", flush: bool = False) -> None:
@@ -347,8 +351,8 @@ class Exchange:
     def finish(self, now: float, is_complete: bool = True) -> None:
         """Run the log phase, let go of the snapshot, and give the connection back if the response is complete."""
         self.is_over, self.deadline = True, NEVER
-        proxy, request, own, relay, response, status = self.proxy, self.request, self._own, self._relay, None, 0
-        proxy.exchanges.discard(self)
+        own, relay, route, response, status = self._own, self._relay, self.route, None, 0
+        self.proxy.exchanges.discard(self)
         if own is not None:
             response, status = own.response, own.response.status
         elif relay is not None and (head := relay.response_head) is not None:
@@ -356,45 +360,40 @@ class Exchange:
             status = head.status if response is None else response.status
         elif self.forwarding is not None and (response := self.forwarding.switched) is not None:
             status = response.status
-        self._count(status, response, now - request.started)
+        if own is not None or self.body is not None or self.reason or status == 101 or route is None:
+            self.proxy.telemetry.count(self, status, response, now - self.started)
+        else:  # an upstream's response to a request without a body
+            route.counts.add(status << 2, now - self.started, self.writer.bytes_sent)
         if not self.chain.log or self._log(relay, response, now):
             if self._pin is self.snapshot and not self.snapshot.is_awaited:
                 self.snapshot.active -= 1
             else:
                 self._pin.release()
-        # Without cycles of references, all that belonged to the request is freed now, and not by the collector.
         if relay is not None:
             self._relay = None
             relay.attempt.clear()
-        if self.hooks is not None or self.phases is not None or self.body is not None or own is not None:
-            self._let_go()
-        if self.context is not None:
-            request.in_progress = self._operations = None
+        if self.seen is not None or self.body is not None or own is not None:
+            self._let_go(self.seen)
         if is_complete:
             self.writer.finish(now)
-
-    def _count(self, status: int, response: Response | None, seconds: float) -> None:
-        """Count the request, which is over."""
-        if self._own or self.body or self.aborted or self.tunnel or self.route is None:
-            self.proxy.telemetry.count(self, status, response, seconds)
-        else:
-            self.route.counts.add(status << 2, seconds, self.writer.bytes_sent)
 
     def _log(self, relay: Relay | None, response: Response | None, now: float) -> bool:
         """Run the log phase; return whether it is over. If not, it keeps the snapshot."""
         sent = relay if self.forwarding is None else self.forwarding.call
-        record = make_record(self, sent, response, now - self.request.started, self.proxy.wall())
-        context, shown = self.context or self.begin_hooks(), response or response_of(relay)
+        record = make_record(self, sent, response, now - self.started, self.proxy.wall())
+        shown, context = response or response_of(relay), self.context or self.begin_hooks()
         outcome = context.run(start_log_phase, self.chain.log, self.request, shown, record)
         if outcome is not None:
             self.runner().finish_last(outcome, self._pin.release)
         return outcome is None
 
-    def _let_go(self) -> None:
-        """Drop what refers to this exchange."""
+    def _let_go(self, request: Request | None) -> None:
+        """Drop what refers to this exchange, so that all of it is freed now, and not by the collector."""
         if (hooks := self.hooks) is not None:
             hooks.end()
             if self.forwarding is not None:
                 self.forwarding.close()
             self.forwarding = self.hooks = self._stream = None
-        self._own = self.phases = self.body = None
+        if request is not None:
+            request.in_progress = None
+        self._own = self.phases = self.body = self._operations = None

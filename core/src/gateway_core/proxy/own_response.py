@@ -87,7 +87,7 @@ class OwnResponse:
             data = with_request_id(response, body, owner.request.request_id) if may_have_body else b""
             if streamed is not None or not specs or not data:
                 self._write_head(len(data) if may_have_body else None, data, complete=True)
-                owner.written()
+                owner.written(self.reason or self.response.failure)
                 return
             body = BytesSource(data)
             length = None if response.is_filtered else len(data)
@@ -114,7 +114,7 @@ class OwnResponse:
         headers["grpc-message"] = message
         owner.response_begins()
         owner.writer.start(200, "OK", own_block(response), None, owner.id_line, b"", complete=True)
-        owner.written()
+        owner.written(self.reason or self.response.failure)
 
     def _stream(
         self, response: Response, source: BodySource, specs: tuple[FilterSpec, ...], length: int | None
@@ -123,7 +123,7 @@ class OwnResponse:
         if not response.has_body:
             close_source(source, owner.runner())
             self._write_head(length, b"", complete=True)
-            owner.written()
+            owner.written(self.reason or self.response.failure)
             return
         if specs:
             source = FilteredBody(source, specs, partial(report_filter, owner.request))
@@ -150,7 +150,7 @@ class OwnResponse:
         """Complete the body."""
         owner = self._owner
         owner.writer.end(trailer_block(source.trailers) if owner.head.facts.takes_trailers else b"")
-        owner.written()
+        owner.written(self.reason or self.response.failure)
 
     def stream_failed(self, error: BaseException) -> None:
         """Respond otherwise, or cut the response off."""

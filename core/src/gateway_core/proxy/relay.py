@@ -122,12 +122,12 @@ class Relay:
     def prepare(self, endpoint: Endpoint) -> PreparedRequest | None:
         """Make the head, and run the hooks over it; None if it is passed on later, or refused."""
         exchange, target, body = self._exchange, self._target, self.body
-        head, request = exchange.head, exchange.request
+        head, request = exchange.head, exchange.seen
         flags, framing = head.flags, head.framing
         is_reframed = body is not None and (body.is_chunked or body.is_gathered)
         if framing is None or is_reframed:
             framing = self._framing(body)
-        is_untouched = exchange.context is None or (
+        is_untouched = request is None or (
             request_block(request) is head.facts.block
             and request.query_string is head.query_string
             and request.method is head.method
@@ -141,6 +141,7 @@ class Relay:
         else:
             policy = self._route.path_policy
             try:
+                request = exchange.request
                 data, flags = upstream_head(request, head, policy, target, endpoint, framing, exchange.id_line)
                 if not target.is_plain:
                     request.sent_target = target_of(data)
@@ -278,9 +279,8 @@ class Relay:
         self._came = body, complete
         if hooks:
             response.in_progress = self
-            context = exchange.context or exchange.begin_hooks()
-            outcome = context.run(start_response_phase, hooks, exchange.request, response)
-            runner = exchange.hooks
+            context, request = exchange.context or exchange.begin_hooks(), exchange.request
+            outcome, runner = context.run(start_response_phase, hooks, request, response), exchange.hooks
             is_stopped = runner is not None and runner.is_stopped
             if outcome is not response or self.phase is not None or is_stopped:
                 self.operations.settle(outcome)

@@ -17,7 +17,7 @@ from gateway_core.hooks import Chain, Hook, Stop, Suspended, reject_result, star
 from gateway_core.messages import Request, Response
 from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.running_exchange import RequestOwner
-from gateway_core.proxy.wire.request_head import ALLOWED_METHODS
+from gateway_core.proxy.wire.request_head import ALLOWED_METHODS, RequestHead
 from gateway_core.reasons import LIMIT_REQUESTS, PLUGIN_FAILED
 from gateway_core.routing import Match, MethodNotAllowed, NotFound, Router, path_problem
 from gateway_core.snapshot import CompiledRoute, RouteTarget
@@ -52,13 +52,14 @@ Unmatched = NotFound | MethodNotAllowed
 Found = Match[CompiledRoute] | Unmatched | RouteRefusal
 
 
-def find_route(router: Router[CompiledRoute], request: Request) -> Found:
+def find_route(router: Router[CompiledRoute], host: str, request: Request | RequestHead) -> Found:
     """Return the route that takes a request, or why there is none.
 
     :param router: the routes of the listener that the request belongs to.
+    :param request: the head will do as long as no hook has seen the request.
     """
     path, fields = request.path, request.header_values
-    method, host, query, flags = request.method, request.host, request.query_string, request.path_flags
+    method, query, flags = request.method, request.query_string, request.path_flags
     try:
         found = router.match(method, host, path, query, fields)
         problem = flags and path_problem(router, found, method, host, request.raw_path, flags, query, fields)
@@ -163,7 +164,9 @@ class RequestPhases:
 
     def _find(self) -> Found:
         owner = self._owner
-        return find_route(owner.client.router_in(owner.snapshot, owner.head.facts.host), self._request)
+        return find_route(
+            owner.client.router_in(owner.snapshot, owner.head.facts.host), self._request.host, self._request
+        )
 
     def _take(self, found: Found) -> None:
         """Go on from the route that takes the request, or refuse it for want of one."""

@@ -73,7 +73,6 @@ class RequestOwner(Protocol):
     head: RequestHead
     id_line: bytes
     proxy: ExchangeHost
-    request: Request
     route: CompiledRoute | None
     snapshot: Snapshot
     writer: ResponseWriter
@@ -90,6 +89,10 @@ class RequestOwner(Protocol):
     @property
     def deadline(self) -> float:
         """Monotonic seconds."""
+
+    @property
+    def request(self) -> Request:
+        """The request as hooks see it."""
 
     @property
     def context(self) -> Context | None:
@@ -144,6 +147,8 @@ class RunningExchange(RequestOwner, Protocol):
     """The exchange, as its parts use it."""
 
     is_over: bool
+    seen: Request | None
+    """The request, once something other than the path from the head to the upstream has looked at it."""
     sticky_target: RouteTarget | None
     total_deadline: float
     """Monotonic seconds by which all has to be over."""
@@ -189,5 +194,8 @@ class RunningExchange(RequestOwner, Protocol):
     def finish(self, now: float) -> None:
         """Called when the response is complete and written."""
 
-    def written(self) -> None:
-        """Called when a response that was made here is written."""
+    def written(self, failure: str | None) -> None:
+        """Called when a response that was made here is written.
+
+        :param failure: the reason if it is not an upstream's or a plugin's.
+        """

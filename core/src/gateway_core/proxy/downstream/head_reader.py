@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway_core.messages import Request
 from gateway_core.messages.fields import FieldNames
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.request_phases import find_route
@@ -44,7 +43,7 @@ class CachedHead(RequestHead):
         reserved = [chain.reserved]
         facts = head.facts
         if not chain.request:
-            found = find_route(client.router_in(snapshot, facts.host), Request.for_head(head, "", 0.0))
+            found = find_route(client.router_in(snapshot, facts.host), facts.host, head)
             if isinstance(found, Match):  # each request gets the same, which nothing changes
                 self.match = found
                 reserved.append(found.payload.chain.reserved_by_route)

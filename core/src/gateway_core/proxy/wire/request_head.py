@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from gateway_core.errors import BadPathError
 from gateway_core.messages import Request
 from gateway_core.messages.fields import TOKEN_BYTES, VALUE_BYTES, FieldNames
+from gateway_core.messages.headers import headers_of_block
 from gateway_core.messages.request import request_block
 from gateway_core.proxy.wire.fields import valid_host
 from gateway_core.proxy.wire.forwarding import Origin
@@ -173,6 +174,10 @@ class RequestHead:
             self.facts.have_unknown_length()
             self.has_body, self.framing = True, None
             self.flags |= IN_CHUNKS
+
+    def header_values(self, name: str) -> list[str]:
+        """Return the values of all fields of a name, in order."""
+        return headers_of_block(self.facts.block, self.facts.lowered).get_all(name)
 
     def drop_reserved(self, request: Request, reserved: FieldNames | None) -> None:
         """Remove the fields that only a chain's bindings may set."""
