@@ -280,3 +280,24 @@ async def test_the_admin_listener_shows_plugins_with_their_states_and_times(
     _, metrics = await get(admin, "/metrics")
     assert 'gateway_plugin_seconds_count{binding="it",phase="gateway_pre_proxy",plugin="tiny"} 10.0' in metrics
     await gateway.stops()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_plugin_in_use_that_is_uninstalled_is_shown_as_orphaned(
+    start: Start, upstream: Upstream, environment: Environment, tmp_path: Path, workers: int
+) -> None:
+    environment.install("1.0")
+    admin = f"unix:{tmp_path / 'admin'}"
+    gateway = start(f"admin: {{listen: '{admin}'}}\n" + config(upstream, workers), python=environment.python)
+    url = await gateway.ready()
+
+    async def states() -> set[str]:
+        shown = (await get_json(admin, "/plugins"))["workers"]
+        return {each["state"] for one in shown for each in one["installed"] if each["name"] == "tiny"}
+
+    assert await states() == {"loaded"}
+
+    environment.uninstall()
+
+    assert await states() == {"orphaned"}
+    assert (await get(url, "/load"))[0] == 200

@@ -383,8 +383,9 @@ class Engine:
             ],
         }
 
-    def plugins(self) -> dict[str, Any]:
+    async def plugins(self) -> dict[str, Any]:
         """Return what the admin listener shows of plugins: what is known, where it is bound, what it took."""
+        await asyncio.to_thread(self.registry.scan)  # what was installed or removed since is told as such
         current: Snapshot | None = self.holder.current
         now = self.clock.monotonic()
         installed = [

@@ -125,7 +125,7 @@ class InProcessServer:
 
     async def plugins(self) -> Mapping[str, Any]:
         """Return what the admin listener shows of plugins."""
-        return {"workers": [{"number": 0, "pid": os.getpid(), **self._engine.plugins()}]}
+        return {"workers": [{"number": 0, "pid": os.getpid(), **(await self._engine.plugins())}]}
 
     async def samples(self) -> Samples:
         """Return the metrics, those of the program included that it has reported."""

@@ -193,7 +193,7 @@ class Worker:
         await self._channel.reply(message, status=self.engine.status())
 
     async def _plugins(self, message: Message) -> None:
-        await self._channel.reply(message, plugins=self.engine.plugins())
+        await self._channel.reply(message, plugins=await self.engine.plugins())
 
     async def _metrics(self, message: Message) -> None:
         await self._channel.reply(message, await self._samples())
