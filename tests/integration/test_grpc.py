@@ -193,6 +193,19 @@ async def test_a_service_that_does_not_respond_exceeds_the_deadline(start: Start
     assert code is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
+async def test_the_deadline_of_a_call_goes_on_less_the_time_that_passed(start: Start) -> None:
+    channel, echo, _ = await start()
+    await channel.unary_unary("/echo/Unary")(b"x", timeout=50)
+    assert 0 < echo.remaining[0] <= 50
+
+
+async def test_the_gateway_ends_a_call_at_its_deadline(start: Start) -> None:
+    channel, _, gateway = await start(upstream="timeouts: {response: 0s}")
+    call = channel.unary_unary("/echo/Never")(b"", timeout=3600)
+    code, _ = await gateway.passing(1300, code_of(call))
+    assert code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
 async def test_a_call_that_its_client_cancels_ends_at_the_service(start: Start) -> None:
     channel, _, gateway = await start()
     call = channel.stream_stream("/echo/Both")()

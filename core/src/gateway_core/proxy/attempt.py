@@ -1,17 +1,14 @@
 """One attempt to get the response to a request from one endpoint: pick, connect, send, receive, and try again.
 
 A request is sent for its `AttemptOwner`: the `Relay` of a client's request, a copy for a mirror, a call of the
-gateway's own. The owner makes the first `Attempt`, and as far as the retry policy allows (`Retries`) another one in the
-place of one that failed. Each goes through these states, and is moved on by a call:
+gateway's own. `Retries` decides whether another attempt follows one that failed. The states, moved on by calls:
 
     picked -> (queued) -> prepared by the owner -> (connecting) -> sent -> response head -> complete
 
 * picked: the upstream chose an endpoint, and every pick is followed by exactly one `Upstream.record`.
 * queued: the upstream's limits leave no room; `UpstreamDirectory` calls `dispatch`.
 * prepared: `AttemptOwner.prepare` returns the head, or passes it to `connect` later.
-* sent: the connection reports to the attempt (`ResponseHandler`).
-
-After the response's head there is no way back: a failure is `AttemptOwner.on_broken`.
+* response head: there is no way back, and a failure is `AttemptOwner.on_broken`.
 """
 
 from __future__ import annotations
@@ -26,7 +23,7 @@ from gateway_core.proxy.attempt_owner import (
     Retries,
     UpstreamFailure,
     can_resend,
-)
+)  # fmt: skip
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.pool import Connecting, Lent, Pool
@@ -313,7 +310,7 @@ class Attempt:
     # -- what the owner asks for
 
     def pause_reading(self) -> None:
-        """Have the response wait: the owner cannot take more."""
+        """Have the response wait."""
         if self._connection is not None:
             self._connection.pause_reading()
 
@@ -321,6 +318,10 @@ class Attempt:
         """Go on with the response."""
         if self._connection is not None:
             self._connection.resume_reading()
+
+    @property
+    def seconds_left(self) -> float:
+        return self.terms.total_deadline - self._owner.directory.now()
 
     @property
     def is_over(self) -> bool:

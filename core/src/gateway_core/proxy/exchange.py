@@ -1,8 +1,7 @@
 """One request of a client, from its head to its log line: the phases, and the ends.
 
-The connection makes an exchange for each request and calls it: `start` or `refuse`, then `pause_response`,
-`resume_response` and `client_gone`; its body reports by `body_progress`, `body_ended` and `body_failed`. A `Relay`
-sends the request upstream and passes the response on, an `OwnResponse` was made here. The phases follow each other:
+Its connection and the request's body call it. A `Relay` sends the request upstream and passes the response on, an
+`OwnResponse` was made here; both are written by the `ResponseWriter`. Only a hook that is awaited takes a task:
 
     request hooks -> match -> route-match hooks -> pre-proxy hooks -> upstream -> response hooks -> relay -> log hooks
 
@@ -31,6 +30,7 @@ from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.telemetry import make_record, response_of
 from gateway_core.proxy.tunnel import Tunnel
+from gateway_core.proxy.wire.grpc import total_of
 from gateway_core.proxy.wire.request_head import RequestHead
 from gateway_core.routing import Match
 from gateway_core.snapshot import ChainLease, CompiledRoute, RouteTarget, Snapshot
@@ -141,7 +141,8 @@ class Exchange:
 
     def send(self, route: CompiledRoute, target: RouteTarget, sticky_target: RouteTarget | None = None) -> None:
         """Send the request upstream."""
-        self.sticky_target, operations, total = sticky_target, self._operations, route.total
+        self.sticky_target, operations = sticky_target, self._operations
+        total = total_of(self.head, route.total) if self.head.version == "2" else route.total
         body = self.body if operations is None else operations.take_body()
         self.total_deadline = self.started + total if total else NEVER
         relay = self._relay = Relay(self, route, target, body)
@@ -167,8 +168,7 @@ class Exchange:
 
     def body_ended(self) -> None:
         """Called when the request's body is complete."""
-        sender = self._relay or self.forwarding
-        if sender is not None:
+        if (sender := self._relay or self.forwarding) is not None:
             sender.body_ended()
         elif self.phases is not None and not self.is_responding:
             self.phases.body_ended()

@@ -104,7 +104,7 @@ class Http2UpstreamStream(SendStream):
         if not connection.begin(self):
             self._fail(Failure.REFUSED, "its connection takes no further requests")
             return
-        block = encode_request(head, connection.scheme)
+        block = encode_request(head, connection.scheme, handler.seconds_left)
         if complete and body and not trailers:
             connection.sender.send_whole(self, block, body)
             return

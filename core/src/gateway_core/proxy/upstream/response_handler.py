@@ -72,6 +72,10 @@ class ResponseHandler(Protocol[Connection_contra]):
 class StreamHandler(Protocol):
     """Who sent a request over a stream of HTTP/2; like a `ResponseHandler`, of whom a stream needs no more."""
 
+    @property
+    def seconds_left(self) -> float:
+        """How long the request may still take; infinite if there is no limit."""
+
     def on_interim(self, head: ResponseHead) -> None: ...
     def on_response(self, head: ResponseHead, body: bytes, complete: bool) -> None: ...
     def on_body(self, data: bytes | memoryview) -> None: ...

@@ -83,6 +83,15 @@ def timeout_of(head: RequestHead) -> float | None:
     return None if found is None else int(found[1]) * _UNITS[found[2]]
 
 
+def total_of(head: RequestHead, total: float) -> float:
+    """Return the seconds that a request may take in all; 0 is no limit.
+
+    :param total: what is configured.
+    """
+    seconds = timeout_of(head) if is_call(head) else None
+    return total if seconds is None else min(seconds, total) if total else seconds
+
+
 def timeout_value(seconds: float) -> str:
     """Return what ``grpc-timeout`` says for so many seconds, never 0."""
     for unit, size in (("n", 1e-9), ("u", 1e-6), ("m", 1e-3), ("S", 1.0), ("M", 60.0)):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from gateway_core.proxy.wire.h2.fields import (
     MalformedFieldsError,
+    encode_request,
     request_fields,
     response_fields,
     trailer_fields,
 )
-from gateway_core.proxy.wire.h2.hpack import Field, field
+from gateway_core.proxy.wire.h2.hpack import Decoder, Field, field
 
 _GET = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a.example"), (b":path", b"/x?y=1")]
 
@@ -53,6 +54,24 @@ def test_an_extended_connect_asks_for_a_protocol() -> None:
 def test_connect_names_an_authority_alone() -> None:
     found = request_fields(made((b":method", b"CONNECT"), (b":authority", b"a.example:443")))
     assert found.line == b"CONNECT a.example:443 HTTP/1.1"
+
+
+def test_a_request_for_an_endpoint_is_what_it_would_be_over_http_1() -> None:
+    head = (
+        b"POST /a?b HTTP/1.1\r\nHost: a.example\r\nX-A: 1\r\nTE: trailers\r\nConnection: TE\r\n"
+        b"Transfer-Encoding: chunked\r\ngrpc-timeout: 9S\r\nX-Request-Id: r\r\n\r\n"
+    )
+    found = [(name, value) for name, value, *_ in Decoder().decode(encode_request(head, b"https", 2.5))]
+    assert found == [
+        (b":method", b"POST"),
+        (b":scheme", b"https"),
+        (b":path", b"/a?b"),
+        (b":authority", b"a.example"),
+        (b"x-a", b"1"),
+        (b"te", b"trailers"),
+        (b"grpc-timeout", b"2500000u"),
+        (b"x-request-id", b"r"),
+    ]
 
 
 @pytest.mark.parametrize(

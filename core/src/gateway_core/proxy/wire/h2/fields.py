@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Final, NamedTuple
 
+from gateway_core.proxy.wire.grpc import timeout_value
 from gateway_core.proxy.wire.h2.hpack import Field, encode_field
 
 _REQUEST_FIELDS: Final = {b":method", b":scheme", b":authority", b":path", b":protocol"}
@@ -83,10 +85,11 @@ _NOT_SENT: Final = frozenset(
 )
 
 
-def encode_request(head: bytes, scheme: bytes) -> bytes:
+def encode_request(head: bytes, scheme: bytes, seconds: float = inf) -> bytes:
     """Return the block of a request.
 
     :param head: the head as it would go over HTTP/1, with its empty line.
+    :param seconds: how long it may still take, which ``grpc-timeout`` says if it is there.
     """
     lines = head.split(b"\r\n")
     method, target, _ = lines[0].split(b" ")
@@ -99,6 +102,8 @@ def encode_request(head: bytes, scheme: bytes) -> bytes:
         elif name == b"te":
             if b"trailers" in value.lower():
                 encoded.append(encode_field(b"te", b"trailers"))
+        elif name == b"grpc-timeout" and seconds < inf:
+            encoded.append(encode_field(name, timeout_value(seconds).encode()))
         elif name not in _NOT_SENT:
             encoded.append(encode_field(name, value))
     pseudo = (
