@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from gateway_core.process.certificates import server_names
 from gateway_core.process.tls import AddressTls
+from gateway_core.testing import RunningGateway, ScriptedUpstream
 
 from tests.core.process.certificates import Authority, Pair, address_tls, listener, make, serving, trusting_all, use
+from tests.programs import program
 
 Ask = Callable[..., Awaitable[tuple[str, Any]]]
 
@@ -230,3 +232,50 @@ def test_a_listener_keeps_its_sessions_while_others_join_and_leave(a: Pair, b: P
     assert context() is before
     use(tls, listener(a, "a.test", min_version="1.3"))
     assert context() is not before
+
+
+def test_a_host_is_covered_by_the_name_that_was_asked_for_and_its_certificate(tmp_path: Path) -> None:
+    first = make(tmp_path, "first", "a.test", "*.a.test", "b.test")
+    other = make(tmp_path, "other", "c.test")
+    tls = address_tls(listener(first, certificates=[other.config()]))
+
+    def covered(server_name: str) -> list[str]:
+        chosen = tls.choose(server_name)
+        assert chosen is not None
+        hosts = ("a.test", "A.test.:8443", "x.a.test", "y.x.a.test", "b.test:443", "c.test", "d.test", "[::1]:443", "")
+        return [host for host in hosts if chosen.covers(host)]
+
+    assert covered("a.test") == covered("X.a.test") == ["a.test", "A.test.:8443", "x.a.test", "b.test:443"]
+    assert covered("c.test") == ["c.test"]
+    assert covered("d.test") == ["a.test", "A.test.:8443", "x.a.test", "b.test:443", "d.test"]
+
+
+@pytest.mark.parametrize(("host", "statuses"), [("b.test", (200, 200)), ("c.test", (421, 200)), ("d.test", (421, 200))])
+def test_over_http2_a_host_that_is_not_covered_gets_421(tmp_path: Path, host: str, statuses: tuple[int, int]) -> None:
+    first, other = make(tmp_path, "first", "a.test", "b.test"), make(tmp_path, "other", "c.test")
+    with (
+        ScriptedUpstream() as upstream,
+        RunningGateway(
+            f"listen: {{address: '127.0.0.1:0', tls: {{cert: {first.cert}, key: {first.key}, "
+            f"certificates: [{{cert: {other.cert}, key: {other.key}}}]}}}}\n"
+            f"routes: [{{id: all, path_prefix: /, target: '{upstream.url}'}}]\n"
+        ) as gateway,
+    ):
+        url = f"https://a.test:{gateway.port}/"
+        command = [
+            program("curl", "curl"),
+            "-sk",
+            "-w",
+            "%{http_code} ",
+            "--resolve",
+            f"a.test:{gateway.port}:127.0.0.1",
+        ]
+        for version, status in zip(("--http2", "--http1.1"), statuses, strict=True):
+            # Twice over one connection: the second head may come from what is remembered of the first.
+            run = subprocess.run(
+                [*command, version, "-o", "/dev/null", "-o", "/dev/null", "-H", f"Host: {host}", url, url],
+                capture_output=True,
+                check=True,
+                text=True,
+            )
+            assert run.stdout.split() == [str(status)] * 2

@@ -204,12 +204,13 @@ class _Beginning:
         if hello is FirstBytes.TEXT:
             self._refuse(self.acceptor.server.text_on_tls())
             return 0
-        self._accepted.server_name = hello.server_name if isinstance(hello, ClientHello) else ""
-        chosen = self._tls.choose(self._accepted.server_name)
+        server_name = hello.server_name if isinstance(hello, ClientHello) else ""
+        chosen = self._tls.choose(server_name)
         if chosen is None:
             self._refuse(_UNRECOGNIZED_NAME)
         else:
-            self._accepted.listener, self._context = chosen
+            self._accepted.listener, self._context, covers = chosen
+            self._accepted.covers = covers if server_name else None
         return 0
 
     def _wait(self, needed: int) -> None:

@@ -34,8 +34,9 @@ import fcntl
 import mmap
 import os
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Final, NamedTuple
 
 from gateway_core.config import ListenConfig
@@ -63,6 +64,14 @@ class ListenerTls:
     def base_context(self) -> ssl.SSLContext:
         """Return the context that the next handshake begins with."""
         return self._new_base() if self._asks_for_certificates else self._base
+
+    def covers(self, server_name: str, host: str) -> bool:
+        """Whether a Host is the name that a client asked for, or another one of the certificate that it was shown."""
+        name, certificates = host.partition(":")[0].lower().rstrip("."), self.certificates
+        if name == server_name.lower().rstrip("."):
+            return True
+        found = certificates.by_name.get(name) or certificates.by_name.get("*." + name.partition(".")[2])
+        return found is not None and found is certificates.choose(server_name)
 
     @property
     def _protocols(self) -> list[str]:
@@ -93,6 +102,8 @@ class ChosenTls(NamedTuple):
 
     listener: ListenConfig
     context: ssl.SSLContext
+    covers: Callable[[str], bool]
+    """Whether a Host is the server name, or on the same certificate."""
 
 
 class AddressTls:
@@ -144,7 +155,8 @@ class AddressTls:
         rule = self._table.for_server_name(server_name)
         if rule is None or rule.payload.certificates.choose(server_name) is None:
             return None
-        return ChosenTls(rule.payload.config, rule.payload.base_context())
+        chosen = rule.payload
+        return ChosenTls(chosen.config, chosen.base_context(), partial(chosen.covers, server_name))
 
 
 COUNT: Final = 32

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Final
 
 from gateway_core.config import ListenConfig
@@ -28,6 +29,8 @@ _REFUSALS: Final = {
     Refusal.NO_LISTENER: (404, NO_ROUTE, "no listener of the address serves the host"),
     Refusal.MISDIRECTED: (421, MISDIRECTED, "the connection began with a listener of other client authentication"),
 }
+_NOT_COVERED: Final = 421, MISDIRECTED, "the host is neither the server name of TLS nor on its certificate"
+"""Browsers use one connection of HTTP/2 for all names of its certificate (RFC 9113 section 9.1.1)."""
 
 
 class AcceptedConnection:
@@ -37,7 +40,7 @@ class AcceptedConnection:
     header of the PROXY protocol are read.
     """
 
-    __slots__ = ("address", "destination", "ip", "is_anonymous", "is_counted", "listener", "server_name", "source")
+    __slots__ = ("address", "covers", "destination", "ip", "is_anonymous", "is_counted", "listener", "source")
 
     def __init__(self, address: str, ip: str | None) -> None:
         """Describe a connection as the socket shows it.
@@ -55,8 +58,9 @@ class AcceptedConnection:
         """Whether it has a place in the limits that no protocol has taken over."""
         self.listener: ListenConfig | None = None
         """The listener with whose settings TLS began; None without TLS."""
-        self.server_name = ""
-        """The name that the client asked for in its TLS handshake; empty without one."""
+        self.covers: Callable[[str], bool] | None = None
+        """Whether a Host is the name that the client asked for in its TLS handshake, or on the certificate that it was
+        shown; None if it asked for no name."""
         self.source: tuple[str, int] | None = None
         """Address and port of the client by a header of the PROXY protocol: it is the peer, not the socket's."""
         self.destination: tuple[str, int] | None = None
@@ -82,6 +86,7 @@ class Client:
         "_arrived",
         "_believes_names",
         "_client_auth",
+        "_covers",
         "_is_alone",
         "_is_trusted",
         "_listener",
@@ -131,6 +136,7 @@ class Client:
         self._arrived = Arrived(self.ip, self.scheme, self.local_port, self.is_unix)
         self._listener = listener
         began = None if accepted is None else accepted.listener
+        self._covers = None if accepted is None else accepted.covers
         self._client_auth = None if began is None else client_auth_of(began.tls)
         # Of the configuration that is named by its version; whether another listener shares the address:
         self._is_alone = True
@@ -247,7 +253,10 @@ class Client:
         refusal = None
         if not self._is_alone and isinstance(found := self.listener_in(snapshot, facts.host), Refusal):
             refusal = _REFUSALS[found]
-        head.place(self._origin_for(facts, snapshot, trust), snapshot.path_policy, refusal)
+        origin = self._origin_for(facts, snapshot, trust)
+        if refusal is None and self._covers is not None and self._arrived.is_http2 and not self._covers(facts.host):
+            refusal, self._origin = _NOT_COVERED, None  # the next head with this Host is looked at as well
+        head.place(origin, snapshot.path_policy, refusal)
 
     def usual_origin(self, snapshot: Snapshot) -> tuple[Origin | None, str]:
         """Return where requests come from that say nothing of it, and the host for which that is so.
