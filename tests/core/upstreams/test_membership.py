@@ -148,3 +148,14 @@ def test_single_changes_equal_a_new_list(start: set[str], changes: list[tuple[st
             members.change([], [name])
 
     assert {s.id for s, _ in members} == wanted
+
+
+def test_endpoints_may_come_and_go_while_they_are_looked_at() -> None:
+    members, _ = make()
+    members.replace([spec("a"), spec("b")])
+
+    looking = iter(members)
+    next(looking)
+    members.change([spec("c")], ["b"])
+
+    assert [endpoint.id for _, endpoint in looking] == ["b"]

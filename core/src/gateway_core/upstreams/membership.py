@@ -50,7 +50,7 @@ class Membership:
         return len(self._members)
 
     def __iter__(self) -> Iterator[tuple[EndpointSpec, Endpoint]]:
-        for member in self._members.values():
+        for member in list(self._members.values()):  # metrics are collected in a thread, while endpoints come and go
             yield member.spec, member.endpoint
 
     def replace(self, specs: Iterable[EndpointSpec]) -> list[Endpoint]:
