@@ -84,3 +84,20 @@ def test_milliseconds_are_those_of_the_formatted_float(seconds: float) -> None:
 
     assert abs(float(written) - seconds * 1000) <= 0.0006 + seconds * 1e-9
     assert len(written.partition(".")[2]) == 3
+
+
+@pytest.mark.parametrize("rule", [str.upper, str.lower])
+def test_what_is_said_of_fields_is_that_of_each_head_and_of_each_line(rule: Any) -> None:
+    agent = FIELDS["user_agent"].value
+    lines = [compile_line([Piece(each), " ", Piece(FIELDS["path"].value)]) for each in (agent, agent.through(rule))]
+    requests = [Request("GET", "/", {"User-Agent": f"Agent {number}"}) for number in range(600)]
+
+    for path in ("/a", "/b"):
+        for number, request in enumerate(requests):
+            request.raw_path = path
+            written = [line(request, Response(), Record()) for line in lines]
+            assert written == [f"Agent {number} {path}", rule(f"Agent {number}") + f" {path}"]
+    requests[0].headers["User-Agent"] = "other"
+    assert lines[0](requests[0], Response(), Record()) == "other /b"
+    requests[0].headers.remove("User-Agent")
+    assert lines[0](requests[0], Response(), Record()) == " /b"

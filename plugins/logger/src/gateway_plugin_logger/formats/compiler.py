@@ -4,9 +4,10 @@ The result is what somebody in a hurry would have written by hand: one f-string.
 text, so nothing that a configuration says (names of fields, literal text of a template) can become code: such texts are
 constants of the tree.
 
-How a word is written (`Kind.WORD`: a method, a route, a user agent) is remembered, since it is one of few. Nothing
-else is: it takes less to write a path than to find out that it was written before. There is no call for a value that an
-expression can read and write, such as a time in milliseconds.
+How a word is written (`Kind.WORD`: a method, a route, a user agent) is remembered, since it is one of few, and what is
+said of the fields of a head that its client repeats (`_KEPT`). Nothing else is: it takes less to write a path than
+to find out that it was written before. There is no call for a value that an expression can read and write, such as a
+time in milliseconds.
 """
 
 from __future__ import annotations
@@ -24,10 +25,31 @@ from gateway_plugin_logger.fields.times import FRACTIONS, WHOLES
 Renderer = Callable[[Request, Response, Record], str]
 
 _ARGUMENTS: Final = ("request", "response", "record")
-_PRELUDES: Final = (("head", "head = request.headers"), ("target", "target = request.received.target"))
+_KEPT: Final = """
+_key = request.headers_key
+_place = (id(_key) >> 5) % len(_heads)
+_known, _kept = _heads[_place]
+if _known is not _key:
+    _kept = _write_kept(request, response, record)
+    _heads[_place] = _key, _kept
+"""
+"""What a line says of a request's fields, kept for heads that clients repeat.
+
+Where a connection sends the fields of the request before, it shows the very same `Request.headers_key`, whatever the
+target is. To find that out takes no hash of a head. A key that is kept is not freed, so no other one has its id.
+"""
+_PRELUDES: Final = (
+    ("head", "head = request.headers"),
+    ("target", "target = request.received.target"),
+    ("_kept", _KEPT),
+)
 """What several values share, and what is done for it before."""
 _MOST_REMEMBERED: Final = 512
 _LONGEST_WORD: Final = 256
+
+
+_HEADS: Final = 256
+"""Heads whose texts are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +88,19 @@ class _Words(dict[str, str]):
 def compile_line(parts: Iterable[str | Piece]) -> Renderer:
     """Return a function that writes the parts one after the other; a part is literal text or a piece."""
     names: dict[str, Any] = {}
-    line = _joined(text for number, part in enumerate(parts) for text in _texts(part, number, names))
-    return cast("Renderer", compile_expression(line, names))
+    kept: list[ast.expr] = []
+    texts: list[ast.expr] = []
+    for number, part in enumerate(parts):
+        written = _texts(part, number, names)
+        if _is_of_fields(part):
+            place = ast.Subscript(ast.Name("_kept", ast.Load()), ast.Constant(len(kept)), ast.Load())
+            kept.append(_joined(written))
+            written = [ast.FormattedValue(place, -1, None)]
+        texts += written
+    if kept:
+        names["_write_kept"] = compile_expression(ast.Tuple(kept, ast.Load()), names)
+        names["_heads"] = [(None, ())] * _HEADS
+    return cast("Renderer", compile_expression(_joined(texts), names))
 
 
 def compile_expression(body: ast.expr, names: dict[str, Any]) -> Callable[[Request, Response, Record], Any]:
@@ -90,6 +123,14 @@ def expression_of(value: Value) -> ast.expr:
 
 def _names_in(tree: ast.expr) -> set[str]:
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def _is_of_fields(part: str | Piece) -> bool:
+    """Return whether a part says something of the request's fields and of nothing else."""
+    if isinstance(part, str):
+        return False
+    used = _names_in(expression_of(part.value))
+    return "head" in used and used.isdisjoint({*_ARGUMENTS, "target"})
 
 
 def _texts(part: str | Piece, number: int, names: dict[str, Any]) -> list[ast.expr]:
@@ -146,6 +187,8 @@ def _joined(texts: Iterable[ast.expr]) -> ast.expr:
         elif not isinstance(text, ast.Constant) or text.value:
             joined.append(text)
     match joined:
-        case [ast.FormattedValue(value=ast.Subscript(value=ast.Name(id=name)) as text)] if name.startswith("_words"):
+        case [ast.FormattedValue(value=ast.Subscript(value=ast.Name(id=name)) as text)] if name.startswith(
+            ("_words", "_kept")
+        ):
             return text  # a text already
     return ast.JoinedStr(joined)
