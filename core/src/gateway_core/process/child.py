@@ -32,7 +32,7 @@ from typing import Any, BinaryIO, Final, Protocol, cast
 from gateway_core.errors import GatewayError
 from gateway_core.events import PROCESS_FAILED, emit
 from gateway_core.process.channel import Channel, ChannelClosedError, Message
-from gateway_core.process.plugin_guard import handing_on
+from gateway_core.process.plugin_guard import end_children, handing_on
 from gateway_core.reload.bundle import PROTOCOL
 from gateway_core.tasks import spawn
 
@@ -233,6 +233,8 @@ class Child:
     def kill(self) -> None:
         """End the process at once; nothing happens if it has ended already."""
         if self.exit_status is None:
+            if self.name.startswith("worker"):
+                end_children(self.pid)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
             self._kill_group()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 import threading
@@ -18,7 +19,14 @@ from typing import Any, Final, NoReturn, TypeVar
 from gateway_core.events import LOOP_STOPPED, SERVER_NOT_ENDING, emit
 from gateway_core.hooks.failure_log import describe
 from gateway_core.process.log_writer import stop_all
-from gateway_core.process.plugin_guard import HANDLED, HandlerGuard, exit_now, restore_signal_module, set_handler
+from gateway_core.process.plugin_guard import (
+    HANDLED,
+    HandlerGuard,
+    end_children,
+    exit_now,
+    restore_signal_module,
+    set_handler,
+)
 from gateway_core.tasks import spawn
 
 T = TypeVar("T")
@@ -90,6 +98,7 @@ def _end_after(seconds: float, status: int) -> None:
     with contextlib.suppress(Exception):  # a handler of a plugin may do anything
         emit(SERVER_NOT_ENDING, "the process did not end in time, and is ended", reason="time")
         stop_all()
+    end_children(os.getpid())
     exit_now(status)
 
 
@@ -97,6 +106,7 @@ def leave(status: int) -> NoReturn:
     """End the process with this exit status, even if plugins left threads that do not end."""
     end_within(_WIND_UP, status)  # before handlers of plugins are asked to flush
     logging.shutdown()
+    end_children(os.getpid())
     sys.stdout.flush()
     sys.stderr.flush()
     raise SystemExit(status)
@@ -205,6 +215,11 @@ async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T:
         await asyncio.wait({task, waiting})
 
 
+def _end_at_once(_sent: int, _frame: FrameType | None) -> None:
+    end_children(os.getpid())
+    exit_now(0)
+
+
 def _end_in_time(number: signal.Signals, limit: Callable[[], float]) -> None:
     """Begin to count down when a signal comes, which a loop that a hook holds up takes no notice of."""
     loops_own: Any = signal.getsignal(number)
@@ -216,7 +231,7 @@ def _end_in_time(number: signal.Signals, limit: Callable[[], float]) -> None:
         seconds = limit() if count == 1 else HURRIED
         end_within(seconds, 0)
         # A thread gets no turn while C code of a hook keeps the interpreter, which may still look for signals.
-        set_handler(signal.SIGALRM, lambda *_: exit_now(0))
+        set_handler(signal.SIGALRM, _end_at_once)
         signal.setitimer(signal.ITIMER_REAL, seconds + 0.5)
         if callable(loops_own):
             loops_own(sent, frame)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 ModelFor = Callable[[ConfigBundle, ProcessModel | None], ProcessModel]
 """Returns what serves a configuration: the given model, whose configuration could not be started, or another one."""
 
-_STOP_MARGIN: Final = 5.0
+_STOP_MARGIN: Final = 4.5
 """Seconds beside `drain_delay` and `shutdown_timeout` after which the process ends whatever plugins do."""
 
 
