@@ -24,6 +24,7 @@ from gateway_core.proxy.attempt_owner import (
     UpstreamFailure,
     can_resend,
 )  # fmt: skip
+from gateway_core.proxy.splice import BodySink
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.pool import Connecting, Lent, Pool
@@ -132,10 +133,7 @@ class Attempt:
                 owner.on_sent(now)
 
     def _connect(self, endpoint: Endpoint, head: PreparedRequest, now: float) -> bool:
-        """Send over an idle connection to the endpoint, or a new one; return whether the head is written.
-
-        :param now: monotonic seconds.
-        """
+        """Send over an idle connection to the endpoint, or a new one; return whether the head is written."""
         owner, idle = self._owner, endpoint.pool
         connection: Lent | None = None
         if not self._is_resent:
@@ -212,6 +210,9 @@ class Attempt:
 
     def on_body(self, data: bytes | memoryview) -> None:
         self._owner.on_body(data)
+
+    def sink(self) -> BodySink | None:
+        return self._owner.sink()
 
     def on_end(self, trailer: bytes) -> None:
         owner, self._connection = self._owner, None
@@ -303,9 +304,8 @@ class Attempt:
         if self.retries is not None:
             self.retries.end()
         self.upstream.failures.refused(reason, detail, self._owner.directory.now())
-        self._owner.on_failed(
-            UpstreamFailure(status, reason, f"upstream {self.upstream.name!r}: {detail}", retry_after)
-        )
+        text = f"upstream {self.upstream.name!r}: {detail}"
+        self._owner.on_failed(UpstreamFailure(status, reason, text, retry_after))
 
     # -- what the owner asks for
 

@@ -31,6 +31,7 @@ from gateway_core.messages import Attempt as AttemptRecord
 from gateway_core.messages import Request
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.request_body import RequestBody
+from gateway_core.proxy.splice import BodySink
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
 from gateway_core.proxy.upstream.pool import NO_CLIENT, BoundConnections, ProxyClient
@@ -205,6 +206,9 @@ class AttemptOwner(Protocol):
 
     def on_body(self, data: bytes | memoryview) -> None:
         """Called with the next part of the body; who keeps it makes bytes of it."""
+
+    def sink(self) -> BodySink | None:
+        """Return where the rest of the body goes as it comes; None if it is looked at, or must wait."""
 
     def on_end(self, trailers: bytes) -> None:
         """Called when the response is complete; ``trailers`` is a block of fields."""

@@ -214,6 +214,9 @@ class MirrorCopy:
         """Drop it."""
         self._watch(self._mirror.timeouts.idle, self.directory.now())
 
+    def sink(self) -> None:
+        """Return none: the body is dropped."""
+
     def on_end(self, trailers: bytes) -> None:  # noqa: ARG002 - dropped
         """End the copy."""
         self._end()

@@ -4,8 +4,8 @@ A `Relay` is made by the exchange when the phases before the upstream are over. 
 for each endpoint, and passes interim responses, the response and its body on to the client's `ResponseWriter`.
 Neither side goes faster than the other takes: `pause` and `resume` for the response, the body itself for the request.
 
-The head is made for each attempt; then the attempt hooks run over it. What goes upstream in place of the
-client's body was asked for by the gateway, so the upstream gets no Expect with it.
+The attempt hooks run over the head of each attempt. What goes upstream in place of the client's body was asked for by
+the gateway, so the upstream gets no Expect with it.
 
 Response hooks run over the head when it comes. A response that no hook sees, or that plain hooks leave as it is, is
 written as it comes. Any other is its `ResponsePhase`'s from its head on.
@@ -26,6 +26,7 @@ from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_fields import has_gateway_fields
 from gateway_core.proxy.response_phase import ResponsePhase, add_cookies, join, write_head
 from gateway_core.proxy.running_exchange import RunningExchange
+from gateway_core.proxy.splice import BodySink, sink_of
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream_head import (
     AttemptPhase,
@@ -60,10 +61,7 @@ class Relay:
     def __init__(
         self, exchange: RunningExchange, route: CompiledRoute, target: RouteTarget, body: RequestBody | None
     ) -> None:
-        """Send nothing yet.
-
-        :param body: what goes upstream: the client's, unless hooks changed it.
-        """
+        """Send nothing yet; ``body`` is the client's, unless hooks changed it."""
         self._exchange = exchange
         self._route = route
         self._target = target
@@ -345,6 +343,9 @@ class Relay:
         if not exchange.writer.is_paused:
             exchange.watch(self._route.idle)
 
+    def sink(self) -> BodySink | None:
+        return None if self.phase is not None else sink_of(self._exchange, self._route.idle)
+
     def on_end(self, trailers: bytes) -> None:
         if self.phase is not None:
             self.phase.on_end(trailers)
@@ -391,10 +392,7 @@ class Relay:
             self._exchange.watch(self._route.timeouts.idle)
 
     def give_up(self, *, timed_out: bool = False) -> None:
-        """Stop whatever is in progress upstream.
-
-        :param timed_out: whether the upstream is to blame: the rest of its response did not come.
-        """
+        """Stop whatever is in progress upstream; ``timed_out`` if the rest of its response did not come."""
         if self.phase is not None:
             self.phase.give_up()
         self.attempt.give_up(timed_out=timed_out)

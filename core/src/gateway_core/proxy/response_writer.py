@@ -11,6 +11,7 @@ A response is either whole (`relay` or `start` with ``complete``), or a head fol
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -69,6 +70,12 @@ class ResponseWriter(Protocol):
 
     def data(self, data: bytes | memoryview) -> None:
         """Write the next part of the body."""
+
+    def sink(self) -> asyncio.Transport | None:
+        """Return the connection if the body's bytes are those on the wire, and nothing waits to be written."""
+
+    def passed(self, size: int, waiting: int) -> None:
+        """Count bytes of the body that go to `sink`; ``waiting`` are those that the client does not take at present."""
 
     def end(self, trailers: bytes = b"") -> None:
         """Complete the body.

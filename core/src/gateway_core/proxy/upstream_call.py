@@ -72,33 +72,11 @@ class UpstreamCall:
     """One request and its response (an `AttemptOwner`)."""
 
     __slots__ = (
-        "_attempt_phase",
-        "_buffer",
-        "_buffered",
-        "_error",
-        "_feeder",
-        "_head",
-        "_head_ready",
-        "_is_complete",
-        "_is_paused",
-        "_may_feed",
-        "_more",
-        "_takes_switch",
-        "_terms",
-        "_timeouts",
-        "_total_deadline",
-        "attempt",
-        "body",
-        "bound",
-        "deadline",
-        "directory",
-        "refusal",
-        "response_head",
-        "retry_after",
-        "switched",
-        "trailers",
+        "_attempt_phase", "_buffer", "_buffered", "_error", "_feeder", "_head", "_head_ready", "_is_complete",
+        "_is_paused", "_may_feed", "_more", "_takes_switch", "_terms", "_timeouts", "_total_deadline", "attempt",
+        "body", "bound", "deadline", "directory", "refusal", "response_head", "retry_after", "switched", "trailers",
         "upstream",
-    )
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -325,6 +303,9 @@ class UpstreamCall:
             self.on_waiting(0)  # the caller takes its time now, not the upstream
         else:
             self.on_waiting(self._timeouts.idle)
+
+    def sink(self) -> None:
+        """Return none: the body is read here."""
 
     def on_end(self, trailers: bytes) -> None:
         self.trailers = headers_of_block(trailers)

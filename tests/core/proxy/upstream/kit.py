@@ -55,6 +55,9 @@ class Recorder:
         assert self.head is not None
         self.body += data
 
+    def sink(self) -> None:
+        pass
+
     def on_end(self, trailer: bytes) -> None:
         assert not self.is_complete
         self.is_complete = True

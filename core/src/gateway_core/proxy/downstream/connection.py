@@ -131,8 +131,7 @@ class ClientConnection(asyncio.Protocol):
 
     def serve_held(self, most: int) -> int:
         """Serve what is held, in a turn of this connection (see `Turns`)."""
-        data, position = self._input.take()
-        served = 0
+        (data, position), served = self._input.take(), 0
         while position < len(data) and served < most:
             if self.intake.body is not None and self._input.takes_body:
                 position = self.intake.read(data, position)
@@ -254,7 +253,6 @@ class ClientConnection(asyncio.Protocol):
         return self.intake.body is not None or not self.shutdown.is_reading
 
     def may_read(self) -> bool:
-        """Whether reading is not paused."""
         return not self._input.is_paused
 
     def pause_writing(self) -> None:
@@ -330,8 +328,12 @@ class ClientConnection(asyncio.Protocol):
             yield self._exchange
 
     def awaited_responses(self) -> Iterable[tuple[Exchange | None, int]]:
-        if waiting := self._transport.get_write_buffer_size():
+        if waiting := self.waiting_bytes:
             yield self._exchange, self._writer.bytes_sent - waiting
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self._writer.waiting_bytes
 
     def expire(self, now: float) -> None:  # noqa: ARG002 - the sweeper's signature
         """Close a connection that is idle, or whose head does not get complete."""

@@ -31,6 +31,7 @@ class Framing(IntEnum):
 
 _END: Final = b"\r\n\r\n"
 _NONE: Final = Framing.NONE
+_LENGTH: Final = Framing.LENGTH
 _CHUNKED: Final = Framing.CHUNKED
 _UNTIL_CLOSE: Final = Framing.UNTIL_CLOSE
 
@@ -82,6 +83,7 @@ class Http1ResponseWriter:
         "_is_head",
         "_is_usual",
         "_owner",
+        "_passing",
         "_transport",
         "bytes_sent",
         "continue_sent",
@@ -105,6 +107,7 @@ class Http1ResponseWriter:
         self._is_head = False
         self._is_usual = False
         self._framing = _NONE
+        self._passing = 0  # what waits of a spliced body
 
     def begin(self, head: RequestHead) -> None:
         """Begin the response to a request."""
@@ -211,6 +214,21 @@ class Http1ResponseWriter:
             self.bytes_sent += len(data)
             is_chunked = framing is _CHUNKED
             self._transport.write(b"".join((b"%x\r\n" % len(data), data, b"\r\n")) if is_chunked else data)
+
+    def sink(self) -> asyncio.Transport | None:
+        transport = self._transport
+        may_pass = self._framing is _LENGTH and not self.is_paused and not transport.is_closing()
+        return transport if may_pass and not transport.get_write_buffer_size() else None
+
+    def passed(self, size: int, waiting: int) -> None:
+        self.bytes_sent += size
+        self._passing = waiting
+        self.is_paused = waiting > 0
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that are written, or on their way past here, and that the client has not taken."""
+        return self._transport.get_write_buffer_size() + self._passing
 
     def end(self, trailers: bytes = b"") -> None:
         if self._framing is _CHUNKED:

@@ -59,6 +59,10 @@ class Ending(Protocol):
     served: int
     """Requests so far."""
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that the client has not taken."""
+
     def progress(self) -> tuple[object, int]:
         """Return the exchange in progress, None if there is none, and the bytes of its response so far."""
 
@@ -72,7 +76,7 @@ class Ending(Protocol):
 class _NoConnection:
     """What a `Shutdown` has for its connection once that is lost, so that they do not keep each other."""
 
-    served = 0
+    served = waiting_bytes = 0
 
     def progress(self) -> tuple[object, int]:
         return None, 0
@@ -202,5 +206,5 @@ class Shutdown:
         if exchange is None:
             self.close_if_idle()
         # What waits to be written is another matter: a client that is gone refuses it, one that is there has its time.
-        elif (progress == before or not count) and not self._transport.get_write_buffer_size():
+        elif (progress == before or not count) and not self._connection.waiting_bytes:
             self.abort()

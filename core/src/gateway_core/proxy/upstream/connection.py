@@ -25,6 +25,7 @@ from typing import Final, cast
 
 from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.socket_options import READ_SIZE, ended_orderly, last_words
+from gateway_core.proxy.splice import LEAST, Splice, splice
 from gateway_core.proxy.upstream.response_handler import ConnectionOwner, Failure, ResponseHandler
 from gateway_core.proxy.wire.bodies import BadChunkError, ChunkDecoder, encode_chunk, last_chunk, only_chunk
 from gateway_core.proxy.wire.repairs import BadResponseError, may_begin_head
@@ -52,7 +53,7 @@ class UpstreamConnection(asyncio.Protocol):
     """A connection to an endpoint; its pool owns it while it is idle, a `ResponseHandler` while it is in use."""
 
     __slots__ = (
-        "_buffer", "_decoder", "_ended_orderly", "_interims", "_remaining", "_state", "bound", "client",
+        "_buffer", "_decoder", "_ended_orderly", "_interims", "_remaining", "_splice", "_state", "bound", "client",
         "expires_at", "flags", "handler", "pool", "transport", "upload_complete", "uses",
     )  # fmt: skip
 
@@ -79,6 +80,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._remaining = 0
         self._decoder: ChunkDecoder | None = None
         self._interims = 0
+        self._splice: Splice | None = None
         # Not when the end comes: uvloop calls no eof_received for TLS that ends without close_notify.
         self._ended_orderly = pool.tolerates_missing_close_notify
 
@@ -192,7 +194,12 @@ class UpstreamConnection(asyncio.Protocol):
             return False
         self._remaining -= len(data)
         handler.on_body(data)
+        if self._remaining >= LEAST and self.handler is handler and (sink := handler.sink()) is not None:
+            self._splice = splice(self.transport, sink, self._remaining, self._spliced)
         return True
+
+    def _spliced(self, size: int) -> None:
+        self._remaining -= size
 
     def _take_body(self, data: bytes) -> None:
         """Take the next part of a body that is not in chunks."""
@@ -334,8 +341,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _release(self) -> None:
         """Give the connection back: its response is complete."""
-        handler, self.handler = self.handler, None
-        self._decoder = None
+        handler, self.handler, self._decoder = self.handler, None, None
         self._state = _IDLE
         if self.flags & _READING_PAUSED:
             self.resume_reading()  # a slow client must not pause the next request's response
@@ -359,6 +365,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.handler = None
         self._decoder = None
         self._buffer = b""
+        if self._splice is not None:
+            self._splice.close()
         if self._state != _CLOSED:
             self._state = _CLOSED
             self.pool.forget(self)

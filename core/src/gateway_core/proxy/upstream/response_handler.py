@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import Protocol, TypeVar
 
 from gateway_core.metrics.counts import EndpointCounts
+from gateway_core.proxy.splice import BodySink
 from gateway_core.proxy.wire.repairs import Leniency
 from gateway_core.proxy.wire.response_head import ResponseHead
 
@@ -49,6 +50,9 @@ class ResponseHandler(Protocol[Connection_contra]):
 
     def on_body(self, data: bytes | memoryview) -> None:
         """Called with the next part of the body; who keeps it makes bytes of it."""
+
+    def sink(self) -> BodySink | None:
+        """Return where the rest of the body goes as it comes; None if it is looked at, or must wait."""
 
     def on_end(self, trailer: bytes) -> None:
         """Called when the response is complete; ``trailer`` is a block of fields."""
