@@ -62,6 +62,17 @@ loops.run(asyncio.sleep(0))
 """
 
 
+def test_a_thread_that_computes_lets_the_loop_go_on_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "setswitchinterval", (said := list[float]()).append)
+
+    async def program() -> None:
+        pass
+
+    loops.run(program())
+
+    assert said == [loops.SWITCH_INTERVAL]
+
+
 def test_a_loop_that_cannot_begin_is_an_error_and_no_endless_attempt() -> None:
     done = subprocess.run([sys.executable, "-c", CANNOT_BEGIN], capture_output=True, text=True, check=False, timeout=30)
 

@@ -34,6 +34,9 @@ T = TypeVar("T")
 _WIND_UP: Final = 2.0
 """Seconds for which what plugins left behind may go on."""
 
+SWITCH_INTERVAL: Final = 0.001
+"""Seconds after which a thread that computes lets the loop go on; requests would wait for the default of 5 ms."""
+
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """Return uvloop's if it is installed; None is asyncio's own."""
@@ -50,6 +53,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     The loop goes on where a plugin's own task raises SystemExit or KeyboardInterrupt, or stops it: neither is kept in a
     task by asyncio. Signals are not meant here, the program has handlers for those.
     """
+    sys.setswitchinterval(SWITCH_INTERVAL)
     loop = (loop_factory() or asyncio.new_event_loop)()
     asyncio.set_event_loop(loop)
     threads = ThreadPoolExecutor(thread_name_prefix="gateway")

@@ -17,7 +17,9 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import resource
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Final, NamedTuple, Protocol
 
 from gateway_core.config import LimitsConfig
@@ -29,7 +31,9 @@ LEAST: Final = 1 << 20
 
 _PIPE_SIZE: Final = 1 << 18
 _MOST: Final = 256
-"""Bodies that are spliced at once: each takes four descriptors."""
+"""Bodies that are spliced at once: each takes four descriptors, and up to the size of a pipe of the kernel's memory."""
+_SHARE: Final = 64
+"""They take a sixteenth of the descriptors at most: those are for connections."""
 _FLAGS: Final = getattr(os, "SPLICE_F_MOVE", 1) | getattr(os, "SPLICE_F_NONBLOCK", 2)
 
 in_progress: Final[set[Splice]] = set()
@@ -86,13 +90,25 @@ def descriptor_of(transport: asyncio.BaseTransport) -> int:
     return found
 
 
+@cache
+def most_at_once() -> int:
+    """Return how many bodies may be spliced at once."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST if soft == resource.RLIM_INFINITY else min(_MOST, soft // _SHARE)
+
+
 def splice(source: asyncio.Transport, sink: BodySink, size: int, moved: Callable[[int], None]) -> Splice | None:
     """Begin to move bytes from a connection that is read to another; None if that cannot be.
 
     :param size: bytes of the body that are still to come; a part of them is left to be read.
     :param moved: called with the bytes that were taken from the source.
     """
-    if not hasattr(os, "splice") or len(in_progress) >= _MOST or source.is_closing() or not source.is_reading():
+    if (
+        not hasattr(os, "splice")
+        or len(in_progress) >= most_at_once()
+        or source.is_closing()
+        or not source.is_reading()
+    ):
         return None
     sockets = descriptor_of(source), descriptor_of(sink.transport)
     if min(sockets) < 0:
