@@ -277,7 +277,7 @@ class Http2Stream(SendStream):
     def sink(self) -> None:
         """Return none: a body goes in frames."""
 
-    def passed(self, size: int, waiting: int) -> None:
+    def passed(self, size: int, waiting: int) -> None:  # noqa: ARG002 - see `sink`
         raise AssertionError("nothing passes by a stream")
 
     def _send(self, data: bytes) -> None:
