@@ -104,10 +104,10 @@ class Program:
                 await self._sources.start(self.pipeline.request)
             except SourceError:
                 # What is wrong with it in a file is told with its place, like all that is wrong there.
-                verdict = await self._validator.validate(self._paths) if self._paths else None
-                if verdict is None or verdict.bundle is not None:
-                    raise
-                return verdict
+                verdict = await self._validator.validate(self._paths)
+                if any(problem.key_path.startswith("sources[") for problem in verdict.problems):
+                    return verdict
+                raise
             await self.signals.run_until_signal(self._sources.ready())
         return await self.signals.run_until_signal(self._first_verdict())
 
