@@ -111,6 +111,15 @@ async def test_no_more_than_a_bound_waits_in_the_transport(wire: Wire) -> None:
     assert large.queued > 0
 
 
+async def test_a_stream_goes_on_without_a_word_of_its_peer_while_windows_last(wire: Wire) -> None:
+    size = 40 * 16384
+    wire.sender.open_window(1 << 30)
+    wire.sender.enter(stream(1, size, window=1 << 30))
+    frames = await wire.frames(40)
+    assert sum(len(frame.data) for frame in frames) == size
+    assert "END_STREAM" in frames[-1].flags
+
+
 async def test_windows_bound_what_is_sent_and_go_on(wire: Wire) -> None:
     each = stream(1, 100, window=30)
     wire.sender.enter(each)

@@ -138,7 +138,7 @@ class Sender:
         """Bytes of DATA that the peer takes on the connection."""
         self.initial = DEFAULT_WINDOW
         """The window of a new stream."""
-        transport.set_write_buffer_limits(high=MOST_UNSENT, low=MOST_UNSENT // 4)
+        transport.set_write_buffer_limits(high=MOST_UNSENT - 1, low=MOST_UNSENT // 4)
 
     # -- writing
 
@@ -165,6 +165,7 @@ class Sender:
                 if self._counts is not None:
                     self._counts.bytes_out += len(data)
                 self._transport.write(data)
+                self._go_on()  # unless it waits for the transport
 
     @property
     def unsent(self) -> int:
@@ -308,6 +309,6 @@ class Sender:
         self._go_on()
 
     def _go_on(self) -> None:
-        if not self._is_scheduled and any(self._ready):
+        if not self._is_scheduled and not self._is_paused and self.window > 0 and any(self._ready):
             self._is_scheduled = True
             self._loop.call_soon(self.flush)
