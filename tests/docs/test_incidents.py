@@ -14,7 +14,7 @@ def test_every_event_and_reason_that_the_page_names_exists() -> None:
     named = set(re.findall(r"`([a-z_]+\.[a-z][a-z_-]+)`", PAGE)) - {"limits.max_connections"}
     named -= {name for name in named if name.startswith("limits.") and "_" in name}
 
-    assert {name for name in named if name not in EVENTS | REASONS | CODES} == set()
+    assert {name for name in named if name not in {*EVENTS, *REASONS, *CODES}} == set()
 
 
 def test_every_incident_of_the_table_has_its_section() -> None:

@@ -103,9 +103,10 @@ async def test_both_formats_have_the_same_samples(start: Start, upstream: Upstre
     texts = [await scrape(admin), await scrape(admin, OPENMETRICS)]
 
     assert texts[1].endswith("# EOF\n")
+    parsers: list[Any] = [parse_prometheus, parse_openmetrics]
     found = [
         {(sample.name, *sorted(sample.labels.items())) for family in parse(text) for sample in family.samples}
-        for parse, text in zip((parse_prometheus, parse_openmetrics), texts, strict=True)
+        for parse, text in zip(parsers, texts, strict=True)
     ]
     assert found[0] == found[1]
     await gateway.stops()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-import click
 import pytest
-from gateway_core.cli.match import Asked, Table
+from gateway_core.admin.match import MatchRequest, MatchTable
 from gateway_core.messages.path import read_path
 from gateway_core.packages import PluginRegistry
 from gateway_core.snapshot import load
@@ -94,7 +93,7 @@ def test_gateway_match_says_what_becomes_of_each_attack(tmp_path: Path, form: st
     file.write_text(config(FORMS[form], "http://127.0.0.1:1"))
     registry = PluginRegistry()
     registry.register(Guard)
-    table = Table.of(load([file], registry=registry, environ={}).config)
+    table = MatchTable.of(load([file], registry=registry, environ={}).config)
     wrongs = []
 
     for attack in ATTACKS:
@@ -102,8 +101,8 @@ def test_gateway_match_says_what_becomes_of_each_attack(tmp_path: Path, form: st
         if attack.fate is REFUSED and ("://" in url or "#" in url):
             continue  # a URL of a command line may have what a client keeps for itself: a fragment, a user
         try:
-            told = table.explain(Asked.of("GET", url, [] if "://" in url else [("host", "h")]))
-        except click.UsageError:
+            told = table.explain(MatchRequest.of("GET", url, [] if "://" in url else [("host", "h")]))
+        except ValueError:
             told = {"route": None, "status": 400}
         expected = {GUARDED: "guarded", OPEN: "open", REFUSED: None}[attack.fate]
         if told["route"] != expected or (expected is None and told["status"] != 400):

@@ -49,6 +49,8 @@ LOOP_DETECTED: Final = _reason("loop-detected", "508", "the request has passed t
 SHUTTING_DOWN: Final = _reason("shutting-down", "503", "the gateway is being stopped and has waited long enough")
 LIMIT_REQUESTS: Final = _reason("limits.max-requests", "503", "`limits.max_requests` is reached")
 LIMIT_CONNECTIONS: Final = _reason("limits.max-connections", "503", "`limits.max_connections` is reached")
+LIMIT_STREAMS: Final = _reason("limits.max-streams", "", "a client of HTTP/2 has begun more than `limits.max_streams`")
+HTTP2_MISUSE: Final = _reason("http2-misuse", "", "a connection of HTTP/2 ended: too many resets, or idle frames")
 INTERNAL: Final = _reason("internal", "500", "the gateway itself failed; its log has the traceback")
 
 CONNECT_FAILURE: Final = _reason("upstream.connect-failure", "502", "no connection: refused, unreachable, TLS")

@@ -182,7 +182,8 @@ def test_authorization_is_what_a_plugin_left_of_it() -> None:
     request.headers.remove("authorization")
 
     assert changed == ("Bearer y", b" Bearer y")
-    assert request.authorization is request.authorization_bytes is None
+    assert request.authorization is None
+    assert request.authorization_bytes is None
 
 
 def test_state_belongs_to_one_request() -> None:

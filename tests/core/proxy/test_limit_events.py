@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import hyperframe.frame as hf
 import pytest
 from gateway_core.clock import ManualClock
 from gateway_core.messages import Request, RouteInfo
 from gateway_core.proxy.limit_events import LimitEvents
 from gateway_core.reasons import BODY_TOO_LARGE, LIMIT_REQUESTS, NO_ROUTE
 
+from tests.core.proxy.downstream.http2_client import http2
 from tests.core.proxy.kit import StartProxy, until
 
 CONFIG = """
@@ -102,4 +104,21 @@ def test_a_line_stands_for_the_requests_of_ten_seconds(caplog: pytest.LogCapture
         "route b: it is over its limit, client 10.0.0.1",
         "route a: it is over its limit, client 10.0.0.2 (3 times since the last such line)",
         "limits.max_requests is reached, client 10.0.0.2",
+    ]
+
+
+async def test_streams_that_are_too_many_and_floods_are_told(
+    start_proxy: StartProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = await start_proxy("limits: {max_streams: 1}\n" + CONFIG.partition("\n")[2].partition("\n")[2])
+
+    async with http2(gateway) as client:
+        await client.send(*[client.head(ends=False) for _ in range(3)])
+        await client.settle()
+        await client.send(*[hf.PingFrame(0, opaque_data=bytes(8))] * 5000)
+        await client.end()
+
+    assert limits_of(caplog) == [
+        ("limits.max-streams", None, "127.0.0.1", "limits.max_streams is reached, client 127.0.0.1"),
+        ("http2-misuse", None, "127.0.0.1", "too many frames do nothing, client 127.0.0.1"),
     ]

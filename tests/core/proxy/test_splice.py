@@ -9,7 +9,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import uvloop
@@ -105,7 +105,7 @@ def test_every_byte_arrives_and_the_connections_go_on(tmp_path: Path) -> None:
 def test_a_client_that_reads_slowly_holds_little_and_gets_every_byte(tmp_path: Path) -> None:
     async def scenario(gateway: RunningProxy) -> None:
         client = await begun(gateway)
-        (connection,) = gateway.proxy.connections.open
+        (connection,) = cast("Any", gateway.proxy.connections.open)
         await until(lambda: connection.waiting_bytes)
 
         await turns(20)
@@ -120,7 +120,7 @@ def test_a_client_that_reads_slowly_holds_little_and_gets_every_byte(tmp_path: P
 def test_a_client_that_takes_nothing_is_let_go(tmp_path: Path) -> None:
     async def scenario(gateway: RunningProxy) -> None:
         await begun(gateway)
-        (connection,) = gateway.proxy.connections.open
+        (connection,) = cast("Any", gateway.proxy.connections.open)
         await until(lambda: connection.waiting_bytes)
 
         await gateway.pass_time(gateway.proxy.limits.write_timeout + 1)

@@ -65,7 +65,14 @@ class LimitEvents:
 
         :param client: its address.
         """
-        self._report(LIMIT_CONNECTIONS, detail, client, None)
+        self.client(LIMIT_CONNECTIONS, detail, client)
+
+    def client(self, reason: str, detail: str, client: str) -> None:
+        """Report a limit that a client met before there was a request.
+
+        :param client: its address.
+        """
+        self._report(reason, detail, client, None)
 
     def _report(self, reason: str, detail: str, client: str, route: str | None) -> None:
         if not (count := self._repeats.count((reason, route), self._now())):

@@ -64,6 +64,10 @@ class Recorder:
         self.trailer = trailer
         self.over.set()
 
+    @property
+    def seconds_left(self) -> float:
+        return float("inf")
+
     def on_switch(self, connection: UpstreamConnection, head: ResponseHead, data: bytes) -> None:
         self.switched = data
         self.over.set()

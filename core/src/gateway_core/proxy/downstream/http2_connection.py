@@ -35,6 +35,7 @@ from gateway_core.proxy.wire.h2.budget import Budget
 from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
 from gateway_core.proxy.wire.h2.frames import ACK, FrameReader, Setting
 from gateway_core.proxy.wire.h2.windows import ReceiveWindow
+from gateway_core.reasons import HTTP2_MISUSE
 
 CONNECTION_WINDOW: Final = 1_048_576
 """Bytes that all streams of a connection may have on their way together; returned as they come, so that no stream that
@@ -126,6 +127,8 @@ class Http2Connection(asyncio.Protocol):
                     self._streams.reset(error.stream, error.code, error.detail)
             self._streams.begin()
         except Http2ConnectionError as error:
+            if error.code is ErrorCode.ENHANCE_YOUR_CALM:
+                self._proxy.limit_events.client(HTTP2_MISUSE, error.detail, self.client.ip)
             self._fail(error.code, error.detail)
             return
         self.sender.flush()

@@ -31,6 +31,7 @@ from gateway_core.proxy.wire.h2.fields import MalformedFieldsError
 from gateway_core.proxy.wire.h2.frames import END_STREAM
 from gateway_core.proxy.wire.h2.priority import read_priority
 from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead
+from gateway_core.reasons import LIMIT_STREAMS
 
 MOST_LENT: Final = 2_097_152
 """Bytes of window that a connection lends its streams beyond their first ones."""
@@ -143,6 +144,7 @@ class ClientStreams:
             self._refuse(stream_id, ErrorCode.PROTOCOL_ERROR)
             return
         if len(self._streams) >= self._most:
+            self._proxy.limit_events.client(LIMIT_STREAMS, "limits.max_streams is reached", self.client.ip)
             self._refuse(stream_id, ErrorCode.REFUSED_STREAM)
         elif isinstance(head, HeadProblem):
             self._begin_refused(stream_id, head, ends=ends)
