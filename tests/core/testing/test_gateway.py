@@ -125,7 +125,7 @@ def test_logs_and_metrics_can_be_read(greeter: Any, target: ScriptedUpstream) ->
         metrics = gateway.metrics()
 
     assert lines == ["/x took 200"]
-    assert 'gateway_requests_total{route="test",status="200"} 1.0' in metrics
+    assert 'gateway_requests_total{origin="upstream",route="test",status="200"}' in metrics
 
 
 def test_nothing_listens_after_the_end(target: ScriptedUpstream) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final, TextIO, TypeVar, cast
@@ -39,7 +42,16 @@ def echo(text: str) -> None:
         raise  # its reader has seen enough, which click and `containment` end quietly
     except OSError as error:
         click.echo(f"gateway: standard output cannot be written: {error.strerror or error}", err=True)
+        _drop_output()
         raise click.exceptions.Exit(UNDECIDABLE) from None
+
+
+def _drop_output() -> None:
+    """Have what standard output still holds go nowhere: Python would complain about it at its end."""
+    with contextlib.suppress(OSError, ValueError):  # it has no descriptor
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, (_output[0] if _output else sys.stdout).fileno())
+        os.close(nowhere)
 
 
 def config_option(function: CommandT) -> CommandT:

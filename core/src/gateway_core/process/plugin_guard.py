@@ -37,15 +37,22 @@ exit_now: Final = os._exit
 
 def end_children(pid: int) -> None:
     """End the processes that a process has started and left behind, as plugins do, and those that these have."""
-    with contextlib.suppress(OSError):  # only Linux tells them
-        for child in list(_children_of(pid)):
-            with contextlib.suppress(OSError):  # it has ended, or is another user's
-                os.kill(child, signal.SIGKILL)
+    for child in list(_children_of(pid)):
+        with contextlib.suppress(OSError):  # it has ended, or is another user's
+            os.kill(child, signal.SIGKILL)
 
 
 def _children_of(pid: int) -> Iterator[int]:
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (thread / "children").read_text().split()):
+    """Yield the descendants of a process, as Linux tells them; one that ends meanwhile has none."""
+    try:
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return
+    for thread in threads:
+        found = ""
+        with contextlib.suppress(OSError):
+            found = (thread / "children").read_text()
+        for child in map(int, found.split()):
             yield from _children_of(child)
             yield child
 
