@@ -83,11 +83,13 @@ def _short(command: click.Command | None) -> str:
 
 
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:
-    for parameter in command.get_params(context):
+    # What click adds for help depends on the context in which a command was first looked at, so it is not taken.
+    for parameter in command.params:
         record = parameter.get_help_record(context)
         if record is not None:
             names, text = record
             yield from (".TP", f".B {_escaped(names)}", _escaped(" ".join(text.split())))
+    yield from (".TP", f".B {_escaped('-h, --help')}", "Show help and exit.")
 
 
 def _escaped(text: str) -> str:
