@@ -136,6 +136,8 @@ async def is_refused(url: str) -> None:
                 client = await Client.to(url)
             except ConnectionRefusedError:
                 return
+            except ConnectionResetError:
+                continue  # the system had taken it when the socket closed
             client.close()
             await asyncio.sleep(0.01)
 
