@@ -94,6 +94,25 @@ async def test_requests_during_a_reload_make_one_more(bench: Bench) -> None:
     await tasks.aclose()
 
 
+async def test_a_reload_names_all_that_requested_it(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    tasks = Tasks()
+    tasks.spawn(bench.pipeline.run(), name="reload")
+    bench.gate.clear()
+    bench.pipeline.request("first")
+    await bench.changed.wait()
+
+    with caplog.at_level(logging.INFO, "gateway.config"):
+        for why in ("SIGHUP", "a.yaml changed", "SIGHUP"):
+            bench.pipeline.request(why)
+        bench.gate.set()
+        async with asyncio.timeout(20):
+            while len(caplog.records) < 2:  # noqa: ASYNC110  # a log has no event
+                await asyncio.sleep(0.01)
+
+    assert "SIGHUP, a.yaml changed: configuration in force" in caplog.text
+    await tasks.aclose()
+
+
 async def test_a_change_of_a_file_reloads(bench: Bench) -> None:
     tasks = Tasks()
     await bench.pipeline.first()

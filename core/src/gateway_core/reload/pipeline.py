@@ -93,7 +93,7 @@ class Pipeline:
         self._watcher = watcher or FileWatcher()
         self._watched = WatchSet.of(paths)
         self._wanted = asyncio.Event()
-        self._why = "requested"
+        self._why: dict[str, None] = {}  # the next reload is for, in their order
         self._waiting: list[asyncio.Future[ReloadOutcome]] = []
         """Who waits for the outcome of the next reload."""
         self._ended = 0  # reloads in a row during which a process ended
@@ -101,8 +101,8 @@ class Pipeline:
     # -- changed
 
     def request(self, why: str) -> None:
-        """Reload as soon as possible."""
-        self._why = why
+        """Reload as soon as possible; a reload that is still to begin is for all that requested it, and names them."""
+        self._why[why] = None
         self._wanted.set()
 
     async def reload(self, why: str) -> ReloadOutcome:
@@ -133,12 +133,14 @@ class Pipeline:
             await self._wanted.wait()
             self._wanted.clear()
             waiting, self._waiting = self._waiting, []
+            why, self._why = self._why, {}
             try:
                 async with self.turn:
                     with self._during():
-                        outcome = await self._reload(self._why)
+                        outcome = await self._reload(", ".join(why) or "requested")
             except Exception as error:
                 _resolve(waiting, self.history.fail(f"a defect: {error!r}"))
+                self._why = why | self._why
                 self._wanted.set()  # what was asked for is still to be done, once this has begun again
                 raise
             except asyncio.CancelledError:
@@ -220,6 +222,7 @@ class Pipeline:
         if self._waiting:  # for a reload of their own
             return False
         self._wanted.clear()
+        self._why.clear()
         return True
 
     async def _look(self) -> Verdict:
