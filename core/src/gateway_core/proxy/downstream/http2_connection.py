@@ -4,7 +4,7 @@ How it works. `data_received` reads frames; those of streams go to `ClientStream
 upon here. What streams and connection have to send goes through the one `Sender`, in one piece for each turn of the
 loop.
 
-Three kinds of misconduct are told apart. What breaks the protocol for everybody ends the connection: GOAWAY with a
+There are three kinds of misconduct. What breaks the protocol for everybody ends the connection: GOAWAY with a
 code, then our FIN, and what still comes is dropped for a while, since closing a socket with unread bytes is a reset
 that may destroy the GOAWAY. What breaks it for one stream resets that. And what is legal and costs us more than the
 client comes out of budgets (`Budget`): streams that end early, and frames that do nothing.
@@ -66,9 +66,9 @@ class State(IntEnum):
 
     OPEN = 0
     DRAINING = 1
-    """The client was told to begin no streams, and may not know yet."""
+    """GOAWAY and PING are sent, and the client has not acknowledged the PING."""
     FINISHING = 2
-    """It knows; the streams that it had begun are served."""
+    """The last GOAWAY is sent; the streams that were begun before are served."""
     CLOSING = 3
     """All is written, and nothing that comes is read any more."""
 

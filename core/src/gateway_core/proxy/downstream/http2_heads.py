@@ -103,7 +103,7 @@ class Http2Heads:
             raise MalformedFieldsError(str(error)) from None
 
     def skip(self, block: bytes) -> None:
-        """Decode a block that nobody waits for: the table depends on it.
+        """Decode a block only to keep the dynamic table in step.
 
         :raises Http2ConnectionError: the block is no HPACK.
         """

@@ -35,7 +35,7 @@ _CONTINUE: Final = encode_status(100)
 _SWITCHED: Final = encode_status(200)
 
 FIRST_WINDOW: Final = 65_535
-"""Bytes that a client may send on a new stream before it is told of more."""
+"""Bytes that a client may send on a new stream before a WINDOW_UPDATE."""
 
 LARGEST_WINDOW: Final = 1_048_576
 """Bytes to which the window of a stream grows whose body is passed on as fast as it comes."""
@@ -152,7 +152,7 @@ class Http2Stream(SendStream):
                 self.body.feed(data)
             self.credit(size)
         else:
-            self.credit(size)  # nobody wants it any more
+            self.credit(size)  # the exchange is over
         return True
 
     @property

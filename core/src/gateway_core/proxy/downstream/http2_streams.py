@@ -1,6 +1,6 @@
 """The streams that a client has begun on one connection of HTTP/2: each from its HEADERS to its end.
 
-Exchanges begin when all that a read brought is taken in: what was reset within the same read costs nobody anything, and
+Exchanges begin when all that a read brought is taken in: what was reset within the same read makes no exchange, and
 a small request is complete by then. They begin in turns (`Turns`), a few at a time, like pipelined requests of HTTP/1.
 
 A stream that is no more can still be named by frames which the client sent before it knew: those of streams that we
@@ -119,7 +119,7 @@ class ClientStreams:
         self.client.forget()
 
     def refuse_new(self) -> None:
-        """Pass over streams that the client begins now: it was told that they will not be served."""
+        """Ignore streams that the client begins behind the last GOAWAY."""
         self._is_refusing = True
 
     # -- frames

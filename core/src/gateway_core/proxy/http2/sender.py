@@ -31,17 +31,17 @@ MOST_UNSENT: Final = 131_072
 """Bytes that wait in a transport at most before DATA waits in its streams."""
 
 HIGH_WATER: Final = 65_536
-"""Bytes that wait in a stream before who produces them is told to wait."""
+"""Bytes that wait in a stream before their producer is paused."""
 
 LOW_WATER: Final = 16_384
-"""Bytes that are left when it is told to go on."""
+"""Bytes that are left when it is resumed."""
 
 DEFAULT_URGENCY: Final = 3
 _URGENCIES: Final = 8
 
 
 class SendStream:
-    """What one stream has to send. Its owner is told through `drained`, which it overrides."""
+    """What one stream has to send. A subclass overrides `drained`."""
 
     __slots__ = (
         "_parts",

@@ -32,7 +32,7 @@ class _Waiting:
         self._timer = loop.call_later(seconds, self._expire) if seconds else None
 
     def cancel(self) -> None:
-        """Wait no longer; whoever else waits goes on."""
+        """Wait no longer; the other requests go on waiting."""
         self._pool.give_up(self)
         self.stop()
 

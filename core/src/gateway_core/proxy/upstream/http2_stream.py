@@ -23,7 +23,7 @@ from gateway_core.proxy.wire.request_head import HEAD_ONLY, MAY_SWITCH
 from gateway_core.proxy.wire.response_head import ResponseHead
 
 FIRST_WINDOW: Final = 65_535
-"""Bytes of a response that an endpoint may send before it is told of more."""
+"""Bytes of a response that an endpoint may send before a WINDOW_UPDATE."""
 
 LARGEST_WINDOW: Final = 1_048_576
 """Bytes to which the window grows of a response that is passed on as fast as it comes."""
@@ -143,7 +143,7 @@ class Http2UpstreamStream(SendStream):
         self._credit(0)
 
     def abort(self) -> None:
-        """End the stream at once; the handler is not told."""
+        """End the stream at once; the handler is not called."""
         self.handler = None
         if not self._is_over:
             self._is_over = True

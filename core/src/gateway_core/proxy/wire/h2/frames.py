@@ -240,7 +240,7 @@ class _Block:
 
 def _error(kind: int, stream: int, length: int) -> Http2ConnectionError:
     rule = _RULES.get(kind)
-    if rule is None:  # PUSH_PROMISE, which nobody may send us, and CONTINUATION behind a complete block
+    if rule is None:  # PUSH_PROMISE, which no peer may send us, and CONTINUATION behind a complete block
         return Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"{FrameType(kind).name} is not expected")
     if rule.stream is not None and (stream > 0) is not rule.stream:
         where = "needs a stream" if rule.stream else "belongs to no stream"

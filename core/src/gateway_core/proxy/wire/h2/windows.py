@@ -27,7 +27,7 @@ class ReceiveWindow:
     def __init__(self, size: int) -> None:
         """Begin with the whole window.
 
-        :param size: bytes that the peer may send before it is told of more.
+        :param size: bytes that the peer may send before a WINDOW_UPDATE.
         """
         self.size = size
         self._left = size
@@ -53,7 +53,7 @@ class ReceiveWindow:
         return self.settle()
 
     def grow(self, size: int) -> None:
-        """Have the peer be told of so many bytes more than it sent."""
+        """Enlarge the window by so many bytes, which the caller announces."""
         self.size += size
         self._left += size
 
