@@ -107,14 +107,17 @@ def apache(folder: Path) -> Iterator[int]:
 
 @contextmanager
 def caddy(folder: Path) -> Iterator[int]:
-    """Run Caddy, whose HTTP is that of Go's net/http: with static files, and uvicorn for the rest."""
+    """Run Caddy, whose HTTP is that of Go's net/http: with static files, and uvicorn for the rest.
+
+    It buffers requests: otherwise it cuts one in 15,000 responses to a POST of 300 kB short, also without a gateway.
+    """
     binary, port = program("caddy", "caddy"), free_port()
     with uvicorn_h11(folder) as application_port:
         (folder / "Caddyfile").write_text(
             f"{{\nadmin off\nauto_https off\nstorage file_system {folder}/caddy\n}}\nhttp://127.0.0.1:{port}, "
             f"http://app.example:{port} {{\nroot * {_static_files(folder)}\nencode gzip\n"
             "handle /text {\nfile_server\n}\nhandle /folder* {\nfile_server\n}\n"
-            f"handle {{\nreverse_proxy 127.0.0.1:{application_port}\n}}\n}}\n"
+            f"handle {{\nreverse_proxy 127.0.0.1:{application_port} {{\nbuffer_requests\n}}\n}}\n}}\n"
         )
         with _running([binary, "run", "--config", folder / "Caddyfile", "--adapter", "caddyfile"], port, folder):
             yield port
