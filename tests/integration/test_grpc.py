@@ -79,7 +79,9 @@ Start = Callable[..., Awaitable[Calls]]
 
 
 @asynccontextmanager
-async def calls(folder: Path, extra: str = "", upstream: str = "", address: str = "") -> AsyncIterator[Calls]:
+async def calls(
+    folder: Path, extra: str = "", upstream: str = "", address: str = "", routes: str = ""
+) -> AsyncIterator[Calls]:
     echo = Echo()
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((echo,))
@@ -90,6 +92,7 @@ async def calls(folder: Path, extra: str = "", upstream: str = "", address: str 
         f"listen: 127.0.0.1:0\n{extra}\nupstreams:\n"
         f"  - {{name: echo, protocol: http2, endpoints: [{{url: '{url}'}}], {upstream}}}\n"
         "routes:\n  - {id: echo, path_prefix: /echo, target: echo, plugins: [{name: refusing}]}\n"
+        f"{routes}\n"
     )
     async with (
         run_proxy(config, folder, [Refusing]) as gateway,
@@ -103,8 +106,8 @@ async def calls(folder: Path, extra: str = "", upstream: str = "", address: str 
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
-        async def begin(extra: str = "", upstream: str = "", address: str = "") -> Calls:
-            return await stack.enter_async_context(calls(tmp_path, extra, upstream, address))
+        async def begin(**options: str) -> Calls:
+            return await stack.enter_async_context(calls(tmp_path, **options))
 
         yield begin
 
@@ -176,7 +179,7 @@ async def test_what_a_plugin_responds_is_a_status_of_grpc(start: Start, status: 
 
 
 async def test_what_the_gateway_refuses_is_a_status_of_grpc(start: Start) -> None:
-    channel, _, _ = await start("limits: {max_body_bytes: 100}")
+    channel, _, _ = await start(extra="limits: {max_body_bytes: 100}")
     assert (await code_of(channel.unary_unary("/nowhere/Unary")(b"")))[0] is grpc.StatusCode.UNIMPLEMENTED
     assert (await code_of(channel.unary_unary("/echo/Unary")(bytes(1000))))[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
 
@@ -221,3 +224,12 @@ async def test_a_hundred_calls_share_a_connection(start: Start) -> None:
     multi = channel.unary_unary("/echo/Unary")
     found = await asyncio.gather(*[multi(b"%d" % number) for number in range(100)])
     assert found == [b"%d" % number for number in range(100)]
+
+
+async def test_a_route_takes_the_calls_of_its_service_and_method(start: Start) -> None:
+    routes = "  - {id: all, grpc: {service: echo.v1.Echo}, target: echo, rewrite: {template: '/echo/:method'}}"
+    channel, _, _ = await start(routes=routes)
+
+    assert await channel.unary_unary("/echo.v1.Echo/Unary")(b"a") == b"a"
+    assert (await code_of(channel.unary_unary("/echo.v1.Echo/Fails")(b"")))[0] is grpc.StatusCode.FAILED_PRECONDITION
+    assert (await code_of(channel.unary_unary("/echo.v2.Echo/Unary")(b"")))[0] is grpc.StatusCode.UNIMPLEMENTED

@@ -225,3 +225,46 @@ routes:
         {"target": "http://127.0.0.1:1", "weight": 1},
         {"target": "http://127.0.0.1:2", "weight": 1, "backup": True, "path": "/v2/x?debug=1&q"},
     ]
+
+
+GRPC = """
+upstreams: [{name: users, protocol: http2, endpoints: [{url: "http://127.0.0.1:1"}]}]
+routes:
+  - {id: get, grpc: {service: users.v1.Users, method: Get}, target: users}
+  - {id: users, grpc: {service: users.v1.Users}, target: users}
+  - {id: calls, grpc: {}, target: users}
+  - {id: page, path: /users.v1.Users/Get, methods: [GET], target: users}
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content_type", "route", "params"),
+    [
+        ("POST", "/users.v1.Users/Get", "application/grpc", "get", {}),
+        ("POST", "/users.v1.Users/List", "application/grpc+proto", "users", {"method": "List"}),
+        ("POST", "/a.B/C", "application/grpc-web-text", "calls", {"service": "a.B", "method": "C"}),
+        ("GET", "/users.v1.Users/Get", "application/grpc", "page", {}),
+        ("POST", "/users.v1.Users/List", "application/json", None, {}),
+        ("POST", "/users.v1.Users/List/more", "application/grpc", None, {}),
+        ("POST", "/users.v1.Users", "application/grpc", None, {}),
+    ],
+)
+def test_calls_of_grpc_take_the_route_of_their_service_and_method(
+    invoke: Invoke, tmp_path: Path, method: str, path: str, content_type: str, route: str | None, params: dict[str, str]
+) -> None:
+    config = tmp_path / "grpc.yaml"
+    config.write_text(GRPC)
+
+    found = told(invoke, config, method, path, "-H", f"content-type: {content_type}")
+
+    assert found["route"] == route
+    assert found.get("params", {}) == params or route is None
+
+
+def test_a_request_that_is_no_call_is_told_what_it_lacks(invoke: Invoke, tmp_path: Path) -> None:
+    config = tmp_path / "grpc.yaml"
+    config.write_text(GRPC)
+
+    losers = told(invoke, config, "POST", "/users.v1.Users/List")["losers"]
+
+    assert "headers: content-type is absent" in next(each for each in losers if each["route"] == "users")["reasons"]

@@ -24,6 +24,8 @@ def path_text(route: RouteConfig) -> str:
     """Return a route's path as people recognise it: a prefix ends with ``*``, an expression begins with ``~``."""
     if route.path is not None:
         return route.path
+    if route.grpc is not None:
+        return route.grpc.path
     if route.path_prefix is not None:
         return f"{route.path_prefix.removesuffix('/')}/*"
     return f"~{route.path_regex}"

@@ -163,6 +163,10 @@ CODES: Final[Mapping[str, Code]] = {
     "strategy.not-installed": Code(
         "a strategy is neither built in nor installed", "install the extension, or correct the name"
     ),
+    "grpc.http1": Code(
+        "a route for gRPC has a target that speaks HTTP/1, which cannot carry its trailers",
+        "name an upstream that has `protocol: http2`",
+    ),
     "upstream.unknown": Code(
         "a target is neither an upstream's name nor a URL", "add the upstream, correct the name, or write a URL"
     ),

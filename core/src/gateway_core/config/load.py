@@ -28,6 +28,7 @@ from gateway_core.config.checks.references import (
     DISCOVERIES,
     STRATEGIES,
     check_certificates,
+    check_grpc_targets,
     check_names,
     check_sources,
     check_targets,
@@ -176,6 +177,7 @@ def _check_document(scope: Scope, *, is_complete: bool) -> None:
     if is_complete:
         check_named_listeners(scope)
         check_targets(scope)
+        check_grpc_targets(scope)
         check_upstream_names(scope)
         check_switched_off(scope)
         OrderCheck(scope).run()

@@ -105,7 +105,9 @@ def _errors_in(route: RouteConfig, rule: RouteRule[int]) -> Iterator[tuple[str, 
 
 def _conditions(route: RouteConfig, rule: RouteRule[int]) -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield the keys that say when a route matches, each with what compiles it."""
-    path = next((key for key in ("path", "path_prefix", "path_regex") if getattr(route, key) is not None), "path")
+    path = next(
+        (key for key in ("path", "path_prefix", "path_regex", "grpc") if getattr(route, key) is not None), "path"
+    )
     yield path, lambda: rule_pattern(rule)
     for index, host in enumerate(rule.hosts):
         yield f"hosts[{index}]", partial(parse_host, host)

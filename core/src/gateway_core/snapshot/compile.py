@@ -246,9 +246,8 @@ class _Compiler:
         limit = config.max_body_bytes
         # Several targets share the timeouts of the first: they are the route's when it has its own.
         configured = self.configured.get(targets[0].upstream.name) if targets else None
-        written = config.path or config.path_prefix or config.path_regex or ""
         return CompiledRoute(
-            info=RouteInfo(config.id, written, config.description, sent_path_of(own.path, policy)),
+            info=RouteInfo(config.id, pattern.text, config.description, sent_path_of(own.path, policy)),
             chain=chains.chain_for(
                 config.id, config.plugins, key_path, [(each.target, each.plugins) for each in config.targets]
             ),

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from gateway_core.config import ConditionConfig, GatewayConfig, PathPolicyConfig, RouteConfig
+from gateway_core.config.models.grpc import GRPC_CONTENT_TYPE, GRPC_METHOD
 from gateway_core.messages import Request, Response
 from gateway_core.routing import (
     DEFAULT_POLICY,
@@ -27,6 +28,7 @@ from gateway_core.snapshot.route import PathChange, Redirect
 P = TypeVar("P")
 
 _DEFAULT_POLICY = PathPolicyConfig()
+_IS_GRPC = ValueCondition("content-type", regex=GRPC_CONTENT_TYPE)
 
 
 def path_policy(config: PathPolicyConfig, route: RouteConfig | None = None) -> PathPolicy:
@@ -54,15 +56,16 @@ def route_rule(
 
     :param document: the path policy of the document that the route stands in.
     """
+    grpc = config.grpc
     return RouteRule(
         id=config.id,
         payload=payload,
-        path=config.path,
+        path=config.path if grpc is None else grpc.path,
         path_prefix=config.path_prefix,
         path_regex=config.path_regex,
-        methods=frozenset(config.methods),
+        methods=frozenset(config.methods if grpc is None else (GRPC_METHOD,)),
         hosts=config.hosts,
-        headers=_conditions(config.headers),
+        headers=_conditions(config.headers) if grpc is None else (_IS_GRPC, *_conditions(config.headers)),
         query=_conditions(config.query),
         priority=config.priority,
         order=order,

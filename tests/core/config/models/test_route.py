@@ -152,7 +152,7 @@ def test_weights_must_leave_somebody_a_share() -> None:
 def test_everything_that_contradicts_itself_is_told_at_once() -> None:
     with pytest.raises(
         ValidationError,
-        match="give exactly one of path, path_prefix and path_regex; lacks a key: give exactly one of target",
+        match="give exactly one of path, path_prefix, path_regex and grpc; lacks a key: give exactly one of target",
     ):
         RouteConfig.model_validate({"id": "a"})
 

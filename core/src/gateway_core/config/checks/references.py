@@ -34,6 +34,27 @@ def check_targets(scope: Scope) -> None:
         scope.add(path, f"{scope.shown(path, target)} is not an upstream", code="upstream.unknown", remedy=remedy)
 
 
+def check_grpc_targets(scope: Scope) -> None:
+    """Report targets of routes for gRPC that speak HTTP/1: calls of gRPC have trailers, which only HTTP/2 carries."""
+    protocols = {text(item, "name"): item.get("protocol", "http1") for _, item in mappings(scope.document, "upstreams")}
+    for path, route in mappings(scope.document, "routes"):
+        if isinstance(route.get("grpc"), Mapping):
+            for inner, item in ((path, route), *mappings(route, "targets", path)):
+                _check_grpc_target(scope, (*inner, "target"), text(item, "target") or "", protocols)
+
+
+def _check_grpc_target(scope: Scope, path: KeyPath, target: str, protocols: Mapping[str | None, object]) -> None:
+    if is_url(target):
+        message = f"{scope.shown(path, target)} is spoken to in HTTP/1, which cannot carry gRPC"
+        remedy = "add it under upstreams with protocol: http2, and write the upstream's name here"
+    elif protocols.get(target) == "http1":
+        message = f"upstream {scope.shown(path, target)} is spoken to in HTTP/1, which cannot carry gRPC"
+        remedy = "write protocol: http2 on the upstream"
+    else:
+        return
+    scope.add(path, message, code="grpc.http1", remedy=remedy)
+
+
 def known_upstreams(names: set[str]) -> str:
     """Return what there is, or what to do where there is nothing, for the end of a problem."""
     return there_are(names, "none is configured, add it under upstreams or write a URL such as http://127.0.0.1:8081")

@@ -166,6 +166,9 @@ def _from_path(route: dict[str, Any]) -> str:
     methods = route.get("methods")
     words = [word for word in methods if isinstance(word, str)] if isinstance(methods, list) else []
     path = "route"
+    grpc = route.get("grpc")
+    if isinstance(grpc, Mapping):
+        path = f"/{text(grpc, 'service') or '*'}/{text(grpc, 'method') or '*'}"
     for key, form in (("path", "{}"), ("path_prefix", "{}/**"), ("path_regex", "~{}")):
         if value := text(route, key):
             path = form.format(value.rstrip("/") if key == "path_prefix" else value)

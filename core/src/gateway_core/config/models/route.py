@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from gateway_core.config.address import UNIX, is_host, parse_origin
 from gateway_core.config.models.base import Section
 from gateway_core.config.models.binding import BindingConfig
+from gateway_core.config.models.grpc import GrpcConfig
 from gateway_core.config.models.listen import Host
 from gateway_core.config.models.resilience import RetriesConfig, RouteTimeoutsConfig
 from gateway_core.config.models.rewrite import RewriteConfig, RewriteResponseConfig, RoutePathPolicyConfig
@@ -173,6 +174,9 @@ class RouteConfig(Section):
     path_regex: str | None = None
     """Regular expression that the whole path matches; see [patterns](patterns.md)."""
 
+    grpc: GrpcConfig | None = None
+    """Calls of gRPC, by service and method, instead of a path; other requests for the same path do not match."""
+
     methods: tuple[Method, ...] = ()
     """Methods in capitals; by default every method."""
 
@@ -244,10 +248,10 @@ class RouteConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> RouteConfig:
-        paths = {"path": self.path, "path_prefix": self.path_prefix, "path_regex": self.path_regex}
+        paths = {"path": self.path, "path_prefix": self.path_prefix, "path_regex": self.path_regex, "grpc": self.grpc}
         targets = {"target": self.target, "targets": self.targets or None, "redirect": self.redirect}
         problems = [*_not_exactly_one(paths), *_not_exactly_one(targets)]
-        problems += [*self._check_targets(), *self._check_rewrites()]
+        problems += [*self._check_targets(), *self._check_rewrites(), *self._check_grpc()]
         if self.redirect is not None and self.mirror:
             problems.append(
                 Fault(
@@ -278,6 +282,20 @@ class RouteConfig(Section):
         elif all(item.backup or not item.weight for item in self.targets):
             yield Fault(
                 "every target with a share is a backup", "leave out backup on those that are to get the requests"
+            )
+
+    def _check_grpc(self) -> Iterator[Fault]:
+        if self.grpc is None:
+            return
+        if self.methods:
+            yield Fault("grpc and methods exclude each other, as every call of gRPC is a POST", "leave out methods")
+        if self.redirect is not None:
+            yield Fault("grpc and redirect exclude each other, as calls of gRPC follow none", "give a target")
+        own = [self.rewrite, *(item.rewrite for item in self.targets)]
+        if self.strip_path or any(each is not None and each.prefix is not None for each in own):
+            yield Fault(
+                "strip_path and rewrite.prefix leave no path of a call of gRPC",
+                "write rewrite.template, such as /other.Service/:method",
             )
 
     def _check_rewrites(self) -> Iterator[Fault]:
