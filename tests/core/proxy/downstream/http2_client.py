@@ -92,6 +92,14 @@ class Http2Client:
         """The stream that was begun last."""
         return self._next - 2
 
+    def skip_to(self, stream: int) -> None:
+        """Begin no stream below this one from now on."""
+        self._next = max(self._next, stream)
+
+    def expect(self, stream: int) -> Got:
+        """Return what comes on a stream that was begun by frames of another's making."""
+        return self.streams.setdefault(stream, Got())
+
     async def ask(self, *extra: tuple[str, str], body: bytes | None = None, **pseudo: str | None) -> Got:
         """Send a request, and return its response when it is complete."""
         frame = self.head(*extra, ends=body is None, stream=0, **pseudo)
@@ -107,7 +115,7 @@ class Http2Client:
         return frames
 
     async def response(self, stream: int) -> Got:
-        got = self.streams[stream]
+        got = self.expect(stream)
         await self.until(lambda: got.ended or got.reset is not None)
         return got
 

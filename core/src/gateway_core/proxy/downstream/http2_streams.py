@@ -160,12 +160,13 @@ class ClientStreams:
             self._heads.skip(block)
             self._expect_reset(stream_id)
             return
+        if stream.is_remote_ended:
+            self._heads.skip(block)
+            raise Http2StreamError(stream_id, ErrorCode.STREAM_CLOSED, "HEADERS come behind the end of a request")
         try:
             trailers = self._heads.read_trailers(block)
         except MalformedFieldsError as error:
             raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, str(error)) from None
-        if stream.is_remote_ended:
-            raise Http2StreamError(stream_id, ErrorCode.STREAM_CLOSED, "HEADERS come behind the end of a request")
         if not ends:
             raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "trailers do not end their stream")
         self._end_request(stream, self.client.trailers(trailers))
