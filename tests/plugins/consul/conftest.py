@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 from gateway_core.clock import SystemClock
+from gateway_core.leases import Leases
 from gateway_plugin_consul.discovery import ConsulDiscovery
 from gateway_plugin_consul.source import ConsulSource
 from gateway_plugin_sdk import Discovered, DiscoveryContext, SourceContext, SourceState
@@ -82,9 +83,10 @@ class Start:
         self._session = session
         self._agent = agent
         self._started: list[Watched] = []
+        self.shared: Leases[Any, Any] = Leases()
 
     def make_discovery(self, **config: Any) -> ConsulDiscovery:
-        context = DiscoveryContext("shop", SystemClock(), Random(1), lambda: self._session)
+        context = DiscoveryContext("shop", SystemClock(), Random(1), lambda: self._session, shared=self.shared)
         return ConsulDiscovery(factory_config(ConsulDiscovery, {"address": self._agent.url, **config}), context)
 
     def make_source(self, url: str) -> ConsulSource:

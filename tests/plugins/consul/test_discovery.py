@@ -32,7 +32,7 @@ async def test_only_instances_with_all_tags_are_wanted(agent: Agent, start: Star
     )
 
     await start.discovery(service="users", tags=["v2", "eu"]).until_endpoints(A)
-    await start.discovery(service="users", tags=["v2"]).until_endpoints(A, B)
+    await start.discovery(service="users", tags=["V2"]).until_endpoints(A, B)
 
 
 async def test_weights_are_those_of_the_state(agent: Agent, start: Start) -> None:
@@ -59,7 +59,6 @@ async def test_everything_that_is_configured_is_asked_for(agent: Agent, start: S
     await eventually(lambda: bool(agent.requests))
     assert agent.requests[0].raw_path.startswith("/v1/health/service/a%20b%2Fc?")
     assert dict(agent.requests[0].query) == {
-        "passing": "true",
         "filter": "Service.Port == 1",
         "dc": "dc2",
         "ns": "n",
@@ -173,8 +172,10 @@ async def test_an_answer_that_is_no_list_keeps_the_last_one(agent: Agent, start:
 async def test_a_token_that_is_refused_is_said_without_the_token(agent: Agent, start: Start) -> None:
     agent.token = "right"
 
-    said = await start.discovery(service="users", token="wrong-word").failed()
+    answer = await start.discovery(service="users", token="wrong-word").until(lambda answer: answer.is_stale)
 
+    said = answer.reason
+    assert answer.endpoints == ()
     assert "403" in said
     assert "Permission denied" in said
     assert "wrong-word" not in said
@@ -241,3 +242,50 @@ async def test_what_finds_nothing_says_what_was_wanted(agent: Agent, start: Star
         "or Consul does not know it"
     )
     assert plain.reason == "service 'users' has no passing instance, or Consul does not know it"
+
+
+async def test_upstreams_of_one_service_share_a_query(agent: Agent, start: Start) -> None:
+    agent.put("users", instance("10.0.0.1", tags=("v1",)), instance("10.0.0.2", tags=("v2",), status="warning"))
+    wanted: list[tuple[dict[str, Any], set[str]]] = [
+        ({}, {A}),
+        ({"tags": ["v1"]}, {A}),
+        ({"tags": ["v2"]}, set()),
+        ({"include_warning": True}, {A, B}),
+    ]
+    found = [(start.discovery(service="users", **config), ids) for config, ids in wanted * 10]
+    for each, ids in found:
+        await each.until_endpoints(*ids)
+    await eventually(lambda: agent.waiting == 1)
+    assert len(agent.requests) == 2
+
+    agent.put("users", instance("10.0.0.3", tags=("v1", "v2")))
+    for each, _ in found:
+        await each.until_endpoints(C)
+    await eventually(lambda: agent.waiting == 1)
+
+    assert len(agent.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"service": "orders"}, {"datacenter": "dc2"}, {"namespace": "n"}, {"filter": "Service.Port == 1"}, {"token": "t"}],
+)
+async def test_what_the_agent_tells_apart_is_queried_apart(agent: Agent, start: Start, other: dict[str, Any]) -> None:
+    agent.token = "t" if "token" in other else ""
+    start.discovery(service="users")
+
+    await start.discovery(**{"service": "users", **other}).until_endpoints()
+
+    assert len({each.raw_path + each.headers.get("X-Consul-Token", "") for each in agent.requests[:2]}) == 2
+
+
+async def test_a_query_ends_with_its_last_upstream(agent: Agent, start: Start) -> None:
+    found = [start.discovery(service="users") for _ in range(3)]
+    for each in found:
+        await each.until_endpoints()
+    await eventually(lambda: agent.waiting == 1)
+
+    await start.aclose()
+
+    await eventually(lambda: agent.waiting == 0)
+    assert len(start.shared) == 0

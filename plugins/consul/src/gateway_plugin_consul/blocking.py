@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from random import Random
 from typing import Final
 
 import aiohttp
-from gateway_plugin_sdk import Backoff, Clock
+from gateway_plugin_sdk import Backoff, Clock, Tasks
 from gateway_plugin_sdk.unstable import failure_text
 
 from gateway_plugin_consul.access import AccessError
@@ -118,3 +119,41 @@ class BlockingQuery:
         if isinstance(error, TimeoutError):
             return f"{self._agents.address} does not respond in time"
         return f"{self._agents.address}: {failure_text(error)}"
+
+
+class SharedQuery:
+    """One query for all who want to know the same: an agent is asked once, whatever their number."""
+
+    def __init__(self, query: BlockingQuery, name: str) -> None:
+        """Begin to ask; needs a running event loop.
+
+        :param name: what is asked for, for the log.
+        """
+        self._query = query
+        self._latest: QueryResult | None = None
+        self._readers: list[asyncio.Event] = []
+        self._tasks = Tasks()
+        self._tasks.supervise(self._run, name=f"query consul for {name}")
+
+    async def results(self) -> AsyncGenerator[QueryResult]:
+        """Yield the latest result first, and then what is newer; does not end."""
+        changed = asyncio.Event()
+        self._readers.append(changed)
+        try:
+            while True:
+                if self._latest is not None:
+                    yield self._latest
+                await changed.wait()
+                changed.clear()
+        finally:
+            self._readers.remove(changed)
+
+    async def aclose(self) -> None:
+        """Stop to ask."""
+        await self._tasks.aclose()
+
+    async def _run(self) -> None:
+        async with aclosing(self._query.results()) as results:
+            async for self._latest in results:
+                for reader in self._readers:
+                    reader.set()

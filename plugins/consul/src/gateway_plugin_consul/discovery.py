@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote
 
-from gateway_plugin_sdk import Discovered, DiscoveryContext, EndpointSpec, GatewayError
+from gateway_plugin_sdk import Discovered, DiscoveryContext, EndpointSpec
 
 from gateway_plugin_consul.access import Access, Token, check_address, tls_of
 from gateway_plugin_consul.agents import Agents
-from gateway_plugin_consul.blocking import BlockingQuery
+from gateway_plugin_consul.blocking import BlockingQuery, SharedQuery
 from gateway_plugin_consul.instances import InstancesError, keep_same, read_instances
 from gateway_plugin_consul.options import ConsulConfig
-
-
-class NoResponseError(GatewayError):
-    """Nothing was ever heard."""
 
 
 class ConsulDiscovery:
@@ -32,8 +30,41 @@ class ConsulDiscovery:
         :raises ValueError: an address or a file cannot be used.
         """
         self._config = config
-        self._query = BlockingQuery(
-            Agents(access_of(config, os.environ), context.session),
+        self._context = context
+        self._access = access_of(config, os.environ)
+        # What the response depends on: upstreams that take other instances of it share the query. Files count with what
+        # is in them: the query with a certificate that was replaced is another one.
+        tls = config.tls
+        files = [Path(name).read_bytes() if name else b"" for name in (tls.ca, tls.cert, tls.key)]
+        who = replace(self._access, tls=tls.verify)
+        self._query_key = ("consul", who, config.service, *query_of(config), config.wait, config.timeout, *files)
+
+    async def watch(self) -> AsyncGenerator[Discovered]:
+        """Yield the endpoints as soon as they are known, and after each change."""
+        known: dict[str, EndpointSpec] = {}
+        body: bytes | None = None
+        lease = self._context.shared.acquire(self._query_key, self._make_query)
+        query: SharedQuery = lease.value
+        try:
+            async with aclosing(query.results()) as results:
+                async for each in results:
+                    failure = each.failure
+                    if each.body is not None and each.body is not body:
+                        try:
+                            found = self._read(each.body)
+                        except InstancesError as error:
+                            failure = str(error)
+                        else:
+                            known, body = keep_same(known, found), each.body
+                    why = failure or ("" if known else why_empty(self._config))
+                    yield Discovered(tuple(known.values()), is_stale=bool(failure), reason=why)
+        finally:
+            await lease.aclose()
+
+    def _make_query(self) -> SharedQuery:
+        config, context = self._config, self._context
+        query = BlockingQuery(
+            Agents(self._access, context.session),
             f"/v1/health/service/{quote(config.service, safe='')}",
             query_of(config),
             wait=config.wait,
@@ -41,33 +72,11 @@ class ConsulDiscovery:
             clock=context.clock,
             rng=context.rng,
         )
-
-    async def watch(self) -> AsyncGenerator[Discovered]:
-        """Yield the endpoints as soon as they are known, and after each change.
-
-        :raises NoResponseError: the agents fail before that.
-        """
-        known: dict[str, EndpointSpec] = {}
-        body: bytes | None = None
-        async with aclosing(self._query.results()) as results:
-            async for each in results:
-                failure = each.failure
-                if each.body is None:
-                    raise NoResponseError(failure)
-                if each.body is not body:
-                    try:
-                        found = self._read(each.body)
-                    except InstancesError as error:
-                        if body is None:
-                            raise
-                        failure = str(error)
-                    else:
-                        known, body = keep_same(known, found), each.body
-                why = failure or ("" if known else why_empty(self._config))
-                yield Discovered(tuple(known.values()), is_stale=bool(failure), reason=why)
+        return SharedQuery(query, config.service)
 
     def _read(self, body: bytes) -> dict[str, EndpointSpec]:
-        return read_instances(body, self._config.scheme, include_warning=self._config.include_warning)
+        config = self._config
+        return read_instances(body, config.scheme, config.tags, include_warning=config.include_warning)
 
 
 def why_empty(config: ConsulConfig) -> str:
@@ -79,11 +88,9 @@ def why_empty(config: ConsulConfig) -> str:
 
 
 def query_of(config: ConsulConfig) -> list[tuple[str, str]]:
-    """Return the parameters that every query has."""
-    query = [] if config.include_warning else [("passing", "true")]
-    query += [("tag", tag) for tag in config.tags]
+    """Return the parameters of the query; tags and states are left to us, so that upstreams can share it."""
     named = {"filter": config.filter, "dc": config.datacenter, "ns": config.namespace, "partition": config.partition}
-    query += [(name, value) for name, value in named.items() if value]
+    query = [(name, value) for name, value in named.items() if value]
     if config.consistency != "default":
         query.append((config.consistency, ""))
     return query

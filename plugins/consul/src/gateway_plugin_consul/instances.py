@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Set
 from typing import Any, Final
 
 from gateway_plugin_sdk import EndpointSpec, GatewayError
@@ -15,12 +15,15 @@ class InstancesError(GatewayError):
     """A response that has no list of instances."""
 
 
-def read_instances(body: bytes, scheme: str, *, include_warning: bool) -> dict[str, EndpointSpec]:
+def read_instances(
+    body: bytes, scheme: str, tags: Collection[str] = (), *, include_warning: bool
+) -> dict[str, EndpointSpec]:
     """Return the endpoints of a response by id.
 
     An instance of which a check is critical (maintenance is one) is left out; one with a warning has the weight that
     the service has for it, and is left out unless wanted. Without an address of its own it has that of its node.
 
+    :param tags: what an instance must have, all of them, in any case.
     :raises InstancesError: the response is none.
     """
     try:
@@ -30,12 +33,12 @@ def read_instances(body: bytes, scheme: str, *, include_warning: bool) -> dict[s
     if not isinstance(entries, list):
         raise InstancesError("the response is no list of service instances")
     found: dict[str, EndpointSpec] = {}
-    for spec in _specs(entries, scheme, include_warning=include_warning):
+    for spec in _specs(entries, scheme, {tag.lower() for tag in tags}, include_warning=include_warning):
         found.setdefault(spec.id, spec)
     return found
 
 
-def _specs(entries: list[Any], scheme: str, *, include_warning: bool) -> Iterator[EndpointSpec]:
+def _specs(entries: list[Any], scheme: str, tags: Set[str], *, include_warning: bool) -> Iterator[EndpointSpec]:
     for entry in entries:
         if not isinstance(entry, dict):
             continue
@@ -43,6 +46,9 @@ def _specs(entries: list[Any], scheme: str, *, include_warning: bool) -> Iterato
         status = _status(entry.get("Checks"))
         host, port = service.get("Address") or node.get("Address"), service.get("Port")
         if not isinstance(host, str) or not isinstance(port, int) or not 0 < port < 1 << 16:
+            continue
+        own = service.get("Tags")
+        if tags and not (isinstance(own, list) and tags <= {str(tag).lower() for tag in own}):
             continue
         if status == "passing" or (status == "warning" and include_warning):
             yield EndpointSpec(scheme, host, port, weight=_weight(service, status))

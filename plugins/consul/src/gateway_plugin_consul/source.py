@@ -7,18 +7,21 @@ from contextlib import aclosing
 from typing import ClassVar, Final
 from urllib.parse import quote
 
-from gateway_plugin_sdk import Document, SourceContext, SourceState, SourceUrl
+from gateway_plugin_sdk import Document, GatewayError, SourceContext, SourceState, SourceUrl
 from gateway_plugin_sdk.unstable import with_port
 
 from gateway_plugin_consul.access import Access, Token, check_address, tls_of
 from gateway_plugin_consul.agents import Agents
 from gateway_plugin_consul.blocking import BlockingQuery
-from gateway_plugin_consul.discovery import NoResponseError
 from gateway_plugin_consul.documents import KeysError, documents_of
 from gateway_plugin_consul.options import ConsulSourceConfig
 
 DEFAULT_HOST: Final = "127.0.0.1:8500"
 DEFAULT_PORT: Final = 8500
+
+
+class NoResponseError(GatewayError):
+    """The documents were never known."""
 
 
 class ConsulSource:

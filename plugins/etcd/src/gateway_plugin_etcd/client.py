@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
@@ -83,20 +83,29 @@ class EtcdClient:
                 return Listing(tuple(entries), revision, cluster)
             first = page.entries[-1].key + b"\0"
 
-    async def watch(self, scope: Scope, revision: int) -> AsyncGenerator[WatchMessage]:
-        """Yield what happens to a scope from this revision on; ends only by an error.
+    async def watch(self, scopes: Sequence[tuple[int, Scope, int]]) -> AsyncGenerator[WatchMessage]:
+        """Yield what happens to scopes, on one connection; ends only by an error.
 
-        :raises CompactedError: that is too long ago.
+        A message that refuses a watch is yielded like the others: it may concern one of several scopes.
+
+        :param scopes: of each the number that its messages carry, from 1, and the revision to begin with.
         :raises EtcdError: the member failed, fell silent or refuses. The next call goes to another one.
         """
-        body = {
-            "create_request": {
-                "key": encoded(scope.first),
-                "range_end": encoded(scope.beyond),
-                "start_revision": revision,
-                "progress_notify": True,
-            }
-        }
+        # The gateway of etcd takes several messages in one body, and reads it whole before it responds.
+        body = "\n".join(
+            json.dumps(
+                {
+                    "create_request": {
+                        "key": encoded(scope.first),
+                        "range_end": encoded(scope.beyond),
+                        "start_revision": revision,
+                        "progress_notify": True,
+                        "watch_id": number,
+                    }
+                }
+            )
+            for number, scope, revision in scopes
+        )
         member = self.members.current
         try:
             token = await self._authenticated(member)
@@ -104,8 +113,11 @@ class EtcdClient:
             async with self._post(member, "/v3/watch", body, token, timeout) as response:
                 if response.status != 200:
                     raise read_refusal(response.status, await _body(response, _LARGEST_REFUSAL))
-                async for line in self._lines(member, response.content, scope):
-                    yield read_watch_message(line)
+                async for line in self._lines(member, response.content, scopes[0][1]):
+                    message = read_watch_message(line)
+                    if isinstance(message.refusal, UnauthenticatedError):
+                        self._token = ""
+                    yield message
             raise UnavailableError("it ended the watch")
         except UnauthenticatedError:
             self._token = ""
@@ -177,7 +189,7 @@ class EtcdClient:
     async def _call(self, member: str, path: str, body: Any, token: str) -> Any:
         timeout = aiohttp.ClientTimeout(total=self._access.timeout)
         try:
-            async with self._post(member, path, body, token, timeout) as response:
+            async with self._post(member, path, json.dumps(body), token, timeout) as response:
                 if response.status != 200:
                     raise read_refusal(response.status, await _body(response, _LARGEST_REFUSAL))
                 return json.loads(await _body(response, LARGEST))
@@ -185,7 +197,7 @@ class EtcdClient:
             raise UnavailableError(_told(member, error)) from error
 
     def _post(
-        self, member: str, path: str, body: Any, token: str, timeout: aiohttp.ClientTimeout
+        self, member: str, path: str, body: str, token: str, timeout: aiohttp.ClientTimeout
     ) -> Any:  # aiohttp's context manager has no public name
         headers = {
             "Accept-Encoding": "identity",
@@ -197,7 +209,7 @@ class EtcdClient:
             headers["Authorization"] = token
         return self._session().post(
             member + path,
-            data=json.dumps(body),
+            data=body,
             headers=headers,
             timeout=timeout,
             ssl=self._access.tls or True,

@@ -6,6 +6,9 @@ import json
 import logging
 import re
 from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar, Final, Literal
 
 from gateway_plugin_sdk import (
@@ -24,7 +27,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from gateway_plugin_etcd.client import Access, EtcdClient
 from gateway_plugin_etcd.keyspace import Scope
-from gateway_plugin_etcd.watcher import Watcher
+from gateway_plugin_etcd.watcher import ClusterWatcher
 from gateway_plugin_etcd.wire import KeyValue
 
 _URL: Final = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:[0-9]+)?/?")
@@ -100,17 +103,29 @@ class EtcdDiscovery:
             config.timeout,
             config.ping,
         )
+        # Files count with what is in them: the watch of a certificate that was replaced is another one.
+        files = [Path(name).read_bytes() if is_tls and name else b"" for name in (config.ca, config.cert, config.key)]
+        self._cluster_key = ("etcd", replace(self._access, tls=None), *files)
         self._scope = Scope.below(config.prefix)
         self._context = context
         self._seen: dict[bytes, tuple[KeyValue, EndpointSpec]] = {}
 
     async def watch(self) -> AsyncGenerator[Discovered]:
         """Yield all endpoints, in the order of their keys."""
+        lease = self._context.shared.acquire(self._cluster_key, self._make_watcher)
+        watcher: ClusterWatcher = lease.value
+        try:
+            async with aclosing(watcher.follow(self._scope)) as states:
+                async for state in states:
+                    endpoints = tuple(self._read(state.entries))
+                    why = state.reason or ("" if endpoints else self._why_empty(len(state.entries)))
+                    yield Discovered(endpoints, is_stale=state.is_stale, reason=why)
+        finally:
+            await lease.aclose()
+
+    def _make_watcher(self) -> ClusterWatcher:
         client = EtcdClient(self._access, self._context.session, self._context.rng)
-        async for state in Watcher(client, self._scope, self._context.rng).follow():
-            endpoints = tuple(self._read(state.entries))
-            why = state.reason or ("" if endpoints else self._why_empty(len(state.entries)))
-            yield Discovered(endpoints, is_stale=state.is_stale, reason=why)
+        return ClusterWatcher(client, self._context.rng)
 
     def _why_empty(self, keys: int) -> str:
         prefix = self._scope.first.decode("utf-8", "replace")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from pathlib import PurePosixPath
 from typing import ClassVar, Final
 
@@ -21,8 +22,9 @@ from gateway_plugin_sdk.unstable import DOCUMENT_FORMATS, OptionalFileName, docu
 from pydantic import Field
 
 from gateway_plugin_etcd.client import Access, EtcdClient
+from gateway_plugin_etcd.errors import EtcdError
 from gateway_plugin_etcd.keyspace import Scope
-from gateway_plugin_etcd.watcher import Watcher
+from gateway_plugin_etcd.watcher import ClusterWatcher
 from gateway_plugin_etcd.wire import KeyValue
 
 DEFAULT_PORT: Final = 2379
@@ -88,10 +90,20 @@ class EtcdSource:
         self._seen: dict[bytes, tuple[KeyValue, Document]] = {}
 
     async def documents(self) -> AsyncGenerator[SourceState]:
-        """Yield all documents, in the order of their keys."""
+        """Yield all documents, in the order of their keys.
+
+        :raises EtcdError: etcd did not respond at all yet.
+        """
         client = EtcdClient(self._access, self._context.session, self._context.rng)
-        async for state in Watcher(client, self._scope, self._context.rng).follow():
-            yield SourceState(tuple(self._read(state.entries)), is_stale=state.is_stale, reason=state.reason)
+        watcher = ClusterWatcher(client, self._context.rng)
+        try:
+            async with aclosing(watcher.follow(self._scope)) as states:
+                async for state in states:
+                    if not state.is_listed:
+                        raise EtcdError(state.reason)
+                    yield SourceState(tuple(self._read(state.entries)), is_stale=state.is_stale, reason=state.reason)
+        finally:
+            await watcher.aclose()
 
     def _read(self, entries: Iterable[KeyValue]) -> Iterable[Document]:
         seen, self._seen = self._seen, {}

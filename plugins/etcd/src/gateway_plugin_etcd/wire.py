@@ -55,6 +55,10 @@ class WatchMessage:
     is_created: bool = False
     """Whether it says that the watch has begun."""
     events: tuple[Event, ...] = ()
+    watch: int = 0
+    """The number that its creator gave to the watch; etcd 3.5 says another one when it refuses to create it."""
+    refusal: EtcdError | None = None
+    """Why etcd ended the watch: CompactedError if it begins before what is left of the history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +92,7 @@ def read_page(plain: Mapping[str, Any]) -> Page:
 def read_watch_message(line: bytes) -> WatchMessage:
     """Read one line of ``/v3/watch``.
 
-    :raises CompactedError: the watch begins before what is left of the history.
-    :raises EtcdError: etcd ended the watch, or the line makes no sense.
+    :raises EtcdError: etcd ended all watches of the connection, or the line makes no sense.
     """
     try:
         plain = json.loads(line)
@@ -97,13 +100,16 @@ def read_watch_message(line: bytes) -> WatchMessage:
             error = plain["error"]
             raise error_of(int(error.get("grpc_code", error.get("code", 0))), str(error.get("message", error)))
         result = plain["result"]
+        refusal: EtcdError | None = None
         if int(result.get("compact_revision", 0)):
-            raise CompactedError(f"the history before revision {result['compact_revision']} is compacted")
-        if result.get("canceled"):
-            raise _canceled(str(result.get("cancel_reason", "without a reason")))
+            refusal = CompactedError(f"the history before revision {result['compact_revision']} is compacted")
+        elif result.get("canceled"):
+            refusal = _canceled(str(result.get("cancel_reason", "without a reason")))
         revision, cluster = _header(result)
         events = tuple(_event(event) for event in result.get("events", ()))
-        return WatchMessage(revision, cluster, bool(result.get("created")), events)
+        return WatchMessage(
+            revision, cluster, bool(result.get("created")), events, int(result.get("watch_id", 0)), refusal
+        )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise EtcdError(f"a message of the watch is malformed: {error!r}") from error
 
