@@ -246,11 +246,9 @@ class Http2Connection(asyncio.Protocol):
     def _update_deadline(self) -> None:
         if self._state is State.CLOSING:
             return
-        deadline = min(self._read_deadline, self._age_deadline)
-        if self._streams:
-            self.deadline = min([deadline, *[stream.deadline for stream in self._streams]])
-        else:
-            self.deadline = min(deadline, self._idle_since + self._proxy.limits.idle_wait)
+        streams = self._streams
+        rest = streams.deadline if len(streams) else self._idle_since + self._proxy.limits.idle_wait
+        self.deadline = min(self._read_deadline, self._age_deadline, rest)
 
     def expire(self, now: float) -> None:
         """Act on what is late: the rest of a frame, a client that takes nothing, an idle or old connection."""

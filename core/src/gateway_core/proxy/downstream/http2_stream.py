@@ -24,7 +24,7 @@ from gateway_core.proxy.tunnel import TunnelEnd
 from gateway_core.proxy.wire.h2.errors import ErrorCode
 from gateway_core.proxy.wire.h2.fields import without_handshake
 from gateway_core.proxy.wire.h2.frames import window_update
-from gateway_core.proxy.wire.h2.hpack import encode_block, encode_field, encode_status
+from gateway_core.proxy.wire.h2.hpack import encode_block, encode_status, encode_value, name_prefix
 from gateway_core.proxy.wire.h2.windows import ReceiveWindow
 from gateway_core.proxy.wire.request_head import RequestHead
 from gateway_core.proxy.wire.response_head import NO_BODY, ResponseHead
@@ -33,12 +33,17 @@ _ID_LINE: Final = b"\r\nX-Request-Id: "
 _END: Final = b"\r\n\r\n"
 _CONTINUE: Final = encode_status(100)
 _SWITCHED: Final = encode_status(200)
+_LENGTH_PREFIX: Final = name_prefix(b"content-length")
+_ID_PREFIX: Final = name_prefix(b"x-request-id")
 
 FIRST_WINDOW: Final = 65_535
 """Bytes that a client may send on a new stream before a WINDOW_UPDATE."""
 
 LARGEST_WINDOW: Final = 1_048_576
 """Bytes to which the window of a stream grows whose body is passed on as fast as it comes."""
+
+_CLOSED: Final = ReceiveWindow(0)
+"""The window of requests without a body."""
 
 
 class StreamOwner(Protocol):
@@ -110,7 +115,7 @@ class Http2Stream(SendStream):
         self._announced = head.facts.content_length
         self._pieces: list[bytes] = []  # of the body, until the exchange is started
         self.trailers_received = b""
-        self.receiving = ReceiveWindow(FIRST_WINDOW)
+        self.receiving = _CLOSED if ends else ReceiveWindow(FIRST_WINDOW)
         self.lent = 0
         """Bytes of window beyond the first one."""
         self._is_paused_by_body = False
@@ -225,7 +230,10 @@ class Http2Stream(SendStream):
             length = len(body)
         if head.trailer and not complete:
             added += head.trailer
-        self._write(head.status, head.block + added, length, id_line, body, complete)
+        fields = encode_block(head.block)  # each by itself: few upstreams' heads are the same as the last one for long
+        if added:
+            fields += encode_block(added)
+        self._write(head.status, fields, length, id_line, body, complete)
 
     def start(
         self,
@@ -245,16 +253,16 @@ class Http2Stream(SendStream):
             id_line = _END  # a hook saw it, and left this one
         if lowered.find(b"\r\ndate:") < 0:
             block += self._owner.date.block()
-        self._write(status, block, length, id_line, body, complete)
+        self._write(status, encode_block(block), length, id_line, body, complete)
 
     def _write(
-        self, status: int, block: bytes, length: int | None, id_line: bytes, body: bytes, complete: bool
+        self, status: int, fields: bytes, length: int | None, id_line: bytes, body: bytes, complete: bool
     ) -> None:
-        encoded = encode_status(status) + encode_block(block)
+        encoded = encode_status(status) + fields
         if length is not None and status != 204:
-            encoded += encode_field(b"content-length", b"%d" % length)
+            encoded += encode_value(_LENGTH_PREFIX, b"%d" % length)
         if id_line != _END:
-            encoded += encode_field(b"x-request-id", id_line[len(_ID_LINE) : -len(_END)])
+            encoded += encode_value(_ID_PREFIX, id_line[len(_ID_LINE) : -len(_END)])
         if self._is_head or status in BODILESS:
             self._is_head, body = True, b""
         self.head_sent = True

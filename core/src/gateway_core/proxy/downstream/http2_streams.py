@@ -56,7 +56,7 @@ class StreamsOwner(Protocol):
         """Close the connection."""
 
     def streams_changed(self) -> None:
-        """Called when a stream is gone, or waits for the client to take its rest."""
+        """Called when the last stream is gone, or one waits for the client to take its rest."""
 
 
 class ClientStreams:
@@ -68,6 +68,7 @@ class ClientStreams:
         "_heads",
         "_is_in_turn",
         "_is_refusing",
+        "_late",
         "_lent",
         "_most",
         "_owner",
@@ -92,6 +93,7 @@ class ClientStreams:
         self._reset: dict[int, None] = {}  # the last ones, in their order
         self._most = limits.max_streams or NEVER
         self._lent = 0
+        self._late: dict[int, Http2Stream] = {}  # whose clients have to take the rest of a response in time
         self._budget = Budget(*_EARLY_ENDS, proxy.now())
         self._is_in_turn = False
         self.last = 0
@@ -107,6 +109,11 @@ class ClientStreams:
     def __iter__(self) -> Iterator[Http2Stream]:
         """Iterate over a copy: what is done to a stream may remove it."""
         return iter(list(self._streams.values()))
+
+    @property
+    def deadline(self) -> float:
+        """When the next one is late whose client has to take the rest of a response."""
+        return min([stream.deadline for stream in self._late.values()]) if self._late else NEVER
 
     @property
     def remembers(self) -> bool:
@@ -237,7 +244,6 @@ class ClientStreams:
         is_early = stream.exchange is not None or not stream.head_sent
         self._remove(stream)
         stream.leave("the client has reset the stream")
-        self._owner.streams_changed()
         if is_early:
             self._spend()
 
@@ -317,22 +323,23 @@ class ClientStreams:
         return True
 
     def stream_done(self, stream: Http2Stream) -> None:
-        if self._streams.get(stream.stream_id) is not stream:
+        streams, stream_id = self._streams, stream.stream_id
+        if streams.get(stream_id) is not stream:
             return
         if stream.queued:
             stream.wait_until(self._proxy.now() + self._proxy.limits.write_wait)
-        else:
-            if not stream.is_remote_ended:
-                # The response is complete: the rest of the request is of no use (section 8.1).
-                self._write_reset(stream.stream_id, ErrorCode.NO_ERROR)
-            self._remove(stream)
-        self._owner.streams_changed()
+            self._late[stream_id] = stream
+            self._owner.streams_changed()
+            return
+        if not stream.is_remote_ended:
+            # The response is complete: the rest of the request is of no use (section 8.1).
+            self._write_reset(stream_id, ErrorCode.NO_ERROR)
+        self._remove(stream)
 
     def cut(self, stream: Http2Stream, code: ErrorCode) -> None:
         if self._streams.get(stream.stream_id) is stream:
-            self._remove(stream)
             self._write_reset(stream.stream_id, code)
-            self._owner.streams_changed()
+            self._remove(stream)
 
     # -- ends
 
@@ -350,7 +357,7 @@ class ClientStreams:
 
     def expire(self, now: float) -> None:
         """Reset the streams whose clients have not taken the rest of a response in time."""
-        for stream in self:
+        for stream in list(self._late.values()):
             if stream.deadline <= now:
                 self.cut(stream, ErrorCode.CANCEL)
 
@@ -362,10 +369,16 @@ class ClientStreams:
         self._fresh.clear()
 
     def _remove(self, stream: Http2Stream) -> None:
-        del self._streams[stream.stream_id]
-        self.sender.leave(stream)
+        stream_id = stream.stream_id
+        del self._streams[stream_id]
+        if stream.is_ready:
+            self.sender.leave(stream)
         stream.discard()
         self._lent -= stream.lent
+        if self._late:
+            self._late.pop(stream_id, None)
+        if not self._streams:
+            self._owner.streams_changed()
 
     def _write_reset(self, stream_id: int, code: ErrorCode) -> None:
         self._reset[stream_id] = None

@@ -20,7 +20,10 @@ from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError, H
 from gateway_core.proxy.wire.h2.frames import (
     DATA,
     DEFAULT_WINDOW,
+    END_HEADERS,
     END_STREAM,
+    FRAME_HEAD_SIZE,
+    HEADERS,
     MAX_FRAME_SIZE,
     frame_head,
     headers_frames,
@@ -37,7 +40,6 @@ LOW_WATER: Final = 16_384
 """Bytes that are left when it is resumed."""
 
 DEFAULT_URGENCY: Final = 3
-_URGENCIES: Final = 8
 
 
 class SendStream:
@@ -70,7 +72,7 @@ class SendStream:
         """Whether it is in its connection's queue of those that may send."""
         self.urgency = DEFAULT_URGENCY
         self.is_incremental = True
-        self._parts: deque[bytes] = deque()
+        self._parts: deque[bytes] | None = None  # until something has to wait
         self._trailers = b""
 
     def change_window(self, size: int) -> None:
@@ -79,6 +81,8 @@ class SendStream:
 
     def add(self, data: bytes) -> None:
         """Have more wait."""
+        if self._parts is None:
+            self._parts = deque()
         self._parts.append(data)
         self.queued += len(data)
 
@@ -88,12 +92,13 @@ class SendStream:
 
     def discard(self) -> None:
         """Have nothing wait any more."""
-        self._parts.clear()
+        self._parts = None
         self.queued = 0
 
     def take(self, most: int) -> bytes:
-        """Return the next bytes, no more than so many."""
+        """Return the next bytes, no more than so many; there are some."""
         parts = self._parts
+        assert parts is not None, "something waits"
         data = parts.popleft()
         if len(data) > most:
             parts.appendleft(data[most:])
@@ -132,7 +137,7 @@ class Sender:
         self._loop = asyncio.get_running_loop()
         self._pieces: list[bytes] = []
         self._size = 0
-        self._ready: tuple[deque[SendStream], ...] = tuple(deque() for _ in range(_URGENCIES))
+        self._ready: dict[int, deque[SendStream]] = {}  # by urgency; only those that are not empty
         self._is_scheduled = self._is_paused = False
         self.window = DEFAULT_WINDOW
         """Bytes of DATA that the peer takes on the connection."""
@@ -156,16 +161,18 @@ class Sender:
 
     def flush(self) -> None:
         """Send what is written, and what streams may send."""
-        self._pump()
+        if self._ready:
+            self._pump()
         self._is_scheduled = False
         if self._pieces:
-            data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+            data = b"".join(self._pieces)
             self._pieces, self._size = [], 0
             if not self._transport.is_closing():
                 if self._counts is not None:
                     self._counts.bytes_out += len(data)
                 self._transport.write(data)
-                self._go_on()  # unless it waits for the transport
+                if self._ready:
+                    self._go_on()  # unless it waits for the transport
 
     @property
     def unsent(self) -> int:
@@ -182,13 +189,21 @@ class Sender:
 
     def send_whole(self, stream: SendStream, block: bytes, body: bytes) -> None:
         """Write a message that is complete; in one piece if the windows allow."""
-        size = len(body)
-        if size <= self.window and size <= stream.window and size <= MAX_FRAME_SIZE and len(block) <= MAX_FRAME_SIZE:
+        size, length = len(body), len(block)
+        if size <= self.window and size <= stream.window and size <= MAX_FRAME_SIZE and length <= MAX_FRAME_SIZE:
             self.window -= size
             stream.window -= size
-            stream.end_with(b"")
-            data = frame_head(DATA, END_STREAM, stream.stream_id, size)
-            self.write(b"".join((headers_frames(stream.stream_id, block, ends=False), data, body)))
+            stream.is_ended = True
+            stream_id = stream.stream_id
+            head, data = (
+                frame_head(HEADERS, END_HEADERS, stream_id, length),
+                frame_head(DATA, END_STREAM, stream_id, size),
+            )
+            self._pieces += (head, block, data, body)
+            self._size += length + size + 2 * FRAME_HEAD_SIZE
+            if not self._is_scheduled:
+                self._is_scheduled = True
+                self._loop.call_soon(self.flush)
             return
         self.write(headers_frames(stream.stream_id, block, ends=False))
         stream.add(body)
@@ -215,7 +230,7 @@ class Sender:
         """Have a stream send when its turn comes, if it may and there is something."""
         if not stream.is_ready and stream.queued and stream.window > 0:
             stream.is_ready = True
-            self._ready[stream.urgency].append(stream)
+            self._ready.setdefault(stream.urgency, deque()).append(stream)
             if not self._is_scheduled and not self._is_paused:
                 self._is_scheduled = True
                 self._loop.call_soon(self.flush)
@@ -232,7 +247,10 @@ class Sender:
         """Have a stream send nothing for now."""
         if stream.is_ready:
             stream.is_ready = False
-            self._ready[stream.urgency].remove(stream)
+            queue = self._ready[stream.urgency]
+            queue.remove(stream)
+            if not queue:
+                del self._ready[stream.urgency]
 
     def _write_end(self, stream: SendStream) -> None:
         if stream.trailers:
@@ -245,7 +263,8 @@ class Sender:
         if self._is_paused or self._transport.is_closing():
             return
         room = MOST_UNSENT - self.unsent
-        for queue in self._ready:
+        for urgency in sorted(self._ready):
+            queue = self._ready.get(urgency)
             while queue:
                 if self.window <= 0 or room <= 0:
                     return
@@ -268,6 +287,8 @@ class Sender:
                 elif stream.is_incremental:
                     queue.rotate(-1)
                 stream.drained()
+            if self._ready.get(urgency) is queue:  # which `drained` may have changed
+                del self._ready[urgency]
 
     # -- what the peer says
 
@@ -309,6 +330,6 @@ class Sender:
         self._go_on()
 
     def _go_on(self) -> None:
-        if not self._is_scheduled and not self._is_paused and self.window > 0 and any(self._ready):
+        if not self._is_scheduled and not self._is_paused and self.window > 0 and self._ready:
             self._is_scheduled = True
             self._loop.call_soon(self.flush)

@@ -170,3 +170,24 @@ def test_a_generation_lasts_as_long_as_the_table() -> None:
     added = decoder.generation
     decoder.decode(b"\x20")
     assert before < added < decoder.generation
+
+
+@given(
+    st.lists(st.sampled_from([b"Date: now", b'ETag: "1"', b"Set-Cookie: a=b", b"X-Long: " + b"v" * 300]), max_size=6)
+)
+def test_what_is_encoded_again_is_the_same(lines: list[bytes]) -> None:
+    block = b"".join([b"\r\n" + line for line in lines])
+    fields = [line.partition(b": ") for line in lines]
+
+    first, again = encode_block(block), encode_block(block)
+
+    assert again == first
+    assert list(hpack.Decoder().decode(first, raw=True)) == [(name.lower(), value) for name, _, value in fields]
+
+
+def test_credentials_are_not_kept_in_memory() -> None:
+    block = b"\r\nSet-Cookie: session=only-for-one-client\r\nX-A: 1"
+
+    encoded = encode_block(block)
+
+    assert encode_block(block) is not encoded, "it was remembered"

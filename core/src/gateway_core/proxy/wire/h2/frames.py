@@ -23,6 +23,9 @@ PREFACE_HEAD: Final = PREFACE[:18]
 MAX_FRAME_SIZE: Final = 16384
 """Bytes of a payload at most that every peer takes, and all that we take."""
 
+FRAME_HEAD_SIZE: Final = 9
+"""Bytes before each payload."""
+
 MAX_WINDOW: Final = 0x7FFFFFFF
 DEFAULT_WINDOW: Final = 65535
 
