@@ -15,13 +15,14 @@ from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
 
-from tests.core.proxy.kit import RunningProxy, run_proxy
+from tests.core.proxy.kit import RunningProxy, run_proxy, until
 
 
 class Echo(grpc.GenericRpcHandler):
-    """Serves bytes of all kinds of streams."""
+    """Serves bytes of all kinds of streams, and its own health."""
 
     def __init__(self) -> None:
+        self.health = b"\x08\x01"
         self.metadata: list[dict[str, str | bytes]] = []
         self.remaining: list[float] = []
 
@@ -34,6 +35,7 @@ class Echo(grpc.GenericRpcHandler):
             "/echo/Both": grpc.stream_stream_rpc_method_handler(self.both),
             "/echo/Fails": grpc.unary_unary_rpc_method_handler(self.fails),
             "/echo/Never": grpc.unary_unary_rpc_method_handler(self.never),
+            "/grpc.health.v1.Health/Check": grpc.unary_unary_rpc_method_handler(self.check),
         }
         return kinds.get(details.method)
 
@@ -42,6 +44,9 @@ class Echo(grpc.GenericRpcHandler):
         context.set_trailing_metadata((("x-trailing-bin", b"\x00\xff"), ("x-trailing", "yes")))
         await context.send_initial_metadata((("x-initial", "1"),))
         return data
+
+    async def check(self, data: bytes, context: Any) -> bytes:
+        return self.health
 
     async def server(self, data: bytes, context: Any) -> AsyncIterator[bytes]:
         for number in range(20):
@@ -79,34 +84,48 @@ Start = Callable[..., Awaitable[Calls]]
 
 
 @asynccontextmanager
-async def calls(
-    folder: Path, extra: str = "", upstream: str = "", address: str = "", routes: str = ""
-) -> AsyncIterator[Calls]:
-    echo = Echo()
+async def served(echo: Echo) -> AsyncIterator[str]:
+    """Serve, and return the URL."""
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((echo,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    url = f"http://{address or f'127.0.0.1:{port}'}"
-    config = (
-        f"listen: 127.0.0.1:0\n{extra}\nupstreams:\n"
-        f"  - {{name: echo, protocol: http2, endpoints: [{{url: '{url}'}}], {upstream}}}\n"
-        "routes:\n  - {id: echo, path_prefix: /echo, target: echo, plugins: [{name: refusing}]}\n"
-        f"{routes}\n"
-    )
-    async with (
-        run_proxy(config, folder, [Refusing]) as gateway,
-        grpc.aio.insecure_channel(f"127.0.0.1:{gateway.port}") as channel,
-    ):
-        yield channel, echo, gateway
+    yield f"http://127.0.0.1:{port}"
     await server.stop(None)
+
+
+@asynccontextmanager
+async def calls(
+    folder: Path,
+    extra: str = "",
+    upstream: str = "",
+    address: str = "",
+    routes: str = "",
+    others: tuple[Echo, ...] = (),
+) -> AsyncIterator[Calls]:
+    """Run a gateway before one service, or before several that are the same upstream's endpoints."""
+    async with AsyncExitStack() as stack:
+        echo = Echo()
+        urls = [await stack.enter_async_context(served(each)) for each in (echo, *others)]
+        if address:
+            urls = [f"http://{address}"]
+        endpoints = ", ".join(f"{{url: '{url}'}}" for url in urls)
+        config = (
+            f"listen: 127.0.0.1:0\n{extra}\nupstreams:\n"
+            f"  - {{name: echo, protocol: http2, endpoints: [{endpoints}], {upstream}}}\n"
+            "routes:\n  - {id: echo, path_prefix: /echo, target: echo, plugins: [{name: refusing}]}\n"
+            f"{routes}\n"
+        )
+        gateway = await stack.enter_async_context(run_proxy(config, folder, [Refusing]))
+        channel = grpc.aio.insecure_channel(f"127.0.0.1:{gateway.port}")
+        yield await stack.enter_async_context(channel), echo, gateway
 
 
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
-        async def begin(**options: str) -> Calls:
+        async def begin(**options: Any) -> Calls:
             return await stack.enter_async_context(calls(tmp_path, **options))
 
         yield begin
@@ -233,3 +252,19 @@ async def test_a_route_takes_the_calls_of_its_service_and_method(start: Start) -
     assert await channel.unary_unary("/echo.v1.Echo/Unary")(b"a") == b"a"
     assert (await code_of(channel.unary_unary("/echo.v1.Echo/Fails")(b"")))[0] is grpc.StatusCode.FAILED_PRECONDITION
     assert (await code_of(channel.unary_unary("/echo.v2.Echo/Unary")(b"")))[0] is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_endpoints_that_do_not_serve_get_no_calls(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    ill = Echo()
+    ill.health = b"\x08\x02"
+    health = "health_check: {type: grpc, service: echo.v1.Echo, interval: 10ms, jitter: 0}"
+    channel, echo, _ = await start(upstream=health, others=(ill,))
+    await until(lambda: "is unhealthy: responded NOT_SERVING, expected SERVING (grpc check)" in caplog.text)
+
+    for _ in range(4):
+        await channel.unary_unary("/echo/Unary")(b"")
+
+    assert [len(service.remaining) for service in (echo, ill)] == [4, 0]
+    ill.health = b"\x08\x01"
+    await until(lambda: "is healthy again (grpc check)" in caplog.text)

@@ -20,6 +20,7 @@ from gateway_core.packages import PluginRegistry
 from gateway_core.proxy import Proxy
 from gateway_core.proxy.socket_options import reset_on_close
 from gateway_core.proxy.sweeper import NEVER
+from gateway_core.proxy.upstream.grpc_health import check_health
 from gateway_core.snapshot import Environment, Snapshot, SnapshotHolder, compile_snapshot, load
 from gateway_core.tasks import spawn
 from gateway_core.upstreams.runtime import UpstreamRuntime
@@ -275,7 +276,9 @@ async def run_proxy(
     holder = SnapshotHolder()
     proxy = Proxy(holder, clock=clock, metrics=metrics)
     services = PluginServices(fetch=proxy.fetches.open)
-    environment = Environment(registry, Leases(), UpstreamRuntime(clock), clock, metrics, services=services)
+    environment = Environment(
+        registry, Leases(), UpstreamRuntime(clock, grpc=check_health), clock, metrics, services=services
+    )
     holder.swap(await compile_config(config, environment, folder))
     runner = web.ServerRunner(proxy.server_for(holder.current.config.listen[0].address))
     await runner.setup()

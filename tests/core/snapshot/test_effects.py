@@ -55,6 +55,8 @@ def no_effect(tmp_path: Path, text: str) -> list[str]:
         (f"slow_start: 30s, hash_on: client_ip, {TWO}", ["slow_start"]),
         ("slow_start: 30s, endpoints: [{url: 'http://a'}]", ["slow_start"]),
         (f"health_check: {{type: tcp, path: /health, interval: 1s}}, {TWO}", ["health_check.path"]),
+        (f"health_check: {{type: grpc, service: a.B, path: /health, host: a}}, {TWO}", ["health_check.path"]),
+        (f"health_check: {{service: a.B, path: /health}}, {TWO}", ["health_check.service"]),
         (f"health_check: {{path: /health}}, {TWO}", []),
         (f"outlier_detection: {{consecutive_failures: 0, consecutive_5xx: 0}}, {TWO}", ["outlier_detection"]),
         (f"outlier_detection: {{max_ejection_percent: 0}}, {TWO}", ["outlier_detection"]),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -46,6 +47,8 @@ async def test_upstreams_with_the_same_address_and_check_share_one_check(monitor
         ("http", {"keepalive": {"max_idle": 8}}, False),
         ("http", {"tls": {"verify": False}}, False),
         ("https", {"tls": {"verify": False}}, True),
+        ("http", {"health_check": {"type": "grpc"}}, True),
+        ("http", {"health_check": {"type": "grpc", "service": "a.B"}}, True),
     ],
 )
 def test_a_check_is_told_by_what_it_depends_on(scheme: str, changed: dict[str, Any], is_other: bool) -> None:
@@ -61,3 +64,27 @@ async def test_checks_use_the_scheme_of_the_endpoint_unless_told_otherwise(monit
         checker = monitor.make_checker(replace(SPEC, scheme="https"), config(health_check=given), TlsSettings())
 
         assert checker.scheme == scheme
+
+
+async def test_a_check_of_grpc_offers_http2_and_has_tls_where_the_endpoint_has(monitor: LocalMonitor) -> None:
+    for scheme, has_tls in (("http", False), ("https", True)):
+        made = monitor.make_checker(replace(SPEC, scheme=scheme), config(health_check={"type": "grpc"}), TlsSettings())
+
+        assert (made.scheme, made.has_tls) == ("grpc", has_tls)
+
+
+async def test_without_a_probe_no_check_of_grpc_passes() -> None:
+    async def accept(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    session = RegistrySession(Resolver())
+    spec = replace(SPEC, port=server.sockets[0].getsockname()[1])
+    monitor = LocalMonitor(SystemClock(), resolver=Resolver(), session=session)
+    checker = monitor.make_checker(spec, config(health_check={"type": "grpc"}), TlsSettings())
+
+    await checker.check()
+
+    assert checker.health.last_check_error == "this process makes no checks of type grpc"
+    server.close()
+    await session.aclose()

@@ -46,6 +46,7 @@ from gateway_core.process.plugin_services import CommandReport
 from gateway_core.process.process_metrics import ProcessMetrics
 from gateway_core.process.tls import BaseContexts
 from gateway_core.proxy import Proxy
+from gateway_core.proxy.upstream.grpc_health import check_health
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot import (
     Changes,
@@ -120,7 +121,7 @@ class Engine:
         self.metrics = metrics or Metrics()
         self.registry = registry or PluginRegistry(describes=False)
         self.holder = SnapshotHolder()
-        self.upstreams = UpstreamRuntime(self.clock, metrics=self.metrics, monitor=monitor)
+        self.upstreams = UpstreamRuntime(self.clock, metrics=self.metrics, monitor=monitor, grpc=check_health)
         self.proxy = Proxy(self.holder, clock=self.clock, metrics=self.metrics)
         self._certificates = CertificateFeeds(self.clock, self.upstreams.session, self._refresh_certificates)
         self.listeners = Listeners(sockets, self.proxy.server_for, self._certificates.certificates_of, base_contexts)

@@ -33,6 +33,7 @@ from gateway_core.process.template import Template
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot.transfer import Yielder, from_lines
 from gateway_core.tasks import Tasks, supervised
+from gateway_core.upstreams.checker import HealthCall
 from gateway_core.upstreams.discovery import BUILT_IN
 from gateway_core.upstreams.finding_store import Finding, FindingStore
 from gateway_core.upstreams.findings import Publisher
@@ -40,6 +41,13 @@ from gateway_core.upstreams.monitor import LocalMonitor, is_checked
 from gateway_core.upstreams.registry_session import RegistrySession
 from gateway_core.upstreams.resolver import Resolver
 from gateway_core.upstreams.transport import tls_files
+
+
+async def _check_grpc(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, call: HealthCall) -> None:
+    # A watcher needs HTTP/2 for this alone: it is loaded with the first such check.
+    from gateway_core.proxy.upstream.grpc_health import check_health  # noqa: PLC0415
+
+    await check_health(reader, writer, call)
 
 
 class Watcher:
@@ -57,7 +65,9 @@ class Watcher:
         self._registry = PluginRegistry(describes=False)
         resolver = Resolver(self._clock)
         self._session = RegistrySession(resolver)
-        self._monitor = LocalMonitor(self._clock, resolver=resolver, session=self._session, metrics=self._metrics)
+        self._monitor = LocalMonitor(
+            self._clock, resolver=resolver, session=self._session, metrics=self._metrics, grpc=_check_grpc
+        )
         self._findings: asyncio.Queue[Finding] = asyncio.Queue()
         self._publisher = Publisher(self._monitor, self._findings.put_nowait)
         self._parts: list[bytes] = []

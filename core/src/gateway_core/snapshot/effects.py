@@ -165,6 +165,11 @@ def _health(upstream: UpstreamConfig) -> Found:
     if check is not None and check.type == "tcp":
         http_only = written(check, "path", "method", "host", "headers", "expected_statuses")
         yield from no_effect(".health_check", http_only, "a check of type tcp only connects: write type: http")
+    if check is not None and check.type == "grpc":
+        http_only = written(check, "path", "method", "expected_statuses")
+        yield from no_effect(".health_check", http_only, "a check of type grpc calls grpc.health.v1.Health/Check")
+    elif check is not None:
+        yield from no_effect(".health_check", written(check, "service"), "only a check of type grpc has a service")
     if outliers is None or not outliers.enable:
         return
     if not outliers.consecutive_failures and not outliers.consecutive_5xx:

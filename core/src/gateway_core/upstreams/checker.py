@@ -2,7 +2,8 @@
 
 Each check makes a connection of its own, as requests do (the resolver's addresses by happy eyeballs, or the unix
 socket; a header of the PROXY protocol that names no client; TLS), so that it proves that the endpoint accepts some. Of
-the response only the status counts, so no more of it is read.
+the response only the status counts, so no more of it is read. A check of type ``grpc`` needs HTTP/2, which a
+`GrpcProbe` speaks over the connection.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from random import Random
 from typing import Final
 
@@ -37,13 +40,37 @@ class CheckFailedError(Exception):
     """The endpoint responded, but not as it should."""
 
 
+@dataclass(frozen=True, slots=True)
+class HealthCall:
+    """A call of ``grpc.health.v1.Health/Check``."""
+
+    service: str
+    """Empty is the whole server."""
+    authority: str
+    is_tls: bool
+    seconds: float
+    """How long it may take."""
+    fields: Mapping[str, str]
+
+
+GrpcProbe = Callable[[asyncio.StreamReader, asyncio.StreamWriter, HealthCall], Awaitable[None]]
+"""Makes the call over the connection of a check, and raises `CheckFailedError` unless the response is SERVING."""
+
+
+async def no_grpc(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter, _call: HealthCall) -> None:
+    """Fail each check of type ``grpc``, where nothing speaks it."""
+    raise CheckFailedError("this process makes no checks of type grpc")
+
+
 class Checker:
     """Checks one address until it is closed."""
 
     __slots__ = (
+        "_call",
         "_clock",
         "_config",
         "_expected",
+        "_grpc",
         "_head",
         "_local_errors",
         "_preface",
@@ -70,6 +97,7 @@ class Checker:
         server_name: str = "",
         proxy_protocol: ProxyVersion | None = None,
         local_errors: LocalErrors | None = None,
+        grpc: GrpcProbe = no_grpc,
     ) -> None:
         """Prepare the check.
 
@@ -77,6 +105,7 @@ class Checker:
         :param server_name: name to send as SNI and to verify; empty is the endpoint's host.
         :param proxy_protocol: version of the header that connections begin with.
         :param local_errors: logs checks that failed for lack of something on this machine.
+        :param grpc: makes the call of a check of type ``grpc``.
         :raises ValueError: for expected statuses that are none.
         """
         self._local_errors = LocalErrors() if local_errors is None else local_errors
@@ -88,14 +117,23 @@ class Checker:
         self._clock = clock
         self._rng = rng
         self.scheme = config.type or spec.scheme
-        """``http``, ``https`` or ``tcp``."""
-        self._tls = tls if self.scheme == "https" else None
+        """``http``, ``https``, ``tcp`` or ``grpc``."""
+        self._tls = tls if is_encrypted(spec, config) else None
+        self._grpc = grpc
         self._server_name = server_name or spec.host
         self._preface = b"" if proxy_protocol is None else proxy_header(proxy_protocol, None, None)
         self._expected = StatusRanges(config.expected_statuses)
         self._tasks = Tasks()
-        self._head = _request_head(spec, config)
+        fields = {name: value.reveal() for name, value in config.headers.items()}
+        authority = _authority(spec, config)
+        self._head = _request_head(config, authority, fields)
+        self._call = HealthCall(config.service, authority, self._tls is not None, config.timeout, fields)
         self._upstreams: set[str] = set()
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether its connections begin with TLS."""
+        return self._tls is not None
 
     def start(self) -> None:
         """Begin to check: the first time at once, give or take the jitter."""
@@ -115,7 +153,9 @@ class Checker:
                 try:
                     if self._tls is not None:
                         await writer.start_tls(self._tls, server_hostname=self._server_name)
-                    if self.scheme != "tcp":
+                    if self.scheme == "grpc":
+                        await self._grpc(reader, writer, self._call)
+                    elif self.scheme != "tcp":
                         writer.write(self._head)
                         await self._check_response(reader)
                 finally:
@@ -197,20 +237,31 @@ def _status_of(line: bytes) -> int:
     return int(status)
 
 
-def _request_head(spec: EndpointSpec, config: HealthCheckConfig) -> bytes:
-    authority = spec.authority
+def is_encrypted(spec: EndpointSpec, config: HealthCheckConfig) -> bool:
+    """Return whether a check begins with TLS."""
+    return (spec.scheme if config.type in {None, "grpc"} else config.type) == "https"
+
+
+def _authority(spec: EndpointSpec, config: HealthCheckConfig) -> str:
+    """Return the Host of the request."""
+    if config.host:
+        return config.host
     if config.port and not spec.path:
         text = authority_of(spec.host, config.port)
-        authority = text.encode("ascii" if text.isascii() else "idna")
+        return text if text.isascii() else text.encode("idna").decode()
+    return spec.authority.decode()
+
+
+def _request_head(config: HealthCheckConfig, authority: str, more: Mapping[str, str]) -> bytes:
     fields = {
-        "host": ("Host", config.host or authority.decode()),
+        "host": ("Host", authority),
         "user-agent": ("User-Agent", USER_AGENT),
         "accept": ("Accept", "*/*"),
     }
     if config.method in _HAVE_CONTENT:
         fields["content-length"] = ("Content-Length", "0")
-    for name, value in config.headers.items():
-        fields[name.lower()] = (name, value.reveal())
+    for name, value in more.items():
+        fields[name.lower()] = (name, value)
     fields["connection"] = ("Connection", "close")
     lines = [f"{config.method} {config.path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.values())]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")

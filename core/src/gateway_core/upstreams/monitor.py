@@ -17,7 +17,7 @@ from gateway_core.config import DiscoveryConfig, HealthCheckConfig, UpstreamConf
 from gateway_core.descriptors import LocalErrors
 from gateway_core.leases import Lease, Leases
 from gateway_core.metrics import Metrics
-from gateway_core.upstreams.checker import Checker
+from gateway_core.upstreams.checker import Checker, GrpcProbe, is_encrypted, no_grpc
 from gateway_core.upstreams.discovery import DiscoveryContext, DiscoveryFactory, Feed, make_discovery
 from gateway_core.upstreams.discovery.feed_metrics import FeedMetrics
 from gateway_core.upstreams.endpoint import Checked, EndpointSpec
@@ -56,9 +56,9 @@ def discovery_key(upstream: str, config: DiscoveryConfig) -> str:
 def check_key(spec: EndpointSpec, config: UpstreamConfig, tls: TlsSettings) -> str:
     """Return the key of a check, the same in every process: equal checks of several upstreams are one."""
     address = (spec.scheme, spec.host, spec.port, spec.path)
-    is_https = _is_https(spec, config)
+    has_tls = _has_tls(spec, config)
     return fingerprint(
-        "check", address, config.health_check, config.send_proxy_protocol, (tls.config, tls.digest) if is_https else ""
+        "check", address, config.health_check, config.send_proxy_protocol, (tls.config, tls.digest) if has_tls else ""
     )
 
 
@@ -67,9 +67,8 @@ def is_checked(config: UpstreamConfig) -> bool:
     return config.health_check is not None and config.health_check.enable
 
 
-def _is_https(spec: EndpointSpec, config: UpstreamConfig) -> bool:
-    check = config.health_check or HealthCheckConfig()
-    return (check.type or spec.scheme) == "https"
+def _has_tls(spec: EndpointSpec, config: UpstreamConfig) -> bool:
+    return is_encrypted(spec, config.health_check or HealthCheckConfig())
 
 
 class LocalMonitor:
@@ -85,14 +84,17 @@ class LocalMonitor:
         session: Callable[[], aiohttp.ClientSession],
         metrics: Metrics | None = None,
         local_errors: LocalErrors | None = None,
+        grpc: GrpcProbe = no_grpc,
     ) -> None:
         """Begin with nothing to watch.
 
         :param discoveries: what extensions offer by name.
         :param session: returns a session for registries, which is not closed here.
         :param local_errors: logs checks that failed for lack of something on this machine.
+        :param grpc: makes the calls of checks of type ``grpc``.
         """
         self._clock = clock
+        self._grpc = grpc
         self._discoveries = dict(discoveries or {})
         self._rng = Random() if rng is None else rng  # noqa: S311 - spreads load, keeps no secret
         self._resolver = resolver
@@ -102,7 +104,7 @@ class LocalMonitor:
         self._feeds: Leases[str, Feed] = Leases()
         self._checks: Leases[str, Checked] = Leases()
         self._shared: Leases[Hashable, Any] = Leases()
-        self._last_tls: tuple[TlsSettings, ssl.SSLContext] | None = None
+        self._last_tls: tuple[TlsSettings, str, ssl.SSLContext] | None = None
 
     def extend(self, discoveries: Mapping[str, DiscoveryFactory]) -> None:
         """Offer discoveries that were installed while running."""
@@ -143,20 +145,23 @@ class LocalMonitor:
 
     def make_checker(self, spec: EndpointSpec, config: UpstreamConfig, tls: TlsSettings) -> Checker:
         """Return what checks an address, which does not run yet."""
+        check = config.health_check or HealthCheckConfig()
+        protocol = "http2" if check.type == "grpc" else "http1"
         return Checker(
             spec,
-            config.health_check or HealthCheckConfig(),
+            check,
             resolver=self._resolver,
             clock=self._clock,
             rng=self._rng,
-            tls=self._tls_context(tls) if _is_https(spec, config) else None,
+            tls=self._tls_context(tls, protocol) if _has_tls(spec, config) else None,
             server_name=tls.server_name,
             proxy_protocol=config.send_proxy_protocol,
             local_errors=self._local_errors,
+            grpc=self._grpc,
         )
 
-    def _tls_context(self, tls: TlsSettings) -> ssl.SSLContext:
+    def _tls_context(self, tls: TlsSettings, protocol: str) -> ssl.SSLContext:
         # One for all endpoints of an upstream: to load the system's authorities takes milliseconds.
-        if self._last_tls is None or self._last_tls[0] != tls:
-            self._last_tls = (tls, make_tls_context(tls))
-        return self._last_tls[1]
+        if self._last_tls is None or self._last_tls[:2] != (tls, protocol):
+            self._last_tls = (tls, protocol, make_tls_context(tls, protocol))
+        return self._last_tls[2]

@@ -20,6 +20,7 @@ from gateway_core.leases import Lease, LeaseHolder, Leases
 from gateway_core.metrics import Metrics
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.admission import Load
+from gateway_core.upstreams.checker import GrpcProbe, no_grpc
 from gateway_core.upstreams.discovery import DiscoveryFactory
 from gateway_core.upstreams.endpoint import Endpoint, EndpointKey, EndpointSpec
 from gateway_core.upstreams.live_upstream import LiveUpstream, close_all
@@ -43,6 +44,7 @@ class UpstreamRuntime:
         sticky_secret: bytes = b"",
         rng: Random | None = None,
         resolver: Resolver | None = None,
+        grpc: GrpcProbe = no_grpc,
     ) -> None:
         """Start without upstreams.
 
@@ -50,6 +52,7 @@ class UpstreamRuntime:
         :param monitor: where endpoints are discovered and checked; in this process unless given.
         :param sticky_secret: what sticky cookies are keyed with: the same in all workers and gateways of a cluster.
             Without one they are keyed with the upstream's name, which hides addresses from the casual eye only.
+        :param grpc: makes the calls of health checks of type ``grpc``, where there is no ``monitor`` that does.
         """
         self.resolver = Resolver(clock) if resolver is None else resolver
         """Resolves the names of endpoints, for whatever connects to them."""
@@ -75,6 +78,7 @@ class UpstreamRuntime:
             session=self.session,
             metrics=metrics,
             local_errors=self._local_errors,
+            grpc=grpc,
         )
         """Where endpoints are discovered and checked."""
 

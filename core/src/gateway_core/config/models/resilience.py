@@ -236,9 +236,12 @@ class HealthCheckConfig(Section):
     enable: Switch = True
     """``false`` switches the checks off and keeps their settings."""
 
-    type: Literal["http", "https", "tcp"] | None = None
-    """An HTTP request, an HTTPS request, or only a TCP connection; by default a request with the endpoint's own
-    scheme."""
+    type: Literal["http", "https", "tcp", "grpc"] | None = None
+    """An HTTP request, an HTTPS request, only a TCP connection, or a call of ``grpc.health.v1.Health/Check``; by
+    default a request with the endpoint's own scheme."""
+
+    service: str = Field(default="", max_length=1000)
+    """Service whose health a check of type ``grpc`` asks for; the whole server's unless given."""
 
     path: RequestPath = "/"
     """What to request."""
@@ -268,7 +271,7 @@ class HealthCheckConfig(Section):
     """Method of the request."""
 
     host: HeaderValue = ""
-    """Host header of the request; the endpoint's host and port unless given."""
+    """Host header (``:authority``) of the request; the endpoint's host and port unless given."""
 
     headers: Mapping[HeaderName, SecretHeaderValue] = Field(default_factory=dict)
     """Further headers of the request, such as ``authorization``; their values are never shown."""
