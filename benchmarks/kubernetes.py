@@ -1,7 +1,7 @@
 """What changes of EndpointSlices cost a gateway, and how many connections it makes to the API server.
 
-    python benchmarks/kubernetes.py                       # 5,000 changes, 40 upstreams, 2 workers
-    python benchmarks/kubernetes.py --endpoints 100       # larger slices
+    python benchmarks/kubernetes.py                       # 5,000 changes, 40 slices of 100, 2 workers
+    python benchmarks/kubernetes.py --endpoints 10        # smaller slices
     python benchmarks/kubernetes.py --workers 1
 
 The API server is that of the tests, in this process. Each change replaces one endpoint of one slice; they come as fast
@@ -139,7 +139,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--changes", type=int, default=5000)
     parser.add_argument("--upstreams", type=int, default=40)
-    parser.add_argument("--endpoints", type=int, default=10)
+    parser.add_argument("--endpoints", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)
     with tempfile.TemporaryDirectory() as folder:
         return asyncio.run(measure(parser.parse_args(), Path(folder)))

@@ -8,26 +8,19 @@ is the same object in both, with its counters, caches and connections.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 T = TypeVar("T")
 
 
-@runtime_checkable
-class Closable(Protocol):
-    """Something to be closed when it is not used any more."""
-
-    async def aclose(self) -> None:
-        """Give back what the thing holds."""
-        ...
-
-
 async def close(value: object) -> None:
     """Await the value's ``aclose()`` if it has one."""
-    if isinstance(value, Closable):
-        await value.aclose()
+    # Looked up by name: instances of a runtime-checkable protocol are found slowly, and endpoints come and go often.
+    aclose = getattr(value, "aclose", None)
+    if aclose is not None:
+        await aclose()
 
 
 class Lease(Generic[V]):

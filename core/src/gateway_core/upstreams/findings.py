@@ -57,7 +57,9 @@ class _PublishedFeed:
         self._strategy = found.strategy
         # The first result replaces whatever an earlier process had found.
         is_first, self._is_known = not self._is_known, True
-        changed = [spec for name, spec in self._told.items() if before.get(name) != spec]
+        changed = [
+            spec for name, spec in self._told.items() if (known := before.get(name)) is not spec and known != spec
+        ]
         gone = [name for name in before if name not in self._told]
         self._publish({**self._finding(changed, gone), "all": is_first})
 

@@ -36,8 +36,8 @@ class ReceivedMonitor:
         self._feeds: Leases[str, Feed] = Leases()
         self._checks: Leases[str, Checked] = Leases()
         self._store = FindingStore()
-        self._specs: dict[str, dict[str, EndpointSpec]] = {}
-        """By key and id: unchanged endpoints stay the same objects."""
+        self._specs: dict[str, dict[str, tuple[list[Any], EndpointSpec]]] = {}
+        """By key and id, with the finding's fields that they are of: unchanged endpoints stay the same objects."""
 
     def extend(self, discoveries: Mapping[str, DiscoveryFactory]) -> None:
         """Do nothing: discoveries run elsewhere."""
@@ -85,9 +85,12 @@ class ReceivedMonitor:
                 feed.fail(state["reason"])
             return
         before = self._specs.get(key, {})
-        specs = {name: spec_of_json(fields) for name, fields in self._store.endpoints[key].items()}
-        self._specs[key] = {name: before[name] if before.get(name) == spec else spec for name, spec in specs.items()}
-        found = tuple(self._specs[key].values())
+        # The store keeps the fields of what a finding does not name as they are: a change costs what has changed.
+        specs = self._specs[key] = {
+            name: known if (known := before.get(name)) is not None and known[0] is fields else _read(fields, known)
+            for name, fields in self._store.endpoints[key].items()
+        }
+        found = tuple([spec for _, spec in specs.values()])
         feed.take(Discovered(found, is_stale=state["stale"], reason=state["reason"], strategy=state["strategy"]))
 
     def _note(self, health: HealthState, result: list[Any]) -> None:
@@ -99,3 +102,8 @@ class ReceivedMonitor:
         if has_changed and healthy:
             health.recovered_at = self._clock.monotonic()
         health.record(error, at, seconds, has_changed=has_changed)
+
+
+def _read(fields: list[Any], known: tuple[list[Any], EndpointSpec] | None) -> tuple[list[Any], EndpointSpec]:
+    spec = spec_of_json(fields)
+    return fields, known[1] if known is not None and known[1] == spec else spec

@@ -104,13 +104,14 @@ class UpstreamRuntime:
         try:
             strategy = leases.hold(self._lease_strategy(config))
             load = leases.hold(self._loads.acquire(config.name, partial(self._make_load, config.name)))
+            depends_on = (frozen(config.health_check), config.circuit_breaker, config.send_proxy_protocol, transport)
             discovery = config.discovery
             feed = None if discovery is None else leases.hold(self.monitor.discover(config.name, discovery))
             upstream = Upstream(
                 config,
                 transport=transport,
                 resolver=self.resolver,
-                acquire=lambda spec: self._lease_endpoint(config, transport, spec, load),
+                acquire=lambda spec: self._lease_endpoint(config, transport, depends_on, spec, load),
                 strategy=strategy,
                 load=load,
                 rng=self._rng,
@@ -149,7 +150,12 @@ class UpstreamRuntime:
         return Load(counts.acquire(upstream), partial(counts.release, upstream))
 
     def _lease_endpoint(
-        self, config: UpstreamConfig, transport: TransportSettings, spec: EndpointSpec, load: Load
+        self,
+        config: UpstreamConfig,
+        transport: TransportSettings,
+        depends_on: Hashable,
+        spec: EndpointSpec,
+        load: Load,
     ) -> Lease[Endpoint]:
         def start() -> Endpoint:
             counts = self._metrics.endpoints
@@ -165,7 +171,6 @@ class UpstreamRuntime:
                 endpoint.follow(self.monitor.check(spec, config, transport.tls))
             return endpoint
 
-        depends_on = (frozen(config.health_check), config.circuit_breaker, config.send_proxy_protocol, transport)
         key = EndpointKey(config.name, spec.id, spec.scheme, spec.host, spec.port, spec.path, depends_on)
         lease = self._endpoints.acquire(key, start)
         lease.value.open(self._clock.monotonic(), is_open=spec.is_open, is_late=load.is_running)

@@ -6,13 +6,13 @@ a node is drained), those that still serve are used, as kube-proxy does.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
 from gateway_plugin_sdk import EndpointSpec, EndpointStatus
 
-from gateway_plugin_kubernetes.objects import Service, Slice, SlicePort
+from gateway_plugin_kubernetes.objects import Service, Slice, SliceEndpoint, SlicePort
 from gateway_plugin_kubernetes.store import Key
 
 DEFAULT_PORTS: Final = ("http", "web", "gateway")
@@ -86,6 +86,8 @@ class EndpointTable:
         self._slices_of: dict[Key, set[Key]] = {}
         self._found_in: dict[Key, dict[str, Found]] = {}
         """Of each slice, its endpoints by id."""
+        self._read_of: dict[Key, tuple[str, int, dict[SliceEndpoint, Found]]] = {}
+        """Of each slice, scheme and port, and what its endpoints were read as: those that stay are not read again."""
         self._slices_with: dict[str, set[Key]] = {}
         """Of each endpoint's id, the slices that have it: for a moment two may, while it moves from one to another."""
         self._merged: dict[str, Found] = {}
@@ -152,6 +154,8 @@ class EndpointTable:
         if item is not None:
             self._slices[key] = item
             self._slices_of.setdefault((key[0], item.service), set()).add(key)
+        else:
+            self._read_of.pop(key, None)
         self._set(key, self._found_of(key))
 
     def _found_of(self, key: Key) -> dict[str, Found]:
@@ -164,7 +168,17 @@ class EndpointTable:
         port = self._choice.find(item.ports, service)
         if port is None:
             return {}
-        return {each.spec.id: each for each in _each_found(item, self._choice.scheme_of(port), port.number)}
+        scheme = self._choice.scheme_of(port)
+        *read_as, known = self._read_of.get(key, ("", 0, {}))
+        if read_as != [scheme, port.number]:
+            known = {}
+        read = {
+            each: known.get(each) or _read(each, scheme, port.number)
+            for each in item.endpoints
+            if each.is_terminating or each.is_ready
+        }
+        self._read_of[key] = (scheme, port.number, read)
+        return {each.spec.id: each for each in read.values()}
 
     def _set(self, key: Key, found: dict[str, Found]) -> None:
         before = self._found_in.pop(key, {})
@@ -175,7 +189,7 @@ class EndpointTable:
         for name in found.keys() - before.keys():
             self._slices_with.setdefault(name, set()).add(key)
         for name in {**before, **found}:
-            if before.get(name) != found.get(name):
+            if (was := before.get(name)) is not (now := found.get(name)) and was != now:
                 self._merge(name)
 
     def _merge(self, name: str) -> None:
@@ -191,9 +205,7 @@ class EndpointTable:
             self._listed = None
 
 
-def _each_found(item: Slice, scheme: str, port: int) -> Iterator[Found]:
-    for endpoint in item.endpoints:
-        if endpoint.is_terminating:
-            yield Found(EndpointSpec(scheme, endpoint.address, port, status=EndpointStatus.DRAIN), endpoint.is_serving)
-        elif endpoint.is_ready:
-            yield Found(EndpointSpec(scheme, endpoint.address, port), is_serving=True)
+def _read(endpoint: SliceEndpoint, scheme: str, port: int) -> Found:
+    if endpoint.is_terminating:
+        return Found(EndpointSpec(scheme, endpoint.address, port, status=EndpointStatus.DRAIN), endpoint.is_serving)
+    return Found(EndpointSpec(scheme, endpoint.address, port), is_serving=True)

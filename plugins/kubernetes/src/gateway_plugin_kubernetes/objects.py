@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gateway_plugin_kubernetes.api import Object
 
@@ -25,8 +25,7 @@ class Service:
     """The name that it stands for, if its type is ExternalName."""
 
 
-@dataclass(frozen=True, slots=True)
-class SlicePort:
+class SlicePort(NamedTuple):
     """A port that all endpoints of an EndpointSlice have."""
 
     name: str
@@ -34,8 +33,7 @@ class SlicePort:
     app_protocol: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SliceEndpoint:
+class SliceEndpoint(NamedTuple):
     """A pod, usually."""
 
     address: str
@@ -45,9 +43,8 @@ class SliceEndpoint:
     """Whether it would be ready, were it not terminating."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """A part of the endpoints of a Service."""
+class Slice(NamedTuple):
+    """A part of the endpoints of a Service. Large ones change often: these are tuples, which are compared fast."""
 
     service: str
     ports: tuple[SlicePort, ...] = ()
@@ -83,9 +80,10 @@ def read_slice(item: Object) -> Slice:
     """
     endpoints = []
     for endpoint in _items(item, "endpoints"):
-        addresses = endpoint.get("addresses")
-        conditions = _part(endpoint, "conditions")
+        addresses, conditions = endpoint.get("addresses"), endpoint.get("conditions")
         if isinstance(addresses, list) and addresses:
+            if not isinstance(conditions, dict):
+                conditions = {}
             is_terminating = conditions.get("terminating") is True
             is_ready = conditions.get("ready") is not False
             serving = conditions.get("serving")
