@@ -1,59 +1,80 @@
 """The heads of an HTTP/2 connection: from blocks of HPACK to what an exchange begins with.
 
 A block becomes a head of HTTP/1.1, which the one reader of heads judges (`HeadReader`), so that nothing depends on the
-protocol that a request came in. As long as the dynamic table stays the same, a block that came before means the same
-again, and clients that repeat their fields send such blocks: they are looked up whole.
+protocol that a request came in. As long as the dynamic table stays the same, a block means what it meant before, and
+clients that repeat their fields send such blocks. So there are three ways, from the cheapest:
+
+* A block that came before is looked up whole. When it comes a second time it is made a `CachedHead`, with its route.
+* A block that differs from one before in nothing but its ``:path`` is a `_Template` filled in. That is how clients send
+  it which keep paths out of the table, since they seldom come again (RFC 7541 section 6.2.2): literal and first.
+* All others are decoded.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from gateway_core.proxy.downstream.client import Client
-from gateway_core.proxy.downstream.head_reader import HeadReader
-from gateway_core.proxy.wire.h2.fields import MalformedFieldsError, handshake_lines, request_fields, trailer_fields
-from gateway_core.proxy.wire.h2.hpack import Decoder, FieldsTooLargeError
+from gateway_core.proxy.downstream.head_reader import CachedHead, HeadReader
+from gateway_core.proxy.wire.h2.fields import (
+    MalformedFieldsError,
+    RequestFields,
+    handshake_lines,
+    request_fields,
+    trailer_fields,
+)
+from gateway_core.proxy.wire.h2.hpack import Decoder, Field, FieldsTooLargeError, read_string
 from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead
 from gateway_core.reasons import BAD_REQUEST, HEAD_TOO_LARGE
 from gateway_core.snapshot import Snapshot
 
 _MOST: Final = 64
-"""Blocks that are remembered."""
+"""Blocks that are remembered, and templates."""
+
+_MOST_KEPT: Final = 65_536
+"""Bytes of heads that are remembered: a client chooses them, and how many connections do so."""
 
 _TOO_LARGE: Final = HeadProblem(431, HEAD_TOO_LARGE, "the fields are larger than limits.max_head_bytes")
+
+_PATH: Final = 0x04
+"""The first byte of a ``:path`` that enters no table."""
+
+_INDEXED: Final = bytes(range(0x81, 0xFF))
+"""Fields that are one byte: indices into the tables."""
+
+_PSEUDO_FIELDS: Final = 5
+_PATH_BYTES: Final = bytes(range(0x21, 0x7F))
 
 
 class Http2Heads:
     """Reads the blocks of one connection, in their order."""
 
-    __slots__ = ("_decoder", "_generation", "_known", "_plain", "_snapshot", "_with_body")
+    __slots__ = ("_client", "_decoder", "_generation", "_most", "_plain", "_snapshot", "_with_body")
 
     def __init__(self, client: Client, most: int) -> None:
         """Begin with an empty table.
 
         :param most: bytes of a list of fields at most, as it is announced in SETTINGS.
         """
+        self._client = client
         self._decoder = Decoder(most)
-        # The same fields mean something else with a body behind them, so each kind has a reader of its own.
-        self._plain = HeadReader(client)
-        self._with_body = HeadReader(client)
-        self._known: dict[tuple[bytes, bool], RequestHead] = {}
+        self._most = most
+        self._plain: _Memory | None = None
+        self._with_body: _Memory | None = None
         self._generation = 0
         self._snapshot: Snapshot | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is remembered that belongs to a configuration."""
-        return self._plain.is_empty and self._with_body.is_empty
+        return self._plain is None and self._with_body is None
 
     def clear(self) -> None:
         """Forget everything but the table, which is the client's as well."""
-        self._known.clear()
-        self._plain.clear()
-        self._with_body.clear()
-        self._snapshot = None
+        self._plain = self._with_body = self._snapshot = None
 
     def read(self, block: bytes, snapshot: Snapshot, *, has_body: bool) -> RequestHead | HeadProblem:
         """Return the head of a request, or why there is none that is served.
@@ -62,33 +83,42 @@ class Http2Heads:
         :raises Http2ConnectionError: the block is no HPACK.
         :raises MalformedFieldsError: its fields make no request.
         """
+        if self._snapshot is not snapshot or self._generation != self._decoder.generation:
+            self._renew(snapshot)
+        memory = self._with_body if has_body else self._plain
+        if memory is None:
+            memory = _Memory(HeadReader(self._client), self._most, has_body=has_body)
+            if has_body:
+                self._with_body = memory
+            else:
+                self._plain = memory
+        head = memory.known.get(block)
+        if head is not None:
+            return head
+        return memory.recall(block, self._client, snapshot) or self._decode(block, memory, snapshot)
+
+    def _renew(self, snapshot: Snapshot) -> None:
+        """Forget what a block meant: by another table, or another configuration, it means something else."""
+        self._snapshot, self._generation = snapshot, self._decoder.generation
+        for memory in (self._plain, self._with_body):
+            if memory is not None:
+                memory.forget()
+
+    def _decode(self, block: bytes, memory: _Memory, snapshot: Snapshot) -> RequestHead | HeadProblem:
         decoder = self._decoder
-        if self._snapshot is not snapshot or self._generation != decoder.generation:
-            self._known.clear()
-            self._snapshot, self._generation = snapshot, decoder.generation
-        else:
-            known = self._known.get((block, has_body))
-            if known is not None:
-                return known
         try:
-            fields = request_fields(decoder.decode(block))
+            decoded = decoder.decode(block)
         except FieldsTooLargeError:
             return _TOO_LARGE
-        reader = self._with_body if has_body else self._plain
-        handshake = b"" if fields.protocol is None else handshake_lines(fields.protocol, os.urandom(16))
-        data = b"".join((fields.line, fields.block, handshake, b"\r\n\r\n"))
-        head = reader.read(data, 0, snapshot)
-        if head is None:
-            return HeadProblem(400, BAD_REQUEST, "the fields are no head")
-        if isinstance(head, HeadProblem):
-            return head
-        if not has_body and head.facts.content_length > 0:
-            raise MalformedFieldsError("there is a Content-Length and no body")
-        head.came_over_http2(has_body=has_body and fields.protocol is None)
-        if fields.protocol is None and decoder.generation == self._generation:
-            if len(self._known) >= _MOST:
-                self._known.clear()
-            self._known[block, has_body] = head
+        fields = request_fields(decoded)
+        if fields.protocol is not None:
+            return memory.read_handshake(fields, snapshot)
+        head = memory.read(b"".join((fields.line, fields.block, b"\r\n\r\n")), snapshot)
+        if isinstance(head, RequestHead):
+            if not memory.has_body and head.facts.content_length > 0:
+                raise MalformedFieldsError("there is a Content-Length and no body")
+            if decoder.generation == self._generation:
+                memory.remember(block, head, fields, decoded)
         return head
 
     def read_trailers(self, block: bytes) -> bytes:
@@ -109,3 +139,110 @@ class Http2Heads:
         """
         with contextlib.suppress(FieldsTooLargeError):
             self._decoder.decode(block)
+
+
+class _Template(NamedTuple):
+    """A head without its path."""
+
+    start: bytes
+    """The method and a space."""
+    end: bytes
+    room: int
+    """Bytes that the path may have."""
+
+
+class _Memory:
+    """What is remembered of heads with a body behind them, or of those without: the same fields mean something else."""
+
+    __slots__ = ("_kept", "_most", "_once", "_reader", "_templates", "has_body", "known")
+
+    def __init__(self, reader: HeadReader, most: int, *, has_body: bool) -> None:
+        self._reader = reader
+        self._most = most
+        self.has_body = has_body
+        self.known: dict[bytes, CachedHead] = {}
+        """Heads by blocks that came more than once."""
+        self._once: dict[bytes, RequestHead] = {}
+        self._templates: dict[tuple[bytes, bytes], _Template] = {}  # by what is before and behind the path
+        self._kept = 0  # bytes of all of them
+
+    def forget(self) -> None:
+        """Forget all blocks."""
+        if self._kept:
+            self.known.clear()
+            self._once.clear()
+            self._templates.clear()
+            self._kept = 0
+
+    def recall(self, block: bytes, client: Client, snapshot: Snapshot) -> RequestHead | HeadProblem | None:
+        """Return the head of a block that came before, or one like it; None if it has to be decoded."""
+        before = self._once.pop(block, None)
+        if before is not None:
+            head = self.known[block] = CachedHead(before, client, snapshot)
+            return head
+        found = _find_path(block)
+        template = None if found is None else self._templates.get((block[: found[0]], block[found[1] :]))
+        if found is None or template is None:
+            return None
+        at, end = found
+        path = block[at + 2 : end]
+        if block[at + 1] & 0x80:
+            path = read_string(path)
+        if path[:1] != b"/" or path.translate(None, _PATH_BYTES) or len(path) > template.room:
+            return None
+        read = self.read(b"".join((template.start, path, template.end)), snapshot)
+        if isinstance(read, RequestHead):
+            self._keep(block, read)
+        return read
+
+    def read(self, data: bytes, snapshot: Snapshot) -> RequestHead | HeadProblem:
+        """Return what a head of HTTP/1 is."""
+        head = self._reader.read(data, 0, snapshot)
+        if head is None:
+            return HeadProblem(400, BAD_REQUEST, "the fields are no head")
+        if isinstance(head, RequestHead):
+            head.came_over_http2(has_body=self.has_body)
+        return head
+
+    def read_handshake(self, fields: RequestFields, snapshot: Snapshot) -> RequestHead | HeadProblem:
+        """Return the head with which HTTP/1 asks for another protocol."""
+        lines = handshake_lines(fields.protocol or b"", os.urandom(16))
+        head = self._reader.read(b"".join((fields.line, fields.block, lines, b"\r\n\r\n")), 0, snapshot)
+        if isinstance(head, RequestHead):
+            head.came_over_http2(has_body=False)
+        return head or HeadProblem(400, BAD_REQUEST, "the fields are no head")
+
+    def remember(self, block: bytes, head: RequestHead, fields: RequestFields, decoded: Sequence[Field]) -> None:
+        """Know a block again that changed nothing in the table, and others that differ from it in their path."""
+        if not self._keep(block, head):
+            return
+        found = _find_path(block)
+        if found is not None and not block[: found[0]].translate(None, _INDEXED):
+            method, _, rest = fields.line.partition(b" ")
+            path, _, version = rest.partition(b" ")
+            room = self._most - sum([each[3] for each in decoded]) + len(path)
+            template = _Template(method + b" ", b" %b%b\r\n\r\n" % (version, fields.block), room)
+            self._templates[block[: found[0]], block[found[1] :]] = template
+            self._kept += head.size
+
+    def _keep(self, block: bytes, head: RequestHead) -> bool:
+        """Remember a block that came once; False if it is too large."""
+        size = head.size
+        if size * 2 > _MOST_KEPT:
+            return False
+        self._kept += size
+        if self._kept > _MOST_KEPT or len(self._once) + len(self.known) + len(self._templates) >= _MOST:
+            self.forget()
+            self._kept = size
+        self._once[block] = head
+        return True
+
+
+def _find_path(block: bytes) -> tuple[int, int] | None:
+    """Return where a literal ``:path`` begins and ends, if what is before it is one byte for each field."""
+    at = block.find(_PATH, 0, _PSEUDO_FIELDS)
+    if at < 0 or at + 1 >= len(block):
+        return None
+    size = block[at + 1] & 0x7F
+    end = at + 2 + size
+    return (at, end) if size < 0x7F and end <= len(block) else None

@@ -108,6 +108,12 @@ _RULES: Final[dict[int, _Rule]] = {
     FrameType.PRIORITY_UPDATE: _Rule(False, 4, MAX_FRAME_SIZE),
 }
 
+_PLAIN: Final = {
+    kind << 8 | flags
+    for kind, flags in ((DATA, 0), (DATA, END_STREAM), (HEADERS, END_HEADERS), (HEADERS, END_HEADERS | END_STREAM))
+}
+"""Types and flags of nearly all frames: what they have is their payload."""
+
 Frame = tuple[int, int, int, bytes, int]
 """Type, flags, stream, payload without padding and priority, and its length on the wire, which windows count."""
 
@@ -166,7 +172,7 @@ class FrameReader:
                     yield found
                 continue
             payload = data[start:end]
-            if kind or flags & PADDED or not stream:  # nearly all bytes come in plain DATA
+            if not stream or kind << 8 | flags not in _PLAIN:
                 found = self._usual(kind, flags, stream, payload)
                 if found is not None:
                     yield found

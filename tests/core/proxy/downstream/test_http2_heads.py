@@ -1,0 +1,154 @@
+"""What a connection remembers of its blocks of fields never shows in what they mean."""
+
+from __future__ import annotations
+
+import re
+
+import hpack
+import pytest
+from hpack.huffman import HuffmanEncoder
+from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
+
+from tests.core.proxy.downstream.http2_client import OK, Got, Http2Client, http2
+from tests.core.proxy.kit import Proxied, RunningProxy, StartProxy, StartUpstream
+
+ROUTE = 'routes: [{{id: r, path_prefix: "/", target: "{}"}}]'
+HUFFMAN = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)
+
+
+def block(path: bytes, *, huffman: bool = False, rest: bytes = b"") -> bytes:
+    """Return a block that says GET, http, a path that enters no table, and what is in the table already."""
+    text = HUFFMAN.encode(path) if huffman else path
+    assert len(text) < 127
+    return b"\x82\x86\x04" + bytes([len(text) | (0x80 if huffman else 0)]) + text + b"\xbf\xbe" + rest
+
+
+async def warm(client: Http2Client) -> None:
+    """Have the table hold :authority and a field, and two blocks remembered that use them."""
+    got = await client.ask(("x-kept", "1"), path="/", authority="x")
+    assert got.status == 200
+    for path in (b"/first", b"/second", b"/second", b"/second"):
+        assert (await send(client, block(path))).status == 200
+
+
+async def send(client: Http2Client, data: bytes, *, ends: bool = True) -> Got:
+    frame = client.fields([], ends=ends)
+    frame.data = data
+    await client.send(frame, *([] if ends else client.data(frame.stream_id, b"body")))
+    return await client.response(frame.stream_id)
+
+
+async def outcome(gateway: RunningProxy, heads: list[bytes], data: bytes, *, is_warm: bool) -> tuple[object, ...]:
+    """Return what a block leads to on a connection that has seen blocks like it, or on one that has not."""
+    async with http2(gateway) as client:
+        if is_warm:
+            await warm(client)
+        else:
+            await client.ask(("x-kept", "1"), path="/", authority="x")
+        del heads[:]
+        got = await send(client, data)
+    return got.status, got.reset, [re.sub(rb"(?i)x-request-id: [^\r]*", b"", head) for head in heads]
+
+
+@pytest.mark.parametrize("huffman", [False, True])
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/third", b"/second", b"/a?b=c&d=%20", b"/%2e%2e/x", b"/a;b", b"//a", b"/a/../b", b"/a#b", b"/a b", b"/\x01",
+        b"/\xff", b"", b"a", b"*", b"http://y/", b"/a HTTP/1.1\r\nX: 1", b"/" + b"a" * 125,
+    ],
+)  # fmt: skip
+async def test_another_path_means_the_same_as_if_nothing_was_remembered(
+    proxied: Proxied, path: bytes, huffman: bool
+) -> None:
+    gateway, upstream = await proxied(OK)
+    if huffman and len(HUFFMAN.encode(path)) > 126:
+        return
+
+    remembered = await outcome(gateway, upstream.heads, block(path, huffman=huffman), is_warm=True)
+
+    assert remembered == await outcome(gateway, upstream.heads, block(path, huffman=huffman), is_warm=False)
+
+
+async def test_requests_whose_paths_differ_reach_the_upstream_as_they_were_sent(proxied: Proxied) -> None:
+    gateway, upstream = await proxied(OK)
+    paths = [b"/%d" % (number % 150) for number in range(400)]
+    async with http2(gateway) as client:
+        await client.ask(("x-kept", "1"), path="/", authority="x")
+        for path in paths:
+            assert (await send(client, block(path))).status == 200
+    assert [head.split(b" ")[1] for head in upstream.heads[1:]] == paths
+    assert all(b"\r\nx-kept: 1\r\n" in head for head in upstream.heads)
+
+
+async def test_a_block_means_something_else_once_the_table_is_another(proxied: Proxied) -> None:
+    gateway, upstream = await proxied(OK)
+    async with http2(gateway) as client:
+        await warm(client)
+        # An entry more: the indices that were :authority and x-kept are x-kept and the new field now.
+        added = hpack.Encoder().encode([("x-new", "2")], huffman=False)
+        assert (await send(client, block(b"/second", rest=added))).status == 200
+
+        got = await send(client, block(b"/second"))
+
+        assert got.status == 400, "it has no host"
+    assert b"\r\nx-new: 2\r\n" in upstream.heads[-1]
+
+
+async def test_the_same_block_with_a_body_behind_it_is_another_request(proxied: Proxied) -> None:
+    gateway, upstream = await proxied(OK)
+    async with http2(gateway) as client:
+        await warm(client)
+        post = b"\x83" + block(b"/second")[1:]
+        for ends in (True, False, False, True, False):
+            assert (await send(client, post, ends=ends)).status == 200
+    chunked = [b"chunked" in head.lower() for head in upstream.heads[-5:]]
+    assert chunked == [False, True, True, False, True]
+
+
+async def test_a_list_of_fields_that_is_too_long_is_refused_whatever_was_remembered(proxied: Proxied) -> None:
+    gateway, _ = await proxied(OK, extra="limits: {max_head_bytes: 1024}")
+    rest = b"".join([b"\x00\x01a\x7f\x2b" + b"v" * 170 for _ in range(4)])
+    async with http2(gateway) as client:
+        await client.ask(("x-kept", "1"), path="/", authority="x")
+        assert [(await send(client, block(b"/a", rest=rest))).status for _ in range(3)] == [200, 200, 200]
+
+        assert (await send(client, block(b"/" + b"a" * 120, rest=rest))).status == 431
+
+
+async def test_a_block_takes_the_new_route_after_a_reload(
+    start_proxy: StartProxy, start_upstream: StartUpstream
+) -> None:
+    one = await start_upstream(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none")
+    two = await start_upstream(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo")
+    gateway = await start_proxy(ROUTE.format(one.url))
+    async with http2(gateway) as client:
+        await warm(client)
+
+        await gateway.reload(ROUTE.format(two.url))
+
+        assert [(await send(client, block(path))).body for path in (b"/second", b"/third")] == [b"two", b"two"]
+
+
+async def test_an_idle_connection_forgets_its_heads(proxied: Proxied) -> None:
+    gateway, _ = await proxied(OK)
+    async with http2(gateway) as client:
+        await warm(client)
+        (connection,) = gateway.proxy.connections.open
+        remembered = [connection.remembers]
+
+        connection.forget_heads()
+
+        assert [*remembered, connection.remembers] == [True, False]
+        assert (await send(client, block(b"/second"))).status == 200
+
+
+async def test_a_block_that_is_cut_off_ends_the_connection(proxied: Proxied) -> None:
+    gateway, _ = await proxied(OK)
+    async with http2(gateway) as client:
+        await warm(client)
+        frame = client.fields([])
+        frame.data = block(b"/second")[:6]
+        await client.send(frame)
+        await client.end()
+    assert [code for _, code in client.goaways] == [9]
