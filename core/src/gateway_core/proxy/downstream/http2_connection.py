@@ -9,6 +9,10 @@ code, then our FIN, and what still comes is dropped for a while, since closing a
 that may destroy the GOAWAY. What breaks it for one stream resets that. And what is legal and costs us more than the
 client comes out of budgets (`Budget`): streams that end early, and frames that do nothing.
 
+**Fairness.** One read may bring thousands of small frames. `_AT_ONCE` of them are acted upon, the others in later turns
+of the loop, among those of other connections (`Turns`); and nothing more is read until then. Nothing is read either
+while the client does not take what it is sent of heads and acknowledgements, which no window holds back.
+
 **The end.** A connection that is to end, because the gateway drains or it has reached its age, says so in two steps
 (section 6.8): a GOAWAY that refuses nothing, with a PING behind it, and when that is acknowledged, so that the client
 has surely read both, a GOAWAY with the last stream that is served. It is closed once all streams are done.
@@ -17,8 +21,9 @@ has surely read both, a GOAWAY with the last stream that is served. It is closed
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from itertools import chain, islice
 from typing import Final
 
 from gateway_core.proxy.downstream.client import Client
@@ -33,7 +38,7 @@ from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.wire.h2 import frames
 from gateway_core.proxy.wire.h2.budget import Budget
 from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
-from gateway_core.proxy.wire.h2.frames import ACK, FrameReader, Setting
+from gateway_core.proxy.wire.h2.frames import ACK, Frame, FrameReader, Setting
 from gateway_core.proxy.wire.h2.windows import ReceiveWindow
 from gateway_core.reasons import HTTP2_MISUSE
 
@@ -54,6 +59,15 @@ _SETTINGS_POINTS: Final = 5.0
 
 _SMALL_WINDOW: Final = 1024
 """Bytes below which opening a window is more work than what it allows."""
+
+_WINDOW_POINTS: Final = 0.1
+"""Points for opening a window by more than that."""
+
+_AT_ONCE: Final = 512
+"""Frames of a read that are acted upon in the turn in which they came."""
+
+_LEAST_READ: Final = 9 * _AT_ONCE
+"""Bytes that are no more frames than that."""
 
 _PING: Final = b"draining"
 
@@ -77,8 +91,8 @@ class Http2Connection(asyncio.Protocol):
     """The protocol of one connection, from its preface on."""
 
     __slots__ = (
-        "_age_deadline", "_budget", "_idle_since", "_proxy", "_read_deadline", "_reader", "_receiving", "_state",
-        "_streams", "_transport", "client", "deadline", "sender",
+        "_age_deadline", "_budget", "_frames", "_idle_since", "_is_deaf", "_proxy", "_read_deadline", "_reader",
+        "_receiving", "_state", "_streams", "_transport", "_write_deadline", "client", "deadline", "sender",
     )  # fmt: skip
 
     def __init__(self, proxy: ConnectionHost, client: Client, transport: asyncio.Transport) -> None:
@@ -91,6 +105,9 @@ class Http2Connection(asyncio.Protocol):
         self._receiving = ReceiveWindow(CONNECTION_WINDOW)
         self._budget = Budget(*_IDLE_FRAMES, now)
         self._state = State.OPEN
+        self._frames: Iterator[Frame] | None = None  # of a read that brought many
+        self._is_deaf = False  # nothing is read
+        self._write_deadline = NEVER  # while nothing is read because the client does not take what is written
         self._idle_since = now
         self._read_deadline = now + limits.header_timeout  # of a frame or block that has begun, at first the preface
         age = limits.max_connection_age
@@ -113,16 +130,33 @@ class Http2Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._state is State.CLOSING:
             return
+        received = self._reader.read(data)
+        if len(data) > _LEAST_READ and self._frames is None:
+            self._frames = received
+            self._take_held()
+        else:
+            self._take(received if self._frames is None else chain(self._frames, received))
+
+    def _take_held(self) -> None:
+        """Act upon some of the frames of a read that brought many."""
+        self._take(islice(self._frames or (), _AT_ONCE))
+        if self._state is not State.CLOSING and self._reader.is_reading:
+            self._streams.wait_for_turn()
+        else:
+            self._frames = None
+        self._listen()
+
+    def _take(self, received: Iterable[Frame]) -> None:
         self.sender.hold()
         try:
-            for kind, flags, stream_id, payload, size in self._reader.read(data):
+            for kind, flags, stream_id, payload, size in received:
                 try:
                     if kind == frames.DATA:
                         self._take_data(flags, stream_id, payload, size)
                     elif kind == frames.HEADERS:
                         self._streams.take_headers(flags, stream_id, payload)
                     else:
-                        self._CONTROL[kind](self, flags, stream_id, payload)
+                        self._CONTROL.get(kind, Http2Connection._pass_over)(self, flags, stream_id, payload)
                 except Http2StreamError as error:
                     self._streams.reset(error.stream, error.code, error.detail)
             self._streams.begin()
@@ -134,9 +168,22 @@ class Http2Connection(asyncio.Protocol):
         self.sender.flush()
         if not self._reader.is_in_frame:
             self._read_deadline = NEVER
-        elif self._read_deadline == NEVER:
+        elif self._reader.is_moving or self._read_deadline == NEVER:
             self._read_deadline = self._proxy.now() + self._proxy.limits.header_timeout
+        if self.sender.is_choked and self._write_deadline == NEVER:
+            self._write_deadline, self._read_deadline = self._proxy.now() + self._proxy.limits.write_wait, NEVER
+            self._listen()
         self._update_deadline()
+
+    def _listen(self) -> None:
+        """Read from the socket, or not, by what waits."""
+        deaf = self._frames is not None or self._write_deadline < NEVER
+        if deaf is not self._is_deaf and not self._transport.is_closing():
+            self._is_deaf = deaf
+            if deaf:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
 
     def _take_data(self, flags: int, stream_id: int, payload: bytes, size: int) -> None:
         if not self._receiving.take(size):
@@ -150,19 +197,19 @@ class Http2Connection(asyncio.Protocol):
 
     def _take_window(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002 - as all of these
         size = frames.read_number(payload) & frames.MAX_WINDOW
-        if size < _SMALL_WINDOW:
-            self._spend(1)
+        self._spend(1 if size < _SMALL_WINDOW else _WINDOW_POINTS)
         if stream_id:
             self._streams.take_window(stream_id, size)
         else:
             self.sender.open_window(size)
 
     def _take_reset(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
+        self._spend(1)
         self._streams.take_reset(stream_id)
 
     def _take_ping(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
+        self._spend(1)
         if not flags & ACK:
-            self._spend(1)
             self.sender.write(frames.ping(payload, is_ack=True))
         elif payload == _PING and self._state is State.DRAINING:
             self._finish()
@@ -171,11 +218,12 @@ class Http2Connection(asyncio.Protocol):
         if flags & ACK:
             if payload:
                 raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS has a payload")
+            self._spend(1)
             return
+        settings = dict(frames.read_settings(payload))  # the last of several values holds
         self._spend(_SETTINGS_POINTS)
-        for identifier, value in frames.read_settings(payload):
-            if identifier == Setting.INITIAL_WINDOW_SIZE:
-                self._streams.take_initial_window(value)
+        if Setting.INITIAL_WINDOW_SIZE in settings:
+            self._streams.take_initial_window(settings[Setting.INITIAL_WINDOW_SIZE])
         self.sender.write(frames.SETTINGS_ACK)
 
     def _take_priority(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
@@ -187,21 +235,28 @@ class Http2Connection(asyncio.Protocol):
         self._spend(1)
         self._streams.prioritize(frames.read_number(payload) & frames.MAX_WINDOW, payload[4:].decode("latin-1"))
 
-    def _take_goaway(self, flags: int, stream_id: int, payload: bytes) -> None:
-        """Pass over it: the client begins all streams, and will begin no more."""
+    def _pass_over(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
+        """Do nothing about GOAWAY, since the client begins all streams, and about frames of extensions."""
+        self._spend(1)
 
     def _spend(self, points: float) -> None:
         if not self._budget.spend(points, self._proxy.now()):
             raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "too many frames do nothing")
 
     def serve_held(self, most: int) -> int:
-        return self._streams.serve(most)
+        served = self._streams.serve(most)
+        if self._frames is not None and self._state is not State.CLOSING:
+            self._take_held()
+        return served
 
     def pause_writing(self) -> None:
         self.sender.pause()
 
     def resume_writing(self) -> None:
         self.sender.resume()
+        if self._write_deadline < NEVER:
+            self._write_deadline = NEVER
+            self._listen()
 
     # -- for who sees to all connections
 
@@ -248,12 +303,12 @@ class Http2Connection(asyncio.Protocol):
             return
         streams = self._streams
         rest = streams.deadline if len(streams) else self._idle_since + self._proxy.limits.idle_wait
-        self.deadline = min(self._read_deadline, self._age_deadline, rest)
+        self.deadline = min(self._read_deadline, self._age_deadline, self._write_deadline, rest)
 
     def expire(self, now: float) -> None:
         """Act on what is late: the rest of a frame, a client that takes nothing, an idle or old connection."""
         self.deadline = NEVER
-        if self._state is State.CLOSING:
+        if self._state is State.CLOSING or now >= self._write_deadline:
             self._transport.abort()
         elif now >= self._read_deadline:
             self._fail(ErrorCode.NO_ERROR, "the rest of a frame did not come within limits.header_timeout")
@@ -294,6 +349,8 @@ class Http2Connection(asyncio.Protocol):
     def _close(self) -> None:
         """Send what is written and our FIN, and read on for a while."""
         self._state = State.CLOSING
+        self._frames, self._write_deadline = None, NEVER
+        self._listen()
         self.sender.flush()
         self.deadline = self._proxy.now() + LINGER
         if not say_end(self._transport):
@@ -307,6 +364,7 @@ class Http2Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._state, self.deadline = State.CLOSING, NEVER
+        self._frames = None
         self._proxy.connections.dismiss(self)
         self._streams.leave_all("")
         self.client.forget()
@@ -318,9 +376,8 @@ class Http2Connection(asyncio.Protocol):
         frames.SETTINGS: _take_settings,
         frames.PRIORITY: _take_priority,
         frames.PRIORITY_UPDATE: _take_priority_update,
-        frames.GOAWAY: _take_goaway,
     }
-    """What is done with each frame but DATA and HEADERS."""
+    """What is done with other frames than DATA and HEADERS."""
 
 
 def begin_http2(proxy: ConnectionHost, before: Connection, transport: asyncio.Transport, data: bytes) -> None:

@@ -259,12 +259,14 @@ class ClientStreams:
         self.sender.prioritize(stream, urgency, found.is_incremental)
 
     def _is_idle(self, stream_id: int) -> bool:
-        return stream_id > self.last or not stream_id & 1
+        if not stream_id & 1:
+            return True
+        return stream_id > self.last and not self._is_refusing  # refused ones are as good as reset
 
     def _expect_reset(self, stream_id: int) -> None:
         if self._is_idle(stream_id):
             raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "a frame names a stream that was never begun")
-        if stream_id not in self._reset:
+        if stream_id not in self._reset and stream_id <= self.last:
             raise Http2ConnectionError(ErrorCode.STREAM_CLOSED, "a frame names a stream that is closed")
 
     # -- exchanges
@@ -284,9 +286,14 @@ class ClientStreams:
                 self._start(stream)
                 served += 1
         if self._fresh:
+            self.wait_for_turn()
+        return served
+
+    def wait_for_turn(self) -> None:
+        """Have the connection served again in a later turn of the loop."""
+        if not self._is_in_turn:
             self._is_in_turn = True
             self._proxy.turns.enter(self._owner)
-        return served
 
     def _start(self, stream: Http2Stream) -> None:
         exchange = self._exchange(stream, stream.head)

@@ -33,6 +33,10 @@ from gateway_core.proxy.wire.h2.windows import opened
 MOST_UNSENT: Final = 131_072
 """Bytes that wait in a transport at most before DATA waits in its streams."""
 
+_MOST_QUEUED: Final = 2 * MOST_UNSENT
+"""Bytes of all frames together that wait in a transport before its peer should not be read any more: what waits beyond
+`MOST_UNSENT` are heads and acknowledgements of what it sent."""
+
 HIGH_WATER: Final = 65_536
 """Bytes that wait in a stream before their producer is paused."""
 
@@ -178,6 +182,11 @@ class Sender:
     def unsent(self) -> int:
         """Bytes that wait in the transport, or to be written to it."""
         return self._transport.get_write_buffer_size() + self._size
+
+    @property
+    def is_choked(self) -> bool:
+        """Whether the peer should not be read until it has taken what is written."""
+        return self._is_paused and self.unsent > _MOST_QUEUED
 
     # -- streams
 

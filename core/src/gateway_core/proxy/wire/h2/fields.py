@@ -17,6 +17,7 @@ from gateway_core.proxy.wire.grpc import timeout_value
 from gateway_core.proxy.wire.h2.hpack import Field, encode_field
 
 _REQUEST_FIELDS: Final = {b":method", b":scheme", b":authority", b":path", b":protocol"}
+_SCHEMES: Final = {b"http", b"https"}
 _COOKIE: Final = b"\r\ncookie: "
 
 
@@ -55,8 +56,8 @@ def request_fields(fields: Sequence[Field]) -> RequestFields:
         if path is not None or scheme is not None or authority is None:
             raise MalformedFieldsError("CONNECT has an :authority alone")
         return RequestFields(b"CONNECT %b HTTP/1.1" % authority, _block(authority, lines), b"", None)
-    if path is None or scheme is None:
-        raise MalformedFieldsError("there is no :path or no :scheme")
+    if path is None or scheme is None or scheme not in _SCHEMES:
+        raise MalformedFieldsError("there is no :path, or the :scheme is neither http nor https")
     if path[:1] != b"/" and not (path == b"*" and method == b"OPTIONS"):
         raise MalformedFieldsError("the :path does not begin with a slash")
     if protocol is not None:

@@ -3,6 +3,7 @@
 `FrameReader.read` yields each complete frame, and raises for the first that breaks a rule of frames: those before it
 were yielded. What it yields needs no further look at the frame itself: lengths and streams are checked by a table,
 padding and priorities are cut off, and HEADERS comes with the fragments of its CONTINUATION frames as one block.
+Frames of types that we do not know come as well, to be passed over: they cost work like others.
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ _STREAM: Final = 0x7FFFFFFF
 class FrameReader:
     """Reads the frames of one direction of a connection."""
 
-    __slots__ = ("_block", "_expects_settings", "_preface", "_rest")
+    __slots__ = ("_block", "_expects_settings", "_preface", "_rest", "is_moving", "is_reading")
 
     def __init__(self, *, from_client: bool) -> None:
         """Expect a beginning: SETTINGS, and before it the preface if a client is read."""
@@ -136,6 +137,10 @@ class FrameReader:
         self._preface = PREFACE if from_client else b""
         self._expects_settings = True
         self._block: _Block | None = None
+        self.is_moving = False
+        """Whether the last bytes completed a frame, and did not just go on with a block."""
+        self.is_reading = False
+        """Whether there is more to yield of them."""
 
     @property
     def is_in_block(self) -> bool:
@@ -155,6 +160,7 @@ class FrameReader:
         if self._rest:
             data = self._rest + data
             self._rest = b""
+        self.is_reading = True
         position, size = self._begin(data) if self._preface else 0, len(data)
         while size - position >= 9:
             word, flags, stream = _read_head(data, position)
@@ -180,6 +186,8 @@ class FrameReader:
             yield kind, flags, stream, payload, length
         if position < size:
             self._rest = data[position:]
+        self.is_moving = position > 0 and self._block is None and not self._preface
+        self.is_reading = False
 
     def _begin(self, data: bytes) -> int:
         """Return where the frames begin: behind the preface, or behind all of it that is there."""
@@ -203,7 +211,7 @@ class FrameReader:
         return kind, flags, stream, payload, length
 
     def _unusual(self, kind: int, flags: int, stream: int, payload: bytes) -> Frame | None:
-        """Return a frame at the beginning or within a block of fields, or one of an extension; None to pass over it."""
+        """Return a frame at the beginning or within a block of fields, or of an extension; None if a block goes on."""
         block = self._block
         if self._expects_settings:
             if kind != SETTINGS or flags & ACK:
@@ -222,7 +230,7 @@ class FrameReader:
             joined = b"".join(block.parts)
             return HEADERS, block.flags | END_HEADERS, stream, joined, len(joined)
         elif kind not in {CONTINUATION, PRIORITY_UPDATE}:
-            return None  # of an extension that we do not know (section 5.5)
+            return kind, flags, stream, payload, len(payload)  # of an extension that we do not know (section 5.5)
         rule = _RULES.get(kind)
         if rule is None or not rule.admits(stream, len(payload)):
             raise _error(kind, stream, len(payload))
