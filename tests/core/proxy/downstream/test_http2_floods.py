@@ -33,7 +33,7 @@ from tests.core.proxy.downstream.http2_conformance import (
     open_post,
     raw,
 )
-from tests.core.proxy.kit import Peer, Proxied, RunningProxy, counts, until
+from tests.core.proxy.kit import Peer, Proxied, RunningProxy, counts, settled, until
 
 LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + bytes(1_000_000)
 NOTHING = b"HTTP/1.1 204 No Content\r\n\r\n"
@@ -176,11 +176,7 @@ async def test_a_client_that_takes_no_responses_is_not_read_and_loses_its_connec
         writing = asyncio.ensure_future(  # noqa: TID251 - cancelled below
             client.peer.send(b"".join(headers(GET, 1 + 2 * number) for number in range(requests)))
         )
-        before = -1
-        while before != len(upstream.heads):
-            before = len(upstream.heads)
-            await asyncio.sleep(0.05)  # of what happens in sockets nothing tells
-        assert len(upstream.heads) < 3000
+        assert await settled(lambda: len(upstream.heads)) < 3000
         await gateway.passing(30, until(lambda: not len(gateway.proxy.connections)))
         writing.cancel()
     await until(lambda: not counts(gateway))
@@ -188,11 +184,11 @@ async def test_a_client_that_takes_no_responses_is_not_read_and_loses_its_connec
 
 async def test_a_client_that_is_slow_to_take_responses_gets_them_all(proxied: Proxied) -> None:
     fields = b"".join(b"X-%d: %b\r\n" % (number, b"v" * 1000) for number in range(10))
-    gateway, _ = await proxied(b"HTTP/1.1 204 No Content\r\n%b\r\n" % fields, "limits: {max_streams: 1000}")
+    gateway, upstream = await proxied(b"HTTP/1.1 204 No Content\r\n%b\r\n" % fields, "limits: {max_streams: 1000}")
     async with http2(gateway) as client:
         deaf(client.peer)
         await client.send(*[headers(GET, 1 + 2 * number) for number in range(200)])
-        await asyncio.sleep(0.1)
+        await settled(lambda: len(upstream.heads))
         client.peer.writer.transport.resume_reading()  # type: ignore[attr-defined]
         for number in range(200):
             assert (await client.response(1 + 2 * number)).status == 204
