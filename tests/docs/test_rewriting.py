@@ -12,7 +12,7 @@ from gateway_core.admin.match import MatchRequest, MatchTable
 from gateway_core.config import GatewayConfig, RouteConfig
 from gateway_core.routing import ResponseFacts
 from gateway_core.snapshot.route import RequestRewrite, request_rewrite
-from gateway_core.snapshot.rules import pattern_of
+from gateway_core.snapshot.rules import patterns_of
 
 TEXT = (Path(__file__).parents[2] / "docs" / "rewriting.md").read_text("utf-8")
 SECTIONS = {section.splitlines()[0]: section for section in TEXT.split("\n## ")[1:]}
@@ -35,7 +35,7 @@ def matched(section: str, url: str) -> dict[str, Any]:
 
 
 def rewrite_of(route: RouteConfig) -> RequestRewrite:
-    return request_rewrite(route, None, pattern_of(route))
+    return request_rewrite(route, None, patterns_of(route)[0])
 
 
 @pytest.mark.parametrize("section", ["Paths", "Query"])

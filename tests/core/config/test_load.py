@@ -78,7 +78,7 @@ def test_plugin_problems_name_plugin_and_version(load: Load) -> None:
 
 def patterns(config: GatewayConfig, place_of: PlaceOf) -> Iterable[ConfigProblem]:
     for index, route in enumerate(config.routes):
-        if route.path and "::" in route.path:
+        if any("::" in path for path in route.path):
             key_path = f"routes[{index}].path"
             yield ConfigProblem(
                 place_of(key_path), key_path, f"{route.id} has a parameter without a name", code="route.path-invalid"

@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 from gateway_core.errors import TextTooLongError
 from gateway_core.routing import ConditionError, ValueCondition
-from gateway_core.routing.conditions import QueryValues, compile_conditions, parse_query
+from gateway_core.routing.conditions import RequestValues, compile_conditions, parse_query
 
 
 def holds(condition: ValueCondition, *values: str | None) -> bool:
     found = [value for value in values if value is not None]
     conditions = compile_conditions((condition,), ())
     assert conditions is not None
-    return conditions.hold(lambda name: found if name == "x-a" else (), QueryValues(""))
+    return conditions.hold(lambda name: found if name == "x-a" else (), RequestValues(""))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_one_of_several_values_is_enough(condition: ValueCondition, values: tupl
     assert query is not None
 
     assert holds(condition, *values)
-    assert query.hold(lambda name: (), QueryValues("&".join(f"x-a={value}" for value in values)))
+    assert query.hold(lambda name: (), RequestValues("&".join(f"x-a={value}" for value in values)))
     assert not holds(condition, "x", "y")
 
 
@@ -57,8 +57,8 @@ def test_a_parameter_is_absent_only_if_no_value_is_there() -> None:
     condition = compile_conditions((), (ValueCondition("a", present=False),))
     assert condition is not None
 
-    assert condition.hold(lambda name: (), QueryValues("b=1"))
-    assert not condition.hold(lambda name: (), QueryValues("b=1&a="))
+    assert condition.hold(lambda name: (), RequestValues("b=1"))
+    assert not condition.hold(lambda name: (), RequestValues("b=1&a="))
 
 
 @pytest.mark.parametrize("values", [("a" * 8193,), ("1", "a" * 8193)])
@@ -69,11 +69,11 @@ def test_a_value_that_is_too_long_refuses_the_request(without_re2: None, values:
     assert query is not None
 
     with pytest.raises(TextTooLongError) as caught:
-        header.hold(lambda name: values, QueryValues(""))
+        header.hold(lambda name: values, RequestValues(""))
     assert caught.value.status == 431
 
     with pytest.raises(TextTooLongError) as caught:
-        query.hold(lambda name: (), QueryValues("&".join(f"x-a={value}" for value in values)))
+        query.hold(lambda name: (), RequestValues("&".join(f"x-a={value}" for value in values)))
     assert caught.value.status == 400
 
 
@@ -81,14 +81,14 @@ def test_query_parameters_are_compared_with_case() -> None:
     conditions = compile_conditions((), (ValueCondition("Beta", value="1"),))
 
     assert conditions is not None
-    assert conditions.hold(lambda name: (), QueryValues("Beta=1"))
-    assert not conditions.hold(lambda name: (), QueryValues("beta=1"))
+    assert conditions.hold(lambda name: (), RequestValues("Beta=1"))
+    assert not conditions.hold(lambda name: (), RequestValues("beta=1"))
 
 
 @pytest.mark.parametrize(
     ("condition", "remedy"),
     [
-        (ValueCondition("x"), "exactly one of value, regex and present, it has 0"),
+        (ValueCondition("x"), "exactly one of value, regex, present, one_of and none_of, it has 0"),
         (ValueCondition("x", value="1", present=True), "it has 2"),
         (ValueCondition("x", regex="("), "regex '(' is not a regular expression: missing )"),
     ],

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 from gateway_core.routing import RouteRule, ValueCondition, parse_pattern
-from gateway_core.routing.conditions import QueryValues
-from gateway_core.routing.entries import Entry, captures_of, decode_params
+from gateway_core.routing.conditions import RequestValues
+from gateway_core.routing.entries import Entry, decode_params
+from gateway_core.routing.patterns import captures_of
 
 from tests.core.routing.strategies import lookup
 
@@ -39,7 +40,7 @@ def test_an_entry_admits_by_method_headers_and_query() -> None:
         "/a", frozenset({"GET"}), headers=(ValueCondition("H", value="1"),), query=(ValueCondition("q", value="2"),)
     )
 
-    assert one.admits("GET", lookup({"h": ["1"]}), QueryValues("q=2"))
-    assert not one.admits("PUT", lookup({"h": ["1"]}), QueryValues("q=2"))
-    assert not one.admits("GET", lookup({"h": ["2"]}), QueryValues("q=2"))
-    assert not one.admits("GET", lookup({"h": ["1"]}), QueryValues("q=1"))
+    assert one.admits("GET", lookup({"h": ["1"]}), RequestValues("q=2"))
+    assert not one.admits("PUT", lookup({"h": ["1"]}), RequestValues("q=2"))
+    assert not one.admits("GET", lookup({"h": ["2"]}), RequestValues("q=2"))
+    assert not one.admits("GET", lookup({"h": ["1"]}), RequestValues("q=1"))

@@ -74,7 +74,7 @@ def test_other_reasons_are_told() -> None:
     assert reasons(ask("POST", "/api/users/7", headers={"x-v": "3"}))["beta"] == ("headers: x-v is '3', not '2'",)
     assert reasons(ask("GET", "/api/users/7"))["query"] == ("methods: 'users' has a condition",)
     assert reasons(ask("POST", "/api/users/7", headers={"x-v": "2"}))["query"] == (
-        "headers: 'beta' has more conditions",
+        "conditions: 'beta' has more conditions",
     )
 
 

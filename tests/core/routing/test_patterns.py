@@ -117,8 +117,8 @@ def test_named_groups_of_a_regex_are_parameters() -> None:
     assert parse_regex("/v(?P<major>[0-9]+)/(?P<rest>.*)").params == ("major", "rest")
 
 
-@pytest.mark.parametrize("paths", [{}, {"path": "/", "path_prefix": "/"}, {"path_prefix": "/", "path_regex": "/"}])
-def test_a_rule_has_exactly_one_path(paths: dict[str, str]) -> None:
+@pytest.mark.parametrize("paths", [{"path": "/", "path_prefix": "/"}, {"path_prefix": "/", "path_regex": "/"}])
+def test_a_rule_has_one_path_at_most(paths: dict[str, str]) -> None:
     rule = RouteRule(
         id="r",
         payload=None,
@@ -127,7 +127,7 @@ def test_a_rule_has_exactly_one_path(paths: dict[str, str]) -> None:
         path_regex=paths.get("path_regex"),
     )
 
-    with pytest.raises(PatternError, match="exactly one of path, path_prefix and path_regex"):
+    with pytest.raises(PatternError, match="at most one of path, path_prefix and path_regex"):
         rule_pattern(rule)
 
 
@@ -183,3 +183,7 @@ def test_where_case_does_not_matter_patterns_are_folded_as_requests_are() -> Non
     assert regex.fullmatch("/admin/x")
     with pytest.raises(PatternError, match=r"ends in '\.': path_policy\.case"):
         parse_pattern("/v1./x", windows)
+
+
+def test_a_rule_without_path_is_the_prefix_of_all() -> None:
+    assert rule_pattern(RouteRule(id="r", payload=None)) == parse_prefix("/")

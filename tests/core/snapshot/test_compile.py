@@ -103,8 +103,8 @@ async def test_a_redirect_responds_itself(load_text: Load, environment: Environm
     request = Request("GET", "/old/7?x=1", host="example.com")
     request.path_params = found.params
 
-    assert found.payload.redirect is not None
-    response = found.payload.redirect(request)
+    assert found.payload.own_response is not None
+    response = found.payload.own_response(request)
 
     assert (response.status, response.headers["location"]) == (301, "/new/7?x=1")
     await snapshot.aclose()

@@ -8,14 +8,14 @@ import pytest
 from gateway_core.config import RouteConfig
 from gateway_core.routing import RewriteError
 from gateway_core.snapshot.route import NO_REWRITE, RequestRewrite, request_rewrite
-from gateway_core.snapshot.rules import pattern_of
+from gateway_core.snapshot.rules import patterns_of
 
 
 def made(target: int | None = None, **keys: Any) -> RequestRewrite:
     where = {"target": "http://h"} if "targets" not in keys else {}
     route = RouteConfig.model_validate({"id": "r", "path_prefix": "/api", **where, **keys})
     own = None if target is None else route.targets[target].rewrite
-    return request_rewrite(route, own, pattern_of(route))
+    return request_rewrite(route, own, patterns_of(route)[0])
 
 
 def sent(rewrite: RequestRewrite, path: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from gateway_core.admin.route_view import bindings_of, chain_of, path_text, target_text
 from gateway_core.config import GatewayConfig, ListenConfig, LoadedConfig, RewriteConfig, RouteConfig
 from gateway_core.errors import BadPathError, TextTooLongError
+from gateway_core.messages.addresses import canonical_address
 from gateway_core.proxy.wire.field_names import is_removed
 from gateway_core.routing import (
     ListenerTable,
@@ -30,7 +31,7 @@ from gateway_core.routing import (
 from gateway_core.snapshot import Trust
 from gateway_core.snapshot.listeners import ListenerRoutes, listener_tables
 from gateway_core.snapshot.route import request_rewrite
-from gateway_core.snapshot.rules import arrival_policy_of, route_rule, sent_path_of
+from gateway_core.snapshot.rules import arrival_policy_of, route_rules, sent_path_of
 from gateway_core.snapshot.trust import document_trust, listener_trust
 
 _ABSOLUTE: Final = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://")
@@ -49,6 +50,13 @@ class MatchRequest:
     """All values, by lower-cased name."""
     has_empty_query: bool = False
     """Whether there is a ``?`` with nothing behind it, which goes upstream as it came."""
+    client_ip: str = "127.0.0.1"
+    scheme: str = ""
+    """As the client sees it; that of the listener unless the URL has one."""
+
+    def at(self, listener: ListenConfig) -> MatchRequest:
+        """Return the request with the scheme of the listener that it came in at, unless it has one."""
+        return self if self.scheme else replace(self, scheme="http" if listener.tls is None else "https")
 
     def header(self, name: str) -> Sequence[str]:
         """Return the values of a header."""
@@ -71,8 +79,9 @@ class MatchRequest:
         named: dict[str, list[str]] = {}
         for name, value in headers:
             named.setdefault(name.lower(), []).append(value)
-        host = named.get("host", [""])[0]
+        host, scheme = named.get("host", [""])[0], ""
         if _ABSOLUTE.match(rest):
+            scheme = rest.partition(":")[0].lower()
             authority, slash, path = rest.split("://", 1)[1].partition("/")
             if "?" in authority:
                 authority, _, query = authority.partition("?")
@@ -81,11 +90,13 @@ class MatchRequest:
         elif not rest.startswith("/"):
             raise ValueError(f"{url!r} is not a URL: write http://host/path or /path")
         target, mark, query = rest.partition("?")
-        return cls(method, host, target, query, named, has_empty_query=bool(mark) and not query)
+        return cls(method, host, target, query, named, has_empty_query=bool(mark) and not query, scheme=scheme)
 
     @classmethod
     def from_json(cls, entry: Any) -> MatchRequest:
         """Read ``{"method": "GET", "url": "http://host/path", "headers": {"x-a": "1", "x-b": ["2", "3"]}}``.
+
+        There may be ``client``, the client's address, as well.
 
         :raises ValueError: it is no such thing.
         """
@@ -96,7 +107,9 @@ class MatchRequest:
             method, url = str(entry.get("method", "GET")), str(entry["url"])
         except (KeyError, TypeError, AttributeError):
             raise ValueError('not a request: write {"method": "GET", "url": "http://host/path"}') from None
-        return cls.of(method, url, [(name, str(each)) for name, values in fields for each in values])
+        request = cls.of(method, url, [(name, str(each)) for name, values in fields for each in values])
+        client = entry.get("client")
+        return request if client is None else replace(request, client_ip=canonical_address(str(client)) or str(client))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +139,12 @@ class MatchTable:
             raise ValueError(f"there is no listener {listener!r}: there are {known}")
         document = document_trust(config)
         trusts = tuple(listener_trust(config, listener, document) for listener in config.listen)
-        rules = tuple(route_rule(route, index, route, config.path_policy) for index, route in enumerate(config.routes))
+        rules = tuple(
+            rule
+            for index, route in enumerate(config.routes)
+            if route.enabled
+            for rule in route_rules(route, index, route, config.path_policy)
+        )
         tables: ListenerRoutes[RouteConfig] = ListenerRoutes(config.listen, config.routes)
         for rule in rules:
             tables.add(rule.payload, rule)
@@ -150,11 +168,11 @@ class MatchTable:
             path, flags = self.policy.read(request.path)
         except BadPathError:
             return dict(_NOTHING)
-        router = self.tables.router_for(listener)
+        request, router = request.at(listener), self.tables.router_for(listener)
         try:
-            found = router.match(request.method, request.host, path, request.query, request.header)
+            found = router.match(request.method, request.host, path, request.query, request.header, request)
             problem = path_problem(
-                router, found, request.method, request.host, request.path, flags, request.query, request.header
+                router, found, request.method, request.host, request.path, flags, request.query, request.header, request
             )
         except TextTooLongError:
             return dict(_NOTHING)
@@ -167,7 +185,7 @@ class MatchTable:
         if isinstance(listener, Refusal):
             reason = "no listener of the address serves this host"
             return {**_NOTHING, "status": listener.value, "reason": reason, "losers": []}
-        view = self.tables.view_of(listener)
+        request, view = request.at(listener), self.tables.view_of(listener)
         explained = explain(
             [rule for rule in self.rules if view in self.tables.views_of(rule.payload)],
             request.method,
@@ -177,6 +195,7 @@ class MatchTable:
             request.header,
             router=self.tables.router_for(listener),
             policy=self.policy,
+            client=request,
         )
         outcome = explained.outcome
         result = dict(_NOTHING)
@@ -200,7 +219,7 @@ def _described(found: Match[RouteConfig], request: MatchRequest) -> dict[str, An
     route = found.payload
     params = dict(found.params)
     result = {"route": route.id, "params": params, "target": _target(found, request), "path": None}
-    if route.redirect is None:
+    if route.sends_upstream:
         result["path"] = _upstream_path(found, request)
     return result
 
@@ -208,7 +227,7 @@ def _described(found: Match[RouteConfig], request: MatchRequest) -> dict[str, An
 def _target(found: Match[RouteConfig], request: MatchRequest) -> Any:
     route = found.payload
     if not route.targets:
-        return route.target if route.redirect is None else target_text(route)
+        return route.target if route.target is not None else target_text(route)
     targets = []
     for item in route.targets:
         target: dict[str, Any] = {"target": item.target, "weight": item.weight}

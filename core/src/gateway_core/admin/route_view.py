@@ -21,25 +21,26 @@ def chain_of(route: RouteConfig, config: GatewayConfig) -> list[str]:
 
 
 def path_text(route: RouteConfig) -> str:
-    """Return a route's path as people recognise it: a prefix ends with ``*``, an expression begins with ``~``."""
-    if route.path is not None:
-        return route.path
+    """Return a route's paths as people recognise them: a prefix ends with ``*``, an expression begins with ``~``."""
     if route.grpc is not None:
         return route.grpc.path
-    if route.path_prefix is not None:
-        return f"{route.path_prefix.removesuffix('/')}/*"
-    return f"~{route.path_regex}"
+    prefixes = [f"{prefix.removesuffix('/')}/*" for prefix in route.path_prefix]
+    return ", ".join([*route.path, *prefixes, *[f"~{regex}" for regex in route.path_regex]]) or "/*"
 
 
 def target_text(route: RouteConfig) -> str:
     """Return where a route's requests go."""
     if route.redirect is not None:
         changed = route.redirect
-        parts = [changed.scheme and f"{changed.scheme}:", changed.host and f"//{changed.host}", changed.path]
-        return f"{changed.status} {''.join(part for part in parts if part)}"
+        host = changed.host and f"//{changed.host}"
+        port, prefix = changed.port and f":{changed.port}", changed.prefix and f"{changed.prefix.removesuffix('/')}/*"
+        parts = [changed.scheme and f"{changed.scheme}:", host, port, changed.path, prefix]
+        return f"{changed.status} {''.join(part for part in parts if part)}".rstrip()
+    if route.respond is not None:
+        return f"{route.respond.status}"
     if route.target is not None:
         return route.target
-    return ", ".join(f"{item.target} x{item.weight}" for item in route.targets)
+    return ", ".join(f"{item.target} x{item.weight}" for item in route.targets) or "a plugin's response"
 
 
 def bindings_of(route: str, loaded: LoadedConfig) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ from gateway_core.packages import PluginRegistry
     metavar="NAME",
     help="Listener that the request comes in at, by its name or address; the first one unless given.",
 )
+@click.option("--client", metavar="ADDRESS", help="Address of the client; 127.0.0.1 unless given.")
 @click.option("-H", "--header", "headers", multiple=True, metavar="NAME:VALUE", help="Header of the request.")
 @click.option(
     "--requests",
@@ -42,6 +43,7 @@ def command(
     url: str | None,
     roots: tuple[ConfigRoot, ...],
     listener: str | None,
+    client: str | None,
     headers: tuple[str, ...],
     requests: TextIO | None,
     *,
@@ -73,7 +75,7 @@ def command(
     fields: dict[str, list[str]] = {}
     for name, value in _read_headers(headers):
         fields.setdefault(name, []).append(value)
-    request = {"method": method, "url": url, "headers": fields, "listener": listener}
+    request = {"method": method, "url": url, "headers": fields, "listener": listener, "client": client}
     if is_running:
         result = _ask(request, roots, pid, admin)
     else:

@@ -32,6 +32,7 @@ from gateway_core.config.models.binding import (
     effective_chain,
     resolve_chain,
 )
+from gateway_core.config.models.conditions import AddressConditionConfig, ConditionConfig
 from gateway_core.config.models.gateway import (
     DEFAULT_LISTEN,
     AdminConfig,
@@ -41,6 +42,7 @@ from gateway_core.config.models.gateway import (
     MetricsConfig,
 )
 from gateway_core.config.models.listen import CertificateConfig, ClientAddressConfig, ListenConfig, ListenTlsConfig
+from gateway_core.config.models.own_response import RedirectConfig, RespondConfig
 from gateway_core.config.models.resilience import (
     CircuitBreakerConfig,
     HealthCheckConfig,
@@ -61,9 +63,7 @@ from gateway_core.config.models.rewrite import (
     RoutePathPolicyConfig,
 )
 from gateway_core.config.models.route import (
-    ConditionConfig,
     MirrorConfig,
-    RedirectConfig,
     RouteConfig,
     WeightedTargetConfig,
     is_url,
@@ -121,6 +121,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_LISTEN",
+    "AddressConditionConfig",
     "AdminConfig",
     "BindingConfig",
     "CertificateConfig",
@@ -181,6 +182,7 @@ __all__ = [
     "Ratio",
     "RedirectConfig",
     "Regex",
+    "RespondConfig",
     "RetriesConfig",
     "RewriteConfig",
     "RewriteQueryConfig",

@@ -34,6 +34,7 @@ from gateway_core.config.checks.references import (
     check_targets,
     check_upstreams,
 )
+from gateway_core.config.checks.routes import check_responses
 from gateway_core.config.checks.scope import Scope, bindings, fill_route_ids, mappings
 from gateway_core.config.documents import Document, as_paths
 from gateway_core.config.loaded import LoadedConfig, collector_paused, config_version
@@ -174,6 +175,7 @@ def _check_document(scope: Scope, *, is_complete: bool) -> None:
     check_upstreams(scope)
     check_certificates(scope)
     check_sources(scope)
+    check_responses(scope)
     if is_complete:
         check_named_listeners(scope)
         check_targets(scope)

@@ -23,9 +23,10 @@ from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.own_response import OwnResponse
 from gateway_core.proxy.relay import Relay
 from gateway_core.proxy.request_body import RequestBody
-from gateway_core.proxy.request_phases import Found, RequestPhases, find_route, run_pre_proxy
+from gateway_core.proxy.request_phases import RequestPhases, run_pre_proxy
 from gateway_core.proxy.response_stream import ResponseStream, failure_of
 from gateway_core.proxy.response_writer import ResponseWriter
+from gateway_core.proxy.route_lookup import Found, find_route
 from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.telemetry import make_record, response_of

@@ -9,17 +9,16 @@ the old route take no further part.
 from __future__ import annotations
 
 from functools import partial
-from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
-from gateway_core.errors import TextTooLongError
 from gateway_core.hooks import Chain, Hook, Stop, Suspended, reject_result, start_phase
-from gateway_core.messages import Request, Response
+from gateway_core.messages import Response
 from gateway_core.proxy.gateway_responses import gateway_response
+from gateway_core.proxy.route_lookup import Found, RouteRefusal, Unmatched, find_route
 from gateway_core.proxy.running_exchange import RequestOwner
-from gateway_core.proxy.wire.request_head import ALLOWED_METHODS, RequestHead
+from gateway_core.proxy.wire.request_head import ALLOWED_METHODS
 from gateway_core.reasons import LIMIT_REQUESTS, PLUGIN_FAILED
-from gateway_core.routing import Match, MethodNotAllowed, NotFound, Router, path_problem
+from gateway_core.routing import Match, MethodNotAllowed
 from gateway_core.snapshot import CompiledRoute, RouteTarget
 
 _ROUTE_MATCH: Final = "gateway_route_match"
@@ -35,41 +34,6 @@ class Destination(NamedTuple):
     target: RouteTarget
     sticky_target: RouteTarget | None
     """The target, if a cookie is to keep the client on it."""
-
-
-class RouteRefusal(NamedTuple):
-    """Why a request is not routed."""
-
-    status: int
-    reason: str
-    """A code of `gateway_core.reasons`."""
-    detail: str
-    route: CompiledRoute | None = None
-    """The route that refuses it; for logs."""
-
-
-Unmatched = NotFound | MethodNotAllowed
-Found = Match[CompiledRoute] | Unmatched | RouteRefusal
-
-
-def find_route(router: Router[CompiledRoute], host: str, request: Request | RequestHead) -> Found:
-    """Return the route that takes a request, or why there is none.
-
-    :param router: the routes of the listener that the request belongs to.
-    :param request: the head will do as long as no hook has seen the request.
-    """
-    path, fields = request.path, request.header_values
-    method, query, flags = request.method, request.query_string, request.path_flags
-    try:
-        found = router.match(method, host, path, query, fields)
-        problem = flags and path_problem(router, found, method, host, request.raw_path, flags, query, fields)
-    except TextTooLongError as error:
-        return RouteRefusal(error.status, "text-too-long", str(error))
-    if isinstance(found, Match):
-        if problem:
-            return RouteRefusal(400, "path-refused", problem, found.payload)
-        found.params = found.params and MappingProxyType(found.params)  # hooks get it
-    return found
 
 
 def run_pre_proxy(owner: RequestOwner, route: CompiledRoute) -> RequestPhases | None:
@@ -164,9 +128,8 @@ class RequestPhases:
 
     def _find(self) -> Found:
         owner = self._owner
-        return find_route(
-            owner.client.router_in(owner.snapshot, owner.head.facts.host), self._request.host, self._request
-        )
+        router, request = owner.client.router_in(owner.snapshot, owner.head.facts.host), self._request
+        return find_route(router, request.host, request, request)
 
     def _take(self, found: Found) -> None:
         """Go on from the route that takes the request, or refuse it for want of one."""
@@ -213,7 +176,7 @@ class RequestPhases:
         if is_alone and not hooks and request.upstream is None and not request.path_flags:
             owner.send(route, route.targets[0])
             return
-        if route.redirect is None:
+        if route.own_response is None:
             split = route.split
             target = self._target = route.targets[0] if split is None else route.pick_target(request, owner.proxy.now())
             if split is not None and split.sticky is not None:
@@ -262,7 +225,7 @@ class RequestPhases:
         return chain
 
     def _forward(self, stop: Stop | None) -> None:
-        """Send the request upstream, or respond with the route's redirect."""
+        """Send the request upstream, or give the route's own response."""
         owner, request, route, target = self._owner, self._request, self._owner.route, self._target
         if stop is not None or owner.forwarding is not None:
             self._end_pre_proxy(stop)
@@ -291,8 +254,8 @@ class RequestPhases:
         if request.path_flags and (problem := route.path_policy.problem(request.path_flags)) is not None:
             owner.note_failure("path-refused", problem)
             return gateway_response(400, "path-refused")
-        if route.redirect is not None:
-            return route.redirect(request)
+        if route.own_response is not None:
+            return route.own_response(request)
         if (passed := self._passed_bindings(route)) is not None:
             owner.note_failure(PLUGIN_FAILED, passed)
             return gateway_response(500, PLUGIN_FAILED)
@@ -377,6 +340,8 @@ class RequestPhases:
     def _reroute(self, hooks: tuple[Hook, ...], missing: Unmatched | None, stop: Stop, chosen: str) -> None:
         owner, position = self._owner, hooks.index(stop.hook)
         other = owner.snapshot.routes.get(chosen)
+        if other is not None and other.variants:
+            other = other.for_path(self._request.path)
         if other is None or self._was_rerouted:
             # One reroute for each request: two routes could send it to each other for ever.
             why = f"there is no route {chosen!r}" if other is None else "the request was rerouted before"

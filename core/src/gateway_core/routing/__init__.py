@@ -4,11 +4,11 @@ A route's conditions come in as :class:`RouteRule`; a :class:`Router` returns a 
 :class:`MethodNotAllowed`. The public names of the package are re-exported here.
 """
 
-from gateway_core.routing.conditions import HeaderLookup
+from gateway_core.routing.conditions import ClientFacts, HeaderLookup
 from gateway_core.routing.conflicts import Conflict, find_conflicts
 from gateway_core.routing.entries import NO_PARAMS, Match
 from gateway_core.routing.explain import Explanation, Loser, explain
-from gateway_core.routing.hosts import normalize_host, parse_host
+from gateway_core.routing.hosts import host_captures, normalize_host, parse_host
 from gateway_core.routing.listeners import ListenerRule, ListenerTable, Refusal
 from gateway_core.routing.path_policy import DEFAULT_POLICY, PathPolicy, arrival_policy
 from gateway_core.routing.patterns import Pattern, parse_pattern, parse_prefix, parse_regex, rule_pattern
@@ -33,13 +33,15 @@ from gateway_core.routing.router import (
     build_steps,
     params_of,
 )
-from gateway_core.routing.rules import RouteRule, ValueCondition
+from gateway_core.routing.rules import AddressCondition, RouteRule, ValueCondition
 from gateway_core.routing.split import WeightedTargets, rendezvous, samples
 
 __all__ = [
     "DEFAULT_POLICY",
     "NOT_FOUND",
     "NO_PARAMS",
+    "AddressCondition",
+    "ClientFacts",
     "ConditionError",
     "Conflict",
     "Explanation",
@@ -78,6 +80,7 @@ __all__ = [
     "compile_rewrite",
     "explain",
     "find_conflicts",
+    "host_captures",
     "normalize_host",
     "params_of",
     "parse_host",

@@ -1,12 +1,17 @@
-"""Header and query conditions, compiled once and evaluated only for routes that have them."""
+"""Conditions on a request beside its path, compiled once and evaluated only for routes that have them.
+
+Those on headers and query parameters are here; those on cookies, path parameters, the client's address and the scheme
+are `Test` objects of :mod:`gateway_core.routing.request_tests`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import unquote_plus
 
-from gateway_core.errors import TextSource
+from gateway_core.errors import TextSource, TextTooLongError
 from gateway_core.regex import Pattern, PatternSyntaxError, SlowPatternError, compile_pattern
 from gateway_core.routing.problems import ConditionError
 from gateway_core.routing.rules import ValueCondition
@@ -15,14 +20,31 @@ HeaderLookup = Callable[[str], Sequence[str]]
 """Takes a header's name in lower case, returns the values of all its fields."""
 
 
-class QueryValues:
-    """The parameters of one query string, parsed when the first condition needs them."""
+class ClientFacts(Protocol):
+    """What conditions need to know of the client."""
 
-    __slots__ = ("_parsed", "_raw")
+    @property
+    def client_ip(self) -> str:
+        """The client's address; empty on a unix socket."""
 
-    def __init__(self, raw: str) -> None:
-        self._raw = raw
+    @property
+    def scheme(self) -> str:
+        """The scheme as the client sees it."""
+
+
+class RequestValues:
+    """What conditions read of one request beside its headers; the query is parsed when the first of them needs it."""
+
+    __slots__ = ("_parsed", "_raw", "client", "host", "path")
+
+    def __init__(self, query: str, path: str = "", host: str = "", client: ClientFacts | None = None) -> None:
+        """Take the raw query, the match path and the Host value as received."""
+        self._raw = query
         self._parsed: dict[str, list[str]] | None = None
+        self.path = path
+        self.host = host
+        self.client = client
+        """None if nothing is known of it: then no condition on it holds."""
 
     def all(self, name: str) -> Sequence[str]:
         """Return the values of the parameter ``name``, in order."""
@@ -54,12 +76,16 @@ class ValueTest:
     regex: Pattern | None
     present: bool
     source: TextSource
+    one_of: frozenset[str] | None = None
+    none_of: frozenset[str] | None = None
 
     def passes(self, found: Sequence[str]) -> bool:
         """Say whether one of the values, or the absence of any, satisfies the condition.
 
         :raises TextTooLongError: a value is too long for the regular expression.
         """
+        if self.none_of is not None:
+            return self.none_of.isdisjoint(found)
         if not found:
             return not self.present
         if self.value is not None:
@@ -67,46 +93,109 @@ class ValueTest:
         regex = self.regex
         if regex is not None:
             return any(regex.fullmatch(each, self.source) is not None for each in found)
+        if self.one_of is not None:
+            return not self.one_of.isdisjoint(found)
         return self.present
+
+    def failure(self, what: str, found: Sequence[str]) -> str:
+        """Return why it does not pass; empty if it does. For people.
+
+        :param what: the key of the condition, such as ``headers``.
+        """
+        try:
+            if self.passes(found):
+                return ""
+        except TextTooLongError:
+            return f"{what}: {self.name} is too long for its regular expression"
+        if not found:
+            return f"{what}: {self.name} is absent"
+        shown = f"{what}: {self.name} is {', '.join(found)!r}"
+        if self.none_of is not None:
+            return f"{shown}, which is one of {', '.join(map(repr, sorted(self.none_of)))}"
+        if self.one_of is not None:
+            return f"{shown}, not one of {', '.join(map(repr, sorted(self.one_of)))}"
+        if self.value is not None:
+            return f"{shown}, not {self.value!r}"
+        if self.regex is not None:
+            return f"{shown}, which {self.regex.text!r} does not match"
+        return f"{what}: {self.name} is present, it must be absent"
+
+
+class Test(Protocol):
+    """A condition on something else than a header or a query parameter."""
+
+    def passes(self, header: HeaderLookup, values: RequestValues, /) -> bool:
+        """Say whether it holds.
+
+        :raises TextTooLongError: a value is too long for a regular expression.
+        """
+
+    def failure(self, header: HeaderLookup, values: RequestValues, /) -> str:
+        """Return why it does not hold; empty if it does. For people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """All header and query conditions of one route."""
+    """All conditions of one route beside its methods."""
 
     headers: tuple[ValueTest, ...]
     query: tuple[ValueTest, ...]
+    further: tuple[Test, ...] = ()
 
-    def hold(self, header: HeaderLookup, query: QueryValues) -> bool:
+    def hold(self, header: HeaderLookup, values: RequestValues) -> bool:
         """Say whether all are satisfied. ``header`` is called only for names that have a condition."""
         for test in self.headers:
             if not test.passes(header(test.name)):
                 return False
-        return all(test.passes(query.all(test.name)) for test in self.query)
+        for further in self.further:
+            if not further.passes(header, values):
+                return False
+        return all(test.passes(values.all(test.name)) for test in self.query)
+
+    def failures(self, header: HeaderLookup, values: RequestValues) -> list[str]:
+        """Return why those do not hold that do not. For people."""
+        found = [test.failure("headers", header(test.name)) for test in self.headers]
+        found += [test.failure(header, values) for test in self.further]
+        found += [test.failure("query", values.all(test.name)) for test in self.query]
+        return [failure for failure in found if failure]
 
 
-def compile_conditions(headers: tuple[ValueCondition, ...], query: tuple[ValueCondition, ...]) -> Conditions | None:
+def compile_conditions(
+    headers: tuple[ValueCondition, ...], query: tuple[ValueCondition, ...], further: tuple[Test, ...] = ()
+) -> Conditions | None:
     """Compile a route's conditions; ``None`` if it has none.
 
     :raises ConditionError: a condition has no test or several, or its regex does not compile.
     """
-    if not headers and not query:
+    if not (headers or query or further):
         return None
     return Conditions(
         tuple([compile_test("header", condition, condition.name.lower(), "field") for condition in headers]),
         tuple([compile_test("query parameter", condition, condition.name, "query") for condition in query]),
+        further,
     )
 
 
 def compile_test(what: str, condition: ValueCondition, name: str, source: TextSource) -> ValueTest:
     """Compile one condition on the header or parameter ``name``; ``what`` names its kind in an error."""
-    asked = [asked for asked in (condition.value, condition.regex, condition.present) if asked is not None]
+    tests = (condition.value, condition.regex, condition.present, condition.one_of, condition.none_of)
+    asked = [asked for asked in tests if asked is not None]
     if len(asked) != 1:
         raise ConditionError(
-            f"{what} {condition.name!r} needs exactly one of value, regex and present, it has {len(asked)}"
+            f"{what} {condition.name!r} needs exactly one of value, regex, present, one_of and none_of, it has "
+            f"{len(asked)}"
         )
     try:
         regex = None if condition.regex is None else compile_pattern(condition.regex, Pattern)
     except (PatternSyntaxError, SlowPatternError) as error:
         raise ConditionError(f"{what} {condition.name!r}: regex {error}") from None
-    return ValueTest(name, condition.value, regex, condition.present is not False, source)
+    one_of, none_of = condition.one_of, condition.none_of
+    return ValueTest(
+        name,
+        condition.value,
+        regex,
+        condition.present is not False,
+        source,
+        None if one_of is None else frozenset(one_of),
+        None if none_of is None else frozenset(none_of),
+    )

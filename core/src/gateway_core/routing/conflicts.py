@@ -76,7 +76,7 @@ def _blockers(index: CoverIndex[P], part: Candidate[P], host: str, method: str |
     """Yield routes that take every request of a part and precede it."""
     for wide in wider_hosts(host):
         for other in index.covering(wide, part, method):
-            if other is not part and _precedes(other, part, same_host=wide == host):
+            if other.rule.order != part.rule.order and _precedes(other, part, same_host=wide == host):
                 yield other
 
 
@@ -100,7 +100,11 @@ def _why(blocker: Candidate[P], part: Candidate[P]) -> str:
 
 
 def _contradiction(rule: RouteRule[P]) -> str | None:
-    for what, conditions, fold in (("header", rule.headers, str.lower), ("query parameter", rule.query, str)):
+    for what, conditions, fold in (
+        ("header", rule.headers, str.lower),
+        ("query parameter", rule.query, str),
+        ("cookie", rule.cookies, str),
+    ):
         by_name: dict[str, ValueCondition] = {}
         for condition in conditions:
             before = by_name.setdefault(fold(condition.name), condition)
@@ -111,4 +115,4 @@ def _contradiction(rule: RouteRule[P]) -> str | None:
 
 def _exclude(one: ValueCondition, other: ValueCondition) -> bool:
     # Two values do not: a header may have several fields, and each condition needs one of them.
-    return one.present is False and other.present is not False
+    return one.present is False and other.present is not False and other.none_of is None

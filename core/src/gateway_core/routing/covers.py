@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain, combinations
 from typing import Generic
 
 from gateway_core.routing.conditions import compile_conditions
 from gateway_core.routing.hosts import ANY_HOST, parse_host
 from gateway_core.routing.patterns import Kind, Pattern, Segment, Shape, path_rank, rule_pattern
-from gateway_core.routing.rules import P, RouteRule, ValueCondition
+from gateway_core.routing.request_tests import compile_tests
+from gateway_core.routing.rules import AddressCondition, P, RouteRule, ValueCondition
 
 _MOST_CONDITIONS = 8
 """Up to this many conditions every subset is looked up; beyond it only all of them, each alone, and none."""
 
-ConditionSet = frozenset[tuple[str, ValueCondition]]
+ConditionSet = frozenset[tuple[str, "ValueCondition | AddressCondition | str"]]
 
 
 class Candidate(Generic[P]):
@@ -23,21 +25,26 @@ class Candidate(Generic[P]):
     __slots__ = ("conditions", "hosts", "methods", "pattern", "rank", "rule")
 
     def __init__(self, rule: RouteRule[P]) -> None:
-        compile_conditions(rule.headers, rule.query)
         self.rule = rule
         self.pattern = rule_pattern(rule)
+        compile_conditions(rule.headers, rule.query, compile_tests(rule, self.pattern))
         hosts = {parse_host(host) for host in rule.hosts}
         self.hosts: tuple[str, ...] = tuple(sorted(hosts)) or (ANY_HOST,)
         self.methods: tuple[str | None, ...] = tuple(sorted(rule.methods)) or (None,)
         self.conditions = _NO_CONDITIONS
-        if rule.headers or rule.query:
+        if rule.headers or rule.query or rule.has_further_conditions:
             self.conditions = frozenset(
                 chain(
                     [("header", _named(condition, condition.name.lower())) for condition in rule.headers],
                     [("query", condition) for condition in rule.query],
+                    [("cookie", condition) for condition in rule.cookies],
+                    # A name does not say what it stands for: what two routes call :id may be other segments.
+                    [(f"param of {rule.path or rule.path_regex}", condition) for condition in rule.params],
+                    [("client_ip", rule.client_ip)] if rule.client_ip is not None else [],
+                    [("scheme", rule.scheme)] if rule.scheme is not None else [],
                 )
             )
-        rest = (not rule.methods, -len(rule.headers), -len(rule.query), rule.order)
+        rest = (not rule.methods, -rule.condition_count, -len(rule.query), rule.order)
         self.rank = (path_rank(self.pattern, rule.order), rest)
 
     def is_equal_to(self, other: Candidate[P]) -> bool:
@@ -175,7 +182,7 @@ def _weaker(conditions: ConditionSet) -> Iterator[ConditionSet]:
     implied = conditions | {
         (what, ValueCondition(condition.name, present=True))
         for what, condition in conditions
-        if condition.present is None
+        if isinstance(condition, ValueCondition) and condition.present is None and condition.none_of is None
     }
     sizes = range(len(implied) + 1) if len(implied) <= _MOST_CONDITIONS else (0, 1)
     for size in sizes:
@@ -187,7 +194,7 @@ def _weaker(conditions: ConditionSet) -> Iterator[ConditionSet]:
 def _named(condition: ValueCondition, name: str) -> ValueCondition:
     if condition.name == name:
         return condition
-    return ValueCondition(name, condition.value, condition.regex, condition.present)
+    return replace(condition, name=name)
 
 
 def _shape(pattern: Pattern) -> tuple[object, ...]:

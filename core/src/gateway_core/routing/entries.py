@@ -8,8 +8,9 @@ from types import MappingProxyType
 from typing import Generic
 
 from gateway_core.messages.path import decode_match_text
-from gateway_core.routing.conditions import Conditions, HeaderLookup, QueryValues, compile_conditions
-from gateway_core.routing.patterns import Kind, Pattern, Shape
+from gateway_core.routing.conditions import Conditions, HeaderLookup, RequestValues, compile_conditions
+from gateway_core.routing.patterns import Captures, Kind, Pattern, Shape, captures_of
+from gateway_core.routing.request_tests import compile_tests
 from gateway_core.routing.rules import P, RouteRule
 
 NO_PARAMS: Mapping[str, str] = MappingProxyType({})
@@ -34,7 +35,7 @@ class Entry(Generic[P]):
 
     def __init__(self, rule: RouteRule[P], pattern: Pattern) -> None:
         self.methods = rule.methods or None
-        self.conditions: Conditions | None = compile_conditions(rule.headers, rule.query)
+        self.conditions: Conditions | None = compile_conditions(rule.headers, rule.query, compile_tests(rule, pattern))
         self.is_open = self.methods is None and self.conditions is None
         """Whether it takes every request for its path."""
         self.captures: Captures | None = captures_of(pattern)
@@ -46,13 +47,13 @@ class Entry(Generic[P]):
     def rank(self) -> tuple[int, bool, int, int, int]:
         """Return what orders routes of equal host and path: the smaller comes first."""
         rule = self.match.rule
-        return (-rule.priority, not rule.methods, -len(rule.headers), -len(rule.query), rule.order)
+        return (-rule.priority, not rule.methods, -rule.condition_count, -len(rule.query), rule.order)
 
-    def admits(self, method: str, header: HeaderLookup, query: QueryValues) -> bool:
-        """Say whether method, headers and query match."""
+    def admits(self, method: str, header: HeaderLookup, values: RequestValues) -> bool:
+        """Say whether method and conditions match."""
         if self.methods is not None and method not in self.methods:
             return False
-        return self.conditions is None or self.conditions.hold(header, query)
+        return self.conditions is None or self.conditions.hold(header, values)
 
     def match_for(self, segments: list[str]) -> Match[P]:
         """Return the match for a path with these segments of a match path (the first is the empty one before ``/``)."""
@@ -73,24 +74,6 @@ def _ends_in_parameter(pattern: Pattern) -> bool:
     last = len(pattern.segments) - 1
     is_exact = pattern.shape is Shape.EXACT and pattern.literal_count == last
     return is_exact and pattern.segments[last].kind is Kind.PARAM
-
-
-Captures = tuple[tuple[str, int, int], ...]
-"""Where parameters stand: (name, index of the segment, how much of it to cut off, or -1 for the rest of the path)."""
-
-
-def captures_of(pattern: Pattern) -> Captures | None:
-    """Return where the parameters of a segment pattern stand, or ``None`` if it has none (or is a regex)."""
-    return (
-        tuple(
-            [
-                (segment.name, index, -1 if segment.kind is Kind.REST else len(segment.text))
-                for index, segment in enumerate(pattern.segments, 1)
-                if segment.name
-            ]
-        )
-        or None
-    )
 
 
 def decode_params(match: Match[P]) -> Match[P]:

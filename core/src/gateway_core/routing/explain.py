@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from heapq import nsmallest
 from operator import itemgetter
@@ -10,12 +10,13 @@ from typing import Generic
 
 from gateway_core.errors import BadPathError, TextTooLongError
 from gateway_core.messages.path import NAMELESS
-from gateway_core.routing.conditions import HeaderLookup, QueryValues, ValueTest, compile_conditions
+from gateway_core.routing.conditions import ClientFacts, HeaderLookup, RequestValues, compile_conditions
 from gateway_core.routing.entries import Entry, Match
 from gateway_core.routing.hosts import ANY_HOST, host_rank, normalize_host, parse_host
 from gateway_core.routing.path_policy import DEFAULT_POLICY, PathPolicy
 from gateway_core.routing.patterns import Kind, Pattern, path_rank, rule_pattern
 from gateway_core.routing.readings import path_problem
+from gateway_core.routing.request_tests import compile_tests
 from gateway_core.routing.router import MethodNotAllowed, NotFound, Router
 from gateway_core.routing.rules import P, RouteRule
 from gateway_core.routing.search import reachable
@@ -49,7 +50,7 @@ class _Request:
     method: str
     host: str
     path: str
-    query: QueryValues
+    values: RequestValues
     header: HeaderLookup
 
 
@@ -63,6 +64,7 @@ def explain(
     *,
     router: Router[P] | None = None,
     policy: PathPolicy = DEFAULT_POLICY,
+    client: ClientFacts | None = None,
     limit: int = 5,
 ) -> Explanation[P]:
     """Match a request and explain why the nearest other routes lost; arguments as for :meth:`Router.match`.
@@ -77,20 +79,26 @@ def explain(
     raw_path, router = path, router or Router.build(rules)
     try:
         path, flags = policy.read(raw_path)
-        outcome = router.match(method, host, path, query, header)
-        problem = path_problem(router, outcome, method, host, raw_path, flags, query, header)
+        outcome = router.match(method, host, path, query, header, client)
+        problem = path_problem(router, outcome, method, host, raw_path, flags, query, header, client)
     except BadPathError as error:
         return Explanation(str(error), ())
     except TextTooLongError as error:
         return Explanation(error, ())
-    request = _Request(method, normalize_host(host), path, QueryValues(query), header)
+    request = _Request(method, normalize_host(host), path, RequestValues(query, path, host, client), header)
     winner = outcome.rule if isinstance(outcome, Match) else None
     if winner is not None and problem is not None:
         return Explanation(
             f"{problem} (route {winner.id!r})" if flags & NAMELESS else f"{problem} of route {winner.id!r}", ()
         )
     others = (rule for rule in rules if winner is None or rule.order != winner.order)
-    nearest = nsmallest(limit, (_judge(rule, winner, request) for rule in others), key=itemgetter(0))
+    judged: dict[int, tuple[tuple[int, int, int], Loser[P]]] = {}
+    for rule in others:
+        # Of a route with several paths the nearest one speaks.
+        found = _judge(rule, winner, request)
+        if rule.order not in judged or found[0] < judged[rule.order][0]:
+            judged[rule.order] = found
+    nearest = nsmallest(limit, judged.values(), key=itemgetter(0))
     return Explanation(outcome, tuple([loser for _, loser in nearest]))
 
 
@@ -99,7 +107,7 @@ def _judge(rule: RouteRule[P], winner: RouteRule[P] | None, request: _Request) -
     pattern = rule_pattern(rule)
     agreement = _agreement(pattern, request.path)
     path_failures = _path_failures(rule, pattern, request.path, agreement)
-    failures = [*path_failures, *_host_failures(rule, request), *_other_failures(rule, request)]
+    failures = [*path_failures, *_host_failures(rule, request), *_other_failures(rule, pattern, request)]
     if failures or winner is None:
         # A path weighs more than all conditions: "another path" is farther away than "but for a header and the method".
         return (len(failures) + 100 * len(path_failures), -agreement, rule.order), Loser(rule, tuple(failures))
@@ -140,31 +148,12 @@ def _host_failures(rule: RouteRule[P], request: _Request) -> list[str]:
     return [f"hosts: {request.host or 'no host'} is not one of {', '.join(rule.hosts)}"]
 
 
-def _other_failures(rule: RouteRule[P], request: _Request) -> list[str]:
+def _other_failures(rule: RouteRule[P], pattern: Pattern, request: _Request) -> list[str]:
     failures = []
     if rule.methods and request.method not in rule.methods:
         failures.append(f"methods: {request.method} is not one of {', '.join(sorted(rule.methods))}")
-    conditions = compile_conditions(rule.headers, rule.query)
-    if conditions is not None:
-        failures += [_test_failure("headers", test, request.header(test.name)) for test in conditions.headers]
-        failures += [_test_failure("query", test, request.query.all(test.name)) for test in conditions.query]
-    return [failure for failure in failures if failure]
-
-
-def _test_failure(what: str, test: ValueTest, values: Sequence[str]) -> str:
-    try:
-        if test.passes(values):
-            return ""
-    except TextTooLongError:
-        return f"{what}: {test.name} is too long for its regular expression"
-    found = ", ".join(values)
-    if not values:
-        return f"{what}: {test.name} is absent"
-    if test.value is not None:
-        return f"{what}: {test.name} is {found!r}, not {test.value!r}"
-    if test.regex is not None:
-        return f"{what}: {test.name} is {found!r}, which {test.regex.text!r} does not match"
-    return f"{what}: {test.name} is present, it must be absent"
+    conditions = compile_conditions(rule.headers, rule.query, compile_tests(rule, pattern))
+    return failures if conditions is None else failures + conditions.failures(request.header, request.values)
 
 
 def _lower_rank(rule: RouteRule[P], winner: RouteRule[P], host: str) -> str:
@@ -180,7 +169,7 @@ def _lower_rank(rule: RouteRule[P], winner: RouteRule[P], host: str) -> str:
         return f"path: {mine.text} is less specific than {others.text} of {winner.id!r}"
     for what, one, other in (
         ("methods", bool(rule.methods), bool(winner.methods)),
-        ("headers", len(rule.headers), len(winner.headers)),
+        ("conditions", rule.condition_count, winner.condition_count),
         ("query", len(rule.query), len(winner.query)),
     ):
         if one != other:

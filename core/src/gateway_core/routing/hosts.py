@@ -1,8 +1,13 @@
-"""Hosts: how a request's Host is compared with the hosts that a route names."""
+"""Hosts: how a request's Host is compared with the hosts that a route names.
+
+The most specific first: a name; ``:tenant.example.com``, which takes one label in the place of ``:tenant`` and
+captures it; ``*.example.com``, which takes one or more; every host.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from ipaddress import AddressValueError, IPv6Address
 
 from gateway_core.routing.problems import HostError
@@ -10,6 +15,10 @@ from gateway_core.routing.problems import HostError
 ANY_HOST = "*"
 """What a route without hosts matches."""
 
+CAPTURE = ":."
+"""What a host with a captured label begins with, in the form that the tables use."""
+
+_CAPTURED = re.compile(r":([A-Za-z_][A-Za-z0-9_-]*)\.(.*)", re.DOTALL)
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _ESCAPED = re.compile("%([0-9a-f]{2})")
 _LONGEST = 1 << 24
@@ -48,13 +57,20 @@ def _plain_address(host: str) -> str:
 
 
 def parse_host(text: str) -> str:
-    """Return a route's host in the form that the tables use: ``name``, ``[address]``, ``*.name`` or ``*``.
+    """Return a route's host in the form that the tables use: ``name``, ``[address]``, ``:.name``, ``*.name``, ``*``.
 
     :raises HostError: the text has a port, a path, a misplaced ``*``, or is no host name.
     """
     host = text.lower().removesuffix(".")
     if text == ANY_HOST:
         return ANY_HOST
+    if text.startswith(":") and (captured := _CAPTURED.fullmatch(text)):
+        rest = parse_host(captured[2])
+        if rest == ANY_HOST or rest[0] in "*:[":
+            raise HostError(
+                f"host {text!r} captures its first label: a name stands behind it, as in ':tenant.example.com'"
+            )
+        return CAPTURE + rest
     if host.count(":") >= 2 and not host.startswith("["):
         host = f"[{host}]"
     wildcard, name = host.startswith("*."), host.removeprefix("*.")
@@ -67,12 +83,33 @@ def parse_host(text: str) -> str:
     return f"*.{name}" if wildcard else name
 
 
+def capture_of(text: str) -> tuple[str, str] | None:
+    """Return the name that a route's host captures its first label by, and the host as `parse_host` has it."""
+    captured = _CAPTURED.fullmatch(text)
+    return None if captured is None else (captured[1], parse_host(text))
+
+
+def host_captures(hosts: Sequence[str]) -> tuple[str, ...]:
+    """Return the names that every one of a route's hosts captures: there is one at most."""
+    names = {found[1] if (found := _CAPTURED.fullmatch(host)) else None for host in hosts}
+    (name,) = names if len(names) == 1 else (None,)
+    return () if name is None else (name,)
+
+
+def captured_label(host: str) -> str | None:
+    """Return the first label of a Host value, which a route may capture; None if there is no other."""
+    label, dot, _ = normalize_host(host).partition(".")
+    return label if label and dot else None
+
+
 def wider_hosts(host: str) -> list[str]:
     """Return ``host`` and every pattern that covers it, the most specific first, ``*`` last."""
     found = [host]
     name = host.removeprefix("*.")
     if name != ANY_HOST:
         labels = [] if name.startswith("[") else name.split(".")
+        if len(labels) > 1 and labels[0] != ":" and name == host:
+            found.append(CAPTURE + ".".join(labels[1:]))
         found += ["*." + ".".join(labels[index:]) for index in range(1, len(labels))]
         found.append(ANY_HOST)
     return found
@@ -96,6 +133,10 @@ def _to_ascii(name: str, text: str) -> str:
 def _fault(name: str) -> str:
     if "/" in name:
         return "has a '/': give the name only, without scheme and path"
+    if name.startswith(":"):
+        return "has no capture: write a name and a dot behind the ':', as in ':tenant.example.com'"
+    if ".:" in name:
+        return "has a misplaced ':name': only the first label can be captured, as in ':tenant.example.com'"
     if ":" in name:
         return "has a port: hosts are compared without one, leave it out"
     if "*" in name:
@@ -108,6 +149,9 @@ def _rank(pattern: str, host: str) -> int | None:
         return 1
     if pattern == host:
         return -_LONGEST
+    if pattern.startswith(CAPTURE):
+        label, _, rest = host.partition(".")
+        return 1 - _LONGEST if label and rest == pattern[2:] else None
     if pattern.startswith("*.") and host.endswith(pattern[1:]) and len(host) >= len(pattern):
         return -len(pattern)
     return None

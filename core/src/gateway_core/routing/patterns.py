@@ -82,6 +82,24 @@ class Pattern:
         return next((i for i, s in enumerate(self.segments) if s.kind is not Kind.LITERAL), len(self.segments))
 
 
+Captures = tuple[tuple[str, int, int], ...]
+"""Where parameters stand: (name, index of the segment, how much of it to cut off, or -1 for the rest of the path)."""
+
+
+def captures_of(pattern: Pattern) -> Captures | None:
+    """Return where the parameters of a segment pattern stand, or ``None`` if it has none (or is a regex)."""
+    return (
+        tuple(
+            [
+                (segment.name, index, -1 if segment.kind is Kind.REST else len(segment.text))
+                for index, segment in enumerate(pattern.segments, 1)
+                if segment.name
+            ]
+        )
+        or None
+    )
+
+
 _BEYOND_ANY_LENGTH = 1 << 24
 
 
@@ -111,13 +129,15 @@ def _segment_rank(segment: Segment) -> int:
 def rule_pattern(rule: RouteRule[P]) -> Pattern:
     """Parse the path of a rule.
 
-    :raises PatternError: it has none or several, or the one that it has cannot be matched.
+    :raises PatternError: it has several, or the one that it has cannot be matched.
     """
     if rule.path is not None and rule.path_prefix is None and rule.path_regex is None:
         return parse_pattern(rule.path, rule.policy)
     given = [text for text in (rule.path, rule.path_prefix, rule.path_regex) if text is not None]
-    if len(given) != 1:
-        raise PatternError(f"a route has exactly one of path, path_prefix and path_regex, this one has {len(given)}")
+    if not given:
+        return parse_prefix("/", rule.policy)
+    if len(given) > 1:
+        raise PatternError(f"a rule has at most one of path, path_prefix and path_regex, this one has {len(given)}")
     if rule.path_prefix is not None:
         return parse_prefix(rule.path_prefix, rule.policy)
     return parse_regex(given[0], rule.policy)

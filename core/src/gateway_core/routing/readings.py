@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway_core.messages.path import NAMELESS, other_readings, read_path
-from gateway_core.routing.conditions import HeaderLookup
+from gateway_core.routing.conditions import ClientFacts, HeaderLookup
 from gateway_core.routing.entries import Match
 from gateway_core.routing.patterns import rule_pattern
 from gateway_core.routing.router import Router, params_of
@@ -19,6 +19,7 @@ def path_problem(
     flags: int,
     query: str,
     header: HeaderLookup,
+    client: ClientFacts | None = None,
 ) -> str | None:
     """Return why a request is refused whose path has flags and that a route takes; None if it is not.
 
@@ -36,8 +37,8 @@ def path_problem(
     if problem is not None or not flags & NAMELESS:
         return problem
     for path in other_readings(raw_path, rule.policy.folds_case):
-        other = router.match(method, host, path, query, header)
-        if not isinstance(other, Match) or other.rule is rule:
+        other = router.match(method, host, path, query, header, client)
+        if not isinstance(other, Match) or other.rule.order == rule.order:
             continue
         if params_of(rule_pattern(other.rule), read_path(raw_path, rule.policy.folds_case)[0]) is None:
             return f"path has a segment of path parameters only: where it is kept this is a path of {other.rule.id!r}"

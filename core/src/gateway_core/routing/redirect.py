@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 
 from gateway_core.routing.patterns import Pattern
 from gateway_core.routing.problems import RewriteError
+from gateway_core.routing.query_rewrite import QueryRewrite
 from gateway_core.routing.rewrite import PathRewrite, RewriteOptions, UnsafePathError, compile_rewrite
 
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 """RFC 9110 section 15.4, those that have a Location."""
 
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _AUTHORITY = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
@@ -23,7 +25,11 @@ class RedirectOptions:
     status: int = 302
     scheme: str | None = None
     host: str | None = None
+    port: int | None = None
     path: RewriteOptions = field(default_factory=RewriteOptions)
+    query: QueryRewrite | None = None
+    host_params: tuple[str, ...] = ()
+    """What every host of the route captures, which the path may use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +40,15 @@ class Redirect:
     scheme: str | None
     host: str | None
     rewrite: PathRewrite | None
+    port: int | None = None
+    query: QueryRewrite | None = None
 
     def location(self, scheme: str, host: str, path: str, query: str, params: Mapping[str, str]) -> str:
         """Return the value of Location.
 
-        With neither a scheme nor a host of its own it is relative (RFC 9110 section 10.2.2). The path starts with
-        exactly one ``/`` either way: ``//evil.example`` would name a host. A changed scheme drops the request's port,
-        the other one's.
+        With neither a scheme, a host nor a port of its own it is relative (RFC 9110 section 10.2.2). The path starts
+        with exactly one ``/`` either way: ``//evil.example`` would name a host. A changed scheme drops the request's
+        port, the other one's.
 
         :param host: the Host value as received.
         :param path: as it goes upstream (`PathPolicy.sent`).
@@ -48,13 +56,18 @@ class Redirect:
         """
         if self.rewrite is not None:
             path = self.rewrite.apply(path, params)
+        if self.query is not None:
+            query = self.query.apply(query)
         target = "/" + path.lstrip("/") + (f"?{query}" if query else "")
-        if self.scheme is None and self.host is None:
+        if self.scheme is None and self.host is None and self.port is None:
             return target
+        new_scheme = self.scheme or scheme
         authority = self.host
         if authority is None:
-            authority = _authority(host, keep_port=self.scheme == scheme)
-        return f"{self.scheme or scheme}://{authority}{target}"
+            authority = _authority(host, keep_port=new_scheme == scheme and self.port is None)
+        if self.port is not None and self.port != _DEFAULT_PORTS.get(new_scheme):
+            authority = f"{authority}:{self.port}"
+        return f"{new_scheme}://{authority}{target}"
 
 
 def compile_redirect(pattern: Pattern, options: RedirectOptions) -> Redirect:
@@ -69,10 +82,16 @@ def compile_redirect(pattern: Pattern, options: RedirectOptions) -> Redirect:
         raise RewriteError(f"redirect scheme {options.scheme!r} is not one of 'http', 'https'")
     if options.host is not None and not _AUTHORITY.fullmatch(options.host):
         raise RewriteError(f"redirect host {options.host!r} is not a host name, with or without a port")
-    rewrite = compile_rewrite(pattern, options.path)
-    if rewrite is None and options.scheme is None and options.host is None:
-        raise RewriteError("redirect changes nothing, so it leads to itself", remedy="give a scheme, a host or a path")
-    return Redirect(options.status, options.scheme, options.host, rewrite)
+    if options.host is not None and options.port is not None and re.search(":[0-9]+$", options.host):
+        raise RewriteError(
+            f"redirect host {options.host!r} has a port, and a port is given", remedy="keep one of the two"
+        )
+    rewrite = compile_rewrite(pattern, options.path, options.host_params)
+    if not any((rewrite, options.scheme, options.host, options.port, options.query)):
+        raise RewriteError(
+            "redirect changes nothing, so it leads to itself", remedy="give scheme, host, port, path, prefix or query"
+        )
+    return Redirect(options.status, options.scheme, options.host, rewrite, options.port, options.query)
 
 
 def _authority(host: str, *, keep_port: bool) -> str:

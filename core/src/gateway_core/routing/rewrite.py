@@ -58,8 +58,10 @@ class PathRewrite(Protocol):
         """
 
 
-def compile_rewrite(pattern: Pattern, options: RewriteOptions) -> PathRewrite | None:
+def compile_rewrite(pattern: Pattern, options: RewriteOptions, host_params: tuple[str, ...] = ()) -> PathRewrite | None:
     """Compile a route's rewrite; ``None`` if it changes no path.
+
+    :param host_params: what every host of the route captures, which a template may use.
 
     :raises RewriteError: several ways at once, an unknown parameter, or nothing that could be removed.
     """
@@ -69,7 +71,7 @@ def compile_rewrite(pattern: Pattern, options: RewriteOptions) -> PathRewrite | 
             "strip_path and a rewrite of the prefix or the whole path exclude each other", remedy="keep one"
         )
     if options.template is not None:
-        return compile_template(pattern, options.template)
+        return compile_template(pattern, options.template, host_params)
     if not options.strip and options.prefix is None:
         return None
     if pattern.shape is Shape.REGEX:
@@ -128,8 +130,10 @@ class Template:
     """By name: the parameter's segment, the literal start before it, and whether it takes the rest of the path."""
     regex: TextPattern | None = None
     folds_case: bool = False
+    host_params: tuple[str, ...] = ()
+    """What is taken from the parameters of the match instead."""
 
-    def apply(self, path: str, _params: Mapping[str, str], /) -> str:
+    def apply(self, path: str, params: Mapping[str, str], /) -> str:
         """See :class:`PathRewrite`."""
         texts = list(self.parts)
         if self.regex is not None:
@@ -137,12 +141,18 @@ class Template:
             if found is None:
                 raise UnsafePathError("the path is not one that the route's path_regex matches")
             groups = found.groupdict()
-            texts[1::2] = [encode_match_text(groups[name] or "") for name in texts[1::2]]
+            texts[1::2] = [
+                _label(params, name) if name in self.host_params else encode_match_text(groups[name] or "")
+                for name in texts[1::2]
+            ]
         else:
             segments = path.split("/")
             places = _places(path, segments)
             for index in range(1, len(texts), 2):
-                texts[index] = self._capture(index, segments, places)
+                name = texts[index]
+                texts[index] = (
+                    _label(params, name) if name in self.host_params else self._capture(index, segments, places)
+                )
         return _checked("".join(texts), self.folds_case)
 
     def _capture(self, index: int, segments: list[str], places: list[int]) -> str:
@@ -163,15 +173,23 @@ class Template:
         return "/".join(taken)
 
 
-def compile_template(pattern: Pattern, template: str) -> Template:
-    """Compile a path template for the parameters of ``pattern``.
+def _label(params: Mapping[str, str], name: str) -> str:
+    """Return a label of the host as it stands in a path."""
+    label = params.get(name)
+    if not label:
+        raise UnsafePathError(f"the request has no host that {name!r} was captured from")
+    return encode_match_text(label)
+
+
+def compile_template(pattern: Pattern, template: str, host_params: tuple[str, ...] = ()) -> Template:
+    """Compile a path template for the parameters of ``pattern`` and of the host.
 
     :raises RewriteError: it is not a path, or names a parameter that the pattern does not have.
     """
     _check_target("path", _PLACEHOLDER.sub("x", template))
     for name in _PLACEHOLDER.findall(template):
-        if name not in pattern.params:
-            known = ", ".join(repr(param) for param in pattern.params) or "none"
+        if name not in pattern.params and name not in host_params:
+            known = ", ".join(repr(param) for param in (*pattern.params, *host_params)) or "none"
             raise RewriteError(f"rewrite {template!r} names the parameter {name!r}, {pattern.text!r} has {known}")
     parts = _PLACEHOLDER.split(template)
     parts[::2] = [encode_path(part) for part in parts[::2]]
@@ -180,7 +198,7 @@ def compile_template(pattern: Pattern, template: str) -> Template:
         for number, segment in enumerate(pattern.segments, 1)
         if segment.name
     }
-    return Template(tuple(parts), captures, pattern.regex, pattern.folds_case)
+    return Template(tuple(parts), captures, pattern.regex, pattern.folds_case, host_params)
 
 
 def _places(path: str, segments: list[str]) -> list[int]:

@@ -1,7 +1,8 @@
 """The table of all routes, and the lookup of the route that takes a request.
 
-Order of precedence: higher priority; more specific host (exact, longest wildcard, none); more specific path; a method
-condition; more header conditions; more query conditions; file order. If a better path's other conditions fail, the next
+Order of precedence: higher priority; more specific host (exact, captured label, longest wildcard, none); more specific
+path; a method condition; more conditions on headers, cookies, parameters, the client's address and the scheme; more
+query conditions; file order. If a better path's other conditions fail, the next
 best route is tried. Methods are compared exactly: a route for ``GET`` does not take ``HEAD`` (as in the Gateway API).
 """
 
@@ -11,10 +12,11 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic
 
-from gateway_core.routing.conditions import HeaderLookup, QueryValues
+from gateway_core.routing.conditions import ClientFacts, HeaderLookup, RequestValues
 from gateway_core.routing.entries import Entry, Match, decode_params
-from gateway_core.routing.hosts import ANY_HOST, normalize_host, parse_host
+from gateway_core.routing.hosts import ANY_HOST, CAPTURE, capture_of, normalize_host, parse_host
 from gateway_core.routing.patterns import Pattern, rule_pattern
+from gateway_core.routing.problems import HostError
 from gateway_core.routing.rules import P, RouteRule
 from gateway_core.routing.search import find_best, find_first, reachable
 from gateway_core.routing.tree import Tree
@@ -38,20 +40,23 @@ _ANY_HOST = {ANY_HOST}
 
 
 class Tables(Generic[P]):
-    """The trees by host: for every host, for exact names, and for wildcards by what follows their ``*``."""
+    """The trees by host: for every host, for exact names, and by what follows a captured label or ``*``."""
 
-    __slots__ = ("any", "exact", "wildcards")
+    __slots__ = ("any", "captured", "exact", "wildcards")
 
     def __init__(self) -> None:
         self.any: Tree[P] = Tree()
         self.exact: dict[str, Tree[P]] = {}
+        self.captured: dict[str, Tree[P]] = {}
         self.wildcards: dict[str, Tree[P]] = {}
 
     def tree(self, host: str) -> Tree[P]:
         """Return the tree for a parsed host, made if it is not there yet."""
         if host == ANY_HOST:
             return self.any
-        trees, key = (self.wildcards, host[1:]) if host.startswith("*.") else (self.exact, host)
+        trees, key = self.exact, host
+        if host.startswith(("*.", CAPTURE)):
+            trees, key = self.wildcards if host[0] == "*" else self.captured, host[1:]
         tree = trees.get(key)
         if tree is None:
             tree = trees[key] = Tree()
@@ -61,20 +66,21 @@ class Tables(Generic[P]):
 class Router(Generic[P]):
     """An immutable table of routes; :class:`RouterBuilder` makes it."""
 
-    __slots__ = ("_any", "_exact", "_has_hosts", "_has_query", "_one_priority", "_wildcards", "size")
+    __slots__ = ("_any", "_captured", "_exact", "_has_hosts", "_needs_values", "_one_priority", "_wildcards", "size")
 
-    def __init__(self, tables: Tables[P], *, has_query: bool, one_priority: bool, size: int) -> None:
+    def __init__(self, tables: Tables[P], *, needs_values: bool, one_priority: bool, size: int) -> None:
         self._any = tables.any
         self._exact = tables.exact
+        self._captured = tables.captured
         self._wildcards = tables.wildcards
-        self._has_hosts = bool(self._exact or self._wildcards)
-        self._has_query = has_query
+        self._has_hosts = bool(self._exact or self._captured or self._wildcards)
+        self._needs_values = needs_values
         self._one_priority = one_priority
         self.size = size
 
     def clear(self) -> Iterator[None]:
         """Take the table apart, as no one uses it any more: each step frees a little."""
-        for tree in (self._any, *self._exact.values(), *self._wildcards.values()):
+        for tree in (self._any, *self._exact.values(), *self._captured.values(), *self._wildcards.values()):
             yield from tree.clear()
 
     @classmethod
@@ -89,17 +95,19 @@ class Router(Generic[P]):
         return builder.freeze()
 
     def match(
-        self, method: str, host: str, path: str, query: str, header: HeaderLookup
+        self, method: str, host: str, path: str, query: str, header: HeaderLookup, client: ClientFacts | None = None
     ) -> Match[P] | NotFound | MethodNotAllowed:
         """Return the route that takes a request, or why there is none.
 
         :param host: the Host value as received; not looked at if no route names a host.
         :param path: the match path (:mod:`gateway_core.messages.path`).
         :param query: what stands behind the ``?``, raw; parsed only if a candidate has a query condition.
-        :param header: returns a header's values for its name in lower case; called only for header conditions.
+        :param header: returns a header's values for its name in lower case; called only for header and cookie
+            conditions.
+        :param client: read only by conditions on the client's address and the scheme, which fail without it.
         :raises TextTooLongError: a text of the request is too long for a regular expression that has to judge it.
         """
-        values = QueryValues(query) if self._has_query else None
+        values = RequestValues(query, path, host, client) if self._needs_values else None
         if self._has_hosts:
             found = self._match_hosts(method, host, path, values, header)
         elif self._one_priority:
@@ -107,7 +115,7 @@ class Router(Generic[P]):
         else:
             found = find_best(self._any, path, method, header, values)
         if found is None:
-            return self._refuse(host, path, values or QueryValues(""), header)
+            return self._refuse(host, path, values or RequestValues(""), header)
         return decode_params(found) if "%" in path else found
 
     def trees_for(self, host: str) -> list[Tree[P]]:
@@ -118,6 +126,11 @@ class Router(Generic[P]):
             exact = self._exact.get(host)
             if exact is not None:
                 trees.append(exact)
+            if self._captured:
+                dot = host.find(".", 1)
+                captured = self._captured.get(host[dot:]) if dot > 0 else None
+                if captured is not None:
+                    trees.append(captured)
             if self._wildcards:
                 dot = host.find(".", 1)
                 while dot > 0:
@@ -129,26 +142,30 @@ class Router(Generic[P]):
         return trees
 
     def _match_hosts(
-        self, method: str, host: str, path: str, query: QueryValues | None, header: HeaderLookup
+        self, method: str, host: str, path: str, values: RequestValues | None, header: HeaderLookup
     ) -> Match[P] | None:
         found: Match[P] | None = None
-        if self._one_priority:
-            for tree in self.trees_for(host):
-                found = find_first(tree, path, method, header, query)
-                if found is not None:
-                    return found
-            return None
         for tree in self.trees_for(host):
-            found = find_best(tree, path, method, header, query, found)
+            if self._one_priority:
+                found = find_first(tree, path, method, header, values)
+                if found is not None:
+                    return found if tree.host_names is None else _with_label(found, tree.host_names, host)
+            else:
+                best = find_best(tree, path, method, header, values, found)
+                if best is not None and best is not found and tree.host_names is not None:
+                    best = _with_label(best, tree.host_names, host)
+                found = best
         return found
 
-    def _refuse(self, host: str, path: str, query: QueryValues, header: HeaderLookup) -> NotFound | MethodNotAllowed:
+    def _refuse(self, host: str, path: str, values: RequestValues, header: HeaderLookup) -> NotFound | MethodNotAllowed:
         """Gather the methods of the routes that would take the request but for its own."""
         allow: set[str] = set()
         for tree in self.trees_for(host):
             for leaf in reachable(tree, path):
                 for entry in leaf:
-                    if entry.methods is not None and (entry.conditions is None or entry.conditions.hold(header, query)):
+                    if entry.methods is not None and (
+                        entry.conditions is None or entry.conditions.hold(header, values)
+                    ):
                         allow |= entry.methods
         return MethodNotAllowed(tuple(sorted(allow))) if allow else NOT_FOUND
 
@@ -156,12 +173,12 @@ class Router(Generic[P]):
 class RouterBuilder(Generic[P]):
     """Gathers routes one by one, so that a serving process can build a large table in small slices."""
 
-    __slots__ = ("_has_query", "_priorities", "_size", "_tables")
+    __slots__ = ("_needs_values", "_priorities", "_size", "_tables")
 
     def __init__(self) -> None:
         self._tables: Tables[P] = Tables()
         self._priorities: set[int] = set()
-        self._has_query = False
+        self._needs_values = False
         self._size = 0
 
     def add(self, rule: RouteRule[P]) -> None:
@@ -170,17 +187,51 @@ class RouterBuilder(Generic[P]):
         :raises RuleError: its path, hosts or conditions cannot be compiled; nothing was added then.
         """
         pattern = rule_pattern(rule)
-        hosts = {parse_host(host) for host in rule.hosts} if rule.hosts else _ANY_HOST
+        hosts, names = host_keys(rule.hosts, pattern) if rule.hosts else (_ANY_HOST, {})
         entry = Entry(rule, pattern)
         for host in hosts:
-            self._tables.tree(host).insert(pattern, entry)
+            tree = self._tables.tree(host)
+            tree.insert(pattern, entry)
+            if host in names:
+                tree.host_names = {} if tree.host_names is None else tree.host_names
+                tree.host_names[rule.order] = names[host]
         self._priorities.add(rule.priority)
-        self._has_query = self._has_query or bool(rule.query)
+        self._needs_values = self._needs_values or bool(rule.query) or rule.has_further_conditions
         self._size += 1
 
     def freeze(self) -> Router[P]:
         """Return the finished table. The builder must not be used afterwards."""
-        return Router(self._tables, has_query=self._has_query, one_priority=len(self._priorities) <= 1, size=self._size)
+        return Router(
+            self._tables, needs_values=self._needs_values, one_priority=len(self._priorities) <= 1, size=self._size
+        )
+
+
+def host_keys(hosts: Iterable[str], pattern: Pattern) -> tuple[set[str], dict[str, str]]:
+    """Return a route's hosts in the form that tables use, and by what name those capture a label that do.
+
+    :raises HostError: one cannot be matched, or captures by a name that is used otherwise.
+    """
+    keys, names = set(), dict[str, str]()
+    for text in hosts:
+        captured = capture_of(text)
+        key = parse_host(text) if captured is None else captured[1]
+        keys.add(key)
+        if captured is None:
+            continue
+        name = captured[0]
+        if name in pattern.params or names.get(key, name) != name:
+            where = f"in {pattern.text!r}" if name in pattern.params else f"as {names[key]!r}"
+            raise HostError(
+                f"host {text!r} captures {name!r}, which is captured {where} too", remedy="use one name once"
+            )
+        names[key] = name
+    return keys, names
+
+
+def _with_label(found: Match[P], names: Mapping[int, str], host: str) -> Match[P]:
+    """Return a match with the label of the host that its route captures."""
+    name, label = names[found.rule.order], normalize_host(host).partition(".")[0]
+    return Match(found.payload, {**found.params, name: label}, found.rule)
 
 
 def build_steps(rules: Iterable[RouteRule[P]], batch: int = 32) -> Generator[int, None, Router[P]]:

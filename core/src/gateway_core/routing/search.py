@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from gateway_core.routing.conditions import HeaderLookup, QueryValues
+from gateway_core.routing.conditions import HeaderLookup, RequestValues
 from gateway_core.routing.entries import NO_PARAMS, Entry, Match
 from gateway_core.routing.patterns import Pattern
 from gateway_core.routing.rules import P
@@ -17,36 +17,36 @@ Pending = list[tuple["Node[P]", int]]
 
 
 def find_first(
-    tree: Tree[P], path: str, method: str, header: HeaderLookup, query: QueryValues | None
+    tree: Tree[P], path: str, method: str, header: HeaderLookup, values: RequestValues | None
 ) -> Match[P] | None:
     """Return the match of the first route in precedence, all priorities being equal.
 
     :param path: a match path. Parameters in the result are spelt as in it.
-    :param query: may be ``None`` if no route of the table has a query condition.
+    :param values: may be ``None`` if no route of the table has a condition on anything but headers.
     """
     leaf = tree.statics.get(path)
     if leaf is not None:
-        entry = leaf[0] if leaf[0].is_open else _pick(leaf, method, header, query)
+        entry = leaf[0] if leaf[0].is_open else _pick(leaf, method, header, values)
         if entry is not None:
             return entry.match
     segments = path.split("/")
     leaf = tree.behind.get(path[: path.rfind("/")])
     if leaf and segments[-1]:
-        entry = leaf[0] if leaf[0].is_open else _pick(leaf, method, header, query)
+        entry = leaf[0] if leaf[0].is_open else _pick(leaf, method, header, values)
         if entry is not None:
             return entry.match_for(segments)
-    return _walk_first(tree, path, segments, method, header, query)
+    return _walk_first(tree, path, segments, method, header, values)
 
 
 def _walk_first(
-    tree: Tree[P], path: str, segments: list[str], method: str, header: HeaderLookup, query: QueryValues | None
+    tree: Tree[P], path: str, segments: list[str], method: str, header: HeaderLookup, values: RequestValues | None
 ) -> Match[P] | None:
     """Return what `find_first` does for a path that has parameters."""
     pending = [] if tree.root is None else [(tree.root, 1)]
     while pending:
         leaf = _next_leaf(segments, pending)
         if leaf is not None:
-            entry = leaf[0] if leaf[0].is_open else _pick(leaf, method, header, query)
+            entry = leaf[0] if leaf[0].is_open else _pick(leaf, method, header, values)
             if entry is not None:
                 if entry.ends_in_parameter:
                     tree.learn_behind(segments[:-1])
@@ -55,7 +55,7 @@ def _walk_first(
         # A condition whose value is too long refuses the request, so it is evaluated only where the path matches.
         if entry.methods is None or method in entry.methods:
             params = _regex_params(pattern, path)
-            if params is not None and entry.admits(method, header, query or _NO_QUERY):
+            if params is not None and entry.admits(method, header, values or _NO_VALUES):
                 return Match(entry.match.payload, params, entry.match.rule)
     return None
 
@@ -65,13 +65,13 @@ def find_best(
     path: str,
     method: str,
     header: HeaderLookup,
-    query: QueryValues | None,
+    values: RequestValues | None,
     best: Match[P] | None = None,
 ) -> Match[P] | None:
     """Return the match of the highest priority, the first of equals; ``best`` unless this tree has a higher one."""
     floor = None if best is None else best.rule.priority
     leaf = tree.statics.get(path)
-    entry = None if leaf is None else _pick_above(floor, leaf, method, header, query)
+    entry = None if leaf is None else _pick_above(floor, leaf, method, header, values)
     if entry is not None:
         floor, best = entry.priority, entry.match
     if tree.root is not None:
@@ -79,13 +79,13 @@ def find_best(
         pending = [(tree.root, 1)]
         while pending:
             leaf = _next_leaf(segments, pending)
-            entry = None if leaf is None else _pick_above(floor, leaf, method, header, query)
+            entry = None if leaf is None else _pick_above(floor, leaf, method, header, values)
             if entry is not None:
                 floor, best = entry.priority, entry.match_for(segments)
     for pattern, regex in tree.regexes:
         if (floor is None or regex.priority > floor) and (regex.methods is None or method in regex.methods):
             params = _regex_params(pattern, path)
-            if params is not None and regex.admits(method, header, query or _NO_QUERY):
+            if params is not None and regex.admits(method, header, values or _NO_VALUES):
                 floor, best = regex.priority, Match(regex.match.payload, params, regex.match.rule)
     return best
 
@@ -164,22 +164,22 @@ def _postpone(node: Node[P], way: Node[P] | None, index: int, pending: Pending[P
         pending.append((way, 0 if way is node else index + 1))
 
 
-def _pick(leaf: Leaf[P], method: str, header: HeaderLookup, query: QueryValues | None) -> Entry[P] | None:
+def _pick(leaf: Leaf[P], method: str, header: HeaderLookup, values: RequestValues | None) -> Entry[P] | None:
     for entry in leaf:
         if entry.methods is None or method in entry.methods:
             conditions = entry.conditions
-            if conditions is None or conditions.hold(header, query or _NO_QUERY):
+            if conditions is None or conditions.hold(header, values or _NO_VALUES):
                 return entry
     return None
 
 
 def _pick_above(
-    floor: int | None, leaf: Leaf[P], method: str, header: HeaderLookup, query: QueryValues | None
+    floor: int | None, leaf: Leaf[P], method: str, header: HeaderLookup, values: RequestValues | None
 ) -> Entry[P] | None:
     """Return the entry of highest priority above ``floor``, the first of equals."""
     best: Entry[P] | None = None
     for entry in leaf:
-        if (floor is None or entry.priority > floor) and entry.admits(method, header, query or _NO_QUERY):
+        if (floor is None or entry.priority > floor) and entry.admits(method, header, values or _NO_VALUES):
             best = entry
             floor = entry.priority
     return best
@@ -196,4 +196,4 @@ def _regex_params(pattern: Pattern, path: str) -> Mapping[str, str] | None:
     return {name: text for name, text in found.groupdict().items() if text is not None} or NO_PARAMS
 
 
-_NO_QUERY = QueryValues("")
+_NO_VALUES = RequestValues("")

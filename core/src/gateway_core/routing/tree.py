@@ -59,12 +59,14 @@ class Node(Generic[P]):
 class Tree(Generic[P]):
     """All routes for one host."""
 
-    __slots__ = ("behind", "regexes", "root", "statics")
+    __slots__ = ("behind", "host_names", "regexes", "root", "statics")
 
     def __init__(self) -> None:
         self.behind: dict[str, Leaf[P]] = {}
         """Routes that end in a parameter, by the literal path before it (see `learn_behind`)."""
         self.statics: dict[str, Leaf[P]] = {}
+        self.host_names: dict[int, str] | None = None
+        """By what name each route, known by its order, captures the first label of the host; None if none does."""
         self.root: Node[P] | None = None
         self.regexes: list[tuple[Pattern, Entry[P]]] = []
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gateway_core.snapshot.changes import Changes, Difference, changes_between
     from gateway_core.snapshot.compile import Compiled, Environment, compile_snapshot
     from gateway_core.snapshot.holder import ChainLease, SnapshotHolder
-    from gateway_core.snapshot.route import CompiledRoute, Redirect, RouteTarget
+    from gateway_core.snapshot.route import CompiledRoute, OwnResponse, RouteTarget
     from gateway_core.snapshot.snapshot import Snapshot
     from gateway_core.snapshot.trust import Trust
 
@@ -24,7 +24,7 @@ __all__ = [
     "CompiledRoute",
     "Difference",
     "Environment",
-    "Redirect",
+    "OwnResponse",
     "RouteTarget",
     "Snapshot",
     "SnapshotHolder",
@@ -39,7 +39,7 @@ __all__ = [
 _MODULES: Final = {
     **dict.fromkeys(("Changes", "Difference", "changes_between"), "changes"),
     **dict.fromkeys(("Compiled", "Environment", "compile_snapshot"), "compile"),
-    **dict.fromkeys(("CompiledRoute", "Redirect", "RouteTarget"), "route"),
+    **dict.fromkeys(("CompiledRoute", "OwnResponse", "RouteTarget"), "route"),
     "ChainLease": "holder",
     "Snapshot": "snapshot",
     "SnapshotHolder": "holder",

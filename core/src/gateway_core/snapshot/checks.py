@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import posixpath
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
@@ -23,14 +24,18 @@ from gateway_core.routing import (
     Conflict,
     RouteRule,
     RuleError,
+    ValueCondition,
     find_conflicts,
     parse_host,
     rule_pattern,
 )
+from gateway_core.routing import Pattern as RoutePattern
 from gateway_core.routing.conditions import compile_conditions
+from gateway_core.routing.request_tests import param_reader
+from gateway_core.routing.router import host_keys
 from gateway_core.snapshot.listeners import ListenerRoutes
 from gateway_core.snapshot.route import request_rewrite
-from gateway_core.snapshot.rules import redirect_of, route_rule
+from gateway_core.snapshot.rules import redirect_of, route_rules
 
 
 def check_routes(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigProblem]:
@@ -38,15 +43,16 @@ def check_routes(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigPro
     sound: list[RouteRule[int]] = []
     cookies = {item.name: item.sticky_cookie.name for item in config.upstreams if item.sticky_cookie is not None}
     for index, route in enumerate(config.routes):
-        rule = route_rule(route, index, index, config.path_policy)
-        errors = list(_errors_in(route, rule))
-        for key, error in errors:
-            key_path = f"routes[{index}]{key}"
-            yield ConfigProblem(place_of(key_path), key_path, error.reason, code=error.code, remedy=error.remedy)
+        key_path = f"routes[{index}]"
+        rules = route_rules(route, index, index, config.path_policy)
+        errors = dict(_errors_in(route, rules))  # what several paths have in common is reported once
+        for key, error in errors.items():
+            where = f"{key_path}{key}"
+            yield ConfigProblem(place_of(where), where, error.reason, code=error.code, remedy=error.remedy)
         if not errors:
-            sound.append(rule)
-            yield from _bounded_patterns(rule, f"routes[{index}]", place_of)
-        yield from _same_cookie(route, f"routes[{index}]", cookies, place_of)
+            sound += rules if route.enabled else ()
+            yield from _bounded_patterns(rules[0], route, key_path, place_of)
+        yield from _same_cookie(route, key_path, cookies, place_of)
     yield from _conflicts(config, sound, place_of)
 
 
@@ -65,22 +71,36 @@ def _same_cookie(
             return
 
 
-def _bounded_patterns(rule: RouteRule[int], key_path: str, place_of: PlaceOf) -> Iterator[ConfigProblem]:
+def _bounded_patterns(
+    rule: RouteRule[int], route: RouteConfig, key_path: str, place_of: PlaceOf
+) -> Iterator[ConfigProblem]:
     """Warn of regular expressions that refuse long texts of clients."""
-    found = [("path_regex", rule.path_regex)]
-    for key, conditions in (("headers", rule.headers), ("query", rule.query)):
-        found += [(format_path((key, condition.name, "regex")), condition.regex) for condition in conditions]
+    found = [(path_key(route, each), each[2]) for each in route.written_paths if each[0] == "path_regex"]
+    for key, conditions in _value_conditions(rule):
+        found += [(format_path((key, each.name, "regex")), each.regex) for each in conditions if each.regex is not None]
     for key, text in found:
-        problem = None if text is None else compile_pattern(text, Pattern).problem
+        problem = compile_pattern(text, Pattern).problem
         if problem is not None:
             place = f"{key_path}.{key}"
             yield ConfigProblem(place_of(place), place, problem, code="regex.not-linear", severity="warning")
 
 
-def _errors_in(route: RouteConfig, rule: RouteRule[int]) -> Iterator[tuple[str, RuleError]]:
+def path_key(route: RouteConfig, written: tuple[str, int, str]) -> str:
+    """Return the key path below a route of one of its `written_paths`."""
+    key, index, _ = written
+    return key if key == "grpc" or len(getattr(route, key)) == 1 else f"{key}[{index}]"
+
+
+def _value_conditions(rule: RouteRule[int]) -> tuple[tuple[str, tuple[ValueCondition, ...]], ...]:
+    return (
+        ("headers", rule.headers), ("query", rule.query), ("cookies", rule.cookies), ("params", rule.params),
+    )  # fmt: skip
+
+
+def _errors_in(route: RouteConfig, rules: Sequence[RouteRule[int]]) -> Iterator[tuple[str, RuleError]]:
     """Yield what cannot be compiled, with the key under the route that it is about."""
     error: RuleError | None = None
-    for key, compile_part in _conditions(route, rule):
+    for key, compile_part in _conditions(route, rules):
         try:
             compile_part()
         except RuleError as found:
@@ -88,8 +108,17 @@ def _errors_in(route: RouteConfig, rule: RouteRule[int]) -> Iterator[tuple[str, 
             yield f".{key}", found
     if error is not None:
         return
-    pattern = rule_pattern(rule)
+    for rule in rules:
+        yield from _errors_of_path(route, rule, rule_pattern(rule))
+
+
+def _errors_of_path(route: RouteConfig, rule: RouteRule[int], pattern: RoutePattern) -> Iterator[tuple[str, RuleError]]:
     changes: list[tuple[str, Callable[[], object]]] = [
+        (format_path(("params", each.name)), partial(param_reader, each.name, pattern, rule.hosts))
+        for each in rule.params
+    ]
+    changes += [
+        ("hosts", lambda: host_keys(rule.hosts, pattern)),
         ("rewrite" if route.rewrite else "strip_path", lambda: request_rewrite(route, None, pattern)),
         ("redirect", lambda: redirect_of(route, pattern)),
     ]
@@ -103,23 +132,21 @@ def _errors_in(route: RouteConfig, rule: RouteRule[int]) -> Iterator[tuple[str, 
             return
 
 
-def _conditions(route: RouteConfig, rule: RouteRule[int]) -> Iterator[tuple[str, Callable[[], object]]]:
+def _conditions(route: RouteConfig, rules: Sequence[RouteRule[int]]) -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield the keys that say when a route matches, each with what compiles it."""
-    path = next(
-        (key for key in ("path", "path_prefix", "path_regex", "grpc") if getattr(route, key) is not None), "path"
-    )
-    yield path, lambda: rule_pattern(rule)
-    for index, host in enumerate(rule.hosts):
+    for written, rule in zip(route.written_paths, rules, strict=False):
+        yield path_key(route, written), partial(rule_pattern, rule)
+    for index, host in enumerate(route.hosts):
         yield f"hosts[{index}]", partial(parse_host, host)
-    for condition in rule.headers:
-        yield format_path(("headers", condition.name)), partial(compile_conditions, (condition,), ())
-    for condition in rule.query:
-        yield format_path(("query", condition.name)), partial(compile_conditions, (), (condition,))
+    for key, conditions in _value_conditions(rules[0]):
+        for condition in conditions:
+            yield format_path((key, condition.name)), partial(compile_conditions, (condition,), ())
 
 
 def _conflicts(config: GatewayConfig, rules: Sequence[RouteRule[int]], place_of: PlaceOf) -> Iterator[ConfigProblem]:
     """Find routes that can match at none of the listeners at which they count."""
     tables: ListenerRoutes[int] = ListenerRoutes(config.listen, config.routes)
+    numbers = Counter(rule.payload for rule in rules)
     views = {rule.payload: tables.views_of(config.routes[rule.payload]) for rule in rules}
     found: dict[int, list[Conflict]] = {}
     for view in tables.views:
@@ -131,8 +158,10 @@ def _conflicts(config: GatewayConfig, rules: Sequence[RouteRule[int]], place_of:
         remedy = "name one of them in listeners"
         if not counts:
             message = f"route {config.routes[index].id!r} can never match, as every listener has default: false"
-        elif len(found.get(index, ())) == len(counts):
-            message, remedy = _conflict_message(found[index][0], place_of), "remove it or change one of them"
+        elif len(found.get(index, ())) == len(counts) * numbers[index]:
+            # Every path of the route is taken by others, at every listener.
+            message = _conflict_message(found[index][0], place_of)
+            remedy = "remove it, change one of them, or give it a higher priority"
             related = tuple(place_of(f"routes[{order}]") for order in found[index][0].other_orders)
         else:
             continue

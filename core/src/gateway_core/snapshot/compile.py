@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway_core.clock import Clock
@@ -28,15 +29,16 @@ from gateway_core.metrics.catalogue import OTHER
 from gateway_core.metrics.counts import RouteCounts
 from gateway_core.observe import Timings
 from gateway_core.packages import Bindings, ChainBuilder, InstanceLeases, PluginRegistry
-from gateway_core.routing import Pattern, RuleError
+from gateway_core.routing import Pattern, RuleError, rule_pattern
 from gateway_core.snapshot.listeners import DEFAULT_LISTENER, CompiledListener, ListenerRoutes, listener_tables
 from gateway_core.snapshot.route import CompiledRoute, Mirror, RequestRewrite, RouteTarget, request_rewrite
 from gateway_core.snapshot.rules import (
     arrival_policy_of,
+    no_response,
     path_policy,
-    pattern_of,
     redirect_of,
-    route_rule,
+    respond_of,
+    route_rules,
     sent_path_of,
 )
 from gateway_core.snapshot.snapshot import Snapshot
@@ -139,15 +141,19 @@ class _Compiler:
         routes: dict[str, CompiledRoute] = {}
         made_of: list[object] = list(self.loaded.places.values())
         for index, config in enumerate(self.config.routes):
+            if not config.enabled:
+                continue
             key_path = f"routes[{index}]"
             try:
-                route = self._route(config, chains, key_path)
-                rule = route_rule(config, index, route, self.config.path_policy)
-                tables.add(config, rule)
+                rules = route_rules(config, index, None, self.config.path_policy)
+                variants = self._route(config, chains, key_path, [rule_pattern(rule) for rule in rules])
+                for rule, variant in zip(rules, variants, strict=True):
+                    made = rule.carrying(variant)
+                    tables.add(config, made)
+                    made_of.append(made)
             except RuleError as error:
                 raise self._problem(key_path, error.reason, error.code, error.remedy) from error
-            routes[config.id] = route
-            made_of.append(rule)
+            routes[config.id] = variants[0]
             await self.yielder.checkpoint()
         # Before the bindings start: they may send requests to these upstreams.
         await asyncio.gather(*(upstream.wait_for_endpoints(DISCOVERY_WAIT) for upstream in self.live.values()))
@@ -238,33 +244,50 @@ class _Compiler:
 
     # -- routes
 
-    def _route(self, config: RouteConfig, chains: ChainBuilder, key_path: str) -> CompiledRoute:
-        pattern = pattern_of(config, self.config.path_policy)
-        policy = path_policy(self.config.path_policy, config)
-        own = request_rewrite(config, None, pattern)
-        targets = self._targets(config, own, pattern, key_path)
-        limit = config.max_body_bytes
-        # Several targets share the timeouts of the first: they are the route's when it has its own.
-        configured = self.configured.get(targets[0].upstream.name) if targets else None
-        return CompiledRoute(
-            info=RouteInfo(config.id, pattern.text, config.description, sent_path_of(own.path, policy)),
-            chain=chains.chain_for(
-                config.id, config.plugins, key_path, [(each.target, each.plugins) for each in config.targets]
-            ),
-            upstream=None if config.target is None else targets[0].upstream,
-            targets=targets,
-            split=self._split(config, targets),
-            mirrors=tuple([self._mirror(each, key_path) for each in config.mirror]),
-            own=own,
-            buffer_request=config.buffer_request or 0,
-            redirect=redirect_of(config, pattern, policy),
-            pattern=pattern,
-            path_policy=policy,
-            max_body_bytes=self.config.limits.max_body_bytes if limit is None else limit,
-            timeouts=timeouts_of(_DEFAULT_TIMEOUTS if configured is None else configured.timeouts, config.timeouts),
-            retry=None if config.retries is None else RetryPolicy(config.retries),
-            counts=self._counts(config.id, len(self.counted)),
+    def _route(
+        self, config: RouteConfig, chains: ChainBuilder, key_path: str, patterns: Sequence[Pattern]
+    ) -> list[CompiledRoute]:
+        """Return a route for each of its paths: what it makes of the path of a request depends on which one matched."""
+        chain = chains.chain_for(
+            config.id, config.plugins, key_path, [(each.target, each.plugins) for each in config.targets]
         )
+        mirrors = tuple([self._mirror(each, key_path) for each in config.mirror])
+        counts = self._counts(config.id, len(self.counted))
+        retry = None if config.retries is None else RetryPolicy(config.retries)
+        policy, limit = path_policy(self.config.path_policy, config), config.max_body_bytes
+        respond = respond_of(config) or (None if config.sends_upstream else no_response)
+        variants = []
+        for pattern in patterns:
+            own = request_rewrite(config, None, pattern)
+            targets = self._targets(config, own, pattern, key_path)
+            # Several targets share the timeouts of the first: they are the route's when it has its own.
+            configured = self.configured.get(targets[0].upstream.name) if targets else None
+            written = pattern.text if config.written_paths else ""
+            variants.append(
+                CompiledRoute(
+                    info=RouteInfo(config.id, written, config.description, sent_path_of(own.path, policy)),
+                    chain=chain,
+                    upstream=None if config.target is None else targets[0].upstream,
+                    targets=targets,
+                    split=self._split(config, targets),
+                    mirrors=mirrors,
+                    own=own,
+                    buffer_request=config.buffer_request or 0,
+                    own_response=redirect_of(config, pattern, policy) or respond,
+                    pattern=pattern,
+                    path_policy=policy,
+                    max_body_bytes=self.config.limits.max_body_bytes if limit is None else limit,
+                    timeouts=timeouts_of(
+                        _DEFAULT_TIMEOUTS if configured is None else configured.timeouts, config.timeouts
+                    ),
+                    retry=retry,
+                    counts=counts,
+                )
+            )
+        if len(variants) > 1:
+            for variant in variants:
+                variant.variants = tuple(variants)
+        return variants
 
     def _counts(self, route: str, number: int) -> RouteCounts:
         """Return where a route is counted: the first ones each for themselves, the same in every worker."""

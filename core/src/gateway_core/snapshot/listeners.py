@@ -56,7 +56,7 @@ class ListenerRoutes(Generic[P]):
     """Gathers the routes of each listener; listeners at which the same routes count share one table."""
 
     def __init__(self, listen: Sequence[ListenConfig], routes: Iterable[RouteConfig]) -> None:
-        self._named = {name for route in routes for name in route.listeners}
+        self._named = {name for route in routes if route.enabled for name in route.listeners}
         self._builders: dict[View, RouterBuilder[P]] = {self.view_of(config): RouterBuilder() for config in listen}
         self._routers: dict[View, Router[P]] = {}
 
@@ -77,7 +77,7 @@ class ListenerRoutes(Generic[P]):
         return [view for view in self._builders if view[1] in route.listeners]
 
     def add(self, route: RouteConfig, rule: RouteRule[P]) -> None:
-        """Put a route into the tables in which it counts.
+        """Put a rule of a route into the tables in which it counts.
 
         :raises RuleError: as `RouterBuilder.add`; also for a route that counts nowhere.
         """

@@ -38,9 +38,9 @@ from gateway_core.routing import (
 )
 from gateway_core.routing.patterns import Shape
 from gateway_core.snapshot.listeners import ListenerRoutes
-from gateway_core.snapshot.probes import Probe, failed, meeting, path_for
+from gateway_core.snapshot.probes import Probe, failed, failing_otherwise, host_for, meeting, path_for
 from gateway_core.snapshot.route import request_rewrite
-from gateway_core.snapshot.rules import arrival_policy_of, route_rule
+from gateway_core.snapshot.rules import arrival_policy_of, route_rules
 
 if TYPE_CHECKING:
     from gateway_core.config import ExtraCheck
@@ -71,6 +71,8 @@ class WayRound:
 @dataclass(frozen=True, slots=True)
 class _Route:
     index: int
+    number: int
+    """Which it is: a route with several paths is one for each."""
     config: RouteConfig
     rule: RouteRule[int]
     pattern: Pattern
@@ -99,7 +101,7 @@ def _ways_round(routes: Sequence[_Route]) -> Iterator[WayRound]:
     if not exposed:
         return
     router = Router.build(route.rule for route in routes)
-    by_index = {route.index: route for route in routes}
+    by_number = {route.number: route for route in routes}
     named = {method for route in routes for method in route.config.methods}
     methods = [*_METHODS, *sorted(named.difference(_METHODS))]
     for route in exposed:
@@ -107,7 +109,7 @@ def _ways_round(routes: Sequence[_Route]) -> Iterator[WayRound]:
         if base is not None:
             probes = _probes(route, base, weaker.with_conditions(route), methods)
             rewritten = _rewritten(route, base, weaker.with_another_path(route), router)
-            yield from _around(route, base, chain(probes, rewritten), router, by_index)
+            yield from _around(route, base, chain(probes, rewritten), router, by_number)
 
 
 class _Weaker:
@@ -120,7 +122,7 @@ class _Weaker:
         for route in routes:
             for target in route.targets:
                 self._guards.setdefault(target, set()).add(frozenset(route.guards))
-                if route.rule.headers or route.rule.query:
+                if route.rule.condition_count or route.rule.query:
                     self._conditional.setdefault(target, []).append(route)
                 self._by_path.setdefault((target, _rewrites(route.config)), []).append(route)
 
@@ -139,7 +141,7 @@ class _Weaker:
 
     def _near(self, route: _Route, found: Iterable[list[_Route]]) -> list[_Route]:
         near = chain.from_iterable(others[:_MOST_NEIGHBOURS] for others in found)
-        return [other for other in near if other is not route and _lacks(other, route)]
+        return [other for other in near if other.index != route.index and _lacks(other, route)]
 
 
 def kept_slashes(config: GatewayConfig, catalog: PluginCatalog) -> Iterator[tuple[int, int]]:
@@ -164,14 +166,18 @@ def _around(
     route: _Route, base: Probe, probes: Iterable[Probe], router: Router[int], routes: Mapping[int, _Route]
 ) -> Iterator[WayRound]:
     own = _match(router, base)
-    found = {route.index}
+    found = {route.number}
     for probe in probes:
         match = _match(router, probe)
         if own is None or match is None or match.payload in found:
             continue
         other = routes[match.payload]
-        if _lacks(other, route) and _sent(other, match, probe.path) == _sent(route, own, base.path):
-            found.add(other.index)
+        if (
+            other.index != route.index
+            and _lacks(other, route)
+            and _sent(other, match, probe.path) == _sent(route, own, base.path)
+        ):
+            found.add(other.number)
             missing = tuple(binding for kind, binding in route.guards.items() if kind not in other.guards)
             yield WayRound(route.index, other.index, tuple(dict.fromkeys(missing)), probe)
 
@@ -191,11 +197,13 @@ def _routes(config: GatewayConfig, catalog: PluginCatalog) -> Iterator[_Route]:
         for upstream in config.upstreams
     }
     shared: Mapping[str, str] | None = None
+    number = 0
     for index, route in enumerate(config.routes):
         try:
-            rule = route_rule(route, index, index, config.path_policy)
-            pattern = rule_pattern(rule)
-            RouterBuilder[int]().add(rule)
+            rules = route_rules(route, index, index, config.path_policy) if route.enabled else ()
+            patterns = [rule_pattern(rule) for rule in rules]
+            for rule in rules:
+                RouterBuilder[int]().add(rule)
         except RuleError:
             continue  # An error of its own.
         has_own = bool(route.plugins) or any(target.plugins for target in route.targets)
@@ -206,7 +214,9 @@ def _routes(config: GatewayConfig, catalog: PluginCatalog) -> Iterator[_Route]:
             guards = shared
         names = [target for target in (route.target, *(item.target for item in route.targets)) if target is not None]
         targets = frozenset(origin for name in names for origin in origins.get(name, frozenset({name})))
-        yield _Route(index, route, rule, pattern, guards, targets)
+        for rule, pattern in zip(rules, patterns, strict=True):
+            yield _Route(index, number, route, rule.carrying(number), pattern, guards, targets)
+            number += 1
 
 
 def _guards(config: GatewayConfig, route: RouteConfig, catalog: PluginCatalog) -> Mapping[str, str]:
@@ -252,14 +262,13 @@ def _probes(route: _Route, base: Probe, neighbours: Sequence[_Route], methods: S
 
 def _base(route: _Route, router: Router[int]) -> Probe | None:
     """Return a request that the route takes, to be changed; None if none is found."""
-    hosts = route.config.hosts or ("",)
-    host = hosts[0].replace("*.", "any.", 1)
+    host = host_for(route.config.hosts[0]) if route.config.hosts else ""
     for text in _SEGMENTS:
         path = path_for(route.pattern, text)
         method = route.config.methods[0] if route.config.methods else "GET"
         probe = meeting(route.rule, Probe(method, host, path, {}, {}))
         match = _match(router, probe)
-        if match is not None and match.payload == route.index:
+        if match is not None and match.payload == route.number:
             return probe
     return None
 
@@ -272,8 +281,9 @@ def _failing(route: _Route, base: Probe) -> Iterator[Probe]:
     for condition in route.rule.query:
         way = f"{'with' if condition.present is False else 'without'} the parameter {condition.name}"
         yield replace(base, query=failed(base.query, condition), way=way)
+    yield from failing_otherwise(route.rule, base)
     for host in route.config.hosts:
-        labels = host.removeprefix("*.").split(".")
+        labels = (host.partition(".")[2] if host.startswith((":", "*.")) else host).split(".")
         for start in range(1, len(labels)):
             yield replace(base, host=".".join(["other", *labels[start:]]), way="another host")
         yield replace(base, host=_STRANGER, way="another host")
@@ -292,7 +302,7 @@ def _rewritten(route: _Route, base: Probe, others: Sequence[_Route], router: Rou
     for other in others if match else ():
         path = _source(other, sent)
         if path is not None:
-            host = (other.config.hosts or (base.host,))[0].replace("*.", "any.", 1)
+            host = host_for((other.config.hosts or (base.host,))[0])
             method = (other.config.methods or (base.method,))[0]
             way = f"rewritten to {sent}" if _rewrites(other.config) else f"what {quote(route.config.id)} rewrites to"
             yield meeting(other.rule, Probe(method, host, path, base.headers, base.query, way))
@@ -310,9 +320,8 @@ def _source(route: _Route, sent: str) -> str | None:
 
 
 def _match(router: Router[int], probe: Probe) -> Match[int] | None:
-    fields = {name.lower(): (value,) for name, value in probe.headers.items()}
     query = urlencode(probe.query)
-    found = router.match(probe.method, probe.host, probe.path, query, lambda name: fields.get(name, ()))
+    found = router.match(probe.method, probe.host, probe.path, query, probe.header_values, probe)
     return found if isinstance(found, Match) else None
 
 

@@ -18,6 +18,7 @@ from gateway_core.routing import (
     RewriteOptions,
     compile_query_rewrite,
     compile_rewrite,
+    host_captures,
     params_of,
     prefix_change,
 )
@@ -67,7 +68,7 @@ def request_rewrite(route: RouteConfig, own: RewriteConfig | None, pattern: Patt
         prefix=None if rewrite is None else rewrite.prefix,
         template=None if rewrite is None else rewrite.template,
     )
-    path = compile_rewrite(pattern, options)
+    path = compile_rewrite(pattern, options, host_captures(route.hosts))
     change = None if path is None or options.template is not None else prefix_change(pattern, options.prefix)
     query = None if rewrite is None else rewrite.query
     host = "" if rewrite is None or rewrite.host is None else rewrite.host
@@ -85,8 +86,8 @@ def request_rewrite(route: RouteConfig, own: RewriteConfig | None, pattern: Patt
     return NO_REWRITE if made == NO_REWRITE else made
 
 
-Redirect = Callable[["Request"], "Response"]
-"""Responds with a redirect."""
+OwnResponse = Callable[["Request"], "Response"]
+"""Responds in place of a target: with a redirect, with a fixed response, or for want of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +136,9 @@ class CompiledRoute:
     info: RouteInfo
     chain: Chain
     upstream: Upstream | None = None
-    """The only target; None if there are several, or a redirect."""
+    """The only target; None if there are several, or none."""
     targets: tuple[RouteTarget, ...] = ()
-    """All targets, in the order of the configuration; none for a redirect."""
+    """All targets, in the order of the configuration; none if the route responds itself."""
     split: TargetSplit[RouteTarget] | None = None
     """Picks one of several targets; None if there are not several."""
     mirrors: tuple[Mirror, ...] = ()
@@ -146,9 +147,12 @@ class CompiledRoute:
     """How requests are sent to an upstream that is none of the targets, since a plugin chose it."""
     buffer_request: int = 0
     """Bytes of a request's body that are gathered before an endpoint is picked; 0 gathers none."""
-    redirect: Redirect | None = None
+    own_response: OwnResponse | None = None
+    """What responds if no hook does; None for routes with a target."""
     pattern: Pattern | None = None
     """What its path must match; for routes that a plugin chooses."""
+    variants: tuple[CompiledRoute, ...] = ()
+    """The same route for each of its paths, this one first; empty if it has one path."""
     path_policy: PathPolicy = DEFAULT_POLICY
     max_body_bytes: int = 0
     """0 is no limit."""
@@ -186,6 +190,13 @@ class CompiledRoute:
         per_try = policy.settings.per_try_timeout if policy.is_enabled else 0.0
         return min(self.timeouts.response or math.inf, per_try or math.inf)
 
+    def for_path(self, path: str) -> CompiledRoute:
+        """Return the route as it is for a match path: what a rewrite does depends on which of its paths matched."""
+        for variant in self.variants:
+            if variant.pattern is not None and params_of(variant.pattern, path) is not None:
+                return variant
+        return self
+
     def take_over(self, request: Request) -> str | None:
         """Give a request that a plugin sends here this route's parameters; return why its path policy refuses it."""
         if self.pattern is not None and (params := params_of(self.pattern, request.path)) is not None:
@@ -201,7 +212,7 @@ class CompiledRoute:
         return RouteTarget(upstream, rewrite=self.own, preserve_host=preserves)
 
     def pick_target(self, request: Request, now: float) -> RouteTarget:
-        """Return the target of a request; not for redirects.
+        """Return the target of a request; only for routes that have one.
 
         :param now: monotonic seconds.
         """

@@ -16,10 +16,10 @@ from gateway_core.config import (
     TimeoutsConfig,
     UpstreamConfig,
 )
-from gateway_core.routing import Pattern, RuleError
+from gateway_core.routing import Pattern, RuleError, host_captures
 from gateway_core.routing.patterns import Kind, Shape
 from gateway_core.snapshot.route import request_rewrite
-from gateway_core.snapshot.rules import pattern_of
+from gateway_core.snapshot.rules import patterns_of
 
 _OF_REQUESTS: Final = (
     "preserve_host", "timeouts", "retries", "max_body_bytes", "rewrite", "rewrite_response", "buffer_request",
@@ -34,11 +34,12 @@ def targets_of(route: RouteConfig) -> list[str]:
 
 
 def params_of(route: RouteConfig) -> tuple[str, ...] | None:
-    """Return the names that a route's path captures; None if its path has an error of its own."""
+    """Return the names that a route's paths and hosts capture; None if a path has an error of its own."""
     try:
-        return pattern_of(route).params
+        names = [name for pattern in patterns_of(route) for name in pattern.params]
     except RuleError:
         return None
+    return tuple(dict.fromkeys([*names, *host_captures(route.hosts)]))
 
 
 def route_effects(route: RouteConfig, upstreams: Sequence[UpstreamConfig], limits: LimitsConfig) -> Found:
@@ -47,9 +48,10 @@ def route_effects(route: RouteConfig, upstreams: Sequence[UpstreamConfig], limit
     :param upstreams: those among its targets that are configured.
     """
     yield from _path(route)
-    if route.redirect is not None:
+    if not route.sends_upstream:
         useless = [name for name in written(route, *_OF_REQUESTS) if getattr(route, name)]
-        yield from no_effect("", useless, "the route redirects, and sends nothing upstream")
+        why = "redirects, and" if route.redirect is not None else "responds itself, and"
+        yield from no_effect("", useless, f"the route {why} sends nothing upstream")
         return
     for index, mirror in enumerate(route.mirror):
         if not mirror.percent:
@@ -90,19 +92,19 @@ def _host(route: RouteConfig, upstreams: Sequence[UpstreamConfig]) -> Found:
 
 def _path(route: RouteConfig) -> Found:
     try:
-        pattern = pattern_of(route)
-        changes = request_rewrite(route, None, pattern).path is not None
+        patterns = patterns_of(route)
+        changes = any(request_rewrite(route, None, pattern).path is not None for pattern in patterns)
     except RuleError:
         return  # An error of its own.
     if route.strip_path and not changes:
         yield from no_effect("", ["strip_path"], "the path has no literal part before its first parameter")
     if route.rewrite is not None:
-        yield from _rewrite(route.rewrite, ".rewrite", route, pattern)
+        yield from _rewrite(route.rewrite, ".rewrite", route, patterns)
     rewrites = [route.rewrite]
     for index, target in enumerate(route.targets):
         rewrites.append(target.rewrite)
         if target.rewrite is not None:
-            yield from _rewrite(target.rewrite, f".targets[{index}].rewrite", route, pattern)
+            yield from _rewrite(target.rewrite, f".targets[{index}].rewrite", route, patterns)
     undo = route.rewrite_response
     if (
         undo is not None
@@ -113,12 +115,14 @@ def _path(route: RouteConfig) -> Found:
         yield from no_effect(".rewrite_response", ["cookie_path"], "the path goes upstream as it came")
 
 
-def _rewrite(rewrite: RewriteConfig, where: str, route: RouteConfig, pattern: Pattern) -> Found:
-    prefix = "/" + "/".join([segment.text for segment in pattern.segments[: pattern.literal_count]])
+def _rewrite(rewrite: RewriteConfig, where: str, route: RouteConfig, patterns: Sequence[Pattern]) -> Found:
+    prefixes = {
+        "/" + "/".join([each.text for each in pattern.segments[: pattern.literal_count]]) for pattern in patterns
+    }
     parent, _, name = where.rpartition(".")
-    if rewrite.prefix is not None and rewrite.prefix.rstrip("/") == prefix.rstrip("/"):
+    if rewrite.prefix is not None and {rewrite.prefix.rstrip("/")} == {prefix.rstrip("/") for prefix in prefixes}:
         yield from no_effect(*_prefix_or_all(rewrite, parent, name, "prefix"), "it puts the same prefix in its place")
-    elif rewrite.template is not None and rewrite.template == route.path:
+    elif rewrite.template is not None and (rewrite.template,) == route.path:
         yield from no_effect(*_prefix_or_all(rewrite, parent, name, "template"), "the template is the path")
     query = rewrite.query
     for index, removed in enumerate(() if query is None else query.remove):
@@ -200,7 +204,7 @@ def idle_priorities(config: GatewayConfig) -> Iterator[tuple[str, str]]:
     if len(given) * len(config.routes) > _MOST_PAIRS:
         return
     try:
-        patterns = [pattern_of(route) for route in config.routes]
+        patterns = [patterns_of(route) for route in config.routes]
     except RuleError:
         return  # An error of its own.
     for index in given:
@@ -215,18 +219,22 @@ def idle_priorities(config: GatewayConfig) -> Iterator[tuple[str, str]]:
             yield f"routes[{index}].priority", f"priority has no effect: {why}"
 
 
-def _may_meet(route: RouteConfig, pattern: Pattern, other: RouteConfig, other_pattern: Pattern) -> bool:
-    """Whether a request may exist that both take. Header and query conditions are not compared."""
+def _may_meet(
+    route: RouteConfig, patterns: Sequence[Pattern], other: RouteConfig, other_patterns: Sequence[Pattern]
+) -> bool:
+    """Whether a request may exist that both take. Conditions beside the methods are not compared."""
     if route.methods and other.methods and not set(route.methods) & set(other.methods):
         return False
     hosts, other_hosts = _names(route), _names(other)
     if hosts and other_hosts and not any(_same_host(one, two) for one in hosts for two in other_hosts):
         return False
-    return paths_may_meet(pattern, other_pattern)
+    return any(paths_may_meet(one, two) for one in patterns for two in other_patterns)
 
 
 def _names(route: RouteConfig) -> list[str]:
-    return [host.lower().removesuffix(".") for host in route.hosts]
+    # What takes one label is compared as what takes any.
+    hosts = [f"*.{host.partition('.')[2]}" if host.startswith(":") else host for host in route.hosts]
+    return [host.lower().removesuffix(".") for host in hosts]
 
 
 def _same_host(one: str, two: str) -> bool:

@@ -7,23 +7,27 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TypeVar
 
-from gateway_core.config import ConditionConfig, GatewayConfig, PathPolicyConfig, RouteConfig
+from gateway_core.config import AddressConditionConfig, ConditionConfig, GatewayConfig, PathPolicyConfig, RouteConfig
 from gateway_core.config.models.grpc import GRPC_CONTENT_TYPE, GRPC_METHOD
 from gateway_core.messages import Request, Response
 from gateway_core.routing import (
     DEFAULT_POLICY,
+    AddressCondition,
     PathPolicy,
     Pattern,
+    Redirect,
     RedirectOptions,
     RewriteOptions,
     RouteRule,
     UnsafePathError,
     ValueCondition,
     arrival_policy,
+    compile_query_rewrite,
     compile_redirect,
+    host_captures,
     rule_pattern,
 )
-from gateway_core.snapshot.route import PathChange, Redirect
+from gateway_core.snapshot.route import OwnResponse, PathChange
 
 P = TypeVar("P")
 
@@ -45,41 +49,51 @@ def _policy_of(config: PathPolicyConfig) -> PathPolicy:
 
 def arrival_policy_of(config: GatewayConfig) -> PathPolicy:
     """Return what is refused before a route is known."""
-    own = [path_policy(config.path_policy, route) for route in config.routes if route.path_policy is not None]
+    routes = [route for route in config.routes if route.enabled and route.path_policy is not None]
+    own = [path_policy(config.path_policy, route) for route in routes]
     return arrival_policy([path_policy(config.path_policy), *own])
 
 
-def route_rule(
+def route_rules(
     config: RouteConfig, order: int, payload: P, document: PathPolicyConfig = _DEFAULT_POLICY
-) -> RouteRule[P]:
-    """Return when a route matches.
+) -> tuple[RouteRule[P], ...]:
+    """Return when a route matches: one rule for each of its paths, in the order in which they are written.
 
     :param document: the path policy of the document that the route stands in.
     """
     grpc = config.grpc
-    return RouteRule(
+    first: RouteRule[P] = RouteRule(
         id=config.id,
         payload=payload,
-        path=config.path if grpc is None else grpc.path,
-        path_prefix=config.path_prefix,
-        path_regex=config.path_regex,
         methods=frozenset(config.methods if grpc is None else (GRPC_METHOD,)),
         hosts=config.hosts,
         headers=_conditions(config.headers) if grpc is None else (_IS_GRPC, *_conditions(config.headers)),
         query=_conditions(config.query),
+        cookies=_conditions(config.cookies),
+        params=_conditions(config.params),
+        client_ip=_address_condition(config.client_ip),
+        scheme=config.effective_scheme,
         priority=config.priority,
         order=order,
         policy=path_policy(document, config),
     )
+    found = [replace(first, path=text) for text in (config.path if grpc is None else (grpc.path,))]
+    found += [replace(first, path_prefix=text) for text in config.path_prefix]
+    found += [replace(first, path_regex=text) for text in config.path_regex]
+    return tuple(found) or (first,)
 
 
 def _conditions(configured: Mapping[str, ConditionConfig]) -> tuple[ValueCondition, ...]:
     return tuple(
         [
-            ValueCondition(name, condition.value, condition.regex, condition.present)
-            for name, condition in configured.items()
+            ValueCondition(name, each.value, each.regex, each.present, each.one_of, each.none_of)
+            for name, each in configured.items()
         ]
     )
+
+
+def _address_condition(configured: AddressConditionConfig | None) -> AddressCondition | None:
+    return None if configured is None else AddressCondition(configured.one_of or (), configured.none_of or ())
 
 
 def sent_path_of(rewrite: PathChange | None, policy: PathPolicy) -> PathChange:
@@ -89,19 +103,14 @@ def sent_path_of(rewrite: PathChange | None, policy: PathPolicy) -> PathChange:
     return lambda params, path: policy.sent(rewrite(params, path))
 
 
-def redirect_of(config: RouteConfig, pattern: Pattern, policy: PathPolicy = DEFAULT_POLICY) -> Redirect | None:
-    """Return the hook that responds with the route's redirect, or None if it has none.
+def redirect_of(config: RouteConfig, pattern: Pattern, policy: PathPolicy = DEFAULT_POLICY) -> OwnResponse | None:
+    """Return what responds with the route's redirect, or None if it has none.
 
     :raises RewriteError: the pattern and the redirect do not go together.
     """
-    configured = config.redirect
-    if configured is None:
+    redirect = compiled_redirect(config, pattern)
+    if redirect is None:
         return None
-    path = (
-        RewriteOptions(strip=config.strip_path) if configured.path is None else RewriteOptions(template=configured.path)
-    )
-    options = RedirectOptions(configured.status, configured.scheme, configured.host, path)
-    redirect = compile_redirect(pattern, options)
 
     def respond(request: Request) -> Response:
         path = policy.sent(request.raw_path)
@@ -114,9 +123,51 @@ def redirect_of(config: RouteConfig, pattern: Pattern, policy: PathPolicy = DEFA
     return respond
 
 
-def pattern_of(config: RouteConfig, document: PathPolicyConfig = _DEFAULT_POLICY) -> Pattern:
-    """Return a route's pattern; arguments as for `route_rule`.
+def compiled_redirect(config: RouteConfig, pattern: Pattern) -> Redirect | None:
+    """Return a route's redirect for one of its paths, or None if it has none.
 
-    :raises PatternError: it cannot be matched.
+    :raises RewriteError: the pattern and the redirect do not go together.
     """
-    return rule_pattern(route_rule(config, 0, None, document))
+    configured = config.redirect
+    if configured is None:
+        return None
+    is_stripped = config.strip_path and configured.path is None and configured.prefix is None
+    path = RewriteOptions(strip=is_stripped, prefix=configured.prefix, template=configured.path)
+    query = configured.query
+    return compile_redirect(
+        pattern,
+        RedirectOptions(
+            configured.status,
+            configured.scheme,
+            configured.host,
+            configured.port,
+            path,
+            None if query is None else compile_query_rewrite(query.remove, query.set),
+            host_captures(config.hosts),
+        ),
+    )
+
+
+def respond_of(config: RouteConfig) -> OwnResponse | None:
+    """Return what responds with the route's fixed response, or None if it has none."""
+    configured = config.respond
+    if configured is None:
+        return None
+    status, body = configured.status, configured.body.encode()
+    headers = dict(configured.headers)
+    if body and not any(name.lower() == "content-type" for name in headers):
+        headers["Content-Type"] = "text/plain; charset=utf-8"
+    return lambda _request: Response(status, headers=headers, body=body)
+
+
+def no_response(_request: Request) -> Response:
+    """Respond for a route without target none of whose bindings responded."""
+    return Response.problem(404, "no route")
+
+
+def patterns_of(config: RouteConfig, document: PathPolicyConfig = _DEFAULT_POLICY) -> tuple[Pattern, ...]:
+    """Return the patterns of a route's paths, in order; arguments as for `route_rules`.
+
+    :raises PatternError: one cannot be matched.
+    """
+    return tuple([rule_pattern(rule) for rule in route_rules(config, 0, None, document)])

@@ -25,7 +25,7 @@ def test_hosts(host: str) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"path_prefix": "/"}, {"path": None}, {"target": None}, {"targets": [{"target": "b"}]},
+        {"path": []}, {"path": ["/a", "/a"]}, {"path_prefix": 1}, {"target": None}, {"targets": [{"target": "b"}]},
         {"redirect": {"path": "/b"}},
         {"target": "http://h/path"}, {"target": ""}, {"hosts": ["*"]}, {"hosts": ["a.*"]}, {"hosts": ["h:80"]},
         {"hosts": ["http://h"]},
@@ -130,7 +130,10 @@ def test_what_a_route_does_not_say_of_the_host_is_as_in_the_upstream() -> None:
 @pytest.mark.parametrize(
     "redirect",
     [
-        {},
+        {"path": "/a", "prefix": "/b"},
+        {"host": "a:80", "port": 80},
+        {"port": 0},
+        {"query": {}},
         {"status": 300, "path": "/"},
         {"path": "b"},
         {"path": "/a\r\nb"},
@@ -152,9 +155,9 @@ def test_weights_must_leave_somebody_a_share() -> None:
 def test_everything_that_contradicts_itself_is_told_at_once() -> None:
     with pytest.raises(
         ValidationError,
-        match="give exactly one of path, path_prefix, path_regex and grpc; lacks a key: give exactly one of target",
+        match=r'repeats "/a": keep it once; strip_path and rewrite.prefix contradict each other',
     ):
-        RouteConfig.model_validate({"id": "a"})
+        RouteConfig.model_validate({**ROUTE, "path": ["/a", "/a"], "strip_path": True, "rewrite": {"prefix": "/b"}})
 
 
 def test_targets_are_names_or_urls() -> None:

@@ -170,7 +170,9 @@ def _from_path(route: dict[str, Any]) -> str:
     if isinstance(grpc, Mapping):
         path = f"/{text(grpc, 'service') or '*'}/{text(grpc, 'method') or '*'}"
     for key, form in (("path", "{}"), ("path_prefix", "{}/**"), ("path_regex", "~{}")):
-        if value := text(route, key):
+        written = route.get(key)
+        value = written[0] if isinstance(written, list) and written else written
+        if isinstance(value, str) and value:
             path = form.format(value.rstrip("/") if key == "path_prefix" else value)
             break
     name = f"{','.join(words)} {path}"

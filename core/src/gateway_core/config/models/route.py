@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from gateway_core.config.address import UNIX, is_host, parse_origin
+from gateway_core.config.address import UNIX, check_host_pattern, parse_origin
 from gateway_core.config.models.base import Section
 from gateway_core.config.models.binding import BindingConfig
+from gateway_core.config.models.conditions import AddressCondition, Condition, CookieName, Scheme
 from gateway_core.config.models.grpc import GrpcConfig
-from gateway_core.config.models.listen import Host
+from gateway_core.config.models.own_response import RedirectConfig, RespondConfig
 from gateway_core.config.models.resilience import RetriesConfig, RouteTimeoutsConfig
-from gateway_core.config.models.rewrite import RewriteConfig, RewriteResponseConfig, RoutePathPolicyConfig
+from gateway_core.config.models.rewrite import (
+    ParameterName,
+    RewriteConfig,
+    RewriteResponseConfig,
+    RoutePathPolicyConfig,
+)
 from gateway_core.config.models.upstream import HashOn, StickyCookieConfig
-from gateway_core.config.suggestions import Fault
+from gateway_core.config.suggestions import Fault, listed, quote
 from gateway_core.config.values import (
     NOT_EMPTY,
     HeaderName,
-    InconsistentError,
     Integer,
     InvalidValueError,
     Method,
     Name,
     Percent,
     PositiveSize,
-    Regex,
     Size,
     Switch,
     Weight,
@@ -52,34 +56,26 @@ def is_url(target: str) -> bool:
     return "://" in target or target.startswith(UNIX)
 
 
-class ConditionConfig(Section):
-    """What a header or a query parameter must be: exactly one of the three."""
-
-    value: str | None = None
-    """The whole value."""
-
-    regex: Regex | None = None
-    """A regular expression that the whole value matches; see [patterns](patterns.md)."""
-
-    present: Switch | None = None
-    """``true``: it is there, whatever its value; ``false``: it is not there."""
-
-    @model_validator(mode="after")
-    def _check(self) -> ConditionConfig:
-        given = [name for name in ("value", "regex", "present") if getattr(self, name) is not None]
-        if len(given) != 1:
-            what = " and ".join(given) + " are given" if given else "nothing is given"
-            raise InconsistentError(f"{what}", remedy="give exactly one of value, regex and present")
-        return self
+_CAPTURE: Final = re.compile(r":[A-Za-z_][A-Za-z0-9_-]*\.")
 
 
-def _as_condition(value: Any) -> Any:
-    if isinstance(value, (int, float)):
-        raise InvalidValueError("is not text", remedy="put it in quotes")
-    return {"value": value} if isinstance(value, str) else value
+def _check_route_host(value: str) -> str:
+    captured = _CAPTURE.match(value)
+    if captured is None and value.startswith(":"):
+        raise InvalidValueError("has no name before its first dot", remedy="write it as in :tenant.example.com")
+    if value == "*":
+        raise InvalidValueError("is every host, which is what a route without hosts takes", remedy="leave hosts out")
+    rest = value if captured is None else value[captured.end() :]
+    if ".:" in f".{rest}":
+        raise InvalidValueError("captures more than its first label", remedy="write it as in :tenant.example.com")
+    if captured is not None and rest.startswith("*"):
+        raise InvalidValueError("has a * behind a captured label", remedy="write it as in :tenant.example.com")
+    check_host_pattern(rest)
+    return value
 
 
-Condition = Annotated[ConditionConfig, BeforeValidator(_as_condition, json_schema_input_type=str | ConditionConfig)]
+RouteHost = Annotated[str, AfterValidator(_check_route_host)]
+"""A host name; ``*.`` before one takes every name below it, ``:name.`` captures one label."""
 
 
 class WeightedTargetConfig(Section):
@@ -130,34 +126,16 @@ Mirrors = Annotated[
 """One mirror or several."""
 
 
-class RedirectConfig(Section):
-    """Respond with a redirect; what is not given stays as in the request."""
-
-    status: Literal[301, 302, 303, 307, 308] = 308
-    """Status of the response; 307 and 308 keep method and body."""
-
-    scheme: Literal["http", "https"] | None = None
-    """Scheme of the new location."""
-
-    host: str | None = None
-    """Host of the new location, with a port if there is one."""
-
-    path: str | None = None
-    """Path of the new location; ``:name`` and ``*name`` stand for the parameters of ``path``."""
-
-    @model_validator(mode="after")
-    def _check(self) -> RedirectConfig:
-        if self.scheme is None and self.host is None and self.path is None:
-            raise InconsistentError("leads back to the same place", remedy="give scheme, host or path")
-        if self.path is not None and (not self.path.startswith("/") or re.search(r"[\s\\\x00-\x1f\x7f]", self.path)):
-            raise InconsistentError("the path does not begin with / or holds a space, a \\ or a control character")
-        if self.host is not None and not is_host(re.sub(r":\d{1,5}$", "", self.host).strip("[]")):
-            raise InconsistentError("the host is not a host name, with or without a port")
-        return self
+def _as_texts(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
 
 
-class RouteConfig(Section):
-    """Which requests match, where they go, and what happens to them on the way."""
+Paths = Annotated[tuple[str, ...], BeforeValidator(_as_texts, json_schema_input_type=str | list[str]), NOT_EMPTY]
+"""One path or several."""
+
+
+class RoutePaths(Section):
+    """What a route is called, and its paths."""
 
     id: Name
     """Name in logs, metrics and commands; made from methods and path unless given."""
@@ -165,32 +143,56 @@ class RouteConfig(Section):
     description: str = ""
     """For people."""
 
-    path: str | None = None
-    """Pattern of the whole path: ``/users/:id`` takes one segment, ``/files/*rest`` all that follows."""
+    path: Paths = ()
+    """Pattern of the whole path, or several: ``/users/:id`` takes one segment, ``/files/*rest`` all that follows. A
+    route without ``path``, ``path_prefix`` and ``path_regex`` takes every path; one with several takes what any of them
+    does."""
 
-    path_prefix: str | None = None
-    """Path that matches with everything below it."""
+    path_prefix: Paths = ()
+    """Path that matches with everything below it, or several: ``/feature`` takes ``/feature/x``, not
+    ``/featureflags``."""
 
-    path_regex: str | None = None
-    """Regular expression that the whole path matches; see [patterns](patterns.md)."""
+    path_regex: Paths = ()
+    """Regular expression that the whole path matches, or several; see [patterns](patterns.md)."""
 
     grpc: GrpcConfig | None = None
     """Calls of gRPC, by service and method, instead of a path; other requests for the same path do not match."""
 
+
+class RouteDefaultsConfig(Section):
+    """What holds for the routes of the same document that do not say otherwise: a route's value replaces it whole."""
+
+    enabled: Switch = True
+    """``false`` switches the route off: its requests go to the next one that matches."""
+
     methods: tuple[Method, ...] = ()
-    """Methods in capitals; by default every method."""
+    """Methods in capitals; by default every method. GET does not include HEAD."""
 
     listeners: Annotated[tuple[Name, ...], NOT_EMPTY] = ()
     """Names of the listeners that serve the route; by default those with ``default: true``."""
 
-    hosts: tuple[Host, ...] = ()
-    """Host names, or ``*.`` before one for every name below it; every host unless given."""
+    hosts: tuple[RouteHost, ...] = ()
+    """Host names; ``*.`` before one takes every name below it, at any depth, but not the name itself; ``:tenant.``
+    takes one label and captures it as a parameter. Every host unless given."""
+
+    scheme: Scheme | None = None
+    """The scheme as the client sees it: X-Forwarded-Proto of a trusted proxy, else that of the connection."""
 
     headers: Mapping[HeaderName, Condition] = Field(default_factory=dict)
-    """Headers that must match: a value, ``{regex: ...}`` or ``{present: true}``. One of several fields suffices."""
+    """Headers of the request that must match, they set none: a value, ``{regex: ...}``, ``{present: true}``, ``{one_of:
+    [...]}`` or ``{none_of: [...]}``. One of several fields suffices."""
 
     query: Mapping[str, Condition] = Field(default_factory=dict)
     """Query parameters that must match, like headers; one of several values suffices."""
+
+    cookies: Mapping[CookieName, Condition] = Field(default_factory=dict)
+    """Cookies that must match, like headers."""
+
+    params: Mapping[ParameterName, Condition] = Field(default_factory=dict)
+    """Parameters of path and host that must match, like headers."""
+
+    client_ip: AddressCondition | None = None
+    """Networks of the client's address: one, ``{one_of: [...]}`` or ``{none_of: [...]}``."""
 
     priority: Integer = 0
     """The highest wins, before anything else is compared."""
@@ -213,6 +215,9 @@ class RouteConfig(Section):
 
     redirect: RedirectConfig | None = None
     """Respond with a redirect instead of sending the request upstream."""
+
+    respond: RespondConfig | None = None
+    """Respond with this instead of sending the request upstream."""
 
     strip_path: Switch = False
     """Remove the prefix that matched, or the literal part of ``path`` before its first parameter."""
@@ -246,21 +251,57 @@ class RouteConfig(Section):
     plugins: tuple[BindingConfig, ...] = ()
     """Bindings of this route, in order, after the gateway-wide ones."""
 
+
+class RouteConfig(RouteDefaultsConfig, RoutePaths):
+    """Which requests match, where they go, and what happens to them on the way."""
+
+    @property
+    def written_paths(self) -> list[tuple[str, int, str]]:
+        """Every path of the route: its key, its place in that list, and its text."""
+        lists = (("path", self.path), ("path_prefix", self.path_prefix), ("path_regex", self.path_regex))
+        found = [(key, index, text) for key, texts in lists for index, text in enumerate(texts)]
+        return found if self.grpc is None else [*found, ("grpc", 0, self.grpc.path)]
+
+    @property
+    def sends_upstream(self) -> bool:
+        """Whether its requests go to a target, unless a plugin responds to them."""
+        return self.target is not None or bool(self.targets)
+
+    @property
+    def effective_scheme(self) -> str | None:
+        """The scheme of the requests that it takes: a redirect to a scheme is for those of the other one."""
+        if self.scheme is None and self.redirect is not None and self.redirect.scheme is not None:
+            return "http" if self.redirect.scheme == "https" else "https"
+        return self.scheme
+
     @model_validator(mode="after")
     def _check(self) -> RouteConfig:
-        paths = {"path": self.path, "path_prefix": self.path_prefix, "path_regex": self.path_regex, "grpc": self.grpc}
-        targets = {"target": self.target, "targets": self.targets or None, "redirect": self.redirect}
-        problems = [*_not_exactly_one(paths), *_not_exactly_one(targets)]
-        problems += [*self._check_targets(), *self._check_rewrites(), *self._check_grpc()]
-        if self.redirect is not None and self.mirror:
+        targets = {
+            "target": self.target, "targets": self.targets or None, "redirect": self.redirect, "respond": self.respond,
+        }  # fmt: skip
+        given = [name for name, value in targets.items() if value is not None]
+        problems = []
+        if len(given) > 1:
             problems.append(
-                Fault(
-                    "redirect and mirror contradict each other, as a redirect sends nothing upstream",
-                    "keep one of them",
-                )
+                Fault(f"{' and '.join(given)} are given", f"keep exactly one of {listed(targets, last='and')}")
+            )
+        elif not given and not any(binding.enabled for binding in self.plugins):
+            # One of its bindings may respond: the catalog of plugins knows (`check_responses`).
+            problems.append(Fault("lacks a key", f"give exactly one of {listed(targets, last='and')}"))
+        problems += [*self._check_paths(), *self._check_targets(), *self._check_rewrites(), *self._check_grpc()]
+        if not self.sends_upstream and self.mirror:
+            what = given[0] if given else "a route without target"
+            problems.append(
+                Fault(f"{what} and mirror contradict each other, as {what} sends nothing upstream", "keep one of them")
             )
         refuse(problems)
         return self
+
+    def _check_paths(self) -> Iterator[Fault]:
+        written = self.written_paths
+        for key, index, text in written:
+            if any((key, text) == (other, known) for other, place, known in written if place < index):
+                yield Fault(f"{key}[{index}] repeats {quote(text)}", "keep it once")
 
     def _check_targets(self) -> Iterator[Fault]:
         given = [name for name, value in (("sticky_cookie", self.sticky_cookie), ("hash_on", self.hash_on)) if value]
@@ -287,10 +328,15 @@ class RouteConfig(Section):
     def _check_grpc(self) -> Iterator[Fault]:
         if self.grpc is None:
             return
+        paths = [key for key in ("path", "path_prefix", "path_regex") if getattr(self, key)]
+        if paths:
+            yield Fault(f"grpc and {' and '.join(paths)} are given", "keep grpc or the others")
         if self.methods:
             yield Fault("grpc and methods exclude each other, as every call of gRPC is a POST", "leave out methods")
         if self.redirect is not None:
             yield Fault("grpc and redirect exclude each other, as calls of gRPC follow none", "give a target")
+        if self.respond is not None:
+            yield Fault("grpc and respond exclude each other, as calls of gRPC end with trailers", "give a target")
         own = [self.rewrite, *(item.rewrite for item in self.targets)]
         if self.strip_path or any(each is not None and each.prefix is not None for each in own):
             yield Fault(
@@ -315,12 +361,3 @@ class RouteConfig(Section):
                 yield Fault(
                     f"rewrite_response cannot undo {name}.template", "write a prefix, or leave rewrite_response out"
                 )
-
-
-def _not_exactly_one(options: Mapping[str, object]) -> list[Fault]:
-    given = [name for name, value in options.items() if value is not None]
-    names = list(options)
-    choice = f"{', '.join(names[:-1])} and {names[-1]}"
-    if len(given) > 1:
-        return [Fault(f"{' and '.join(given)} are given", f"keep exactly one of {choice}")]
-    return [] if given else [Fault("lacks a key", f"give exactly one of {choice}")]

@@ -16,7 +16,7 @@ from typing import Final
 
 from gateway_core.messages.fields import FieldNames
 from gateway_core.proxy.downstream.client import Client
-from gateway_core.proxy.request_phases import find_route
+from gateway_core.proxy.route_lookup import find_route
 from gateway_core.proxy.wire.forwarding import Origin
 from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead, read_head
 from gateway_core.routing import Match

@@ -1,0 +1,44 @@
+"""Routes as they are written: where their responses come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from gateway_core.config.checks.scope import BindingView, Scope, bindings, mappings
+from gateway_core.config.models.base import EXTENSION
+from gateway_core.config.models.binding import effective_chain
+from gateway_core.config.models.route import RouteConfig
+from gateway_core.config.suggestions import listed
+
+RESPONSE: Final = "response"
+"""What a plugin provides that responds to requests itself."""
+_RESPONDING: Final = ("target", "targets", "redirect", "respond")
+
+
+def check_responses(scope: Scope) -> None:
+    """Report routes with bindings that have no target, none of which responds instead."""
+    gateway_wide = bindings(scope.document)
+    for path, route in mappings(scope.document, "routes"):
+        if any(route.get(key) is not None for key in _RESPONDING):
+            continue
+        own = bindings(route, path)
+        if any(not key.startswith(EXTENSION) and key not in RouteConfig.model_fields for key in route):
+            continue  # A misspelt key may be the one that is missing.
+        if not any(binding.enabled for binding in own):
+            continue  # The model refuses it.
+        chain = [entry.binding for entry in effective_chain(gateway_wide, own)]
+        if not any(_may_respond(scope, binding) for binding in chain):
+            message = "lacks a key, and none of its plugins responds to requests"
+            remedy = f"give exactly one of {listed(_RESPONDING, last='and')}"
+            scope.add(path, message, code="value.inconsistent", remedy=remedy)
+
+
+def _may_respond(scope: Scope, binding: BindingView) -> bool:
+    description = scope.catalog.describe(binding.name)
+    if binding.path in scope.broken or description is None or description.load_error is not None:
+        return True  # A problem of its own, and what it would provide is not known.
+    provides: Iterable[str] = description.provides
+    if description.provides_of is not None and binding.config is not None:
+        provides = description.provides_of(binding.config)
+    return RESPONSE in provides
