@@ -122,3 +122,16 @@ def test_a_name_is_found_in_any_case_and_as_nothing_else(name: str, random: Rand
 
     assert re.fullmatch(pattern, spelled)
     assert re.fullmatch(pattern, spelled[:-1] + b"~") is None
+
+
+@pytest.mark.parametrize(("name", "is_gateways"), [("Content-length", True), ("TE", True), ("X-Te", False)])
+def test_blocks_and_templates_know_whether_only_the_gateway_may_write_their_fields(
+    name: str, is_gateways: bool
+) -> None:
+    assert FieldBlock({"A": "1", name: "2"}).has_framing is is_gateways
+    assert FieldTemplate([("A", "1"), (name, "{0}")]).fill(2).has_framing is is_gateways
+
+
+@pytest.mark.parametrize(("name", "is_added"), [("Via", True), ("x_request_id", True), ("X-Via", False)])
+def test_names_know_whether_one_is_of_a_field_that_the_gateway_adds(name: str, is_added: bool) -> None:
+    assert FieldNames(["a", name]).has_added is is_added

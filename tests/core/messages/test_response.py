@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 from gateway_core.errors import BodyTooLargeError, ClientGoneError
-from gateway_core.messages import BodyFilter, HeaderError, Headers, Response
+from gateway_core.messages import BodyFilter, FieldBlock, FieldNames, HeaderError, Headers, Response
 from gateway_core.messages.headers import block_of
 from gateway_core.messages.response import close_bodies, reason_phrase
 from gateway_core.tasks import spawn
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 @pytest.mark.parametrize("status", [99, 100, 101, 199, 1000, 0, -200])
@@ -285,3 +287,41 @@ async def test_what_is_left_behind_a_read_is_closed_with_a_reason_though_nothing
     assert closed == [True]
     assert isinstance(ends[0], ClientGoneError)
     assert len(ends) == 1
+
+
+NAMES = ("RateLimit", "x-ratelimit-limit", "Via", "X-Request-Id", "A")
+
+
+@given(
+    st.lists(st.sampled_from(NAMES), max_size=3),
+    st.lists(st.tuples(st.sampled_from([*NAMES, "Content-Length"]), st.booleans(), st.booleans()), max_size=4),
+    st.sets(st.sampled_from(NAMES), min_size=1).map(sorted),
+)
+def test_added_fields_are_those_that_extend_would_add(
+    came: list[str], steps: list[tuple[str, bool, bool]], unless: list[str]
+) -> None:
+    block = b"".join(b"\r\n%b: 1" % name.encode() for name in came)
+    more = b"\r\nVia: 1.1 gw", b"\r\nX-Request-Id: 7\r\n\r\n"
+    quick, general = Response.streamed(200, "OK", block, more, block.lower()), Response.streamed(200, "OK", block, more)
+    names = FieldNames(unless)
+
+    for name, is_conditional, looks in steps:
+        fields = FieldBlock({name: "2"})
+        is_there = is_conditional and general.headers.has_any(names)
+        if not is_there:
+            general.headers.extend(fields)
+        assert quick.add_fields(fields, names if is_conditional else None) is not is_there
+        if looks:
+            assert quick.headers == general.headers
+
+    assert quick.headers.items() == general.headers.items()
+    assert quick.copy_head().headers.items() == general.headers.items()
+
+
+def test_fields_that_a_plugin_assigns_replace_those_that_another_one_added() -> None:
+    response = Response.streamed(200, "OK", b"\r\nA: 1", (), b"\r\na: 1")
+    response.add_fields(FieldBlock({"B": "2"}))
+
+    response.headers = Headers({"C": "3"})
+
+    assert response.headers.items() == [("C", "3")]

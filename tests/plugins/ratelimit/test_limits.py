@@ -60,16 +60,19 @@ def test_a_changed_amount_keeps_the_counter(request_of: Callable[..., Request]) 
 
 @pytest.mark.parametrize("key", ["client_ip", "identity", ["client_ip", "route"], "header:x-a"])
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1", ""])
-def test_the_quick_name_of_a_counter_is_the_same_or_none(
+def test_the_parts_of_a_counters_name_make_the_same_name_as_the_general_way(
     request_of: Callable[..., Request], key: Any, address: Any
 ) -> None:
     limit = limit_of(rate=1, key=key, ipv6_prefix=48, when_missing="refuse")
-    quick = limit.compiled_counter()
+    prefix, key_of, is_address = limit.counter_parts
     requests = [request_of(client_ip=address, headers=headers) for headers in ({}, {"X-A": "1"})]
 
     for request in requests:
-        name = quick(request)
-        assert limit.counter_of(request) == (MISSING if name is None else name)
+        found = key_of(request)
+        if not found:
+            assert limit.counter_of(request) == MISSING
+        elif not (is_address and ":" in found):
+            assert limit.counter_of(request) == prefix + found
 
 
 @pytest.mark.parametrize(

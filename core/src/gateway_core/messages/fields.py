@@ -17,6 +17,28 @@ TOKEN_BYTES: Final = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef
 VALUE_BYTES: Final = bytes([9, *range(32, 127), *range(128, 256)])
 """Bytes of a field value (RFC 9110 section 5.5): no control characters, so no CR, LF or NUL."""
 
+HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"http2-settings",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""Fields that end at the next hop whether or not Connection lists them (RFC 9110 section 7.6.1)."""
+
+FRAMING_FIELDS: Final = HOP_BY_HOP | {b"content-length"}
+"""Fields of a response that only the gateway writes, whatever hooks leave."""
+
+_ADDED_FIELDS: Final = frozenset({"date", "via", "x-request-id"})
+"""Fields that the gateway adds to a response before hooks see it."""
+
 _SEPARATOR: Final = rb"[^a-z0-9:\r\n]"
 _TELLING: Final = 4
 """Letters of a word that few heads have by chance."""
@@ -68,10 +90,15 @@ def lines_of(fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> bytes:
     return b"".join([b"\r\n%b: %b" % (checked_name(name), checked_value(value)) for name, value in pairs])
 
 
+def has_framing(lines: bytes) -> bool:
+    """Return whether one of the lines is a field that only the gateway writes in a response."""
+    return any(line.partition(b":")[0].lower() in FRAMING_FIELDS for line in lines.split(CRLF))
+
+
 class FieldBlock:
     """Fields that were checked once and are added to many messages (`Headers.extend`). Immutable."""
 
-    __slots__ = ("lines",)
+    __slots__ = ("has_framing", "lines")
 
     def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
         """Check the fields.
@@ -80,6 +107,8 @@ class FieldBlock:
         """
         self.lines = lines_of(fields)
         """The lines for the wire; for the core."""
+        self.has_framing = has_framing(self.lines)
+        """Whether one of them is only the gateway's to write in a response; for the core."""
 
     def __repr__(self) -> str:
         return f"<FieldBlock {self.lines!r}>"
@@ -88,7 +117,7 @@ class FieldBlock:
 class FieldTemplate:
     """Fields in whose values only numbers differ, such as those of a rate limit."""
 
-    __slots__ = ("_choose", "_template")
+    __slots__ = ("_choose", "_has_framing", "_template")
 
     def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
         """Check the fields.
@@ -105,6 +134,7 @@ class FieldTemplate:
 
         escaped = [(name.replace("%", "%%"), _NUMBER.sub(place, value.replace("%", "%%"))) for name, value in fields]
         self._template = lines_of(escaped)
+        self._has_framing = has_framing(self._template)
         alone = slice(chosen[0], chosen[0] + 1) if chosen else slice(0)
         # With a single index an itemgetter returns no tuple.
         self._choose = itemgetter(*chosen) if len(chosen) > 1 else itemgetter(alone)
@@ -113,6 +143,7 @@ class FieldTemplate:
         """Return the fields with these numbers."""
         block = FieldBlock.__new__(FieldBlock)
         block.lines = self._template % self._choose(numbers)
+        block.has_framing = self._has_framing
         return block
 
 
@@ -123,7 +154,7 @@ class FieldNames:
     `Headers.has_any`, `Headers.get_any` and `Headers.remove_any`.
     """
 
-    __slots__ = ("_needles", "_word", "_words", "pattern")
+    __slots__ = ("_needles", "_word", "_words", "has_added", "pattern")
 
     def __init__(self, names: Iterable[str]) -> None:
         names = [name.lower() for name in names]
@@ -132,6 +163,8 @@ class FieldNames:
         """Finds the beginning of a line in a lower-cased block, and the name; for the core."""
         plain = ["".join(c if c.isalnum() else "-" for c in name) for name in names]
         self._needles = tuple(dict.fromkeys(b"\r\n%b:" % name.encode() for name in plain))
+        self.has_added = not _ADDED_FIELDS.isdisjoint(plain)
+        """Whether one of them is a field that the gateway adds to a response before hooks see it; for the core."""
         self._words = _words_in(plain)
         self._word = self._words[0] if len(self._words) == 1 else b""  # that each name has; empty if there is none
 

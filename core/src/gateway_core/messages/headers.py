@@ -298,16 +298,17 @@ class FrozenHeaders(Headers):
 # For the core: plugins never see in which form fields are kept.
 
 
-def headers_of_block(block: bytes, lowered: bytes | None = None) -> Headers:
+def headers_of_block(block: bytes, lowered: bytes | None = None, written: bytes = b"") -> Headers:
     """Return headers over a block that is known to be valid.
 
     :param block: lines that each begin with CRLF.
     :param lowered: the same in lower case, if it is there already.
+    :param written: lines that a plugin added behind it.
     """
     headers = Headers.__new__(Headers)
-    headers._block = block
-    headers._lowered_block = lowered
-    headers._written = b""
+    headers._block = block + written if written else block
+    headers._lowered_block = None if written else lowered
+    headers._written = written
     return headers
 
 

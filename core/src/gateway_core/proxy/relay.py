@@ -18,7 +18,8 @@ from typing import Final
 from gateway_core.hooks import Hook, Stop, start_response_phase
 from gateway_core.messages import Response
 from gateway_core.messages.request import request_block
-from gateway_core.messages.response import added_lines, has_assigned_body
+from gateway_core.messages.response import has_assigned_body
+from gateway_core.messages.response_lines import added_lines
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retries, UpstreamFailure, client_terms
 from gateway_core.proxy.mirror import send_copies
@@ -277,7 +278,7 @@ class Relay:
         self._came = body, complete
         if hooks:
             response.in_progress = self
-            context, request = exchange.context or exchange.begin_hooks(), exchange.request
+            context, request = exchange.context or exchange.begin_hooks(), exchange.seen or exchange.request
             outcome, runner = context.run(start_response_phase, hooks, request, response), exchange.hooks
             is_stopped = runner is not None and runner.is_stopped
             if outcome is not response or self.phase is not None or is_stopped:
@@ -285,8 +286,8 @@ class Relay:
                 return None
             response.in_progress = None
         try:
-            added = added_lines(response, head.status, head.reason)
-            if added is not None and not (self._flags & HEAD_ONLY or (added and has_gateway_fields(added))):
+            added = added_lines(response, head.status, head.reason, has_gateway_fields)
+            if added is not None and not self._flags & HEAD_ONLY:
                 return added
             if has_assigned_body(response):
                 self.operations.settle(response)
@@ -301,7 +302,7 @@ class Relay:
         exchange = self._exchange
         block = head.block if head.has_date else head.block + exchange.proxy.date.block()
         more = exchange.snapshot.scope.via_line, exchange.id_line if hooks else b"\r\n\r\n"
-        response = self.response = Response.streamed(head.status, head.reason, block, more)
+        response = self.response = Response.streamed(head.status, head.reason, block, more, head.lowered)
         if exchange.head.method == "HEAD":
             response.is_for_head = True
         elif head.length == 0:

@@ -8,16 +8,16 @@ from email.utils import formatdate
 from typing import Final
 
 from gateway_core.messages import Headers, Response
-from gateway_core.messages.fields import checked_value, in_any_case
+from gateway_core.messages.fields import FRAMING_FIELDS, checked_value, in_any_case
 from gateway_core.messages.headers import block_of
-from gateway_core.messages.response import lines_of_hooks, response_block, shown_block
-from gateway_core.proxy.wire.fields import HOP_BY_HOP, NOT_IN_TRAILERS, join_lines, split_block
+from gateway_core.messages.response import shown_block
+from gateway_core.messages.response_lines import lines_of_hooks, response_block
+from gateway_core.proxy.wire.fields import NOT_IN_TRAILERS, join_lines, split_block
 
 BODILESS: Final = frozenset({204, 304})
 """Statuses whose responses have no body, whatever their head says (RFC 9110 section 6.4.1); 1xx are no responses."""
 
-_GATEWAY_FIELDS: Final = HOP_BY_HOP | {b"content-length"}
-_GATEWAY_LINE: Final = re.compile(rb"\r\n(?:%b):" % b"|".join(map(in_any_case, sorted(_GATEWAY_FIELDS))))
+_GATEWAY_LINE: Final = re.compile(rb"\r\n(?:%b):" % b"|".join(map(in_any_case, sorted(FRAMING_FIELDS))))
 _LONGEST_REASON: Final = 64
 """Characters of a remembered reason at most: upstreams and plugins choose it."""
 _MOST_LINES: Final = 1024
@@ -54,7 +54,7 @@ def own_block(response: Response, base: bytes = b"") -> bytes:
     if not has_gateway_fields(block):
         return kept + block
     fields = split_block(block)
-    return kept if fields is None else kept + join_lines([field for field in fields if field[0] not in _GATEWAY_FIELDS])
+    return kept if fields is None else kept + join_lines([field for field in fields if field[0] not in FRAMING_FIELDS])
 
 
 def changed_block(response: Response) -> bytes:

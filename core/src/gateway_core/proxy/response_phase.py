@@ -18,7 +18,8 @@ from gateway_core.hooks import Suspended, start_response_phase
 from gateway_core.messages import Response
 from gateway_core.messages.body import BodySource, FilterSpec
 from gateway_core.messages.headers import headers_of_block
-from gateway_core.messages.response import added_lines, with_assigned_body
+from gateway_core.messages.response import with_assigned_body
+from gateway_core.messages.response_lines import added_lines
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.response_fields import BODILESS, changed_block, has_gateway_fields, trailer_block
 from gateway_core.proxy.response_stream import ResponseStream, report_filter
@@ -308,8 +309,8 @@ def write_head(
     is_head = owner.head.method == "HEAD"
     is_hooks_head = not is_head and bool(flags & HEAD_ONLY)
     if changes is None and not is_hooks_head:
-        added = added_lines(response, head.status, head.reason)
-        if added is not None and not (added and has_gateway_fields(added)):
+        added = added_lines(response, head.status, head.reason, has_gateway_fields)
+        if added is not None:
             owner.writer.relay(head, owner.snapshot.scope.via_line + added, owner.id_line, body, complete)
             return
     length = head.content_length

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import ceil
-from typing import Final
+from operator import attrgetter
+from typing import Final, NamedTuple
 
 from gateway_plugin_sdk import Request, Response
 
@@ -12,13 +13,24 @@ from gateway_plugin_ratelimit.algorithms import Concurrency, FixedWindow, Rule, 
 from gateway_plugin_ratelimit.conditions import Condition, compile_condition
 from gateway_plugin_ratelimit.config.limits import Amounts, LimitOptions
 from gateway_plugin_ratelimit.costs import Cost, compile_cost, response_cost
-from gateway_plugin_ratelimit.keys import LONGEST_KEY, Source, bounded, compile_key
+from gateway_plugin_ratelimit.keys import Source, bounded, compile_key
 
 MISSING: Final = "\0"
 """In place of a counter's name: the request has no key, and the limit wants it refused."""
 
 UNITS: Final = {"content-length": "content-bytes", "concurrency": "concurrent-requests"}
 """Units of the IETF draft other than requests, by what is counted."""
+
+
+class CounterParts(NamedTuple):
+    """Names a counter without a call of ours: it is the prefix with the key, if that is no longer than
+    `gateway_plugin_ratelimit.keys.LONGEST_KEY`.
+    """
+
+    prefix: str
+    key: Source
+    is_address: bool
+    """Whether the key is an address of which only IPv4 is a key as it is: one with a colon is not."""
 
 
 class Limit:
@@ -95,27 +107,11 @@ class Limit:
             return None
         return None if self._when or self._overrides or self.response_cost else rule
 
-    def compiled_counter(self) -> Source:
-        """Return a quicker `counter_of` of limits with a `constant_rule`; None of it asks for the other."""
-        prefix, key_of = f"{self._prefix}=", self._key
-        if not self._counts_by_whole_address:
-            whole = self._prefix
-
-            def by_key(request: Request) -> str | None:
-                key = key_of(request)
-                if key is None:
-                    return None
-                return prefix + key if len(key) <= LONGEST_KEY else whole + bounded(key)
-
-            return by_key
-
-        def by_address(request: Request) -> str | None:
-            address = request.client_ip
-            if ":" in address or len(address) > LONGEST_KEY:
-                return self._prefix + bounded(key_of(request) or address)
-            return prefix + address if address else None
-
-        return by_address
+    @property
+    def counter_parts(self) -> CounterParts:
+        """What most names of counters are put together of where the limit has a `constant_rule`."""
+        by_address = self._counts_by_whole_address
+        return CounterParts(f"{self._prefix}=", attrgetter("client_ip") if by_address else self._key, by_address)
 
     @property
     def is_concurrency(self) -> bool:

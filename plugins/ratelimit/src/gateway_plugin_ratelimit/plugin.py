@@ -13,7 +13,7 @@ from gateway_plugin_ratelimit.algorithms import Concurrency, Decision, Rule
 from gateway_plugin_ratelimit.conditions import compile_exemptions
 from gateway_plugin_ratelimit.config import LimitOptions, RateLimitConfig
 from gateway_plugin_ratelimit.fields import ALMOST_ONE, OLDER_NAMES, FieldWriter, FilledFields
-from gateway_plugin_ratelimit.keys import NEEDS_IDENTITY, Source
+from gateway_plugin_ratelimit.keys import LONGEST_KEY, NEEDS_IDENTITY
 from gateway_plugin_ratelimit.limits import MISSING, Limit
 from gateway_plugin_ratelimit.loopholes import find_loopholes
 from gateway_plugin_ratelimit.reservation import Reservation
@@ -54,7 +54,7 @@ class RateLimit(Plugin[RateLimitConfig]):
         }
         self.idle_hooks = frozenset(name for name, is_idle in idle.items() if is_idle)
         self._charge_one: Charge | None = None
-        self._counter_of: Source = self._limits[0].compiled_counter()
+        self._prefix, self._key_of, self._is_address = self._limits[0].counter_parts
         self._one_limit: FilledFields | None = None  # the fields of requests that were let pass by the short way
         self._store: Store
         self._is_started = False
@@ -98,11 +98,13 @@ class RateLimit(Plugin[RateLimitConfig]):
         """Charge the request to its limits; refuse it, hold it back, or let it pass."""
         take = self._charge_one
         if take is not None:
-            # The way of most requests, compiled: one limit, counted here, and it lets them pass at once.
-            counter = self._counter_of(request)
-            if counter is not None and (left := take(counter)) is not None:
-                request.state[self._slot] = left
-                return None
+            # The way of most requests: one limit, counted here, and it lets them pass at once.
+            key = self._key_of(request)
+            if key and len(key) <= LONGEST_KEY and not (self._is_address and ":" in key):
+                left = take(self._prefix + key)
+                if left is not None:
+                    request.state[self._slot] = left
+                    return None
         if self._is_exempt is not None and self._is_exempt(request):
             return None
         reservation = self._select(request)
@@ -192,11 +194,9 @@ class RateLimit(Plugin[RateLimitConfig]):
         reservation = request.state.get(self._slot)
         if type(reservation) is tuple:
             fields = self._one_limit
-            if fields is None:
-                return
-            headers = response.headers
-            if not headers.has_any(OLDER_NAMES):
-                headers.extend(fields[reservation[0], int(reservation[1] + ALMOST_ONE)])
+            if fields is None or response.add_fields(
+                fields[reservation[0], int(reservation[1] + ALMOST_ONE)], OLDER_NAMES
+            ):
                 return
             reservation = self._reservation_of(reservation)
         if reservation is None or not reservation.decisions:

@@ -12,15 +12,15 @@ from collections.abc import Collection
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from gateway_core.messages.fields import TOKEN_BYTES
-from gateway_core.proxy.wire.fields import HOP_BY_HOP, name_of
+from gateway_core.messages.fields import FRAMING_FIELDS, TOKEN_BYTES
+from gateway_core.proxy.wire.fields import name_of
 from gateway_core.proxy.wire.untrusted import GATEWAY_FIELDS, LOOP_FIELDS, folded, is_untrusted
 
 if TYPE_CHECKING:
     from gateway_core.snapshot.trust import Trust
 
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
-SPECIAL_NAMES: Final = HOP_BY_HOP | GATEWAY_FIELDS | {b"content-length", b"expect", b"host", b"max-forwards"}
+SPECIAL_NAMES: Final = FRAMING_FIELDS | GATEWAY_FIELDS | {b"expect", b"host", b"max-forwards"}
 """Names of the fields that the gateway reads."""
 
 

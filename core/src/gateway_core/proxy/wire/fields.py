@@ -12,23 +12,7 @@ from collections.abc import Collection, Sequence
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final
 
-from gateway_core.messages.fields import TOKEN_BYTES, VALUE_BYTES
-
-HOP_BY_HOP: Final = frozenset(
-    {
-        b"connection",
-        b"http2-settings",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    }
-)
-"""Fields that end at the next hop whether or not Connection lists them (RFC 9110 section 7.6.1)."""
+from gateway_core.messages.fields import HOP_BY_HOP, TOKEN_BYTES, VALUE_BYTES
 
 NOT_IN_TRAILERS: Final = HOP_BY_HOP | {
     b"authorization", b"cache-control", b"content-encoding", b"content-length", b"content-range", b"content-type",

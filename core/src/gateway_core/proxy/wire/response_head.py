@@ -9,9 +9,8 @@ from __future__ import annotations
 from copy import copy
 from typing import Final
 
-from gateway_core.messages.fields import VALUE_BYTES
+from gateway_core.messages.fields import FRAMING_FIELDS, VALUE_BYTES
 from gateway_core.proxy.wire.fields import (
-    HOP_BY_HOP,
     Field,
     announced_trailers,
     challenge_binds,
@@ -41,7 +40,7 @@ UNTIL_CLOSE: Final = -1
 CHUNKED: Final = -3
 """``length`` of a response in chunks."""
 
-_SPECIAL: Final = HOP_BY_HOP | {b"content-length", b"x-request-id"}
+_SPECIAL: Final = FRAMING_FIELDS | {b"x-request-id"}
 
 
 class ResponseHead:
@@ -55,6 +54,7 @@ class ResponseHead:
         "has_date",
         "keep_alive",
         "length",
+        "lowered",
         "plain",
         "reason",
         "size",
@@ -71,6 +71,8 @@ class ResponseHead:
         self.reason = reason.decode("latin-1")
         self.block = b""
         """The fields that go on: neither Content-Length nor X-Request-Id, which are the gateway's."""
+        self.lowered = b""
+        """These fields in lower case."""
         self.content_length: int | None = None
         """What the head says, which for HEAD and 304 is not what follows."""
         self.length = UNTIL_CLOSE
@@ -100,7 +102,7 @@ class ResponseHead:
     def with_block(self, block: bytes) -> ResponseHead:
         """Return this head with other fields; its framing is the same."""
         made = copy(self)
-        made.block = block
+        made.block, made.lowered = block, block.lower()
         if made.plain:
             made.plain = made.plain.replace(self.block, block, 1)
         return made
@@ -169,9 +171,9 @@ def _make_head(
     if options:
         kept = [field for field in kept if field[0] not in options]
     head.block = join_lines(kept)
-    lowered = block.lower()
-    head.has_date = b"\r\ndate:" in head.block.lower()  # not one that Connection names, which does not go on
-    head.binds = challenge_binds(lowered)
+    lowered = head.lowered = head.block.lower()
+    head.has_date = lowered.find(b"\r\ndate:") >= 0  # not one that Connection names, which does not go on
+    head.binds = challenge_binds(block.lower())
     if b"upgrade" in options or status == 101:
         head.upgrade = b", ".join(special.get(b"upgrade", []))
     if b"trailer" in special and b"trailer" not in options:
