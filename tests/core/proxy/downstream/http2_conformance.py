@@ -13,6 +13,7 @@ from typing import Any
 
 import hyperframe.frame as hf
 import pytest
+from gateway_core.proxy.wire.h2.hpack import encode_integer
 
 from tests.core.proxy.downstream.http2_client import OK, Http2Client, http2
 from tests.core.proxy.kit import Peer, Proxied, counts, field, until
@@ -45,7 +46,12 @@ def open_post(stream: int = 1) -> bytes:
 
 def literal(name: bytes, value: bytes) -> bytes:
     """Return a field as a literal that enters no table."""
-    return b"\0" + bytes((len(name),)) + name + bytes((len(value),)) + value
+    return b"\0" + string(name) + string(value)
+
+
+def string(text: bytes) -> bytes:
+    """Return a string without Huffman."""
+    return encode_integer(len(text), 7, 0) + text
 
 
 # -- verdicts

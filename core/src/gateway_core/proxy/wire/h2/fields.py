@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Final, NamedTuple
 
+from gateway_core.proxy.wire.fields import NOT_IN_TRAILERS
 from gateway_core.proxy.wire.grpc import timeout_value
 from gateway_core.proxy.wire.h2.hpack import Field, encode_field
 
@@ -182,7 +183,7 @@ def response_fields(fields: Sequence[Field]) -> tuple[int, bytes]:
 
 
 def trailer_fields(fields: Sequence[Field]) -> bytes:
-    """Return the block of trailer fields.
+    """Return the block of the trailer fields that may go on, as `ChunkDecoder` does (RFC 9110 section 6.5.1).
 
     :raises MalformedFieldsError: there is one that trailers may not have (section 8.1).
     """
@@ -190,5 +191,6 @@ def trailer_fields(fields: Sequence[Field]) -> bytes:
     for name, _, line, _ in fields:
         if not line:
             raise MalformedFieldsError(f"the field {name!r} is not valid in trailers")
-        lines.append(line)
+        if name not in NOT_IN_TRAILERS:
+            lines.append(line)
     return b"".join(lines)
