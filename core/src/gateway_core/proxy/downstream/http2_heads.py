@@ -27,7 +27,7 @@ from gateway_core.proxy.wire.h2.fields import (
     trailer_fields,
 )
 from gateway_core.proxy.wire.h2.hpack import Decoder, Field, FieldsTooLargeError, read_string
-from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead
+from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead, with_target
 from gateway_core.reasons import BAD_REQUEST, HEAD_TOO_LARGE
 from gateway_core.snapshot import Snapshot
 
@@ -46,7 +46,6 @@ _INDEXED: Final = bytes(range(0x81, 0xFF))
 """Fields that are one byte: indices into the tables."""
 
 _PSEUDO_FIELDS: Final = 5
-_PATH_BYTES: Final = bytes(range(0x21, 0x7F))
 
 
 class Http2Heads:
@@ -118,7 +117,7 @@ class Http2Heads:
             if not memory.has_body and head.facts.content_length > 0:
                 raise MalformedFieldsError("there is a Content-Length and no body")
             if decoder.generation == self._generation:
-                memory.remember(block, head, fields, decoded)
+                memory.remember(block, head, decoded, snapshot.limits.max_head_bytes)
         return head
 
     def read_trailers(self, block: bytes) -> bytes:
@@ -142,11 +141,9 @@ class Http2Heads:
 
 
 class _Template(NamedTuple):
-    """A head without its path."""
+    """A head of which another path makes another one."""
 
-    start: bytes
-    """The method and a space."""
-    end: bytes
+    head: RequestHead
     room: int
     """Bytes that the path may have."""
 
@@ -188,12 +185,12 @@ class _Memory:
         path = block[at + 2 : end]
         if block[at + 1] & 0x80:
             path = read_string(path)
-        if path[:1] != b"/" or path.translate(None, _PATH_BYTES) or len(path) > template.room:
-            return None
-        read = self.read(b"".join((template.start, path, template.end)), snapshot)
-        if isinstance(read, RequestHead):
-            self._keep(block, read)
-        return read
+        head = with_target(template.head, path) if len(path) <= template.room else None
+        if head is not None:
+            head.place(template.head.origin, snapshot.path_policy)
+            head.came_over_http2(has_body=self.has_body)
+            self._keep(block, head)
+        return head
 
     def read(self, data: bytes, snapshot: Snapshot) -> RequestHead | HeadProblem:
         """Return what a head of HTTP/1 is."""
@@ -212,17 +209,18 @@ class _Memory:
             head.came_over_http2(has_body=False)
         return head or HeadProblem(400, BAD_REQUEST, "the fields are no head")
 
-    def remember(self, block: bytes, head: RequestHead, fields: RequestFields, decoded: Sequence[Field]) -> None:
-        """Know a block again that changed nothing in the table, and others that differ from it in their path."""
+    def remember(self, block: bytes, head: RequestHead, decoded: Sequence[Field], most: int) -> None:
+        """Know a block again that changed nothing in the table, and others that differ from it in their path.
+
+        :param most: bytes of a head at most.
+        """
         if not self._keep(block, head):
             return
         found = _find_path(block)
-        if found is not None and not block[: found[0]].translate(None, _INDEXED):
-            method, _, rest = fields.line.partition(b" ")
-            path, _, version = rest.partition(b" ")
-            room = self._most - sum([each[3] for each in decoded]) + len(path)
-            template = _Template(method + b" ", b" %b%b\r\n\r\n" % (version, fields.block), room)
-            self._templates[block[: found[0]], block[found[1] :]] = template
+        if found is not None and head.refusal is None and not block[: found[0]].translate(None, _INDEXED):
+            left = min(self._most - sum([each[3] for each in decoded]), most - head.size)
+            room = left + len(head.target)
+            self._templates[block[: found[0]], block[found[1] :]] = _Template(head, room)
             self._kept += head.size
 
     def _keep(self, block: bytes, head: RequestHead) -> bool:

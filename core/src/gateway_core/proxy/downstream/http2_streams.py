@@ -380,8 +380,10 @@ class ClientStreams:
         del self._streams[stream_id]
         if stream.is_ready:
             self.sender.leave(stream)
-        stream.discard()
-        self._lent -= stream.lent
+        if stream.queued:
+            stream.discard()
+        if stream.lent:
+            self._lent -= stream.lent
         if self._late:
             self._late.pop(stream_id, None)
         if not self._streams:

@@ -265,6 +265,18 @@ def read_head(
     return _read_slowly(data, start, max_bytes, max_headers, is_trusted)
 
 
+def with_target(head: RequestHead, target: bytes) -> RequestHead | None:
+    """Return a head like another one but for its target, to be placed; None if `read_head` has to judge it."""
+    line = b"%b %b HTTP/1.1" % (head.method.encode(), target)
+    found = _USUAL_LINE.fullmatch(line.decode("latin-1"))
+    if found is None or not head.line or head.is_for_gateway or head.facts.max_forwards >= 0:
+        return None
+    method, text, path, odd, query = found.groups("")
+    is_plain = not odd and "//" not in path and "/." not in path
+    size = head.size - len(head.line) + len(line)
+    return RequestHead(method, text, path, query, head.facts, line, size, is_plain)
+
+
 def _read_slowly(
     data: bytes, start: int, max_bytes: int, max_headers: int, is_trusted: bool
 ) -> RequestHead | HeadProblem | None:
