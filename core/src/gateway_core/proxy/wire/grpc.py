@@ -74,7 +74,9 @@ def is_grpc(head: RequestHead) -> bool:
 
 def is_call(head: RequestHead) -> bool:
     """Return whether a request is a call of gRPC, which only HTTP/2 can carry."""
-    return head.version == "2" and _CALL_OF_HTTP2.search(head.facts.lowered) is not None
+    lowered = head.facts.lowered
+    # The plain search first: it is asked of every request over HTTP/2, and takes a tenth of the time.
+    return head.version == "2" and b"application/grpc" in lowered and _CALL_OF_HTTP2.search(lowered) is not None
 
 
 def timeout_of(head: RequestHead) -> float | None:
