@@ -27,7 +27,7 @@ from gateway_core.proxy.wire.h2.fields import (
     trailer_fields,
 )
 from gateway_core.proxy.wire.h2.hpack import Decoder, Field, FieldsTooLargeError, read_string
-from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead, with_target
+from gateway_core.proxy.wire.request_head import USUAL_LINE, HeadProblem, RequestHead
 from gateway_core.reasons import BAD_REQUEST, HEAD_TOO_LARGE
 from gateway_core.snapshot import Snapshot
 
@@ -175,8 +175,8 @@ class _Memory:
         """Return the head of a block that came before, or one like it; None if it has to be decoded."""
         before = self._once.pop(block, None)
         if before is not None:
-            head = self.known[block] = CachedHead(before, client, snapshot)
-            return head
+            cached = self.known[block] = CachedHead(before, client, snapshot)
+            return cached
         found = _find_path(block)
         template = None if found is None else self._templates.get((block[: found[0]], block[found[1] :]))
         if found is None or template is None:
@@ -185,7 +185,7 @@ class _Memory:
         path = block[at + 2 : end]
         if block[at + 1] & 0x80:
             path = read_string(path)
-        head = with_target(template.head, path) if len(path) <= template.room else None
+        head = _with_target(template.head, path) if len(path) <= template.room else None
         if head is not None:
             head.place(template.head.origin, snapshot.path_policy)
             head.came_over_http2(has_body=self.has_body)
@@ -244,3 +244,15 @@ def _find_path(block: bytes) -> tuple[int, int] | None:
     size = block[at + 1] & 0x7F
     end = at + 2 + size
     return (at, end) if size < 0x7F and end <= len(block) else None
+
+
+def _with_target(head: RequestHead, target: bytes) -> RequestHead | None:
+    """Return a head like another one but for its target, to be placed; None if it is not as simple as that."""
+    line = b"%b %b HTTP/1.1" % (head.method.encode(), target)
+    found = USUAL_LINE.fullmatch(line.decode("latin-1"))
+    if found is None or not head.line or head.is_for_gateway or head.facts.max_forwards >= 0:
+        return None
+    method, text, path, odd, query = found.groups("")
+    is_plain = not odd and "//" not in path and "/." not in path
+    size = head.size - len(head.line) + len(line)
+    return RequestHead(method, text, path, query, head.facts, line, size, is_plain)

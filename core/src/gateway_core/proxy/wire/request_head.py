@@ -51,7 +51,7 @@ _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _EMPTY_LINES: Final = re.compile(rb"(?:\r\n){1,64}")
 _END: Final = b"\r\n\r\n"
 
-_USUAL_LINE: Final = re.compile(
+USUAL_LINE: Final = re.compile(
     # Classes are those of `TARGET_BYTES`: of a path without "?", and of a plain one without "%", ";" and "\" as well.
     r"(GET|POST|PUT|DELETE|PATCH|HEAD|OPTIONS|PROPFIND|REPORT) "
     r"((/[!$&-:=@-\[\]-~]*+([%;\\][!$-;=@-~]*+)?+)(?:\?([!$-;=?-~]*+))?+) HTTP/1\.1"
@@ -252,7 +252,7 @@ def read_head(
     end = len(data) - 4 if not start and data[-4:] == _END else data.find(_END, line_end) if line_end >= 0 else -1
     if start < line_end <= end <= start + max_bytes:
         line, block = data[start:line_end], data[line_end:end]
-        found = _USUAL_LINE.fullmatch(line.decode("latin-1"))
+        found = USUAL_LINE.fullmatch(line.decode("latin-1"))
         if found is not None:
             if known is not None and known.raw == block:
                 facts: RequestFacts | None = known
@@ -263,18 +263,6 @@ def read_head(
                 is_plain = not odd and "//" not in path and "/." not in path
                 return RequestHead(method, target, path, query, facts, line, end + 4 - start, is_plain)
     return _read_slowly(data, start, max_bytes, max_headers, is_trusted)
-
-
-def with_target(head: RequestHead, target: bytes) -> RequestHead | None:
-    """Return a head like another one but for its target, to be placed; None if `read_head` has to judge it."""
-    line = b"%b %b HTTP/1.1" % (head.method.encode(), target)
-    found = _USUAL_LINE.fullmatch(line.decode("latin-1"))
-    if found is None or not head.line or head.is_for_gateway or head.facts.max_forwards >= 0:
-        return None
-    method, text, path, odd, query = found.groups("")
-    is_plain = not odd and "//" not in path and "/." not in path
-    size = head.size - len(head.line) + len(line)
-    return RequestHead(method, text, path, query, head.facts, line, size, is_plain)
 
 
 def _read_slowly(
