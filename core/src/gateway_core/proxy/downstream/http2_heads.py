@@ -27,7 +27,7 @@ from gateway_core.proxy.wire.h2.fields import (
     trailer_fields,
 )
 from gateway_core.proxy.wire.h2.hpack import Decoder, Field, FieldsTooLargeError, read_string
-from gateway_core.proxy.wire.request_head import USUAL_LINE, HeadProblem, RequestHead
+from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead, match_usual_line
 from gateway_core.reasons import BAD_REQUEST, HEAD_TOO_LARGE
 from gateway_core.snapshot import Snapshot
 
@@ -249,7 +249,7 @@ def _find_path(block: bytes) -> tuple[int, int] | None:
 def _with_target(head: RequestHead, target: bytes) -> RequestHead | None:
     """Return a head like another one but for its target, to be placed; None if it is not as simple as that."""
     line = b"%b %b HTTP/1.1" % (head.method.encode(), target)
-    found = USUAL_LINE.fullmatch(line.decode("latin-1"))
+    found = match_usual_line(line.decode("latin-1"))
     if found is None or not head.line or head.is_for_gateway or head.facts.max_forwards >= 0:
         return None
     method, text, path, odd, query = found.groups("")

@@ -51,13 +51,15 @@ _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _EMPTY_LINES: Final = re.compile(rb"(?:\r\n){1,64}")
 _END: Final = b"\r\n\r\n"
 
-USUAL_LINE: Final = re.compile(
+_USUAL_LINE: Final = re.compile(
     # Classes are those of `TARGET_BYTES`: of a path without "?", and of a plain one without "%", ";" and "\" as well.
     r"(GET|POST|PUT|DELETE|PATCH|HEAD|OPTIONS|PROPFIND|REPORT) "
     r"((/[!$&-:=@-\[\]-~]*+([%;\\][!$-;=@-~]*+)?+)(?:\?([!$-;=?-~]*+))?+) HTTP/1\.1"
 )
 """The request line of nearly every request: method, target, path, what of the path is not plain (see
 `gateway_core.messages.path.is_plain_path`), query."""
+
+match_usual_line: Final = _USUAL_LINE.fullmatch
 
 HEAD_ONLY: Final = 1
 """Flag of a request: its response has no body, because its method is HEAD."""
@@ -252,7 +254,7 @@ def read_head(
     end = len(data) - 4 if not start and data[-4:] == _END else data.find(_END, line_end) if line_end >= 0 else -1
     if start < line_end <= end <= start + max_bytes:
         line, block = data[start:line_end], data[line_end:end]
-        found = USUAL_LINE.fullmatch(line.decode("latin-1"))
+        found = match_usual_line(line.decode("latin-1"))
         if found is not None:
             if known is not None and known.raw == block:
                 facts: RequestFacts | None = known
