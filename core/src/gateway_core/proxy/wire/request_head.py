@@ -58,7 +58,6 @@ _USUAL_LINE: Final = re.compile(
 )
 """The request line of nearly every request: method, target, path, what of the path is not plain (see
 `gateway_core.messages.path.is_plain_path`), query."""
-
 match_usual_line: Final = _USUAL_LINE.fullmatch
 
 HEAD_ONLY: Final = 1
