@@ -285,6 +285,10 @@ CERTIFICATES_MISSING: Final = _event(
 # -- plugins
 
 PLUGINS_CHANGED: Final = _event("plugins.changed", _INFO, "plugins were installed, changed or removed", "change")
+PLUGINS_UNREADABLE: Final = _event(
+    "plugins.unreadable", _WARNING, "what is installed cannot be read now, as for want of descriptors: what was seen "
+    "last counts", "reason",
+)  # fmt: skip
 PLUGINS_WARNING: Final = _event("plugins.warning", _WARNING, "an installed extension cannot be used", "reason")
 PLUGIN_CALL_REFUSED: Final = _event(
     "plugin.call_refused", _WARNING, "a plugin tried to change what belongs to the gateway's process, such as a "

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gateway_core.cli.reporting import fetch_sources, sources_of
 from gateway_core.config import ConfigError, ConfigProblem, Document, LoadedConfig, Place, sort_problems
 from gateway_core.config.problems import missing_files_as_warnings
 from gateway_core.config.source import ConfigRoot, SourceUrl, paths_of
-from gateway_core.packages import PluginRegistry, installed_plugins
+from gateway_core.packages import PluginRegistry
+from gateway_core.packages.installed import broken_distributions
 from gateway_core.snapshot import load
 
 
@@ -63,8 +64,9 @@ def examine(
             paths, registry=registry, environ=environ, documents=documents, offline=offline, is_partial=bool(skipped)
         )
     except ConfigError as error:
-        return Examination(None, sort_problems([*error.problems, *error.warnings, *skipped]))
-    found = [*loaded.warnings, *skipped, *_on_this_machine(loaded, offline=offline), *_broken_distributions()]
+        found = [*error.problems, *error.warnings, *skipped, *broken_distributions()]
+        return Examination(None, sort_problems(found))
+    found = [*loaded.warnings, *skipped, *_on_this_machine(loaded, offline=offline), *broken_distributions()]
     return Examination(loaded, sort_problems(found))
 
 
@@ -81,12 +83,6 @@ def _on_this_machine(loaded: LoadedConfig, *, offline: bool) -> Iterable[ConfigP
 
     certificates = certificate_problems(loaded)
     return missing_files_as_warnings(certificates) if offline else (*certificates, *socket_problems(loaded))
-
-
-def _broken_distributions() -> Iterator[ConfigProblem]:
-    """Find distributions whose plugins, if they have any, cannot be known."""
-    for broken in installed_plugins().broken:
-        yield ConfigProblem(Place(broken.path), "", str(broken), code="plugin.distribution-broken", severity="warning")
 
 
 def _not_asked(url: SourceUrl) -> ConfigProblem:

@@ -62,7 +62,10 @@ def read_path_files(published: Published) -> None:
     """Find a distribution that was installed in editable mode while we run: its .pth file was never read."""
     distribution = published.entry_point.dist
     if distribution is not None:
-        site.addsitedir(str(Path(str(distribution.locate_file("")))))
+        folder = Path(str(distribution.locate_file("")))
+        # The interpreter opens them all, and would wait for the writer of a named pipe.
+        if all(path.is_file() for path in folder.glob("*.pth")):
+            site.addsitedir(str(folder))
         importlib.invalidate_caches()
 
 

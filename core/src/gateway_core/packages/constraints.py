@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-import importlib_metadata
+from gateway_core.packages.distributions import distributions, normalized
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 _OWN: Final = ("gateway-core", "gateway-plugin-sdk")
@@ -38,7 +38,7 @@ class Constraint(NamedTuple):
 def installed_distributions() -> dict[str, Distribution]:
     """Return what is installed, by normalized name (PEP 503); what cannot be read is left out. Blocks."""
     found: dict[str, Distribution] = {}
-    for each in importlib_metadata.distributions():
+    for each in distributions():
         try:
             name, version, requires = each.name, each.version, tuple(each.requires or ())
         except Exception:  # noqa: BLE001, S112 - importlib_metadata raises what its parsers do
@@ -95,11 +95,6 @@ def _parts(requirement: str) -> tuple[str, str]:
     if rest.startswith("["):
         rest = rest.partition("]")[2].strip()
     return name, rest
-
-
-def normalized(name: str) -> str:
-    """Return a name as distributions are compared by (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def names_of(arguments: Sequence[str]) -> list[str]:

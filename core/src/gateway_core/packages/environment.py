@@ -14,14 +14,14 @@ from __future__ import annotations
 import asyncio
 import csv
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from gateway_core.clock import Clock, SystemClock
-from gateway_core.events import PLUGINS_CHANGED, emit
-from gateway_core.packages.installed import Published, published_plugins
+from gateway_core.events import PLUGINS_CHANGED, PLUGINS_UNREADABLE, emit
+from gateway_core.packages.installed import InstalledPlugins, Published, installed_plugins
 
 SETTLED_AFTER: Final = 0.5
 """Seconds between two equal readings."""
@@ -29,7 +29,7 @@ SETTLED_AFTER: Final = 0.5
 COMPLETE_WITHIN: Final = 10.0
 """Seconds for which files may be missing before a reading counts without them."""
 
-Reading = Mapping[str, tuple[Published, ...]]
+Reading = InstalledPlugins
 Stamp = tuple[tuple[str, int], ...]
 
 
@@ -40,6 +40,8 @@ class EnvironmentChange:
     added: tuple[str, ...]
     removed: tuple[str, ...]
     changed: tuple[str, ...]
+    broken: tuple[str, ...] = ()
+    """What is wrong with distributions that cannot be read, and could before or were not there."""
 
 
 def environment_stamp(paths: Iterable[str] | None = None) -> Stamp:
@@ -75,7 +77,7 @@ class EnvironmentWatch:
         self,
         *,
         stamp: Callable[[], Stamp] = environment_stamp,
-        read: Callable[[], Reading] = published_plugins,
+        read: Callable[[], Reading] = installed_plugins,
         settled_after: float = SETTLED_AFTER,
     ) -> None:
         self._stamp = stamp
@@ -95,6 +97,7 @@ class EnvironmentWatch:
 
         :param now: monotonic seconds.
         :returns: what changed since the last change was returned, once it has settled.
+        :raises OSError: what is installed cannot be seen now; what was believed stays so.
         """
         stamped = self._stamp()
         if stamped == self._stamped and self._pending is None:
@@ -113,15 +116,20 @@ class EnvironmentWatch:
 
     def _has_all_files(self, reading: Reading) -> bool:
         return all(
-            is_complete(each) for name, found in reading.items() if found != self._believed.get(name) for each in found
+            is_complete(each)
+            for name, found in reading.plugins.items()
+            if found != self._believed.plugins.get(name)
+            for each in found
         )
 
 
-def _difference(before: Reading, after: Reading) -> EnvironmentChange | None:
+def _difference(old: Reading, new: Reading) -> EnvironmentChange | None:
+    before, after = old.plugins, new.plugins
     added = tuple(sorted(after.keys() - before.keys()))
     removed = tuple(sorted(before.keys() - after.keys()))
     changed = tuple(sorted(name for name in after.keys() & before.keys() if after[name] != before[name]))
-    return EnvironmentChange(added, removed, changed) if added or removed or changed else None
+    broken = tuple(str(each) for each in new.broken if each not in old.broken)
+    return EnvironmentChange(added, removed, changed, broken) if added or removed or changed or broken else None
 
 
 LOOK_EVERY: Final = 1.0
@@ -154,7 +162,10 @@ class PluginWatch:
         self._watch = await asyncio.to_thread(self._make)
 
     async def follow(self, on_change: Callable[[str], None]) -> None:
-        """Call back with each change, in words; ends only when it is cancelled."""
+        """Call back with each change, in words; ends only when it is cancelled.
+
+        :raises OSError: what is installed cannot be seen now; what was seen last stays so.
+        """
         while True:
             await asyncio.sleep(self._look_every)
             change = await self._look()
@@ -168,7 +179,12 @@ class PluginWatch:
         """
         end = self._clock.monotonic() + LONGEST_WAIT
         while self._watch is not None and not self._watch.is_settled and self._clock.monotonic() < end:
-            change = await self._look()
+            try:
+                change = await self._look()
+            except OSError as error:
+                # The reload goes on with what was seen last; `follow` looks again.
+                emit(PLUGINS_UNREADABLE, f"what is installed cannot be read: {error}", reason=str(error))
+                break
             if change is not None:
                 emit(PLUGINS_CHANGED, text := told(change), change=text)
             elif not self._watch.is_settled:
@@ -195,3 +211,4 @@ def _parts(change: EnvironmentChange) -> Iterator[str]:
     for names, verb in ((change.added, "installed"), (change.changed, "changed"), (change.removed, "removed")):
         if names:
             yield f"plugin{'' if len(names) == 1 else 's'} {', '.join(names)} {verb}"
+    yield from change.broken

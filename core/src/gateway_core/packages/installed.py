@@ -1,22 +1,29 @@
 """Which plugins the installed distributions publish; nothing is imported here.
 
 Installers and deployments leave all kinds of remains behind: metadata without a name, an entry-point file that cannot
-be parsed, directories of a distribution whose files are gone. One such distribution must neither hide the others nor
-end what reads them, so each is read by itself as soon as reading all of them together fails, and what cannot be read
-is reported as a `BrokenDistribution`.
+be parsed or is no file, directories of a distribution whose files are gone. One such distribution must neither hide
+the others nor end what reads them, so each is read by itself, and what cannot be read is reported as a
+`BrokenDistribution`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import importlib_metadata
 
+from gateway_core.config import ConfigProblem, Place
 from gateway_core.hookspecs import ENTRY_POINT_GROUP
+from gateway_core.packages.distributions import (
+    InstalledDistribution,
+    MetadataError,
+    distributions,
+    is_want_of_resources,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,59 +87,60 @@ def installed_plugins() -> InstalledPlugins:
 
     A distribution that is being installed or removed at this moment may be seen twice or not at all: trust what two
     readings, half a second apart, agree on.
+
+    :raises OSError: what is installed cannot be seen now, for want of descriptors or memory.
     """
     importlib.invalidate_caches()
     found: dict[str, list[Published]] = {}
     broken: list[BrokenDistribution] = []
-    for entry_point in _entry_points(broken):
+    for distribution in distributions():
         try:
-            published = _published(entry_point)
-        except Exception as error:  # noqa: BLE001 - importlib_metadata raises what its parsers do
-            _report(broken, entry_point.dist, error)
+            published = list(_published(distribution))
+        except Exception as error:
+            if is_want_of_resources(error):
+                raise
+            broken.append(_broken(distribution, error))
             continue
-        if published not in found.setdefault(published.name, []):
-            found[published.name].append(published)
-    plugins = {name: tuple(each) for name, each in sorted(found.items()) if each}
-    return InstalledPlugins(plugins, tuple(dict.fromkeys(broken)))
+        for each in published:
+            if each not in found.setdefault(each.name, []):
+                found[each.name].append(each)
+    plugins = {name: tuple(each) for name, each in sorted(found.items())}
+    return InstalledPlugins(plugins, tuple(broken))
 
 
-def _entry_points(broken: list[BrokenDistribution]) -> Iterator[importlib_metadata.EntryPoint]:
-    """Yield the entry points of plugins; what cannot be read is added to ``broken``."""
-    try:
-        yield from list(importlib_metadata.entry_points(group=ENTRY_POINT_GROUP))
-    except Exception:  # noqa: BLE001 - see above; one distribution spoils them all
-        seen: set[str] = set()
-        for distribution in importlib_metadata.distributions():
-            try:
-                text = distribution.read_text("entry_points.txt") or ""
-                # What is wrong with a distribution without plugins does not matter here.
-                found = list(distribution.entry_points.select(group=ENTRY_POINT_GROUP)) if _mentions(text) else []
-                name = distribution.name.lower() if found else ""
-            except Exception as error:  # noqa: BLE001 - see above
-                _report(broken, distribution, error)
-                continue
-            if found and name not in seen:  # the first one on the path is the one that is imported
-                seen.add(name)
-                yield from found
+def broken_distributions() -> Iterator[ConfigProblem]:
+    """Yield a warning of each distribution whose plugins, if it has any, cannot be known."""
+    for broken in installed_plugins().broken:
+        yield ConfigProblem(Place(broken.path), "", str(broken), code="plugin.distribution-broken", severity="warning")
 
 
-def _mentions(text: str) -> bool:
-    return ENTRY_POINT_GROUP in text
+def with_broken_distributions(problems: Sequence[ConfigProblem]) -> tuple[ConfigProblem, ...]:
+    """Return problems where those of plugins that are not installed name the distributions that may have them."""
+    if all(problem.code != "plugin.not-installed" for problem in problems):
+        return tuple(problems)
+    broken = [str(each) for each in installed_plugins().broken]
+    return tuple(
+        replace(problem, remedy="; ".join(filter(None, (problem.remedy, *broken))))
+        if problem.code == "plugin.not-installed"
+        else problem
+        for problem in problems
+    )
 
 
-def _published(entry_point: importlib_metadata.EntryPoint) -> Published:
-    distribution = entry_point.dist
-    if distribution is None:
-        return Published(entry_point.name, entry_point.value, "", "", "", entry_point)
-    record = distribution.read_text("RECORD")
-    digest = "" if record is None else hashlib.sha256(record.encode()).hexdigest()
-    return Published(entry_point.name, entry_point.value, distribution.name, distribution.version, digest, entry_point)
+def _published(distribution: importlib_metadata.Distribution) -> Iterator[Published]:
+    # What is wrong with a distribution without plugins does not matter here.
+    if ENTRY_POINT_GROUP not in (distribution.read_text("entry_points.txt") or ""):
+        return
+    for entry_point in distribution.entry_points.select(group=ENTRY_POINT_GROUP):
+        record = distribution.read_text("RECORD")
+        digest = "" if record is None else hashlib.sha256(record.encode()).hexdigest()
+        name, version = distribution.name, distribution.version
+        yield Published(entry_point.name, entry_point.value, name, version, digest, entry_point)
 
 
-def _report(broken: list[BrokenDistribution], distribution: Any, error: Exception) -> None:
-    # No public attribute tells where the metadata is; without it the directory must do.
-    path = getattr(distribution, "_path", None)
-    if path is None and distribution is not None:
-        path = distribution.locate_file("")
+def _broken(distribution: importlib_metadata.Distribution, error: Exception) -> BrokenDistribution:
+    path = distribution.path if isinstance(distribution, InstalledDistribution) else distribution.locate_file("")
     reason = " ".join(str(error).split())[:200]
-    broken.append(BrokenDistribution(str(path), f"{type(error).__name__}: {reason}"))
+    return BrokenDistribution(
+        str(path), reason if isinstance(error, MetadataError) else f"{type(error).__name__}: {reason}"
+    )

@@ -27,6 +27,7 @@ from gateway_core.config import ConfigError, ConfigProblem, Document, LoadedConf
 from gateway_core.config.sources import WatchSet
 from gateway_core.packages import PluginRegistry, Published
 from gateway_core.packages.environment import Stamp, environment_stamp
+from gateway_core.packages.installed import with_broken_distributions
 from gateway_core.packages.lock_file import LOCK_VARIABLE, LockError, read_lock
 from gateway_core.packages.locking import drift, installed_plugins
 from gateway_core.process.certificates import files_of
@@ -137,7 +138,8 @@ def judge(paths: tuple[Path, ...], documents: tuple[Document, ...], registry: Pl
         check_lock(paths, os.environ)
         loaded = load(paths, registry=registry, environ=os.environ, documents=documents, patience=WRITE_TIME)
     except ConfigError as error:
-        return Verdict(WatchSet.of(error.files, error.directories), problems=error.problems)
+        problems = with_broken_distributions(error.problems)
+        return Verdict(WatchSet.of(error.files, error.directories), problems=problems)
     return good_verdict(loaded, registry)
 
 

@@ -1,0 +1,112 @@
+"""The installed distributions, with metadata files that are read without trust in what they are.
+
+`importlib.metadata` opens whatever has the name of a metadata file: a named pipe stops the process that reads it, a
+device fills its memory. It also takes a directory that cannot be listed for an empty one, so that all of its
+distributions seem to be uninstalled while there is no free descriptor. Here only regular files of a bounded size are
+read, and what the system refuses for want of something is an `OSError`, never "not there".
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import importlib_metadata
+
+LARGEST: Final = 32 * 1024 * 1024
+"""Bytes of a metadata file; the longest are lists of files, of some MiB in distributions of 20,000 files."""
+
+_ABSENT: Final = (FileNotFoundError, NotADirectoryError)
+_WANT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EINTR})
+
+
+class MetadataError(ValueError):
+    """A metadata file that is none."""
+
+
+def is_want_of_resources(error: BaseException) -> bool:
+    """Whether reading failed for what this process lacks, which says nothing about the distribution."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _WANT)
+
+
+def normalized(name: str) -> str:
+    """Return a name as distributions are compared by (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def read_metadata_file(path: Path) -> str | None:
+    """Return the text of a regular file; None if there is none.
+
+    :raises MetadataError: it is no regular file, too large or no UTF-8.
+    :raises OSError: the system refuses.
+    """
+    try:
+        # Without waiting for a writer, if it is a named pipe.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except _ABSENT:
+        return None
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket
+            raise MetadataError(f"{path.name} is not a regular file") from None
+        raise
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise MetadataError(f"{path.name} is not a regular file")
+        if found.st_size > LARGEST:
+            raise MetadataError(f"{path.name} is larger than {LARGEST} bytes")
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(LARGEST)
+    finally:
+        os.close(descriptor)
+    try:
+        return data.decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise MetadataError(f"{path.name} is not UTF-8: {error}") from None
+
+
+class InstalledDistribution(importlib_metadata.PathDistribution):
+    """A distribution whose metadata is in a directory."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+        """Its metadata directory; a file in very old ones."""
+
+    def read_text(self, filename: str | os.PathLike[str]) -> str | None:
+        """Return the text of a metadata file; see `read_metadata_file`."""
+        if filename:
+            return read_metadata_file(self.path / filename)
+        return None if self.path.is_dir() else read_metadata_file(self.path)
+
+
+def distributions() -> Iterator[importlib_metadata.Distribution]:
+    """Yield what is installed; of several of one name the first on the path, which is the one that is imported.
+
+    :raises OSError: a directory of the path cannot be listed, although it is there.
+    """
+    seen: set[str] = set()
+    for entry in dict.fromkeys(sys.path):
+        folder = Path(entry or ".")
+        try:
+            paths = list(folder.iterdir())
+        except PermissionError:
+            continue  # nothing can be imported from there either
+        except _ABSENT:
+            if folder.is_file():  # an archive
+                archived = importlib_metadata.distributions(path=[entry])
+                yield from (each for each in archived if isinstance(each, importlib_metadata.Distribution))
+            continue
+        for path in paths:
+            is_egg = path.name == "EGG-INFO" and folder.suffix == ".egg"
+            if is_egg or path.suffix.lower() in {".dist-info", ".egg-info"}:
+                name = normalized((folder if is_egg else path).stem.partition("-")[0])
+                if name not in seen:
+                    seen.add(name)
+                    yield InstalledDistribution(path)
