@@ -14,13 +14,13 @@ from typing import Final, Protocol
 
 from gateway_core.proxy.http2.sender import HIGH_WATER, LOW_WATER, Sender, SendStream
 from gateway_core.proxy.upstream.response_handler import Failure, StreamHandler
-from gateway_core.proxy.wire.h2.errors import ErrorCode
+from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2StreamError
 from gateway_core.proxy.wire.h2.fields import encode_request
 from gateway_core.proxy.wire.h2.frames import window_update
 from gateway_core.proxy.wire.h2.hpack import encode_block
 from gateway_core.proxy.wire.h2.windows import ReceiveWindow
 from gateway_core.proxy.wire.request_head import HEAD_ONLY, MAY_SWITCH
-from gateway_core.proxy.wire.response_head import ResponseHead
+from gateway_core.proxy.wire.response_head import NO_BODY, ResponseHead
 
 FIRST_WINDOW: Final = 65_535
 """Bytes of a response that an endpoint may send before a WINDOW_UPDATE."""
@@ -57,7 +57,7 @@ class Http2UpstreamStream(SendStream):
     """A request on its way to an endpoint, and its response on its way back."""
 
     __slots__ = (
-        "_connection", "_has_head", "_head", "_interims", "_is_over", "_is_paused", "_is_upload_paused", "_receiving",
+        "_connection", "_has_head", "_head", "_interims", "_is_over", "_is_paused", "_is_upload_paused", "_left", "_receiving",
         "bound", "client", "flags", "handler", "pool", "upload_complete", "uses",
     )  # fmt: skip
 
@@ -77,6 +77,7 @@ class Http2UpstreamStream(SendStream):
         self.upload_complete = True
         self._head: ResponseHead | None = None  # that waits for what comes behind it in the same read
         self._interims = 0
+        self._left: int | None = None  # bytes that the body still has by Content-Length
         self._has_head = self._is_over = self._is_paused = self._is_upload_paused = False
         self._receiving = ReceiveWindow(FIRST_WINDOW)
 
@@ -166,7 +167,10 @@ class Http2UpstreamStream(SendStream):
         return not self.flags & HEAD_ONLY
 
     def take_head(self, head: ResponseHead, *, ends: bool) -> bool:
-        """Take a head, or return False if it comes where none may."""
+        """Take a head, or return False if it comes where none may.
+
+        :raises Http2StreamError: it announces a body, and there is none.
+        """
         handler = self.handler
         if self._has_head or self._is_over:
             return False
@@ -177,17 +181,28 @@ class Http2UpstreamStream(SendStream):
             if handler is not None:
                 handler.on_interim(head)
             return True
-        self._has_head = True
+        if head.content_length is not None and self.wants_body and head.length != NO_BODY:
+            self._left = head.content_length
         if ends:
+            self._expect_end()
+            self._has_head = True
             self._end(head, b"")
         else:
+            self._has_head = True
             self._head = head
         return True
 
     def take_data(self, data: bytes, size: int, *, ends: bool) -> bool:
-        """Take a part of the body; False if the endpoint was not allowed to send it."""
+        """Take a part of the body; False if the endpoint was not allowed to send it.
+
+        :raises Http2StreamError: the body is not as long as it was announced (RFC 9113 section 8.1.1).
+        """
         if not self._receiving.take(size):
             return False
+        if self._left is not None:
+            self._left -= len(data)
+            if ends or self._left < 0:
+                self._expect_end()
         head, self._head = self._head, None
         handler = self.handler
         if ends:
@@ -201,9 +216,17 @@ class Http2UpstreamStream(SendStream):
         return True
 
     def take_trailers(self, trailers: bytes) -> None:
-        """Take the fields behind the body, which end the response."""
+        """Take the fields behind the body, which end the response.
+
+        :raises Http2StreamError: as `take_data`.
+        """
+        self._expect_end()
         self.flush_head()
         self._end(None, b"", trailers)
+
+    def _expect_end(self) -> None:
+        if self._left:
+            raise Http2StreamError(self.stream_id, ErrorCode.PROTOCOL_ERROR, "its body is not as long as it says")
 
     def flush_head(self) -> None:
         """Pass a head on whose body is still to come."""
