@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
-from gateway_core.proxy.socket_options import READ_SIZE, read_little, reset_on_close, say_end
+from gateway_core.proxy.socket_options import READ_SIZE, read_little, reset_on_close, say_end, set_user_timeout
 
 from tests.core.proxy.kit import turns
 
@@ -67,4 +68,16 @@ async def test_the_end_may_be_said_to_who_has_reset_the_connection_unnoticed() -
     assert say_end(transport)
 
     transport.abort()
+    server.close()
+
+
+async def test_the_kernel_gives_a_connection_up_whose_peer_acknowledges_nothing() -> None:
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    _, writer = await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
+
+    set_user_timeout(writer.transport, 2.5)
+
+    sock = writer.get_extra_info("socket")
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 2500
+    writer.close()
     server.close()

@@ -133,6 +133,16 @@ def set_keepalive(transport: asyncio.BaseTransport) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
+def set_user_timeout(transport: asyncio.BaseTransport, seconds: float) -> None:
+    """Have the kernel give a connection up whose peer has acknowledged nothing of what was sent for so long.
+
+    It would send it again for a quarter of an hour.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family in {socket.AF_INET, socket.AF_INET6} and hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
+
+
 def read_little(transport: asyncio.BaseTransport) -> None:
     """Bound what one read brings; asyncio reads 256 KiB unless configured, uvloop cannot be configured.
 

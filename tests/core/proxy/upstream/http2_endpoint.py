@@ -81,7 +81,8 @@ class Connection:
     async def serve(self) -> None:
         try:
             assert await self._reader.readexactly(len(PREFACE)) == PREFACE
-            await self.send(hf.SettingsFrame(0, settings=self._endpoint.settings))
+            if self._endpoint.says_settings:
+                await self.send(hf.SettingsFrame(0, settings=self._endpoint.settings))
             while True:
                 head = await self._reader.readexactly(9)
                 frame, length = hf.Frame.parse_frame_header(memoryview(head))
@@ -130,7 +131,7 @@ class Endpoint:
         self.script, self.settings = script, settings
         self.connections: list[Connection] = []
         self.asked: list[Asked] = []
-        self.gives_credit = True
+        self.gives_credit = self.says_settings = True
         self.port = 0
 
     @property

@@ -5,8 +5,9 @@ further ones (`has_room`) once the endpoint has said GOAWAY, the stream numbers 
 has as many as the endpoint takes. Bytes of bodies are credited to the connection as they come, so that a stream that
 nobody reads holds up no other one; what bounds memory is the window of each stream.
 
-A connection that went silent is found by its requests: when one is given up, a PING goes out, and if nothing at all
-has come `SILENCE` seconds later, the connection is closed and no other request waits for its own timeout.
+A connection that went silent is found by its requests: when one is given up and nothing of any response has come since
+it was sent, a PING goes out, and if nothing at all has come `SILENCE` seconds later, the connection is closed and no
+other request waits for its own timeout. PINGs are rationed (`PingRation`).
 """
 
 from __future__ import annotations
@@ -17,18 +18,16 @@ from typing import Final, Protocol, cast
 
 from gateway_core.metrics.counts import EndpointCounts
 from gateway_core.proxy.http2.sender import Sender
-from gateway_core.proxy.socket_options import close_once
+from gateway_core.proxy.socket_options import close_once, set_user_timeout
 from gateway_core.proxy.sweeper import NEVER
+from gateway_core.proxy.upstream.http2_heads import ResponseHeads
+from gateway_core.proxy.upstream.http2_pings import PingRation
 from gateway_core.proxy.upstream.http2_stream import FIRST_WINDOW, Http2UpstreamStream
 from gateway_core.proxy.upstream.response_handler import Failure
 from gateway_core.proxy.wire.h2 import frames
 from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError, Http2StreamError, name_of
-from gateway_core.proxy.wire.h2.fields import MalformedFieldsError, response_fields, trailer_fields
 from gateway_core.proxy.wire.h2.frames import ACK, END_STREAM, FrameReader, Setting
-from gateway_core.proxy.wire.h2.hpack import Decoder, FieldsTooLargeError
 from gateway_core.proxy.wire.h2.windows import ReceiveWindow
-from gateway_core.proxy.wire.repairs import BadResponseError
-from gateway_core.proxy.wire.response_head import ResponseHead, read_response_head
 
 CONNECTION_WINDOW: Final = 16_777_216
 """Bytes that an endpoint may have on their way on all streams together; given back as they come."""
@@ -39,9 +38,13 @@ SILENCE: Final = 5.0
 _MOST_STREAMS: Final = 100
 """Streams at once that we open at most."""
 
+USER_TIMEOUT: Final = 30.0
+"""Seconds after which a connection is lost whose endpoint does not even acknowledge packets."""
+
+_MOST_UNSENT: Final = 1_048_576
+"""Bytes that may wait while the endpoint asks for acknowledgements that it does not take."""
+
 _LAST_STREAM: Final = 0x7FFFFFFF - 2
-_MOST_RESET: Final = 1024
-_MOST_KNOWN: Final = 64
 _PING: Final = b"silence?"
 
 
@@ -49,6 +52,7 @@ class ConnectionPool(Protocol):
     """The pool, for a connection."""
 
     counts: EndpointCounts
+    pings: PingRation
 
     @property
     def max_head_bytes(self) -> int:
@@ -65,9 +69,8 @@ class Http2UpstreamConnection(asyncio.Protocol):
     """The protocol of one connection."""
 
     __slots__ = (
-        "_decoder", "_generation", "_is_leaving", "_known", "_last", "_most", "_pool", "_reader", "_receiving",
-        "_reset", "_silent_until", "_streams", "_waiting", "expects_settings", "expires_at", "idle_since", "scheme",
-        "sender", "transport", "uses",
+        "_heads", "_heard", "_is_leaving", "_last", "_most", "_pool", "_reader", "_receiving", "_silent_until",
+        "_streams", "_waiting", "expects_settings", "expires_at", "idle_since", "scheme", "sender", "transport", "uses",
     )  # fmt: skip
 
     def __init__(self, pool: ConnectionPool, scheme: str, expires_at: float = NEVER) -> None:
@@ -78,17 +81,15 @@ class Http2UpstreamConnection(asyncio.Protocol):
         self._pool = pool
         self.scheme = scheme.encode()
         self.expires_at = expires_at
-        self.idle_since = NEVER
+        self.idle_since = pool.now()
         """Since when it has no streams; infinite while it has."""
         self.uses = 0
         """Requests that were sent over it."""
+        self._heard = 0  # frames of responses
         self._reader = FrameReader(from_client=False)
-        self._decoder = Decoder(pool.max_head_bytes)
-        self._known: dict[bytes, ResponseHead] = {}
-        self._generation = 0
+        self._heads = ResponseHeads(pool.max_head_bytes)
         self._streams: dict[int, Http2UpstreamStream] = {}
         self._waiting: set[Http2UpstreamStream] = set()  # whose heads wait for what follows in the same read
-        self._reset: dict[int, None] = {}
         self._last = -1
         self.expects_settings = True
         """Whether the endpoint has not said yet how many streams it takes: until then it gets one."""
@@ -100,6 +101,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.sender = Sender(self.transport, self._pool.counts)
+        set_user_timeout(self.transport, USER_TIMEOUT)
         settings: dict[int, int] = {
             Setting.ENABLE_PUSH: 0,
             Setting.INITIAL_WINDOW_SIZE: FIRST_WINDOW,
@@ -130,7 +132,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
         self._last += 2
         self.uses += 1
         self.idle_since = NEVER
-        stream.begin(self._last, self.sender.initial, self.uses)
+        stream.begin(self._last, self.sender.initial, self.uses, self._heard)
         self._streams[self._last] = stream
         if self._last >= _LAST_STREAM:
             self._is_leaving = True
@@ -139,11 +141,9 @@ class Http2UpstreamConnection(asyncio.Protocol):
     def cut(self, stream: Http2UpstreamStream, code: ErrorCode) -> None:
         if self._streams.get(stream.stream_id) is not stream:
             return
-        self._reset[stream.stream_id] = None
-        if len(self._reset) > _MOST_RESET:
-            del self._reset[next(iter(self._reset))]
         self.sender.write(frames.rst_stream(stream.stream_id, code))
-        if code is ErrorCode.CANCEL and self._silent_until == NEVER:
+        is_silent = code is ErrorCode.CANCEL and stream.heard_before == self._heard and self._silent_until == NEVER
+        if is_silent and self._pool.pings.spend(self._pool.now()):
             self._silent_until = self._pool.now() + SILENCE
             self.sender.write(frames.ping(_PING))
         self.remove(stream)
@@ -194,10 +194,9 @@ class Http2UpstreamConnection(asyncio.Protocol):
             if not flags & ACK:
                 self._take_settings(payload)
         elif kind == frames.PING:
-            if not flags & ACK:
-                self.sender.write(frames.ping(payload, is_ack=True))
+            self._take_ping(flags, payload)
         elif kind == frames.GOAWAY:
-            self._take_goaway(frames.read_number(payload) & frames.MAX_WINDOW)
+            self._take_goaway(payload)
 
     def _stream(self, stream_id: int) -> Http2UpstreamStream | None:
         """Return a stream; None for one that is done.
@@ -216,6 +215,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
         stream = self._stream(stream_id)
         if stream is None:
             return
+        self._heard += 1
         self._waiting.discard(stream)
         if not stream.is_responding:
             raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "it sends a body without a head")
@@ -230,59 +230,23 @@ class Http2UpstreamConnection(asyncio.Protocol):
         if stream is None or stream.is_responding:
             self._take_trailers(stream, block, ends=ends)
             return
-        head = self._read_head(stream_id, block, ends=ends)
+        head = self._heads.read(stream_id, block, ends=ends)
         if not stream.take_head(head, ends=ends):
             raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "it sends a head where none may be")
+        self._heard += 1
+        self._pool.pings.responded()
         if head.status >= 200 and not ends:
             self._waiting.add(stream)
 
     def _take_trailers(self, stream: Http2UpstreamStream | None, block: bytes, *, ends: bool) -> None:
-        fields = self._decode(0 if stream is None else stream.stream_id, block)
         if stream is None:
+            self._heads.skip(block)
             return
-        try:
-            trailers = trailer_fields(fields)
-        except MalformedFieldsError as error:
-            raise Http2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR, str(error)) from None
+        trailers = self._heads.read_trailers(stream.stream_id, block)
         if not ends:
             raise Http2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR, "its trailers do not end the response")
         self._waiting.discard(stream)
         stream.take_trailers(trailers)
-
-    def _decode(self, stream_id: int, block: bytes) -> list[tuple[bytes, bytes, bytes | None, int]]:
-        try:
-            return self._decoder.decode(block)
-        except FieldsTooLargeError as error:
-            if stream_id:
-                raise Http2StreamError(stream_id, ErrorCode.ENHANCE_YOUR_CALM, str(error)) from None
-            return []
-
-    def _read_head(self, stream_id: int, block: bytes, *, ends: bool) -> ResponseHead:
-        decoder = self._decoder
-        if self._generation != decoder.generation:
-            self._known.clear()
-            self._generation = decoder.generation
-        known = self._known.get(block)
-        if known is None or ends:
-            known = self._new_head(stream_id, block, ends=ends)
-            if not ends and decoder.generation == self._generation:
-                if len(self._known) >= _MOST_KNOWN:
-                    self._known.clear()
-                self._known[block] = known
-        return known
-
-    def _new_head(self, stream_id: int, block: bytes, *, ends: bool) -> ResponseHead:
-        """Return a head, as the reader of HTTP/1 has it."""
-        try:
-            status, lines = response_fields(self._decode(stream_id, block))
-            data = b"HTTP/1.1 %d %b\r\n\r\n" % (status, lines)
-            head = read_response_head(data, len(data))
-        except (MalformedFieldsError, BadResponseError) as error:
-            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, str(error)) from None
-        if head is None:
-            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "its fields are no head")
-        head.came_over_http2(ends=ends)
-        return head
 
     def _take_window(self, stream_id: int, size: int) -> None:
         if not stream_id:
@@ -305,12 +269,16 @@ class Http2UpstreamConnection(asyncio.Protocol):
         if self.expects_settings:
             self.expects_settings, self._most = False, _MOST_STREAMS
         for identifier, value in frames.read_settings(payload):
+            if identifier == Setting.ENABLE_PUSH and value:
+                raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "it is a server, and asks for pushes")
             if identifier == Setting.MAX_CONCURRENT_STREAMS:
                 self._most = min(value, _MOST_STREAMS)
             elif identifier == Setting.INITIAL_WINDOW_SIZE:
                 change = value - self.sender.initial
                 self.sender.use_initial_window(value)
                 for stream in self:
+                    if stream.window + change > frames.MAX_WINDOW:
+                        raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "it makes a window too large")
                     stream.change_window(change)
                     self.sender.enter(stream)
         self.sender.write(frames.SETTINGS_ACK)
@@ -320,7 +288,16 @@ class Http2UpstreamConnection(asyncio.Protocol):
         """Iterate over a copy of the streams."""
         return iter(list(self._streams.values()))
 
-    def _take_goaway(self, last: int) -> None:
+    def _take_ping(self, flags: int, payload: bytes) -> None:
+        if not flags & ACK:
+            if self.sender.unsent > _MOST_UNSENT:
+                raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "it takes no acknowledgements of its PINGs")
+            self.sender.write(frames.ping(payload, is_ack=True))
+
+    def _take_goaway(self, payload: bytes) -> None:
+        last, code = frames.read_number(payload) & frames.MAX_WINDOW, frames.read_number(payload[4:])
+        if code == ErrorCode.ENHANCE_YOUR_CALM and payload[8:] == b"too_many_pings":
+            self._pool.pings.reproved()
         self._is_leaving = True
         for stream in self:
             if stream.stream_id > last:

@@ -14,6 +14,7 @@ from typing import Any
 
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.http2_connection import Http2UpstreamConnection
+from gateway_core.proxy.upstream.http2_pings import PingRation
 from gateway_core.proxy.upstream.http2_stream import Http2UpstreamStream
 from gateway_core.proxy.upstream.pool import NO_CLIENT, Connected, Connecting, Lent, Pool, ProxyClient
 from gateway_core.proxy.upstream.response_handler import Failure
@@ -49,7 +50,7 @@ class _Waiting:
 class Http2Pool(Pool):
     """Makes, lends and keeps connections of HTTP/2 to one endpoint."""
 
-    __slots__ = ("_connections", "_opening", "_scheme", "_waiting")
+    __slots__ = ("_connections", "_opening", "_scheme", "_waiting", "pings")
 
     def __init__(self, *arguments: Any, scheme: str = "http", **options: Any) -> None:
         """Begin without connections; the arguments are those of `Pool`."""
@@ -58,6 +59,7 @@ class Http2Pool(Pool):
         self._connections: list[Http2UpstreamConnection] = []
         self._waiting: list[_Waiting] = []
         self._opening: Connecting | None = None
+        self.pings = PingRation()
 
     # -- lending
 

@@ -57,8 +57,8 @@ class Http2UpstreamStream(SendStream):
     """A request on its way to an endpoint, and its response on its way back."""
 
     __slots__ = (
-        "_connection", "_has_head", "_head", "_interims", "_is_over", "_is_paused", "_is_upload_paused", "_left", "_receiving",
-        "bound", "client", "flags", "handler", "pool", "upload_complete", "uses",
+        "_connection", "_has_head", "_head", "_interims", "_is_over", "_is_paused", "_is_upload_paused", "_left",
+        "_receiving", "bound", "client", "flags", "handler", "heard_before", "pool", "upload_complete", "uses",
     )  # fmt: skip
 
     def __init__(self, connection: StreamOwner, pool: EndedPool, window: int) -> None:
@@ -72,6 +72,8 @@ class Http2UpstreamStream(SendStream):
         self.client = ""
         self.bound = 0
         self.uses = 1
+        self.heard_before = 0
+        """Frames of responses that had come over the connection when the request was sent."""
         self.handler: StreamHandler | None = None
         self.flags = 0
         self.upload_complete = True
@@ -152,9 +154,12 @@ class Http2UpstreamStream(SendStream):
 
     # -- called by the connection
 
-    def begin(self, stream_id: int, window: int, uses: int) -> None:
-        """Get a number, the window that the endpoint gives new streams, and the requests of the connection so far."""
-        self.stream_id, self.window, self.uses = stream_id, window, uses
+    def begin(self, stream_id: int, window: int, uses: int, heard: int) -> None:
+        """Get a number, the window that the endpoint gives new streams, and what the connection was used so far.
+
+        :param heard: frames of responses that came over it.
+        """
+        self.stream_id, self.window, self.uses, self.heard_before = stream_id, window, uses, heard
 
     @property
     def is_responding(self) -> bool:

@@ -1,0 +1,38 @@
+"""Blocks of responses."""
+
+from __future__ import annotations
+
+import hpack
+import pytest
+from gateway_core.proxy.upstream.http2_heads import ResponseHeads
+from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
+
+
+def test_a_block_that_comes_again_is_the_same_head_while_the_table_is_the_same() -> None:
+    heads, encoder = ResponseHeads(65536), hpack.Encoder()
+    heads.skip(encoder.encode([(":status", "200"), ("x", "2")]))
+    block = b"\x88\xbe"
+    first = heads.read(1, block, ends=False)
+    assert heads.read(3, block, ends=False) is first
+    assert heads.read(5, block, ends=True) is not first
+    heads.skip(encoder.encode([("x", "3")]))
+    assert b"x: 3" in heads.read(7, block, ends=False).block
+
+
+def test_fields_that_are_too_large_cost_their_stream_and_keep_the_table_in_step() -> None:
+    heads, encoder = ResponseHeads(1000), hpack.Encoder()
+    with pytest.raises(Http2StreamError) as raised:
+        heads.read(1, encoder.encode([(":status", "200"), ("x", "v" * 2000), ("y", "1")]), ends=False)
+    assert raised.value.code is ErrorCode.ENHANCE_YOUR_CALM
+    assert b"y: 1" in heads.read(3, encoder.encode([(":status", "200"), ("y", "1")]), ends=False).block
+
+
+def test_a_block_that_is_no_hpack_costs_the_connection() -> None:
+    with pytest.raises(Http2ConnectionError):
+        ResponseHeads(1000).skip(b"\xff\xff\xff\xff\xff\x0f")
+
+
+def test_trailers_are_fields_alone() -> None:
+    assert ResponseHeads(1000).read_trailers(1, hpack.Encoder().encode([("x", "1")])) == b"\r\nx: 1"
+    with pytest.raises(Http2StreamError):
+        ResponseHeads(1000).read_trailers(1, b"\x88")
