@@ -72,7 +72,7 @@ def test_canonical_form_has_all_defaults(load: Load) -> None:
 
     assert config["limits"]["idle_timeout"] == 75.0
     absent = dict.fromkeys(("name", "tls", "mode", "owner", "trusted_proxies", "client_address"))
-    own = {"hosts": [], "default": True, "http2": True, "proxy_protocol": False}
+    own = {"hosts": [], "default": True, "http2": True, "https_redirect": None, "proxy_protocol": False}
     assert config["listen"] == [{"address": "127.0.0.1:8080", **own, **absent}]
 
 

@@ -145,7 +145,7 @@ def test_the_message_names_both_routes_and_the_remedy(tmp_path: Path) -> None:
     [
         # Another target, no target, or another path of the target.
         (f"path_prefix: /admin, methods: [GET], {ADMIN}", "id: all, path_prefix: /, target: site"),
-        (f"path_prefix: /admin, methods: [GET], {ADMIN}", "id: all, path_prefix: /, redirect: {path: /}"),
+        (f"path_prefix: /admin, methods: [GET], {ADMIN}", "id: all, path_prefix: /, redirect: {scheme: https}"),
         (f"path: /api/x, strip_path: true, {ADMIN}", "id: all, path_prefix: /api, rewrite: {prefix: /v2}, target: app"),
         # The same protection, by the same plugin or by one that provides the same.
         (f"path_prefix: /admin, methods: [GET], {ADMIN}", f"{ALL}, plugins: [{{name: guard, config: {{a: 1}}}}]"),

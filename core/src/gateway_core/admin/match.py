@@ -7,16 +7,18 @@ is sent; hooks that rewrite requests or choose routes are not run.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gateway_core.admin.route_view import bindings_of, chain_of, path_text, target_text
-from gateway_core.config import GatewayConfig, ListenConfig, LoadedConfig, RewriteConfig, RouteConfig
+from gateway_core.config import GatewayConfig, ListenConfig, LoadedConfig, RewriteConfig, RouteConfig, is_url
+from gateway_core.config.target_name import target_name
 from gateway_core.errors import BadPathError, TextTooLongError
 from gateway_core.messages.addresses import canonical_address
 from gateway_core.proxy.wire.field_names import is_removed
 from gateway_core.routing import (
+    HttpsRedirect,
     ListenerTable,
     Match,
     MethodNotAllowed,
@@ -151,6 +153,10 @@ class MatchTable:
         listeners = listener_tables(config.listen, lambda each: each)[named[0]]
         return cls(config, rules, tables, listeners, arrival_policy_of(config), trusts)
 
+    @property
+    def _upstreams(self) -> frozenset[str]:
+        return frozenset(each.name for each in self.config.upstreams)
+
     def _listener(self, host: str) -> ListenConfig | Refusal:
         began = self.listeners.for_server_name(host)
         return Refusal.NO_LISTENER if began is None else self.listeners.for_host(host, began.client_auth)
@@ -176,7 +182,11 @@ class MatchTable:
             )
         except TextTooLongError:
             return dict(_NOTHING)
-        return _described(found, request) if isinstance(found, Match) and problem is None else dict(_NOTHING)
+        return (
+            _described(found, request, self._upstreams)
+            if isinstance(found, Match) and problem is None
+            else dict(_NOTHING)
+        )
 
     def explain(self, request: MatchRequest) -> dict[str, Any]:
         """Return what `match` does, the effective chain, and why the nearest other routes lost."""
@@ -201,7 +211,7 @@ class MatchTable:
         result = dict(_NOTHING)
         if isinstance(outcome, Match):
             route = outcome.payload
-            result = _described(outcome, request)
+            result = _described(outcome, request, self._upstreams)
             result["chain"] = chain_of(route, self.config)
         else:
             result["status"], result["reason"] = _refusal(outcome)
@@ -215,17 +225,22 @@ class MatchTable:
 _NOTHING: Mapping[str, Any] = {"route": None, "params": {}, "target": None, "path": None}
 
 
-def _described(found: Match[RouteConfig], request: MatchRequest) -> dict[str, Any]:
+def _described(found: Match[RouteConfig], request: MatchRequest, upstreams: Collection[str]) -> dict[str, Any]:
     route = found.payload
     params = dict(found.params)
-    result = {"route": route.id, "params": params, "target": _target(found, request), "path": None}
+    result = {"route": route.id, "params": params, "target": _target(found, request, upstreams), "path": None}
     if route.sends_upstream:
         result["path"] = _upstream_path(found, request)
     return result
 
 
-def _target(found: Match[RouteConfig], request: MatchRequest) -> Any:
+def _target(found: Match[RouteConfig], request: MatchRequest, upstreams: Collection[str]) -> Any:
+    """Return where a request goes; nothing if its target names an upstream that there is not."""
     route = found.payload
+    if route.target is not None and route.target not in upstreams and not is_url(route.target):
+        named = target_name(route.target)
+        chosen = None if named is None else named.for_params(found.params)
+        return chosen if chosen in upstreams else None
     if not route.targets:
         return route.target if route.target is not None else target_text(route)
     targets = []
@@ -259,6 +274,8 @@ def _refusal(outcome: object) -> tuple[int, str]:
         return outcome.status, str(outcome)
     if isinstance(outcome, MethodNotAllowed):
         return 405, f"routes for this path take {', '.join(outcome.allow)}"
+    if isinstance(outcome, HttpsRedirect):
+        return outcome.status, "https_redirect of the listener"
     return 404, "no route takes this request"
 
 

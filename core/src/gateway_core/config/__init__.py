@@ -41,7 +41,13 @@ from gateway_core.config.models.gateway import (
     LogConfig,
     MetricsConfig,
 )
-from gateway_core.config.models.listen import CertificateConfig, ClientAddressConfig, ListenConfig, ListenTlsConfig
+from gateway_core.config.models.listen import (
+    CertificateConfig,
+    ClientAddressConfig,
+    HttpsRedirectConfig,
+    ListenConfig,
+    ListenTlsConfig,
+)
 from gateway_core.config.models.own_response import RedirectConfig, RespondConfig
 from gateway_core.config.models.resilience import (
     CircuitBreakerConfig,
@@ -149,6 +155,7 @@ __all__ = [
     "HeaderValue",
     "HealthCheckConfig",
     "Http1Config",
+    "HttpsRedirectConfig",
     "Integer",
     "InvalidValueError",
     "IpNetwork",

@@ -240,14 +240,16 @@ CODES: Final[Mapping[str, Code]] = {
     ),
     # routes
     "route.condition-invalid": Code(
-        "a header or query condition cannot be evaluated",
+        "a condition of a route cannot be evaluated",
         "correct the condition: one form each, and a regular expression that compiles",
     ),
     "route.encoded-slash-kept": Code(
         "a route keeps encoded slashes beside a protected one at the same target (warning)",
         "bind the same plugins, or write `path_policy: {encoded_slash: reject}`",
     ),
-    "route.host-invalid": Code("a host cannot be matched", "write a host name, or `*.` before one"),
+    "route.host-invalid": Code(
+        "a host cannot be matched", "write a host name, `*.` before one, or `:name.` before one"
+    ),
     "route.invalid": Code("a route cannot be compiled", "correct the route"),
     "route.path-invalid": Code(
         "a path, prefix or regular expression cannot be matched", "correct the path: docs/paths.md has the forms"
@@ -255,6 +257,10 @@ CODES: Final[Mapping[str, Code]] = {
     "route.protection-bypassed": Code(
         "a request can reach what a route protects by another route, without it (warning)",
         "bind the same plugins to the other route, or take these requests with a route that has them",
+    ),
+    "route.redirect-loop": Code(
+        "a redirect leads to a location that its own route takes",
+        "give the route conditions that the new location does not meet, or redirect to another one",
     ),
     "route.rewrite-invalid": Code(
         "a rewrite or redirect cannot be carried out",

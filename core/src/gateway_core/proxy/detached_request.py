@@ -23,7 +23,8 @@ from gateway_core.proxy.forward import Forward, ForwardOwner
 from gateway_core.proxy.gateway_responses import report_crash
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.request_body import RequestBody
-from gateway_core.proxy.request_phases import ChosenTarget, RequestPhases
+from gateway_core.proxy.request_phases import RequestPhases
+from gateway_core.proxy.route_lookup import ChosenTarget
 from gateway_core.proxy.streamed_body import StreamedBody
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.telemetry import make_record

@@ -27,9 +27,10 @@ from gateway_core.proxy.gateway_responses import gateway_response, show_own_fiel
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.mirror import send_copies
 from gateway_core.proxy.request_body import RequestBody
-from gateway_core.proxy.request_phases import Destination, RequestPhases
+from gateway_core.proxy.request_phases import RequestPhases
 from gateway_core.proxy.response_fields import own_block
 from gateway_core.proxy.response_phase import join
+from gateway_core.proxy.route_lookup import Destination
 from gateway_core.proxy.running_exchange import RequestOwner, RunningExchange
 from gateway_core.proxy.upstream_call import UpstreamCall
 from gateway_core.proxy.wire.response_head import ResponseHead

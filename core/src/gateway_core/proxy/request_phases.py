@@ -9,31 +9,29 @@ the old route take no further part.
 from __future__ import annotations
 
 from functools import partial
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final
 
 from gateway_core.hooks import Chain, Hook, Stop, Suspended, reject_result, start_phase
 from gateway_core.messages import Response
 from gateway_core.proxy.gateway_responses import gateway_response
-from gateway_core.proxy.route_lookup import Found, RouteRefusal, Unmatched, find_route
+from gateway_core.proxy.route_lookup import (
+    ChosenTarget,
+    Destination,
+    Found,
+    Missing,
+    RouteRefusal,
+    admits_options,
+    find_route,
+    for_options,
+    https_redirect,
+)
 from gateway_core.proxy.running_exchange import RequestOwner
 from gateway_core.proxy.wire.request_head import ALLOWED_METHODS
 from gateway_core.reasons import LIMIT_REQUESTS, PLUGIN_FAILED
-from gateway_core.routing import Match, MethodNotAllowed
+from gateway_core.routing import HttpsRedirect, Match, MethodNotAllowed, Router
 from gateway_core.snapshot import CompiledRoute, RouteTarget
 
 _ROUTE_MATCH: Final = "gateway_route_match"
-
-
-ChosenTarget: TypeAlias = tuple[RouteTarget | None, RouteTarget | None]
-"""The target of a split, and the same if a cookie is to keep the client on it."""
-
-
-class Destination(NamedTuple):
-    """Where a request goes."""
-
-    target: RouteTarget
-    sticky_target: RouteTarget | None
-    """The target, if a cookie is to keep the client on it."""
 
 
 def run_pre_proxy(owner: RequestOwner, route: CompiledRoute) -> RequestPhases | None:
@@ -127,42 +125,82 @@ class RequestPhases:
             self._respond(stop, "gateway_request")
 
     def _find(self) -> Found:
-        owner = self._owner
-        router, request = owner.client.router_in(owner.snapshot, owner.head.facts.host), self._request
-        return find_route(router, request.host, request, request)
+        return find_route(self._router(), self._request.host, self._request, self._request)
+
+    def _router(self) -> Router[CompiledRoute]:
+        return self._owner.client.router_in(self._owner.snapshot, self._owner.head.facts.host)
 
     def _take(self, found: Found) -> None:
         """Go on from the route that takes the request, or refuse it for want of one."""
         owner, request = self._owner, self._request
         if isinstance(found, Match):
             request.path_params = found.params
-            self._take_route(found.payload)
+            if not self._take_route(found.payload):
+                return
             if hooks := owner.chain.route_match:
-                self._run_route_match(hooks, None)
+                missing = None
+                if request.method == "OPTIONS" and not admits_options(found):  # a preflight's
+                    missing = for_options(self._router(), found, request.host, request, request)
+                self._run_route_match(hooks, missing)
             else:
                 self._routed()
         elif isinstance(found, RouteRefusal):
             if found.route is not None:
-                self._take_route(found.route)
+                self._adopt(found.route)
             owner.fail(found.status, found.reason, found.detail)
+        elif isinstance(found, HttpsRedirect):
+            self._redirect_to_https(found)
         elif hooks := owner.chain.route_match:
             self._run_route_match(hooks, found)
         else:
             self._no_route(found)
 
-    def _take_route(self, route: CompiledRoute) -> None:
+    def _redirect_to_https(self, redirect: HttpsRedirect) -> None:
+        """Respond before any binding decides over the request: its credentials would be invited in plain text."""
+        owner = self._owner
+        response = https_redirect(redirect, owner.head)
+        if response is None:
+            self.refuse(400, "bad-request", "the Host is malformed and cannot be redirected to")
+        else:
+            owner.respond_with(response, owner.chain.response_to_all)
+
+    def _take_route(self, route: CompiledRoute) -> bool:
+        """Go on with a route; or respond with 404, and return False, if it names a target that there is not."""
+        named = route.by_target
+        if named is not None:
+            chosen = named.get(self._request.path_params)
+            if chosen is None:
+                self._adopt(route)
+                self._owner.fail(404, "no-route", "what the route's target names is no upstream")
+                return False
+            route = chosen
+        self._adopt(route)
+        return True
+
+    def _adopt(self, route: CompiledRoute) -> None:
         chain = route.chain
         self._owner.take_route(route, chain)
         if chain.reserved_by_route is not None:
             self._owner.head.drop_reserved(self._request, chain.reserved_by_route)
 
-    def _no_route(self, found: Unmatched) -> None:
-        if isinstance(found, MethodNotAllowed):
+    def _no_route(self, found: Missing) -> None:
+        """Respond for want of a route; a preflight may have one that lists OPTIONS."""
+        if isinstance(found, Match):
+            self._go_on_with_options(found)
+        elif isinstance(found, MethodNotAllowed) and self._owner.snapshot.method_mismatch == 405:
             reason = "method-not-allowed"
             self._owner.note_failure(reason, "no route takes the method")
             self._owner.respond_with(gateway_response(405, reason, allow=found.allow), self._owner.chain.response)
         else:
             self._owner.fail(404, "no-route", "no route")
+
+    def _go_on_with_options(self, found: Match[CompiledRoute]) -> None:
+        """Take the route for a preflight that no hook of the other one responded to, with bindings of its own."""
+        ran = self._owner.chain.bindings
+        self._request.path_params = found.params
+        if self._take_route(found.payload):
+            rest = tuple([each for each in self._owner.chain.route_match if each.binding not in ran])
+            self._run_route_match(rest, None)
 
     def _routed(self) -> None:
         """Choose the target, and run the pre-proxy phase."""
@@ -308,10 +346,10 @@ class RequestPhases:
             owner.watch(0)
             owner.send(route, target, self._sticky_target)
 
-    def _run_route_match(self, hooks: tuple[Hook, ...], missing: Unmatched | None) -> None:
+    def _run_route_match(self, hooks: tuple[Hook, ...], missing: Missing | None) -> None:
         """Run the route-match phase, or what is left of it.
 
-        :param missing: why there is no route, if there is none.
+        :param missing: why there is no route, if there is none; for a preflight where else it goes.
         """
         route = self._owner.route
         info = None if route is None else route.info
@@ -326,18 +364,17 @@ class RequestPhases:
             self._owner.note_failure(response.failure or "plugin.failed", stop.error)
         self._owner.respond_with(response, self._owner.chain.response_after(phase, stop))
 
-    def _matched(self, hooks: tuple[Hook, ...], missing: Unmatched | None, stop: Stop | None) -> None:
+    def _matched(self, hooks: tuple[Hook, ...], missing: Missing | None, stop: Stop | None) -> None:
         if stop is not None and isinstance(stop.result, str):
             self._reroute(hooks, missing, stop, stop.result)
         elif stop is not None:
             self._respond(stop, _ROUTE_MATCH)
-        elif self._owner.route is not None:
-            self._routed()
-        else:
-            assert missing is not None
+        elif missing is not None:
             self._no_route(missing)
+        else:
+            self._routed()
 
-    def _reroute(self, hooks: tuple[Hook, ...], missing: Unmatched | None, stop: Stop, chosen: str) -> None:
+    def _reroute(self, hooks: tuple[Hook, ...], missing: Missing | None, stop: Stop, chosen: str) -> None:
         owner, position = self._owner, hooks.index(stop.hook)
         other = owner.snapshot.routes.get(chosen)
         if other is not None and other.variants:
@@ -352,9 +389,11 @@ class RequestPhases:
             rest = hooks[position + 1 :]
         else:
             self._was_rerouted = True
-            self._take_route(other)
+            self._adopt(other)
             if (problem := other.take_over(self._request)) is not None:
                 owner.fail(400, "path-refused", problem)
                 return
-            rest = other.chain.rerouted(stop)
+            if not self._take_route(other):
+                return
+            rest, missing = other.chain.rerouted(stop), None
         self._run_route_match(rest, missing)

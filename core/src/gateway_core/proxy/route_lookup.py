@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from gateway_core.errors import TextTooLongError
-from gateway_core.messages import Request
+from gateway_core.messages import Request, Response
+from gateway_core.messages.path import NAMELESS
+from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.wire.request_head import RequestHead
-from gateway_core.routing import ClientFacts, Match, MethodNotAllowed, NotFound, Router, path_problem
-from gateway_core.snapshot import CompiledRoute
+from gateway_core.routing import (
+    ClientFacts,
+    HeaderLookup,
+    HttpsRedirect,
+    Match,
+    MethodNotAllowed,
+    NotFound,
+    Router,
+    UnsafePathError,
+    path_problem,
+)
+from gateway_core.snapshot import CompiledRoute, RouteTarget
 
 
 class RouteRefusal(NamedTuple):
@@ -25,6 +37,19 @@ class RouteRefusal(NamedTuple):
 
 Unmatched = NotFound | MethodNotAllowed
 Found = Match[CompiledRoute] | Unmatched | RouteRefusal
+Missing: TypeAlias = Match[CompiledRoute] | Unmatched
+"""Why a request has no route; or where a preflight goes if no hook of the route that it asks for responds."""
+
+ChosenTarget: TypeAlias = tuple[RouteTarget | None, RouteTarget | None]
+"""The target of a split, and the same if a cookie is to keep the client on it."""
+
+
+class Destination(NamedTuple):
+    """Where a request goes."""
+
+    target: RouteTarget
+    sticky_target: RouteTarget | None
+    """The target, if a cookie is to keep the client on it."""
 
 
 def find_route(
@@ -40,6 +65,10 @@ def find_route(
     path, fields = request.path, request.header_values
     method, query, flags = request.method, request.query_string, request.path_flags
     try:
+        if method == "OPTIONS" and not flags & NAMELESS and (asked := _asked_method(fields)) is not None:
+            preflight = _route_of_preflight(router, asked, host, request, client)
+            if preflight is not None:
+                return preflight
         found = router.match(method, host, path, query, fields, client)
         problem = flags and path_problem(router, found, method, host, request.raw_path, flags, query, fields, client)
     except TextTooLongError as error:
@@ -49,3 +78,63 @@ def find_route(
             return RouteRefusal(400, "path-refused", problem, found.payload)
         found.params = found.params and MappingProxyType(found.params)  # hooks get it
     return found
+
+
+def _asked_method(fields: HeaderLookup) -> str | None:
+    """Return the method that a preflight asks for; None if the request is none (Fetch standard, section 3.2.2)."""
+    asked = fields("access-control-request-method")
+    return asked[0] if len(asked) == 1 and fields("origin") else None
+
+
+def _route_of_preflight(
+    router: Router[CompiledRoute], asked: str, host: str, request: Request | RequestHead, client: ClientFacts
+) -> Found | None:
+    """Return the route of the request that a preflight asks for; None if there is none.
+
+    A route that does not admit OPTIONS is returned only for its route-match hooks, one of which may respond.
+    """
+    found = router.match_preflight(asked, host, request.path, client)
+    if not isinstance(found, Match):
+        return None
+    if request.path_flags and (problem := found.rule.policy.problem(request.path_flags)):
+        return RouteRefusal(400, "path-refused", problem, found.payload)
+    if not admits_options(found) and not found.payload.chain.route_match:
+        return for_options(router, found, host, request, client)
+    found.params = found.params and MappingProxyType(found.params)
+    return found
+
+
+def admits_options(found: Match[CompiledRoute]) -> bool:
+    """Whether a route takes OPTIONS, which the route of a preflight need not."""
+    return not found.rule.methods or "OPTIONS" in found.rule.methods
+
+
+def for_options(
+    router: Router[CompiledRoute],
+    asked: Match[CompiledRoute],
+    host: str,
+    request: Request | RequestHead,
+    client: ClientFacts,
+) -> Missing:
+    """Return where a preflight goes that nothing responded to: to a route that lists OPTIONS, or nowhere.
+
+    :param asked: the route of the request that it asks for, which does not admit OPTIONS.
+    """
+    found = router.match("OPTIONS", host, request.path, request.query_string, request.header_values, client)
+    if not isinstance(found, Match):
+        return found if isinstance(found, MethodNotAllowed) else MethodNotAllowed(tuple(sorted(asked.rule.methods)))
+    if "OPTIONS" not in found.rule.methods or found.rule.policy.problem(request.path_flags):
+        return MethodNotAllowed(tuple(sorted(asked.rule.methods)))
+    found.params = found.params and MappingProxyType(found.params)
+    return found
+
+
+def https_redirect(redirect: HttpsRedirect, head: RequestHead) -> Response | None:
+    """Return the response that redirects a request to HTTPS; None if its Host cannot be repeated."""
+    try:
+        location = redirect.location(head.facts.host, head.target)
+    except UnsafePathError:
+        return None
+    response = gateway_response(redirect.status)
+    response.headers["Location"] = location
+    return response

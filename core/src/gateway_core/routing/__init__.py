@@ -26,8 +26,10 @@ from gateway_core.routing.rewrite import (
 )
 from gateway_core.routing.router import (
     NOT_FOUND,
+    HttpsRedirect,
     MethodNotAllowed,
     NotFound,
+    RedirectingRouter,
     Router,
     RouterBuilder,
     build_steps,
@@ -47,6 +49,7 @@ __all__ = [
     "Explanation",
     "HeaderLookup",
     "HostError",
+    "HttpsRedirect",
     "ListenerRule",
     "ListenerTable",
     "Loser",
@@ -61,6 +64,7 @@ __all__ = [
     "QueryRewrite",
     "Redirect",
     "RedirectOptions",
+    "RedirectingRouter",
     "Refusal",
     "ResponseFacts",
     "ResponseRewrite",

@@ -35,9 +35,17 @@ class ClientFacts(Protocol):
 class RequestValues:
     """What conditions read of one request beside its headers; the query is parsed when the first of them needs it."""
 
-    __slots__ = ("_parsed", "_raw", "client", "host", "path")
+    __slots__ = ("_parsed", "_raw", "client", "host", "is_preflight", "path")
 
-    def __init__(self, query: str, path: str = "", host: str = "", client: ClientFacts | None = None) -> None:
+    def __init__(
+        self,
+        query: str,
+        path: str = "",
+        host: str = "",
+        client: ClientFacts | None = None,
+        *,
+        is_preflight: bool = False,
+    ) -> None:
         """Take the raw query, the match path and the Host value as received."""
         self._raw = query
         self._parsed: dict[str, list[str]] | None = None
@@ -45,6 +53,8 @@ class RequestValues:
         self.host = host
         self.client = client
         """None if nothing is known of it: then no condition on it holds."""
+        self.is_preflight = is_preflight
+        """Whether only a preflight is known of the request: conditions on fields, cookies and query are left out."""
 
     def all(self, name: str) -> Sequence[str]:
         """Return the values of the parameter ``name``, in order."""
@@ -144,6 +154,8 @@ class Conditions:
 
     def hold(self, header: HeaderLookup, values: RequestValues) -> bool:
         """Say whether all are satisfied. ``header`` is called only for names that have a condition."""
+        if values.is_preflight:
+            return all(test.passes(header, values) for test in self.further)
         for test in self.headers:
             if not test.passes(header(test.name)):
                 return False

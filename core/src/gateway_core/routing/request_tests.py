@@ -40,9 +40,9 @@ class CookieTest:
 
     test: ValueTest
 
-    def passes(self, header: HeaderLookup, _values: RequestValues, /) -> bool:
+    def passes(self, header: HeaderLookup, values: RequestValues, /) -> bool:
         """See :class:`Test`."""
-        return self.test.passes(cookie_values(header, self.test.name))
+        return values.is_preflight or self.test.passes(cookie_values(header, self.test.name))
 
     def failure(self, header: HeaderLookup, _values: RequestValues, /) -> str:
         """See :class:`Test`."""

@@ -17,6 +17,7 @@ from gateway_core.routing.entries import Entry, Match, decode_params
 from gateway_core.routing.hosts import ANY_HOST, CAPTURE, capture_of, normalize_host, parse_host
 from gateway_core.routing.patterns import Pattern, rule_pattern
 from gateway_core.routing.problems import HostError
+from gateway_core.routing.redirect import Redirect
 from gateway_core.routing.rules import P, RouteRule
 from gateway_core.routing.search import find_best, find_first, reachable
 from gateway_core.routing.tree import Tree
@@ -32,6 +33,24 @@ class MethodNotAllowed:
     """Routes take the request but for its method: 405. ``allow`` lists their methods, sorted."""
 
     allow: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpsRedirect(NotFound):
+    """No route is to take the request over plain HTTP: it is redirected to HTTPS."""
+
+    status: int = 308
+    port: int = 443
+
+    def location(self, host: str, target: str) -> str:
+        """Return the value of Location.
+
+        :param host: the Host value as received.
+        :param target: path and query as sent.
+        :raises UnsafePathError: the Host is malformed, and would have to be repeated.
+        """
+        port = None if self.port == 443 else self.port
+        return Redirect(self.status, "https", None, None, port).location("http", host, target, "", {})
 
 
 NOT_FOUND = NotFound()
@@ -107,7 +126,26 @@ class Router(Generic[P]):
         :param client: read only by conditions on the client's address and the scheme, which fail without it.
         :raises TextTooLongError: a text of the request is too long for a regular expression that has to judge it.
         """
-        values = RequestValues(query, path, host, client) if self._needs_values else None
+        return self._match(
+            method, host, path, RequestValues(query, path, host, client) if self._needs_values else None, header
+        )
+
+    def match_preflight(
+        self, asked: str, host: str, path: str, client: ClientFacts | None = None
+    ) -> Match[P] | NotFound | MethodNotAllowed:
+        """Return the route of the request that a preflight asks for (Fetch standard, section 3.2.2).
+
+        A preflight has neither the fields nor the cookies and query that the request will have: conditions on them are
+        not evaluated.
+
+        :param asked: the method that it asks for.
+        """
+        values = RequestValues("", path, host, client, is_preflight=True)
+        return self._match(asked, host, path, values, _no_fields)
+
+    def _match(
+        self, method: str, host: str, path: str, values: RequestValues | None, header: HeaderLookup
+    ) -> Match[P] | NotFound | MethodNotAllowed:
         if self._has_hosts:
             found = self._match_hosts(method, host, path, values, header)
         elif self._one_priority:
@@ -204,6 +242,50 @@ class RouterBuilder(Generic[P]):
         return Router(
             self._tables, needs_values=self._needs_values, one_priority=len(self._priorities) <= 1, size=self._size
         )
+
+
+def _no_fields(_name: str) -> tuple[str, ...]:
+    return ()
+
+
+class RedirectingRouter(Router[P]):
+    """The routes of a listener that redirects requests of plain HTTP to HTTPS."""
+
+    __slots__ = ("_named", "_outcome", "_rest")
+
+    def __init__(self, named: Router[P], rest: Router[P], outcome: HttpsRedirect) -> None:
+        """Take the routes that name the listener, which are served nevertheless, and all that count there."""
+        self._named = named
+        self._rest = rest
+        self._outcome = outcome
+        self.size = rest.size
+
+    def clear(self) -> Iterator[None]:
+        """See :meth:`Router.clear`."""
+        yield from self._named.clear()
+        yield from self._rest.clear()
+
+    def trees_for(self, host: str) -> list[Tree[P]]:
+        """See :meth:`Router.trees_for`."""
+        return self._rest.trees_for(host)
+
+    def match(
+        self, method: str, host: str, path: str, query: str, header: HeaderLookup, client: ClientFacts | None = None
+    ) -> Match[P] | NotFound | MethodNotAllowed:
+        """See :meth:`Router.match`."""
+        if client is None or client.scheme == "https":
+            return self._rest.match(method, host, path, query, header, client)
+        found = self._named.match(method, host, path, query, header, client)
+        return found if isinstance(found, Match) else self._outcome
+
+    def match_preflight(
+        self, asked: str, host: str, path: str, client: ClientFacts | None = None
+    ) -> Match[P] | NotFound | MethodNotAllowed:
+        """See :meth:`Router.match_preflight`."""
+        if client is None or client.scheme == "https":
+            return self._rest.match_preflight(asked, host, path, client)
+        found = self._named.match_preflight(asked, host, path, client)
+        return found if isinstance(found, Match) else self._outcome
 
 
 def host_keys(hosts: Iterable[str], pattern: Pattern) -> tuple[set[str], dict[str, str]]:

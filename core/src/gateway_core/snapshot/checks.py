@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import posixpath
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 
 from gateway_core.config import (
@@ -16,9 +16,11 @@ from gateway_core.config import (
     PlaceOf,
     RouteConfig,
     format_path,
+    is_url,
     parse_listen,
 )
 from gateway_core.config.suggestions import quote
+from gateway_core.config.target_name import target_name
 from gateway_core.regex import Pattern, compile_pattern
 from gateway_core.routing import (
     Conflict,
@@ -42,10 +44,11 @@ def check_routes(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigPro
     """Find routes that cannot be compiled, that can never match, and that are equal to another one."""
     sound: list[RouteRule[int]] = []
     cookies = {item.name: item.sticky_cookie.name for item in config.upstreams if item.sticky_cookie is not None}
+    upstreams = {item.name for item in config.upstreams}
     for index, route in enumerate(config.routes):
         key_path = f"routes[{index}]"
         rules = route_rules(route, index, index, config.path_policy)
-        errors = dict(_errors_in(route, rules))  # what several paths have in common is reported once
+        errors = dict(_errors_in(route, rules, upstreams))  # what several paths have in common is reported once
         for key, error in errors.items():
             where = f"{key_path}{key}"
             yield ConfigProblem(place_of(where), where, error.reason, code=error.code, remedy=error.remedy)
@@ -97,7 +100,9 @@ def _value_conditions(rule: RouteRule[int]) -> tuple[tuple[str, tuple[ValueCondi
     )  # fmt: skip
 
 
-def _errors_in(route: RouteConfig, rules: Sequence[RouteRule[int]]) -> Iterator[tuple[str, RuleError]]:
+def _errors_in(
+    route: RouteConfig, rules: Sequence[RouteRule[int]], upstreams: Collection[str]
+) -> Iterator[tuple[str, RuleError]]:
     """Yield what cannot be compiled, with the key under the route that it is about."""
     error: RuleError | None = None
     for key, compile_part in _conditions(route, rules):
@@ -109,14 +114,19 @@ def _errors_in(route: RouteConfig, rules: Sequence[RouteRule[int]]) -> Iterator[
     if error is not None:
         return
     for rule in rules:
-        yield from _errors_of_path(route, rule, rule_pattern(rule))
+        yield from _errors_of_path(route, rule, rule_pattern(rule), upstreams)
 
 
-def _errors_of_path(route: RouteConfig, rule: RouteRule[int], pattern: RoutePattern) -> Iterator[tuple[str, RuleError]]:
+def _errors_of_path(
+    route: RouteConfig, rule: RouteRule[int], pattern: RoutePattern, upstreams: Collection[str]
+) -> Iterator[tuple[str, RuleError]]:
     changes: list[tuple[str, Callable[[], object]]] = [
         (format_path(("params", each.name)), partial(param_reader, each.name, pattern, rule.hosts))
         for each in rule.params
     ]
+    named = None if route.target is None or is_url(route.target) else target_name(route.target)
+    if named is not None and route.target not in upstreams:
+        changes += [("target", partial(param_reader, name, pattern, rule.hosts)) for name in named.params]
     changes += [
         ("hosts", lambda: host_keys(rule.hosts, pattern)),
         ("rewrite" if route.rewrite else "strip_path", lambda: request_rewrite(route, None, pattern)),

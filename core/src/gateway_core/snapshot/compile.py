@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateway_core.clock import Clock
 from gateway_core.config import (
@@ -22,7 +23,8 @@ from gateway_core.config import (
     WeightedTargetConfig,
     is_url,
 )
-from gateway_core.hooks import PluginServices, UpstreamScope, current_scope, server_timing_binding
+from gateway_core.config.target_name import TargetName, target_name
+from gateway_core.hooks import Chain, PluginServices, UpstreamScope, current_scope, server_timing_binding
 from gateway_core.messages import RouteInfo
 from gateway_core.metrics import Metrics
 from gateway_core.metrics.catalogue import OTHER
@@ -31,7 +33,15 @@ from gateway_core.observe import Timings
 from gateway_core.packages import Bindings, ChainBuilder, InstanceLeases, PluginRegistry
 from gateway_core.routing import Pattern, RuleError, rule_pattern
 from gateway_core.snapshot.listeners import DEFAULT_LISTENER, CompiledListener, ListenerRoutes, listener_tables
-from gateway_core.snapshot.route import CompiledRoute, Mirror, RequestRewrite, RouteTarget, request_rewrite
+from gateway_core.snapshot.route import (
+    CompiledRoute,
+    Mirror,
+    NamedTargets,
+    OwnResponse,
+    RequestRewrite,
+    RouteTarget,
+    request_rewrite,
+)
 from gateway_core.snapshot.rules import (
     arrival_policy_of,
     no_response,
@@ -95,6 +105,16 @@ async def compile_snapshot(loaded: LoadedConfig, environment: Environment) -> Co
     except BaseException:
         await asyncio.shield(compiler.aclose())
         raise
+
+
+class _Shared(NamedTuple):
+    """What a route has whichever of its paths matched."""
+
+    chain: Chain
+    mirrors: tuple[Mirror, ...]
+    retry: RetryPolicy | None
+    counts: RouteCounts
+    key_path: str
 
 
 class _Compiler:
@@ -248,46 +268,66 @@ class _Compiler:
         self, config: RouteConfig, chains: ChainBuilder, key_path: str, patterns: Sequence[Pattern]
     ) -> list[CompiledRoute]:
         """Return a route for each of its paths: what it makes of the path of a request depends on which one matched."""
-        chain = chains.chain_for(
-            config.id, config.plugins, key_path, [(each.target, each.plugins) for each in config.targets]
+        shared = _Shared(
+            chains.chain_for(
+                config.id, config.plugins, key_path, [(each.target, each.plugins) for each in config.targets]
+            ),
+            tuple([self._mirror(each, key_path) for each in config.mirror]),
+            None if config.retries is None else RetryPolicy(config.retries),
+            self._counts(config.id, len(self.counted)),
+            key_path,
         )
-        mirrors = tuple([self._mirror(each, key_path) for each in config.mirror])
-        counts = self._counts(config.id, len(self.counted))
-        retry = None if config.retries is None else RetryPolicy(config.retries)
-        policy, limit = path_policy(self.config.path_policy, config), config.max_body_bytes
         respond = respond_of(config) or (None if config.sends_upstream else no_response)
-        variants = []
+        name, variants = self._target_name(config), []
         for pattern in patterns:
-            own = request_rewrite(config, None, pattern)
-            targets = self._targets(config, own, pattern, key_path)
-            # Several targets share the timeouts of the first: they are the route's when it has its own.
-            configured = self.configured.get(targets[0].upstream.name) if targets else None
-            written = pattern.text if config.written_paths else ""
-            variants.append(
-                CompiledRoute(
-                    info=RouteInfo(config.id, written, config.description, sent_path_of(own.path, policy)),
-                    chain=chain,
-                    upstream=None if config.target is None else targets[0].upstream,
-                    targets=targets,
-                    split=self._split(config, targets),
-                    mirrors=mirrors,
-                    own=own,
-                    buffer_request=config.buffer_request or 0,
-                    own_response=redirect_of(config, pattern, policy) or respond,
-                    pattern=pattern,
-                    path_policy=policy,
-                    max_body_bytes=self.config.limits.max_body_bytes if limit is None else limit,
-                    timeouts=timeouts_of(
-                        _DEFAULT_TIMEOUTS if configured is None else configured.timeouts, config.timeouts
-                    ),
-                    retry=retry,
-                    counts=counts,
-                )
-            )
+            if name is None:
+                variants.append(self._variant(config, pattern, shared, respond))
+                continue
+            # The route itself has no target: what names none gets 404.
+            variant = self._variant(config.model_copy(update={"target": None}), pattern, shared, no_response)
+            chosen = {
+                each: self._variant(config.model_copy(update={"target": each}), pattern, shared, None)
+                for each in name.among(self.configured)
+            }
+            variant.by_target = NamedTargets(name, chosen)
+            variants.append(variant)
         if len(variants) > 1:
             for variant in variants:
                 variant.variants = tuple(variants)
         return variants
+
+    def _variant(
+        self, config: RouteConfig, pattern: Pattern, shared: _Shared, respond: OwnResponse | None
+    ) -> CompiledRoute:
+        """Return a route for one of its paths, and one of the upstreams that its target may name."""
+        policy, limit = path_policy(self.config.path_policy, config), config.max_body_bytes
+        own = request_rewrite(config, None, pattern)
+        targets = self._targets(config, own, pattern, shared.key_path)
+        # Several targets share the timeouts of the first: they are the route's when it has its own.
+        configured = self.configured.get(targets[0].upstream.name) if targets else None
+        return CompiledRoute(
+            info=RouteInfo(config.id, pattern.text, config.description, sent_path_of(own.path, policy)),
+            chain=shared.chain,
+            upstream=None if config.target is None else targets[0].upstream,
+            targets=targets,
+            split=self._split(config, targets),
+            mirrors=shared.mirrors,
+            own=own,
+            buffer_request=config.buffer_request or 0,
+            own_response=redirect_of(config, pattern, policy) or respond,
+            pattern=pattern,
+            path_policy=policy,
+            max_body_bytes=self.config.limits.max_body_bytes if limit is None else limit,
+            timeouts=timeouts_of(_DEFAULT_TIMEOUTS if configured is None else configured.timeouts, config.timeouts),
+            retry=shared.retry,
+            counts=shared.counts,
+        )
+
+    def _target_name(self, config: RouteConfig) -> TargetName | None:
+        """Return what names a route's target by its parameters; None if it is fixed."""
+        target = config.target
+        is_fixed = target is None or target in self.configured or is_url(target)
+        return None if target is None or is_fixed else target_name(target)
 
     def _counts(self, route: str, number: int) -> RouteCounts:
         """Return where a route is counted: the first ones each for themselves, the same in every worker."""

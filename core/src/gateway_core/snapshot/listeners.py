@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from gateway_core.config import DEFAULT_LISTEN, ListenConfig, ListenTlsConfig, RouteConfig
-from gateway_core.routing import ListenerRule, ListenerTable, Router, RouterBuilder, RouteRule
+from gateway_core.routing import (
+    HttpsRedirect,
+    ListenerRule,
+    ListenerTable,
+    RedirectingRouter,
+    Router,
+    RouterBuilder,
+    RouteRule,
+)
 
 if TYPE_CHECKING:
     from gateway_core.snapshot.route import CompiledRoute
@@ -58,7 +66,12 @@ class ListenerRoutes(Generic[P]):
     def __init__(self, listen: Sequence[ListenConfig], routes: Iterable[RouteConfig]) -> None:
         self._named = {name for route in routes if route.enabled for name in route.listeners}
         self._builders: dict[View, RouterBuilder[P]] = {self.view_of(config): RouterBuilder() for config in listen}
+        self._exempt: dict[View, RouterBuilder[P]] = {
+            (False, config.name or ""): RouterBuilder() for config in listen if config.https_redirect is not None
+        }
+        """The routes that name a listener which redirects all others to HTTPS."""
         self._routers: dict[View, Router[P]] = {}
+        self._exempt_routers: dict[View, Router[P]] = {}
 
     @property
     def views(self) -> list[View]:
@@ -86,10 +99,21 @@ class ListenerRoutes(Generic[P]):
             RouterBuilder[P]().add(rule)
         for view in views:
             self._builders[view].add(rule)
+        for view, builder in self._exempt.items():
+            if view[1] in route.listeners:
+                builder.add(rule)
 
     def router_for(self, listener: ListenConfig) -> Router[P]:
         """Return the finished table of a listener; nothing may be added any more."""
         view = self.view_of(listener)
         if view not in self._routers:
             self._routers[view] = self._builders[view].freeze()
-        return self._routers[view]
+        found, redirect = self._routers[view], listener.https_redirect
+        if redirect is None:
+            return found
+        exempt = (False, listener.name or "")
+        if exempt not in self._exempt_routers:
+            self._exempt_routers[exempt] = self._exempt[exempt].freeze()
+        return RedirectingRouter(
+            self._exempt_routers[exempt], found, HttpsRedirect(status=redirect.status, port=redirect.port)
+        )

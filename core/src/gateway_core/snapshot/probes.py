@@ -29,12 +29,17 @@ class Probe:
     client_ip: str = _CLIENT
     scheme: str = "http"
 
+    @property
+    def query_string(self) -> str:
+        """The query as it is sent."""
+        return urlencode(self.query)
+
     def header_values(self, name: str) -> tuple[str, ...]:
         """Return the values of a header, by its name in lower case."""
         return tuple(value for known, value in self.headers.items() if known.lower() == name)
 
     def __str__(self) -> str:
-        query = urlencode(self.query)
+        query = self.query_string
         target = f"{self.path}?{query}" if query else self.path
         fields = ", ".join(f"{name}: {value}" for name, value in self.headers.items())
         where = f" at host {self.host}" if self.host else ""

@@ -24,8 +24,10 @@ from gateway_core.config import (
     PluginCatalog,
     RouteConfig,
     effective_chain,
+    is_url,
 )
 from gateway_core.config.suggestions import listed, quote
+from gateway_core.config.target_name import target_name
 from gateway_core.messages.path import encode_match_text, read_path
 from gateway_core.routing import (
     Match,
@@ -213,6 +215,9 @@ def _routes(config: GatewayConfig, catalog: PluginCatalog) -> Iterator[_Route]:
         else:
             guards = shared
         names = [target for target in (route.target, *(item.target for item in route.targets)) if target is not None]
+        named = None if route.target is None or route.target in origins else target_name(route.target)
+        if named is not None and not is_url(route.target or ""):
+            names = named.among(origins)
         targets = frozenset(origin for name in names for origin in origins.get(name, frozenset({name})))
         for rule, pattern in zip(rules, patterns, strict=True):
             yield _Route(index, number, route, rule.carrying(number), pattern, guards, targets)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from gateway_core.config import RewriteConfig, RouteConfig, TimeoutsConfig
+from gateway_core.config.target_name import TargetName
 from gateway_core.metrics.counts import RouteCounts
 from gateway_core.routing import (
     DEFAULT_POLICY,
@@ -129,6 +130,20 @@ class RouteTarget:
         return self.upstream.name
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class NamedTargets:
+    """What a route is for each upstream that its target may name by a parameter."""
+
+    name: TargetName
+    routes: Mapping[str, CompiledRoute]
+    """By the upstream's name."""
+
+    def get(self, params: Mapping[str, str]) -> CompiledRoute | None:
+        """Return the route for the upstream that the parameters of a request name; None if there is none."""
+        name = self.name.for_params(params)
+        return None if name is None else self.routes.get(name)
+
+
 @dataclass(slots=True, eq=False)
 class CompiledRoute:
     """Everything that the pipeline needs to know of a route."""
@@ -153,6 +168,8 @@ class CompiledRoute:
     """What its path must match; for routes that a plugin chooses."""
     variants: tuple[CompiledRoute, ...] = ()
     """The same route for each of its paths, this one first; empty if it has one path."""
+    by_target: NamedTargets | None = None
+    """The same route for each upstream that its target may name; None if the target is fixed."""
     path_policy: PathPolicy = DEFAULT_POLICY
     max_body_bytes: int = 0
     """0 is no limit."""

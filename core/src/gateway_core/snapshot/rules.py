@@ -162,7 +162,9 @@ def respond_of(config: RouteConfig) -> OwnResponse | None:
 
 def no_response(_request: Request) -> Response:
     """Respond for a route without target none of whose bindings responded."""
-    return Response.problem(404, "no route")
+    response = Response.problem(404, "there is no such resource")
+    response.produced_by, response.failure = "gateway", "no-route"
+    return response
 
 
 def patterns_of(config: RouteConfig, document: PathPolicyConfig = _DEFAULT_POLICY) -> tuple[Pattern, ...]:

@@ -42,6 +42,7 @@ class Snapshot:
         "listeners",
         "max_requests",
         "max_requests_per_connection",
+        "method_mismatch",
         "path_policy",
         "router",
         "routes",
@@ -91,6 +92,8 @@ class Snapshot:
         self.path_policy = path_policy
         """What is refused on arrival; once a route is known, its own policy decides."""
         self.limits = config.limits
+        self.method_mismatch = config.method_mismatch
+        """Status where routes match a request but for its method."""
         # Attributes of this class for what is looked at with every request: those of configurations take long to read.
         self.max_requests = self.limits.max_requests or NO_LIMIT
         """Exchanges at one time."""

@@ -15,6 +15,7 @@ from gateway_core.config.model_errors import explain_model_errors
 from gateway_core.config.models.route import is_url
 from gateway_core.config.models.upstream import DnsDiscoveryConfig
 from gateway_core.config.suggestions import listed, quote, there_are
+from gateway_core.config.target_name import target_name
 from gateway_core.config.values import InvalidValueError
 
 STRATEGIES: Final = frozenset({"round-robin", "weighted-round-robin", "random", "least-requests", "consistent-hash"})
@@ -29,6 +30,12 @@ def check_targets(scope: Scope) -> None:
     names = {name for _, item in mappings(scope.document, "upstreams") if (name := text(item, "name"))}
     for path, target in _targets(scope.document):
         if is_url(target) or target.startswith("//") or target in names:
+            continue
+        named = target_name(target) if len(path) == 3 else None  # of routes[i].target alone
+        if named is not None:
+            if not named.among(names):
+                message = f"{scope.shown(path, target)} names no upstream, whatever its parameters are"
+                scope.add(path, message, code="upstream.unknown", remedy=known_upstreams(names))
             continue
         remedy = scope.suggestion(target, names) or known_upstreams(names)
         scope.add(path, f"{scope.shown(path, target)} is not an upstream", code="upstream.unknown", remedy=remedy)

@@ -273,6 +273,10 @@ class GatewayConfig(Section):
     path_policy: PathPolicyConfig = PathPolicyConfig()
     """Which spellings of a path are refused, and what is sent upstream; routes can override it."""
 
+    method_mismatch: Literal[405, 404] = 405
+    """Status of the response where routes match a request but for its method; 404 does not tell that the path exists,
+    and names no methods in Allow."""
+
     limits: LimitsConfig = LimitsConfig()
     """Limits on clients."""
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
 from gateway_core.config.address import ListenAddress, check_host_pattern, parse_listen
 from gateway_core.config.models.base import Section
@@ -178,6 +178,31 @@ def _check_owner(value: str) -> str:
     return value
 
 
+class HttpsRedirectConfig(Section):
+    """How requests that came by plain HTTP are redirected to HTTPS: to the same host without its port, and the same
+    path and query as sent.
+    """
+
+    status: Literal[301, 302, 303, 307, 308] = 308
+    """Status of the response; 307 and 308 keep method and body."""
+
+    port: Annotated[int, Strict(), Field(ge=1, le=65535)] = 443
+    """Port of the new location; 443 is left out of it."""
+
+
+def _as_https_redirect(value: Any) -> Any:
+    if isinstance(value, bool):
+        return {} if value else None
+    return value
+
+
+HttpsRedirect = Annotated[
+    HttpsRedirectConfig | None,
+    BeforeValidator(_as_https_redirect, json_schema_input_type=bool | HttpsRedirectConfig),
+]
+"""``true``, or a mapping."""
+
+
 class ListenConfig(Section):
     """One address on which connections are accepted. Listeners may share an address: then the Host of a request decides
     among them, the most specific first, and only that listener's routes count (docs/listeners.md).
@@ -204,6 +229,10 @@ class ListenConfig(Section):
     http2: Switch = True
     """Whether clients may speak HTTP/2: over TLS if they choose it (ALPN), on a plain listener if they begin with it
     (prior knowledge). Clients of HTTP/1 are served alike."""
+
+    https_redirect: HttpsRedirect = None
+    """``true`` redirects requests whose scheme, as the client sees it, is http, before any plugin decides over them,
+    whether a route takes them or not. Routes that name the listener in ``listeners`` are served nevertheless."""
 
     proxy_protocol: Switch = False
     """``true``: every connection begins with a header of the PROXY protocol, version 1 or 2, whose source is then the
