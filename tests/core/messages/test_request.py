@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from gateway_core.errors import BadPathError, BodyTooLargeError
-from gateway_core.messages import Headers, Request, RouteInfo, TlsInfo
+from gateway_core.messages import Headers, Identity, Request, RouteInfo, TlsInfo
 from gateway_core.messages.headers import headers_of_block
 from gateway_core.messages.request import request_block
 from gateway_core.routing import PathPolicy
@@ -253,3 +253,12 @@ def test_the_key_of_a_head_is_equal_for_equal_fields_and_another_after_a_change(
 )
 def test_the_protocol_that_is_asked_for_is_in_lower_case(fields: dict[str, str], expected: str | None) -> None:
     assert Request("GET", "/", fields).upgrade == expected
+
+
+def test_what_plugins_leave_on_a_request_needs_no_dict_for_the_object() -> None:
+    request = make("/", "Host: a")
+
+    request.identity, request.upstream, request.state["seen"] = Identity("ann"), "u", True
+    request.headers["B"] = "2"
+
+    assert vars(request) == {}

@@ -154,6 +154,18 @@ class ReceivedHead:
         return head.target if sent is None else sent[0]
 
     @property
+    def upgrade(self) -> str | None:
+        """The protocol that is asked for, in lower case, or None."""
+        head = self._head
+        if not isinstance(head, tuple):
+            protocol = head.facts.upgrade
+            return None if protocol is None else protocol.decode("latin-1").lower()
+        options = ",".join(self.headers.get_all("connection")).lower().split(",")
+        if "upgrade" not in [each.strip() for each in options]:
+            return None
+        return self.headers.get("upgrade", "").partition(",")[0].strip().lower() or None
+
+    @property
     def headers(self) -> Headers:
         """The fields as they were sent."""
         head = self._head

@@ -42,34 +42,40 @@ class Request:
     documentation says so; the rest is for reading.
     """
 
-    # Defaults stand in the class, not in __init__: most requests never change most of them.
-    client_ip = ""
+    # What every request has is in slots. Without them each request would get a dict, which costs more than all of the
+    # stores below: CPython 3.11 does without one only as long as all objects of a class have no more than 21 names.
+    __slots__ = (
+        "__dict__", "__weakref__", "_arrival", "_head_block", "_headers", "_path", "_raw_path", "_received_head",
+        "_state", "client_ip", "host", "identity", "in_progress", "method", "path_flags", "path_params", "path_was_set",
+        "peer_ip", "query_string", "request_id", "route", "scheme", "started", "upstream", "version",
+    )  # fmt: skip
+
+    client_ip: str
     """The client's address: the peer's, or what a trusted proxy says of it."""
-    peer_ip = ""
+    peer_ip: str
     """The address that the connection came from; empty for a unix socket."""
-    scheme = "http"
-    version = "1.1"
-    request_id = ""
-    started = 0.0
+    scheme: str
+    version: str
+    request_id: str
+    started: float
     """Monotonic seconds at which the head was complete."""
-    in_progress: InProgress[RequestOperations] | None = None  # for the data path
-    _given_operations: RequestOperations | None = None
-    path_was_set = False
+    in_progress: InProgress[RequestOperations] | None  # for the data path
+    path_was_set: bool
     """Whether a plugin set `raw_path`."""
-    path_flags = 0
+    path_flags: int
     """What the path has that ``path_policy`` decides on (:mod:`gateway_core.messages.path`)."""
-    route: RouteInfo | None = None
-    path_params: Mapping[str, str] = _NO_PARAMS
+    route: RouteInfo | None
+    path_params: Mapping[str, str]
     """What the route's patterns captured of path and host, decoded."""
-    upstream: str | None = None
+    upstream: str | None
     """Name of the upstream that a plugin wants instead of the route's."""
-    identity: Identity | None = None
-    _arrival: Arrival | None = None
-    _received: ReceivedHead | None = None
+    identity: Identity | None
+    _arrival: Arrival | None
     _received_head: RequestHead | tuple[str, str, bytes]
-    _head_block = b""
-    _headers: Headers | None = None
-    _state: dict[str, Any] | None = None
+    _headers: Headers | None
+    _state: dict[str, Any] | None
+    _given_operations: RequestOperations | None = None
+    _received: ReceivedHead | None = None
     sent_target: str | None = None
     """Path and query as they went upstream, if the target rewrites them; for the data path."""
     plugin_times: Sequence[tuple[str, str, float]] = ()
@@ -88,6 +94,10 @@ class Request:
         :param target: path and query as sent.
         :param host: the authority that is asked for; ``headers`` need not have it.
         """
+        self.client_ip = self.peer_ip = self.request_id = ""
+        self.scheme, self.version, self.started = "http", "1.1", 0.0
+        self.in_progress = self.route = self.upstream = self.identity = self._arrival = self._state = None
+        self.path_params, self.path_was_set, self.path_flags, self._head_block = _NO_PARAMS, False, 0, b""
         self.method = method
         self._raw_path, _, self.query_string = target.partition("?")
         """What stands behind the ``?``, as it was sent."""
@@ -99,7 +109,8 @@ class Request:
         self._received_head = method, target, block_of(self._headers)
         self.host = host
         """The authority that was asked for, as sent: ``example.com:8080``."""
-        self.__dict__.update(origin)
+        for name, value in origin.items():
+            setattr(self, name, value)
 
     @classmethod
     def for_head(cls, head: RequestHead, request_id: str, started: float) -> Request:
@@ -114,8 +125,7 @@ class Request:
         request._received_head = head
         request._path = head.path
         request._raw_path = head.raw_path
-        request.path_flags = head.path_flags
-        request.path_was_set = False  # the class has these two as well: it takes longer to find them there
+        request.path_flags, request.path_was_set = head.path_flags, False
         request.query_string = head.query_string
         request._head_block = facts.block
         request.host = facts.host
@@ -126,20 +136,15 @@ class Request:
         request._arrival = arrival
         request.request_id = request_id
         request.started = started
+        request.path_params = _NO_PARAMS
+        request.in_progress = request.route = request.upstream = request.identity = None
+        request._headers = request._state = None
         return request
 
     @property
     def upgrade(self) -> str | None:
         """The protocol that the client asks to change to, in lower case (``websocket``), or None."""
-        head = self._received_head
-        if not isinstance(head, tuple):
-            protocol = head.facts.upgrade
-            return None if protocol is None else protocol.decode("latin-1").lower()
-        headers = self.received.headers
-        options = ",".join(headers.get_all("connection")).lower().split(",")
-        if "upgrade" not in [each.strip() for each in options]:
-            return None
-        return headers.get("upgrade", "").partition(",")[0].strip().lower() or None
+        return self.received.upgrade
 
     @property
     def received(self) -> ReceivedHead:
