@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from gateway_core.routing import RouteRule, ValueCondition, parse_pattern
 from gateway_core.routing.conditions import RequestValues
-from gateway_core.routing.entries import Entry, decode_params
+from gateway_core.routing.entries import Entry
 from gateway_core.routing.patterns import captures_of
 
 from tests.core.routing.strategies import lookup
@@ -28,11 +28,25 @@ def test_captures_say_where_parameters_stand(pattern: str, captures: tuple[tuple
 
 
 def test_a_match_takes_its_parameters_from_their_segments_and_decodes_them_once() -> None:
-    match = entry("/a/u_:x/*rest").match_for(["", "a", "u_100%25", "b%2Fc", "", "d"])
+    match = entry("/a/u_:x/*rest").match_for("/a/u_100%25/b%2Fc//d")
 
-    assert match.params == {"x": "100%25", "rest": "b%2Fc//d"}
-    assert decode_params(match).params == {"x": "100%", "rest": "b/c//d"}
-    assert decode_params(match).payload == "p"
+    assert match.params == {"x": "100%", "rest": "b/c//d"}
+    assert match.params is match.params
+    assert match.payload == "p"
+
+
+def test_parameters_of_a_match_cannot_be_changed() -> None:
+    match = entry("/a/:x").match_for("/a/1")
+
+    with pytest.raises(TypeError):
+        match.params["x"] = "2"  # type: ignore[index]
+
+
+def test_routes_without_parameters_have_one_match() -> None:
+    one = entry("/a")
+
+    assert one.match_for("/a") is one.match
+    assert one.match.params == {}
 
 
 def test_an_entry_admits_by_method_headers_and_query() -> None:

@@ -39,13 +39,14 @@ class Attempt:
     """One attempt (a `ResponseHandler`)."""
 
     __slots__ = (
-        "__dict__", "_connection", "_head", "_is_counted", "_is_resent", "_owner", "endpoint", "picked_at",
+        "__dict__", "_connection", "_head", "_is_counted", "_owner", "endpoint", "picked_at",
         "responded_at", "retries", "upstream",
     )  # fmt: skip
 
     # What few attempts set has its default here and a place in the dictionary when it is set.
     is_queued = False
     """Whether it waits for a connection that its upstream's limits allow."""
+    _is_resent = False
     _connecting: Connecting | None = None
     _outcome: int | None = None  # how it ends unless the rest of the response's body fails
     _terms: AttemptTerms | None = None
@@ -58,7 +59,7 @@ class Attempt:
         self.endpoint: Endpoint | None = None
         """The one that was picked."""
         self.picked_at = self.responded_at = 0.0
-        self._is_counted = self._is_resent = False
+        self._is_counted = False
         self._connection: Lent | None = None
 
     @property
@@ -76,7 +77,8 @@ class Attempt:
         :returns: whether the head is written; otherwise `AttemptOwner` is called when it is, or when it cannot be.
         """
         owner, upstream = self._owner, self.upstream
-        if owner.bound is None and self.retries is None and upstream.is_plain:
+        bound = owner.bound
+        if bound is None and self.retries is None and upstream.is_plain:
             endpoint = upstream.pick(None, now)
         else:
             endpoint = self._pick(now)
@@ -92,7 +94,15 @@ class Attempt:
         admission.load.active += 1
         endpoint.active += 1
         self._is_counted = True
-        return (head := owner.prepare(endpoint)) is not None and self._connect(endpoint, head, now)
+        if (head := owner.prepare(endpoint)) is None:
+            return False
+        idle = endpoint.pool
+        if bound is None and owner.body is None and isinstance(idle, Pool) and not idle.sends_proxy_header:
+            connection = self._connection = idle.take()
+            if connection is not None:  # as almost always
+                connection.send(self, head[0], head[1])
+                return True
+        return self._connect(endpoint, head, now)
 
     def _pick(self, now: float) -> Endpoint | None:
         """Pick an endpoint for a request that was attempted before, or whose client or key has one of its own."""
@@ -150,11 +160,7 @@ class Attempt:
             pool = owner.directory.pool_for(endpoint, self.upstream)
             self._connecting = connect(self, pool, owner.directory.now, seconds, terms.proxy_client)
             return False
-        if owner.body is not None:
-            self._send(connection, head)
-        else:
-            self._connection = connection
-            connection.send(self, head[0], head[1])
+        self._send(connection, head)
         return True
 
     def connected(self, connection: Lent | None, failure: Failure, detail: str) -> None:

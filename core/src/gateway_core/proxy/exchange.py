@@ -23,6 +23,7 @@ from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.own_response import OwnResponse
 from gateway_core.proxy.relay import Relay
 from gateway_core.proxy.request_body import RequestBody
+from gateway_core.proxy.request_ids import id_line, id_of
 from gateway_core.proxy.request_phases import RequestPhases, run_pre_proxy
 from gateway_core.proxy.response_stream import ResponseStream, failure_of
 from gateway_core.proxy.response_writer import ResponseWriter
@@ -42,10 +43,13 @@ class Exchange:
 
     __slots__ = (
         "__dict__", "_match", "_operations", "_own", "_pin", "_relay", "body", "chain", "client", "context", "deadline",
-        "forwarding", "head", "hooks", "id_line", "is_over", "phases", "proxy", "reason", "request_id", "route", "seen",
-        "snapshot", "started", "sticky_target", "total_deadline", "writer",
+        "head", "hooks", "id_line", "is_over", "proxy", "reason", "route", "seen", "snapshot", "started", "writer",
     )  # fmt: skip
 
+    phases: RequestPhases | None = None
+    forwarding: ForwardedExchange | None = None  # if a pre-proxy hook forwards
+    sticky_target: RouteTarget | None = None  # that a cookie is to keep the client on
+    total_deadline = NEVER
     _stream: ResponseStream | None = None
     tunnel: Tunnel | None = None  # behind a 101
     tunnel_bytes: tuple[int, int] | None = None  # from the client and to it
@@ -55,32 +59,35 @@ class Exchange:
     def __init__(
         self, proxy: ExchangeHost, writer: ResponseWriter, snapshot: Snapshot, head: RequestHead, client: Client
     ) -> None:
-        self.proxy, self.writer, self.snapshot, self.head, self.client = proxy, writer, snapshot, head, client
+        self.proxy = proxy
+        self.writer = writer
+        self.snapshot = snapshot
+        self.head = head
+        self.client = client
         self._pin: Snapshot | ChainLease = snapshot  # what is kept for the exchange, to be released at its end
-        request_id = self.request_id = head.origin.request_id or proxy.next_id()
-        self.id_line = f"\r\nX-Request-Id: {request_id}\r\n\r\n".encode("latin-1")  # the end of both heads
+        given = head.origin.request_id
+        self.id_line = id_line(given) if given else proxy.next_id_line()  # the end of both heads
         self.started = proxy.now()
         self.seen: Request | None = None
         self._match: Match[CompiledRoute] | None = None
         self.body: RequestBody | None = None
         self.chain: Chain = snapshot.global_chain  # until the route is known
         self.route: CompiledRoute | None = None
-        self.is_over, self.deadline, self.total_deadline = False, NEVER, NEVER
+        self.is_over = False
+        self.deadline = NEVER
         self.context: Context | None = None  # of the hooks; without one, none has run and nothing can have been changed
         self.hooks: HookRunner | None = None
         self._operations: ExchangeOperations | None = None  # once a hook has asked for something
-        self.phases: RequestPhases | None = None
-        self.sticky_target: RouteTarget | None = None  # that a cookie is to keep the client on
         self._relay: Relay | None = None  # if the upstream responds
         self._own: OwnResponse | None = None  # if the gateway or a plugin does
-        self.forwarding: ForwardedExchange | None = None  # if a pre-proxy hook forwards
         self.reason: str | None = None  # why the gateway responded itself, or cut it off (`gateway_core.reasons`)
         snapshot.active += 1
         proxy.exchanges.add(self)
 
     def start(self, body: RequestBody | None = None) -> None:
         """Begin with the request phase, or by sending the request where nothing but its route is to be decided."""
-        snapshot, head, self.body = self.snapshot, self.head, body
+        snapshot, head = self.snapshot, self.head
+        self.body = body
         found: Found | None = None
         if len(self.proxy.exchanges) <= snapshot.max_requests:
             found = head.match  # which there is only where nothing comes before the route
@@ -89,7 +96,9 @@ class Exchange:
         if isinstance(found, Match) and not head.path_flags:
             route = found.payload
             if route.is_direct and (body is None or body.limit_to(route.max_body_bytes, head.facts.content_length)):
-                self.route, self.chain, self._match = route, route.chain, found
+                self.route = route
+                self.chain = route.chain
+                self._match = found
                 if route.has_pre_proxy and (phases := run_pre_proxy(self, route)) is not None:
                     self.phases = phases
                     phases.settle()
@@ -103,7 +112,7 @@ class Exchange:
     def request(self) -> Request:
         """The request as hooks see it, made when the first one does, or something else asks for more than the head."""
         if self.seen is None:
-            request = self.seen = Request.for_head(self.head, self.request_id, self.started)
+            request = self.seen = Request.for_head(self.head, id_of(self.id_line), self.started)
             if self._match is not None:
                 request.route, request.path_params = self._match.payload.info, self._match.params
         return self.seen
@@ -142,10 +151,15 @@ class Exchange:
 
     def send(self, route: CompiledRoute, target: RouteTarget, sticky_target: RouteTarget | None = None) -> None:
         """Send the request upstream."""
-        self.sticky_target, operations = sticky_target, self._operations
-        total = total_of(self.head, route.total) if self.head.version == "2" else route.total
-        body = self.body if operations is None else operations.take_body()
-        self.total_deadline = self.started + total if total else NEVER
+        operations, total, body = self._operations, route.total, self.body
+        if sticky_target is not None:
+            self.sticky_target = sticky_target
+        if self.head.version == "2":
+            total = total_of(self.head, total)
+        if operations is not None:
+            body = operations.take_body()
+        if total:
+            self.total_deadline = self.started + total
         relay = self._relay = Relay(self, route, target, body)
         if self.chain.attempt or self.snapshot.attempt_hooks:
             relay.use_hooks(self.chain.attempt + self.snapshot.attempt_hooks.get(target.upstream.name, ()))
@@ -156,7 +170,7 @@ class Exchange:
             relay.send_copies()
         if relay.attempt.start(now):
             self.deadline = now + relay.wait
-            if body is not None or total:
+            if total or (body is not None and not body.is_complete):
                 relay.on_sent(now)
 
     def body_progress(self) -> None:
@@ -297,7 +311,7 @@ class Exchange:
 
     def crashed(self, error: BaseException) -> None:
         """Respond 500: the pipeline itself failed, or over what a plugin left; or cut off a response that has begun."""
-        report_crash("request", self.request_id, error)
+        report_crash("request", id_of(self.id_line), error)
         self._respond_or_cut(500, "internal", repr(error))
 
     def _respond_or_cut(self, status: int, reason: str, detail: str, by: str = "gateway", flush: bool = False) -> None:
@@ -351,20 +365,26 @@ class Exchange:
 
     def finish(self, now: float, is_complete: bool = True) -> None:
         """Run the log phase, let go of the snapshot, and give the connection back if the response is complete."""
-        self.is_over, self.deadline = True, NEVER
-        own, relay, route, response, status = self._own, self._relay, self.route, None, 0
+        self.is_over = True
+        self.deadline = NEVER
+        own, relay, route = self._own, self._relay, self.route
+        response, status = None, 0
         self.proxy.exchanges.discard(self)
         if own is not None:
             response, status = own.response, own.response.status
         elif relay is not None and (head := relay.response_head) is not None:
             response = relay.response if relay.phase is None else relay.phase.response
             status = head.status if response is None else response.status
-        elif self.forwarding is not None and (response := self.forwarding.switched) is not None:
-            status = response.status
-        if own is not None or self.body is not None or self.reason or status == 101 or route is None:
+        else:  # a 101 that a hook forwarded, or none at all
+            response = None if self.forwarding is None else self.forwarding.switched
+            status = 0 if response is None else response.status
+        if own is not None or self.reason or status == 101 or route is None:
             self.proxy.telemetry.count(self, status, response, now - self.started)
-        else:  # an upstream's response to a request without a body
-            route.counts.add(status << 2, now - self.started, self.writer.bytes_sent)
+        else:  # an upstream's response
+            counts = route.counts
+            if self.body is not None:
+                counts.bytes_in += self.body.received
+            counts.add(status << 2, now - self.started, self.writer.bytes_sent)
         if not self.chain.log or self._log(relay, response, now):
             if self._pin is self.snapshot and not self.snapshot.is_awaited:
                 self.snapshot.active -= 1
@@ -380,7 +400,7 @@ class Exchange:
 
     def _log(self, relay: Relay | None, response: Response | None, now: float) -> bool:
         """Run the log phase; return whether it is over. If not, it keeps the snapshot."""
-        sent = relay if self.forwarding is None else self.forwarding.call
+        sent = self.forwarding.call if relay is None and self.forwarding is not None else relay
         record = make_record(self, sent, response, now - self.started, self.proxy.wall())
         shown, context = response or response_of(relay), self.context or self.begin_hooks()
         outcome = context.run(start_log_phase, self.chain.log, self.request, shown, record)
@@ -397,4 +417,6 @@ class Exchange:
             self.forwarding = self.hooks = self._stream = None
         if request is not None:
             request.in_progress = None
-        self._own = self.phases = self.body = self._operations = None
+        if self.phases is not None:
+            self.phases = None
+        self._own = self.body = self._operations = None

@@ -52,12 +52,14 @@ class Relay:
     """Sends one request upstream and passes the response on (an `AttemptOwner`)."""
 
     __slots__ = (
-        "_attempt_phase", "_came", "_continue_sent", "_copies_wait", "_exchange", "_flags", "_route", "_target",
-        "attempt", "body", "bound", "directory", "phase", "response", "response_head", "upstream", "wait",
+        "__dict__", "_attempt_phase", "_came", "_exchange", "_flags", "_route", "_target", "attempt", "body", "bound",
+        "directory", "phase", "response", "response_head", "upstream", "wait",
     )  # fmt: skip
 
     _came: tuple[bytes, bool]  # what came of the body with the head, and whether it is all, while hooks look at that
     _flags: int  # of the request as it is sent
+    _continue_sent = False  # or none is to be sent
+    _copies_wait = False  # for the end of the request's body
 
     def __init__(
         self, exchange: RunningExchange, route: CompiledRoute, target: RouteTarget, body: RequestBody | None
@@ -76,7 +78,6 @@ class Relay:
         self.phase: ResponsePhase | None = None
         """What has the response if hooks do more than look at it."""
         self._attempt_phase: AttemptPhase | None = None
-        self._copies_wait = self._continue_sent = False  # the copies wait for the end of the request's body
         self.response_head: ResponseHead | None = None
         """The upstream's, once it is there."""
         self.body = body
@@ -252,7 +253,7 @@ class Relay:
         if hooks or is_sticky:
             lines = self._pass_hooks(head, hooks, body, complete, is_sticky)
         if lines is not None:
-            if exchange.body is not None or not exchange.proxy.keeps_alive:
+            if not exchange.proxy.keeps_alive or ((sent := exchange.body) is not None and not sent.is_complete):
                 exchange.response_begins()
             via = exchange.snapshot.scope.via_line
             exchange.writer.relay(head, via + lines if lines else via, exchange.id_line, body, complete)

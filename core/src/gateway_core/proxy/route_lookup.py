@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from gateway_core.errors import TextTooLongError
@@ -73,10 +72,8 @@ def find_route(
         problem = flags and path_problem(router, found, method, host, request.raw_path, flags, query, fields, client)
     except TextTooLongError as error:
         return RouteRefusal(error.status, "text-too-long", str(error))
-    if isinstance(found, Match):
-        if problem:
-            return RouteRefusal(400, "path-refused", problem, found.payload)
-        found.params = found.params and MappingProxyType(found.params)  # hooks get it
+    if problem and isinstance(found, Match):
+        return RouteRefusal(400, "path-refused", problem, found.payload)
     return found
 
 
@@ -100,7 +97,6 @@ def _route_of_preflight(
         return RouteRefusal(400, "path-refused", problem, found.payload)
     if not admits_options(found) and not found.payload.chain.route_match:
         return for_options(router, found, host, request, client)
-    found.params = found.params and MappingProxyType(found.params)
     return found
 
 
@@ -125,7 +121,6 @@ def for_options(
         return found if isinstance(found, MethodNotAllowed) else MethodNotAllowed(tuple(sorted(asked.rule.methods)))
     if "OPTIONS" not in found.rule.methods or found.rule.policy.problem(request.path_flags):
         return MethodNotAllowed(tuple(sorted(asked.rule.methods)))
-    found.params = found.params and MappingProxyType(found.params)
     return found
 
 

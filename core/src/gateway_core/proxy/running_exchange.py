@@ -33,8 +33,8 @@ from gateway_core.snapshot import CompiledRoute, RouteTarget, Snapshot, Snapshot
 class ExchangeHost(Protocol):
     """The process's `Proxy`, for its exchanges."""
 
-    next_id: Callable[[], str]
-    """Returns a new request id."""
+    next_id_line: Callable[[], bytes]
+    """Returns a new request id as the line that ends a head."""
     now: Callable[[], float]
     wall: Callable[[], float]
     rng: Random

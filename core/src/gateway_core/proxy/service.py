@@ -10,9 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from itertools import count
 from random import Random
-from secrets import token_hex
 from typing import Final
 
 from gateway_core.clock import Clock
@@ -25,6 +23,7 @@ from gateway_core.proxy.downstream.sweeps import IdleHeads, MinimumRate
 from gateway_core.proxy.fetches import Fetches
 from gateway_core.proxy.gateway_responses import closing_response, gateway_response
 from gateway_core.proxy.limit_events import LimitEvents
+from gateway_core.proxy.request_ids import id_of, new_id_lines
 from gateway_core.proxy.response_fields import DateField
 from gateway_core.proxy.running_exchange import RequestOwner
 from gateway_core.proxy.server import GatewayServer
@@ -71,9 +70,8 @@ class Proxy:
         self.keeps_alive = True
         """False while draining: every response is the last of its connection."""
         self.turns = Turns(self.loop, self.now)
-        # From there on every number has twelve hexadecimal digits. Nothing of it is a call of Python's.
-        self.next_id: Callable[[], str] = map((token_hex(10) + "%x").__mod__, count(1 << 44)).__next__
-        """Returns a new request id: 32 hexadecimal digits, unique without asking another process."""
+        self.next_id_line = new_id_lines()
+        """Returns a new request id as the line that ends a head (:mod:`gateway_core.proxy.request_ids`)."""
         self._sweeper = Sweeper(self.loop, self.now)
         self.upstreams = UpstreamDirectory(self.loop, self.now, self.rng, self._sweeper, self._max_head_bytes)
         self.fetches = Fetches(self.upstreams, holder, self.next_id)
@@ -86,6 +84,10 @@ class Proxy:
         self._sweeper.watch([IdleHeads(open_connections, lambda: self.limits.idle_wait)], every=5)
         self._sweeper.watch([MinimumRate(open_connections, lambda: self.limits.min_rate)], every=5)
         self._sweeper.watch(self.tunnels, every=10)
+
+    def next_id(self) -> str:
+        """Return a new request id."""
+        return id_of(self.next_id_line())
 
     def server_for(self, address: str) -> GatewayServer:
         """Return the server for the listeners at an address, to be run by aiohttp's runners."""

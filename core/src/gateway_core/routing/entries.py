@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic
 
@@ -16,16 +15,45 @@ from gateway_core.routing.rules import P, RouteRule
 NO_PARAMS: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(slots=True)
 class Match(Generic[P]):
-    """The route that takes a request. Routes without parameters share one instance: do not change it.
+    """The route that takes a request. Routes without parameters share one instance."""
 
-    ``params`` maps each parameter's name to its text, percent-decoded once (UTF-8, undecodable bytes are U+FFFD).
-    """
+    __slots__ = ("_captures", "_params", "_path", "payload", "rule")
 
-    payload: P
-    params: Mapping[str, str]
-    rule: RouteRule[P]
+    def __init__(
+        self,
+        rule: RouteRule[P],
+        path: str = "",
+        captures: Captures | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> None:
+        """Describe a match.
+
+        :param path: a match path, in which the parameters of ``captures`` stand.
+        :param params: those that a regular expression has found, as they stand in the path; read-only ones are decoded.
+        """
+        self.payload = rule.payload
+        self.rule = rule
+        self._path = path
+        self._captures = captures
+        self._params = params
+
+    @property
+    def params(self) -> Mapping[str, str]:
+        """Each parameter's text by its name, percent-decoded once (UTF-8, undecodable bytes are U+FFFD).
+
+        Found when it is asked for: most requests go on without.
+        """
+        if self._captures is not None:
+            self._params = texts_at(self._captures, self._path.split("/"))
+            self._captures = None
+        found = self._params
+        if not found:
+            return NO_PARAMS
+        if not isinstance(found, MappingProxyType):  # hooks get it
+            decoded = {name: decode_match_text(text) if "%" in text else text for name, text in found.items()}
+            found = self._params = MappingProxyType(decoded)
+        return found
 
 
 class Entry(Generic[P]):
@@ -41,7 +69,7 @@ class Entry(Generic[P]):
         self.captures: Captures | None = captures_of(pattern)
         self.ends_in_parameter = _ends_in_parameter(pattern)
         """Whether its last segment is a parameter, and all others are literal."""
-        self.match: Match[P] = Match(rule.payload, NO_PARAMS, rule)
+        self.match: Match[P] = Match(rule)
         self.priority = rule.priority
 
     def rank(self) -> tuple[int, bool, int, int, int]:
@@ -55,19 +83,9 @@ class Entry(Generic[P]):
             return False
         return self.conditions is None or self.conditions.hold(header, values)
 
-    def match_for(self, segments: list[str]) -> Match[P]:
-        """Return the match for a path with these segments of a match path (the first is the empty one before ``/``)."""
-        if self.captures is None:
-            return self.match
-        params: dict[str, str] = {}
-        for name, index, cut in self.captures:
-            if cut == 0:
-                params[name] = segments[index]
-            elif cut > 0:
-                params[name] = segments[index][cut:]
-            else:
-                params[name] = "/".join(segments[index:])
-        return Match(self.match.payload, params, self.match.rule)
+    def match_for(self, path: str) -> Match[P]:
+        """Return the match for a match path."""
+        return self.match if self.captures is None else Match(self.match.rule, path, self.captures)
 
 
 def _ends_in_parameter(pattern: Pattern) -> bool:
@@ -76,9 +94,17 @@ def _ends_in_parameter(pattern: Pattern) -> bool:
     return is_exact and pattern.segments[last].kind is Kind.PARAM
 
 
-def decode_params(match: Match[P]) -> Match[P]:
-    """Return the match with its texts decoded; needed only if the match path has a ``%``."""
-    if not match.params:
-        return match
-    decoded = {name: decode_match_text(text) if "%" in text else text for name, text in match.params.items()}
-    return Match(match.payload, decoded, match.rule)
+def texts_at(captures: Captures, segments: list[str]) -> dict[str, str]:
+    """Return what stands in the places of parameters.
+
+    :param segments: those of a match path; the first is the empty one before ``/``.
+    """
+    params: dict[str, str] = {}
+    for name, index, cut in captures:
+        if cut == 0:
+            params[name] = segments[index]
+        elif cut > 0:
+            params[name] = segments[index][cut:]
+        else:
+            params[name] = "/".join(segments[index:])
+    return params

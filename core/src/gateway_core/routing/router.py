@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Generic
 
 from gateway_core.routing.conditions import ClientFacts, HeaderLookup, RequestValues
-from gateway_core.routing.entries import Entry, Match, decode_params
+from gateway_core.routing.entries import Entry, Match
 from gateway_core.routing.hosts import ANY_HOST, CAPTURE, capture_of, normalize_host, parse_host
 from gateway_core.routing.patterns import Pattern, rule_pattern
 from gateway_core.routing.problems import HostError
@@ -154,7 +155,7 @@ class Router(Generic[P]):
             found = find_best(self._any, path, method, header, values)
         if found is None:
             return self._refuse(host, path, values or RequestValues(""), header)
-        return decode_params(found) if "%" in path else found
+        return found
 
     def trees_for(self, host: str) -> list[Tree[P]]:
         """Return the tables that a host falls under, the most specific first."""
@@ -313,7 +314,7 @@ def host_keys(hosts: Iterable[str], pattern: Pattern) -> tuple[set[str], dict[st
 def _with_label(found: Match[P], names: Mapping[int, str], host: str) -> Match[P]:
     """Return a match with the label of the host that its route captures."""
     name, label = names[found.rule.order], normalize_host(host).partition(".")[0]
-    return Match(found.payload, {**found.params, name: label}, found.rule)
+    return Match(found.rule, params=MappingProxyType({**found.params, name: label}))
 
 
 def build_steps(rules: Iterable[RouteRule[P]], batch: int = 32) -> Generator[int, None, Router[P]]:
@@ -340,6 +341,4 @@ def params_of(pattern: Pattern, path: str) -> Mapping[str, str] | None:
     tree: Tree[None] = Tree()
     tree.insert(pattern, Entry(rule, pattern))
     found = find_first(tree, path, "", lambda _name: (), None)
-    if found is None:
-        return None
-    return decode_params(found).params if "%" in path else found.params
+    return None if found is None else found.params

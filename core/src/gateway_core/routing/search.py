@@ -29,19 +29,20 @@ def find_first(
         entry = leaf[0] if leaf[0].is_open else _pick(leaf, method, header, values)
         if entry is not None:
             return entry.match
-    segments = path.split("/")
-    leaf = tree.behind.get(path[: path.rfind("/")])
-    if leaf and segments[-1]:
+    start, _, last = path.rpartition("/")
+    leaf = tree.behind.get(start)
+    if leaf and last:
         entry = leaf[0] if leaf[0].is_open else _pick(leaf, method, header, values)
         if entry is not None:
-            return entry.match_for(segments)
-    return _walk_first(tree, path, segments, method, header, values)
+            return entry.match_for(path)
+    return _walk_first(tree, path, method, header, values)
 
 
 def _walk_first(
-    tree: Tree[P], path: str, segments: list[str], method: str, header: HeaderLookup, values: RequestValues | None
+    tree: Tree[P], path: str, method: str, header: HeaderLookup, values: RequestValues | None
 ) -> Match[P] | None:
     """Return what `find_first` does for a path that has parameters."""
+    segments = path.split("/")
     pending = [] if tree.root is None else [(tree.root, 1)]
     while pending:
         leaf = _next_leaf(segments, pending)
@@ -50,13 +51,13 @@ def _walk_first(
             if entry is not None:
                 if entry.ends_in_parameter:
                     tree.learn_behind(segments[:-1])
-                return entry.match_for(segments)
+                return entry.match_for(path)
     for pattern, entry in tree.regexes:
         # A condition whose value is too long refuses the request, so it is evaluated only where the path matches.
         if entry.methods is None or method in entry.methods:
             params = _regex_params(pattern, path)
             if params is not None and entry.admits(method, header, values or _NO_VALUES):
-                return Match(entry.match.payload, params, entry.match.rule)
+                return Match(entry.match.rule, params=params)
     return None
 
 
@@ -81,12 +82,12 @@ def find_best(
             leaf = _next_leaf(segments, pending)
             entry = None if leaf is None else _pick_above(floor, leaf, method, header, values)
             if entry is not None:
-                floor, best = entry.priority, entry.match_for(segments)
+                floor, best = entry.priority, entry.match_for(path)
     for pattern, regex in tree.regexes:
         if (floor is None or regex.priority > floor) and (regex.methods is None or method in regex.methods):
             params = _regex_params(pattern, path)
             if params is not None and regex.admits(method, header, values or _NO_VALUES):
-                floor, best = regex.priority, Match(regex.match.payload, params, regex.match.rule)
+                floor, best = regex.priority, Match(regex.match.rule, params=params)
     return best
 
 

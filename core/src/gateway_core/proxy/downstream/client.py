@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Final
 
 from gateway_core.config import ListenConfig
@@ -82,10 +82,10 @@ class Client:
     """
 
     __slots__ = (
+        "__dict__",
         "_address",
         "_arrived",
         "_believes_names",
-        "_client_auth",
         "_covers",
         "_is_alone",
         "_is_trusted",
@@ -96,7 +96,6 @@ class Client:
         "_origin_host",
         "_router",
         "_secured",
-        "_tls",
         "_trust",
         "_trust_version",
         "bound",
@@ -106,6 +105,15 @@ class Client:
         "port",
         "scheme",
     )
+
+    # What few connections have, and no request asks for, has its default here.
+    _tls: TlsInfo | None = None
+    _client_auth: Hashable = None  # with which the TLS handshake was made
+    # Of the configuration that was taken over last, see `_adopt`:
+    _is_alone: bool  # no other listener shares the address
+    _may_be_trusted: bool
+    _is_trusted: bool
+    _believes_names: bool  # no field is looked for by its name
 
     def __init__(
         self, transport: asyncio.BaseTransport, listener: str = "", accepted: AcceptedConnection | None = None
@@ -117,35 +125,34 @@ class Client:
         """
         info = transport.get_extra_info
         address, local = info("peername"), info("sockname")
-        # By the missing address alone it cannot be told: a TCP connection that was reset at once has none either.
-        self.is_unix = not isinstance(address, tuple) and getattr(info("socket"), "family", None) == socket.AF_UNIX
         if accepted is not None and accepted.source is not None:  # by a header of the PROXY protocol
-            address, local, self.is_unix = accepted.source, accepted.destination, False
+            address, local = accepted.source, accepted.destination
         self._address, self._local = address, local
-        self.ip, self.port = "", 0
-        """Empty and 0 for a unix socket."""
         if isinstance(address, tuple):
-            ip, self.port = address[:2]
-            self.ip = plain_ip(ip) if ":" in ip else ip
+            self.is_unix = False
+            self.ip, self.port = address[0], address[1]
+            """Empty and 0 for a unix socket."""
+            if ":" in self.ip:
+                self.ip = plain_ip(self.ip)
+        else:
+            # By the missing address alone it cannot be told: a TCP connection that was reset at once has none either.
+            self.is_unix = getattr(info("socket"), "family", None) == socket.AF_UNIX
+            self.ip, self.port = "", 0
         self.local_port: int = local[1] if isinstance(local, tuple) else 0
         self._secured = None if info("ssl_object") is None else transport
         self.scheme = "http" if self._secured is None else "https"
-        self._tls: TlsInfo | None = None
         self.bound: BoundConnections | None = None
         """The upstream connections that belong to this one."""
         self._arrived = Arrived(self.ip, self.scheme, self.local_port, self.is_unix)
         self._listener = listener
-        began = None if accepted is None else accepted.listener
-        self._covers = None if accepted is None else accepted.covers
-        self._client_auth = None if began is None else client_auth_of(began.tls)
-        # Of the configuration that is named by its version; whether another listener shares the address:
-        self._is_alone = True
-        self._may_be_trusted = False
+        self._covers: Callable[[str], bool] | None = None
+        if accepted is not None:
+            self._covers = accepted.covers
+            if accepted.listener is not None:
+                self._client_auth = client_auth_of(accepted.listener.tls)
         self._trust: Trust | None = None
-        self._trust_version = ""
+        self._trust_version = ""  # of the configuration that `_adopt` took over
         self._router: Router[CompiledRoute] | None = None
-        self._is_trusted = False
-        self._believes_names = False  # no field is looked for by its name
         self._origin: Origin | None = None
         self._origin_host = ""
 
@@ -195,7 +202,7 @@ class Client:
 
     def router_in(self, snapshot: Snapshot, host: str) -> Router[CompiledRoute]:
         """Return the routes that a request of this client may take; looked up once where the listener is alone."""
-        is_same = self._is_alone and self._trust_version is snapshot.version
+        is_same = self._trust_version is snapshot.version and self._is_alone
         if is_same and self._router is not None:
             return self._router
         listener = self.listener_in(snapshot, host)
@@ -298,6 +305,10 @@ class Client:
             and facts.host == self._origin_host
             and origin.config_version is snapshot.version
         ):
+            return origin
+        if facts.is_silent and not self._is_trusted:  # as the first request of nearly every connection
+            origin = Origin(facts, self._arrived, trust, None, self, snapshot.version, snapshot.path_policy.read)
+            self._origin, self._origin_host = origin, facts.host
             return origin
         origin = origin_of(
             facts,

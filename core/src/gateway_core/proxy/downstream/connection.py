@@ -26,7 +26,7 @@ from gateway_core.proxy.downstream.connections import FEW, ConnectionHost
 from gateway_core.proxy.downstream.head_reader import HeadReader
 from gateway_core.proxy.downstream.http1_writer import Http1ResponseWriter
 from gateway_core.proxy.downstream.http2_connection import begin_http2
-from gateway_core.proxy.downstream.intake import MALFORMED, BodyIntake, ClientInput
+from gateway_core.proxy.downstream.intake import MALFORMED, NO_BODY_CAME, NOTHING_WAITS, BodyIntake, ClientInput
 from gateway_core.proxy.downstream.shutdown import Shutdown, State
 from gateway_core.proxy.downstream.sweeps import MovingExchange
 from gateway_core.proxy.exchange import Exchange
@@ -70,9 +70,9 @@ class ClientConnection(asyncio.Protocol):
         self.client = Client(stream, self._listener, self._accepted)
         self._heads = HeadReader(self.client)
         read_little(stream)
-        self._input = ClientInput(stream)
+        self._input: ClientInput = NOTHING_WAITS
         self._writer = Http1ResponseWriter(self, stream, proxy.date)
-        self.intake = BodyIntake(self.client, self._writer)
+        self.intake: BodyIntake = NO_BODY_CAME
         self.shutdown = Shutdown(self, stream, proxy)
         if proxy.connections.admit(self, self._accepted, limits):
             self.deadline = proxy.now() + limits.header_timeout
@@ -109,7 +109,7 @@ class ClientConnection(asyncio.Protocol):
         """Keep bytes that cannot be read now."""
         if not self.shutdown.is_reading:
             return
-        self._input.hold(data, position)
+        self._own_input().hold(data, position)
         if self._takes_next or (self.intake.body is not None and self._input.takes_body):
             self._wait_for_turn()
 
@@ -169,6 +169,8 @@ class ClientConnection(asyncio.Protocol):
         exchange, body = self._begin(head, snapshot), None
         try:
             if head.has_body:
+                if self.intake is NO_BODY_CAME:
+                    self.intake = BodyIntake(self.client, self._writer)
                 body, position = self.intake.begin(exchange, head.facts, data, position)
                 if not body.is_complete:
                     self._expect_body(is_all=position == len(data))
@@ -193,7 +195,13 @@ class ClientConnection(asyncio.Protocol):
             if self.served:  # the first head has been late since the connection was made
                 self.deadline = self._proxy.now() + self._proxy.limits.header_timeout
         if position < len(data):
-            self._input.hold(data, position)
+            self._own_input().hold(data, position)
+
+    def _own_input(self) -> ClientInput:
+        """Return where bytes wait, made with the first that have to."""
+        if self._input is NOTHING_WAITS:
+            self._input = ClientInput(self._transport)
+        return self._input
 
     # -- exchanges
 
@@ -205,7 +213,8 @@ class ClientConnection(asyncio.Protocol):
         if self.served >= snapshot.max_requests_per_connection:
             writer.make_last()
         self._expects_more = head.facts.keep_alive
-        self.deadline, self._has_begun_head = NEVER, False
+        self.deadline = NEVER
+        self._has_begun_head = False
         exchange = self._exchange = Exchange(proxy, writer, snapshot, head, self.client)
         return exchange
 
@@ -239,10 +248,10 @@ class ClientConnection(asyncio.Protocol):
     # -- flow
 
     def stop_reading(self) -> None:
-        self._input.pause_body(True)
+        self._own_input().pause_body(True)
 
     def resume_reading(self) -> None:
-        self._input.pause_body(False)
+        self._own_input().pause_body(False)
         if self._input.size and self.intake.body is not None:
             self._wait_for_turn()
 
@@ -274,10 +283,10 @@ class ClientConnection(asyncio.Protocol):
         if self._is_tunnel:
             self._dismiss()
             return
-        if self._transport.is_closing():
-            return
         writer, waiting, snapshot = self._writer, self._input, self._proxy.holder.current
         if not writer.keep_alive:
+            if self._transport.is_closing():
+                return
             if self._expects_more or self.intake.body is not None:
                 self.shutdown.linger()
                 bound_reads(self._transport, self)

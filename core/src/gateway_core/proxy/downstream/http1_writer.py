@@ -80,8 +80,8 @@ class Http1ResponseWriter:
     __slots__ = (
         "_date",
         "_framing",
-        "_is_head",
         "_is_usual",
+        "_method",
         "_owner",
         "_passing",
         "_transport",
@@ -93,19 +93,21 @@ class Http1ResponseWriter:
         "version",
     )
 
+    # Of the response in progress; there is none before the first request:
+    version: str
+    continue_sent: bool
+    """Whether the client was told to send its body."""
+    _method: str
+    _is_usual: bool
+
     def __init__(self, owner: WriterOwner, transport: asyncio.Transport, date: DateField) -> None:
         self._owner = owner
         self._transport = transport
         self._date = date
-        self.version = "1.1"
         self.keep_alive = True
         self.head_sent = False
         self.bytes_sent = 0
-        self.continue_sent = False
-        """Whether the client was told to send its body."""
         self.is_paused = False
-        self._is_head = False
-        self._is_usual = False
         self._framing = _NONE
         self._passing = 0  # what waits of a spliced body
 
@@ -116,7 +118,7 @@ class Http1ResponseWriter:
         self.head_sent = self.continue_sent = False
         self.bytes_sent = 0
         self._is_usual = head.is_usual
-        self._is_head = head.method == "HEAD"
+        self._method = head.method
         self._framing = _NONE
 
     def make_last(self) -> None:
@@ -164,7 +166,7 @@ class Http1ResponseWriter:
                 self._transport.write(b"".join((head.plain, length, added, id_line, body)))
                 return
         length_said = head.content_length
-        if complete and not self._is_head and head.length != NO_BODY:
+        if complete and self._method != "HEAD" and head.length != NO_BODY:
             length_said = len(body)  # not what the head says: a plugin may have asked the upstream with HEAD
         if head.trailer and not complete and head.length == CHUNKED and self.version == "1.1":
             added += head.trailer  # where trailers can follow
@@ -193,7 +195,7 @@ class Http1ResponseWriter:
         self, status: int, reason: str, block: bytes, length: int | None, id_line: bytes, body: bytes, complete: bool
     ) -> None:
         """Write head and body together: one call to the system instead of two."""
-        framing = self._framing = framing_of(status, self._is_head, length, self.version)
+        framing = self._framing = framing_of(status, self._method == "HEAD", length, self.version)
         if framing is _UNTIL_CLOSE:
             self.keep_alive = False
         if framing is _NONE:

@@ -13,7 +13,7 @@ read as strictly as every other. They are never sent upstream as they are.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Final, cast
 
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.downstream.http1_writer import Http1ResponseWriter
@@ -86,6 +86,20 @@ class ClientInput:
                 self._transport.resume_reading()
 
 
+class _NothingWaits(ClientInput):
+    """The input of connections that have had nothing to keep: most never have, and it is one object for all."""
+
+    __slots__ = ()
+
+    def hold(self, data: bytes, position: int = 0) -> None:  # noqa: ARG002 - as that of others
+        raise AssertionError("a connection that keeps bytes needs an input of its own")
+
+    def pause_body(self, is_paused: bool) -> None:  # noqa: ARG002 - as that of others
+        raise AssertionError("a connection that pauses a body needs an input of its own")
+
+
+NOTHING_WAITS: Final = _NothingWaits(cast("asyncio.Transport", None))
+
 # -- bodies
 
 MALFORMED: Final = (400, BAD_BODY, "the request body is malformed")
@@ -156,3 +170,15 @@ class BodyIntake:
         """Feed nothing more: the body is complete, or the exchange is over."""
         self._reader = self.body = None
         self.is_large = False
+
+
+class _NoBody(BodyIntake):
+    """The intake of connections on which no body came; one object for all."""
+
+    __slots__ = ()
+
+    def begin(self, *_: object) -> tuple[RequestBody, int]:
+        raise AssertionError("a connection with a body needs an intake of its own")
+
+
+NO_BODY_CAME: Final = _NoBody(cast("Client", None), cast("Http1ResponseWriter", None))

@@ -53,6 +53,10 @@ class State(IntEnum):
     FLUSHING = 3
 
 
+_OPEN: Final = State.OPEN  # every connection has these two, and a look-up in an Enum takes time
+_FLUSHING: Final = State.FLUSHING
+
+
 class Ending(Protocol):
     """What the shutdown asks its connection, and tells it."""
 
@@ -117,7 +121,7 @@ class Shutdown:
         self._transport = transport
         self._host = host
         self._progress: tuple[object, int] = (None, 0)
-        self.state = State.OPEN
+        self.state = _OPEN
         self.is_reading = True
         """Whether what comes, or has come, is a request's: in OPEN and HALF_CLOSED."""
         self._flush_until = self.deadline = NEVER
@@ -141,18 +145,23 @@ class Shutdown:
 
     def close(self) -> None:
         """Close once what is written is sent."""
-        self.state, self.is_reading = State.FLUSHING, False
+        self.state, self.is_reading = _FLUSHING, False
         self._connection.stop_requests()
-        close_once(self._transport)
+        transport = self._transport
+        is_sent = not transport.get_write_buffer_size()
+        close_once(transport)
+        has_tls = is_tls(transport)
+        if is_sent and not has_tls:
+            return  # the system has all of it, and the transport ends in the next turn of the loop
         host, now = self._host, self._host.now()
         self.deadline = self._flush_until = now + host.limits.write_wait
-        if is_tls(self._transport):
+        if has_tls:
             self.deadline = min(self.deadline, now + LINGER)
         host.ending.add(self)
 
     def abort(self) -> None:
         """Close at once."""
-        self.state, self.is_reading = State.FLUSHING, False
+        self.state, self.is_reading = _FLUSHING, False
         self._connection.stop_requests()
         self._transport.abort()
 
@@ -167,7 +176,7 @@ class Shutdown:
 
     def lost(self) -> None:
         """Called when the connection is gone."""
-        self.state, self.is_reading = State.FLUSHING, False
+        self.state, self.is_reading = _FLUSHING, False
         self.deadline = NEVER
         self._connection = _GONE
         self._host.ending.discard(self)

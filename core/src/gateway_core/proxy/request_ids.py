@@ -1,0 +1,37 @@
+"""Request ids, made as the line that ends both heads of a request: most requests never need them as text.
+
+An id is 32 hexadecimal digits: 20 by chance for each process, and a number of 12. Digits are taken out of tables and
+joined, which takes a quarter of the time of formatting a number, and no call of Python's but once for 65,536 ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import chain, count, product
+from secrets import token_hex
+from typing import Final
+
+_START: Final = b"\r\nX-Request-Id: "
+_END: Final = b"\r\n\r\n"
+_DIGITS: Final = tuple([b"%02x" % number for number in range(256)])
+_LAST_DIGITS: Final = tuple([digits + _END for digits in _DIGITS])
+
+
+def new_id_lines() -> Callable[[], bytes]:
+    """Return what returns another id with each call, as `id_line` does: unique without asking another process."""
+    start = _START + token_hex(10).encode()
+
+    def lines_of(number: int) -> Iterator[bytes]:
+        return map(b"".join, product((start + b"%08x" % number,), _DIGITS, _LAST_DIGITS))
+
+    return chain.from_iterable(map(lines_of, count())).__next__
+
+
+def id_line(request_id: str) -> bytes:
+    """Return X-Request-Id as a line, and the empty line that ends a head."""
+    return _START + request_id.encode("latin-1") + _END
+
+
+def id_of(line: bytes) -> str:
+    """Return the id of a line."""
+    return line[len(_START) : -len(_END)].decode("latin-1")
