@@ -103,11 +103,12 @@ class RouteCounts(_Cells):
         self.bytes_out = 0
         """Bytes of responses' bodies."""
 
-    def add(self, outcome: int, seconds: float, sent: int) -> None:
+    def add(self, outcome: int, seconds: float, sent: int, received: int = 0) -> None:
         """Count a request that is over.
 
         :param outcome: the status times four, plus the origin.
         :param sent: bytes of the response's body.
+        :param received: bytes of the request's body.
         """
         # A look-up that fails is rare, and one that does not costs half of `get`.
         try:
@@ -116,6 +117,8 @@ class RouteCounts(_Cells):
             waiting = self._new_waiting(outcome)
         waiting.append(seconds)
         self.bytes_out += sent
+        if received:
+            self.bytes_in += received
         if len(waiting) == _MOST_WAITING:
             self._settle()
 

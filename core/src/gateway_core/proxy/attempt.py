@@ -36,16 +36,14 @@ from gateway_core.upstreams.outcome import Outcome
 
 
 class Attempt:
-    """One attempt (a `ResponseHandler`)."""
+    """One attempt (a `ResponseHandler`). What few of them set has its default in the class."""
 
     __slots__ = (
         "__dict__", "_connection", "_head", "_is_counted", "_owner", "endpoint", "picked_at",
         "responded_at", "retries", "upstream",
     )  # fmt: skip
 
-    # What few attempts set has its default here and a place in the dictionary when it is set.
-    is_queued = False
-    """Whether it waits for a connection that its upstream's limits allow."""
+    is_queued = False  # it waits for a connection that its upstream's limits allow
     _is_resent = False
     _connecting: Connecting | None = None
     _outcome: int | None = None  # how it ends unless the rest of the response's body fails
@@ -56,8 +54,7 @@ class Attempt:
         self._owner = owner
         self.upstream = owner.upstream
         self.retries = retries
-        self.endpoint: Endpoint | None = None
-        """The one that was picked."""
+        self.endpoint: Endpoint | None = None  # that was picked
         self.picked_at = self.responded_at = 0.0
         self._is_counted = False
         self._connection: Lent | None = None
@@ -77,8 +74,7 @@ class Attempt:
         :returns: whether the head is written; otherwise `AttemptOwner` is called when it is, or when it cannot be.
         """
         owner, upstream = self._owner, self.upstream
-        bound = owner.bound
-        if bound is None and self.retries is None and upstream.is_plain:
+        if owner.bound is None and self.retries is None and upstream.is_plain:
             endpoint = upstream.pick(None, now)
         else:
             endpoint = self._pick(now)
@@ -97,7 +93,7 @@ class Attempt:
         if (head := owner.prepare(endpoint)) is None:
             return False
         idle = endpoint.pool
-        if bound is None and owner.body is None and isinstance(idle, Pool) and not idle.sends_proxy_header:
+        if owner.bound is None and owner.body is None and isinstance(idle, Pool) and not idle.sends_proxy_header:
             connection = self._connection = idle.take()
             if connection is not None:  # as almost always
                 connection.send(self, head[0], head[1])
@@ -312,8 +308,6 @@ class Attempt:
         self.upstream.failures.refused(reason, detail, self._owner.directory.now())
         text = f"upstream {self.upstream.name!r}: {detail}"
         self._owner.on_failed(UpstreamFailure(status, reason, text, retry_after))
-
-    # -- what the owner asks for
 
     def pause_reading(self) -> None:
         """Have the response wait."""

@@ -23,7 +23,6 @@ from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.own_response import OwnResponse
 from gateway_core.proxy.relay import Relay
 from gateway_core.proxy.request_body import RequestBody
-from gateway_core.proxy.request_ids import id_line, id_of
 from gateway_core.proxy.request_phases import RequestPhases, run_pre_proxy
 from gateway_core.proxy.response_stream import ResponseStream, failure_of
 from gateway_core.proxy.response_writer import ResponseWriter
@@ -34,6 +33,7 @@ from gateway_core.proxy.telemetry import make_record, response_of
 from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.proxy.wire.grpc import total_of
 from gateway_core.proxy.wire.request_head import RequestHead
+from gateway_core.proxy.wire.request_ids import id_of
 from gateway_core.routing import Match
 from gateway_core.snapshot import ChainLease, CompiledRoute, RouteTarget, Snapshot
 
@@ -59,22 +59,17 @@ class Exchange:
     def __init__(
         self, proxy: ExchangeHost, writer: ResponseWriter, snapshot: Snapshot, head: RequestHead, client: Client
     ) -> None:
-        self.proxy = proxy
-        self.writer = writer
-        self.snapshot = snapshot
-        self.head = head
-        self.client = client
+        self.proxy, self.writer, self.client = proxy, writer, client
+        self.snapshot, self.head = snapshot, head
         self._pin: Snapshot | ChainLease = snapshot  # what is kept for the exchange, to be released at its end
-        given = head.origin.request_id
-        self.id_line = id_line(given) if given else proxy.next_id_line()  # the end of both heads
+        self.id_line = head.origin.id_line or proxy.next_id_line()  # the end of both heads
         self.started = proxy.now()
         self.seen: Request | None = None
         self._match: Match[CompiledRoute] | None = None
         self.body: RequestBody | None = None
         self.chain: Chain = snapshot.global_chain  # until the route is known
         self.route: CompiledRoute | None = None
-        self.is_over = False
-        self.deadline = NEVER
+        self.is_over, self.deadline = False, NEVER
         self.context: Context | None = None  # of the hooks; without one, none has run and nothing can have been changed
         self.hooks: HookRunner | None = None
         self._operations: ExchangeOperations | None = None  # once a hook has asked for something
@@ -86,8 +81,7 @@ class Exchange:
 
     def start(self, body: RequestBody | None = None) -> None:
         """Begin with the request phase, or by sending the request where nothing but its route is to be decided."""
-        snapshot, head = self.snapshot, self.head
-        self.body = body
+        snapshot, head, self.body = self.snapshot, self.head, body
         found: Found | None = None
         if len(self.proxy.exchanges) <= snapshot.max_requests:
             found = head.match  # which there is only where nothing comes before the route
@@ -96,9 +90,7 @@ class Exchange:
         if isinstance(found, Match) and not head.path_flags:
             route = found.payload
             if route.is_direct and (body is None or body.limit_to(route.max_body_bytes, head.facts.content_length)):
-                self.route = route
-                self.chain = route.chain
-                self._match = found
+                self.route, self.chain, self._match = route, route.chain, found
                 if route.has_pre_proxy and (phases := run_pre_proxy(self, route)) is not None:
                     self.phases = phases
                     phases.settle()
@@ -151,13 +143,11 @@ class Exchange:
 
     def send(self, route: CompiledRoute, target: RouteTarget, sticky_target: RouteTarget | None = None) -> None:
         """Send the request upstream."""
-        operations, total, body = self._operations, route.total, self.body
+        operations = self._operations
         if sticky_target is not None:
             self.sticky_target = sticky_target
-        if self.head.version == "2":
-            total = total_of(self.head, total)
-        if operations is not None:
-            body = operations.take_body()
+        total = total_of(self.head, route.total) if self.head.version == "2" else route.total
+        body = self.body if operations is None else operations.take_body()
         if total:
             self.total_deadline = self.started + total
         relay = self._relay = Relay(self, route, target, body)
@@ -219,11 +209,6 @@ class Exchange:
         self.deadline, self._own = NEVER, OwnResponse(self, response)
         self._own.respond(hooks)
 
-    def write_response(self, response: Response) -> None:
-        """Write a response that was made here; the response phase is over."""
-        own = self._own = OwnResponse(self, response)
-        own.write(response)
-
     def stream(self, stream: ResponseStream) -> None:
         """Resume and cancel the stream of a body with its response."""
         self._stream = stream
@@ -237,11 +222,6 @@ class Exchange:
         """Called when a response that was made here is written."""
         self.reason = failure or self.reason
         self.finish(self.proxy.now())
-
-    def response_begins(self) -> None:
-        """Decide whether the connection may be used again: not if the request's body is still to come."""
-        if not self.proxy.keeps_alive or (self.body is not None and not self.body.is_complete):
-            self.writer.make_last()
 
     def snapshot_replaced(self) -> None:
         """Keep the chain alone if another snapshot is in force and the head is written: the rest may take hours."""
@@ -324,7 +304,7 @@ class Exchange:
             return
         self.writer.make_last()
         self.note_failure(reason, detail)
-        self.write_response(gateway_response(status, reason))
+        self.respond_with(gateway_response(status, reason), ())
 
     def _stop(self) -> None:
         """Stop whatever is under way: a phase, the upstream."""
@@ -365,26 +345,22 @@ class Exchange:
 
     def finish(self, now: float, is_complete: bool = True) -> None:
         """Run the log phase, let go of the snapshot, and give the connection back if the response is complete."""
-        self.is_over = True
-        self.deadline = NEVER
+        self.is_over, self.deadline = True, NEVER
         own, relay, route = self._own, self._relay, self.route
-        response, status = None, 0
         self.proxy.exchanges.discard(self)
+        response, head = None, None if relay is None else relay.response_head
         if own is not None:
-            response, status = own.response, own.response.status
-        elif relay is not None and (head := relay.response_head) is not None:
+            response = own.response
+        elif relay is not None:
             response = relay.response if relay.phase is None else relay.phase.response
-            status = head.status if response is None else response.status
-        else:  # a 101 that a hook forwarded, or none at all
-            response = None if self.forwarding is None else self.forwarding.switched
-            status = 0 if response is None else response.status
+        elif self.forwarding is not None:
+            response = self.forwarding.switched
+        status = response.status if response is not None else 0 if head is None else head.status
         if own is not None or self.reason or status == 101 or route is None:
             self.proxy.telemetry.count(self, status, response, now - self.started)
         else:  # an upstream's response
-            counts = route.counts
-            if self.body is not None:
-                counts.bytes_in += self.body.received
-            counts.add(status << 2, now - self.started, self.writer.bytes_sent)
+            received = 0 if self.body is None else self.body.received
+            route.counts.add(status << 2, now - self.started, self.writer.bytes_sent, received)
         if not self.chain.log or self._log(relay, response, now):
             if self._pin is self.snapshot and not self.snapshot.is_awaited:
                 self.snapshot.active -= 1

@@ -306,7 +306,7 @@ class ForwardedExchange:
         if switched is None or head is None:
             self._forward.close()
             bare = Response(response.status, headers=response.headers) if response.is_streamed else response
-            exchange.write_response(bare)
+            exchange.respond_with(bare, ())
             return
         fields = own_block(response, head.block)
         protocol = call.attempt.terms.protocol_of(head)

@@ -25,6 +25,7 @@ from gateway_core.messages.body_sources import (
 from gateway_core.messages.response import with_assigned_body
 from gateway_core.proxy.gateway_responses import show_own_fields, with_request_id
 from gateway_core.proxy.response_fields import BODILESS, own_block, trailer_block
+from gateway_core.proxy.response_phase import begin_response
 from gateway_core.proxy.response_stream import (
     PluginBody,
     ResponseStream,
@@ -112,7 +113,7 @@ class OwnResponse:
         headers["Content-Type"] = "application/grpc"
         headers["grpc-status"] = str(status_for(status, response.failure))
         headers["grpc-message"] = message
-        owner.response_begins()
+        begin_response(owner)
         owner.writer.start(200, "OK", own_block(response), None, owner.id_line, b"", complete=True)
         owner.written(self.reason or self.response.failure)
 
@@ -138,7 +139,7 @@ class OwnResponse:
 
     def _write_head(self, length: int | None, body: bytes, *, complete: bool) -> None:
         owner, response = self._owner, self.response
-        owner.response_begins()
+        begin_response(owner)
         owner.writer.start(response.status, response.reason, own_block(response), length, owner.id_line, body, complete)
 
     def begin_stream(self, first: bytes) -> None:

@@ -254,7 +254,7 @@ class Relay:
             lines = self._pass_hooks(head, hooks, body, complete, is_sticky)
         if lines is not None:
             if not exchange.proxy.keeps_alive or ((sent := exchange.body) is not None and not sent.is_complete):
-                exchange.response_begins()
+                exchange.writer.make_last()  # as `begin_response` would, which takes a call for each request
             via = exchange.snapshot.scope.via_line
             exchange.writer.relay(head, via + lines if lines else via, exchange.id_line, body, complete)
         elif self.phase is not None or exchange.is_over:

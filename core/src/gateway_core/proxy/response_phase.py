@@ -90,7 +90,7 @@ class ResponsePhase:
         if not response.is_streamed:
             # A hook replaced the response: the rest of the upstream's is not read.
             self._drop()
-            owner.write_response(response)
+            owner.respond_with(response, ())
             return
         body, trailers = self._body, self._trailers
         if body is not None:
@@ -278,7 +278,7 @@ class ResponsePhase:
         self._attempt.give_up()
         if response.is_streamed:  # a hook changed the status: there is no body to go with it
             response = Response(response.status, headers=response.headers)
-        owner.write_response(response)
+        owner.respond_with(response, ())
 
     def give_up(self) -> None:
         """Close the connection of a 101 that hooks decide over; they decide over nothing any more."""
@@ -288,6 +288,12 @@ class ResponsePhase:
         if self._switched is not None:
             self._switched.transport.abort()
             self._switched = None
+
+
+def begin_response(owner: RunningExchange) -> None:
+    """Decide whether the client's connection may be used again: not if the request's body is still to come."""
+    if not owner.proxy.keeps_alive or (owner.body is not None and not owner.body.is_complete):
+        owner.writer.make_last()
 
 
 def write_head(
@@ -304,8 +310,7 @@ def write_head(
     :param flags: those of the request that went upstream.
     :param changes: the body, if hooks changed it.
     """
-    if owner.body is not None or not owner.proxy.keeps_alive:
-        owner.response_begins()
+    begin_response(owner)
     is_head = owner.head.method == "HEAD"
     is_hooks_head = not is_head and bool(flags & HEAD_ONLY)
     if changes is None and not is_hooks_head:

@@ -159,12 +159,6 @@ class RunningExchange(RequestOwner, Protocol):
 
     # -- responses
 
-    def write_response(self, response: Response) -> None:
-        """Write a response that was made here, whole."""
-
-    def response_begins(self) -> None:
-        """Called before the head is written: decides whether the connection may be used again."""
-
     def resume_response(self) -> None:
         """Go on with the response, whose head is written."""
 

@@ -17,6 +17,7 @@ from gateway_core.proxy.downstream.connections import ConnectionHost
 from gateway_core.proxy.gateway_responses import closing_response
 from gateway_core.proxy.socket_options import read_little_over_tls
 from gateway_core.proxy.sweeper import Expiring
+from gateway_core.proxy.wire.request_ids import id_of
 
 
 class ServerHost(ConnectionHost, Protocol):
@@ -60,4 +61,4 @@ class GatewayServer(web.Server):
     def text_on_tls(self) -> bytes:
         """Return the response to a request without TLS on a TLS listener."""
         response = Response.problem(400, "this port expects TLS, and the request came without: use https")
-        return closing_response(response, self.proxy.next_id(), self.proxy.date.block())
+        return closing_response(response, id_of(self.proxy.next_id_line()), self.proxy.date.block())

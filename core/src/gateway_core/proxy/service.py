@@ -23,7 +23,6 @@ from gateway_core.proxy.downstream.sweeps import IdleHeads, MinimumRate
 from gateway_core.proxy.fetches import Fetches
 from gateway_core.proxy.gateway_responses import closing_response, gateway_response
 from gateway_core.proxy.limit_events import LimitEvents
-from gateway_core.proxy.request_ids import id_of, new_id_lines
 from gateway_core.proxy.response_fields import DateField
 from gateway_core.proxy.running_exchange import RequestOwner
 from gateway_core.proxy.server import GatewayServer
@@ -31,6 +30,7 @@ from gateway_core.proxy.sweeper import Expiring, Sweeper
 from gateway_core.proxy.telemetry import Telemetry
 from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
+from gateway_core.proxy.wire.request_ids import id_of, new_id_lines
 from gateway_core.reasons import LIMIT_CONNECTIONS
 from gateway_core.snapshot import Snapshot, SnapshotHolder
 
@@ -71,7 +71,7 @@ class Proxy:
         """False while draining: every response is the last of its connection."""
         self.turns = Turns(self.loop, self.now)
         self.next_id_line = new_id_lines()
-        """Returns a new request id as the line that ends a head (:mod:`gateway_core.proxy.request_ids`)."""
+        """Returns a new request id as the line that ends a head (:mod:`gateway_core.proxy.wire.request_ids`)."""
         self._sweeper = Sweeper(self.loop, self.now)
         self.upstreams = UpstreamDirectory(self.loop, self.now, self.rng, self._sweeper, self._max_head_bytes)
         self.fetches = Fetches(self.upstreams, holder, self.next_id)

@@ -46,13 +46,10 @@ class Telemetry:
         :param seconds: since its head was complete.
         """
         counts = self.unrouted if exchange.route is None else exchange.route.counts
-        if exchange.tunnel_bytes is None:
-            sent = exchange.writer.bytes_sent
-            counts.bytes_in += 0 if exchange.body is None else exchange.body.received
-        else:
+        received, sent = 0 if exchange.body is None else exchange.body.received, exchange.writer.bytes_sent
+        if exchange.tunnel_bytes is not None:
             received, sent = exchange.tunnel_bytes
-            counts.bytes_in += received
-        counts.add((status << 2) + origin_of(response, exchange.aborted), seconds, sent)
+        counts.add((status << 2) + origin_of(response, exchange.aborted), seconds, sent, received)
         if exchange.reason is not None:
             self.count_failure(exchange.reason)
 

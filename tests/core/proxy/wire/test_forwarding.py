@@ -8,6 +8,7 @@ from gateway_core.config.values import parse_trusted_peer
 from gateway_core.proxy.downstream.client import believed_facts
 from gateway_core.proxy.wire.forwarding import Arrived, Origin, origin_of
 from gateway_core.proxy.wire.request_fields import RequestFacts, read_request_block
+from gateway_core.proxy.wire.request_ids import id_of
 from gateway_core.snapshot import Trust
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,7 +78,7 @@ def test_what_a_trusted_proxy_says_is_believed_and_added_to() -> None:
 
     assert found.client_ip == "1.1.1.1"
     assert found.scheme == "https"
-    assert found.request_id == "abc-1"
+    assert id_of(found.id_line) == "abc-1"
     assert fields(found) == {
         b"X-Forwarded-For": b"1.1.1.1, 10.0.0.2, 10.0.0.1",
         b"X-Forwarded-Proto": b"https",
@@ -229,7 +230,7 @@ def test_unix_trusts_no_address() -> None:
 
 @pytest.mark.parametrize("given", [b"a b", b"a\xff", b"a" * 129, b"<script>"])
 def test_a_request_id_that_is_none_is_not_kept(given: bytes) -> None:
-    assert origin(b"\r\nX-Request-Id: " + given, trusted=PEER).request_id == ""
+    assert origin(b"\r\nX-Request-Id: " + given, trusted=PEER).id_line == b""
 
 
 # -- scheme, host and port

@@ -60,8 +60,7 @@ class ClientConnection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._has_begun_head = False  # the deadline is that of a head of which a part is held
         self._is_tunnel = self._is_waiting_for_turn = False
-        self.served = 0
-        """Requests so far."""
+        self.served = 0  # requests so far
         self._expects_more = False  # the client may send something behind the last request
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -80,8 +79,6 @@ class ClientConnection(asyncio.Protocol):
                 self._go_on_with_http2(b"")
         else:
             proxy.connections.turn_away(stream)
-
-    # -- reading
 
     def data_received(self, data: bytes) -> None:
         if (
@@ -109,7 +106,8 @@ class ClientConnection(asyncio.Protocol):
         """Keep bytes that cannot be read now."""
         if not self.shutdown.is_reading:
             return
-        self._own_input().hold(data, position)
+        self._input = self._input.own(self._transport)
+        self._input.hold(data, position)
         if self._takes_next or (self.intake.body is not None and self._input.takes_body):
             self._wait_for_turn()
 
@@ -158,11 +156,8 @@ class ClientConnection(asyncio.Protocol):
         # A repeated head is recognized here, which spares a call; a slice costs less than `startswith`.
         if head is None or heads.snapshot is not snapshot or data[position : position + head.size] != heads.head_bytes:
             found = heads.read(data, position, snapshot)
-            if found is None:
-                self._wait_for_head(data, position)
-                return len(data)
-            if isinstance(found, HeadProblem):
-                self._refuse(found, data, position)
+            if not isinstance(found, RequestHead):
+                self._refuse(found, data, position) if found else self._wait_for_head(data, position)
                 return len(data)
             head = found
         position += head.size
@@ -195,13 +190,8 @@ class ClientConnection(asyncio.Protocol):
             if self.served:  # the first head has been late since the connection was made
                 self.deadline = self._proxy.now() + self._proxy.limits.header_timeout
         if position < len(data):
-            self._own_input().hold(data, position)
-
-    def _own_input(self) -> ClientInput:
-        """Return where bytes wait, made with the first that have to."""
-        if self._input is NOTHING_WAITS:
-            self._input = ClientInput(self._transport)
-        return self._input
+            self._input = self._input.own(self._transport)
+            self._input.hold(data, position)
 
     # -- exchanges
 
@@ -213,8 +203,7 @@ class ClientConnection(asyncio.Protocol):
         if self.served >= snapshot.max_requests_per_connection:
             writer.make_last()
         self._expects_more = head.facts.keep_alive
-        self.deadline = NEVER
-        self._has_begun_head = False
+        self.deadline, self._has_begun_head = NEVER, False
         exchange = self._exchange = Exchange(proxy, writer, snapshot, head, self.client)
         return exchange
 
@@ -248,10 +237,11 @@ class ClientConnection(asyncio.Protocol):
     # -- flow
 
     def stop_reading(self) -> None:
-        self._own_input().pause_body(True)
+        self._input = self._input.own(self._transport)
+        self._input.pause_body(True)
 
     def resume_reading(self) -> None:
-        self._own_input().pause_body(False)
+        self._input.own(self._transport).pause_body(False)
         if self._input.size and self.intake.body is not None:
             self._wait_for_turn()
 

@@ -38,6 +38,10 @@ class ClientInput:
         self.size = 0
         """Bytes that wait."""
 
+    def own(self, transport: asyncio.Transport) -> ClientInput:  # noqa: ARG002 - it has one
+        """Return an input that may keep something."""
+        return self
+
     def hold(self, data: bytes, position: int = 0) -> None:
         """Keep the bytes of ``data`` from a position on, behind what is kept."""
         if not self._parts:
@@ -90,6 +94,9 @@ class _NothingWaits(ClientInput):
     """The input of connections that have had nothing to keep: most never have, and it is one object for all."""
 
     __slots__ = ()
+
+    def own(self, transport: asyncio.Transport) -> ClientInput:
+        return ClientInput(transport)
 
     def hold(self, data: bytes, position: int = 0) -> None:  # noqa: ARG002 - as that of others
         raise AssertionError("a connection that keeps bytes needs an input of its own")

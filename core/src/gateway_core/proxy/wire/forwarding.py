@@ -16,6 +16,7 @@ from gateway_core.messages.addresses import canonical_address, entries_from_righ
 from gateway_core.messages.path import ReadPath, read_path
 from gateway_core.proxy.wire.fields import list_members, valid_host
 from gateway_core.proxy.wire.request_fields import RequestFacts
+from gateway_core.proxy.wire.request_ids import id_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,12 +83,12 @@ class Origin:
         "_trust",
         "client_ip",
         "config_version",
+        "id_line",
         "is_loop",
         "is_trusted",
         "peer",
         "peer_ip",
         "read_path",
-        "request_id",
         "scheme",
         "tail",
     )
@@ -114,8 +115,8 @@ class Origin:
         self.peer = cast("Peer", peer)
         self.config_version = config_version
         self.read_path = read_path
-        self.request_id = ""
-        """The id that a trusted proxy gave; empty if there is none."""
+        self.id_line = b""
+        """The request id that a trusted proxy gave, as the line that ends a head; empty if there is none."""
         self.is_trusted = told is not None
         """Whether the peer is a trusted proxy."""
         self.is_loop = False
@@ -162,7 +163,8 @@ def origin_of(
     origin = Origin(facts, arrived, trust, told, peer, config_version, read_path)
     if facts.forwarding:
         if is_trusted:
-            origin.request_id = _valid_id(facts.forwarding.get(b"x-request-id", b""))
+            given = facts.forwarding.get(b"x-request-id", b"")
+            origin.id_line = id_line(given) if _is_id(given) else b""
         origin.is_loop = _is_loop(facts.forwarding, trust.via)
     return origin
 
@@ -392,5 +394,5 @@ def _agreeing(given: dict[bytes, str], addresses: list[str | None]) -> str:
     return ", ".join(["for=" + _node(address or "").decode() for address in reversed(addresses)])
 
 
-def _valid_id(value: bytes) -> str:
-    return value.decode("latin-1") if 0 < len(value) <= _MOST_ID and not value.translate(None, _ID_BYTES) else ""
+def _is_id(value: bytes) -> bool:
+    return 0 < len(value) <= _MOST_ID and not value.translate(None, _ID_BYTES)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from gateway_core.proxy.request_ids import id_line, id_of, new_id_lines
+from gateway_core.proxy.wire.request_ids import id_line, id_of, new_id_lines
 
 
 def test_an_id_line_is_the_field_and_the_end_of_the_head() -> None:
     line = new_id_lines()()
 
     assert re.fullmatch(rb"\r\nX-Request-Id: [0-9a-f]{32}\r\n\r\n", line)
-    assert id_line(id_of(line)) == line
+    assert id_line(id_of(line).encode()) == line
 
 
 def test_ids_do_not_repeat_also_where_the_digits_of_the_tables_are_used_up() -> None:
@@ -28,4 +28,4 @@ def test_processes_have_ids_of_their_own() -> None:
 
 
 def test_an_id_that_came_is_the_text_of_its_line() -> None:
-    assert id_of(id_line("from-a-proxy/1")) == "from-a-proxy/1"
+    assert id_of(id_line(b"from-a-proxy/1")) == "from-a-proxy/1"

@@ -27,9 +27,9 @@ def new_id_lines() -> Callable[[], bytes]:
     return chain.from_iterable(map(lines_of, count())).__next__
 
 
-def id_line(request_id: str) -> bytes:
+def id_line(request_id: bytes) -> bytes:
     """Return X-Request-Id as a line, and the empty line that ends a head."""
-    return _START + request_id.encode("latin-1") + _END
+    return _START + request_id + _END
 
 
 def id_of(line: bytes) -> str:
