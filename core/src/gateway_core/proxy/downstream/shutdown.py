@@ -147,15 +147,10 @@ class Shutdown:
         """Close once what is written is sent."""
         self.state, self.is_reading = _FLUSHING, False
         self._connection.stop_requests()
-        transport = self._transport
-        is_sent = not transport.get_write_buffer_size()
-        close_once(transport)
-        has_tls = is_tls(transport)
-        if is_sent and not has_tls:
-            return  # the system has all of it, and the transport ends in the next turn of the loop
+        close_once(self._transport)
         host, now = self._host, self._host.now()
         self.deadline = self._flush_until = now + host.limits.write_wait
-        if has_tls:
+        if is_tls(self._transport):
             self.deadline = min(self.deadline, now + LINGER)
         host.ending.add(self)
 
