@@ -385,5 +385,5 @@ def test_what_proxies_say_is_the_same_whether_it_was_said_before_or_not(
     _, remembered = read(block, arrived, REMEMBERING, host)
     _, fresh = read(block, arrived, Trust([parse_trusted_peer("10.0.0.0/8")]), host)
 
-    for name in ("client_ip", "scheme", "request_id", "is_trusted", "is_loop", "lines", "tail"):
+    for name in ("client_ip", "scheme", "id_line", "is_trusted", "is_loop", "lines", "tail"):
         assert getattr(remembered, name) == getattr(fresh, name), name
