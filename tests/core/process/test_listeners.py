@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -71,6 +72,28 @@ async def test_a_unix_socket_takes_connections(listeners: Listeners, table: Sock
 
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(f"{tmp_path}/s")
+
+
+async def test_clients_that_connect_while_listeners_are_closed_are_served(
+    listeners: Listeners, table: SocketTable, tmp_path: Path
+) -> None:
+    addresses = ["127.0.0.1:0", f"unix:{tmp_path}/s"]
+    await use(listeners, table, listen(*addresses))
+    urls = listeners.urls()
+    await listeners.stop_accepting()
+
+    with socket.socket() as late, socket.socket(socket.AF_UNIX) as late_unix:
+        late.connect(("127.0.0.1", int(urls[0].rpartition(":")[2])))
+        late_unix.connect(f"{tmp_path}/s")
+        listeners.take_waiting()
+        table.keep_only(())
+
+        for client in (late, late_unix):
+            client.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_sendall(client, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            async with asyncio.timeout(20):
+                assert (await loop.sock_recv(client, 100)).startswith(b"HTTP/1.1 200")
 
 
 def free_port() -> int:

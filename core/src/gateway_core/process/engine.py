@@ -329,6 +329,7 @@ class Engine:
         self.is_draining = True
         await self.listeners.stop_accepting()
         if release is not None:
+            self.listeners.take_waiting()
             release()
         await self.proxy.drain(deadline)
         await self._certificates.aclose()

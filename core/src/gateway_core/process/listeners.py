@@ -12,7 +12,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
@@ -164,13 +164,18 @@ def bind_listeners(table: SocketTable, loaded: LoadedConfig) -> list[str]:
 
 @dataclass(slots=True)
 class _Open:
+    address: str
     runner: web.ServerRunner
     site: web.BaseSite
     manner: _Manner
     tls: AddressTls | None
+    late: list[Acceptor] = field(default_factory=list)
+    """They took in the clients that connected while the site was closed."""
 
     async def aclose(self) -> None:
         """Close whatever connections are left."""
+        for acceptor in self.late:
+            await acceptor.aclose()
         if isinstance(self.site, _AcceptorSite):
             await self.site.acceptor.aclose()
         await self.runner.cleanup()
@@ -213,20 +218,21 @@ async def _start_site(
     runner: web.BaseRunner, sock: socket.socket, manner: _Manner | None = None, tls: AddressTls | None = None
 ) -> web.BaseSite:
     """Accept on a socket, which is closed with the site."""
-    server = runner.server
-    assert server is not None
-    site: web.BaseSite
-    if isinstance(server, GatewayServer) and manner is not None and (manner != _Manner() or not _is_uvloop()):
-        acceptor = GatewayAcceptor(sock, server, tls, wants_proxy_header=manner.wants_proxy_header)
-        site = _AcceptorSite(runner, sock, acceptor)
-    elif not _is_uvloop():
-        site = _AcceptorSite(runner, sock, Acceptor(sock, server))
+    if manner not in {None, _Manner()} or not _is_uvloop():
+        site: web.BaseSite = _AcceptorSite(runner, sock, _acceptor(runner, sock, manner, tls))
     else:
         # uvloop accepts at three fifths of the cost, and closes what comes while descriptors have run out.
-        kind = _UnixSite if sock.family == socket.AF_UNIX else web.SockSite
-        site = kind(runner, sock, backlog=sockets.BACKLOG)
+        site = (_UnixSite if sock.family == socket.AF_UNIX else web.SockSite)(runner, sock, backlog=sockets.BACKLOG)
     await site.start()
     return site
+
+
+def _acceptor(runner: web.BaseRunner, sock: socket.socket, manner: _Manner | None, tls: AddressTls | None) -> Acceptor:
+    server = runner.server
+    assert server is not None
+    if isinstance(server, GatewayServer) and manner is not None:
+        return GatewayAcceptor(sock, server, tls, wants_proxy_header=manner.wants_proxy_header)
+    return Acceptor(sock, server)
 
 
 def _is_uvloop() -> bool:
@@ -327,7 +333,7 @@ class Listeners:
         await runner.setup()
         # Closing a site closes its socket, so it gets a copy: the table's own outlives a change from http to https.
         site = await _start_site(runner, self._table[address].dup(), manner, tls)
-        return _Open(runner, site, manner, tls)
+        return _Open(address, runner, site, manner, tls)
 
     async def _shut(self, address: str) -> None:
         opened = self._open.pop(address)
@@ -341,6 +347,14 @@ class Listeners:
             await asyncio.sleep(0)
         for address in tuple(self._open):
             await self._shut(address)
+
+    def take_waiting(self) -> None:
+        """Take in who has connected while listeners were closed; to be called in the turn that closes their sockets."""
+        for address, opened in {each.address: each for each in self._retired}.items():
+            if address not in self._open and address in self._table:
+                acceptor = _acceptor(opened.runner, self._table[address].dup(), opened.manner, opened.tls)
+                opened.late.append(acceptor)
+                acceptor.close()  # which takes them in
 
     async def aclose(self) -> None:
         """Close whatever connections are left."""

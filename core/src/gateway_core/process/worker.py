@@ -179,6 +179,7 @@ class Worker:
         prepared, self._prepared = self._prepared, None
         assert prepared is not None
         changes = await self.engine.commit(prepared)
+        self.engine.listeners.take_waiting()
         self._table.forget(but=prepared.config.listen)
         logs.configure(prepared.config.log, process=f"worker {self._number}")
         self.deadline = prepared.config.shutdown_timeout
