@@ -1,140 +1,23 @@
-"""Calls of gRPC through the gateway: grpcio on both sides."""
+"""Calls of gRPC through the gateway: what passes, and what is refused."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
-from gateway_core.hooks import Plugin
-from gateway_core.hookspecs import hookimpl
-from gateway_core.messages import Request, Response
 
-from tests.core.proxy.kit import RunningProxy, run_proxy, until
-
-
-class Echo(grpc.GenericRpcHandler):
-    """Serves bytes of all kinds of streams, and its own health."""
-
-    def __init__(self) -> None:
-        self.health = b"\x08\x01"
-        self.metadata: list[dict[str, str | bytes]] = []
-        self.remaining: list[float] = []
-
-    def service(self, details: Any) -> Any:
-        self.metadata.append(dict(details.invocation_metadata))
-        kinds: dict[str, Any] = {
-            "/echo/Unary": grpc.unary_unary_rpc_method_handler(self.unary),
-            "/echo/Server": grpc.unary_stream_rpc_method_handler(self.server),
-            "/echo/Client": grpc.stream_unary_rpc_method_handler(self.client),
-            "/echo/Both": grpc.stream_stream_rpc_method_handler(self.both),
-            "/echo/Fails": grpc.unary_unary_rpc_method_handler(self.fails),
-            "/echo/Never": grpc.unary_unary_rpc_method_handler(self.never),
-            "/grpc.health.v1.Health/Check": grpc.unary_unary_rpc_method_handler(self.check),
-        }
-        return kinds.get(details.method)
-
-    async def unary(self, data: bytes, context: Any) -> bytes:
-        self.remaining.append(context.time_remaining() or 0.0)
-        context.set_trailing_metadata((("x-trailing-bin", b"\x00\xff"), ("x-trailing", "yes")))
-        await context.send_initial_metadata((("x-initial", "1"),))
-        return data
-
-    async def check(self, data: bytes, context: Any) -> bytes:
-        return self.health
-
-    async def server(self, data: bytes, context: Any) -> AsyncIterator[bytes]:
-        for number in range(20):
-            yield data + b"%d" % number
-
-    async def client(self, pieces: AsyncIterator[bytes], context: Any) -> bytes:
-        return b"".join([piece async for piece in pieces])
-
-    async def both(self, pieces: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
-        async for piece in pieces:
-            yield piece.upper()
-
-    async def fails(self, data: bytes, context: Any) -> bytes:
-        await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "not now: \u00e9")
-        return b""
-
-    async def never(self, data: bytes, context: Any) -> bytes:
-        await asyncio.Event().wait()
-        return b""
-
-
-class Refusing(Plugin[object]):
-    """Responds in place of the upstream, with the status that a field names."""
-
-    name = "refusing"
-
-    @hookimpl
-    def gateway_pre_proxy(self, request: Request) -> Response | None:
-        status = request.headers.get("x-refuse")
-        return None if status is None else Response.problem(int(status), "because")
-
-
-Calls = tuple[Any, Echo, RunningProxy]
-Start = Callable[..., Awaitable[Calls]]
-
-
-@asynccontextmanager
-async def served(echo: Echo) -> AsyncIterator[str]:
-    """Serve, and return the URL."""
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers((echo,))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    yield f"http://127.0.0.1:{port}"
-    await server.stop(None)
-
-
-@asynccontextmanager
-async def calls(
-    folder: Path,
-    extra: str = "",
-    upstream: str = "",
-    address: str = "",
-    routes: str = "",
-    others: tuple[Echo, ...] = (),
-) -> AsyncIterator[Calls]:
-    """Run a gateway before one service, or before several that are the same upstream's endpoints."""
-    async with AsyncExitStack() as stack:
-        echo = Echo()
-        urls = [await stack.enter_async_context(served(each)) for each in (echo, *others)]
-        if address:
-            urls = [f"http://{address}"]
-        endpoints = ", ".join(f"{{url: '{url}'}}" for url in urls)
-        config = (
-            f"listen: 127.0.0.1:0\n{extra}\nupstreams:\n"
-            f"  - {{name: echo, protocol: http2, endpoints: [{endpoints}], {upstream}}}\n"
-            "routes:\n  - {id: echo, path_prefix: /echo, target: echo, plugins: [{name: refusing}]}\n"
-            f"{routes}\n"
-        )
-        gateway = await stack.enter_async_context(run_proxy(config, folder, [Refusing]))
-        channel = grpc.aio.insecure_channel(f"127.0.0.1:{gateway.port}")
-        yield await stack.enter_async_context(channel), echo, gateway
+from tests.core.proxy.kit import until
+from tests.integration.grpc_kit import Echo, Start, code_of, starting
 
 
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
-    async with AsyncExitStack() as stack:
-
-        async def begin(**options: Any) -> Calls:
-            return await stack.enter_async_context(calls(tmp_path, **options))
-
+    async with starting(tmp_path) as begin:
         yield begin
-
-
-async def code_of(call: Awaitable[object]) -> tuple[grpc.StatusCode, str]:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return caught.value.code(), caught.value.details() or ""
 
 
 async def test_a_unary_call_passes_with_its_metadata(start: Start) -> None:

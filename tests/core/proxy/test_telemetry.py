@@ -43,3 +43,17 @@ def test_the_origin_is_whose_the_response_was_unless_the_client_left() -> None:
     assert origin_of(made, None) == GATEWAY
     assert origin_of(other, None) == PLUGIN
     assert origin_of(made, "client") == CLIENT
+
+
+def test_calls_of_grpc_are_counted_by_route_and_the_name_of_their_status() -> None:
+    metrics = Metrics()
+    telemetry = Telemetry(metrics)
+
+    for code in (0, 14, 14):
+        metrics.routes.acquire("users").add_call(code)
+    telemetry.unrouted.add_call(12)
+
+    samples = metrics.collect()
+    assert samples.value("gateway_grpc_calls", "users", "OK") == 1
+    assert samples.value("gateway_grpc_calls", "users", "UNAVAILABLE") == 2
+    assert samples.value("gateway_grpc_calls", "", "UNIMPLEMENTED") == 1

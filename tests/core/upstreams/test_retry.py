@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 from gateway_core.config import RetriesConfig
+from gateway_core.messages.grpc_status import GrpcCode
 from gateway_core.upstreams import Load, Outcome, Retry, RetryBudget, RetryPolicy, Stop, StopReason
+from gateway_core.upstreams.outcome import grpc_outcome
 from gateway_core.upstreams.retry import IDEMPOTENT_METHODS, NO_RETRIES
 from hypothesis import given
 from hypothesis import strategies as st
@@ -216,3 +218,36 @@ def test_nothing_else_fails_over(changed: dict[str, Any]) -> None:
 
 def test_what_this_machine_lacks_is_not_retried() -> None:
     assert reason(decide(outcome=Outcome.LOCAL)) is StopReason.CONDITION
+
+
+UNAVAILABLE = grpc_outcome(GrpcCode.UNAVAILABLE)
+CALLS = RetriesConfig.model_construct(attempts=2, on=("unavailable", "resource-exhausted"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "stops"),
+    [
+        ({"outcome": UNAVAILABLE}, None),
+        ({"outcome": grpc_outcome(GrpcCode.RESOURCE_EXHAUSTED)}, None),
+        ({"outcome": grpc_outcome(GrpcCode.INTERNAL)}, StopReason.CONDITION),
+        ({"outcome": 503}, StopReason.CONDITION),
+        ({"outcome": UNAVAILABLE, "is_replayable": False}, StopReason.BODY),
+        ({"outcome": UNAVAILABLE, "attempt": 3}, StopReason.ATTEMPTS),
+        ({"outcome": UNAVAILABLE, "pushback": 0.0}, None),
+        ({"outcome": UNAVAILABLE, "pushback": -1.0}, StopReason.PUSHBACK),
+        ({"outcome": UNAVAILABLE, "pushback": 10.1}, StopReason.PUSHBACK),
+        ({"outcome": UNAVAILABLE, "pushback": 5.0, "deadline": 104.0}, StopReason.DEADLINE),
+    ],
+)
+def test_a_call_is_sent_again_for_the_codes_that_are_listed(changes: dict[str, Any], stops: StopReason | None) -> None:
+    assert reason(decide(CALLS, method="POST", **changes)) is stops
+
+
+def test_what_the_endpoint_asks_for_takes_the_place_of_the_backoff() -> None:
+    assert decide(CALLS, method="POST", outcome=UNAVAILABLE, pushback=7.5) == Retry(7.5)
+
+
+def test_codes_are_not_retried_unless_they_are_listed() -> None:
+    policy = RetryPolicy(RetriesConfig(attempts=1))
+
+    assert not any(policy.may_retry(grpc_outcome(code)) for code in GrpcCode)

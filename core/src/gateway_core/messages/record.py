@@ -26,6 +26,9 @@ class Attempt:
     url: str = ""
     """Scheme, host and port of the endpoint."""
 
+    grpc_status: int | None = None
+    """``grpc-status`` of the response; None if it has none."""
+
 
 class Address(Protocol):
     """An endpoint, as far as records name it."""
@@ -62,6 +65,9 @@ class Record:
     response that did."""
     error: str | None = None
     """The same as a text for people; for logs, never for clients."""
+
+    grpc_status: int | None = None
+    """``grpc-status`` with which a call of gRPC ended; None for other requests, and for calls that ended without."""
 
     failed: Sequence[Attempt] = ()
     """The attempts that failed, or all of them; for the data path."""

@@ -45,6 +45,9 @@ REQUESTS: Final = _family(
     "gateway_requests", "counter", "Requests that are over, by route, exact status and whose response it was", "route",
     "status", "origin",
 )  # fmt: skip
+GRPC_CALLS: Final = _family(
+    "gateway_grpc_calls", "counter", "Calls of gRPC that ended with a grpc-status, by its name", "route", "code"
+)
 REQUEST_DURATION: Final = _family(
     "gateway_request_duration_seconds", "histogram", "Time from the complete request head to the response's last byte",
     "route", "status_class",

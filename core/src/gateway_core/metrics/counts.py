@@ -94,7 +94,7 @@ class _Cells:
 class RouteCounts(_Cells):
     """The counts of one route."""
 
-    __slots__ = ("bytes_in", "bytes_out")
+    __slots__ = ("bytes_in", "bytes_out", "calls")
 
     def __init__(self, bounds: tuple[float, ...] = DURATION_BOUNDS) -> None:
         super().__init__(bounds)
@@ -102,6 +102,12 @@ class RouteCounts(_Cells):
         """Bytes of requests' bodies."""
         self.bytes_out = 0
         """Bytes of responses' bodies."""
+        self.calls: dict[int, int] = {}
+        """Calls of gRPC, by their ``grpc-status``."""
+
+    def add_call(self, code: int) -> None:
+        """Count how a call of gRPC ended."""
+        self.calls[code] = self.calls.get(code, 0) + 1
 
     def add(self, outcome: int, seconds: float, sent: int, received: int = 0) -> None:
         """Count a request that is over.

@@ -14,6 +14,7 @@ gateway's own. `Retries` decides whether another attempt follows one that failed
 from __future__ import annotations
 
 from gateway_core.events import UPSTREAM_RESPONSE_TIMEOUT, Event
+from gateway_core.messages.grpc_status import GrpcCode, read_code
 from gateway_core.proxy.address_race import connect
 from gateway_core.proxy.attempt_owner import (
     ENDINGS,
@@ -32,7 +33,7 @@ from gateway_core.proxy.upstream.response_handler import Failure
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.upstreams.admission import Decision
 from gateway_core.upstreams.endpoint import Endpoint
-from gateway_core.upstreams.outcome import Outcome
+from gateway_core.upstreams.outcome import Outcome, grpc_outcome
 
 
 class Attempt:
@@ -48,6 +49,7 @@ class Attempt:
     _connecting: Connecting | None = None
     _outcome: int | None = None  # how it ends unless the rest of the response's body fails
     _terms: AttemptTerms | None = None
+    grpc_code: GrpcCode | None = None  # of a call of gRPC whose response is complete
 
     def __init__(self, owner: AttemptOwner, retries: Retries | None = None) -> None:
         """Send nothing yet; ``retries`` are the attempts before this one."""
@@ -141,6 +143,8 @@ class Attempt:
     def _connect(self, endpoint: Endpoint, head: PreparedRequest, now: float) -> bool:
         """Send over an idle connection to the endpoint, or a new one; return whether the head is written."""
         owner, idle = self._owner, endpoint.pool
+        if self.retries is not None and self.retries.attempted:
+            head = self.retries.with_previous_attempts(head)
         connection: Lent | None = None
         if not self._is_resent:
             if owner.bound is not None:
@@ -172,8 +176,7 @@ class Attempt:
 
     def _send(self, connection: Lent, head: PreparedRequest) -> None:
         self._connection = connection
-        owner, (data, flags) = self._owner, head
-        body = owner.body
+        (data, flags), body = head, self._owner.body
         if body is None:
             connection.send(self, data, flags)
         else:
@@ -195,7 +198,10 @@ class Attempt:
             self._connection = None
             if owner.body is not None:
                 owner.body.detach()
-        if status >= 400 and self._retries_on(status):
+            if not body and self.upstream.transport.may_refuse:
+                self.grpc_code = read_code(head.block)
+                status = grpc_outcome(self.grpc_code) if self.grpc_code else status
+        if status >= 400 and self._retries_on(status, head):
             return
         self.responded_at = now
         endpoint = self.endpoint
@@ -218,6 +224,10 @@ class Attempt:
 
     def on_end(self, trailer: bytes) -> None:
         owner, self._connection = self._owner, None
+        if trailer and self.upstream.transport.may_refuse:
+            self.grpc_code = read_code(trailer)
+            if self.grpc_code and self._outcome is not None:
+                self._outcome = grpc_outcome(self.grpc_code)
         self._leave(self._outcome)
         if owner.body is not None:
             owner.body.detach()
@@ -263,8 +273,6 @@ class Attempt:
         if self._owner.body is not None:
             self._owner.body.resume()
 
-    # -- failures
-
     @property
     def picked(self) -> Endpoint:
         """The endpoint, once there is one."""
@@ -287,19 +295,16 @@ class Attempt:
             names = ", ".join([failed.endpoint for failed in retries.records])
             self._fail(ending.status, ending.reason, f"endpoint {names}: {detail}")
 
-    def _retries_on(self, status: int) -> bool:
-        """Make another attempt if the policy has it for a status; False if the response is to go on."""
-        policy = self.terms.policy
-        if not policy.is_enabled or str(status) not in policy.on:
+    def _retries_on(self, outcome: int, head: ResponseHead) -> bool:
+        """Make another attempt if the policy has it for a response; False if that is to go on."""
+        if not self.terms.policy.may_retry(outcome):
             return False
         retries = self.history()
-        delay = retries.delay(status)
-        if delay is None:
-            return False
-        retries.note(self.picked, "responded", self.picked_at, status)
-        self._leave(status)
-        retries.begin(delay, self.picked, self.picked_at)
-        return True
+        delay = retries.delay_after(head, outcome, self.grpc_code, self.picked, self.picked_at)
+        if delay is not None:
+            self._leave(outcome)
+            retries.begin(delay, self.picked, self.picked_at)
+        return delay is not None
 
     def _fail(self, status: int, reason: str, detail: str, retry_after: float | None = None) -> None:
         """End the request without a response."""
@@ -335,7 +340,7 @@ class Attempt:
 
     def expire(self) -> None:
         """End what takes too long before a response has begun: the queue, the response, or all of it."""
-        if self._connection is not None:
+        if self._connection is not None and not self.terms.is_client_late(self._owner.directory.now()):
             self._connection.abort()
             self.on_failure(Failure.TIMEOUT, "it did not respond in time")
             return
@@ -347,10 +352,7 @@ class Attempt:
             self._fail(504, "request-timeout", "the request took too long")
 
     def give_up(self, *, timed_out: bool = False) -> None:
-        """Stop whatever is in progress, and report nothing: the owner wants no response, or no more of it.
-
-        :param timed_out: whether the rest of a response that has begun did not come in time.
-        """
+        """Stop whatever is in progress, and report nothing; ``timed_out`` if the rest of a response did not come."""
         owner = self._owner
         if self.retries is not None:
             self.retries.end()
@@ -367,7 +369,7 @@ class Attempt:
         if not self.responded_at:
             self._leave(Outcome.ABANDONED)
         elif self._connection is not None:
-            if timed_out:
+            if timed_out and not self.terms.is_client_late(owner.directory.now()):
                 self._leave(Outcome.TIMEOUT, "the rest did not come in time", UPSTREAM_RESPONSE_TIMEOUT)
             else:
                 self._leave(self._outcome)

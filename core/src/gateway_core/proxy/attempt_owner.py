@@ -29,6 +29,7 @@ from gateway_core.events import (
 )
 from gateway_core.messages import Attempt as AttemptRecord
 from gateway_core.messages import Request
+from gateway_core.messages.grpc_status import GrpcCode
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.splice import BodySink
@@ -37,6 +38,7 @@ from gateway_core.proxy.upstream.directory import UpstreamDirectory
 from gateway_core.proxy.upstream.pool import NO_CLIENT, BoundConnections, ProxyClient
 from gateway_core.proxy.upstream.response_handler import Failure
 from gateway_core.proxy.wire.fields import list_members
+from gateway_core.proxy.wire.grpc import has_own_deadline, pushback_of, with_previous_attempts
 from gateway_core.proxy.wire.request_head import RequestHead
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.snapshot import CompiledRoute
@@ -109,6 +111,12 @@ class AttemptTerms:
     """On whose behalf a connection begins with a PROXY header, if the upstream gets one."""
     offered_protocol: bytes = b""
     """The protocol that the client asks to change to."""
+    is_client_deadline: bool = False
+    """Whether ``total_deadline`` is what the client asked for: when it is over says nothing of the endpoint."""
+
+    def is_client_late(self, now: float) -> bool:
+        """Return whether the time that the client gave is over, for which no endpoint is to blame."""
+        return self.is_client_deadline and now >= self.total_deadline
 
     def protocol_of(self, head: ResponseHead) -> bytes:
         """Return the protocol that a 101 changes to."""
@@ -141,6 +149,7 @@ def client_terms(
         None if upstream.sticky is None else request.cookie(upstream.sticky.name),
         NO_CLIENT if upstream.transport.send_proxy_protocol is None else ProxyClient(client.source, client.destination),
         head.facts.upgrade or b"",
+        is_client_deadline=has_own_deadline(head, route.total),
     )
 
 
@@ -250,10 +259,12 @@ class Retries:
         self.was_resent = False
         """Whether the request was sent once more over a new connection, which is no retry."""
 
-    def note(self, endpoint: Endpoint, word: str, picked_at: float, status: int = 0) -> None:
+    def note(
+        self, endpoint: Endpoint, word: str, picked_at: float, status: int = 0, grpc_status: int | None = None
+    ) -> None:
         """Record an attempt that failed."""
         seconds = self._owner.directory.now() - picked_at
-        self.records = (*self.records, AttemptRecord(endpoint.id, word, status, seconds, endpoint.url))
+        self.records = (*self.records, AttemptRecord(endpoint.id, word, status, seconds, endpoint.url, grpc_status))
 
     def takes_resend(self, failure: Failure) -> bool:
         """Decide whether the attempt may be sent once more over a new connection, and remember that it was."""
@@ -267,11 +278,17 @@ class Retries:
         self.was_resent = True
         return True
 
-    def delay(self, outcome: int, *, can_fail_over: bool = False) -> float | None:
+    def with_previous_attempts(self, head: PreparedRequest) -> PreparedRequest:
+        """Return the head of a retry, which tells a service of gRPC how many attempts reached one before."""
+        count = sum(record.outcome != "connect-failure" for record in self.records)
+        return with_previous_attempts(head[0], count), head[1]
+
+    def delay(self, outcome: int, *, can_fail_over: bool = False, pushback: float | None = None) -> float | None:
         """Return the seconds to wait before another attempt, or None if there is to be none.
 
-        :param outcome: of the attempt that is over: a status, or an `Outcome`.
+        :param outcome: of the attempt that is over: a status, a `grpc_outcome` or an `Outcome`.
         :param can_fail_over: whether it found no connection to a discovered endpoint, and there are others.
+        :param pushback: see `RetryPolicy.decide`.
         """
         self.end()
         owner, terms, body = self._owner, self.terms, self._owner.body
@@ -288,8 +305,21 @@ class Retries:
             budget=owner.upstream.retry_budget,
             rng=owner.directory.rng,
             can_fail_over=can_fail_over,
+            pushback=pushback,
         )
         return verdict.delay if isinstance(verdict, Retry) else None
+
+    def delay_after(
+        self, head: ResponseHead, outcome: int, code: GrpcCode | None, endpoint: Endpoint, picked_at: float
+    ) -> float | None:
+        """Return the seconds to wait before another attempt after a response, which is recorded; None for none.
+
+        :param code: how a call of gRPC ended.
+        """
+        delay = self.delay(outcome, pushback=pushback_of(head.block) if code else None)
+        if delay is not None:
+            self.note(endpoint, "responded", picked_at, head.status, code)
+        return delay
 
     def begin(self, delay: float, endpoint: Endpoint, picked_at: float) -> None:
         """Have another attempt made in so many seconds, which follows one to this endpoint."""

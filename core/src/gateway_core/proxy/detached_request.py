@@ -142,6 +142,7 @@ class DetachedRequest:
         self._is_over = False
         self._bytes = 0
         self.aborted: str | None = None
+        self.grpc_code: int | None = None
         self.reason: str | None = None
         self.error: str | None = None
 

@@ -54,6 +54,7 @@ class Exchange:
     tunnel: Tunnel | None = None  # behind a 101
     tunnel_bytes: tuple[int, int] | None = None  # from the client and to it
     aborted: str | None = None  # who ended a response that is not complete: client, upstream or gateway
+    grpc_code: int | None = None  # of a call of gRPC whose response was made here
     error: str | None = None  # the reason in words; for logs, never for clients
 
     def __init__(
@@ -218,9 +219,9 @@ class Exchange:
         by, status, reason = failure_of(error)
         self._respond_or_cut(status, reason, repr(error), by, flush=True)
 
-    def written(self, failure: str | None) -> None:
+    def written(self, failure: str | None, grpc_code: int | None = None) -> None:
         """Called when a response that was made here is written."""
-        self.reason = failure or self.reason
+        self.reason, self.grpc_code = failure or self.reason, grpc_code
         self.finish(self.proxy.now())
 
     def snapshot_replaced(self) -> None:
@@ -356,8 +357,10 @@ class Exchange:
         elif self.forwarding is not None:
             response = self.forwarding.switched
         status = response.status if response is not None else 0 if head is None else head.status
-        if own is not None or self.reason or status == 101 or route is None:
-            self.proxy.telemetry.count(self, status, response, now - self.started)
+        is_call = self.body is not None and relay is not None and relay.attempt.grpc_code is not None
+        if own is not None or self.reason or status == 101 or route is None or is_call:
+            sent = self.forwarding.call if relay is None and self.forwarding is not None else relay
+            self.proxy.telemetry.count(self, sent, status, response, now - self.started)
         else:  # an upstream's response
             received = 0 if self.body is None else self.body.received
             route.counts.add(status << 2, now - self.started, self.writer.bytes_sent, received)

@@ -111,11 +111,12 @@ class OwnResponse:
         status, headers = response.status, response.headers
         message = message_for(status, problem_detail(response.body) if response.is_problem else "")
         headers["Content-Type"] = "application/grpc"
-        headers["grpc-status"] = str(status_for(status, response.failure))
+        code = status_for(status, response.failure)
+        headers["grpc-status"] = str(int(code))
         headers["grpc-message"] = message
         begin_response(owner)
         owner.writer.start(200, "OK", own_block(response), None, owner.id_line, b"", complete=True)
-        owner.written(self.reason or self.response.failure)
+        owner.written(self.reason or self.response.failure, code)
 
     def _stream(
         self, response: Response, source: BodySource, specs: tuple[FilterSpec, ...], length: int | None

@@ -188,8 +188,9 @@ class RunningExchange(RequestOwner, Protocol):
     def finish(self, now: float) -> None:
         """Called when the response is complete and written."""
 
-    def written(self, failure: str | None) -> None:
+    def written(self, failure: str | None, grpc_code: int | None = None) -> None:
         """Called when a response that was made here is written.
 
         :param failure: the reason if it is not an upstream's or a plugin's.
+        :param grpc_code: with which a call of gRPC was refused.
         """

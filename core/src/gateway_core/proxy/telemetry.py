@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, Final, Protocol
 
 from gateway_core.messages import Record, Response
+from gateway_core.messages.grpc_status import GrpcCode
 from gateway_core.metrics import Metrics
 from gateway_core.metrics.catalogue import (
+    GRPC_CALLS,
     OTHER,
     REQUEST_BODY_BYTES,
     REQUEST_DURATION,
@@ -39,9 +41,12 @@ class Telemetry:
         self._failures = dict.fromkeys(REASONS, 0)
         metrics.register(self._collect)
 
-    def count(self, exchange: EndedExchange, status: int, response: Response | None, seconds: float) -> None:
+    def count(
+        self, exchange: EndedExchange, relay: Responded | None, status: int, response: Response | None, seconds: float
+    ) -> None:
         """Count a request that is over; the exchange does it itself where only an upstream took part.
 
+        :param relay: what sent it upstream.
         :param response: what the client was sent; None if that was the upstream's response as it came.
         :param seconds: since its head was complete.
         """
@@ -50,6 +55,8 @@ class Telemetry:
         if exchange.tunnel_bytes is not None:
             received, sent = exchange.tunnel_bytes
         counts.add((status << 2) + origin_of(response, exchange.aborted), seconds, sent, received)
+        if (code := grpc_code_of(exchange, relay)) is not None:
+            counts.add_call(code)
         if exchange.reason is not None:
             self.count_failure(exchange.reason)
 
@@ -63,6 +70,9 @@ class Telemetry:
         known: Any = [(_NO_ROUTE, self.unrouted), *self._metrics.routes.items()]
         samples.put(REQUEST_FAILURES, [((reason,), number) for reason, number in list(self._failures.items())])
         for route, counts in known:
+            samples.put(
+                GRPC_CALLS, [((route, GrpcCode(code).name), number) for code, number in list(counts.calls.items())]
+            )
             samples.put(REQUESTS, [((route, status, origin), number) for status, origin, number in counts.requests()])
             durations = [((route, name), each) for name, each in counts.durations().items()]
             samples.put(REQUEST_DURATION, durations, counts.bounds)
@@ -99,11 +109,19 @@ class EndedExchange(Protocol):
 
     aborted: str | None
     body: RequestBody | None
+    grpc_code: int | None
     error: str | None
     reason: str | None
     route: CompiledRoute | None
     tunnel_bytes: tuple[int, int] | None
     writer: ResponseWriter
+
+
+def grpc_code_of(exchange: EndedExchange, relay: Responded | None) -> int | None:
+    """Return how a call of gRPC ended: by a response that was made here, or by the upstream's."""
+    if exchange.grpc_code is not None or relay is None:
+        return exchange.grpc_code
+    return relay.attempt.grpc_code
 
 
 def make_record(
@@ -133,6 +151,7 @@ def make_record(
             record.failed, picked_at = retries.records, retries.first_picked_at or picked_at
         if responded_at:
             record.upstream_duration = responded_at - picked_at
+    record.grpc_status = grpc_code_of(exchange, relay)
     if exchange.tunnel_bytes is not None:
         record.bytes_received, record.bytes_sent = exchange.tunnel_bytes
     if exchange.reason is not None:

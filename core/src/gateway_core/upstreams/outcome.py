@@ -1,4 +1,8 @@
-"""How one attempt to get a response from an endpoint ended."""
+"""How one attempt to get a response from an endpoint ended.
+
+A response is recorded by its status. One that ends a call of gRPC with an error is a response with the status 200, so
+such a call is recorded by its code plus `FIRST_GRPC`; whatever counts statuses is given the one that stands for it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import Final
 
 from gateway_core import reasons
 from gateway_core.events import UPSTREAM_BAD_RESPONSE, UPSTREAM_CONNECT_TIMEOUT, UPSTREAM_TRUNCATED, Event
+from gateway_core.messages.grpc_status import GrpcCode
 
 
 class Outcome(IntEnum):
@@ -26,6 +31,45 @@ class Outcome(IntEnum):
 
 FIRST_STATUS: Final = 100
 FIRST_SERVER_ERROR: Final = 500
+FIRST_GRPC: Final = 1000
+"""Outcome of a call of gRPC that ended with ``grpc-status: 0``, which is none: others are recorded as this plus the
+code."""
+
+_STATUS_OF_CODE: Final = {
+    GrpcCode.CANCELLED: 499,
+    GrpcCode.UNKNOWN: 500,
+    GrpcCode.INVALID_ARGUMENT: 400,
+    GrpcCode.DEADLINE_EXCEEDED: 408,
+    GrpcCode.NOT_FOUND: 404,
+    GrpcCode.ALREADY_EXISTS: 409,
+    GrpcCode.PERMISSION_DENIED: 403,
+    GrpcCode.RESOURCE_EXHAUSTED: 429,
+    GrpcCode.FAILED_PRECONDITION: 400,
+    GrpcCode.ABORTED: 409,
+    GrpcCode.OUT_OF_RANGE: 400,
+    GrpcCode.UNIMPLEMENTED: 404,
+    GrpcCode.INTERNAL: 500,
+    GrpcCode.UNAVAILABLE: 503,
+    GrpcCode.DATA_LOSS: 500,
+    GrpcCode.UNAUTHENTICATED: 401,
+}
+"""Clients choose methods and deadlines, so UNIMPLEMENTED and DEADLINE_EXCEEDED are no errors of the endpoint here."""
+
+
+def grpc_outcome(code: GrpcCode) -> int:
+    """Return the outcome of a call that ended with an error."""
+    return FIRST_GRPC + code
+
+
+def code_of(outcome: int) -> GrpcCode | None:
+    """Return the code of a call that ended with an error; None for other outcomes."""
+    return GrpcCode(outcome - FIRST_GRPC) if outcome >= FIRST_GRPC else None
+
+
+def status_of(outcome: int) -> int:
+    """Return the status of a response, or the one that stands for the code of a call."""
+    code = code_of(outcome)
+    return outcome if code is None else _STATUS_OF_CODE[code]
 
 
 FAILURE_REASONS: Final = (

@@ -5,6 +5,10 @@ method; otherwise only for the methods that ``retries.methods`` lists, which are
 configuration has more. Is it worth it? Only for the outcomes that ``retries.on`` lists, while there are attempts, time
 and budget left, nothing of a response has gone to the client, and the body can be sent again.
 
+A call of gRPC that a response without a message ends (trailers-only) is retried if ``on`` has its code. Every call is a
+POST, so the code alone says that calls may be sent twice. What the endpoint says of when (``grpc-retry-pushback-ms``)
+takes the place of the backoff.
+
 Endpoints that a discovery found are like the addresses of one name: a connect failure at one goes on to the next, also
 where ``retries`` is not configured.
 """
@@ -19,7 +23,7 @@ from typing import Final
 from gateway_core.config import RetriesConfig
 from gateway_core.config.models.resilience import IDEMPOTENT_METHODS as IDEMPOTENT
 from gateway_core.upstreams.admission import Load
-from gateway_core.upstreams.outcome import FIRST_STATUS, Outcome
+from gateway_core.upstreams.outcome import FIRST_GRPC, FIRST_STATUS, Outcome, code_of
 
 
 class StopReason(Enum):
@@ -33,6 +37,7 @@ class StopReason(Enum):
     ATTEMPTS = "no attempts left"
     DEADLINE = "no time left"
     BUDGET = "retry budget is used up"
+    PUSHBACK = "the endpoint asks for no retry, or for one much later"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,18 @@ _CONDITIONS: Final = {
 }
 
 
+LONGEST_PUSHBACK: Final = 10.0
+"""Seconds that a request waits at most because an endpoint asks for it; the client is better placed to wait longer."""
+
+
+def condition_of(outcome: int) -> str | None:
+    """Return what ``retries.on`` calls an outcome; None if it has no name for it."""
+    if outcome < FIRST_STATUS:
+        return _CONDITIONS.get(Outcome(outcome))
+    code = code_of(outcome)
+    return str(outcome) if code is None else code.name.lower().replace("_", "-")
+
+
 IDEMPOTENT_METHODS: Final = frozenset(IDEMPOTENT)
 """Methods that are retried by default (RFC 9110 section 9.2.2)."""
 
@@ -126,6 +143,10 @@ class RetryPolicy:
         """Whether anything is ever sent again, so that bodies need to be kept."""
         return self.settings.attempts > 0
 
+    def may_retry(self, outcome: int) -> bool:
+        """Return whether a response with this outcome is one to retry, if all else allows it."""
+        return self.is_enabled and condition_of(outcome) in self.on
+
     def keeps_body(self, length: int) -> bool:
         """Return whether a body is to be kept for a retry, as far as it is no longer than that.
 
@@ -148,16 +169,18 @@ class RetryPolicy:
         budget: RetryBudget,
         rng: Random,
         can_fail_over: bool = False,
+        pushback: float | None = None,
     ) -> Retry | Stop:
         """Decide after an attempt has ended. Changes nothing: to retry, call ``budget.begin()`` and ``end()``.
 
         :param attempt: the number of the attempt, from 1.
-        :param outcome: an HTTP status or an `Outcome`.
+        :param outcome: an HTTP status, a `grpc_outcome` or an `Outcome`.
         :param is_replayable: whether the body is empty or was kept whole.
         :param response_started: whether a byte of this response has gone to the client.
         :param deadline: monotonic seconds by which the whole request has to end.
         :param can_fail_over: whether another endpoint of a discovery is left (`Upstream.can_fail_over`), which a
             connect failure goes on to whatever the policy.
+        :param pushback: seconds that the endpoint asks to wait, negative for no retry; None if it says nothing.
         """
         if can_fail_over and outcome == Outcome.CONNECT_FAILURE and is_replayable and not response_started:
             # As with the addresses of one name (RFC 8305): nothing was sent, and another address may be reachable.
@@ -165,7 +188,9 @@ class RetryPolicy:
         reason = self._reason_to_stop(attempt, outcome, method, is_replayable, response_started)
         if reason is not None:
             return Stop(reason)
-        delay = self.backoff(attempt, rng)
+        if pushback is not None and not 0 <= pushback <= LONGEST_PUSHBACK:
+            return Stop(StopReason.PUSHBACK)
+        delay = self.backoff(attempt, rng) if pushback is None else pushback
         if now + delay >= deadline:
             return Stop(StopReason.DEADLINE)
         if not budget.allows():
@@ -177,10 +202,10 @@ class RetryPolicy:
     ) -> StopReason | None:
         if response_started:
             return StopReason.RESPONSE_STARTED
-        condition = str(outcome) if outcome >= FIRST_STATUS else _CONDITIONS.get(Outcome(outcome))
+        condition = condition_of(outcome)
         if condition is None or condition not in self.on:
             return StopReason.SUCCESS if FIRST_STATUS <= outcome < 400 else StopReason.CONDITION
-        if outcome != Outcome.CONNECT_FAILURE and method not in self.methods:
+        if outcome != Outcome.CONNECT_FAILURE and outcome < FIRST_GRPC and method not in self.methods:
             return StopReason.METHOD
         if not is_replayable:
             return StopReason.BODY

@@ -17,7 +17,7 @@ from gateway_core.upstreams.discovery.feed import Feed
 from gateway_core.upstreams.endpoint import Endpoint, EndpointSpec
 from gateway_core.upstreams.failure_events import FailureEvents
 from gateway_core.upstreams.membership import AcquireEndpoint, Membership
-from gateway_core.upstreams.outcome import FIRST_SERVER_ERROR, FIRST_STATUS, Outcome, reason_of
+from gateway_core.upstreams.outcome import FIRST_SERVER_ERROR, FIRST_STATUS, Outcome, code_of, reason_of, status_of
 from gateway_core.upstreams.passive_health import PassiveHealth
 from gateway_core.upstreams.resolver import Resolver
 from gateway_core.upstreams.retry import RetryBudget, RetryPolicy
@@ -249,7 +249,7 @@ class Upstream:
     ) -> None:
         """Learn from how a request has ended.
 
-        :param outcome: an HTTP status or an `Outcome`.
+        :param outcome: an HTTP status, a `grpc_outcome` or an `Outcome`.
         :param started: monotonic seconds of the pick; what began before a breaker or an ejection changed its state
             says nothing about the new one.
         :param error: why it failed, for status pages and the log.
@@ -264,6 +264,8 @@ class Upstream:
                 breaker.record_success(started, now)
             return
         if outcome >= FIRST_STATUS:
+            if code := code_of(outcome):
+                outcome, error = status_of(outcome), f"responded {code.name}"
             endpoint.counts.respond(outcome, (responded or now) - started)
         elif (reason := reason_of(outcome, event)) is not None:
             endpoint.counts.fail(reason)

@@ -6,12 +6,15 @@ from urllib.parse import unquote
 
 import pytest
 from gateway_core.proxy.wire.grpc import (
+    has_own_deadline,
     is_call,
     is_grpc,
     message_for,
+    pushback_of,
     status_for,
     timeout_of,
     timeout_value,
+    with_previous_attempts,
 )
 from gateway_core.proxy.wire.request_head import RequestHead, read_head
 from hypothesis import given
@@ -102,3 +105,48 @@ def test_a_message_is_printable_and_says_the_same(detail: str) -> None:
 def test_a_status_without_a_detail_is_named() -> None:
     assert message_for(404) == "Not Found"
     assert message_for(777) == "HTTP status 777"
+
+
+CALL = "Content-Type: application/grpc\r\ngrpc-timeout: 5S"
+
+
+@pytest.mark.parametrize(("total", "is_own"), [(0, True), (6, True), (5, False), (4, False)])
+def test_a_deadline_is_the_clients_if_it_is_sooner_than_the_configured_one(total: float, is_own: bool) -> None:
+    assert has_own_deadline(head(CALL), total) is is_own
+    assert not has_own_deadline(head(CALL, http2=False), total)
+    assert not has_own_deadline(head("Content-Type: application/grpc"), total)
+
+
+@pytest.mark.parametrize(
+    ("fields", "seconds"),
+    [
+        (b"\r\ngrpc-retry-pushback-ms: 1500", 1.5),
+        (b"\r\ngrpc-retry-pushback-ms:0\r\na: b", 0),
+        (b"\r\ngrpc-retry-pushback-ms: -1", -1),
+        (b"\r\ngrpc-retry-pushback-ms: soon", -1),
+        (b"\r\ngrpc-retry-pushback-ms: 1.5", -1),
+        (b"\r\ngrpc-status: 14", None),
+    ],
+)
+def test_a_pushback_is_read_and_what_is_none_means_no_retry(fields: bytes, seconds: float | None) -> None:
+    assert pushback_of(fields) == seconds
+
+
+SENT = b"POST /a HTTP/1.1\r\nHost: x\r\n%bcontent-type: application/grpc\r\n\r\nbody"
+
+
+@pytest.mark.parametrize(
+    ("sent", "count", "expected"),
+    [
+        (SENT % b"", 2, b"\r\ngrpc-previous-rpc-attempts: 2\r\n\r\nbody"),
+        (SENT % b"Grpc-Previous-Rpc-Attempts: 3\r\n", 2, b"\r\ngrpc-previous-rpc-attempts: 5\r\n\r\nbody"),
+        (SENT % b"", 0, None),
+        (b"POST /a HTTP/1.1\r\nHost: x\r\ncontent-type: application/json\r\n\r\n", 2, None),
+        (b"POST /a HTTP/1.1\r\nHost: x\r\n\r\ncontent-type: application/grpc", 2, None),
+    ],
+)
+def test_a_retry_of_a_call_says_how_many_attempts_came_before(sent: bytes, count: int, expected: bytes | None) -> None:
+    changed = with_previous_attempts(sent, count)
+
+    assert changed.lower().count(b"grpc-previous-rpc-attempts") == (expected is not None)
+    assert changed == sent if expected is None else changed.endswith(expected)

@@ -42,7 +42,7 @@ def test_every_field_gives_a_value_of_its_kind(name: str, make_event: Any) -> No
     )
     subject = ((("commonName", "alice"),),)
     event.request.tls = TlsInfo("TLSv1.3", "A", {"subject": subject, "issuer": subject, "serialNumber": "0A"})
-    event.record.reason = "client-left"
+    event.record.reason, event.record.grpc_status = "client-left", 14
     event.request.peer_port, event.request.local_port, event.request.config_version = 1234, 443, "abc"
     event.request.plugin_times = [("auth", "gateway_pre_proxy", 0.001)]
     event.request.state.update({"logger.request_body": "a", "logger.response_body": "b", "auth.refusal": "expired"})

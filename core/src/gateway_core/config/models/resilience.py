@@ -29,7 +29,10 @@ from gateway_core.config.values import (
     Switch,
 )
 
-RetryCondition = Literal["connect-failure", "reset", "timeout", "500", "502", "503", "504", "429"]
+RetryCondition = Literal[
+    "connect-failure", "reset", "timeout", "500", "502", "503", "504", "429",
+    "cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable",
+]  # fmt: skip
 
 
 def _as_text(value: Any) -> Any:
@@ -52,7 +55,7 @@ class RetriesConfig(Section):
         "connect-failure", "reset", "timeout", "502", "503", "504",
     )  # fmt: skip
     """What is retried: a failed connect, a connection reset before the response began, a timeout, a response's
-    status."""
+    status, or the status of a call of gRPC that ends without a message, which needs no ``methods``."""
 
     methods: tuple[Method, ...] = IDEMPOTENT_METHODS
     """Methods that may be sent twice; by default the idempotent ones (RFC 9110 section 9.2.2)."""

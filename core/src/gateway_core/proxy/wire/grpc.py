@@ -16,6 +16,7 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
+from gateway_core.messages.grpc_status import GrpcCode
 from gateway_core.messages.received import RequestHead
 from gateway_core.reasons import (
     BODY_TOO_LARGE,
@@ -32,38 +33,32 @@ from gateway_core.reasons import (
 _CALL: Final = re.compile(rb"\r\ncontent-type:[ \t]*application/grpc\b")
 _CALL_OF_HTTP2: Final = re.compile(rb"\r\ncontent-type:[ \t]*application/grpc(?=[+;\r ]|\Z)")
 _TIMEOUT: Final = re.compile(rb"\r\ngrpc-timeout:[ \t]*([0-9]{1,8})([HMSmun])(?=[ \t\r]|\Z)")
+_SENT_CALL: Final = re.compile(rb"\r\ncontent-type:[ \t]*application/grpc(?=[+;\r ]|\Z)", re.IGNORECASE)
+_ATTEMPTS: Final = re.compile(rb"\r\ngrpc-previous-rpc-attempts:[ \t]*([0-9]{1,6})[ \t]*(?=\r)", re.IGNORECASE)
+_PUSHBACK: Final = re.compile(rb"\r\ngrpc-retry-pushback-ms:[ \t]*([0-9]{1,9})[ \t]*(?=\r|\Z)")
 _UNITS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
-UNKNOWN: Final = 2
-DEADLINE_EXCEEDED: Final = 4
-PERMISSION_DENIED: Final = 7
-RESOURCE_EXHAUSTED: Final = 8
-UNIMPLEMENTED: Final = 12
-INTERNAL: Final = 13
-UNAVAILABLE: Final = 14
-UNAUTHENTICATED: Final = 16
-
 _BY_REASON: Final = {
-    BODY_TOO_LARGE: RESOURCE_EXHAUSTED,
-    HEAD_TOO_LARGE: RESOURCE_EXHAUSTED,
-    LIMIT_REQUESTS: RESOURCE_EXHAUSTED,
-    LIMIT_CONNECTIONS: RESOURCE_EXHAUSTED,
-    OVERLOADED: RESOURCE_EXHAUSTED,
-    REQUEST_TIMEOUT: DEADLINE_EXCEEDED,
-    BODY_TOO_SLOW: DEADLINE_EXCEEDED,
-    TIMEOUT: DEADLINE_EXCEEDED,
-    CONNECT_TIMEOUT: DEADLINE_EXCEEDED,
+    BODY_TOO_LARGE: GrpcCode.RESOURCE_EXHAUSTED,
+    HEAD_TOO_LARGE: GrpcCode.RESOURCE_EXHAUSTED,
+    LIMIT_REQUESTS: GrpcCode.RESOURCE_EXHAUSTED,
+    LIMIT_CONNECTIONS: GrpcCode.RESOURCE_EXHAUSTED,
+    OVERLOADED: GrpcCode.RESOURCE_EXHAUSTED,
+    REQUEST_TIMEOUT: GrpcCode.DEADLINE_EXCEEDED,
+    BODY_TOO_SLOW: GrpcCode.DEADLINE_EXCEEDED,
+    TIMEOUT: GrpcCode.DEADLINE_EXCEEDED,
+    CONNECT_TIMEOUT: GrpcCode.DEADLINE_EXCEEDED,
 }
 _BY_STATUS: Final = {
-    400: INTERNAL,
-    401: UNAUTHENTICATED,
-    403: PERMISSION_DENIED,
-    404: UNIMPLEMENTED,
-    413: RESOURCE_EXHAUSTED,
-    429: UNAVAILABLE,
-    502: UNAVAILABLE,
-    503: UNAVAILABLE,
-    504: UNAVAILABLE,
+    400: GrpcCode.INTERNAL,
+    401: GrpcCode.UNAUTHENTICATED,
+    403: GrpcCode.PERMISSION_DENIED,
+    404: GrpcCode.UNIMPLEMENTED,
+    413: GrpcCode.RESOURCE_EXHAUSTED,
+    429: GrpcCode.UNAVAILABLE,
+    502: GrpcCode.UNAVAILABLE,
+    503: GrpcCode.UNAVAILABLE,
+    504: GrpcCode.UNAVAILABLE,
 }
 
 
@@ -94,6 +89,43 @@ def total_of(head: RequestHead, total: float) -> float:
     return total if seconds is None else min(seconds, total) if total else seconds
 
 
+def has_own_deadline(head: RequestHead, total: float) -> bool:
+    """Return whether a call has to be over sooner than every request.
+
+    :param total: seconds that are configured; 0 is no limit.
+    """
+    seconds = timeout_of(head) if is_call(head) else None
+    return seconds is not None and (not total or seconds < total)
+
+
+def pushback_of(block: bytes) -> float | None:
+    """Return the seconds after which an endpoint allows a retry, negative if it wants none; None if it says nothing.
+
+    What is no number of milliseconds means no retry (gRFC A6).
+    """
+    if b"\r\ngrpc-retry-pushback-ms:" not in block:
+        return None
+    found = _PUSHBACK.search(block)
+    return -1.0 if found is None else int(found[1]) / 1000
+
+
+def with_previous_attempts(data: bytes, count: int) -> bytes:
+    """Return a request that says how many attempts were made before, if it is a call.
+
+    :param data: begins with the head as it would go over HTTP/1.
+    :param count: attempts of the gateway's, added to those of the client.
+    """
+    end = data.index(b"\r\n\r\n")
+    head = data[:end]
+    if not count or _SENT_CALL.search(head) is None:
+        return data
+    found = _ATTEMPTS.search(head + b"\r\n")
+    if found is not None:
+        count += int(found[1])
+        head = head[: found.start()] + head[found.end() :]
+    return b"%b\r\ngrpc-previous-rpc-attempts: %d%b" % (head, count, data[end:])
+
+
 def timeout_value(seconds: float) -> str:
     """Return what ``grpc-timeout`` says for so many seconds, never 0."""
     for unit, size in (("n", 1e-9), ("u", 1e-6), ("m", 1e-3), ("S", 1.0), ("M", 60.0)):
@@ -103,12 +135,12 @@ def timeout_value(seconds: float) -> str:
     return f"{min(99_999_999, int(seconds / 3600))}H"
 
 
-def status_for(status: int, reason: str | None) -> int:
+def status_for(status: int, reason: str | None) -> GrpcCode:
     """Return the status of gRPC for a response that is not the upstream's.
 
     :param reason: the code of `gateway_core.reasons`, if there is one.
     """
-    return _BY_REASON.get(reason or "", _BY_STATUS.get(status, UNKNOWN))
+    return _BY_REASON.get(reason or "", _BY_STATUS.get(status, GrpcCode.UNKNOWN))
 
 
 def problem_detail(body: object) -> str:

@@ -172,6 +172,7 @@ _FIELDS: Final = (
         "status of the last attempt",
         optional=True,
     ),
+    _field("grpc_status", "record.grpc_status", Kind.INTEGER, "rpc.grpc.status_code", "code of a call", optional=True),
     _field(
         "bytes_received", "record.bytes_received", Kind.INTEGER, "http.request.body.size", "bytes of the request's body"
     ),

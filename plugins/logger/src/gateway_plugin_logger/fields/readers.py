@@ -112,6 +112,7 @@ def attempt_details(record: Record) -> list[dict[str, Any]] | None:
             **({"address": attempt.url.partition("://")[2]} if attempt.url else {}),
             "outcome": attempt.outcome,
             **({"status": attempt.status} if attempt.status else {}),
+            **({} if attempt.grpc_status is None else {"grpc_status": attempt.grpc_status}),
             "duration_ms": round(attempt.duration * 1000, 3),
         }
         for attempt in record.attempts
