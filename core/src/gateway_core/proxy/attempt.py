@@ -33,7 +33,7 @@ from gateway_core.proxy.upstream.response_handler import Failure
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.upstreams.admission import Decision
 from gateway_core.upstreams.endpoint import Endpoint
-from gateway_core.upstreams.outcome import Outcome, grpc_outcome
+from gateway_core.upstreams.outcome import Outcome, call_outcome
 
 
 class Attempt:
@@ -44,8 +44,7 @@ class Attempt:
         "responded_at", "retries", "upstream",
     )  # fmt: skip
 
-    is_queued = False  # it waits for a connection that its upstream's limits allow
-    _is_resent = False
+    is_queued = _is_resent = False  # it waits for a connection that its upstream's limits allow; it was sent twice
     _connecting: Connecting | None = None
     _outcome: int | None = None  # how it ends unless the rest of the response's body fails
     _terms: AttemptTerms | None = None
@@ -200,7 +199,7 @@ class Attempt:
                 owner.body.detach()
             if not body and self.upstream.transport.may_refuse:
                 self.grpc_code = read_code(head.block)
-                status = grpc_outcome(self.grpc_code) if self.grpc_code else status
+                status = call_outcome(self.grpc_code, status)
         if status >= 400 and self._retries_on(status, head):
             return
         self.responded_at = now
@@ -226,8 +225,7 @@ class Attempt:
         owner, self._connection = self._owner, None
         if trailer and self.upstream.transport.may_refuse:
             self.grpc_code = read_code(trailer)
-            if self.grpc_code and self._outcome is not None:
-                self._outcome = grpc_outcome(self.grpc_code)
+            self._outcome = self._outcome and call_outcome(self.grpc_code, self._outcome)
         self._leave(self._outcome)
         if owner.body is not None:
             owner.body.detach()

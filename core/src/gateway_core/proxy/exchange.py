@@ -63,8 +63,7 @@ class Exchange:
         self.proxy, self.writer, self.client = proxy, writer, client
         self.snapshot, self.head = snapshot, head
         self._pin: Snapshot | ChainLease = snapshot  # what is kept for the exchange, to be released at its end
-        self.id_line = head.origin.id_line or proxy.next_id_line()  # the end of both heads
-        self.started = proxy.now()
+        self.started, self.id_line = proxy.now(), head.origin.id_line or proxy.next_id_line()  # the end of both heads
         self.seen: Request | None = None
         self._match: Match[CompiledRoute] | None = None
         self.body: RequestBody | None = None

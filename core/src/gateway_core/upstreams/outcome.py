@@ -61,6 +61,14 @@ def grpc_outcome(code: GrpcCode) -> int:
     return FIRST_GRPC + code
 
 
+def call_outcome(code: GrpcCode | None, status: int) -> int:
+    """Return the outcome of a response that may end a call.
+
+    :param code: None if it ends none.
+    """
+    return FIRST_GRPC + code if code else status
+
+
 def code_of(outcome: int) -> GrpcCode | None:
     """Return the code of a call that ended with an error; None for other outcomes."""
     return GrpcCode(outcome - FIRST_GRPC) if outcome >= FIRST_GRPC else None
