@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from gateway_core.proxy.wire.h2 import fields
 from gateway_core.proxy.wire.h2.fields import (
     MalformedFieldsError,
     encode_request,
@@ -137,3 +138,34 @@ def test_trailers_are_lines_without_pseudo_header_fields() -> None:
     for wrong in ((b":status", b"200"), (b"connection", b"close")):
         with pytest.raises(MalformedFieldsError):
             trailer_fields(made(wrong))
+
+
+def sent(head: bytes, seconds: float = 5.0) -> list[tuple[bytes, bytes]]:
+    return [(name, value) for name, value, *_ in Decoder().decode(encode_request(head, b"http", seconds))]
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (b"Host: a\r\nX-A: 1\r\nX-Request-Id: 1", [(b":authority", b"a"), (b"x-a", b"1"), (b"x-request-id", b"1")]),
+        (b"X-A: 1\r\nHost: a", [(b":authority", b"a"), (b"x-a", b"1")]),
+        (b"Host: a", [(b":authority", b"a")]),
+        (b"Host: a\r\nTE: gzip\r\nConnection: close", [(b":authority", b"a")]),
+        (b"Host: a\r\nX-A: 1\r\nTE: trailers", [(b":authority", b"a"), (b"x-a", b"1"), (b"te", b"trailers")]),
+    ],
+)
+def test_the_same_head_is_encoded_the_same_again(lines: bytes, expected: list[tuple[bytes, bytes]]) -> None:
+    head = b"PUT /x HTTP/1.1\r\n%b\r\n\r\n" % lines
+    pseudo = [(b":method", b"PUT"), (b":scheme", b"http"), (b":path", b"/x")]
+    assert sent(head) == sent(head) == [*pseudo, *expected]
+
+
+def test_the_rest_of_a_timeout_is_said_anew_each_time() -> None:
+    head = b"POST /x HTTP/1.1\r\nHost: a\r\ngrpc-timeout: 9S\r\nX-Request-Id: 1\r\n\r\n"
+    assert [dict(sent(head, seconds))[b"grpc-timeout"] for seconds in (0.05, 0.04)] == [b"50000000n", b"40000000n"]
+
+
+def test_credentials_of_requests_are_not_kept_in_memory() -> None:
+    head = b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer only-for-one\r\nX-Request-Id: 1\r\n\r\n"
+    encode_request(head, b"http")
+    assert not any(b"only-for-one" in block for block in fields._sent)

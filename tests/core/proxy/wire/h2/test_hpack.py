@@ -191,3 +191,26 @@ def test_credentials_are_not_kept_in_memory() -> None:
     encoded = encode_block(block)
 
     assert encode_block(block) is not encoded, "it was remembered"
+
+
+def test_a_block_that_refers_to_nothing_in_the_table_says_what_it_adds() -> None:
+    decoder, again = Decoder(), Decoder()
+    literal = b"\x40\x01a\x01b"  # enters the table
+    for _ in range(3):
+        fields = decoder.decode(b"\x88" + literal)
+        assert decoder.added == (fields[1],)
+
+    added = decoder.added or ()
+    for _ in range(3):
+        again.add_again(added)
+
+    assert again.decode(b"\xbe\xc0") == decoder.decode(b"\xbe\xc0") == [fields[1], fields[1]]
+    assert (again.added, again.generation) == (None, decoder.generation)
+
+
+@pytest.mark.parametrize("block", [b"\xbe", b"\x7e\x01v", b"\x0f\x2f\x01v", b"\x3f\xe1\x1f", b"\x20"])
+def test_a_block_that_depends_on_the_table_does_not(block: bytes) -> None:
+    decoder = Decoder()
+    decoder.decode(b"\x40\x01a\x01b")
+    decoder.decode(block)
+    assert decoder.added is None

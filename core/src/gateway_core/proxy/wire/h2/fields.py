@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from gateway_core.proxy.wire.fields import NOT_IN_TRAILERS
 from gateway_core.proxy.wire.grpc import timeout_value
-from gateway_core.proxy.wire.h2.hpack import Field, encode_field
+from gateway_core.proxy.wire.h2.hpack import Field, encode_field, encode_value, is_never_indexed, name_prefix
 
 _REQUEST_FIELDS: Final = {b":method", b":scheme", b":authority", b":path", b":protocol"}
 _SCHEMES: Final = {b"http", b"https"}
@@ -85,34 +85,61 @@ def handshake_lines(protocol: bytes, key: bytes) -> bytes:
 _NOT_SENT: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"http2-settings"}
 )
+_METHODS: Final = {b"GET": b"\x82", b"POST": b"\x83"}
+_SCHEME: Final = {b"http": b"\x86", b"https": b"\x87"}
+_PATH_PREFIX: Final = name_prefix(b":path")
+_MOST_SENT: Final = 1024
+_LONGEST_SENT: Final = 1024
+_sent: Final[dict[bytes, bytes]] = {}
 
 
 def encode_request(head: bytes, scheme: bytes, seconds: float = inf) -> bytes:
     """Return the block of a request.
 
+    Mostly a request differs from one before in its target and its last field, which is X-Request-Id: what is between is
+    remembered, unless it has credentials.
+
     :param head: the head as it would go over HTTP/1, with its empty line.
     :param seconds: how long it may still take, which ``grpc-timeout`` says if it is there.
     """
-    lines = head.split(b"\r\n")
-    method, target, _ = lines[0].split(b" ")
-    authority, encoded = b"", []
-    for line in lines[1:-2]:
+    end = head.index(b"\r\n")
+    method, target, _ = head[:end].split(b" ")
+    block, _, last = head[end:-4].rpartition(b"\r\n")
+    if last[:5].lower() == b"host:":
+        block, last = b"%b\r\n%b" % (block, last), b""
+    fields = _sent.get(block)
+    if fields is None:
+        fields = _encode_sent(block, seconds)
+    return b"".join((
+        _METHODS.get(method) or encode_field(b":method", method), _SCHEME[scheme], encode_value(_PATH_PREFIX, target),
+        fields, _encode_sent(b"\r\n" + last, seconds) if last else b"",
+    ))  # fmt: skip
+
+
+def _encode_sent(block: bytes, seconds: float) -> bytes:
+    """Return lines as fields, Host first."""
+    authority, fields, is_kept = b"", [], True
+    for line in block.split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
         name, value = name.lower(), value.strip(b" \t")
         if name == b"host":
-            authority = value
+            authority = encode_field(b":authority", value) if value else b""
         elif name == b"te":
             if b"trailers" in value.lower():
-                encoded.append(encode_field(b"te", b"trailers"))
+                fields.append(encode_field(b"te", b"trailers"))
         elif name == b"grpc-timeout" and seconds < inf:
-            encoded.append(encode_field(name, timeout_value(seconds).encode()))
+            fields.append(encode_field(name, timeout_value(seconds).encode()))
+            is_kept = False
         elif name not in _NOT_SENT:
-            encoded.append(encode_field(name, value))
-    pseudo = (
-        encode_field(b":method", method), encode_field(b":scheme", scheme), encode_field(b":path", target),
-        encode_field(b":authority", authority) if authority else b"",
-    )  # fmt: skip
-    return b"".join((*pseudo, *encoded))
+            field = encode_field(name, value)
+            fields.append(field)
+            is_kept = is_kept and not is_never_indexed(field)
+    encoded = authority + b"".join(fields)
+    if is_kept and len(block) <= _LONGEST_SENT and authority:
+        if len(_sent) >= _MOST_SENT:
+            _sent.clear()
+        _sent[block] = encoded
+    return encoded
 
 
 def without_handshake(block: bytes) -> bytes:

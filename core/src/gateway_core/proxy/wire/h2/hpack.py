@@ -2,7 +2,8 @@
 
 **Decoding.** A field is validated and made a line once, when it enters the dynamic table, and each index then gives it
 ready. `Decoder.generation` changes with the table, so that whoever keeps what a whole block meant knows how long that
-holds. Decoded Huffman strings are remembered, as most come again.
+holds. A block that refers to nothing in the table means the same for ever, only that it adds to the table each time:
+`Decoder.added` and `Decoder.add_again` are for those. Decoded Huffman strings are remembered, as most come again.
 
 **Encoding.** Nothing is put into the peer's table: a block is the same bytes on every connection and at any time, and
 can be kept beside the head that it was made of. Fields that carry credentials are sent as never indexed.
@@ -158,7 +159,7 @@ def read_string(data: bytes) -> bytes:
 class Decoder:
     """Decodes the blocks of one direction of a connection, in their order."""
 
-    __slots__ = ("_limit", "_most", "_size", "_table", "generation")
+    __slots__ = ("_limit", "_most", "_size", "_table", "added", "generation")
 
     def __init__(self, most: int = 65536) -> None:
         """Begin with an empty table.
@@ -171,6 +172,8 @@ class Decoder:
         self._most = most
         self.generation = 0
         """Another number once the table, or its size, is another."""
+        self.added: tuple[Field, ...] | None = None
+        """What the last block added to the table; None if it refers to the table, or makes it smaller."""
 
     def decode(self, data: bytes) -> list[Field]:  # noqa: C901, PLR0912 - one loop over bytes: calls cost most
         """Return the fields of a block.
@@ -179,7 +182,8 @@ class Decoder:
         :raises FieldsTooLargeError: there are more than ``most`` bytes of fields.
         """
         fields: list[Field] = []
-        table, position, end, left = self._table, 0, len(data), self._most
+        added: tuple[Field, ...] = ()
+        table, position, end, left, is_pure = self._table, 0, len(data), self._most, True
         static, first_dynamic = _STATIC, _FIRST_DYNAMIC
         while position < end:
             byte = data[position]
@@ -192,6 +196,7 @@ class Decoder:
                     entry = static[index]
                 elif index >= first_dynamic and index - first_dynamic < len(table):
                     entry = table[first_dynamic - 1 - index]
+                    is_pure = False
                 else:
                     entry = self._entry(index)
             elif byte & 0xE0 == 0x20:
@@ -201,6 +206,7 @@ class Decoder:
                 if size == 0x1F:
                     size, position = _integer(data, position, 0x1F)
                 self._resize(size)
+                is_pure = False
                 continue
             else:
                 prefix = 0x3F if byte & 0x40 else 0x0F
@@ -209,18 +215,26 @@ class Decoder:
                     index, position = _integer(data, position, prefix)
                 if index:
                     name = self._entry(index)[0]
+                    is_pure = is_pure and index < first_dynamic
                 else:
                     name, position = _string(data, position)
                 value, position = _string(data, position)
                 entry = field(name, value)
                 if byte & 0x40:
                     self._add(entry)
+                    added = *added, entry
             left -= entry[3]
             if left >= 0:
                 fields.append(entry)
+        self.added = added if is_pure else None
         if left < 0:
             raise FieldsTooLargeError(f"the fields are larger than {self._most} bytes")
         return fields
+
+    def add_again(self, added: tuple[Field, ...]) -> None:
+        """Act upon a block once more that added this, and referred to nothing in the table."""
+        for entry in added:
+            self._add(entry)
 
     def _entry(self, index: int) -> Field:
         if 0 < index < _FIRST_DYNAMIC:
