@@ -13,7 +13,7 @@ from typing import Any
 
 import hyperframe.frame as hf
 import pytest
-from gateway_core.proxy.wire.h2.hpack import encode_integer
+from gateway_core.proxy.wire.h2.hpack_encoder import encode_integer
 
 from tests.core.proxy.downstream.http2_client import OK, Http2Client, http2
 from tests.core.proxy.kit import Peer, Proxied, counts, field, until

@@ -25,7 +25,7 @@ from gateway_core.proxy.wire.h2.frames import (
     rst_stream,
     settings_frame,
 )
-from gateway_core.proxy.wire.h2.hpack import encode_block, encode_status
+from gateway_core.proxy.wire.h2.hpack_encoder import encode_block, encode_status
 from gateway_core.upstreams import EndpointSpec
 from gateway_core.upstreams.checker import Checker
 from gateway_core.upstreams.resolver import Resolver

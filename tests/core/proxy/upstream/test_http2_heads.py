@@ -36,3 +36,29 @@ def test_trailers_are_fields_alone() -> None:
     assert ResponseHeads(1000).read_trailers(1, hpack.Encoder().encode([("x", "1")])) == b"\r\nx: 1"
     with pytest.raises(Http2StreamError):
         ResponseHeads(1000).read_trailers(1, b"\x88")
+
+
+def test_a_block_that_only_adds_to_the_table_is_the_same_head_and_adds_again() -> None:
+    heads = ResponseHeads(65536)
+    block = b"\x88\x40\x01x\x012"  # x: 2, which enters the table
+    first = heads.read(1, block, ends=False)
+
+    assert heads.read(3, block, ends=False) is first
+    heads.skip(b"\x40\x01y\x013")
+
+    assert heads.read(5, b"\x88\xbe\xbf\xc0", ends=False).block == b"\r\ny: 3\r\nx: 2\r\nx: 2"
+
+
+@pytest.mark.parametrize("added", [b"\x40\x01y\x013", b"\x3f\x00"])
+def test_trailers_that_refer_to_the_table_mean_something_else_with_another_one(added: bytes) -> None:
+    heads = ResponseHeads(65536)
+    heads.skip(b"\x40\x01x\x012")
+    assert heads.read_trailers(1, b"\xbe") == heads.read_trailers(3, b"\xbe") == b"\r\nx: 2"
+
+    heads.skip(added)
+
+    if added == b"\x3f\x00":  # a table of 31 bytes, which holds nothing
+        with pytest.raises(Http2ConnectionError):
+            heads.read_trailers(5, b"\xbe")
+    else:
+        assert heads.read_trailers(5, b"\xbe") == b"\r\ny: 3"

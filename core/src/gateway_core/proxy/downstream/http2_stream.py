@@ -24,7 +24,7 @@ from gateway_core.proxy.tunnel import TunnelEnd
 from gateway_core.proxy.wire.h2.errors import ErrorCode
 from gateway_core.proxy.wire.h2.fields import without_handshake
 from gateway_core.proxy.wire.h2.frames import window_update
-from gateway_core.proxy.wire.h2.hpack import encode_block, encode_status, encode_value, name_prefix
+from gateway_core.proxy.wire.h2.hpack_encoder import encode_block, encode_status, encode_value, name_prefix
 from gateway_core.proxy.wire.h2.windows import ReceiveWindow
 from gateway_core.proxy.wire.request_head import RequestHead
 from gateway_core.proxy.wire.response_head import NO_BODY, ResponseHead

@@ -34,7 +34,8 @@ from gateway_core.proxy.wire.h2.frames import (
     read_number,
     settings_frame,
 )
-from gateway_core.proxy.wire.h2.hpack import Decoder, FieldsTooLargeError, encode_integer
+from gateway_core.proxy.wire.h2.hpack import Decoder, FieldsTooLargeError
+from gateway_core.proxy.wire.h2.hpack_encoder import encode_integer
 from gateway_core.upstreams.checker import CheckFailedError, HealthCall
 
 _STREAM: Final = 1

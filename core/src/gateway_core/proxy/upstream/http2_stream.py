@@ -17,7 +17,7 @@ from gateway_core.proxy.upstream.response_handler import Failure, StreamHandler
 from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2StreamError
 from gateway_core.proxy.wire.h2.fields import encode_request
 from gateway_core.proxy.wire.h2.frames import window_update
-from gateway_core.proxy.wire.h2.hpack import encode_block
+from gateway_core.proxy.wire.h2.hpack_encoder import encode_block
 from gateway_core.proxy.wire.h2.windows import ReceiveWindow
 from gateway_core.proxy.wire.request_head import HEAD_ONLY, MAY_SWITCH
 from gateway_core.proxy.wire.response_head import NO_BODY, ResponseHead

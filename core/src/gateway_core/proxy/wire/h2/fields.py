@@ -15,7 +15,8 @@ from typing import Final, NamedTuple
 
 from gateway_core.proxy.wire.fields import NOT_IN_TRAILERS
 from gateway_core.proxy.wire.grpc import timeout_value
-from gateway_core.proxy.wire.h2.hpack import Field, encode_field, encode_value, is_never_indexed, name_prefix
+from gateway_core.proxy.wire.h2.hpack import Field
+from gateway_core.proxy.wire.h2.hpack_encoder import encode_field, encode_value, is_never_indexed, name_prefix
 
 _REQUEST_FIELDS: Final = {b":method", b":scheme", b":authority", b":path", b":protocol"}
 _SCHEMES: Final = {b"http", b"https"}

@@ -1,12 +1,9 @@
-"""HPACK (RFC 7541) for a gateway: fields come out as lines of HTTP/1, and go in as such.
+"""The decoder of HPACK (RFC 7541): fields come out as lines of HTTP/1.
 
-**Decoding.** A field is validated and made a line once, when it enters the dynamic table, and each index then gives it
+A field is validated and made a line once, when it enters the dynamic table, and each index then gives it
 ready. `Decoder.generation` changes with the table, so that whoever keeps what a whole block meant knows how long that
 holds. A block that refers to nothing in the table means the same for ever, only that it adds to the table each time:
 `Decoder.added` and `Decoder.add_again` are for those. Decoded Huffman strings are remembered, as most come again.
-
-**Encoding.** Nothing is put into the peer's table: a block is the same bytes on every connection and at any time, and
-can be kept beside the head that it was made of. Fields that carry credentials are sent as never indexed.
 """
 
 from __future__ import annotations
@@ -94,7 +91,6 @@ www-authenticate|"""
 _NAME_BYTES: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
 _VALUE_BYTES: Final = bytes([9, *range(32, 127), *range(128, 256)])
 _CONNECTION_FIELDS: Final = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
-_SENSITIVE: Final = {b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"}
 
 
 def field(name: bytes, value: bytes) -> Field:
@@ -111,12 +107,11 @@ def field(name: bytes, value: bytes) -> Field:
     return name, value, b"\r\n%b: %b" % (name, value), size
 
 
-_STATIC: Final[tuple[Field, ...]] = (
+STATIC: Final[tuple[Field, ...]] = (
     (b"", b"", None, 0),
     *(field(*line.encode().split(b"|")) for line in _STATIC_TEXT.split("\n")),
 )
-_FIRST_DYNAMIC: Final = len(_STATIC)
-_NAMES: Final = {name: index for index, (name, *_) in reversed(list(enumerate(_STATIC))) if index}
+_FIRST_DYNAMIC: Final = len(STATIC)
 
 
 # -- decoding
@@ -184,7 +179,7 @@ class Decoder:
         fields: list[Field] = []
         added: tuple[Field, ...] = ()
         table, position, end, left, is_pure = self._table, 0, len(data), self._most, True
-        static, first_dynamic = _STATIC, _FIRST_DYNAMIC
+        static, first_dynamic = STATIC, _FIRST_DYNAMIC
         while position < end:
             byte = data[position]
             position += 1
@@ -238,7 +233,7 @@ class Decoder:
 
     def _entry(self, index: int) -> Field:
         if 0 < index < _FIRST_DYNAMIC:
-            return _STATIC[index]
+            return STATIC[index]
         if not index or index - _FIRST_DYNAMIC >= len(self._table):
             raise HpackError(f"there is no entry {index} in the tables")
         return self._table[_FIRST_DYNAMIC - 1 - index]
@@ -296,107 +291,3 @@ def _string(data: bytes, position: int) -> tuple[bytes, int]:
         raise HpackError("a string is cut off")
     text = data[position:end]
     return (read_string(text) if first & 0x80 else text), end
-
-
-# -- encoding
-
-_STATUS: Final = {
-    int(value): bytes([0x80 | index]) for index, (name, value, *_) in enumerate(_STATIC) if name == b":status"
-}
-
-
-def encode_integer(value: int, bits: int, first: int) -> bytes:
-    """Return an integer behind the pattern of a first byte (section 5.1).
-
-    :param bits: of the first byte that are the integer's.
-    """
-    most = (1 << bits) - 1
-    if value < most:
-        return bytes((first | value,))
-    encoded = bytearray((first | most,))
-    value -= most
-    while value >= 0x80:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
-
-
-def name_prefix(name: bytes) -> bytes:
-    """Return how a literal begins that enters no table: all but its value.
-
-    :param name: in lower case.
-    """
-    first = 0x10 if name in _SENSITIVE else 0
-    index = _NAMES.get(name)
-    if index is not None:
-        return encode_integer(index, 4, first)
-    return bytes((first,)) + encode_integer(len(name), 7, 0) + name
-
-
-_PREFIXES: Final = {name: name_prefix(name) for name in _NAMES}
-
-
-def encode_value(prefix: bytes, value: bytes) -> bytes:
-    """Return a field as a literal.
-
-    :param prefix: its name, as `name_prefix` has it.
-    """
-    size = len(value)
-    if size < 0x7F:
-        return b"%b%c%b" % (prefix, size, value)
-    return prefix + encode_integer(size, 7, 0) + value
-
-
-def encode_field(name: bytes, value: bytes) -> bytes:
-    """Return a field as a literal that enters no table.
-
-    :param name: in lower case.
-    """
-    return encode_value(_PREFIXES.get(name) or name_prefix(name), value)
-
-
-def encode_status(status: int) -> bytes:
-    """Return ``:status`` of a response."""
-    return _STATUS.get(status) or b"\x08\x03%03d" % status
-
-
-_MOST_ENCODED: Final = 1024
-_LONGEST_BLOCK: Final = 1024
-_LONGEST_LINE: Final = 128
-_blocks: Final[dict[bytes, bytes]] = {}
-_lines: Final[dict[bytes, bytes]] = {}
-
-
-def encode_block(block: bytes) -> bytes:
-    """Return lines of HTTP/1 as fields.
-
-    What most responses have is remembered: whole blocks, and the lines of those that are new. Credentials are not.
-
-    :param block: each line with a CRLF before it; without fields of the connection.
-    """
-    encoded = _blocks.get(block)
-    if encoded is None:
-        fields = [_lines.get(line) or encode_line(line) for line in block.split(b"\r\n")[1:]]
-        encoded = b"".join(fields)
-        if len(block) <= _LONGEST_BLOCK and not any(is_never_indexed(each) for each in fields):
-            if len(_blocks) >= _MOST_ENCODED:
-                _blocks.clear()
-            _blocks[block] = encoded
-    return encoded
-
-
-def encode_line(line: bytes) -> bytes:
-    """Return a line of HTTP/1, without CRLF, as a field."""
-    name, _, value = line.partition(b":")
-    encoded = encode_field(name.lower(), value.strip(b" \t"))
-    if len(line) <= _LONGEST_LINE and not is_never_indexed(encoded):
-        if len(_lines) >= _MOST_ENCODED:
-            _lines.clear()
-        _lines[line] = encoded
-    return encoded
-
-
-def is_never_indexed(encoded: bytes) -> bool:
-    """Return whether a literal carries credentials."""
-    return encoded[0] & 0x10 != 0
