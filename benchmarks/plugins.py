@@ -41,21 +41,31 @@ SECRET: Final = "a secret of thirty-two characters"
 AUTH: Final = f'{{name: auth, config: {{secret: "{SECRET}", algorithms: [HS256], issuer: bench}}}}'
 RATELIMIT: Final = "{name: ratelimit, config: {rate: 1000000, burst: 1000000}}"
 BY_IDENTITY: Final = "{name: ratelimit, config: {rate: 1000000, burst: 1000000, key: identity}}"
+CORS: Final = '{name: cors, config: {origins: ["https://shop.example.com"], credentials: true}}'
+HEADERS: Final = "{name: headers, config: {request: {set: {X-Api: v2}, remove: [x-debug]}, security: true}}"
+IP: Final = "{name: ip, config: {allow: [0.0.0.0/1, 128.0.0.0/1], deny: [192.0.2.0/24]}}"
 LOGGER: Final = "{name: logger, config: {sinks: [{type: file, path: /dev/null}]}}"
 PLUGINS: Final = {
     "no-op pre-proxy": ["{name: decides}"],
     "no-op pre-proxy and response": ["{name: decides_and_responds}"],
+    "no-op match and response": ["{name: matches_and_responds}"],
     "no-op log": ["{name: logs}"],
     "no-op all": ["{name: decides}", "{name: decides_and_responds}", "{name: logs}"],
     "auth": [AUTH],
     "ratelimit": [RATELIMIT],
     "logger": [LOGGER],
+    "cors": [CORS],
+    "headers": [HEADERS],
+    "ip": [IP],
     "all": [AUTH, BY_IDENTITY, LOGGER],
 }
 SAME_PHASES: Final = {
     "auth": "no-op pre-proxy",
     "ratelimit": "no-op pre-proxy and response",
     "logger": "no-op log",
+    "cors": "no-op match and response",
+    "headers": "no-op pre-proxy and response",
+    "ip": "no-op pre-proxy",
     "all": "no-op all",
 }
 """The case with the same hooks that do nothing, by the name of the plugin's."""
@@ -104,6 +114,22 @@ class DecidesAndResponds(Plugin[ConfigModel]):
         """Do nothing."""
 
 
+class MatchesAndResponds(Plugin[ConfigModel]):
+    """Has a hook at the match and one behind the upstream."""
+
+    name = "matches_and_responds"
+    config_model = ConfigModel
+    responses = "all"
+
+    @hookimpl
+    def gateway_route_match(self, request: Request) -> None:
+        """Do nothing."""
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> None:
+        """Do nothing."""
+
+
 class Logs(Plugin[ConfigModel]):
     """Has a hook at the end."""
 
@@ -115,7 +141,7 @@ class Logs(Plugin[ConfigModel]):
         """Do nothing."""
 
 
-NO_OPS: Final = (Decides, DecidesAndResponds, Logs)
+NO_OPS: Final = (Decides, DecidesAndResponds, MatchesAndResponds, Logs)
 
 
 def config(plugins: Sequence[str]) -> str:

@@ -22,6 +22,9 @@ DISTRIBUTIONS = (
     "gateway_plugin_etcd",
     "gateway_plugin_kubernetes",
     "gateway_plugin_consul",
+    "gateway_plugin_cors",
+    "gateway_plugin_headers",
+    "gateway_plugin_ip",
 )
 
 ONLY_MATCHED = "never searched for, and linear where it is matched"

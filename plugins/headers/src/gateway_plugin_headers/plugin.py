@@ -1,0 +1,100 @@
+"""The plugin: changes the fields of requests before they go upstream, and of all responses."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway_plugin_sdk import FieldNames, Plugin, PluginContext, Request, Response, hookimpl
+
+from gateway_plugin_headers.config import HeadersConfig, RequestRules, ResponseRules, SecurityConfig, read_statuses
+from gateway_plugin_headers.operations import Step, apply_to_request, compile_rules
+from gateway_plugin_headers.security import SecurityFields
+from gateway_plugin_headers.template import needs_identity
+
+_SOFTWARE: Final = FieldNames(
+    ["server", "x-powered-by", "x-aspnet-version", "x-aspnetmvc-version", "x-generator", "x-runtime"]
+)
+
+
+class StatusRules:
+    """The steps for responses with some statuses."""
+
+    __slots__ = ("_ranges", "steps")
+
+    def __init__(self, rules: ResponseRules) -> None:
+        self._ranges = [read_statuses(text) for text in rules.statuses]
+        self.steps = compile_rules(rules)
+
+    def are_for(self, status: int) -> bool:
+        return not self._ranges or any(first <= status <= last for first, last in self._ranges)
+
+
+class HeaderRules(Plugin[HeadersConfig]):
+    """Sets, adds, removes and renames header fields."""
+
+    name = "headers"
+    config_model = HeadersConfig
+    responses = "all"
+
+    def __init__(self, config: HeadersConfig, context: PluginContext) -> None:
+        super().__init__(config, context)
+        self.needs = frozenset({"identity"} if _needs_identity(config) else ())
+        # A client must not fill in what is missing, also where this binding fails or only watches.
+        self.reserved_headers = frozenset(_names_of_identity(config))
+        self._of_request: tuple[Step, ...] = () if config.request is None else compile_rules(config.request)
+        of_response = config.response if isinstance(config.response, tuple) else (config.response,)
+        self._of_response = tuple(StatusRules(rules) for rules in of_response)
+        security = SecurityConfig() if config.security is True else config.security or None
+        self._over_http, self._over_https = SecurityFields(security, "http"), SecurityFields(security, "https")
+        self._overrides = security is not None and security.override
+        self._hides = config.hide_server
+        self._protects = bool(self._over_https.values)
+        idle = {
+            "gateway_pre_proxy": not self._of_request,
+            "gateway_response": not self._of_response and not self._protects and not self._hides,
+        }
+        self.idle_hooks = frozenset(name for name, is_idle in idle.items() if is_idle)
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> None:
+        """Change the fields of a request."""
+        apply_to_request(self._of_request, request)
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> None:
+        """Change the fields of a response."""
+        if self._hides:
+            response.headers.remove_any(_SOFTWARE)
+        if self._protects:
+            self._protect(response, request)
+        for rules in self._of_response:
+            if rules.are_for(response.status):
+                headers = response.headers
+                for step in rules.steps:
+                    step(headers, request, response)
+
+    def _protect(self, response: Response, request: Request) -> None:
+        fields = self._over_https if request.scheme == "https" else self._over_http
+        if response.add_fields(fields.block, unless=fields.names):  # as almost always: the upstream sent none
+            return
+        headers = response.headers
+        for name, value in fields.values.items():
+            if self._overrides or name not in headers:
+                headers[name] = value
+
+
+def _names_of_identity(config: HeadersConfig) -> list[str]:
+    """Return the request fields whose values say who is calling."""
+    texts = {} if config.request is None else config.request.set
+    return [name.lower() for name, text in texts.items() if needs_identity(text)]
+
+
+def _needs_identity(config: HeadersConfig) -> bool:
+    of_response = config.response if isinstance(config.response, tuple) else (config.response,)
+    rules: list[RequestRules | ResponseRules] = [*([] if config.request is None else [config.request]), *of_response]
+    return any(
+        needs_identity(text)
+        for each in rules
+        for texts in (each.set, each.default, each.add, each.append)
+        for text in texts.values()
+    )

@@ -1,0 +1,28 @@
+"""Every example of the README is a configuration that the gateway takes, and every option is in one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from gateway_plugin_headers.config import HeadersConfig, HstsConfig, RequestRules, ResponseRules, SecurityConfig
+
+README = Path(__file__).parents[3] / "plugins" / "headers" / "README.md"
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_of_the_readme_loads(example: str) -> None:
+    document = yaml.safe_load(example)
+    bindings = [*document.get("plugins", ()), *(b for route in document.get("routes", ()) for b in route["plugins"])]
+
+    assert [HeadersConfig.model_validate(each["config"]) for each in bindings if each["name"] == "headers"]
+
+
+def test_every_option_is_in_an_example() -> None:
+    models = (HeadersConfig, RequestRules, ResponseRules, SecurityConfig, HstsConfig)
+    names = [name for model in models for name in model.model_fields]
+
+    assert [name for name in names if not re.search(rf"\b{name}:", "".join(EXAMPLES))] == []
