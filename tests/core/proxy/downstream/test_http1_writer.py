@@ -62,3 +62,22 @@ async def test_trailers_go_to_a_client_that_gets_chunks_only(proxied: Proxied) -
     assert new.endswith(b"0\r\nX-T: 1\r\n\r\n") or field(new, b"content-length") == b"2"
     assert b"X-T" not in old
     assert old.endswith(b"\r\n\r\nok")
+
+
+@pytest.mark.parametrize(
+    ("status", "version", "goes_on"),
+    [(b"426 Upgrade Required", b"1.1", True), (b"426 Upgrade Required", b"1.0", False), (b"200 OK", b"1.1", False)],
+)
+async def test_a_426_says_which_protocol_to_ask_for(
+    proxied: Proxied, status: bytes, version: bytes, goes_on: bool
+) -> None:
+    fields = b"Connection: upgrade\r\nUpgrade: websocket, TLS/1.0\r\nContent-Length: 2\r\n"
+    gateway, upstream = await proxied(b"HTTP/1.1 " + status + b"\r\n" + fields + b"\r\nok")
+
+    for _ in range(2):  # the second one has a head that is known
+        _, head, body = await gateway.ask(b"GET / HTTP/" + version + b"\r\nHost: x\r\n\r\n")
+
+    assert (b"\r\nConnection: Upgrade\r\nUpgrade: websocket, TLS/1.0\r\n" in head) is goes_on
+    assert (b"upgrade:" in head.lower()) is goes_on
+    assert body == b"ok"
+    assert len(upstream.heads) == 2

@@ -16,7 +16,7 @@ from gateway_core.proxy.socket_options import reset_on_close
 from gateway_core.proxy.tunnel import TunnelEnd
 from gateway_core.proxy.wire.bodies import LAST_CHUNK, encode_chunk
 from gateway_core.proxy.wire.request_head import RequestHead
-from gateway_core.proxy.wire.response_head import CHUNKED, NO_BODY, ResponseHead
+from gateway_core.proxy.wire.response_head import CHUNKED, NO_BODY, UPGRADE_REQUIRED, ResponseHead
 
 
 class Framing(IntEnum):
@@ -168,6 +168,8 @@ class Http1ResponseWriter:
         length_said = head.content_length
         if complete and self._method != "HEAD" and head.length != NO_BODY:
             length_said = len(body)  # not what the head says: a plugin may have asked the upstream with HEAD
+        if head.status == UPGRADE_REQUIRED and head.upgrade and self.version == "1.1":
+            added += b"\r\nConnection: Upgrade\r\nUpgrade: " + head.upgrade
         if head.trailer and not complete and head.length == CHUNKED and self.version == "1.1":
             added += head.trailer  # where trailers can follow
         self._write(head.status, head.reason, head.block + added, length_said, id_line, body, complete)

@@ -40,6 +40,9 @@ UNTIL_CLOSE: Final = -1
 CHUNKED: Final = -3
 """``length`` of a response in chunks."""
 
+UPGRADE_REQUIRED: Final = 426
+"""The one final status with which Upgrade goes on: it is what the client is to ask for (RFC 9110 section 15.5.22)."""
+
 _SPECIAL: Final = FRAMING_FIELDS | {b"x-request-id"}
 
 
@@ -86,9 +89,10 @@ class ResponseHead:
         self.trailer = b""
         """The line of a Trailer field, which goes on where trailers can follow: with a body in chunks."""
         self.upgrade: bytes | None = None
+        """The protocols that Upgrade offers, or changes to."""
         self.plain = b""
         """The head as it goes to a client that keeps its connection, up to its last fields: with the length of a body,
-        but for a body in chunks. Empty for a response without a body, or one that ends with its connection."""
+        but for a body in chunks. Empty for a response without a body, one that ends with its connection, or a 426."""
 
     def came_over_http2(self, *, ends: bool) -> None:
         """Note that frames say what ends the body; with ``ends`` there is none."""
@@ -180,7 +184,7 @@ def _make_head(
         head.trailer = announced_trailers(special[b"trailer"])
     is_repaired = _read_framing(head, special, is_http_1_0, leniency)
     head.keep_alive = not is_repaired and b"close" not in options and (not is_http_1_0 or b"keep-alive" in options)
-    if head.length >= 0 or head.length == CHUNKED:
+    if (head.length >= 0 or head.length == CHUNKED) and (status != UPGRADE_REQUIRED or not head.upgrade):
         head.plain = b"HTTP/1.1 %d %b%b" % (status, reason, head.block)
         if head.length >= 0:
             head.plain += b"\r\nContent-Length: %d" % head.length
