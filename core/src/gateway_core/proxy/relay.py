@@ -246,9 +246,9 @@ class Relay:
         exchange = self._exchange
         if self._target.rewrite.response is not None:
             head = self._undone(head)
-        self.response_head = head
-        hooks = exchange.chain.response
-        is_sticky = self.upstream.sticky is not None or exchange.sticky_target is not None
+        self.response_head, hooks = head, exchange.chain.response
+        keeps_target = self._route.split is not None and exchange.sticky_target is not None
+        is_sticky = keeps_target or self.upstream.sticky is not None
         lines: bytes | None = b""
         if hooks or is_sticky:
             lines = self._pass_hooks(head, hooks, body, complete, is_sticky)

@@ -160,16 +160,13 @@ class UpstreamConnection(asyncio.Protocol):
     # -- receiving
 
     def data_received(self, data: bytes) -> None:
-        self.pool.counts.bytes_in += len(data)
-        if self._state == _CHUNKS:
-            self._take_chunks(data)
-            return
+        pool, handler = self.pool, self.handler
+        pool.counts.bytes_in += len(data)
         if self._state != _HEAD:
-            self._take_body(data)
+            (self._take_chunks if self._state == _CHUNKS else self._take_body)(data)
             return
         if self._buffer:
             data = self._buffer + data
-        pool, handler = self.pool, self.handler
         known = pool.last_head
         if known is None or not data.startswith(known.ending):
             self._read_head(data)
