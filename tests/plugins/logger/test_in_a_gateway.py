@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gateway_core.config import ConfigError, Document
+from gateway_core.packages import PluginRegistry
+from gateway_core.snapshot import load
 from gateway_plugin_logger import Logger
 from gateway_plugin_sdk.testing import PluginHarness, assert_plugin_ok, eventually, one_route
 
@@ -187,3 +190,27 @@ def test_a_line_says_what_went_upstream_by_the_rewrite_of_the_target(
         "upstream_url": f"{upstream.url}/inner?b=1&v=2",
     }
     assert upstream.requests[0].path == "/inner"
+
+
+@pytest.mark.parametrize("config", ["{path: /tmp/access.log}", "{sinks: [{type: file, path: /tmp/access.log}]}"])
+def test_a_document_from_elsewhere_names_no_file_to_write(config: str) -> None:
+    remote = Document("etcd://h/a", f"routes: []\nplugins: [{{name: logger, config: {config}}}]\n")
+
+    with pytest.raises(ConfigError, match="names a file, which etcd://h/a may not"):
+        load([], registry=PluginRegistry(), environ={}, documents=[remote])
+
+
+def test_a_document_from_elsewhere_may_log_to_standard_output() -> None:
+    remote = Document("etcd://h/a", "routes: []\nplugins: [{name: logger, config: {path: '-'}}]\n")
+
+    loaded = load([], registry=PluginRegistry(), environ={}, documents=[remote])
+
+    assert loaded.config.plugins[0].config == {"path": "-"}
+
+
+def test_a_log_file_is_relative_to_the_document_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text("routes: []\nplugins: [{name: logger, config: {path: access.log}}]\n")
+
+    loaded = load([tmp_path / "gateway.yaml"], registry=PluginRegistry(), environ={})
+
+    assert loaded.config.plugins[0].config == {"path": str(tmp_path / "access.log")}

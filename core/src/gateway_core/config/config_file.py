@@ -20,6 +20,7 @@ from gateway_core.config.values import InvalidValueError
 
 FILE_KEY: Final = "x-file"
 OUTPUT_KEY: Final = "x-output"
+STREAM_KEY: Final = "x-output-or-stdout"
 UPSTREAM_KEY: Final = "x-upstream"
 
 
@@ -114,6 +115,11 @@ OutputFile = Annotated[
 ]
 """A file that a plugin writes: relative to the document that names it, and refused in remote documents without the
 right to files."""
+
+OutputFileOrStdout = Annotated[
+    str, AfterValidator(_named_file), WithJsonSchema({"type": "string", "minLength": 1, STREAM_KEY: True})
+]
+"""An `OutputFile`, or ``-`` for standard output."""
 
 
 def config_files(value: object) -> list[ConfigFile]:

@@ -111,10 +111,12 @@ def _load(
     scope = Scope(plain, locator, catalog, strategies, discoveries, constructor.substituted, factories)
     scope.secrets.update(constructor.hidden)
     make_paths_absolute(scope, gatherer.document_of)
+    # Before anything opens a file: what it says to one may not be shown to who may not name it.
+    gatherer.files.extend(check_config_files(scope, gatherer.document_of))
+    if scope.problems:
+        raise _error(gatherer, _mask(scope, [*gatherer.problems, *scope.problems]))
     config = _validate(scope, extra_checks)
     _check_document(scope, is_complete=gatherer.is_complete)
-    named = check_config_files(scope, gatherer.document_of)
-    gatherer.files.extend(named)
     problems = [*gatherer.problems, *_without_echoes(scope.problems, gatherer.problems)]
     if problems:
         problems = _mask(scope, missing_files_as_warnings(problems) if offline else problems)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from gateway_core.config import (
     ConfigError,
     ConfigFile,
     ConfigModel,
+    ConfigProblem,
     Document,
     FileName,
     LoadedConfig,
@@ -257,6 +259,50 @@ def test_a_source_names_no_file_for_a_discovery_without_the_right(registry: Plug
     assert [(each.code, each.key_path) for each in caught.value.problems] == [
         ("file.not-allowed", "upstreams[0].discovery.config.token_file")
     ]
+
+
+def test_no_file_is_opened_for_a_source_without_the_right(tmp_path: Path, registry: PluginRegistry) -> None:
+    """What it says to a file would tell whether there is one, and what is in it."""
+    opened: list[object] = []
+
+    def check(*arguments: object) -> tuple[ConfigProblem, ...]:
+        opened.append(arguments)
+        return ()
+
+    text = discovering(f"{tmp_path}/gone") + "listen: {address: ':1', tls: {cert: /etc/c.pem, key: /etc/k.pem}}\n"
+
+    with pytest.raises(ConfigError) as caught:
+        load_config(
+            [],
+            environ={},
+            catalog=registry,
+            extra_documents=[Document("etcd://h/a", text)],
+            extra_checks=[check],
+            discoveries=["finding"],
+            factories={("discovery", "finding"): Finding()},
+        )
+
+    assert {each.code for each in caught.value.problems} == {"file.not-allowed"}
+    assert opened == []
+
+
+@pytest.mark.parametrize(
+    ("listen", "key_path"),
+    [
+        ("'unix:/run/s'", "listen"),
+        ("['127.0.0.1:1', 'unix:/run/s']", "listen[1]"),
+        ("[{address: 'unix:/run/s'}]", "listen[0].address"),
+        ("{address: 'unix:/run/s', mode: '0600'}", "listen.address"),
+    ],
+)
+def test_a_source_without_the_right_makes_no_socket_file(registry: PluginRegistry, listen: str, key_path: str) -> None:
+    remote = Document("etcd://h/a", f"listen: {listen}\nroutes: []\n")
+
+    with pytest.raises(ConfigError) as caught:
+        load([], registry=registry, environ={}, documents=[remote])
+
+    assert [(each.code, each.key_path) for each in caught.value.problems] == [("file.not-allowed", key_path)]
+    load([], registry=registry, environ={}, documents=[replace(remote, rights=frozenset({"files"}))])
 
 
 def test_a_certificate_file_has_a_place_of_its_own(tmp_path: Path, registry: PluginRegistry) -> None:

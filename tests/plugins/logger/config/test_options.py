@@ -28,7 +28,7 @@ def test_the_shorthands_are_sinks() -> None:
         ({"fields": ["time", "time"]}, "", "'time' would be twice in a line"),
         ({"drop": ["tiem"]}, "drop.0", "did you mean 'time'?"),
         ({"path": "a", "sinks": [{"type": "stdout"}]}, "", "give path or sinks, not both"),
-        ({"path": ""}, "path", "at least 1 character"),
+        ({"path": ""}, "path", "is not the path of a file"),
         ({"skip": {"statuses": ["x"]}}, "skip.statuses", "'x' is no status"),
         ({"only": {"when": "statsu == 1"}}, "only.when", "did you mean 'status'?"),
         ({"sample": {"rate": 2}}, "sample.rate", "less than or equal to 1"),

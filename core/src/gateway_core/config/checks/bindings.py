@@ -13,11 +13,12 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from gateway_core.config.address import UNIX
 from gateway_core.config.catalog import HOOK_TIMES, PluginDescription
 from gateway_core.config.checks.listeners import listeners
 from gateway_core.config.checks.references import known_upstreams
 from gateway_core.config.checks.scope import BindingView, Scope, all_bindings, bindings, mappings, targets_of, text
-from gateway_core.config.config_file import FILE_KEY, OUTPUT_KEY, UPSTREAM_KEY
+from gateway_core.config.config_file import FILE_KEY, OUTPUT_KEY, STREAM_KEY, UPSTREAM_KEY
 from gateway_core.config.documents import Document
 from gateway_core.config.location import KeyPath
 from gateway_core.config.models.binding import effective_chain
@@ -168,7 +169,7 @@ def check_config_files(scope: Scope, document_of: Callable[[str], Document]) -> 
 
     :param document_of: looks up a document by its name.
     """
-    for path, name in (*section_files(scope.document), *_factory_files(scope), *_values(scope, OUTPUT_KEY)):
+    for path, name in (*section_files(scope.document), *_sockets(scope), *_factory_files(scope), *_outputs(scope)):
         _allowed(scope, path, name, document_of)
     return [Path(name) for path, name in _values(scope, FILE_KEY) if _allowed(scope, path, name, document_of)]
 
@@ -193,7 +194,7 @@ def make_paths_absolute(scope: Scope, document_of: Callable[[str], Document]) ->
         *section_files(scope.document),
         *_factory_files(scope),
         *_values(scope, FILE_KEY),
-        *_values(scope, OUTPUT_KEY),
+        *_outputs(scope),
     ]
     for path, name in named:
         directory = document_of(scope.place(path).file).directory
@@ -217,6 +218,17 @@ def section_files(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
         for pattern in _SECTION_FILES:
             if pattern[0] == "listen":
                 yield from texts_at(document, (pattern[0], *pattern[2:]))
+
+
+def _sockets(scope: Scope) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the unix sockets to listen on: such a listener makes a file, and removes the one that is there."""
+    for path, listener in listeners(scope.document):
+        address = listener.get("address")
+        if isinstance(address, str) and address.startswith(UNIX):
+            inner: Any = scope.document.get("listen")
+            for step in path[1:]:
+                inner = inner[step]
+            yield (*path, "address") if isinstance(inner, Mapping) else path, address
 
 
 def _factory_files(scope: Scope) -> Iterator[tuple[KeyPath, str]]:
@@ -265,6 +277,11 @@ def _values(scope: Scope, key: str) -> Iterator[tuple[KeyPath, str]]:
             patterns[binding.name] = _marked(scope, binding.name, key)
         for pattern in patterns[binding.name]:
             yield from texts_at(binding.config, pattern, (*binding.path, "config"))
+
+
+def _outputs(scope: Scope) -> Iterator[tuple[KeyPath, str]]:
+    yield from _values(scope, OUTPUT_KEY)
+    yield from ((path, name) for path, name in _values(scope, STREAM_KEY) if name != "-")
 
 
 def _marked(scope: Scope, plugin: str, key: str) -> frozenset[tuple[str, ...]]:

@@ -6,7 +6,7 @@ from collections import Counter
 from difflib import get_close_matches
 from typing import Literal
 
-from gateway_plugin_sdk import ConfigModel, Duration
+from gateway_plugin_sdk import ConfigModel, Duration, OutputFileOrStdout
 from pydantic import Field, field_validator, model_validator
 
 from gateway_plugin_logger.config.bodies import BodyOptions
@@ -24,7 +24,7 @@ class LoggerConfig(ConfigModel):
 
     format: str = "json"
     """``json``, ``logfmt``, ``combined``, ``common``, or a template such as ``{client_ip} {path} {status}``."""
-    path: str | None = Field(default=None, min_length=1)
+    path: OutputFileOrStdout | None = None
     """A file, or ``-`` for standard output: short for one sink. Standard output if there are no ``sinks``."""
     sinks: tuple[SinkConfig, ...] = Field(default=(), max_length=16)
     """Where lines go; each sink gets every line."""
