@@ -140,6 +140,28 @@ BREAKER_OPENINGS: Final = _family(
     "gateway_upstream_breaker_openings", "counter", "Times that a circuit breaker of an endpoint opened", *_ENDPOINT
 )
 
+# -- HTTP/2
+
+HTTP2_AGE_BOUNDS: Final = (1.0, 10.0, 60.0, 600.0, 3600.0, 21600.0, 86400.0)
+"""Seconds; the buckets of the ages of connections."""
+
+_SIDE: Final = "side"  # client or upstream
+HTTP2_RESETS: Final = _family(
+    "gateway_http2_resets", "counter", "Streams that were reset, on connections of clients or to upstreams (side), by "
+    "who did so (gateway or peer) and the error code", _SIDE, "by", "code",
+)  # fmt: skip
+HTTP2_GOAWAYS: Final = _family(
+    "gateway_http2_goaways", "counter", "Connections that were ended by GOAWAY, by who did so and the error code",
+    _SIDE, "by", "code",
+)  # fmt: skip
+HTTP2_STALLED: Final = _family(
+    "gateway_http2_stalled_seconds", "counter", "Time that bodies waited for flow control windows of clients or "
+    "upstreams: of each stream, and of connections", _SIDE,
+)  # fmt: skip
+HTTP2_AGE: Final = _family(
+    "gateway_http2_connection_age_seconds", "histogram", "How old connections were when they were closed", _SIDE
+)
+
 # -- discovery and sources
 
 DISCOVERY_STALE: Final = _family(

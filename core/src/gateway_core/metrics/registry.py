@@ -25,6 +25,7 @@ from gateway_core.metrics.catalogue import (
     PLUGIN_TIMEOUTS,
 )
 from gateway_core.metrics.counts import Counts, EndpointCounts, HookCounts, RouteCounts, UpstreamCounts
+from gateway_core.metrics.http2 import Http2Counts
 from gateway_core.metrics.render import PROMETHEUS, SUFFIX, render
 from gateway_core.metrics.samples import Distribution, Family, Kind, Labels, Merge, Samples, Value
 
@@ -69,6 +70,8 @@ class Metrics:
         """By upstream and id; those beyond the limit by `OTHER`."""
         self.upstreams: Counts[UpstreamCounts] = Counts(UpstreamCounts)
         """By name."""
+        self.http2_clients = Http2Counts()
+        self.http2_upstreams = Http2Counts()
         self._hooks: dict[Labels, HookCounts] = {}
 
     # -- of plugins
@@ -171,6 +174,8 @@ class Metrics:
         for family in (PLUGIN_ERRORS, PLUGIN_TIMEOUTS):  # the first failure is to be seen as one
             counted = self._counts.get(family, {})
             samples.put(family, [(labels, counted.get(labels, 0)) for labels, _ in hooks])
+        self.http2_clients.put(samples, "client")
+        self.http2_upstreams.put(samples, "upstream")
         for collector in self._collectors:
             collector(samples)
         return samples

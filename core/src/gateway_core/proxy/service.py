@@ -73,7 +73,10 @@ class Proxy:
         self.next_id_line = new_id_lines()
         """Returns a new request id as the line that ends a head (:mod:`gateway_core.proxy.wire.request_ids`)."""
         self._sweeper = Sweeper(self.loop, self.now)
-        self.upstreams = UpstreamDirectory(self.loop, self.now, self.rng, self._sweeper, self._max_head_bytes)
+        self.http2_counts = metrics.http2_clients
+        self.upstreams = UpstreamDirectory(
+            self.loop, self.now, self.rng, self._sweeper, self._max_head_bytes, metrics.http2_upstreams
+        )
         self.fetches = Fetches(self.upstreams, holder, self.next_id)
         """What plugins send by themselves."""
         open_connections = self.connections.open

@@ -89,7 +89,7 @@ def _put_endpoints(samples: Samples, labels: Labels, endpoints: list[Endpoint], 
     samples.one(ENDPOINT_HEALTHY, float(all(each.healthy for each in endpoints)), *labels)
     samples.one(ENDPOINT_EJECTED, total(lambda each: each.ejection.is_ejected(now)), *labels)
     samples.one(UPSTREAM_IN_FLIGHT, total(lambda each: each.active), *labels)
-    samples.one(UPSTREAM_CONNECTIONS, total(lambda each: len(getattr(each.pool, "idle", ()))), *labels)
+    samples.one(UPSTREAM_CONNECTIONS, total(lambda each: getattr(each.pool, "idle_connections", 0)), *labels)
     breakers = [each.breaker for each in endpoints if each.breaker is not None]
     for state in BreakerState if breakers else ():
         number = sum(breaker.state is state for breaker in breakers)

@@ -9,6 +9,7 @@ from typing import Any
 
 import hyperframe.frame as hf
 import pytest
+from gateway_core.metrics.http2 import Http2Counts
 from gateway_core.proxy.http2.sender import MOST_UNSENT, Sender, SendStream
 from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
 
@@ -47,7 +48,7 @@ async def wire() -> AsyncIterator[Wire]:
     loop = asyncio.get_running_loop()
     transport, protocol = await loop.create_connection(_Protocol, sock=ours)
     reader, writer = await asyncio.open_connection(sock=theirs)
-    sender = protocol.sender = Sender(transport)
+    sender = protocol.sender = Sender(transport, Http2Counts())
     yield Wire(sender, transport, reader)
     transport.abort()
     writer.transport.abort()

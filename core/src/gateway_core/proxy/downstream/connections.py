@@ -22,6 +22,7 @@ from typing import Final, Protocol
 from gateway_core.config import LimitsConfig
 from gateway_core.descriptors import default_max_connections
 from gateway_core.events import CONNECTION_FAILED, emit
+from gateway_core.metrics.http2 import Http2Counts
 from gateway_core.proxy.downstream.client import AcceptedConnection, Client
 from gateway_core.proxy.downstream.shutdown import Shutdown
 from gateway_core.proxy.downstream.sweeps import Moving, Remembering
@@ -317,3 +318,4 @@ class ConnectionHost(ExchangeHost, Protocol):
     ending: set[Shutdown]
     turns: Turns
     date: DateField
+    http2_counts: Http2Counts

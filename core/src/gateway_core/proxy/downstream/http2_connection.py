@@ -26,6 +26,7 @@ from enum import IntEnum
 from itertools import chain, islice
 from typing import Final
 
+from gateway_core.metrics.http2 import PEER
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.downstream.connections import Connection, ConnectionHost
 from gateway_core.proxy.downstream.http2_stream import FIRST_WINDOW
@@ -99,16 +100,14 @@ class Http2Connection(asyncio.Protocol):
         """Take over a connection that is admitted already; `connection_made` is not called."""
         self._proxy, self.client, self._transport = proxy, client, transport
         limits, now = proxy.holder.current.limits, proxy.now()
-        self._reader = FrameReader(from_client=True)
-        self.sender = Sender(transport)
+        self._reader, self._budget = FrameReader(from_client=True), Budget(*_IDLE_FRAMES, now)
+        self.sender = Sender(transport, proxy.http2_counts)
         self._streams = ClientStreams(self, proxy, client, self.sender)
         self._receiving = ReceiveWindow(CONNECTION_WINDOW)
-        self._budget = Budget(*_IDLE_FRAMES, now)
-        self._state = State.OPEN
+        self._state, self._idle_since = State.OPEN, now
         self._frames: Iterator[Frame] | None = None  # of a read that brought many
         self._is_deaf = False  # nothing is read
         self._write_deadline = NEVER  # while nothing is read because the client does not take what is written
-        self._idle_since = now
         self._read_deadline = now + limits.header_timeout  # of a frame or block that has begun, at first the preface
         age = limits.max_connection_age
         jitter = 1 + _AGE_JITTER * (2 * proxy.rng.random() - 1)
@@ -116,12 +115,11 @@ class Http2Connection(asyncio.Protocol):
         self.deadline = self._read_deadline
         settings: dict[int, int] = {
             Setting.INITIAL_WINDOW_SIZE: FIRST_WINDOW,
+            Setting.MAX_CONCURRENT_STREAMS: limits.max_streams or frames.MAX_WINDOW,
             Setting.MAX_HEADER_LIST_SIZE: limits.max_head_bytes,
             Setting.ENABLE_CONNECT_PROTOCOL: 1,
             Setting.NO_RFC7540_PRIORITIES: 1,
         }
-        if limits.max_streams:
-            settings[Setting.MAX_CONCURRENT_STREAMS] = limits.max_streams
         self.sender.write(frames.settings_frame(settings))
         self.sender.write(frames.window_update(0, CONNECTION_WINDOW - frames.DEFAULT_WINDOW))
 
@@ -205,6 +203,7 @@ class Http2Connection(asyncio.Protocol):
 
     def _take_reset(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
         self._spend(1)
+        self.sender.http2.reset(frames.read_number(payload), PEER)
         self._streams.take_reset(stream_id)
 
     def _take_ping(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
@@ -236,8 +235,13 @@ class Http2Connection(asyncio.Protocol):
         self._streams.prioritize(frames.read_number(payload) & frames.MAX_WINDOW, payload[4:].decode("latin-1"))
 
     def _pass_over(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
-        """Do nothing about GOAWAY, since the client begins all streams, and about frames of extensions."""
+        """Do nothing about frames of extensions."""
         self._spend(1)
+
+    def _take_goaway(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
+        """Count it: the client begins all streams, and will begin no more."""
+        self._spend(1)
+        self.sender.http2.goaway(frames.read_number(payload[4:]), PEER)
 
     def _spend(self, points: float) -> None:
         if not self._budget.spend(points, self._proxy.now()):
@@ -335,14 +339,14 @@ class Http2Connection(asyncio.Protocol):
         """Name the last stream that is served."""
         self._state, self._age_deadline = State.FINISHING, NEVER
         self._streams.refuse_new()
-        self.sender.write(frames.goaway(self._streams.last, ErrorCode.NO_ERROR))
+        self.sender.end_connection(self._streams.last, ErrorCode.NO_ERROR)
         if not self._streams:
             self._close()
 
     def _fail(self, code: ErrorCode, detail: str) -> None:
         """End the connection at once."""
         self._state = State.CLOSING
-        self.sender.write(frames.goaway(self._streams.last, code, detail))
+        self.sender.end_connection(self._streams.last, code, detail)
         self._streams.leave_all(detail)
         self._close()
 
@@ -363,9 +367,9 @@ class Http2Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self._state, self.deadline = State.CLOSING, NEVER
-        self._frames = None
+        self._state, self.deadline, self._frames = State.CLOSING, NEVER, None
         self._proxy.connections.dismiss(self)
+        self.sender.closed()
         self._streams.leave_all("")
         self.client.forget()
 
@@ -376,6 +380,7 @@ class Http2Connection(asyncio.Protocol):
         frames.SETTINGS: _take_settings,
         frames.PRIORITY: _take_priority,
         frames.PRIORITY_UPDATE: _take_priority_update,
+        frames.GOAWAY: _take_goaway,
     }
     """What is done with other frames than DATA and HEADERS."""
 

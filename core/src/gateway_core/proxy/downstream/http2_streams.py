@@ -378,9 +378,8 @@ class ClientStreams:
     def _remove(self, stream: Http2Stream) -> None:
         stream_id = stream.stream_id
         del self._streams[stream_id]
-        if stream.is_ready:
-            self.sender.leave(stream)
         if stream.queued:
+            self.sender.leave(stream)
             stream.discard()
         if stream.lent:
             self._lent -= stream.lent
@@ -393,7 +392,7 @@ class ClientStreams:
         self._reset[stream_id] = None
         if len(self._reset) > _MOST_RESET:
             del self._reset[next(iter(self._reset))]
-        self.sender.write(frames.rst_stream(stream_id, code))
+        self.sender.reset(stream_id, code)
 
     def _spend(self) -> None:
         if not self._budget.spend(1, self._proxy.now()):

@@ -16,6 +16,7 @@ from collections import deque
 from typing import Final
 
 from gateway_core.metrics.counts import EndpointCounts
+from gateway_core.metrics.http2 import GATEWAY, Http2Counts
 from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
 from gateway_core.proxy.wire.h2.frames import (
     DATA,
@@ -26,7 +27,9 @@ from gateway_core.proxy.wire.h2.frames import (
     HEADERS,
     MAX_FRAME_SIZE,
     frame_head,
+    goaway,
     headers_frames,
+    rst_stream,
 )
 from gateway_core.proxy.wire.h2.windows import opened
 
@@ -56,6 +59,7 @@ class SendStream:
         "is_incremental",
         "is_ready",
         "queued",
+        "stalled_since",
         "stream_id",
         "urgency",
         "window",
@@ -76,6 +80,8 @@ class SendStream:
         """Whether it is in its connection's queue of those that may send."""
         self.urgency = DEFAULT_URGENCY
         self.is_incremental = True
+        self.stalled_since = 0.0
+        """Since when bytes wait for its window, in seconds of the loop's clock; 0 if none do."""
         self._parts: deque[bytes] | None = None  # until something has to wait
         self._trailers = b""
 
@@ -127,18 +133,22 @@ class Sender:
     """Writes the frames of one connection."""
 
     __slots__ = (
-        "_counts", "_is_paused", "_is_scheduled", "_loop", "_pieces", "_ready", "_size", "_transport", "initial",
-        "window",
+        "_begun", "_counts", "_is_paused", "_is_scheduled", "_loop", "_pieces", "_ready", "_size", "_stalled_since",
+        "_transport", "http2", "initial", "window",
     )  # fmt: skip
 
-    def __init__(self, transport: asyncio.Transport, counts: EndpointCounts | None = None) -> None:
+    def __init__(self, transport: asyncio.Transport, http2: Http2Counts, counts: EndpointCounts | None = None) -> None:
         """Begin with the windows that every connection begins with.
 
+        :param http2: where ends and stalls are counted.
         :param counts: where what is written is counted; None counts nothing.
         """
+        self.http2 = http2
         self._transport = transport
         self._counts = counts
         self._loop = asyncio.get_running_loop()
+        self._begun = self._loop.time()
+        self._stalled_since = 0.0  # of the connection's window, as of those of streams
         self._pieces: list[bytes] = []
         self._size = 0
         self._ready: dict[int, deque[SendStream]] = {}  # by urgency; only those that are not empty
@@ -188,6 +198,20 @@ class Sender:
         """Whether the peer should not be read until it has taken what is written."""
         return self._is_paused and self.unsent > _MOST_QUEUED
 
+    def reset(self, stream_id: int, code: ErrorCode) -> None:
+        """Write RST_STREAM."""
+        self.http2.reset(code, GATEWAY)
+        self.write(rst_stream(stream_id, code))
+
+    def end_connection(self, last: int, code: ErrorCode, detail: str = "") -> None:
+        """Write the last GOAWAY; as `goaway`."""
+        self.http2.goaway(code, GATEWAY)
+        self.write(goaway(last, code, detail))
+
+    def closed(self) -> None:
+        """Called when the connection is closed."""
+        self.http2.closed(self._loop.time() - self._begun)
+
     # -- streams
 
     def send_head(self, stream: SendStream, block: bytes, *, ends: bool) -> None:
@@ -204,11 +228,8 @@ class Sender:
             stream.window -= size
             stream.is_ended = True
             stream_id = stream.stream_id
-            head, data = (
-                frame_head(HEADERS, END_HEADERS, stream_id, length),
-                frame_head(DATA, END_STREAM, stream_id, size),
-            )
-            self._pieces += (head, block, data, body)
+            head = frame_head(HEADERS, END_HEADERS, stream_id, length)
+            self._pieces += (head, block, frame_head(DATA, END_STREAM, stream_id, size), body)
             self._size += length + size + 2 * FRAME_HEAD_SIZE
             if not self._is_scheduled:
                 self._is_scheduled = True
@@ -237,7 +258,11 @@ class Sender:
 
     def enter(self, stream: SendStream) -> None:
         """Have a stream send when its turn comes, if it may and there is something."""
-        if not stream.is_ready and stream.queued and stream.window > 0:
+        if not stream.queued:
+            return
+        if stream.window <= 0:
+            stream.stalled_since = stream.stalled_since or self._loop.time()
+        elif not stream.is_ready:
             stream.is_ready = True
             self._ready.setdefault(stream.urgency, deque()).append(stream)
             if not self._is_scheduled and not self._is_paused:
@@ -254,6 +279,8 @@ class Sender:
 
     def leave(self, stream: SendStream) -> None:
         """Have a stream send nothing for now."""
+        if stream.stalled_since:
+            self._count_stall(stream)
         if stream.is_ready:
             stream.is_ready = False
             queue = self._ready[stream.urgency]
@@ -275,7 +302,10 @@ class Sender:
         for urgency in sorted(self._ready):
             queue = self._ready.get(urgency)
             while queue:
-                if self.window <= 0 or room <= 0:
+                if self.window <= 0:
+                    self._stalled_since = self._stalled_since or self._loop.time()
+                    return
+                if room <= 0:
                     return
                 stream = queue[0]
                 size = min(self.window, stream.window, MAX_FRAME_SIZE)
@@ -293,6 +323,7 @@ class Sender:
                 if not stream.queued or stream.window <= 0:
                     queue.popleft()
                     stream.is_ready = False
+                    self.enter(stream)  # only to note that it waits for its window
                 elif stream.is_incremental:
                     queue.rotate(-1)
                 stream.drained()
@@ -311,6 +342,9 @@ class Sender:
         except ValueError as error:
             code = ErrorCode.FLOW_CONTROL_ERROR if size else ErrorCode.PROTOCOL_ERROR
             raise Http2ConnectionError(code, str(error)) from None
+        if self._stalled_since and self.window > 0:
+            self.http2.stalled += self._loop.time() - self._stalled_since
+            self._stalled_since = 0.0
         self._go_on()
 
     def use_initial_window(self, size: int) -> None:
@@ -327,7 +361,13 @@ class Sender:
         except ValueError as error:
             code = ErrorCode.FLOW_CONTROL_ERROR if size else ErrorCode.PROTOCOL_ERROR
             raise Http2StreamError(stream.stream_id, code, str(error)) from None
+        if stream.stalled_since and stream.window > 0:
+            self._count_stall(stream)
         self.enter(stream)
+
+    def _count_stall(self, stream: SendStream) -> None:
+        self.http2.stalled += self._loop.time() - stream.stalled_since
+        stream.stalled_since = 0.0
 
     def pause(self) -> None:
         """Called when the transport does not take more."""

@@ -19,6 +19,7 @@ from functools import partial
 from random import Random
 from typing import Protocol
 
+from gateway_core.metrics.http2 import Http2Counts
 from gateway_core.proxy.sweeper import Expiring, Sweeper
 from gateway_core.proxy.upstream.http2_pool import Http2Pool
 from gateway_core.proxy.upstream.pool import Pool
@@ -48,17 +49,20 @@ class UpstreamDirectory:
         rng: Random,
         sweeper: Sweeper,
         max_head_bytes: Callable[[], int],
+        http2: Http2Counts | None = None,
     ) -> None:
         """Begin without pools.
 
         :param now: the monotonic clock, in seconds.
         :param max_head_bytes: reads the limit for response heads from the snapshot in force.
+        :param http2: where connections of HTTP/2 are counted.
         """
         self.loop = loop
         self.now = now
         self.rng = rng
         self._sweeper = sweeper
         self._max_head_bytes = max_head_bytes
+        self._http2 = http2
         self.pools: set[Pool] = set()
         self._contexts: dict[tuple[TlsSettings, str], ssl.SSLContext] = {}
         self._queues: dict[Load, deque[Queued]] = {}
@@ -83,7 +87,7 @@ class UpstreamDirectory:
             except (OSError, ssl.SSLError) as error:
                 problem = f"its TLS files cannot be used: {error}"
         is_http1 = settings.protocol == "http1" or (settings.protocol == "auto" and context is None)
-        make = Pool if is_http1 else partial(Http2Pool, scheme=endpoint.scheme)
+        make = Pool if is_http1 else partial(Http2Pool, scheme=endpoint.scheme, http2=self._http2)
         pool = make(
             self.loop,
             endpoint.host,

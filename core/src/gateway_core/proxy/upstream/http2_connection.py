@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Final, Protocol, cast
 
 from gateway_core.metrics.counts import EndpointCounts
+from gateway_core.metrics.http2 import PEER, Http2Counts
 from gateway_core.proxy.http2.sender import Sender
 from gateway_core.proxy.socket_options import close_once, set_user_timeout
 from gateway_core.proxy.sweeper import NEVER
@@ -53,6 +54,7 @@ class ConnectionPool(Protocol):
 
     counts: EndpointCounts
     pings: PingRation
+    http2: Http2Counts
 
     @property
     def max_head_bytes(self) -> int:
@@ -100,7 +102,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self.sender = Sender(self.transport, self._pool.counts)
+        self.sender = Sender(self.transport, self._pool.http2, self._pool.counts)
         set_user_timeout(self.transport, USER_TIMEOUT)
         settings: dict[int, int] = {
             Setting.ENABLE_PUSH: 0,
@@ -141,7 +143,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
     def cut(self, stream: Http2UpstreamStream, code: ErrorCode) -> None:
         if self._streams.get(stream.stream_id) is not stream:
             return
-        self.sender.write(frames.rst_stream(stream.stream_id, code))
+        self.sender.reset(stream.stream_id, code)
         is_silent = code is ErrorCode.CANCEL and stream.heard_before == self._heard and self._silent_until == NEVER
         if is_silent and self._pool.pings.spend(self._pool.now()):
             self._silent_until = self._pool.now() + SILENCE
@@ -255,6 +257,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
             self.sender.open_stream(stream, size)
 
     def _take_reset(self, stream_id: int, code: int) -> None:
+        self.sender.http2.reset(code, PEER)
         stream = self._stream(stream_id)
         if stream is None:
             return
@@ -296,6 +299,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
 
     def _take_goaway(self, payload: bytes) -> None:
         last, code = frames.read_number(payload) & frames.MAX_WINDOW, frames.read_number(payload[4:])
+        self.sender.http2.goaway(code, PEER)
         if code == ErrorCode.ENHANCE_YOUR_CALM and payload[8:] == b"too_many_pings":
             self._pool.pings.reproved()
         self._is_leaving = True
@@ -318,7 +322,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
 
     def _fail_all(self, code: ErrorCode, detail: str) -> None:
         self._is_leaving = True
-        self.sender.write(frames.goaway(0, code, detail))
+        self.sender.end_connection(0, code, detail)
         self.sender.flush()
         for stream in self:
             self.remove(stream)
@@ -348,7 +352,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
         """Close the connection, which has no streams."""
         if not self._is_leaving:
             self._is_leaving = True
-            self.sender.write(frames.goaway(0, ErrorCode.NO_ERROR))
+            self.sender.end_connection(0, ErrorCode.NO_ERROR)
         self.sender.flush()
         close_once(self.transport)
 
@@ -365,6 +369,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._is_leaving = True
         self._silent_until = NEVER
+        self.sender.closed()
         streams = list(self)
         self._streams.clear()
         for stream in streams:

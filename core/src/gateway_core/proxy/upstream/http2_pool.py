@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from gateway_core.metrics.http2 import Http2Counts
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.http2_connection import Http2UpstreamConnection
 from gateway_core.proxy.upstream.http2_pings import PingRation
@@ -50,9 +51,9 @@ class _Waiting:
 class Http2Pool(Pool):
     """Makes, lends and keeps connections of HTTP/2 to one endpoint."""
 
-    __slots__ = ("_connections", "_opening", "_scheme", "_waiting", "pings")
+    __slots__ = ("_connections", "_opening", "_scheme", "_waiting", "http2", "pings")
 
-    def __init__(self, *arguments: Any, scheme: str = "http", **options: Any) -> None:
+    def __init__(self, *arguments: Any, scheme: str = "http", http2: Http2Counts | None = None, **options: Any) -> None:
         """Begin without connections; the arguments are those of `Pool`."""
         super().__init__(*arguments, **options)
         self._scheme = scheme
@@ -60,6 +61,7 @@ class Http2Pool(Pool):
         self._waiting: list[_Waiting] = []
         self._opening: Connecting | None = None
         self.pings = PingRation()
+        self.http2 = http2 or Http2Counts()
 
     # -- lending
 
@@ -135,6 +137,10 @@ class Http2Pool(Pool):
         if is_http2:
             return Http2UpstreamConnection(self, self._scheme, expires_at)
         return UpstreamConnection(self, client.key, expires_at)
+
+    @property
+    def idle_connections(self) -> int:
+        return super().idle_connections + sum(not len(each) for each in list(self._connections))
 
     # -- called by connections
 

@@ -199,6 +199,11 @@ class Pool:
                 connection.abort()
         return None
 
+    @property
+    def idle_connections(self) -> int:
+        """Connections that no request is using."""
+        return len(self.idle)
+
     def give_back(self, connection: Any) -> None:
         """Keep a connection for the next request, of any client unless it began with a PROXY header."""
         idle = self.idle
