@@ -29,6 +29,7 @@ class Echo(grpc.GenericRpcHandler):
         self.remaining: list[float] = []
 
         self.port = 0
+        self.ended: list[int] = []  # the statuses of streams of Both
 
     async def begin(self) -> None:
         """Serve, at the same port as before."""
@@ -69,6 +70,7 @@ class Echo(grpc.GenericRpcHandler):
         return b"".join([piece async for piece in pieces])
 
     async def both(self, pieces: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        context.add_done_callback(lambda done: self.ended.append(done.code()))
         async for piece in pieces:
             yield piece.upper()
 
@@ -78,6 +80,7 @@ class Echo(grpc.GenericRpcHandler):
 
     async def refuses(self, data: bytes, context: Any) -> bytes:
         """Refuse as long as there are refusals, with the pushback that each names."""
+        self.remaining.append(context.time_remaining() or 0.0)
         if self.refusals:
             code, pushback = self.refusals.pop(0)
             if pushback:
@@ -107,14 +110,15 @@ class Recording(Plugin[object]):
 
 
 class Refusing(Plugin[object]):
-    """Responds in place of the upstream, with the status that a field names."""
+    """Responds in place of the upstream, with the status and the reason (in hex) that fields name."""
 
     name = "refusing"
 
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> Response | None:
         status = request.headers.get("x-refuse")
-        return None if status is None else Response.problem(int(status), "because")
+        why = bytes.fromhex(request.headers.get("x-why", "")).decode() or "because"
+        return None if status is None else Response.problem(int(status), why)
 
 
 Calls = tuple[Any, Echo, RunningProxy]
@@ -125,8 +129,10 @@ Start = Callable[..., Awaitable[Calls]]
 async def served(echo: Echo) -> AsyncIterator[str]:
     """Serve, and return the URL."""
     await echo.begin()
-    yield f"http://127.0.0.1:{echo.port}"
-    await echo.serving.stop(None)
+    try:
+        yield f"http://127.0.0.1:{echo.port}"
+    finally:
+        await echo.serving.stop(None)
 
 
 @asynccontextmanager

@@ -112,13 +112,12 @@ async def test_the_gateway_ends_a_call_at_its_deadline(start: Start) -> None:
 
 
 async def test_a_call_that_its_client_cancels_ends_at_the_service(start: Start) -> None:
-    channel, _, gateway = await start()
+    channel, echo, gateway = await start()
     call = channel.stream_stream("/echo/Both")()
     await call.write(b"a")
     assert await call.read() == b"A"
     call.cancel()
-    while gateway.proxy.exchanges:  # noqa: ASYNC110 - what is waited for knows no event
-        await asyncio.sleep(0.01)
+    await until(lambda: echo.ended and not gateway.proxy.exchanges)
 
 
 async def test_a_hundred_calls_share_a_connection(start: Start) -> None:
@@ -151,3 +150,79 @@ async def test_endpoints_that_do_not_serve_get_no_calls(start: Start, caplog: py
     assert [len(service.remaining) for service in (echo, ill)] == [4, 0]
     ill.health = b"\x08\x01"
     await until(lambda: "is healthy again (grpc check)" in caplog.text)
+
+
+async def test_what_a_retry_has_left_of_the_deadline_is_less(start: Start) -> None:
+    retries = "retries: {attempts: 1, on: [unavailable]}"
+    channel, echo, _ = await start(upstream=retries)
+    echo.refusals = [(grpc.StatusCode.UNAVAILABLE, "50")]
+
+    await channel.unary_unary("/echo/Refuses")(b"a", timeout=50)
+
+    first, second = echo.remaining
+    assert second <= first - 0.05
+
+
+TIMEOUTS = "timeouts: {idle: 1s, response: 1s}"
+
+
+async def test_a_quiet_stream_outlives_idle_and_body_timeouts(start: Start) -> None:
+    channel, _, gateway = await start(extra="limits: {body_timeout: 1s, idle_timeout: 1s}", upstream=TIMEOUTS)
+    call = channel.stream_stream("/echo/Both")()
+    await call.write(b"a")
+    assert await call.read() == b"A"
+    for _ in range(3):
+        await gateway.pass_time(3600)
+
+    await call.write(b"b")
+    assert await call.read() == b"B"
+    await gateway.pass_time(3600)
+    await call.done_writing()
+    assert await call.code() is grpc.StatusCode.OK
+
+
+async def test_a_stream_is_quiet_before_its_first_message_as_well(start: Start) -> None:
+    channel, echo, gateway = await start(extra="limits: {body_timeout: 1s}", upstream=TIMEOUTS)
+    call = channel.stream_stream("/echo/Both")()
+    await call.wait_for_connection()
+    await until(lambda: echo.metadata)
+    await gateway.pass_time(3600)
+
+    await call.write(b"a")
+    assert await call.read() == b"A"
+    call.cancel()
+
+
+async def test_a_stream_ends_when_the_whole_request_has_taken_too_long(start: Start) -> None:
+    channel, _, gateway = await start(upstream="timeouts: {total: 1h}")
+    call = channel.stream_stream("/echo/Both")()
+    await call.write(b"a")
+    assert await call.read() == b"A"
+    await gateway.pass_time(3700)
+
+    assert await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_calls_in_progress_end_with_unavailable_when_the_gateway_waits_no_longer(start: Start) -> None:
+    channel, echo, gateway = await start()
+    begun, waiting = channel.stream_stream("/echo/Both")(), channel.unary_unary("/echo/Never")(b"")
+    await begun.write(b"a")
+    assert await begun.read() == b"A"
+    await until(lambda: len(echo.metadata) == 2)
+
+    await gateway.proxy.drain(0.2)
+
+    assert await begun.code() is await waiting.code() is grpc.StatusCode.UNAVAILABLE
+    assert await begun.details() == "the gateway is being stopped and has waited long enough"
+    await until(lambda: echo.ended)
+
+
+async def test_a_call_that_its_service_gives_up_ends_at_the_client(start: Start) -> None:
+    channel, echo, _ = await start()
+    call = channel.stream_stream("/echo/Both")()
+    await call.write(b"a")
+    assert await call.read() == b"A"
+
+    await echo.serving.stop(0)
+
+    assert await call.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL}

@@ -25,7 +25,7 @@ from gateway_core.proxy.relay import Relay
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.request_phases import RequestPhases, run_pre_proxy
 from gateway_core.proxy.response_stream import ResponseStream, failure_of
-from gateway_core.proxy.response_writer import ResponseWriter
+from gateway_core.proxy.response_writer import ResponseWriter, cut_off
 from gateway_core.proxy.route_lookup import Found, find_route
 from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.sweeper import NEVER
@@ -216,7 +216,7 @@ class Exchange:
     def body_broken(self, error: BaseException) -> None:
         """Called when what gives a body failed: filters, an iterator."""
         by, status, reason = failure_of(error)
-        self._respond_or_cut(status, reason, repr(error), by, flush=True)
+        self.respond_or_cut(status, reason, repr(error), by, flush=True)
 
     def written(self, failure: str | None, grpc_code: int | None = None) -> None:
         """Called when a response that was made here is written."""
@@ -287,14 +287,14 @@ class Exchange:
             self.break_off("client", "client-too-slow", "the client does not read", flush=False)
         else:
             reason = "upstream.timeout" if self.writer.head_sent else "request-timeout"
-            self._respond_or_cut(504, reason, "the response stalled", "upstream")
+            self.respond_or_cut(504, reason, "the response stalled", "upstream")
 
     def crashed(self, error: BaseException) -> None:
         """Respond 500: the pipeline itself failed, or over what a plugin left; or cut off a response that has begun."""
         report_crash("request", id_of(self.id_line), error)
-        self._respond_or_cut(500, "internal", repr(error))
+        self.respond_or_cut(500, "internal", repr(error))
 
-    def _respond_or_cut(self, status: int, reason: str, detail: str, by: str = "gateway", flush: bool = False) -> None:
+    def respond_or_cut(self, status: int, reason: str, detail: str, by: str = "gateway", flush: bool = False) -> None:
         """Respond for the gateway without another hook, and close the connection; or cut off what has begun."""
         if self.is_over:
             return
@@ -340,8 +340,8 @@ class Exchange:
         """Cut off the response, whose head is written, so that the client sees it (see `ResponseWriter.cut`)."""
         self.note_failure(reason, detail, by)
         self._stop()
-        self.writer.cut(flush=flush)
-        self.finish(self.proxy.now(), is_complete=False)
+        self.grpc_code = cut_off(self.writer, self.head, reason, flush=flush)
+        self.finish(self.proxy.now(), is_complete=self.grpc_code is not None)
 
     def finish(self, now: float, is_complete: bool = True) -> None:
         """Run the log phase, let go of the snapshot, and give the connection back if the response is complete."""

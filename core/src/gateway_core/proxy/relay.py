@@ -28,19 +28,20 @@ from gateway_core.proxy.response_fields import has_gateway_fields
 from gateway_core.proxy.response_phase import ResponsePhase, add_cookies, join, write_head
 from gateway_core.proxy.running_exchange import RunningExchange
 from gateway_core.proxy.splice import BodySink, sink_of
+from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream_head import (
     AttemptPhase,
     UnsendableHeadError,
-    client_host,
     framing_fields,
-    sent_host,
     target_of,
+    undo_rewrite,
     upstream_head,
 )
+from gateway_core.proxy.wire.grpc import is_grpc
 from gateway_core.proxy.wire.request_head import HEAD_ONLY, IN_CHUNKS
 from gateway_core.proxy.wire.response_head import ResponseHead
-from gateway_core.routing import ResponseFacts, UnsafePathError
+from gateway_core.routing import UnsafePathError
 from gateway_core.snapshot import CompiledRoute, RouteTarget
 from gateway_core.upstreams.endpoint import Endpoint
 
@@ -58,6 +59,7 @@ class Relay:
 
     _came: tuple[bytes, bool]  # what came of the body with the head, and whether it is all, while hooks look at that
     _flags: int  # of the request as it is sent
+    _may_be_quiet = False  # it is a call of gRPC: both sides may be silent for as long as the whole request may take
     _continue_sent = False  # or none is to be sent
     _copies_wait = False  # for the end of the request's body
 
@@ -93,6 +95,8 @@ class Relay:
             body.reserve(exchange.chain.reserved)
         else:
             self._continue_sent = True
+        if is_grpc(exchange.head):
+            self._may_be_quiet = True
         if policy.keeps_body(exchange.head.facts.content_length) or self.upstream.transport.may_refuse:
             body.keep(policy.settings.max_body_bytes)
         if body.is_gathered:
@@ -194,7 +198,7 @@ class Relay:
         elif self.expects_continue and not body.received:
             exchange.watch(EXPECT_WAIT)
         else:
-            exchange.watch(exchange.proxy.limits.body_timeout)
+            exchange.watch(0 if self._may_be_quiet else exchange.proxy.limits.body_timeout)
 
     def on_waiting(self, seconds: float) -> None:
         self._exchange.watch(seconds)
@@ -223,7 +227,7 @@ class Relay:
     def body_progress(self) -> None:
         """Called when a piece of the request's body came."""
         if self.response_head is None and self.attempt.is_sent:
-            self._exchange.watch(self._exchange.proxy.limits.body_timeout)
+            self._exchange.watch(0 if self._may_be_quiet else self._exchange.proxy.limits.body_timeout)
 
     def body_ended(self) -> None:
         """Called when the client's body is complete."""
@@ -262,7 +266,7 @@ class Relay:
         if complete:
             exchange.finish(self.attempt.responded_at if self.response is None else self.directory.now())
         else:
-            exchange.watch(self._route.idle)
+            exchange.watch(NEVER if self._may_be_quiet else self._route.idle)
             exchange.snapshot_replaced()
 
     def _pass_hooks(
@@ -323,16 +327,8 @@ class Relay:
 
     def _undone(self, head: ResponseHead) -> ResponseHead:
         """Return the response's head in the client's words (`rewrite_response`)."""
-        undo, endpoint = self._target.rewrite.response, self.attempt.endpoint
-        if undo is None or endpoint is None:
-            return head
-        request, inbound = self._exchange.request, self._exchange.head
-        host, _ = sent_host(request, inbound, self._target, endpoint)
-        facts = ResponseFacts(
-            request.scheme, client_host(inbound), endpoint.scheme, endpoint.host, endpoint.port, host.decode("latin-1")
-        )
-        block = undo.apply(head.block, facts)
-        return head if block is head.block else head.with_block(block)
+        exchange, endpoint = self._exchange, self.attempt.picked
+        return undo_rewrite(head, exchange.request, exchange.head, self._target, endpoint)
 
     def on_body(self, data: bytes | memoryview) -> None:
         exchange, phase = self._exchange, self.phase
@@ -343,10 +339,14 @@ class Relay:
             if not phase.is_decided:
                 return
         if not exchange.writer.is_paused:
-            exchange.watch(self._route.idle)
+            exchange.watch(NEVER if self._may_be_quiet else self._route.idle)
 
     def sink(self) -> BodySink | None:
-        return None if self.phase is not None else sink_of(self._exchange, self._route.idle)
+        return (
+            None
+            if self.phase is not None
+            else sink_of(self._exchange, NEVER if self._may_be_quiet else self._route.idle)
+        )
 
     def on_end(self, trailers: bytes) -> None:
         if self.phase is not None:
@@ -391,7 +391,7 @@ class Relay:
         """Go on reading the response."""
         if self.phase is None or self.phase.is_decided:
             self.attempt.resume_reading()
-            self._exchange.watch(self._route.timeouts.idle)
+            self._exchange.watch(NEVER if self._may_be_quiet else self._route.idle)
 
     def give_up(self, *, timed_out: bool = False) -> None:
         """Stop whatever is in progress upstream; ``timed_out`` if the rest of its response did not come."""

@@ -27,6 +27,7 @@ from gateway_core.proxy.running_exchange import RunningExchange
 from gateway_core.proxy.streamed_body import BodyQueue, StreamedBody
 from gateway_core.proxy.tunnel import Tunnel, TunnelEnd
 from gateway_core.proxy.upstream.connection import UpstreamConnection
+from gateway_core.proxy.wire.grpc import is_grpc
 from gateway_core.proxy.wire.request_head import HEAD_ONLY
 from gateway_core.proxy.wire.response_head import NO_BODY, ResponseHead
 
@@ -217,7 +218,8 @@ class ResponsePhase:
         owner, route = self._owner, self._owner.route
         if is_waiting:
             self._attempt.resume_reading()
-        owner.watch(route.timeouts.idle if is_waiting and route is not None else 0)
+        idle = 0.0 if route is None or is_grpc(owner.head) else route.timeouts.idle
+        owner.watch(idle if is_waiting else 0)
 
     def unwanted(self) -> None:
         """Close the upstream's connection: the rest is not read."""

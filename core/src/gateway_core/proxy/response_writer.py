@@ -14,6 +14,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
+from gateway_core.messages.grpc_status import GrpcCode
+from gateway_core.messages.received import RequestHead
+from gateway_core.proxy.wire.grpc import code_within, status_trailers
+from gateway_core.reasons import REASONS
+
 if TYPE_CHECKING:
     from gateway_core.proxy.tunnel import TunnelEnd
     from gateway_core.proxy.wire.response_head import ResponseHead
@@ -106,3 +111,19 @@ class ResponseWriter(Protocol):
 
     def resume_request(self) -> None:
         """Go on reading the request's body."""
+
+
+def cut_off(writer: ResponseWriter, head: RequestHead, reason: str, *, flush: bool) -> GrpcCode | None:
+    """End a response whose head is written, so that its client sees that it is not complete.
+
+    :param head: of the request.
+    :param reason: why, a code of `gateway_core.reasons`.
+    :param flush: see `ResponseWriter.cut`.
+    :returns: the status in its trailers, for a call of gRPC that is over for a reason of the gateway's.
+    """
+    code = code_within(head, reason)
+    if code is None:
+        writer.cut(flush=flush)
+    else:
+        writer.end(status_trailers(code, REASONS[reason][1]))
+    return code

@@ -20,6 +20,7 @@ from gateway_core.metrics import Metrics
 from gateway_core.proxy.downstream.connections import Connections, Turns
 from gateway_core.proxy.downstream.shutdown import Shutdown
 from gateway_core.proxy.downstream.sweeps import IdleHeads, MinimumRate
+from gateway_core.proxy.exchange import Exchange
 from gateway_core.proxy.fetches import Fetches
 from gateway_core.proxy.gateway_responses import closing_response, gateway_response
 from gateway_core.proxy.limit_events import LimitEvents
@@ -30,11 +31,14 @@ from gateway_core.proxy.sweeper import Expiring, Sweeper
 from gateway_core.proxy.telemetry import Telemetry
 from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
+from gateway_core.proxy.wire.grpc import is_call
 from gateway_core.proxy.wire.request_ids import id_of, new_id_lines
-from gateway_core.reasons import LIMIT_CONNECTIONS
+from gateway_core.reasons import LIMIT_CONNECTIONS, SHUTTING_DOWN
 from gateway_core.snapshot import Snapshot, SnapshotHolder
 
 _DRAIN_POLL: Final = 0.05
+LAST_WORD: Final = 0.5
+"""Seconds for clients of gRPC to read that their calls end with UNAVAILABLE, and to close their connections."""
 LAST_CALL: Final = 1.0
 """Seconds that a connection without a request is kept when the gateway drains, if there are ten times as many in all.
 
@@ -135,6 +139,11 @@ class Proxy:
             moment = min(end, self.loop.time() + 1)
             await self._until(lambda: bool(self.exchanges) or not connections.open, moment)
             is_over = not self.exchanges or self.loop.time() >= end
+        calls = [each for each in self.exchanges if isinstance(each, Exchange) and is_call(each.head)]
+        for call in calls:
+            call.respond_or_cut(503, SHUTTING_DOWN, "the gateway waits no longer")
+        if calls:  # a connection that is closed at once takes with it what is on its way
+            await self._until(lambda: not connections.open, self.loop.time() + LAST_WORD)
         self._close_clients()
 
     async def _until(self, condition: Callable[[], bool], end: float) -> None:

@@ -31,7 +31,8 @@ from gateway_core.proxy.wire.fields import TARGET_BYTES, credentials_bind, split
 from gateway_core.proxy.wire.outgoing import outgoing_fields
 from gateway_core.proxy.wire.request_fields import RequestFacts
 from gateway_core.proxy.wire.request_head import BINDS, RequestHead, flags_for
-from gateway_core.routing import PathPolicy, UnsafePathError
+from gateway_core.proxy.wire.response_head import ResponseHead
+from gateway_core.routing import PathPolicy, ResponseFacts, UnsafePathError
 from gateway_core.snapshot import RouteTarget
 from gateway_core.snapshot.route import RequestRewrite
 from gateway_core.upstreams.endpoint import Endpoint
@@ -288,3 +289,18 @@ def _without_framing(headers: Headers) -> bytes:
     """Return the block of the fields that hooks left, without those that are not theirs."""
     kept = [line for name, line in split_block(block_of(headers)) or () if name != b"host" and name not in _FRAMING]
     return _joined(kept)
+
+
+def undo_rewrite(
+    head: ResponseHead, request: Request, inbound: RequestHead, target: RouteTarget, endpoint: Endpoint
+) -> ResponseHead:
+    """Return the head of a response in the client's words (`rewrite_response`)."""
+    undo = target.rewrite.response
+    if undo is None:
+        return head
+    host, _ = sent_host(request, inbound, target, endpoint)
+    facts = ResponseFacts(
+        request.scheme, client_host(inbound), endpoint.scheme, endpoint.host, endpoint.port, host.decode("latin-1")
+    )
+    block = undo.apply(head.block, facts)
+    return head if block is head.block else head.with_block(block)

@@ -27,6 +27,7 @@ from gateway_core.reasons import (
     LIMIT_REQUESTS,
     OVERLOADED,
     REQUEST_TIMEOUT,
+    SHUTTING_DOWN,
     TIMEOUT,
 )
 
@@ -48,6 +49,7 @@ _BY_REASON: Final = {
     BODY_TOO_SLOW: GrpcCode.DEADLINE_EXCEEDED,
     TIMEOUT: GrpcCode.DEADLINE_EXCEEDED,
     CONNECT_TIMEOUT: GrpcCode.DEADLINE_EXCEEDED,
+    SHUTTING_DOWN: GrpcCode.UNAVAILABLE,
 }
 _BY_STATUS: Final = {
     400: GrpcCode.INTERNAL,
@@ -141,6 +143,16 @@ def status_for(status: int, reason: str | None) -> GrpcCode:
     :param reason: the code of `gateway_core.reasons`, if there is one.
     """
     return _BY_REASON.get(reason or "", _BY_STATUS.get(status, GrpcCode.UNKNOWN))
+
+
+def code_within(head: RequestHead, reason: str) -> GrpcCode | None:
+    """Return the status with which a response that has begun ends for a reason; None if it can only be cut off."""
+    return _BY_REASON.get(reason) if reason in _BY_REASON and is_call(head) else None
+
+
+def status_trailers(code: GrpcCode, detail: str) -> bytes:
+    """Return the block of the trailers of a call that ends here."""
+    return f"\r\ngrpc-status: {int(code)}\r\ngrpc-message: {message_for(0, detail)}".encode()
 
 
 def problem_detail(body: object) -> str:

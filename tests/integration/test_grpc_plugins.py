@@ -1,0 +1,84 @@
+"""What plugins of this repository refuse, to a client of gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import jwt
+import pytest
+
+from tests.integration.grpc_kit import Start, code_of, starting
+
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+async def start(tmp_path: Path) -> AsyncIterator[Start]:
+    async with starting(tmp_path) as begin:
+        yield begin
+
+
+def guarded(plugin: str) -> str:
+    return f"  - {{id: guarded, grpc: {{service: echo}}, target: echo, plugins: [{plugin}]}}\n"
+
+
+async def test_a_caller_without_credentials_is_unauthenticated_and_one_without_rights_is_denied(start: Start) -> None:
+    auth = f"{{name: auth, config: {{secret: {SECRET}, scopes: {{all: [write]}}}}}}"
+    channel, echo, _ = await start(routes=guarded(auth))
+    unary = channel.unary_unary("/echo/Unary")
+    token, other = (jwt.encode({"exp": 4e9, "scope": scope}, SECRET, "HS256") for scope in ("write", "read"))
+
+    assert (await code_of(unary(b"")))[0] is grpc.StatusCode.UNAUTHENTICATED
+    refused = unary(b"", metadata=(("authorization", "Bearer x"),))
+    assert (await code_of(refused))[0] is grpc.StatusCode.UNAUTHENTICATED
+    assert "Bearer" in dict(await refused.trailing_metadata())["www-authenticate"]
+    denied = unary(b"", metadata=(("authorization", f"Bearer {other}"),))
+    assert (await code_of(denied))[0] is grpc.StatusCode.PERMISSION_DENIED
+    assert await unary(b"a", metadata=(("authorization", f"Bearer {token}"),)) == b"a"
+    assert len(echo.metadata) == 1
+
+
+async def test_a_client_over_its_limit_finds_the_service_unavailable_for_now(start: Start) -> None:
+    channel, _, _ = await start(routes=guarded("{name: ratelimit, config: {rate: 1, per: 1h, burst: 1}}"))
+    unary = channel.unary_unary("/echo/Unary")
+    assert await unary(b"a") == b"a"
+
+    refused = unary(b"a")
+
+    code, detail = await code_of(refused)
+    assert code is grpc.StatusCode.UNAVAILABLE
+    assert detail == "too many requests"
+    assert int(dict(await refused.trailing_metadata())["retry-after"]) > 0
+
+
+async def test_a_stream_is_refused_like_a_unary_call(start: Start) -> None:
+    channel, _, _ = await start(routes=guarded(f"{{name: auth, config: {{secret: {SECRET}}}}}"))
+
+    call = channel.stream_stream("/echo/Both")()
+
+    assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_a_message_of_a_refusal_is_percent_encoded(start: Start) -> None:
+    channel, _, _ = await start()
+
+    call = channel.unary_unary("/echo/Unary")(
+        b"", metadata=(("x-refuse", "403"), ("x-why", "100% n\u00e3o\n".encode().hex()))
+    )
+
+    assert await code_of(call) == (grpc.StatusCode.PERMISSION_DENIED, "100% n\u00e3o\n")
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(502, "UNAVAILABLE"), (504, "UNAVAILABLE"), (500, "UNKNOWN"), (408, "UNKNOWN"), (302, "UNKNOWN")],
+)
+async def test_other_statuses_of_plugins_have_theirs(start: Start, status: int, code: str) -> None:
+    channel, _, _ = await start()
+
+    call = channel.unary_unary("/echo/Unary")(b"", metadata=(("x-refuse", str(status)),))
+
+    assert (await code_of(call))[0] is grpc.StatusCode[code]
