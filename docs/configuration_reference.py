@@ -63,6 +63,10 @@ def page() -> str:
     return "\n".join(parts)
 
 
+WITHOUT_SECTION: Final = {"RouteDefaultsConfig": "keys of a [route](#routes)"}
+"""Objects that are told in a word, with that word."""
+
+
 class Sections:
     """Turns the schema's objects into sections, each where a reader meets it first."""
 
@@ -106,8 +110,8 @@ class Sections:
 
     def _objects(self, option: Schema, suffix: str = "") -> Iterator[tuple[str, str]]:
         """Yield the objects that an option may hold, and what leads to them from its key."""
-        if "$ref" in option:
-            yield option["$ref"].rpartition("/")[2], suffix
+        if "$ref" in option and (name := option["$ref"].rpartition("/")[2]) not in WITHOUT_SECTION:
+            yield name, suffix
         for part in option.get("anyOf", ()):
             yield from self._objects(part, suffix)
         if isinstance(option.get("items"), dict):
@@ -118,6 +122,8 @@ class Sections:
     def _kind(self, option: Schema) -> str:
         if (simple := simple_kind(option)) is not None:
             return simple
+        if "$ref" in option and (told := WITHOUT_SECTION.get(option["$ref"].rpartition("/")[2])) is not None:
+            return told
         if "$ref" in option:
             return f"[object](#{anchor(self._paths[option['$ref'].rpartition('/')[2]])})"
         if "anyOf" in option:

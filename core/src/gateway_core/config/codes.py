@@ -198,6 +198,8 @@ CODES: Final[Mapping[str, Code]] = {
         "a network in trusted_proxies is wider than one operator's (warning)", "name the networks of your own proxies"
     ),
     # bindings
+    "binding.set-in-set": Code("a set of plugins uses another one", "list the bindings themselves"),
+    "binding.set-unknown": Code("`use` names no set of plugins", "write the set under `plugin_sets`, or another name"),
     "binding.fails-open": Code(
         "a binding that decides who may pass lets every request pass when it fails (warning)",
         "write `on_error: deny` and `on_timeout: deny`",

@@ -34,7 +34,7 @@ from gateway_core.config.checks.references import (
     check_targets,
     check_upstreams,
 )
-from gateway_core.config.checks.routes import check_responses
+from gateway_core.config.checks.routes import check_responses, check_sets
 from gateway_core.config.checks.scope import Scope, bindings, fill_route_ids, mappings
 from gateway_core.config.documents import Document, as_paths
 from gateway_core.config.loaded import LoadedConfig, collector_paused, config_version
@@ -110,6 +110,8 @@ def _load(
     fill_route_ids(plain)
     scope = Scope(plain, locator, catalog, strategies, discoveries, constructor.substituted, factories)
     scope.secrets.update(constructor.hidden)
+    if gatherer.sets is not None:
+        scope.replacing, scope.used_sets = gatherer.sets.replacing, gatherer.sets.used
     make_paths_absolute(scope, gatherer.document_of)
     # Before anything opens a file: what it says to one may not be shown to who may not name it.
     gatherer.files.extend(check_config_files(scope, gatherer.document_of))
@@ -117,7 +119,7 @@ def _load(
         raise _error(gatherer, _mask(scope, [*gatherer.problems, *scope.problems]))
     config = _validate(scope, extra_checks)
     _check_document(scope, is_complete=gatherer.is_complete)
-    problems = [*gatherer.problems, *_without_echoes(scope.problems, gatherer.problems)]
+    problems = [*gatherer.problems, *_once(_without_echoes(scope.problems, gatherer.problems))]
     if problems:
         problems = _mask(scope, missing_files_as_warnings(problems) if offline else problems)
     if config is None or any(problem.is_error for problem in problems):
@@ -145,6 +147,12 @@ def _without_echoes(problems: Iterable[ConfigProblem], earlier: Iterable[ConfigP
     """Leave out problems with a value that could not even be read."""
     places = {problem.place for problem in earlier}
     return [problem for problem in problems if problem.place not in places]
+
+
+def _once(problems: Iterable[ConfigProblem]) -> list[ConfigProblem]:
+    """Leave out what is said of one place several times, as every route that gets it from there has it."""
+    first = {(problem.place, problem.code, problem.message): problem for problem in reversed(list(problems))}
+    return list(reversed(first.values()))
 
 
 @cache
@@ -178,6 +186,7 @@ def _check_document(scope: Scope, *, is_complete: bool) -> None:
     check_certificates(scope)
     check_sources(scope)
     check_responses(scope)
+    check_sets(scope)
     if is_complete:
         check_named_listeners(scope)
         check_targets(scope)

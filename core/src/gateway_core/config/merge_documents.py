@@ -26,6 +26,7 @@ from gateway_core.config.documents import (
     read_document,
     real_path,
 )
+from gateway_core.config.expansion import DEFAULTS, SetExpansion, apply_defaults
 from gateway_core.config.location import KeyPath, Place, format_path
 from gateway_core.config.models.base import EXTENSION
 from gateway_core.config.models.gateway import GatewayConfig
@@ -60,6 +61,8 @@ class Gatherer:
     """False once a document could not be read or parsed: then nothing can be said about names it may define."""
     patience: float = 0.0
     """Seconds for which a file that cannot be read as a document is read again: it may be being written."""
+    sets: SetExpansion | None = None
+    """What became of ``use``, once documents are merged."""
     _documents: dict[str, Document] = field(default_factory=dict)
     _loaded: set[Path] = field(default_factory=set)
     _reported: set[tuple[int, str]] = field(default_factory=set)
@@ -106,6 +109,7 @@ class Gatherer:
         elif isinstance(root, yaml.MappingNode):
             if not document.is_local:
                 self._ignore_local_keys(root)
+            apply_defaults(root, self.report)
             self.roots.append(root)
             self._follow_includes(root, document.directory, parents)
         elif root is None or _is_null(root):
@@ -154,6 +158,8 @@ class Gatherer:
     def merged(self) -> Locator:
         """Return the merged document."""
         root = merge_roots(self.roots, self.report, self._quiet_constructor())
+        self.sets = SetExpansion(self.report)
+        self.sets.run(root)
         return Locator(root, self.texts)
 
     def _add_file(self, path: Path, parents: tuple[Path, ...]) -> None:
@@ -321,7 +327,8 @@ def merge_roots(roots: Iterable[yaml.MappingNode], report: ReportNode, construct
             is_same_document = owners.get(key.value) == number
             owners[key.value] = number
             if first is None:
-                merged[key.value] = (key, value)
+                # Each document has its own defaults, which hold for its own routes.
+                merged[key.value] = (key, _listed(value) if key.value == DEFAULTS else value)
             elif is_same_document:
                 rest.append((key, value))  # twice in one document: the constructor says so
             elif (both := _concatenated(key.value, first[1], value)) is not None:
@@ -343,10 +350,14 @@ def merge_roots(roots: Iterable[yaml.MappingNode], report: ReportNode, construct
 
 def _concatenated(key: str, first: yaml.Node, second: yaml.Node) -> yaml.SequenceNode | None:
     are_lists = [isinstance(node, yaml.SequenceNode) for node in (first, second)]
-    if not (all(are_lists) or (any(are_lists) and key == "listen")):
+    if not (all(are_lists) or (any(are_lists) and key in {"listen", DEFAULTS})):
         return None
     items = [item for node in (first, second) for item in _items(node)]
     return yaml.SequenceNode(SEQ_TAG, items, first.start_mark, first.end_mark)
+
+
+def _listed(node: yaml.Node) -> yaml.Node:
+    return yaml.SequenceNode(SEQ_TAG, [node], node.start_mark, node.end_mark)
 
 
 def _items(node: yaml.Node) -> list[yaml.Node]:

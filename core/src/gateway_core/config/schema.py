@@ -12,6 +12,7 @@ from pydantic_core import core_schema
 
 from gateway_core.config.catalog import ConfiguredFactory, PluginCatalog, PluginDescription
 from gateway_core.config.checks.references import STRATEGIES
+from gateway_core.config.models.base import EXTENSION
 from gateway_core.config.models.gateway import GatewayConfig
 from gateway_core.config.models.upstream import DnsDiscoveryConfig
 from gateway_core.config.schema_errors import SchemaValidator
@@ -56,6 +57,7 @@ def config_schema(
     for description in usable:
         definitions[_PLUGIN + description.name] = _rooted(description)
     _bind(definitions["BindingConfig"], usable)
+    _allow_use(definitions["BindingConfig"])
     for section, model, name_key, config_key in _NAMED:
         made = {name: _factory_schema(factory) for (kind, name), factory in factories.items() if kind == section}
         if section == "discovery":
@@ -104,7 +106,10 @@ def _bind(binding: dict[str, Any], descriptions: list[PluginDescription]) -> Non
     binding["properties"]["name"]["examples"] = [description.name for description in descriptions]
     binding["allOf"] = [
         {
-            "if": {"properties": {"name": {"const": description.name}, "enabled": {"not": {"const": False}}}},
+            "if": {
+                "properties": {"name": {"const": description.name}, "enabled": {"not": {"const": False}}},
+                "required": ["name"],
+            },
             "then": {
                 "properties": {"config": {"$ref": f"#/$defs/{_PLUGIN}{description.name}"}},
                 **({"required": ["config"]} if description.schema.get("required") else {}),
@@ -112,6 +117,21 @@ def _bind(binding: dict[str, Any], descriptions: list[PluginDescription]) -> Non
         }
         for description in descriptions
     ]
+
+
+def _allow_use(binding: dict[str, Any]) -> None:
+    """Let every list of bindings have ``{use: NAME}``, which is expanded before models are made."""
+    use = {"type": "string", "minLength": 1, "description": _USE}
+    binding["properties"] = {"name": binding["properties"].pop("name"), "use": use, **binding["properties"]}
+    binding["required"] = [name for name in binding.get("required", ()) if name != "name"]
+    alone = {"propertyNames": {"pattern": f"^(use$|{EXTENSION})"}}
+    binding["allOf"].append({"if": {"required": ["use"]}, "then": alone, "else": {"required": ["name"]}})
+
+
+_USE: Final = (
+    "Instead of all other keys: name of a set in ``plugin_sets``, for whose bindings it stands. A later binding of the "
+    "list with the id of one of them replaces it, in its place."
+)
 
 
 def _rooted(description: PluginDescription) -> dict[str, Any]:

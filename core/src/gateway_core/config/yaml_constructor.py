@@ -301,11 +301,12 @@ def _step(node: yaml.Node, part: str | int) -> tuple[yaml.Node | None, yaml.Node
             return None, node.value[part]
         return None
     if isinstance(node, yaml.MappingNode) and isinstance(part, str):
-        return _lookup(node, part, _DEEPEST_MERGE)
+        return lookup(node, part)
     return None
 
 
-def _lookup(node: yaml.MappingNode, key: str, depth: int) -> tuple[yaml.Node, yaml.Node] | None:
+def lookup(node: yaml.MappingNode, key: str, depth: int = _DEEPEST_MERGE) -> tuple[yaml.Node, yaml.Node] | None:
+    """Return key and value nodes of a mapping, which may be merged in; None if it has no such key."""
     for key_node, value_node in node.value:
         if key_node.value == key and not is_merge(key_node):
             return key_node, value_node
@@ -315,6 +316,6 @@ def _lookup(node: yaml.MappingNode, key: str, depth: int) -> tuple[yaml.Node, ya
         if not is_merge(key_node):
             continue
         for source in merge_sources(value_node):
-            if isinstance(source, yaml.MappingNode) and (found := _lookup(source, key, depth - 1)):
+            if isinstance(source, yaml.MappingNode) and (found := lookup(source, key, depth - 1)):
                 return found
     return None

@@ -70,7 +70,8 @@ def _may_be_elsewhere(config: GatewayConfig, route: RouteConfig) -> bool:
     """Whether a redirect names a host that nothing in the configuration says is served here."""
     if route.redirect is None or route.redirect.host is None or route.hosts:
         return False
-    served = [host for each in (*config.listen, *config.routes) for host in each.hosts]
+    served = [host for listener in config.listen for host in listener.hosts]
+    served += [host for other in config.routes for host in other.hosts]
     host = normalize_host(route.redirect.host)
     return host_rank([parse_host(each) for each in served], host) is None
 

@@ -155,7 +155,8 @@ def check_switched_off(scope: Scope) -> None:
     inherited = {binding.id for binding in bindings(scope.document)}
     for path, route in mappings(scope.document, "routes"):
         for binding in bindings(route, path):
-            if not binding.enabled and binding.id not in inherited:
+            replaces = id(scope.locator.find(binding.path).node) in scope.replacing
+            if not binding.enabled and binding.id not in inherited and not replaces:
                 scope.add(
                     (*binding.path, "enabled"),
                     f"switches off {quote(binding.id)}, which no gateway-wide binding is called",

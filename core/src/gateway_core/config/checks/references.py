@@ -164,7 +164,7 @@ def check_names(scope: Scope) -> None:
         endpoints = ((inner, _endpoint_id(item)) for inner, item in mappings(upstream, "endpoints", path))
         _unique(scope, "id", endpoints, "an endpoint's id")
     _unique_bindings(scope, document, ())
-    for path, parent in (*routes, *targets_of(document), *upstreams):
+    for path, parent in (*routes, *targets_of(document), *upstreams, *mappings(document, "plugin_sets")):
         _unique_bindings(scope, parent, path)
     listeners = ((path, text(item, "name")) for path, item in mappings(document, "listen"))
     _unique(scope, "name", listeners, "a listener's name")

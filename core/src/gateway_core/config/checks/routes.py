@@ -1,11 +1,11 @@
-"""Routes as they are written: where their responses come from."""
+"""Routes as they are written: where their responses come from, and what is written for them in vain."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final
 
-from gateway_core.config.checks.scope import BindingView, Scope, bindings, mappings
+from gateway_core.config.checks.scope import BindingView, Scope, bindings, mappings, text
 from gateway_core.config.models.base import EXTENSION
 from gateway_core.config.models.binding import effective_chain
 from gateway_core.config.models.route import RouteConfig
@@ -42,3 +42,15 @@ def _may_respond(scope: Scope, binding: BindingView) -> bool:
     if description.provides_of is not None and binding.config is not None:
         provides = description.provides_of(binding.config)
     return RESPONSE in provides
+
+
+def check_sets(scope: Scope) -> None:
+    """Warn of sets of plugins that are used nowhere, and of defaults for no route."""
+    for path, entry in mappings(scope.document, "plugin_sets"):
+        name = text(entry, "name")
+        if name is not None and name not in scope.used_sets:
+            message = f"the set {scope.shown((*path, 'name'), name)} is used nowhere"
+            scope.warn(path, message, code="setting.no-effect", remedy=f"write {{use: {name}}} in a list of plugins")
+    if scope.document.get("route_defaults") and not scope.document.get("routes"):
+        message = "route_defaults have no effect: there are no routes"
+        scope.warn(("route_defaults",), message, code="setting.no-effect", remedy="write them beside the routes")

@@ -33,6 +33,10 @@ class Scope:
     problems: list[ConfigProblem] = field(default_factory=list)
     broken: set[KeyPath] = field(default_factory=set)
     """Bindings whose plugin or config cannot be used."""
+    replacing: set[int] = field(default_factory=set)
+    """``id`` of the nodes of bindings that stand in the place of one from a set."""
+    used_sets: set[str] = field(default_factory=set)
+    """Names of the sets of plugins that are used somewhere."""
     comparisons_left: int = 20_000
     """Names that may still be compared for suggestions: a renamed upstream of 3,000 routes must not take minutes."""
     secrets: set[str] = field(default_factory=set)
@@ -139,9 +143,10 @@ def targets_of(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[s
 
 
 def all_bindings(document: Mapping[str, Any]) -> Iterator[BindingView]:
-    """Yield the gateway-wide bindings, then those of routes, of targets and of upstreams."""
+    """Yield the gateway-wide bindings, then those of routes, of targets, of upstreams and of sets."""
     yield from bindings(document)
-    for path, parent in (*mappings(document, "routes"), *targets_of(document), *mappings(document, "upstreams")):
+    of_routes = (*mappings(document, "routes"), *targets_of(document))
+    for path, parent in (*of_routes, *mappings(document, "upstreams"), *mappings(document, "plugin_sets")):
         yield from bindings(parent, path)
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import Field
 
 from gateway_core.config.models.base import Section
-from gateway_core.config.values import Name, PositiveCount, PositiveDuration, Switch
+from gateway_core.config.values import NOT_EMPTY, Name, PositiveCount, PositiveDuration, Switch
 
 
 class QuarantineConfig(Section):
@@ -74,6 +74,20 @@ class BindingConfig(Section):
 
     quarantine: QuarantineConfig | None = None
     """When to stop calling the plugin for a while; never unless given."""
+
+
+class PluginSetConfig(Section):
+    """Bindings that are listed together: ``{use: NAME}`` in a list of plugins stands for them.
+
+    Each place has instances of its own. A binding behind ``use`` with the id of one from the set replaces it, in its
+    place.
+    """
+
+    name: Name
+    """Name of the set."""
+
+    plugins: Annotated[tuple[BindingConfig, ...], NOT_EMPTY]
+    """Its bindings, in order; a set uses no other sets."""
 
 
 class HasId(Protocol):

@@ -11,10 +11,10 @@ from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 from gateway_core.config.config_file import OptionalFileName
 from gateway_core.config.documents import Right
 from gateway_core.config.models.base import ConfigModel, Section
-from gateway_core.config.models.binding import BindingConfig
+from gateway_core.config.models.binding import BindingConfig, PluginSetConfig
 from gateway_core.config.models.listen import Address, ClientAddressConfig, ListenConfig, Listeners
 from gateway_core.config.models.rewrite import PathPolicyConfig
-from gateway_core.config.models.route import RouteConfig
+from gateway_core.config.models.route import RouteConfig, RouteDefaults
 from gateway_core.config.models.upstream import UpstreamConfig
 from gateway_core.config.secret import SecretUrl
 from gateway_core.config.source import SourceUrl
@@ -292,8 +292,15 @@ class GatewayConfig(Section):
     plugins: tuple[BindingConfig, ...] = ()
     """Gateway-wide bindings, in order, for every route."""
 
+    plugin_sets: tuple[PluginSetConfig, ...] = Field(default=(), exclude=True)
+    """Lists of bindings that ``{use: NAME}`` stands for in any list of plugins."""
+
     upstreams: tuple[UpstreamConfig, ...] = ()
     """Named groups of endpoints."""
 
     routes: tuple[RouteConfig, ...] = ()
     """Which requests go where."""
+
+    route_defaults: RouteDefaults = Field(default=(), exclude=True)
+    """What holds for the routes of this document that do not say otherwise: any key of a route but ``id`` and paths. A
+    route's value replaces the default whole, and whatever stands in the place of a target displaces a default one."""

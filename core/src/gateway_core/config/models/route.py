@@ -140,9 +140,6 @@ class RoutePaths(Section):
     id: Name
     """Name in logs, metrics and commands; made from methods and path unless given."""
 
-    description: str = ""
-    """For people."""
-
     path: Paths = ()
     """Pattern of the whole path, or several: ``/users/:id`` takes one segment, ``/files/*rest`` all that follows. A
     route without ``path``, ``path_prefix`` and ``path_regex`` takes every path; one with several takes what any of them
@@ -161,6 +158,9 @@ class RoutePaths(Section):
 
 class RouteDefaultsConfig(Section):
     """What holds for the routes of the same document that do not say otherwise: a route's value replaces it whole."""
+
+    description: str = ""
+    """For people."""
 
     enabled: Switch = True
     """``false`` switches the route off: its requests go to the next one that matches."""
@@ -250,6 +250,16 @@ class RouteDefaultsConfig(Section):
 
     plugins: tuple[BindingConfig, ...] = ()
     """Bindings of this route, in order, after the gateway-wide ones."""
+
+
+def _as_defaults(value: Any) -> Any:
+    return [value] if isinstance(value, Mapping) else value
+
+
+RouteDefaults = Annotated[
+    tuple[RouteDefaultsConfig, ...], BeforeValidator(_as_defaults, json_schema_input_type=RouteDefaultsConfig)
+]
+"""Those of each document."""
 
 
 class RouteConfig(RouteDefaultsConfig, RoutePaths):
