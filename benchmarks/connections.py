@@ -7,8 +7,9 @@
         [--contestants gateway,floor,nginx,envoy] [--envoy PATH] [--rounds 3] [--seconds 4]
 
 Contestants take turns on CPU 0; load and upstream have CPU 1. `floor` is a server of a few lines on the same event
-loop (`floor_server.py`), for TLS both accepted by the loop and by hand. `tlsresume` asks with one ticket after the
-other, over eight connections at a time, and tells how many were resumed. wrk makes the other loads. nginx is needed.
+loop (`floor_server.py`), for TLS both accepted by the loop and by hand; `floor-relay` asks an upstream as well.
+`tlsresume` asks with one ticket after the other, over eight connections at a time, and tells how many were resumed. wrk
+makes the other loads. nginx is needed.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
     scenario = arguments.scenario
-    floors = ["floor-ssl", "floor-accept"] if scenario.startswith("tls") else ["floor"]
+    floors = ["floor-ssl", "floor-accept"] if scenario.startswith("tls") else ["floor", "floor-relay"]
     results: dict[str, list[tuple[float, float]]] = {}
     print(f"{sys.executable} {sys.version.split()[0]}, {scenario}, workers {arguments.workers}")
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:

@@ -142,9 +142,12 @@ def command_of(bench: Bench, name: str, port: int, *, tls: bool, workers: int = 
         file.write_text(ENVOY.format(**values, certificate=ENVOY_TLS.format(folder=folder) if tls else ""))
 
         return [bench.envoy, "-c", str(file), "--concurrency", str(workers), "-l", "off", "--use-dynamic-base-id"]
+    floor = [sys.executable, str(Path(__file__).parent / "floor_server.py"), str(port)]
+    if name == "floor-relay":
+        return [*floor, "--relay", str(bench.upstream)]
     if name.startswith("floor"):
         files = [f"--{name.partition('-')[2] or 'ssl'}", str(cert), str(key)] if tls else []
-        return [sys.executable, str(Path(__file__).parent / "floor_server.py"), str(port), *files]
+        return [*floor, *files]
     file = folder / "gateway.yaml"
     file.write_text(GATEWAY.format(**values, tls=f", tls: {{cert: {cert}, key: {key}}}" if tls else ""))
     return [sys.executable, "-m", "gateway_core.cli", "run", "-c", str(file)]
