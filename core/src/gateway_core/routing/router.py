@@ -127,9 +127,11 @@ class Router(Generic[P]):
         :param client: read only by conditions on the client's address and the scheme, which fail without it.
         :raises TextTooLongError: a text of the request is too long for a regular expression that has to judge it.
         """
-        return self._match(
-            method, host, path, RequestValues(query, path, host, client) if self._needs_values else None, header
-        )
+        values = RequestValues(query, path, host, client) if self._needs_values else None
+        if self._has_hosts or not self._one_priority:
+            return self._match(method, host, path, values, header)
+        found = find_first(self._any, path, method, header, values)
+        return self._refuse(host, path, values or RequestValues(""), header) if found is None else found
 
     def match_preflight(
         self, asked: str, host: str, path: str, client: ClientFacts | None = None

@@ -33,8 +33,8 @@ def find_first(
     leaf = tree.behind.get(start)
     if leaf and last:
         entry = leaf[0] if leaf[0].is_open else _pick(leaf, method, header, values)
-        if entry is not None:
-            return entry.match_for(path)
+        if entry is not None:  # with parameters, as what is behind a literal path
+            return Match(entry.match.rule, path, entry.captures)
     return _walk_first(tree, path, method, header, values)
 
 

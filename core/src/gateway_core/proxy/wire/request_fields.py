@@ -126,10 +126,7 @@ class RequestFacts:
         return other
 
     def hide(self, names: Collection[bytes]) -> None:
-        """Leave out some fields of what plugins see.
-
-        :param names: in lower case.
-        """
+        """Leave out some fields of what plugins see, by their names in lower case."""
         self.block = without_names(self.block, names)
         self._lowered = None
         if AUTHORIZATION in names:
@@ -188,6 +185,12 @@ def read_fields(
             notable.append((line, name, value))
         elif name in repeating:
             know_line(line)
+    if len(notable) == 1 and not http_1_0 and sent is None:
+        line, name, value = notable[0]
+        if (
+            name in (b"Host", b"host") and (host := known_hosts.get(value)) is not None
+        ):  # as of most requests without a body
+            return RequestFacts(block, block, block.replace(b"\r\n" + line, b"", 1), host)
     facts = None if http_1_0 or sent is not None else _read_usual(block, notable, is_trusted)
     return facts or _read_notable(block, notable, http_1_0, is_trusted, sent)
 
