@@ -133,10 +133,7 @@ class RequestFacts:
             self.authorization = None
 
     def drop(self, names: Collection[bytes]) -> None:
-        """Leave out some fields, none of which frames the message; for who has just read the head.
-
-        :param names: in lower case.
-        """
+        """Leave out some fields that do not frame the message, by names in lower case; for who has just read them."""
         self.hide(names)
         if not GATEWAY_FIELDS.issuperset(names):  # those are not among the fields that go on as they are
             self.kept = without_names(self.kept, names)
@@ -187,9 +184,7 @@ def read_fields(
             know_line(line)
     if len(notable) == 1 and not http_1_0 and sent is None:
         line, name, value = notable[0]
-        if (
-            name in (b"Host", b"host") and (host := known_hosts.get(value)) is not None
-        ):  # as of most requests without a body
+        if name in (b"Host", b"host") and (host := known_hosts.get(value)) is not None:  # as mostly
             return RequestFacts(block, block, block.replace(b"\r\n" + line, b"", 1), host)
     facts = None if http_1_0 or sent is not None else _read_usual(block, notable, is_trusted)
     return facts or _read_notable(block, notable, http_1_0, is_trusted, sent)
