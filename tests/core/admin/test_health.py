@@ -52,6 +52,18 @@ def test_a_gateway_that_drains_is_not_ready_whatever_else_it_is() -> None:
             {"upstreams": [{"name": "u", "endpoints": [endpoint("ejected"), endpoint("up", "open")]}]},
             "upstream u has no endpoint that gets requests",
         ),
+        (
+            {"upstreams": [{"name": "u", "panic": True, "endpoints": [endpoint("ejected"), endpoint("unhealthy")]}]},
+            "upstream u is in panic mode: too few endpoints are healthy, so all get requests",
+        ),
+        (
+            {
+                "upstreams": [
+                    {"name": "u", "panic": True, "endpoints": [endpoint("drain"), endpoint("up", "open")]}
+                ]
+            },
+            "upstream u has no endpoint that gets requests",
+        ),
     ],
 )
 def test_what_does_not_work_as_configured_is_named_while_requests_are_served(status: dict[str, Any], name: str) -> None:

@@ -291,7 +291,9 @@ def verdict(version: str, *problems: ConfigProblem) -> Verdict:
     return Verdict(WatchSet(), ConfigBundle(version, ()), problems)
 
 
-async def put_in_force(path: Path, following: Verdict | None, bad: set[str]) -> tuple[str, tuple[ConfigProblem, ...]]:
+async def put_in_force(
+    path: Path, following: Verdict | None, bad: set[str]
+) -> tuple[str, tuple[ConfigProblem, ...], str]:
     """Put configurations in force of which some cannot be prepared, with one validation to fall back to."""
 
     async def prepare(bundle: ConfigBundle) -> Change:
@@ -326,7 +328,32 @@ async def test_what_cannot_be_committed_is_discarded(bench: Bench, failure: Exce
 
 
 async def test_what_cannot_be_prepared_is_left_out_like_what_is_not_valid(tmp_path: Path) -> None:
-    assert await put_in_force(tmp_path, verdict("less", PROBLEM), {"new"}) == ("less", (PROBLEM,))
+    assert await put_in_force(tmp_path, verdict("less", PROBLEM), {"new"}) == ("less", (PROBLEM,), "less")
+
+
+async def test_the_log_names_the_version_that_is_in_force_after_a_document_was_left_out(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def prepare(bundle: ConfigBundle) -> Change:
+        if bundle.version == "whole":
+            raise ConfigError([PROBLEM])
+        return await bench.prepare(bundle)
+
+    async def fall_back(_: Collection[ConfigProblem]) -> Verdict | None:
+        return verdict("less", PROBLEM)
+
+    bench.answer = verdict("whole")
+    pipeline = Pipeline([bench.path], validate=bench.validate, prepare=prepare, fall_back=fall_back)
+    tasks = Tasks()
+    caplog.set_level(logging.INFO)
+    tasks.spawn(pipeline.run(), name="reload")
+
+    outcome = await asyncio.wait_for(pipeline.reload("edit"), 20)
+
+    assert outcome.problems == (PROBLEM,)
+    (line,) = [record for record in caplog.records if "configuration in force" in record.getMessage()]
+    assert vars(line)["fields"]["version"] == "less"
+    await tasks.aclose()
 
 
 @pytest.mark.parametrize("following", [None, Verdict(WatchSet(), problems=(PROBLEM,))])

@@ -47,17 +47,21 @@ def _degraded(status: Mapping[str, Any], now: float) -> Iterator[str]:
     for upstream in status.get("upstreams", ()):
         if (upstream.get("discovery") or {}).get("stale"):
             yield f"discovery of upstream {upstream['name']} is stale"
-        endpoints = upstream.get("endpoints", ())
-        if endpoints and not any(map(_gets_requests, endpoints)):
+        endpoints, is_panic = upstream.get("endpoints", ()), bool(upstream.get("panic"))
+        if endpoints and not any(_gets_requests(each, is_panic=is_panic) for each in endpoints):
             yield f"upstream {upstream['name']} has no endpoint that gets requests"
+        elif is_panic:
+            yield f"upstream {upstream['name']} is in panic mode: too few endpoints are healthy, so all get requests"
     last = status.get("last_reload")
     if last is not None and not last["ok"]:
         yield "the last reload failed"
 
 
-def _gets_requests(endpoint: Mapping[str, Any]) -> bool:
-    breaker = endpoint["breaker"]
-    return endpoint["state"] == "up" and (breaker is None or breaker["state"] != "open")
+def _gets_requests(endpoint: Mapping[str, Any], *, is_panic: bool) -> bool:
+    # Panic mode disregards health, and neither the configuration nor an open breaker.
+    breaker, state = endpoint["breaker"], endpoint["state"]
+    is_chosen = state == "up" or (is_panic and state in {"unhealthy", "ejected"})
+    return is_chosen and (breaker is None or breaker["state"] != "open")
 
 
 def _degraded_processes(status: Mapping[str, Any], now: float) -> Iterator[str]:

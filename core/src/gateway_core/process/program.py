@@ -218,7 +218,7 @@ class Program:
 
     async def _start_or_fall_back(self, verdict: Verdict, prepare: Prepare) -> None:
         try:
-            changes, problems = await self.pipeline.put_in_force(verdict, prepare)
+            changes, problems, _ = await self.pipeline.put_in_force(verdict, prepare)
         except ConfigError as error:
             kept = await self._last_good.load_after(error.problems)
             if kept is None:

@@ -152,7 +152,7 @@ class Pipeline:
         self.history.begin(why)
         try:
             verdict = await self._look_until_written()
-            changes, problems = await self.put_in_force(verdict, self._prepare)
+            changes, problems, version = await self.put_in_force(verdict, self._prepare)
             await self._settle(verdict)
         except ConfigError as error:
             emit(
@@ -181,7 +181,6 @@ class Pipeline:
             return self._fail(why, f"not applied, the old one stays in force: {error}")
         self._ended = 0
         apart = ", but for the documents that were rejected" if problems else ""
-        version = None if verdict.bundle is None else verdict.bundle.version
         emit(CONFIG_APPLIED, f"{why}: configuration in force{apart}: {changes}", trigger=why, version=version)
         return self.history.succeed(changes, problems)
 
@@ -239,10 +238,11 @@ class Pipeline:
 
     # -- prepared, committed
 
-    async def put_in_force(self, verdict: Verdict, prepare: Prepare) -> tuple[str, tuple[ConfigProblem, ...]]:
+    async def put_in_force(self, verdict: Verdict, prepare: Prepare) -> tuple[str, tuple[ConfigProblem, ...], str]:
         """Prepare and commit what was validated, or what is left of it without the documents that fail.
 
-        :returns: what changed, and the problems of documents that were left out or kept as they were.
+        :returns: what changed, the problems of documents that were left out or kept as they were, and the version that
+            is in force.
         :raises ConfigError: there is nothing valid in it, or nothing that can be prepared.
         """
         while True:
@@ -251,7 +251,7 @@ class Pipeline:
             self.history.state = State.VALIDATED
             check_protocol(verdict.bundle)
             try:
-                return await self._advance(verdict.bundle, prepare), verdict.problems
+                return await self._advance(verdict.bundle, prepare), verdict.problems, verdict.bundle.version
             except ConfigError as error:
                 following = await self._fall_back(error.problems)
                 if following is None:
