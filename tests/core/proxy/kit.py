@@ -296,6 +296,13 @@ async def run_proxy(
         await holder.aclose()
 
 
+def bytes_of_endpoints(gateway: RunningProxy) -> tuple[int, int]:
+    """Return the bytes that were counted from and to all endpoints."""
+    upstreams = gateway.proxy.holder.current.upstreams.values()
+    counted = [endpoint.counts for upstream in upstreams for endpoint in upstream.endpoints]
+    return sum(each.bytes_in for each in counted), sum(each.bytes_out for each in counted)
+
+
 def counts(gateway: RunningProxy) -> dict[str, int]:
     """Return what is counted of requests under way, by its name, if it is not zero."""
     proxy = gateway.proxy

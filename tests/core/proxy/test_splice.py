@@ -19,7 +19,7 @@ from gateway_core.messages import BodyFilter, Request, Response
 from gateway_core.proxy import splice
 from gateway_core.proxy.splice import BodySink
 
-from tests.core.proxy.kit import Peer, Plugins, RunningProxy, run_proxy, turns, until
+from tests.core.proxy.kit import Peer, Plugins, RunningProxy, bytes_of_endpoints, run_proxy, turns, until
 
 SIZE = 6 << 20
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -97,6 +97,8 @@ def test_every_byte_arrives_and_the_connections_go_on(tmp_path: Path) -> None:
 
             assert received == body_of(number)  # of one upstream connection
             assert seen
+            head = len(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE)
+            assert bytes_of_endpoints(gateway)[0] == number * (SIZE + head)
         client.close()
 
     run(tmp_path, whole, scenario)

@@ -1,4 +1,4 @@
-"""What the client of a tunnel is told when the gateway ends."""
+"""What is counted of a tunnel, and what its client is told when the gateway ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from gateway_core.tasks import spawn
 
-from tests.core.proxy.kit import Peer, Proxied
+from tests.core.proxy.kit import Peer, Proxied, bytes_of_endpoints
 
 UPGRADE = b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
@@ -39,3 +39,25 @@ async def test_a_websocket_is_told_that_the_gateway_goes_away(
 
     assert await asyncio.wait_for(client.rest(), 10) == told
     await draining
+
+
+async def test_bytes_through_a_tunnel_are_counted_while_it_lasts(proxied: Proxied) -> None:
+    async def greet(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(SWITCH + b"hello")  # at once, behind the head
+        while data := await peer.reader.read(65536):
+            await peer.send(data)
+
+    gateway, _ = await proxied(greet)
+    client = await gateway.connect()
+    await client.send(UPGRADE)
+    await client.head()
+    await client.reader.readexactly(5)
+    received, sent = bytes_of_endpoints(gateway)
+    assert received == len(SWITCH) + 5
+
+    for size in (1, 1000, 200_000):
+        await client.send(b"x" * size)
+        await client.reader.readexactly(size)
+
+    assert bytes_of_endpoints(gateway) == (received + 201_001, sent + 201_001)

@@ -96,11 +96,11 @@ UPSTREAM_RETRIES: Final = _family(
     "gateway_upstream_retries", "counter", "Attempts that followed a failed one of the same request", "upstream"
 )
 UPSTREAM_SENT_BYTES: Final = _family(
-    "gateway_upstream_sent_bytes", "counter", "Bytes that were sent to endpoints before TLS, tunnels not included",
+    "gateway_upstream_sent_bytes", "counter", "Bytes that were sent to endpoints before TLS, those of tunnels included",
     *_ENDPOINT,
 )  # fmt: skip
 UPSTREAM_RECEIVED_BYTES: Final = _family(
-    "gateway_upstream_received_bytes", "counter", "Bytes that came from endpoints after TLS, tunnels not included",
+    "gateway_upstream_received_bytes", "counter", "Bytes that came from endpoints after TLS, those of tunnels included",
     *_ENDPOINT,
 )  # fmt: skip
 UPSTREAM_IN_FLIGHT: Final = _family(

@@ -359,7 +359,14 @@ def join(owner: RunningExchange, client: TunnelEnd, connection: UpstreamConnecti
     upstream = TunnelEnd(connection.transport, data)
     is_websocket = owner.head.facts.upgrade == b"websocket"
     tunnel = Tunnel(
-        client, upstream, idle_timeout=idle_timeout, now=proxy.now, on_closed=closed, is_websocket=is_websocket
+        client,
+        upstream,
+        idle_timeout=idle_timeout,
+        now=proxy.now,
+        on_closed=closed,
+        # A stream stands for the connection over HTTP/2, which counts all that its streams carry.
+        counts=connection.pool.counts if isinstance(connection, UpstreamConnection) else None,  # type: ignore[redundant-expr]
+        is_websocket=is_websocket,
     )
     proxy.tunnels.add(tunnel)
     owner.tunnel_opened(tunnel)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple, Protocol, cast
 
 from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.socket_options import READ_SIZE, abort_later, close_once, say_end
@@ -31,6 +31,13 @@ class TunnelEnd(NamedTuple):
     """What came over it already, to be passed on first."""
 
 
+class ByteCounts(Protocol):
+    """Counts the bytes from and to an endpoint."""
+
+    bytes_in: int
+    bytes_out: int
+
+
 class Tunnel:
     """Joins a client's byte stream with an upstream's until either is closed."""
 
@@ -44,20 +51,22 @@ class Tunnel:
         idle_timeout: float,
         now: Callable[[], float],
         on_closed: Callable[[Tunnel, int, int], None],
+        counts: ByteCounts | None = None,
         is_websocket: bool = False,
     ) -> None:
         """Take both ends over.
 
         :param idle_timeout: seconds without a byte either way after which both are closed; 0 is never.
         :param on_closed: called once with the bytes from the client and the bytes to it.
+        :param counts: those of the endpoint, which have what the upstream's end has received already.
         """
         self._idle_timeout = idle_timeout
         self._now = now
         self._on_closed = on_closed
         self._closed = False
-        self._client = _End(self, client.transport)
+        self._client = _End(self, client.transport, is_upstream=False)
         self._frames = FrameReader() if is_websocket else None
-        self._upstream = _End(self, upstream.transport, self._frames)
+        self._upstream = _End(self, upstream.transport, self._frames, is_upstream=True)
         self._client.other, self._upstream.other = self._upstream, self._client
         client.transport.set_protocol(self._client)
         upstream.transport.set_protocol(self._upstream)
@@ -68,6 +77,7 @@ class Tunnel:
                 transport.resume_reading()
         if upstream.received:
             self._upstream.data_received(upstream.received)
+        self._upstream.to_count, self._client.to_count = (None, None) if counts is None else (counts, counts)
         if client.received:
             self._client.data_received(client.received)
 
@@ -102,10 +112,17 @@ class Tunnel:
 
 
 class _End(asyncio.Protocol):
-    __slots__ = ("frames", "is_at_end", "is_writing_paused", "other", "received", "transport", "tunnel")
+    __slots__ = (
+        "frames", "is_at_end", "is_upstream", "is_writing_paused", "other", "received", "to_count", "transport",
+        "tunnel",
+    )  # fmt: skip
 
-    def __init__(self, tunnel: Tunnel, transport: asyncio.Transport, frames: FrameReader | None = None) -> None:
+    def __init__(
+        self, tunnel: Tunnel, transport: asyncio.Transport, frames: FrameReader | None = None, *, is_upstream: bool
+    ) -> None:
         self.frames = frames
+        self.is_upstream = is_upstream
+        self.to_count: ByteCounts | None = None
         self.tunnel = tunnel
         self.transport = transport
         self.other: _End = cast("_End", None)
@@ -114,8 +131,7 @@ class _End(asyncio.Protocol):
         self.is_writing_paused = False
 
     def data_received(self, data: bytes) -> None:
-        self.received += len(data)
-        self.tunnel.touch()
+        self._passed(len(data))
         self.other.transport.write(data)
         if self.frames is not None and not self.frames.is_lost:
             self.frames.feed(data)
@@ -126,10 +142,20 @@ class _End(asyncio.Protocol):
         """Pass bytes on without a copy."""
         if self.frames is not None and not self.frames.is_lost:
             return False
-        self.received += len(data)
-        self.tunnel.touch()
+        self._passed(len(data))
         self.other.transport.write(data)
         return True
+
+    def _passed(self, size: int) -> None:
+        self.received += size
+        self.tunnel.touch()
+        counts = self.to_count
+        if counts is None:
+            return
+        if self.is_upstream:
+            counts.bytes_in += size
+        else:
+            counts.bytes_out += size
 
     def may_read(self) -> bool:
         """Whether the other side takes what comes."""

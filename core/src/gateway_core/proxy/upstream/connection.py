@@ -190,6 +190,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._state != _LENGTH or handler is None or len(data) >= self._remaining:
             return False
         self._remaining -= len(data)
+        self.pool.counts.bytes_in += len(data)
         handler.on_body(data)
         if self._remaining >= LEAST and self.handler is handler and (sink := handler.sink()) is not None:
             self._splice = splice(self.transport, sink, self._remaining, self._spliced)
@@ -197,6 +198,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _spliced(self, size: int) -> None:
         self._remaining -= size
+        self.pool.counts.bytes_in += size
 
     def _take_body(self, data: bytes) -> None:
         """Take the next part of a body that is not in chunks."""
