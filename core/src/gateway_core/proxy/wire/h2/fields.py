@@ -46,8 +46,8 @@ def request_fields(fields: Sequence[Field]) -> RequestFields:
     """
     pseudo, lines, host = _split(fields)
     authority = _authority(pseudo, host)
-    cookies = [line for line in lines if line.startswith(_COOKIE)]
-    if len(cookies) > 1:  # crumbs (section 8.2.3)
+    if [each[0] for each in fields].count(b"cookie") > 1:  # crumbs (section 8.2.3)
+        cookies = [line for line in lines if line.startswith(_COOKIE)]
         lines = [line for line in lines if not line.startswith(_COOKIE)]
         lines.append(_COOKIE + b"; ".join([line[len(_COOKIE) :] for line in cookies]))
     method, path, scheme = pseudo.get(b":method"), pseudo.get(b":path"), pseudo.get(b":scheme")
@@ -89,6 +89,8 @@ _NOT_SENT: Final = frozenset(
 _METHODS: Final = {b"GET": b"\x82", b"POST": b"\x83"}
 _SCHEME: Final = {b"http": b"\x86", b"https": b"\x87"}
 _PATH_PREFIX: Final = name_prefix(b":path")
+_ID: Final = b"X-Request-Id: "
+_ID_PREFIX: Final = name_prefix(b"x-request-id")
 _MOST_SENT: Final = 1024
 _LONGEST_SENT: Final = 1024
 _sent: Final[dict[bytes, bytes]] = {}
@@ -106,14 +108,16 @@ def encode_request(head: bytes, scheme: bytes, seconds: float = inf) -> bytes:
     end = head.index(b"\r\n")
     method, target, _ = head[:end].split(b" ")
     block, _, last = head[end:-4].rpartition(b"\r\n")
-    if last[:5].lower() == b"host:":
-        block, last = b"%b\r\n%b" % (block, last), b""
+    if last.startswith(_ID):
+        encoded_id = encode_value(_ID_PREFIX, last[len(_ID) :])
+    else:
+        block, encoded_id = head[end:-4], b""
     fields = _sent.get(block)
     if fields is None:
         fields = _encode_sent(block, seconds)
     return b"".join((
         _METHODS.get(method) or encode_field(b":method", method), _SCHEME[scheme], encode_value(_PATH_PREFIX, target),
-        fields, _encode_sent(b"\r\n" + last, seconds) if last else b"",
+        fields, encoded_id,
     ))  # fmt: skip
 
 

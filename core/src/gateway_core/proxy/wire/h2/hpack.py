@@ -8,6 +8,7 @@ holds. A block that refers to nothing in the table means the same for ever, only
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError
@@ -154,7 +155,7 @@ def read_string(data: bytes) -> bytes:
 class Decoder:
     """Decodes the blocks of one direction of a connection, in their order."""
 
-    __slots__ = ("_limit", "_most", "_size", "_table", "added", "generation")
+    __slots__ = ("_again", "_limit", "_most", "_size", "_table", "added", "generation")
 
     def __init__(self, most: int = 65536) -> None:
         """Begin with an empty table.
@@ -162,6 +163,8 @@ class Decoder:
         :param most: size of a list of fields at most, as SETTINGS_MAX_HEADER_LIST_SIZE counts it.
         """
         self._table: list[Field] = []  # the newest one last
+        # What `add_again` is to add. The table holds no more than the last of these, since each adds an entry.
+        self._again: deque[tuple[Field, ...]] | None = None
         self._size = 0
         self._limit = TABLE_SIZE
         self._most = most
@@ -176,7 +179,7 @@ class Decoder:
         :raises HpackError: the block is no HPACK.
         :raises FieldsTooLargeError: there are more than ``most`` bytes of fields.
         """
-        fields: list[Field] = []
+        fields: list[Field] = [] if self._again is None else self._catch_up()
         added: tuple[Field, ...] = ()
         table, position, end, left, is_pure = self._table, 0, len(data), self._most, True
         static, first_dynamic = STATIC, _FIRST_DYNAMIC
@@ -227,9 +230,19 @@ class Decoder:
         return fields
 
     def add_again(self, added: tuple[Field, ...]) -> None:
-        """Act upon a block once more that added this, and referred to nothing in the table."""
-        for entry in added:
-            self._add(entry)
+        """Act upon a block once more that added this, at least one entry, and referred to nothing in the table."""
+        if self._again is None:
+            self._again = deque(maxlen=TABLE_SIZE // ENTRY_COST)
+        self._again.append(added)
+        self.generation += 1
+
+    def _catch_up(self) -> list[Field]:
+        """Add what was to be added, later than it came, since most of that is never referred to; return no fields."""
+        for added in self._again or ():
+            for entry in added:
+                self._add(entry)
+        self._again = None
+        return []
 
     def _entry(self, index: int) -> Field:
         if 0 < index < _FIRST_DYNAMIC:

@@ -7,7 +7,7 @@ byte, what is decoded and the node where the next byte begins. A row is made whe
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 _LENGTHS: Final = bytes.fromhex(
     "0d171c1c1c1c1c1c1c181e1c1c1e1c1c1c1c1c1c1c1c1e1c1c1c1c1c1c1c1c1c060a0a0c0d06080b0a0a080b080606060505050606060606"
@@ -55,9 +55,10 @@ def _tree(codes: list[tuple[int, int]]) -> list[list[int]]:
 _CODES: Final = _codes()
 _TREE: Final = _tree(_CODES)
 
-_Row = tuple[bytes, tuple[bytes | None, ...]]
-_rows: Final[list[_Row | None]] = [None] * len(_TREE)
-"""For each node and byte: the node where the next byte begins, and what is decoded; None behind EOS."""
+_Row = list[Any]
+"""For each byte the row with which the next one is decoded, and what is decoded, None behind EOS; then whether a string
+may end there."""
+_rows: Final[list[_Row]] = [[] for _ in _TREE]
 
 
 def _padded() -> frozenset[int]:
@@ -72,8 +73,9 @@ def _padded() -> frozenset[int]:
 _ENDS: Final = _padded()
 
 
-def _row(node: int) -> _Row:
-    following, decoded = bytearray(256), list[bytes | None]()
+def _fill(row: _Row) -> None:
+    """Make a row."""
+    node = next(index for index, each in enumerate(_rows) if each is row)
     for byte in range(256):
         at, text = node, bytearray()
         for shift in range(7, -1, -1):
@@ -83,10 +85,8 @@ def _row(node: int) -> _Row:
             if at < 0:
                 text.append(-1 - at)
                 at = 0
-        following[byte] = max(at, 0)
-        decoded.append(None if at < 0 else bytes(text))
-    row = _rows[node] = bytes(following), tuple(decoded)
-    return row
+        row.append((_rows[max(at, 0)], None if at < 0 else bytes(text)))
+    row.append(node in _ENDS)
 
 
 def decode(data: bytes) -> bytes:
@@ -94,15 +94,18 @@ def decode(data: bytes) -> bytes:
 
     :raises HuffmanError: it is not encoded as section 5.2 demands.
     """
-    node, pieces = 0, []
+    row, pieces = _rows[0], []
     for byte in data:
-        row = _rows[node] or _row(node)
-        node = row[0][byte]
-        pieces.append(row[1][byte])
-    if node not in _ENDS:
+        if not row:
+            _fill(row)
+        row, piece = row[byte]
+        pieces.append(piece)
+    if not row:
+        _fill(row)
+    if not row[256]:
         raise HuffmanError("the padding of a Huffman string is not the beginning of EOS, or is longer than seven bits")
     try:
-        return b"".join(pieces)  # type: ignore[arg-type]  # None is what is looked for
+        return b"".join(pieces)
     except TypeError:
         raise HuffmanError("a Huffman string contains EOS") from None
 
