@@ -59,7 +59,7 @@ class Http2Client:
         self.settings: dict[int, int] = {}
         self.closed = False
         self._next = 1
-        self.gives_credit = True
+        self.gives_credit = self.acknowledges = True
         self._block = b""
 
     async def begin(self, settings: dict[int, int] | None = None) -> None:
@@ -170,7 +170,8 @@ class Http2Client:
             self.goaways.append((frame.last_stream_id, frame.error_code))
         elif isinstance(frame, hf.SettingsFrame) and "ACK" not in frame.flags:
             self.settings.update(frame.settings)
-            await self.send(hf.SettingsFrame(0, flags=["ACK"]))
+            if self.acknowledges:
+                await self.send(hf.SettingsFrame(0, flags=["ACK"]))
 
 
 @asynccontextmanager
