@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.core.proxy.downstream.http2_client import OK, Got, http2
+from tests.core.proxy.downstream.http2_client import ENHANCE_YOUR_CALM, OK, Got, http2
 from tests.core.proxy.downstream.http2_conformance import END_HEADERS, GET, POST, headers, literal, raw
 from tests.core.proxy.kit import Peer, Proxied, RawUpstream, RunningProxy, field, fields
 
@@ -269,15 +269,34 @@ async def test_fields_are_bounded_by_their_number(proxied: Proxied) -> None:
     assert len(upstream.heads) == 1
 
 
+ENTRY = b"\x40\x04bomb\x7f\x81\x1d" + b"v" * 3840
+
+
 async def test_a_list_that_is_small_on_the_wire_is_measured_as_it_is(proxied: Proxied) -> None:
     """An entry of the table costs one byte again and again."""
     gateway, upstream = await proxied(OK)
     async with http2(gateway) as client:
-        entry = b"\x40\x04bomb\x7f\x81\x1d" + bytes(b"v" * 3840)
-        await client.send(headers(GET + entry), headers(GET + b"\xbe" * 16_000, 3), headers(GET, 5))
+        await client.send(headers(GET + ENTRY), headers(GET + b"\xbe" * 40, 3), headers(GET, 5))
         assert (await client.response(3)).status == 431
         assert (await client.response(5)).status == 200
     assert not any(b"bomb" in head and len(head) > 10_000 for head in upstream.heads)
+
+
+async def test_a_list_that_goes_on_and_on_ends_its_connection(proxied: Proxied) -> None:
+    gateway, upstream = await proxied(OK)
+    async with http2(gateway) as client, http2(gateway) as other:
+        await client.send(headers(GET + ENTRY), headers(GET + b"\xbe" * 16_000, 3))
+        await client.end()
+        assert client.goaways[-1][1] == ENHANCE_YOUR_CALM
+        assert (await other.ask()).status == 200
+    assert not any(b"bomb" in head and len(head) > 10_000 for head in upstream.heads)
+
+
+@pytest.mark.parametrize("limit", [1000, 20_000])
+async def test_a_list_that_is_as_large_as_its_block_gets_431_whatever_the_limit(proxied: Proxied, limit: int) -> None:
+    gateway, _ = await proxied(OK, f"limits: {{max_head_bytes: {limit}}}")
+    got = await verdict(gateway, GET + literal(b"x", b"v" * 16_000))
+    assert got.status == (431 if limit < 16_000 else 200)
 
 
 # -- trailers

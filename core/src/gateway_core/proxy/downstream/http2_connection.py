@@ -48,7 +48,10 @@ CONNECTION_WINDOW: Final = 1_048_576
 is held up holds up another one."""
 
 LINGER: Final = 2.0
-"""Seconds that a connection is read from behind its last GOAWAY."""
+"""Seconds that a connection is read from behind its last GOAWAY, so that the client gets to see it."""
+
+_MOST_DROPPED: Final = 262_144
+"""Bytes that are read then: a client that goes on and on does not look."""
 
 _ACKNOWLEDGED_WITHIN: Final = 1.0
 """Seconds that a client has to acknowledge the PING behind the first GOAWAY."""
@@ -92,8 +95,8 @@ class Http2Connection(asyncio.Protocol):
     """The protocol of one connection, from its preface on."""
 
     __slots__ = (
-        "_age_deadline", "_budget", "_frames", "_idle_since", "_is_deaf", "_proxy", "_read_deadline", "_reader",
-        "_receiving", "_state", "_streams", "_transport", "_write_deadline", "client", "deadline", "sender",
+        "_age_deadline", "_budget", "_dropped", "_frames", "_idle_since", "_is_deaf", "_proxy", "_read_deadline",
+        "_reader", "_receiving", "_state", "_streams", "_transport", "_write_deadline", "client", "deadline", "sender",
     )  # fmt: skip
 
     def __init__(self, proxy: ConnectionHost, client: Client, transport: asyncio.Transport) -> None:
@@ -106,6 +109,7 @@ class Http2Connection(asyncio.Protocol):
         self._receiving = ReceiveWindow(CONNECTION_WINDOW)
         self._state, self._idle_since = State.OPEN, now
         self._frames: Iterator[Frame] | None = None  # of a read that brought many
+        self._dropped = 0  # bytes that came behind the last GOAWAY
         self._is_deaf = False  # nothing is read
         self._write_deadline = NEVER  # while nothing is read because the client does not take what is written
         self._read_deadline = now + limits.header_timeout  # of a frame or block that has begun, at first the preface
@@ -127,6 +131,8 @@ class Http2Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._state is State.CLOSING:
+            self._dropped += len(data)
+            self._listen()
             return
         received = self._reader.read(data)
         if len(data) > _LEAST_READ and self._frames is None:
@@ -175,7 +181,7 @@ class Http2Connection(asyncio.Protocol):
 
     def _listen(self) -> None:
         """Read from the socket, or not, by what waits."""
-        deaf = self._frames is not None or self._write_deadline < NEVER
+        deaf = self._frames is not None or self._write_deadline < NEVER or self._dropped > _MOST_DROPPED
         if deaf is not self._is_deaf and not self._transport.is_closing():
             self._is_deaf = deaf
             if deaf:
@@ -219,8 +225,8 @@ class Http2Connection(asyncio.Protocol):
                 raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS has a payload")
             self._spend(1)
             return
+        self._spend(_SETTINGS_POINTS + len(payload) // 6)
         settings = dict(frames.read_settings(payload))  # the last of several values holds
-        self._spend(_SETTINGS_POINTS)
         if Setting.INITIAL_WINDOW_SIZE in settings:
             self._streams.take_initial_window(settings[Setting.INITIAL_WINDOW_SIZE])
         self.sender.write(frames.SETTINGS_ACK)
@@ -362,9 +368,6 @@ class Http2Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         self._transport.abort()
-
-    def eof_received(self) -> bool:
-        return False
 
     def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._state, self.deadline, self._frames = State.CLOSING, NEVER, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hpack
 import pytest
+from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError
 from gateway_core.proxy.wire.h2.hpack import TABLE_SIZE, Decoder, FieldsTooLargeError, HpackError, field
 from gateway_core.proxy.wire.h2.hpack_encoder import encode_integer
 from hypothesis import given
@@ -95,7 +96,10 @@ def test_references_to_one_large_entry_do_not_add_up_in_memory() -> None:
     decoder = Decoder(most=16384)
     decoder.decode(b"\x40\x01x" + encode_integer(4000, 7, 0) + b"v" * 4000)
     with pytest.raises(FieldsTooLargeError):
+        decoder.decode(b"\xbe" * 8)
+    with pytest.raises(Http2ConnectionError) as raised:
         decoder.decode(b"\xbe" * 60_000)
+    assert raised.value.code is ErrorCode.ENHANCE_YOUR_CALM
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,10 @@ class HpackError(Http2ConnectionError):
         super().__init__(ErrorCode.COMPRESSION_ERROR, detail)
 
 
+_BOMB: Final = 8
+"""Bytes of fields for each byte of a block that no large head has, but one that repeats an entry of the table."""
+
+
 class FieldsTooLargeError(Exception):
     """The fields of a block are more than is taken; the block was decoded, so the connection goes on."""
 
@@ -178,10 +182,12 @@ class Decoder:
 
         :raises HpackError: the block is no HPACK.
         :raises FieldsTooLargeError: there are more than ``most`` bytes of fields.
+        :raises Http2ConnectionError: there are so many more, of so few bytes, that the block is an attack.
         """
         fields: list[Field] = [] if self._again is None else self._catch_up()
         added: tuple[Field, ...] = ()
         table, position, end, left, is_pure = self._table, 0, len(data), self._most, True
+        bomb = -2 * left - _BOMB * end
         static, first_dynamic = STATIC, _FIRST_DYNAMIC
         while position < end:
             byte = data[position]
@@ -224,6 +230,8 @@ class Decoder:
             left -= entry[3]
             if left >= 0:
                 fields.append(entry)
+            elif left < bomb:
+                raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "a block says far more fields than are taken")
         self.added = added if is_pure else None
         if left < 0:
             raise FieldsTooLargeError(f"the fields are larger than {self._most} bytes")
