@@ -177,7 +177,7 @@ class Decoder:
         self.added: tuple[Field, ...] | None = None
         """What the last block added to the table; None if it refers to the table, or makes it smaller."""
 
-    def decode(self, data: bytes) -> list[Field]:  # noqa: C901, PLR0912 - one loop over bytes: calls cost most
+    def decode(self, data: bytes) -> list[Field]:  # noqa: C901, PLR0912, PLR0915 - one loop over bytes
         """Return the fields of a block.
 
         :raises HpackError: the block is no HPACK.
