@@ -64,14 +64,10 @@ _SETTINGS_POINTS: Final = 5.0
 _SMALL_WINDOW: Final = 1024
 """Bytes below which opening a window is more work than what it allows."""
 
-_WINDOW_POINTS: Final = 0.1
-"""Points for opening a window by more than that."""
+_WINDOW_POINTS: Final = 0.1  # for opening it by more
 
 _AT_ONCE: Final = 512
 """Frames of a read that are acted upon in the turn in which they came."""
-
-_LEAST_READ: Final = 9 * _AT_ONCE
-"""Bytes that are no more frames than that."""
 
 _PING: Final = b"draining"
 
@@ -135,7 +131,7 @@ class Http2Connection(asyncio.Protocol):
             self._listen()
             return
         received = self._reader.read(data)
-        if len(data) > _LEAST_READ and self._frames is None:
+        if len(data) > 9 * _AT_ONCE and self._frames is None:
             self._frames = received
             self._take_held()
         else:
