@@ -61,6 +61,7 @@ def _described(entry: ChainEntry[BindingConfig], route_index: int, loaded: Loade
         "replaces": replaced,
         "mode": binding.mode,
         "off": None if binding.enabled else _why_off(entry, replaced),
+        **({} if binding.when is None else {"when": binding.when.model_dump(mode="json", exclude_defaults=True)}),
     }
 
 

@@ -177,6 +177,8 @@ def _notes(binding: Mapping[str, Any]) -> list[str]:
     if binding["off"] is not None:
         return [f"off, since {binding['off']}"]
     notes = ["gateway-wide" if binding["scope"] == "gateway" else "of the route"]
+    if binding.get("when") is not None:
+        notes.append(f"only when {json.dumps(binding['when'])}")
     if binding["plugin"] != binding["id"]:
         notes.append(f"plugin {binding['plugin']}")
     if binding["replaces"] is not None:

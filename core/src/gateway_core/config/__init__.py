@@ -30,6 +30,7 @@ from gateway_core.config.models.binding import (
     BindingConfig,
     ChainEntry,
     QuarantineConfig,
+    WhenConfig,
     effective_chain,
     resolve_chain,
 )
@@ -215,6 +216,7 @@ __all__ = [
     "UpstreamTlsConfig",
     "Weight",
     "WeightedTargetConfig",
+    "WhenConfig",
     "config_files",
     "config_schema",
     "config_version",

@@ -20,6 +20,7 @@ from gateway_core.config.checks.bindings import (
     check_plugins,
     check_switched_off,
     check_upstream_names,
+    check_when,
     make_paths_absolute,
     section_files,
 )
@@ -182,6 +183,7 @@ def _check_document(scope: Scope, *, is_complete: bool) -> None:
     check_trust(scope)
     check_plugins(scope)
     check_order_keys(scope)
+    check_when(scope)
     check_upstreams(scope)
     check_certificates(scope)
     check_sources(scope)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ from gateway_core.hooks.failure_log import Faults
 from gateway_core.hooks.plugin import Plugin
 from gateway_core.hooks.quarantine import Quarantine
 from gateway_core.leases import Lease
+from gateway_core.messages import Request
 
 
 class BindingKey(NamedTuple):
@@ -60,6 +61,8 @@ class Binding:
     """Whether it runs behind the bindings of routes and targets (``order: after``)."""
     upstream: str | None = None
     """Name of the upstream, or of the target's one, that it belongs to."""
+    when: Callable[[Request], bool] | None = None
+    """Says whether it runs for a request; None if it does for each."""
 
     def is_failing(self, now: float) -> bool:
         """Whether a hook has failed of late, or the binding is in quarantine.

@@ -43,7 +43,26 @@ def hook_call(binding: Binding, phase: str, entry: HookEntry, observers: Sequenc
         call = _gated(call, binding, phase, binding.quarantine)
     if binding.is_shadow and phase != "gateway_log":
         call = shadowed(call, binding, phase)
+    if binding.when is not None:
+        call = _conditional(call, binding, binding.when)
     return call
+
+
+_DECIDED = "_decided_bindings"
+"""Attribute of a request: the bindings with a ``when`` whose turn came, and whether they run."""
+
+
+def _conditional(call: Call, binding: Binding, when: Callable[[Request], bool]) -> Call:
+    """Leave out the calls for requests that the binding does not run for, which its first turn decides."""
+
+    def conditional(request: Request, *rest: Any) -> Any:
+        decided: dict[Binding, bool] = request.__dict__.setdefault(_DECIDED, {})
+        runs = decided.get(binding)
+        if runs is None:
+            runs = decided[binding] = when(request)
+        return call(request, *rest) if runs else None
+
+    return conditional
 
 
 def _observed(call: Call, watch: HookWatch) -> Call:

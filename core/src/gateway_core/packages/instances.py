@@ -33,6 +33,7 @@ from gateway_core.leases import Lease, Leases
 from gateway_core.metrics import Metrics
 from gateway_core.packages.registry import PluginRegistry, PluginUnavailableError
 from gateway_core.packages.schemas import config_check, make_config
+from gateway_core.packages.when import compile_when
 
 _STOP_TIMEOUT: Final = 10.0
 
@@ -195,6 +196,7 @@ class Bindings:
             config=config.config,
             is_after=is_after,
             upstream=upstream,
+            when=compile_when(config.when),
         )
 
     def _make(

@@ -127,6 +127,13 @@ def _errors_of_path(
     named = None if route.target is None or is_url(route.target) else target_name(route.target)
     if named is not None and route.target not in upstreams:
         changes += [("target", partial(param_reader, name, pattern, rule.hosts)) for name in named.params]
+    listed = [("plugins", route.plugins)]
+    listed += [(f"targets[{index}].plugins", target.plugins) for index, target in enumerate(route.targets)]
+    for key, bindings in listed:
+        for index, binding in enumerate(bindings):
+            for name in {} if binding.when is None else binding.when.params:
+                where = f"{key}[{index}].when.{format_path(('params', name))}"
+                changes.append((where, partial(param_reader, name, pattern, rule.hosts)))
     changes += [
         ("hosts", lambda: host_keys(rule.hosts, pattern)),
         ("rewrite" if route.rewrite else "strip_path", lambda: request_rewrite(route, None, pattern)),

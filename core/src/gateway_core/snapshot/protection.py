@@ -238,7 +238,7 @@ def _guards_of(
     guards: dict[str, str] = {}
     for entry in effective_chain(config.plugins, route.plugins, 0, of_target):
         binding: BindingConfig = entry.binding
-        description = catalog.describe(binding.name) if binding.mode == "enforce" else None
+        description = catalog.describe(binding.name) if binding.mode == "enforce" and binding.when is None else None
         if description is None or description.load_error is not None or not description.access_control:
             continue
         provides = description.provides_of(binding.config) if description.provides_of else description.provides

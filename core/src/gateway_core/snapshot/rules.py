@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import TypeVar
 
-from gateway_core.config import AddressConditionConfig, ConditionConfig, GatewayConfig, PathPolicyConfig, RouteConfig
+from gateway_core.config import AddressConditionConfig, GatewayConfig, PathPolicyConfig, RouteConfig
 from gateway_core.config.models.grpc import GRPC_CONTENT_TYPE, GRPC_METHOD
 from gateway_core.messages import Request, Response
+from gateway_core.packages.when import value_conditions
 from gateway_core.routing import (
     DEFAULT_POLICY,
     AddressCondition,
@@ -67,10 +67,10 @@ def route_rules(
         payload=payload,
         methods=frozenset(config.methods if grpc is None else (GRPC_METHOD,)),
         hosts=config.hosts,
-        headers=_conditions(config.headers) if grpc is None else (_IS_GRPC, *_conditions(config.headers)),
-        query=_conditions(config.query),
-        cookies=_conditions(config.cookies),
-        params=_conditions(config.params),
+        headers=value_conditions(config.headers) if grpc is None else (_IS_GRPC, *value_conditions(config.headers)),
+        query=value_conditions(config.query),
+        cookies=value_conditions(config.cookies),
+        params=value_conditions(config.params),
         client_ip=_address_condition(config.client_ip),
         scheme=config.effective_scheme,
         priority=config.priority,
@@ -81,15 +81,6 @@ def route_rules(
     found += [replace(first, path_prefix=text) for text in config.path_prefix]
     found += [replace(first, path_regex=text) for text in config.path_regex]
     return tuple(found) or (first,)
-
-
-def _conditions(configured: Mapping[str, ConditionConfig]) -> tuple[ValueCondition, ...]:
-    return tuple(
-        [
-            ValueCondition(name, each.value, each.regex, each.present, each.one_of, each.none_of)
-            for name, each in configured.items()
-        ]
-    )
 
 
 def _address_condition(configured: AddressConditionConfig | None) -> AddressCondition | None:

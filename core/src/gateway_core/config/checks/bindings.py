@@ -144,6 +144,17 @@ def _own_bindings(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mappin
         yield path, upstream, "those of an upstream"
 
 
+def check_when(scope: Scope) -> None:
+    """Report conditions on parameters where there is no route whose parameters they could be."""
+    for path, parent in (((), scope.document), *mappings(scope.document, "upstreams")):
+        for inner, binding in mappings(parent, "plugins", path):
+            when = binding.get("when")
+            if isinstance(when, Mapping) and when.get("params") is not None:
+                message = "params are those of a route, and this binding belongs to none"
+                where, remedy = (*inner, "when", "params"), "list the binding on the routes"
+                scope.add_key(where, message, code="value.inconsistent", remedy=remedy)
+
+
 def check_switched_off(scope: Scope) -> None:
     """Report what switches off a binding that it does not inherit; targets and upstreams inherit none."""
     for path, parent in (*targets_of(scope.document), *mappings(scope.document, "upstreams")):

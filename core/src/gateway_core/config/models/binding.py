@@ -11,10 +11,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gateway_core.config.models.base import Section
-from gateway_core.config.values import NOT_EMPTY, Name, PositiveCount, PositiveDuration, Switch
+from gateway_core.config.models.conditions import AddressCondition, Condition, CookieName, Scheme
+from gateway_core.config.values import (
+    NOT_EMPTY,
+    HeaderName,
+    InconsistentError,
+    Method,
+    Name,
+    PositiveCount,
+    PositiveDuration,
+    Switch,
+)
 
 
 class QuarantineConfig(Section):
@@ -40,6 +50,39 @@ def _own_name(data: dict[str, Any]) -> str:
     return str(data.get("name", ""))
 
 
+class WhenConfig(Section):
+    """The requests for which a binding runs: those that meet all conditions. It is decided once for each request, when
+    the binding's turn first comes.
+    """
+
+    methods: tuple[Method, ...] = ()
+    """Methods in capitals."""
+
+    scheme: Scheme | None = None
+    """The scheme as the client sees it."""
+
+    headers: Mapping[HeaderName, Condition] = Field(default_factory=dict)
+    """Headers that must match, as on routes."""
+
+    query: Mapping[str, Condition] = Field(default_factory=dict)
+    """Query parameters that must match, as on routes."""
+
+    cookies: Mapping[CookieName, Condition] = Field(default_factory=dict)
+    """Cookies that must match, as on routes."""
+
+    params: Mapping[str, Condition] = Field(default_factory=dict)
+    """Parameters of path and host that must match, as on routes; only for bindings of routes and their targets."""
+
+    client_ip: AddressCondition | None = None
+    """Networks of the client's address, as on routes."""
+
+    @model_validator(mode="after")
+    def _check(self) -> WhenConfig:
+        if not any(getattr(self, name) for name in type(self).model_fields):
+            raise InconsistentError("has no condition", remedy="give at least one, or leave when out")
+        return self
+
+
 class BindingConfig(Section):
     """One plugin in one place: gateway-wide, on a route, a target or an upstream."""
 
@@ -59,6 +102,9 @@ class BindingConfig(Section):
     order: Literal["before", "after"] | None = None
     """Whether a gateway-wide binding runs before the bindings of routes and targets, which is the default, or after
     them. A route's binding that replaces it takes its place."""
+
+    when: WhenConfig | None = None
+    """The requests for which the binding runs; all unless given."""
 
     on_error: Literal["deny", "continue"] | None = None
     """What happens to a request on which the plugin fails; by default what the plugin declares."""
