@@ -290,6 +290,14 @@ PLUGINS_UNREADABLE: Final = _event(
     "last counts", "reason",
 )  # fmt: skip
 PLUGINS_WARNING: Final = _event("plugins.warning", _WARNING, "an installed extension cannot be used", "reason")
+PLUGIN_LOG: Final = _event(
+    "plugin.log", _INFO, "a line that a plugin or an extension writes itself, by its logger `gateway.plugin.NAME`; the "
+    "level is the plugin's", "plugin",
+)  # fmt: skip
+LIBRARY_LOG: Final = _event(
+    "library.log", _INFO, "a line of a library that the gateway or a plugin uses; `logger` names it, and the level is "
+    "the library's",
+)  # fmt: skip
 PLUGIN_CALL_REFUSED: Final = _event(
     "plugin.call_refused", _WARNING, "a plugin tried to change what belongs to the gateway's process, such as a "
     "handler of a signal", "reason",

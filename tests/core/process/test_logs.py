@@ -250,3 +250,24 @@ def test_what_is_announced_is_bare_text_for_people_and_an_event_in_json(capsys: 
     *text, line = capsys.readouterr().err.splitlines()
     assert text == ["g.yaml:1:2: it is odd", r"   1 | \x1bodd", "     |  ^"]
     assert (json.loads(line)["event"], json.loads(line)["reason"]) == ("request.failed", "y")
+
+
+@pytest.mark.parametrize(
+    ("logger", "expected"),
+    [
+        ("gateway.plugin.tiny", {"event": "plugin.log", "plugin": "tiny"}),
+        ("gateway.plugins.etcd.watch", {"event": "plugin.log", "plugin": "etcd"}),
+        ("urllib3.pool", {"event": "library.log"}),
+        ("root", {"event": "library.log"}),
+    ],
+)
+def test_lines_of_plugins_and_libraries_have_an_event_that_tells_whose_they_are(
+    capsys: pytest.CaptureFixture[str], logger: str, expected: dict[str, str]
+) -> None:
+    logs.configure(LogConfig(format="json"))
+
+    logging.getLogger(None if logger == "root" else logger).warning("a message")
+
+    line = json.loads(capsys.readouterr().err)
+    assert {name: line.get(name) for name in ("event", "plugin") if name in line} == expected
+    assert (line["logger"], line["message"]) == (logger, "a message")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from gateway_core.config import ConfigError, GatewayConfig
 from gateway_core.metrics.catalogue import REQUESTS
+from gateway_core.process import process_metrics
 from gateway_core.process.machine import available_cpus
 from gateway_core.process.supervisor import Supervisor, count_of
 
@@ -107,3 +108,14 @@ async def test_plugins_that_changed_get_new_workers(supervisor: Supervisor, cano
 def test_zero_workers_is_one_for_each_cpu() -> None:
     assert count_of(GatewayConfig(workers=0)) == available_cpus() >= 1
     assert count_of(GatewayConfig(workers=3)) == 3
+
+
+async def test_metrics_show_how_late_the_supervisors_own_loop_is(
+    supervisor: Supervisor, canon: Canon, upstream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_metrics, "LAG_EVERY", 0.01)
+    await put_in_force(supervisor, canon(config(upstream)))
+
+    async with asyncio.timeout(30):
+        while (await supervisor.samples()).value("gateway_event_loop_lag_seconds", "supervisor") is None:
+            pass

@@ -16,12 +16,13 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
 from gateway_core.config import LogConfig
-from gateway_core.events import LOG_CHANGED, LOG_DROPPED, Event, emit
+from gateway_core.events import LIBRARY_LOG, LOG_CHANGED, LOG_DROPPED, PLUGIN_LOG, Event, emit
 from gateway_core.process.log_writer import LogWriter
 
 ROOT = "gateway"
@@ -75,6 +76,9 @@ class TextFormatter(logging.Formatter):
         return "\n  ".join([head + first, *more])
 
 
+_PLUGIN_LOGGERS: Final = (f"{ROOT}.plugin.", f"{ROOT}.plugins.")
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
 
@@ -85,12 +89,12 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the object: ``time``, ``level``, ``logger``, ``event``, ``message``, and the event's fields."""
         line: dict[str, Any] = {"time": _time(record), "level": record.levelname.lower(), "logger": record.name}
-        if (event := getattr(record, "event", None)) is not None:
-            line["event"] = event
+        event, fields = _event_of(record)
+        line["event"] = event
         line["message"] = _message(record)
         if self._process:
             line["process"] = self._process
-        line |= getattr(record, "fields", {})
+        line |= fields
         if details := str(getattr(record, "details", "")):
             line["details"] = details
         if record.exc_info:
@@ -99,6 +103,17 @@ class JsonFormatter(logging.Formatter):
             line["stack"] = self.formatStack(record.stack_info)
         # ASCII: U+2028 and its kind end a line for some readers, and half a surrogate pair cannot be written at all.
         return json.dumps(line, default=str)
+
+
+def _event_of(record: logging.LogRecord) -> tuple[str, Mapping[str, Any]]:
+    """Return name and fields of a record's event; what others than the gateway log has one that tells whose it is."""
+    event = getattr(record, "event", None)
+    if event is not None:
+        return event, getattr(record, "fields", {})
+    for prefix in _PLUGIN_LOGGERS:
+        if record.name.startswith(prefix):
+            return PLUGIN_LOG.name, {"plugin": record.name.removeprefix(prefix).partition(".")[0]}
+    return LIBRARY_LOG.name, {}
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -43,6 +43,7 @@ from gateway_core.process.worker_pool import QUERY_TIMEOUT, WorkerPool
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.pipeline import Change
 from gateway_core.snapshot.transfer import Yielder, from_lines
+from gateway_core.tasks import Tasks
 from gateway_core.upstreams.transport import tls_files
 
 _LAUNCHED_AT_ONCE: Final = 4
@@ -92,6 +93,8 @@ class Supervisor:
         for process in (self, PROGRAM):
             self.ledger.open(process)
         self._process_metrics = ProcessMetrics("supervisor", self._clock, goes_on=handover is not None)
+        self._tasks = Tasks()
+        self._tasks.supervise(self._process_metrics.watch_loop, name="watch the event loop")
         self._watcher = WatcherProcess(self._clock, template, self.ledger)
         services = WorkerServices(self._clock, self._stores, self.run_command, self._watcher.findings)
         self._pool = WorkerPool(self._sockets, services, template, self.ledger)
@@ -304,6 +307,7 @@ class Supervisor:
         self._sockets.keep_only(())
         await self._pool.stop(deadline)
         await self._watcher.aclose()
+        await self._tasks.aclose()
         await asyncio.to_thread(remove_folder)
 
     def reopen_files(self) -> None:
