@@ -25,6 +25,7 @@ DISTRIBUTIONS = (
     "gateway_plugin_cors",
     "gateway_plugin_headers",
     "gateway_plugin_ip",
+    "gateway_plugin_grpc_web",
 )
 
 ONLY_MATCHED = "never searched for, and linear where it is matched"

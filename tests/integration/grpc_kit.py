@@ -28,6 +28,7 @@ class Echo(grpc.GenericRpcHandler):
         self.metadata: list[dict[str, str | bytes]] = []
         self.remaining: list[float] = []
 
+        self.may_go_on = asyncio.Event()
         self.port = 0
         self.ended: list[int] = []  # the statuses of streams of Both
 
@@ -48,6 +49,7 @@ class Echo(grpc.GenericRpcHandler):
             "/echo/Fails": grpc.unary_unary_rpc_method_handler(self.fails),
             "/echo/Refuses": grpc.unary_unary_rpc_method_handler(self.refuses),
             "/echo/Late": grpc.unary_stream_rpc_method_handler(self.late),
+            "/echo/Slow": grpc.unary_stream_rpc_method_handler(self.slow),
             "/echo/Never": grpc.unary_unary_rpc_method_handler(self.never),
             "/grpc.health.v1.Health/Check": grpc.unary_unary_rpc_method_handler(self.check),
         }
@@ -92,6 +94,12 @@ class Echo(grpc.GenericRpcHandler):
         """Fail behind a message, with the code that the request names."""
         yield data
         await context.abort(grpc.StatusCode[data.decode()], "late")
+
+    async def slow(self, data: bytes, context: Any) -> AsyncIterator[bytes]:
+        """Send a message, and another one when the test lets it."""
+        yield data
+        await self.may_go_on.wait()
+        yield data
 
     async def never(self, data: bytes, context: Any) -> bytes:
         await asyncio.Event().wait()

@@ -76,6 +76,22 @@ def test_a_request_for_an_endpoint_is_what_it_would_be_over_http_1() -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "count"),
+    [
+        (b"content-type: application/grpc", 1),
+        (b"Content-Type: application/grpc+proto\r\nTE: trailers", 1),
+        (b"content-type: application/json", 0),
+    ],
+)
+def test_a_call_of_grpc_takes_trailers_whatever_its_client_said(fields: bytes, count: int) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: a\r\n%b\r\nX-Request-Id: r\r\n\r\n" % fields
+
+    found = [(name, value) for name, value, *_ in Decoder().decode(encode_request(head, b"http"))]
+
+    assert found.count((b"te", b"trailers")) == count
+
+
+@pytest.mark.parametrize(
     "pairs",
     [
         _GET[1:],

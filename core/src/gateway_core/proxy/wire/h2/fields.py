@@ -121,9 +121,12 @@ def encode_request(head: bytes, scheme: bytes, seconds: float = inf) -> bytes:
     ))  # fmt: skip
 
 
+_TE: Final = encode_field(b"te", b"trailers")
+
+
 def _encode_sent(block: bytes, seconds: float) -> bytes:
     """Return lines as fields, Host first."""
-    authority, fields, is_kept = b"", [], True
+    authority, fields, is_kept, is_call = b"", [], True, False
     for line in block.split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
         name, value = name.lower(), value.strip(b" \t")
@@ -131,14 +134,18 @@ def _encode_sent(block: bytes, seconds: float) -> bytes:
             authority = encode_field(b":authority", value) if value else b""
         elif name == b"te":
             if b"trailers" in value.lower():
-                fields.append(encode_field(b"te", b"trailers"))
+                fields.append(_TE)
         elif name == b"grpc-timeout" and seconds < inf:
             fields.append(encode_field(name, timeout_value(seconds).encode()))
             is_kept = False
         elif name not in _NOT_SENT:
+            is_call = is_call or (name == b"content-type" and value.lower().startswith(b"application/grpc"))
             field = encode_field(name, value)
             fields.append(field)
             is_kept = is_kept and not is_never_indexed(field)
+    if is_call and _TE not in fields:
+        # Services of gRPC demand it, and a plugin that translates to gRPC cannot send a field of the connection.
+        fields.append(_TE)
     encoded = authority + b"".join(fields)
     if is_kept and len(block) <= _LONGEST_SENT and authority:
         if len(_sent) >= _MOST_SENT:
