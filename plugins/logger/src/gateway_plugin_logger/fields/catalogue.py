@@ -33,7 +33,7 @@ READERS: Final[dict[str, Any]] = {
     "path": readers.path,
     "plain": readers.plain,
     "refusal": readers.refusal,
-    "rfc3339": rfc3339,
+    "times": rfc3339,
     "server_address": readers.server_address,
     "server_port": readers.server_port,
     "origin": readers.origin,
@@ -57,7 +57,7 @@ def _field(name: str, source: str, kind: Kind, otel: str, description: str, *, o
 
 
 _FIELDS: Final = (
-    _field("time", "rfc3339(record.started_at)", Kind.CLEAN, "time", "start, UTC, RFC 3339 with milliseconds"),
+    _field("time", "times[int(record.started_at * 1000 + 0.001)]", Kind.CLEAN, "time", "start, UTC, by RFC 3339 in ms"),
     _field("time_unix", "record.started_at", Kind.NUMBER, "time_unix", "start, seconds since 1970"),
     _field("time_clf", "clf(record.started_at)", Kind.CLEAN, "time_clf", "start as combined logs write it"),
     _field("level", "level(response)", Kind.CLEAN, "level", "`info`, `warning` for 4xx, `error` for 5xx"),

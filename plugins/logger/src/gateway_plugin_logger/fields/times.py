@@ -20,27 +20,31 @@ WHOLES: Final = _Wholes((whole, str(whole)) for whole in range(1000))
 FRACTIONS: Final = tuple(f".{fraction:03d}" for fraction in range(1000))
 """How thousandths are written behind a whole number."""
 
+_MOST_TIMES: Final = 256
 _MILLISECONDS: Final = tuple(f"{millisecond:03d}Z" for millisecond in range(1000))
 
 
-def make_rfc3339() -> Callable[[float], str]:
-    """Return a function that writes seconds since the epoch as ``2026-11-22T23:20:21.123Z`` (RFC 3339).
+class Rfc3339(dict[int, str]):
+    """How milliseconds since the epoch are written: ``2026-11-22T23:20:21.123Z`` (RFC 3339).
 
-    The last second and the last millisecond are remembered: under load, many requests begin in each.
+    Times of late are remembered, and the last second: under load many requests begin in each. A float of today's
+    seconds is exact to 0.0003 ms, so that ``int(seconds * 1000 + 0.001)`` finds its millisecond.
     """
-    second, prefix, millisecond, text = -1, "", -1, ""
 
-    def rfc3339(at: float) -> str:
-        nonlocal second, prefix, millisecond, text
-        now = int(at * 1000 + 0.001)  # a float of today's seconds is exact to 0.0003 ms
-        if now != millisecond:
-            whole = now // 1000
-            if whole != second:
-                second, prefix = whole, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(whole))
-            millisecond, text = now, prefix + _MILLISECONDS[now % 1000]
+    __slots__ = ("_prefix", "_second")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._second, self._prefix = -1, ""
+
+    def __missing__(self, millisecond: int) -> str:
+        second = millisecond // 1000
+        if second != self._second:
+            self._second, self._prefix = second, time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        if len(self) >= _MOST_TIMES:
+            self.clear()
+        text = self[millisecond] = self._prefix + _MILLISECONDS[millisecond % 1000]
         return text
-
-    return rfc3339
 
 
 def make_clf() -> Callable[[float], str]:
@@ -59,5 +63,5 @@ def make_clf() -> Callable[[float], str]:
     return clf
 
 
-rfc3339: Final = make_rfc3339()
+rfc3339: Final = Rfc3339()
 clf: Final = make_clf()

@@ -56,10 +56,9 @@ def make_query_mask(names: Iterable[str]) -> Callable[[str], str]:
 
     def mask(query: str) -> str:
         if ";" not in query:
-            for pair in query.split("&"):
-                if verdict_of(pair.partition("=")[0], True):
-                    break
-            else:
+            if "&" not in query and not verdict_of(query.partition("=")[0], True):
+                return query
+            if not any(verdict_of(pair.partition("=")[0], True) for pair in query.split("&")):
                 return query
         return "".join([masked(piece) for piece in _SEPARATORS.split(query)])
 

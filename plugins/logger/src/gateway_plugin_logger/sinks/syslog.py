@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from gateway_plugin_sdk import Record, Request, Response
 
 from gateway_plugin_logger.config.sinks import SyslogSink
-from gateway_plugin_logger.fields.times import make_rfc3339
+from gateway_plugin_logger.fields.times import Rfc3339
 from gateway_plugin_logger.sinks.retry import DeliveryError
 
 _FACILITIES: Final = {"user": 1, "daemon": 3, "auth": 4, **{f"local{number}": 16 + number for number in range(8)}}
@@ -27,12 +27,12 @@ def make_head(sink: SyslogSink, binding: str) -> Callable[[Request, Response, Re
     facility = _FACILITIES[sink.facility] * 8
     message_id = "".join(character for character in binding if "!" <= character <= "~")[:32] or "-"
     rest = f" {sink.hostname or socket.gethostname() or '-'} {sink.app_name} {os.getpid()} {message_id} - "
-    rfc3339 = make_rfc3339()
+    rfc3339 = Rfc3339()
 
     def head(request: Request, response: Response, record: Record) -> str:  # noqa: ARG001 - like every renderer
         status = response.status
         severity = 6 if status < 400 else 4 if status < 500 else 3  # informational, warning, error
-        return f"<{facility + severity}>1 {rfc3339(record.started_at)}{rest}"
+        return f"<{facility + severity}>1 {rfc3339[int(record.started_at * 1000 + 0.001)]}{rest}"
 
     return head
 
