@@ -65,6 +65,7 @@ http {{
   server {{
     listen 127.0.0.1:{port} {http2} backlog=8192; {trailers}
     location = /big {{ }}
+    location = /upload {{ proxy_pass http://127.0.0.1:{port}/; }}
     location / {{ return 200 "{body}"; }}
   }}
 }}
@@ -248,7 +249,7 @@ def transfer(contestant: Running, folder: Path, scenario: str, port: int) -> flo
         return float(contestant.cpu_seconds() - before) * 1e3
     (folder / "upload").write_bytes(bytes(16 * MIB))
     began = time.monotonic()
-    send = lambda far: curl(f"http://127.0.0.1:{far}/", "-T", str(folder / "upload"))  # noqa: E731
+    send = lambda far: curl(f"http://127.0.0.1:{far}/upload", "-T", str(folder / "upload"))  # noqa: E731
     asyncio.run(_far_away(port, send))
     return 16 / (time.monotonic() - began)
 

@@ -43,7 +43,7 @@ from gateway_core.proxy.wire.h2.frames import ACK, Frame, FrameReader, Setting
 from gateway_core.proxy.wire.h2.windows import ReceiveWindow
 from gateway_core.reasons import HTTP2_MISUSE
 
-CONNECTION_WINDOW: Final = 1_048_576
+CONNECTION_WINDOW: Final = 4_194_304
 """Bytes that all streams of a connection may have on their way together; returned as they come, so that no stream that
 is held up holds up another one."""
 

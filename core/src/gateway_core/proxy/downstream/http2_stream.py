@@ -39,7 +39,7 @@ _ID_PREFIX: Final = name_prefix(b"x-request-id")
 FIRST_WINDOW: Final = 65_535
 """Bytes that a client may send on a new stream before a WINDOW_UPDATE."""
 
-LARGEST_WINDOW: Final = 1_048_576
+LARGEST_WINDOW: Final = 2_097_152
 """Bytes to which the window of a stream grows whose body is passed on as fast as it comes."""
 
 _CLOSED: Final = ReceiveWindow(0)

@@ -12,7 +12,6 @@ others (rapid reset, CVE-2023-44487; resets that are provoked, CVE-2025-8671).
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from typing import Final, Protocol
 
@@ -89,7 +88,7 @@ class ClientStreams:
         limits = proxy.holder.current.limits
         self._heads = Http2Heads(client, limits.max_head_bytes)
         self._streams: dict[int, Http2Stream] = {}
-        self._fresh: deque[Http2Stream] = deque()  # whose exchanges are to be started
+        self._fresh: list[Http2Stream] = []  # whose exchanges are to be started
         self._reset: dict[int, None] = {}  # the last ones, in their order
         self._most = limits.max_streams or NEVER
         self._lent = 0
@@ -281,7 +280,7 @@ class ClientStreams:
         self._is_in_turn = False
         served = 0
         while self._fresh and served < most:
-            stream = self._fresh.popleft()
+            stream = self._fresh.pop(0)
             if self._streams.get(stream.stream_id) is stream:
                 self._start(stream)
                 served += 1

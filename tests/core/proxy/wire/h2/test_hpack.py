@@ -157,3 +157,13 @@ def test_a_block_that_depends_on_the_table_does_not(block: bytes) -> None:
     decoder.decode(b"\x40\x01a\x01b")
     decoder.decode(block)
     assert decoder.added is None
+
+
+def test_connections_share_the_fields_of_their_tables_but_no_credentials() -> None:
+    block = b"\x40\x06accept\x03*/*" + b"\x40\x06cookie\x08s=secret"
+
+    one, other = Decoder().decode(block), Decoder().decode(block)
+
+    assert one == other
+    assert one[0] is other[0]
+    assert one[1] is not other[1]

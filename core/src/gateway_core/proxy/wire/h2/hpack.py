@@ -19,6 +19,9 @@ Field = tuple[bytes, bytes, bytes | None, int]
 """Name, value, line and size. The line is ``CRLF name: value``, empty for a pseudo-header field, and None where a
 message with the field is malformed (RFC 9113 section 8.2). The size is counted as by tables and limits of lists."""
 
+SENSITIVE: Final = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"})
+"""Fields that carry credentials."""
+
 TABLE_SIZE: Final = 4096
 """Bytes of the dynamic table that we offer, which is the protocol's default."""
 
@@ -133,6 +136,23 @@ class FieldsTooLargeError(Exception):
     """The fields of a block are more than is taken; the block was decoded, so the connection goes on."""
 
 
+_MOST_FIELDS: Final = 1024
+_LARGEST_FIELD: Final = 256
+_fields: Final[dict[tuple[bytes, bytes], Field]] = {}
+
+
+def shared_field(name: bytes, value: bytes) -> Field:
+    """Return a field as `field` does; the same one for all connections, whose tables are much alike, if it is small."""
+    entry = _fields.get((name, value))
+    if entry is None:
+        entry = field(name, value)
+        if entry[3] <= _LARGEST_FIELD and name not in SENSITIVE:
+            if len(_fields) >= _MOST_FIELDS:
+                _fields.clear()
+            _fields[name, value] = entry
+    return entry
+
+
 _MOST_STRINGS: Final = 4096
 _LONGEST_STRING: Final = 128
 _strings: Final[dict[bytes, bytes]] = {}
@@ -223,7 +243,7 @@ class Decoder:
                 else:
                     name, position = _string(data, position)
                 value, position = _string(data, position)
-                entry = field(name, value)
+                entry = shared_field(name, value) if byte & 0x40 else field(name, value)
                 if byte & 0x40:
                     self._add(entry)
                     added = *added, entry

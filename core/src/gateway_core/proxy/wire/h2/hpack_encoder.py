@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway_core.proxy.wire.h2.hpack import STATIC
+from gateway_core.proxy.wire.h2.hpack import SENSITIVE, STATIC
 
 _NAMES: Final = {name: index for index, (name, *_) in reversed(list(enumerate(STATIC))) if index}
-_SENSITIVE: Final = {b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"}
 
 _STATUS: Final = {
     int(value): bytes([0x80 | index]) for index, (name, value, *_) in enumerate(STATIC) if name == b":status"
@@ -40,7 +39,7 @@ def name_prefix(name: bytes) -> bytes:
 
     :param name: in lower case.
     """
-    first = 0x10 if name in _SENSITIVE else 0
+    first = 0x10 if name in SENSITIVE else 0
     index = _NAMES.get(name)
     if index is not None:
         return encode_integer(index, 4, first)
