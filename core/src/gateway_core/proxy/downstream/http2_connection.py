@@ -61,7 +61,7 @@ _IDLE_FRAMES: Final = (2000.0, 1000.0)
 
 _SETTINGS_POINTS: Final = 5.0
 
-_SMALL_WINDOW: Final = 1024
+_SMALL_WINDOW: Final = 128
 """Bytes below which opening a window is more work than what it allows."""
 
 _WINDOW_POINTS: Final = 0.1  # for opening it by more
