@@ -151,6 +151,7 @@ async def calls(
     address: str = "",
     routes: str = "",
     others: tuple[Echo, ...] = (),
+    plugins: tuple[type[Plugin[Any]], ...] = (),
 ) -> AsyncIterator[Calls]:
     """Run a gateway before one service, or before several that are the same upstream's endpoints."""
     async with AsyncExitStack() as stack:
@@ -166,7 +167,7 @@ async def calls(
             "routes:\n  - {id: echo, path_prefix: /echo, target: echo}\n"
             f"{routes}\n"
         )
-        gateway = await stack.enter_async_context(run_proxy(config, folder, [Refusing, Recording]))
+        gateway = await stack.enter_async_context(run_proxy(config, folder, [Refusing, Recording, *plugins]))
         channel = grpc.aio.insecure_channel(f"127.0.0.1:{gateway.port}")
         yield await stack.enter_async_context(channel), echo, gateway
 

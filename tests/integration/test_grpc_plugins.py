@@ -9,10 +9,28 @@ import grpc
 import grpc.aio
 import jwt
 import pytest
+from gateway_plugin_sdk import BodyFilter, ConfigModel, Plugin, Request, Response, hookimpl
 
-from tests.integration.grpc_kit import Start, code_of, starting
+from tests.integration.grpc_kit import Start, code_of, end_of, starting
 
 SECRET = "0123456789abcdef0123456789abcdef"
+
+
+class MarkingConfig(ConfigModel):
+    observes: bool
+
+
+class Marking(Plugin[MarkingConfig]):
+    """Sets a field of each response, and may look at its body."""
+
+    name = "marking"
+    config_model = MarkingConfig
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> None:
+        response.headers["x-marked"] = "1"
+        if self.config.observes:
+            response.add_body_filter(BodyFilter, observe=True)
 
 
 @pytest.fixture
@@ -82,3 +100,29 @@ async def test_other_statuses_of_plugins_have_theirs(start: Start, status: int, 
     call = channel.unary_unary("/echo/Unary")(b"", metadata=(("x-refuse", str(status)),))
 
     assert (await code_of(call))[0] is grpc.StatusCode[code]
+
+
+@pytest.mark.parametrize("observes", [False, True])
+async def test_response_hooks_and_observers_leave_statuses_and_trailers(start: Start, observes: bool) -> None:
+    marking = f"{{name: marking, config: {{observes: {str(observes).lower()}}}}}"
+    channel, _, _ = await start(routes=guarded(marking), plugins=(Marking,))
+
+    call = channel.unary_unary("/echo/Unary")(b"a")
+    assert await call == b"a"
+    assert dict(await call.initial_metadata())["x-marked"] == "1"
+    assert dict(await call.trailing_metadata())["x-trailing"] == "yes"
+    failing = channel.unary_unary("/echo/Fails")(b"a")
+    assert (await code_of(failing))[0] is grpc.StatusCode.FAILED_PRECONDITION
+    late = channel.unary_stream("/echo/Late")(b"ABORTED")
+    assert await end_of(late) is grpc.StatusCode.ABORTED
+
+
+async def test_a_stream_that_grows_too_large_exhausts_a_resource(start: Start) -> None:
+    channel, _, _ = await start(extra="limits: {max_body_bytes: 1KiB}")
+    call = channel.stream_stream("/echo/Both")()
+    await call.write(b"a")
+    assert await call.read() == b"A"
+
+    await call.write(bytes(2000))
+
+    assert await call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -101,6 +101,14 @@ async def test_workers_serve_by_what_is_known_while_the_watcher_is_gone_and_foll
     }
 
 
+async def test_checks_of_grpc_are_made_there_as_well(supervisor: Supervisor, canon: Canon, checked: Checked) -> None:
+    await put_in_force(supervisor, canon(config(checked.port, more="").replace("path: /health", "type: grpc")))
+
+    endpoints = await shown(supervisor, lambda endpoint: not endpoint["healthy"])
+
+    assert "is no response over HTTP/2" in str(endpoints[0])
+
+
 async def test_a_reload_that_checks_elsewhere_ends_the_checks_of_before(
     supervisor: Supervisor, canon: Canon, checked: Checked
 ) -> None:

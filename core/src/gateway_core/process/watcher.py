@@ -12,6 +12,7 @@ import contextlib
 import ssl
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from functools import partial
+from importlib import import_module
 from typing import Final
 
 from gateway_core.clock import Clock, SystemClock
@@ -44,7 +45,7 @@ from gateway_core.upstreams.transport import tls_files
 
 
 async def _check_grpc(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, call: HealthCall) -> None:
-    # A watcher needs HTTP/2 for this alone: it is loaded with the first such check.
+    # A watcher needs HTTP/2 for this alone: it is loaded before the first such check (`Watcher._load_extensions`).
     from gateway_core.proxy.upstream.grpc_health import check_health  # noqa: PLC0415
 
     await check_health(reader, writer, call)
@@ -121,6 +122,9 @@ class Watcher:
         await self._channel.reply(message, refusal=refusal, outdated=outdated)
 
     async def _load_extensions(self, config: GatewayConfig, checked: Collection[str]) -> None:
+        if any(each.health_check is not None and each.health_check.type == "grpc" for each in config.upstreams):
+            # It takes longer than a check may.
+            await asyncio.to_thread(import_module, "gateway_core.proxy.upstream.grpc_health")
         wanted = {upstream.discovery.name for upstream in config.upstreams if upstream.discovery is not None}
         if not wanted - BUILT_IN.keys():
             return
