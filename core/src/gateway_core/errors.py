@@ -33,6 +33,22 @@ class BodyTooLargeError(GatewayError):
         return 413 if self.source == "request" else 502
 
 
+class BadBodyError(GatewayError):
+    """A request's body is not what its fields say: broken compression, text that is no JSON.
+
+    Raised by a filter or uncaught in a hook, it is 400 (or another status of the client's) whatever ``on_error`` says,
+    and no reason for quarantine: a client sent it.
+    """
+
+    def __init__(self, message: str, status: Literal[400, 413, 415, 422] = 400) -> None:
+        """Describe what is wrong.
+
+        :param message: for logs, never for clients.
+        """
+        super().__init__(message)
+        self.status: Final = status
+
+
 class ClientGoneError(GatewayError):
     """The client left before its request was complete."""
 
@@ -94,3 +110,9 @@ class TextTooLongError(GatewayError):
 
 class ProcessEndedError(GatewayError):
     """A process ended in the middle of something, which says nothing of what was asked of it."""
+
+
+def is_clients_doing(error: BaseException) -> bool:
+    """Return whether an error refuses what a client sent, so that no plugin that raises it is to blame."""
+    refuses = isinstance(error, BadBodyError | BadPathError | TextTooLongError)
+    return refuses or (isinstance(error, BodyTooLargeError) and error.source == "request")

@@ -39,7 +39,9 @@ TEXT_TOO_LONG: Final = _reason(
 HEAD_TIMEOUT: Final = _reason("head-timeout", "408", "the head was not complete within `header_timeout`")
 BODY_TOO_LARGE: Final = _reason("body-too-large", "413", "the request's body is over its limit")
 BODY_TOO_SLOW: Final = _reason("body-too-slow", "408", "the request's body stalled, or came below `limits.min_rate`")
-BAD_BODY: Final = _reason("bad-body", "400", "the request's body is not framed as its head says")
+BAD_BODY: Final = _reason(
+    "bad-body", "400, 415, 422", "the request's body is not what its head says: its framing, its compression"
+)
 CLIENT_LEFT: Final = _reason("client-left", "499", "the client closed the connection or stream before the end")
 CLIENT_TOO_SLOW: Final = _reason(
     "client-too-slow", "", "the client did not take the response within `write_timeout`, or below `min_rate`"

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from gateway_core.config.sources import ConfigSource, SourceContext, SourceFactory, SourceState, SourceUrl
     from gateway_core.errors import (
+        BadBodyError,
         BadPathError,
         BodyTooLargeError,
         GatewayError,
@@ -101,6 +102,7 @@ __all__ = [
     "MISSING",
     "Attempt",
     "Backoff",
+    "BadBodyError",
     "BadPathError",
     "BodyFilter",
     "BodyTooLargeError",

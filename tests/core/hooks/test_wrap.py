@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from gateway_core.clock import ManualClock
-from gateway_core.errors import BodyTooLargeError, ClientGoneError
+from gateway_core.errors import BadBodyError, BodyTooLargeError, ClientGoneError
 from gateway_core.hooks import (
     Binding,
     Plugin,
@@ -206,7 +206,7 @@ async def test_a_blocking_hook_runs_in_the_response_and_log_phases_too(bind: Bin
     assert request_.state["logged"]
 
 
-@pytest.mark.parametrize("error", [BodyTooLargeError("x"), ClientGoneError("x"), HeaderError("x")])
+@pytest.mark.parametrize("error", [BadBodyError("x"), BodyTooLargeError("x"), ClientGoneError("x"), HeaderError("x")])
 async def test_what_a_client_causes_does_not_count_for_the_quarantine(
     bind: Bind, request_: Request, error: Exception
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_core.errors import BodyTooLargeError
+from gateway_core.errors import BadBodyError, BodyTooLargeError
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import BodyFilter, Record, Request, Response
@@ -185,6 +185,34 @@ async def test_a_filter_may_say_that_a_body_is_too_large(proxied: Proxied, side:
     gateway, _ = await proxied(extra=BINDINGS, plugins=[plugin(lambda it: it.add_body_filter(Limits), phase), Other])
 
     assert (await gateway.send(POST)).startswith(b"HTTP/1.1 %d " % status)
+
+
+@pytest.mark.parametrize("status", [400, 415, 422])
+@pytest.mark.parametrize("is_read", [False, True])
+async def test_a_body_that_is_not_what_it_says_is_the_clients_fault(
+    proxied: Proxied, status: Any, is_read: bool
+) -> None:
+    class Decodes(BodyFilter):
+        def feed(self, data: bytes) -> bytes:
+            raise BadBodyError("not what it says", status)
+
+    async def hook(request: Any) -> None:
+        request.add_body_filter(Decodes)
+        if is_read:
+            await request.read()
+
+    extra = (
+        "plugins: [{name: p, on_error: continue, quarantine: {failures: 1, window: 60s, open_for: 60s}}, {name: other}]"
+    )
+    gateway, _ = await proxied(extra=extra, plugins=[plugin(hook, "gateway_pre_proxy"), Other])
+
+    responses = [await gateway.send(POST) for _ in range(3)]
+
+    assert {response.partition(b"\r\n")[0][:12] for response in responses} == {b"HTTP/1.1 %d" % status}
+    binding = gateway.proxy.holder.current.global_chain.bindings[0]
+    assert binding.quarantine is not None
+    assert binding.quarantine.is_closed
+    assert failures(gateway) == {"p": 0, "other": 0}
 
 
 # -- a body that is assigned

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway_core.config.catalog import HOOK_TIMES
+from gateway_core.errors import is_clients_doing
 from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.hook_inspection import HookEntry, table_of
 from gateway_core.hooks.wrap import hook_call
@@ -37,6 +38,10 @@ class Hook:
     def body_failed(self, request: Request | None, error: BaseException) -> None:
         """Count and log that a filter or a body of its making failed."""
         mark_counted(error)
+        if is_clients_doing(error):
+            if self.binding.quarantine is not None:
+                self.binding.quarantine.abandoned()
+            return
         request = current_request.get() if request is None else request
         self.binding.faults.failed(self.binding, self.phase, request, error)
 

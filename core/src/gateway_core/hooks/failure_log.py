@@ -8,7 +8,7 @@ from math import inf
 from typing import Final, Protocol
 
 from gateway_core.clock import Clock
-from gateway_core.errors import BodyTooLargeError, ClientGoneError, GatewayError, UpstreamError
+from gateway_core.errors import BadBodyError, BodyTooLargeError, ClientGoneError, GatewayError, UpstreamError
 from gateway_core.events import PLUGIN_FAILED, PLUGIN_QUARANTINED, emit
 from gateway_core.hooks.quarantine import Quarantine
 from gateway_core.messages import Request
@@ -62,7 +62,7 @@ class QuarantinedError(GatewayError):
 
 def is_innocent(error: BaseException) -> bool:
     """Return whether a failure says nothing of the plugin, because the client or an upstream brought it about."""
-    return isinstance(error, (BodyTooLargeError, ClientGoneError, HeaderError, UpstreamError))
+    return isinstance(error, (BadBodyError, BodyTooLargeError, ClientGoneError, HeaderError, UpstreamError))
 
 
 class Faults:

@@ -12,12 +12,14 @@ from typing import Final
 
 from gateway_core import reasons
 from gateway_core.errors import (
+    BadBodyError,
     BadPathError,
     BodyTooLargeError,
     ClientGoneError,
     ShadowModeError,
     TextTooLongError,
     UpstreamError,
+    is_clients_doing,
 )
 from gateway_core.hooks.chain import Hook
 from gateway_core.hooks.failure_log import HookResultError, HookTimeoutError, QuarantinedError
@@ -47,9 +49,7 @@ def is_refusal(hook: Hook, error: BaseException) -> bool:
 
     Too much of a body is the client's doing for a request, and a failure of the binding for a response.
     """
-    refuses = isinstance(error, BadPathError | TextTooLongError) or (
-        isinstance(error, BodyTooLargeError) and error.source == "request"
-    )
+    refuses = is_clients_doing(error)
     if refuses and hook.binding.quarantine is not None:
         hook.binding.quarantine.abandoned()
     return refuses
@@ -105,6 +105,8 @@ def problem_of(error: BaseException) -> Response:
         return gateway_problem(
             error.status, reasons.BODY_TOO_LARGE if error.source == "request" else reasons.PLUGIN_FAILED
         )
+    if isinstance(error, BadBodyError):
+        return gateway_problem(error.status, reasons.BAD_BODY)
     if isinstance(error, BadPathError):
         return gateway_problem(error.status, reasons.PATH_REFUSED)
     if isinstance(error, TextTooLongError):

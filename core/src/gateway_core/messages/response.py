@@ -90,8 +90,8 @@ class Response:
     """Iterators that another body took the place of, which may read from them; for the data path."""
     is_for_head = False
     """Whether the request's method is HEAD; for the data path."""
-    came_empty = False
-    """Whether the upstream sent a body of no bytes; for the data path."""
+    came_length: int | None = None
+    """Bytes of the upstream's body, if its head says so; for the data path."""
     _headers: Headers | None = None
     _head_block = b""
     _more: tuple[bytes, ...] = ()  # blocks behind that one
@@ -141,7 +141,7 @@ class Response:
         if not self.has_body:
             return False
         is_upstreams = self.is_streamed and not self._has_assigned_body
-        is_empty = self.came_empty if is_upstreams else self._body == b""
+        is_empty = self.came_length == 0 if is_upstreams else self._body == b""
         return is_empty or self.headers.get("Content-Length") == "0"
 
     @property
@@ -180,6 +180,13 @@ class Response:
         response._headers = response._body = None
         response._added = b""
         return response
+
+    @property
+    def content_length(self) -> int | None:
+        """Bytes of the body before its filters, if they are known: what `headers` does not say of an upstream's."""
+        if self.is_streamed and not self._has_assigned_body:
+            return self.came_length
+        return len(self._body) if isinstance(self._body, bytes) else None
 
     @property
     def headers(self) -> Headers:
@@ -323,7 +330,7 @@ class Response:
         Length and digests of the old one are removed, and a strong ETag becomes weak; Content-Encoding is not touched.
         """
         remove_body_fields(self.headers)
-        self.came_empty = False
+        self.came_length = len(data) or None
         if self.operations is not None and not self._has_assigned_body:
             self.operations.set_body(data)
         else:
@@ -387,14 +394,7 @@ def with_assigned_body(response: Response) -> Response:
 
 
 def shown_block(response: Response) -> bytes:
-    """Return the header block of an upstream's response as hooks were shown it, empty if they assigned other fields;
-    for the core.
-    """
+    """Return the header block of an upstream's response as hooks were shown it; empty if they assigned other fields."""
     if response._more:
         response._head_block, response._more = b"".join((response._head_block, *response._more))[:-4], ()
     return response._head_block
-
-
-def has_assigned_body(response: Response) -> bool:
-    """Return whether a body was assigned in place of an upstream's; for the core."""
-    return response.is_streamed and response._body is not None

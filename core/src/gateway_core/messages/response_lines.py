@@ -1,4 +1,4 @@
-"""What the core reads of a response's fields: all of them, and what hooks added to those that came."""
+"""What the core reads of a response that hooks saw: its fields, what they added, whether they gave it another body."""
 
 from __future__ import annotations
 
@@ -40,3 +40,8 @@ def lines_of_hooks(response: Response) -> bytes:
     if headers is None:
         return response._added
     return headers._written if response._head_block else headers._block
+
+
+def has_assigned_body(response: Response) -> bool:
+    """Return whether a body was assigned in place of an upstream's; for the core."""
+    return response.is_streamed and response._body is not None

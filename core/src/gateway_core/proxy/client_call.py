@@ -152,6 +152,7 @@ class ClientCall:
         if sent.target.rewrite.response is not None:
             head = self._undone(head)
         response = Response.streamed(head.status, head.reason, head.block + sent.snapshot.scope.via_line)
+        response.came_length = head.length if head.length >= 0 else None
         attempt, route, target = call.attempt, sent.route, sent.sticky_target
         sticky, endpoint = attempt.upstream.sticky, attempt.endpoint
         cookies = []
@@ -162,7 +163,6 @@ class ClientCall:
         for cookie in cookies:
             if cookie is not None:
                 response.headers.add("Set-Cookie", cookie)
-        response.came_empty = head.length == 0
         if head.status != 101:
             failed = partial(report_filter, sent.request)
             response.operations = StreamedBody(call, "response", failed, head.content_length)

@@ -18,8 +18,7 @@ from typing import Final
 from gateway_core.hooks import Hook, Stop, start_response_phase
 from gateway_core.messages import Response
 from gateway_core.messages.request import request_block
-from gateway_core.messages.response import has_assigned_body
-from gateway_core.messages.response_lines import added_lines
+from gateway_core.messages.response_lines import added_lines, has_assigned_body
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retries, UpstreamFailure, client_terms
 from gateway_core.proxy.mirror import send_copies
@@ -310,8 +309,8 @@ class Relay:
         response = self.response = Response.streamed(head.status, head.reason, block, more, head.lowered)
         if exchange.head.method == "HEAD":
             response.is_for_head = True
-        elif head.length == 0:
-            response.came_empty = True
+        if head.length >= 0:
+            response.came_length = head.length
         return response
 
     @property

@@ -196,7 +196,7 @@ class HarnessExchange:
         given = self._upstream_response
         response = Response.streamed(given.status, given.reason, block_of(given.headers))
         response.is_for_head = request.method == "HEAD"
-        response.came_empty = given.body == b""
+        response.came_length = given.content_length
         body = StreamedBody(source_of(given.body), response.has_body, "response", self._filter_failed)
         response.operations = body
         return response
