@@ -41,6 +41,7 @@ SECRET: Final = "a secret of thirty-two characters"
 AUTH: Final = f'{{name: auth, config: {{secret: "{SECRET}", algorithms: [HS256], issuer: bench}}}}'
 RATELIMIT: Final = "{name: ratelimit, config: {rate: 1000000, burst: 1000000}}"
 BY_IDENTITY: Final = "{name: ratelimit, config: {rate: 1000000, burst: 1000000, key: identity}}"
+COMPRESS: Final = "{name: compress, config: {types: [text/html]}}"
 CORS: Final = '{name: cors, config: {origins: ["https://shop.example.com"], credentials: true}}'
 HEADERS: Final = "{name: headers, config: {request: {set: {X-Api: v2}, remove: [x-debug]}, security: true}}"
 IP: Final = "{name: ip, config: {allow: [0.0.0.0/1, 128.0.0.0/1], deny: [192.0.2.0/24]}}"
@@ -48,12 +49,14 @@ LOGGER: Final = "{name: logger, config: {sinks: [{type: file, path: /dev/null}]}
 PLUGINS: Final = {
     "no-op pre-proxy": ["{name: decides}"],
     "no-op pre-proxy and response": ["{name: decides_and_responds}"],
+    "no-op response": ["{name: responds}"],
     "no-op match and response": ["{name: matches_and_responds}"],
     "no-op log": ["{name: logs}"],
     "no-op all": ["{name: decides}", "{name: decides_and_responds}", "{name: logs}"],
     "auth": [AUTH],
     "ratelimit": [RATELIMIT],
     "logger": [LOGGER],
+    "compress, which does not apply": [COMPRESS],
     "cors": [CORS],
     "headers": [HEADERS],
     "ip": [IP],
@@ -63,6 +66,7 @@ SAME_PHASES: Final = {
     "auth": "no-op pre-proxy",
     "ratelimit": "no-op pre-proxy and response",
     "logger": "no-op log",
+    "compress, which does not apply": "no-op response",
     "cors": "no-op match and response",
     "headers": "no-op pre-proxy and response",
     "ip": "no-op pre-proxy",
@@ -114,6 +118,17 @@ class DecidesAndResponds(Plugin[ConfigModel]):
         """Do nothing."""
 
 
+class Responds(Plugin[ConfigModel]):
+    """Has a hook behind the upstream."""
+
+    name = "responds"
+    config_model = ConfigModel
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> None:
+        """Do nothing."""
+
+
 class MatchesAndResponds(Plugin[ConfigModel]):
     """Has a hook at the match and one behind the upstream."""
 
@@ -141,7 +156,7 @@ class Logs(Plugin[ConfigModel]):
         """Do nothing."""
 
 
-NO_OPS: Final = (Decides, DecidesAndResponds, MatchesAndResponds, Logs)
+NO_OPS: Final = (Decides, DecidesAndResponds, Responds, MatchesAndResponds, Logs)
 
 
 def config(plugins: Sequence[str]) -> str:

@@ -19,12 +19,13 @@ IMPORTED_AS = {
     "pyyaml": "yaml",
     "argon2-cffi": "argon2",
     "google-re2": "re2",
+    "backports.zstd": "backports",
     "prometheus-client": "prometheus_client",
 }
 """Import names that differ from the distribution's name by more than its dashes."""
 
-COMES_WITH = {"pydantic_core": "pydantic", "yarl": "aiohttp", "multidict": "aiohttp"}
-"""Packages that are part of the interface of another one."""
+COMES_WITH = {"pydantic_core": "pydantic", "yarl": "aiohttp", "multidict": "aiohttp", "compression": "backports"}
+"""Packages that are part of the interface of another one, or, as 'compression', of a newer standard library."""
 
 
 def declared(distribution: Distribution, *, with_extras: bool = True) -> Iterator[str]:
