@@ -35,6 +35,7 @@ from gateway_core.config.models.binding import (
     resolve_chain,
 )
 from gateway_core.config.models.conditions import AddressConditionConfig, ConditionConfig
+from gateway_core.config.models.error_pages import ErrorPageConfig
 from gateway_core.config.models.gateway import (
     DEFAULT_LISTEN,
     AdminConfig,
@@ -150,6 +151,7 @@ __all__ = [
     "DocumentFormat",
     "Duration",
     "EndpointConfig",
+    "ErrorPageConfig",
     "ExtraCheck",
     "FileName",
     "GatewayConfig",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from gateway_core.config import BindingConfig, PlaceOf, effective_chain
+from gateway_core.config import BindingConfig, ErrorPageConfig, PlaceOf, effective_chain
 from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.chain import Chain, Hook, attempt_hooks, build_chain
 from gateway_core.hooks.server_timing import with_server_timing
 from gateway_core.observe.hook_times import Timings
+from gateway_core.packages.error_pages import ErrorPageHooks
 from gateway_core.packages.instances import Bindings
 
 
@@ -22,14 +23,17 @@ class ChainBuilder:
         place_of: PlaceOf,
         timings: Timings | None = None,
         server_timing: Binding | None = None,
+        pages: ErrorPageHooks | None = None,
     ) -> None:
         """Bind the gateway-wide bindings.
 
         :param place_of: the place of a key path such as ``routes[3].plugins[0]``.
         :param timings: measures every hook; None costs nothing.
         :param server_timing: goes around every chain (see `with_server_timing`).
+        :param pages: what puts error pages into every chain.
         :raises ConfigError: a binding cannot be made.
         """
+        self._pages = pages
         self._bindings = bindings
         self._gateway_wide = gateway_wide
         self._place_of = place_of
@@ -49,12 +53,14 @@ class ChainBuilder:
         own: Sequence[BindingConfig],
         key_path: str,
         targets: Sequence[tuple[str, Sequence[BindingConfig]]] = (),
+        error_pages: Sequence[ErrorPageConfig] = (),
     ) -> Chain:
         """Return the chain of a route.
 
         :param own: the route's own bindings.
         :param key_path: of the route, such as ``routes[3]``.
         :param targets: the upstream's name and the bindings of each target, in the order of the configuration.
+        :param error_pages: the route's own.
         :raises ConfigError: a binding cannot be made.
         """
         of_targets: dict[str, list[Binding]] = {}
@@ -62,7 +68,7 @@ class ChainBuilder:
             made = self._bind_all(of_target, route, f"{key_path}.targets[{number}]", upstream)
             # A target that stands there twice has the same bindings in both places.
             of_targets.setdefault(upstream, made)
-        if not own and not any(of_targets.values()):
+        if not own and not any(of_targets.values()) and not error_pages:
             return self.global_chain
         chain = []
         for entry in effective_chain(self._gateway_wide, own):
@@ -71,7 +77,7 @@ class ChainBuilder:
                 chain.append(self._bind(entry.binding, route, where, is_after=entry.is_after))
             else:
                 chain.append(self._inherited[entry.binding.id])
-        return self._build(chain, of_targets)
+        return self._build(chain, of_targets, error_pages)
 
     def attempt_hooks_for(self, upstream: str, own: Sequence[BindingConfig], key_path: str) -> tuple[Hook, ...]:
         """Return the hooks that run for every attempt at an upstream, after all others.
@@ -82,12 +88,19 @@ class ChainBuilder:
         """
         return attempt_hooks(self._bind_all(own, None, key_path, upstream), self._timings)
 
-    def _build(self, bindings: Iterable[Binding], targets: Mapping[str, Sequence[Binding]] | None = None) -> Chain:
+    def _build(
+        self,
+        bindings: Iterable[Binding],
+        targets: Mapping[str, Sequence[Binding]] | None = None,
+        error_pages: Sequence[ErrorPageConfig] = (),
+    ) -> Chain:
         before: list[Binding] = []
         after: list[Binding] = []
         for binding in bindings:
             (after if binding.is_after else before).append(binding)
         chain = build_chain(before, self._timings, after=after, targets=targets)
+        if self._pages is not None:
+            chain = self._pages.put_into(chain, error_pages)
         return chain if self._server_timing is None else with_server_timing(chain, self._server_timing)
 
     def _bind_all(

@@ -31,6 +31,7 @@ from gateway_core.metrics.catalogue import OTHER
 from gateway_core.metrics.counts import RouteCounts
 from gateway_core.observe import Timings
 from gateway_core.packages import Bindings, ChainBuilder, InstanceLeases, PluginRegistry
+from gateway_core.packages.error_pages import ErrorPageHooks
 from gateway_core.routing import Pattern, RuleError, rule_pattern
 from gateway_core.snapshot.listeners import DEFAULT_LISTENER, CompiledListener, ListenerRoutes, listener_tables
 from gateway_core.snapshot.route import (
@@ -42,6 +43,7 @@ from gateway_core.snapshot.route import (
     RouteTarget,
     request_rewrite,
 )
+from gateway_core.snapshot.route_effects import targets_of
 from gateway_core.snapshot.rules import (
     arrival_policy_of,
     no_response,
@@ -209,7 +211,13 @@ class _Compiler:
         if self.config.server_timing:
             timings = timings or environment.times
             server_timing = server_timing_binding(environment.clock, environment.metrics)
-        return ChainBuilder(self.bindings, self.config.plugins, self.loaded.place_of, timings, server_timing)
+        pages = None
+        if self.config.error_pages or any(route.error_pages for route in self.config.routes):
+            pages = ErrorPageHooks(
+                self.config.error_pages, environment.services.fetch, environment.clock, environment.metrics
+            )
+            pages.targets.update((route.id, targets_of(route)[0]) for route in self.config.routes if targets_of(route))
+        return ChainBuilder(self.bindings, self.config.plugins, self.loaded.place_of, timings, server_timing, pages)
 
     def _problem(self, key_path: str, message: str, code: str, remedy: str = "") -> ConfigError:
         place = self.loaded.place_of(key_path)
@@ -270,7 +278,11 @@ class _Compiler:
         """Return a route for each of its paths: what it makes of the path of a request depends on which one matched."""
         shared = _Shared(
             chains.chain_for(
-                config.id, config.plugins, key_path, [(each.target, each.plugins) for each in config.targets]
+                config.id,
+                config.plugins,
+                key_path,
+                [(each.target, each.plugins) for each in config.targets],
+                config.error_pages,
             ),
             tuple([self._mirror(each, key_path) for each in config.mirror]),
             None if config.retries is None else RetryPolicy(config.retries),

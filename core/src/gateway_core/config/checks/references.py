@@ -28,10 +28,10 @@ DISCOVERIES: Final = frozenset({"dns"})
 def check_targets(scope: Scope) -> None:
     """Report targets that are no upstream's name."""
     names = {name for _, item in mappings(scope.document, "upstreams") if (name := text(item, "name"))}
-    for path, target in _targets(scope.document):
+    for path, target in (*_targets(scope.document), *_targets_of_pages(scope.document)):
         if is_url(target) or target.startswith("//") or target in names:
             continue
-        named = target_name(target) if len(path) == 3 else None  # of routes[i].target alone
+        named = target_name(target) if path[0] == "routes" and len(path) == 3 else None  # of routes[i].target alone
         if named is not None:
             if not named.among(names):
                 message = f"{scope.shown(path, target)} names no upstream, whatever its parameters are"
@@ -79,6 +79,13 @@ def _targets(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
             yield (*path, "mirror", "target"), target
         for inner, item in mappings(route, "mirror", path):
             if target := text(item, "target"):
+                yield (*inner, "target"), target
+
+
+def _targets_of_pages(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    for path, parent in (((), document), *mappings(document, "routes")):
+        for inner, page in mappings(parent, "error_pages", path):
+            if target := text(page, "target"):
                 yield (*inner, "target"), target
 
 

@@ -80,7 +80,8 @@ class Section(ConfigModel):
         """Add the texts under the fields as descriptions."""
         schema = handler(core_schema)
         properties = handler.resolve_ref_schema(schema).get("properties", {})
-        for name, text in field_texts(cls).items():
+        for field_name, text in field_texts(cls).items():
+            name = field_name.removesuffix("_")  # ``from`` is a word of Python
             field = properties.get(name, {})
             # A text that repeats that of the section it refers to is written once.
             refers = handler.resolve_ref_schema(field).get("description") if "$ref" in field else None

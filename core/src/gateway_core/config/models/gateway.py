@@ -12,6 +12,7 @@ from gateway_core.config.config_file import OptionalFileName
 from gateway_core.config.documents import Right
 from gateway_core.config.models.base import ConfigModel, Section
 from gateway_core.config.models.binding import BindingConfig, PluginSetConfig
+from gateway_core.config.models.error_pages import ErrorPageConfig
 from gateway_core.config.models.listen import Address, ClientAddressConfig, ListenConfig, Listeners
 from gateway_core.config.models.rewrite import PathPolicyConfig
 from gateway_core.config.models.route import RouteConfig, RouteDefaults
@@ -294,6 +295,9 @@ class GatewayConfig(Section):
 
     plugin_sets: tuple[PluginSetConfig, ...] = Field(default=(), exclude=True)
     """Lists of bindings that ``{use: NAME}`` stands for in any list of plugins."""
+
+    error_pages: tuple[ErrorPageConfig, ...] = ()
+    """Pages in the place of error responses, for every route, and where there is none."""
 
     upstreams: tuple[UpstreamConfig, ...] = ()
     """Named groups of endpoints."""

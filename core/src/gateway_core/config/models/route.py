@@ -12,6 +12,7 @@ from gateway_core.config.address import UNIX, check_host_pattern, parse_origin
 from gateway_core.config.models.base import Section
 from gateway_core.config.models.binding import BindingConfig
 from gateway_core.config.models.conditions import AddressCondition, Condition, CookieName, Scheme
+from gateway_core.config.models.error_pages import ErrorPageConfig
 from gateway_core.config.models.grpc import GrpcConfig
 from gateway_core.config.models.own_response import RedirectConfig, RespondConfig
 from gateway_core.config.models.resilience import RetriesConfig, RouteTimeoutsConfig
@@ -218,6 +219,9 @@ class RouteDefaultsConfig(Section):
 
     respond: RespondConfig | None = None
     """Respond with this instead of sending the request upstream."""
+
+    error_pages: tuple[ErrorPageConfig, ...] = ()
+    """Pages in the place of error responses of this route, before the gateway-wide ones."""
 
     strip_path: Switch = False
     """Remove the prefix that matched, or the literal part of ``path`` before its first parameter."""
