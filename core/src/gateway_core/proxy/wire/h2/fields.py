@@ -167,25 +167,23 @@ def _block(authority: bytes | None, lines: list[bytes]) -> bytes:
 def _split(fields: Sequence[Field]) -> tuple[dict[bytes, bytes], list[bytes], bytes | None]:
     """Return pseudo-header fields, lines of the others, and the value of Host."""
     pseudo: dict[bytes, bytes] = {}
-    lines: list[bytes] = []
-    host = None
     for name, value, line, _ in fields:
-        if line:
-            if name == b"host":
-                if host is not None:
-                    raise MalformedFieldsError("there is more than one host")
-                host = value
-            else:
-                lines.append(line)
-        elif line is None:
-            raise MalformedFieldsError(f"the field {name!r} is not valid")
-        elif lines or host is not None:
-            raise MalformedFieldsError("a pseudo-header field comes behind another field")
-        elif name in pseudo or name not in _REQUEST_FIELDS:
+        if line != b"":
+            break
+        if name in pseudo or name not in _REQUEST_FIELDS:
             raise MalformedFieldsError(f"the pseudo-header field {name!r} is not known, or comes twice")
-        else:
-            pseudo[name] = value
-    return pseudo, lines, host
+        pseudo[name] = value
+    rest = fields[len(pseudo) :]
+    lines = [each[2] for each in rest]
+    if None in lines or b"" in lines:
+        name = next(each[0] for each in rest if not each[2])
+        raise MalformedFieldsError(f"the field {name!r} is not valid, or comes behind fields that it may not follow")
+    hosts = [each for each in rest if each[0] == b"host"]
+    if len(hosts) > 1:
+        raise MalformedFieldsError("there is more than one host")
+    if hosts:
+        return pseudo, [each[2] or b"" for each in rest if each[0] != b"host"], hosts[0][1]
+    return pseudo, lines, None  # type: ignore[return-value]  # none of them is None
 
 
 def _authority(pseudo: Mapping[bytes, bytes], host: bytes | None) -> bytes | None:
