@@ -105,7 +105,7 @@ def decode(data: bytes) -> bytes:
     if not can_end:
         raise HuffmanError("the padding of a Huffman string is not the beginning of EOS, or is longer than seven bits")
     try:
-        return b"".join(pieces)  # type: ignore[arg-type]  # None is what is looked for
+        return b"".join(pieces)
     except TypeError:
         raise HuffmanError("a Huffman string contains EOS") from None
 
