@@ -289,8 +289,10 @@ class Http2Stream(SendStream):
         raise AssertionError("nothing passes by a stream")
 
     def _send(self, data: bytes) -> None:
-        self._owner.sender.send(self, data)
-        if self.queued >= HIGH_WATER and not self.is_paused:
+        sender = self._owner.sender
+        sender.send(self, data)
+        most = HIGH_WATER if self.window > 0 and sender.window > 0 else 1  # nothing leaves before a window opens
+        if self.queued >= most and not self.is_paused:
             self.is_paused = True
             if self.exchange is not None:
                 self.exchange.pause_response()
