@@ -33,6 +33,16 @@ class Marking(Plugin[MarkingConfig]):
             response.add_body_filter(BodyFilter, observe=True)
 
 
+class Forwarding(Plugin[object]):
+    """Forwards each request, and sends what came."""
+
+    name = "forwarding"
+
+    @hookimpl
+    async def gateway_pre_proxy(self, request: Request) -> Response:
+        return await request.forward()
+
+
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
     async with starting(tmp_path) as begin:
@@ -126,3 +136,23 @@ async def test_a_stream_that_grows_too_large_exhausts_a_resource(start: Start) -
     await call.write(bytes(2000))
 
     assert await call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_calls_that_a_plugin_forwards_have_their_deadlines_and_may_be_quiet(start: Start) -> None:
+    channel, echo, gateway = await start(
+        routes=guarded("{name: forwarding}"), plugins=(Forwarding,), extra="limits: {body_timeout: 1s}",
+        upstream="timeouts: {idle: 1s}",
+    )  # fmt: skip
+    assert await channel.unary_unary("/echo/Unary")(b"a", timeout=50) == b"a"
+    assert 0 < echo.remaining[0] <= 50
+    call = channel.stream_stream("/echo/Both")()
+    await call.write(b"a")
+    assert await call.read() == b"A"
+    await gateway.pass_time(3600)
+    await call.write(b"b")
+    assert await call.read() == b"B"
+    await call.done_writing()
+    assert await call.code() is grpc.StatusCode.OK
+
+    late = channel.unary_unary("/echo/Never")(b"", timeout=3600)
+    assert (await gateway.passing(3700, code_of(late)))[0] is grpc.StatusCode.DEADLINE_EXCEEDED

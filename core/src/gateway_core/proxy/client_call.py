@@ -32,6 +32,7 @@ from gateway_core.proxy.upstream_head import (
     target_of,
     upstream_head,
 )
+from gateway_core.proxy.wire.grpc import is_grpc
 from gateway_core.proxy.wire.request_head import IN_CHUNKS, RequestHead
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.reasons import PATH_REFUSED, PLUGIN_FAILED
@@ -114,7 +115,7 @@ class ClientCall:
         """The upstream's, or the gateway's if there is none."""
         route, target, request, client = sent.route, sent.target, sent.request, sent.client
         upstream = target.upstream
-        timeouts = route.timeouts
+        timeouts = route.timeouts.model_copy(update={"idle": 0.0}) if is_grpc(sent.head) else route.timeouts
         self.call = call = UpstreamCall(
             directory,
             upstream,

@@ -33,6 +33,7 @@ from gateway_core.proxy.response_phase import join
 from gateway_core.proxy.route_lookup import Destination
 from gateway_core.proxy.running_exchange import RequestOwner, RunningExchange
 from gateway_core.proxy.upstream_call import UpstreamCall
+from gateway_core.proxy.wire.grpc import is_grpc, total_of
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.reasons import BODY_TOO_LARGE, PLUGIN_FAILED
 from gateway_core.snapshot import CompiledRoute
@@ -130,7 +131,7 @@ class Forward:
         if body is not None and not body.is_complete and body is exchange.body:
             if exchange.head.facts.expect:
                 exchange.writer.send_continue()
-            exchange.watch(exchange.proxy.limits.body_timeout)
+            exchange.watch(0 if is_grpc(exchange.head) else exchange.proxy.limits.body_timeout)
         if body is not None and route.buffer_request:
             try:
                 await body.read(route.buffer_request)
@@ -148,7 +149,7 @@ class Forward:
 
     def _sent_request(self, route: CompiledRoute, destination: Destination, body: RequestBody | None) -> SentRequest:
         exchange = self._exchange
-        request, total = exchange.request, route.timeouts.total
+        request, total = exchange.request, total_of(exchange.head, route.timeouts.total)
         return SentRequest(
             request,
             exchange.head,
@@ -256,7 +257,7 @@ class ForwardedExchange:
     def body_progress(self) -> None:
         """Called when a piece of the client's body came."""
         exchange, call = self._exchange, self.call
-        exchange.watch(exchange.proxy.limits.body_timeout)
+        exchange.watch(0 if is_grpc(exchange.head) else exchange.proxy.limits.body_timeout)
         if call is not None:
             call.body_progress()
 
