@@ -78,13 +78,10 @@ def send_copies(
 class MirrorCopy:
     """One copy in progress (an `AttemptOwner`)."""
 
-    body = None
-    """It is sent with the head."""
     bound = None
 
     __slots__ = (
         "_attempt",
-        "_body",
         "_head",
         "_id_line",
         "_inbound",
@@ -95,6 +92,7 @@ class MirrorCopy:
         "_runner",
         "_target",
         "_until",
+        "body",
         "deadline",
         "directory",
         "upstream",
@@ -117,7 +115,7 @@ class MirrorCopy:
         self._target = route.target_for(mirror.upstream)
         self._request = request
         self._inbound = head
-        self._body = None if body is None else body.peek()
+        self.body = None if body is None else body.copied()
         self._id_line = id_line
         self.directory = directory
         self._responded = False
@@ -148,8 +146,8 @@ class MirrorCopy:
 
     def prepare(self, endpoint: Endpoint) -> PreparedRequest | None:
         """Make the head, without credentials unless the mirror gets them."""
-        body = self._body
-        framing = b"" if body is None else framing_fields(self._inbound.facts, copy_length=len(body))
+        body = self.body
+        framing = b"" if body is None else framing_fields(self._inbound.facts, copy_length=body.received)
         try:
             head, flags = upstream_head(
                 self._request, self._inbound, self._route.path_policy, self._target, endpoint, framing, self._id_line
@@ -163,10 +161,11 @@ class MirrorCopy:
             for name in _CREDENTIALS:
                 headers.remove(name)
             head = b"%b%b\r\n\r\n" % (line, block_of(headers))
-        prepared = head + (body or b""), flags & (HEAD_ONLY | BINDS)
+        prepared = head, flags & (HEAD_ONLY | BINDS)
         if self._runner is None:
             return prepared
-        phase = AttemptPhase(self._mirror.attempt_hooks, self._copied(head, body or b""), self._runner)
+        copied = self._copied(head, b"" if body is None else body.peek())
+        phase = AttemptPhase(self._mirror.attempt_hooks, copied, self._runner)
         phase.start(endpoint, prepared, self._hooked, lambda _: self._end())
         return None
 

@@ -215,6 +215,12 @@ class RequestBody:
         """Return what came of the body so far, if it was kept."""
         return b"".join([*(self._kept or ()), *self._held])
 
+    def copied(self) -> RequestBody:
+        """Return the same bytes as another body, which can be sent again; this one is complete and was kept."""
+        body = RequestBody(self._owner, self._flow, self.peek(), is_complete=True)
+        body.keep(body.received)
+        return body
+
     def take(self) -> bytes:
         """Return what is held, to be sent together with the head; `attach` follows."""
         parts = self._held

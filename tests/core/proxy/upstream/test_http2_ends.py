@@ -237,3 +237,15 @@ async def test_an_endpoint_that_closes_within_responses_cuts_them_off(start_http
         for head in heads:
             assert (await client.response(head.stream_id)).reset == INTERNAL_ERROR
     assert counts(gateway) == {}
+
+
+async def test_a_request_to_change_the_protocol_gets_502(start_http2: StartHttp2) -> None:
+    gateway, endpoint = await start_http2(ok)
+
+    for _ in range(2):  # over a new connection, and over the one that is there
+        upgrade = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        assert (await gateway.ask(upgrade))[0] == 502
+        assert (await gateway.ask(GET))[0] == 200
+
+    assert counts(gateway) == {}
+    assert len(endpoint.connections) == 1

@@ -10,6 +10,7 @@ endpoint has no use for the rest of the request (RFC 9113 section 8.1).
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final, Protocol
 
 from gateway_core.proxy.http2.sender import HIGH_WATER, LOW_WATER, Sender, SendStream
@@ -102,10 +103,10 @@ class Http2UpstreamStream(SendStream):
         self.handler, self.flags, self.upload_complete = handler, flags, complete
         connection = self._connection
         if flags & MAY_SWITCH:
-            self._fail(Failure.BAD_RESPONSE, "other protocols are asked for over HTTP/1 only")
+            self._fail_soon(Failure.BAD_RESPONSE, "other protocols are asked for over HTTP/1 only")
             return
         if not connection.begin(self):
-            self._fail(Failure.REFUSED, "its connection takes no further requests")
+            self._fail_soon(Failure.REFUSED, "its connection takes no further requests")
             return
         block = encode_request(head, connection.scheme, handler.seconds_left)
         if complete and body and not trailers:
@@ -119,6 +120,8 @@ class Http2UpstreamStream(SendStream):
 
     def send_body(self, data: bytes) -> None:
         """Send the next part of the request's body."""
+        if self._is_over:
+            return
         self._connection.sender.send(self, data)
         if self.queued >= HIGH_WATER and not self._is_upload_paused and self.handler is not None:
             self._is_upload_paused = True
@@ -271,6 +274,11 @@ class Http2UpstreamStream(SendStream):
         """End it: no complete response will come; the connection has forgotten it."""
         self._is_over = True
         self._fail(failure, detail)
+
+    def _fail_soon(self, failure: Failure, detail: str) -> None:
+        """Fail once the caller of `send` has returned: it is not prepared for a handler that is called meanwhile."""
+        self._is_over = True
+        asyncio.get_running_loop().call_soon(self._fail, failure, detail)
 
     def _fail(self, failure: Failure, detail: str) -> None:
         handler, self.handler = self.handler, None
