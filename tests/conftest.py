@@ -9,10 +9,19 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.protocols.choice import parametrize_protocols, protocols
+from tests.protocols.fixtures import bridges, gateway, upstream
+
+__all__ = ["bridges", "gateway", "protocols", "upstream"]
+
 # No deadlines: a test that is slow on a busy machine is not a test that fails.
 settings.register_profile("fast", deadline=None)
 settings.register_profile("deep", deadline=None, max_examples=5_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    parametrize_protocols(metafunc)
 
 
 @pytest.fixture

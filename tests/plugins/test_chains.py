@@ -79,6 +79,7 @@ def test_attempts_are_counted_once_by_limits_and_all_by_the_log(gateway: Any, up
     assert [line["attempts"] for line in lines_of(log, 2)] == [2, 1]
 
 
+@pytest.mark.one_protocol(reason="heads over HTTP/1 that are refused")
 @pytest.mark.parametrize(
     ("head", "status", "reason", "method"),
     [

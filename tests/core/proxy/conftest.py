@@ -22,13 +22,18 @@ from tests.core.proxy.kit import (
     StartUpstream,
     run_proxy,
 )
+from tests.protocols.bridges import http2_in_front_of, http2_to
+from tests.protocols.choice import Protocols
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 @pytest.fixture
-async def start_upstream() -> AsyncIterator[StartUpstream]:
-    """Start an upstream: with a coroutine for each connection, or with bytes that are the response to every request."""
+async def start_upstream(protocols: Protocols) -> AsyncIterator[StartUpstream]:
+    """Start an upstream: with a coroutine for each connection, or with bytes that are the response to every request.
+
+    Over HTTP/2 each stream is a connection to the coroutine; see `tests.protocols.bridges`.
+    """
     stack = AsyncExitStack()
 
     async def start(script: bytes | Handler = OK) -> RawUpstream:
@@ -36,7 +41,7 @@ async def start_upstream() -> AsyncIterator[StartUpstream]:
         writers: set[asyncio.StreamWriter] = set()
 
         async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            upstream.connections += 1
+            upstream.accepted()
             writers.add(writer)
             peer = Peer(reader, writer)
             try:
@@ -62,6 +67,9 @@ async def start_upstream() -> AsyncIterator[StartUpstream]:
 
         stack.push_async_callback(stop)
         upstream.port = server.sockets[0].getsockname()[1]
+        if protocols.upstream == "http2":
+            upstream.is_behind_bridge = True
+            upstream.port = await stack.enter_async_context(http2_in_front_of(upstream.port, upstream.opened))
         return upstream
 
     async with stack:
@@ -69,12 +77,15 @@ async def start_upstream() -> AsyncIterator[StartUpstream]:
 
 
 @pytest.fixture
-async def start_proxy(tmp_path: Path) -> AsyncIterator[StartProxy]:
+async def start_proxy(tmp_path: Path, protocols: Protocols) -> AsyncIterator[StartProxy]:
     """Start a proxy for a configuration."""
     async with AsyncExitStack() as stack:
 
         async def start(config: str, plugins: Plugins = (), tls: ssl.SSLContext | None = None) -> RunningProxy:
-            return await stack.enter_async_context(run_proxy(config, tmp_path, plugins, tls))
+            running = await stack.enter_async_context(run_proxy(config, tmp_path, plugins, tls))
+            if protocols.downstream == "http2":
+                running.clients_port = await stack.enter_async_context(http2_to(running.port, tls))
+            return running
 
         yield start
 

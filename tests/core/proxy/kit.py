@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import yaml
 from aiohttp import web
 from gateway_core.clock import SystemClock
 from gateway_core.hooks import Plugin, PluginServices
@@ -24,6 +25,9 @@ from gateway_core.proxy.upstream.grpc_health import check_health
 from gateway_core.snapshot import Environment, Snapshot, SnapshotHolder, compile_snapshot, load
 from gateway_core.tasks import spawn
 from gateway_core.upstreams.runtime import UpstreamRuntime
+
+from tests.protocols.bridges import http2_ports
+from tests.protocols.choice import with_http2_upstreams
 
 Plugins = Iterable[type[Plugin[Any]]]
 T = TypeVar("T")
@@ -131,12 +135,21 @@ class RawUpstream:
     def __init__(self) -> None:
         self.port = 0
         self.connections = 0
+        self.is_behind_bridge = False
         self.heads: list[bytes] = []
         self.bodies: list[bytes] = []
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def accepted(self) -> None:
+        """Count a connection, unless it is a stream that a bridge has passed on."""
+        self.connections += not self.is_behind_bridge
+
+    def opened(self) -> None:
+        """Count a connection of the gateway's to the bridge."""
+        self.connections += 1
 
     async def read_request(self, peer: Peer) -> bytes:
         head = await peer.head()
@@ -197,6 +210,8 @@ class RunningProxy:
         clock: MovedClock | None = None,
     ) -> None:
         self.port = port
+        self.clients_port = port
+        """Where `connect` goes: over HTTP/2, to the bridge before the proxy."""
         self.runner = runner
         self.proxy = proxy
         self.environment = environment
@@ -205,7 +220,14 @@ class RunningProxy:
         self._clients: list[Peer] = []
 
     async def connect(self) -> Peer:
-        peer = Peer(*await asyncio.open_connection("127.0.0.1", self.port))
+        return await self._connect(self.clients_port)
+
+    async def connect_directly(self) -> Peer:
+        """Connect without a bridge, whatever protocol the test is run over."""
+        return await self._connect(self.port)
+
+    async def _connect(self, port: int) -> Peer:
+        peer = Peer(*await asyncio.open_connection("127.0.0.1", port))
         self._clients.append(peer)
         return peer
 
@@ -260,7 +282,8 @@ class RunningProxy:
 
 async def compile_config(config: str, environment: Environment, folder: Path) -> Snapshot:
     path = folder / "gateway.yaml"
-    path.write_text(config)
+    ports = http2_ports()
+    path.write_text(yaml.safe_dump(with_http2_upstreams(config, ports), sort_keys=False) if ports else config)
     loaded = load([path], registry=environment.registry, environ=os.environ)
     return (await compile_snapshot(loaded, environment)).snapshot
 

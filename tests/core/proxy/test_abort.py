@@ -111,6 +111,7 @@ async def test_a_response_that_has_begun_is_cut(proxied: Proxied) -> None:
     Later.requests[0].abort("too.late")
 
 
+@pytest.mark.http1_upstream
 async def test_a_tunnel_ends(proxied: Proxied) -> None:
     async def script(peer: Peer) -> None:
         await peer.head()

@@ -52,6 +52,7 @@ class ClosesTheSecond:
         peer.close()
 
 
+@pytest.mark.one_protocol(reason="a kept connection that is closed says nothing about its request over HTTP/1 only")
 @pytest.mark.parametrize("instead", [b"", b"\r\n", b"garbage\r\n\r\n"])
 async def test_a_request_on_a_stale_connection_is_sent_once_more_for_free(proxied: Proxied, instead: bytes) -> None:
     upstream = ClosesTheSecond(instead)
@@ -65,6 +66,7 @@ async def test_a_request_on_a_stale_connection_is_sent_once_more_for_free(proxie
     assert [attempt.outcome for attempt in records[0].attempts] == ["responded"]
 
 
+@pytest.mark.one_protocol(reason="a kept connection that is closed says nothing about its request over HTTP/1 only")
 @pytest.mark.parametrize("method", [b"POST", b"PATCH"])
 async def test_a_method_that_must_not_be_sent_twice_is_not(proxied: Proxied, method: bytes) -> None:
     upstream = ClosesTheSecond()
@@ -76,6 +78,7 @@ async def test_a_method_that_must_not_be_sent_twice_is_not(proxied: Proxied, met
     assert (status, upstream.requests) == (502, 2)
 
 
+@pytest.mark.one_protocol(reason="a kept connection that is closed says nothing about its request over HTTP/1 only")
 async def test_the_methods_of_the_retry_policy_hold_for_the_free_resend_too(proxied: Proxied) -> None:
     upstream = ClosesTheSecond()
     gateway, _ = await proxied(upstream, upstream_extra="    retries: {attempts: 1, methods: [GET]}")
@@ -210,6 +213,7 @@ async def test_a_change_of_protocol_before_the_request_is_complete_is_502(proxie
     await asyncio.wait_for(closed.wait(), 10)
 
 
+@pytest.mark.one_protocol(reason="a request that changes the protocol has no body in HTTP/2")
 async def test_a_request_with_a_complete_body_may_change_the_protocol(proxied: Proxied) -> None:
     async def switch(peer: Peer) -> None:
         await peer.reader.readuntil(b"whole")

@@ -112,6 +112,7 @@ async def test_a_body_that_was_not_kept_is_not_sent_again(proxied: Proxied) -> N
     assert len(seen) == 1
 
 
+@pytest.mark.one_protocol(reason="RST_STREAM comes in the same read as the head, which is not passed on then")
 async def test_a_response_that_began_is_not_begun_again(proxied: Proxied) -> None:
     requests = 0
 
@@ -172,6 +173,7 @@ async def serve_once(peer: Peer) -> None:
     peer.reset()
 
 
+@pytest.mark.one_protocol(reason="a kept connection that is closed says nothing about its request over HTTP/1 only")
 async def test_replacing_a_stale_connection_is_no_try_and_no_failure(proxied: Proxied) -> None:
     gateway, upstream = await proxied(
         serve_once,
@@ -190,6 +192,7 @@ async def test_replacing_a_stale_connection_is_no_try_and_no_failure(proxied: Pr
     assert [endpoint.active for endpoint in current.endpoints] == [0]
 
 
+@pytest.mark.one_protocol(reason="a kept connection that is closed says nothing about its request over HTTP/1 only")
 async def test_a_stale_connection_does_not_lose_a_probe_of_the_breaker(proxied: Proxied) -> None:
     connections = 0
 

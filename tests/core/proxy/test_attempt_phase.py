@@ -139,6 +139,7 @@ async def test_a_retry_starts_from_fields_that_nobody_changed(
     assert [field(head, b"x-marks") for head in heads] == [b"a", b"a"]
 
 
+@pytest.mark.one_protocol(reason="a kept connection that is closed says nothing about its request over HTTP/1 only")
 async def test_a_free_resend_runs_them_afresh(start_proxy: StartProxy, start_upstream: StartUpstream) -> None:
     count = 0
     heads: list[bytes] = []

@@ -81,6 +81,7 @@ async def test_a_request_that_is_sent_straight_goes_upstream_as_one_that_passes_
     assert all(head == heads[0] for head in heads)
 
 
+@pytest.mark.one_protocol(reason="counts the files of the path of HTTP/1")
 async def test_a_repeated_request_passes_few_files(proxied: Proxied) -> None:
     async def serve(peer: Peer) -> None:
         while await peer.head():

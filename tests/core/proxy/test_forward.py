@@ -319,6 +319,7 @@ async def test_a_client_that_leaves_closes_a_response_that_a_hook_holds(started:
     await until(lambda: counts(gateway) == {})
 
 
+@pytest.mark.http1_upstream
 async def test_a_switch_of_protocols_may_be_forwarded(started: Start) -> None:
     async def script(peer: Peer) -> None:
         await peer.head()

@@ -164,6 +164,7 @@ async def test_interim_responses_are_passed_on_but_those_to_an_expectation(
         assert await client.exactly(len(body)) == body
 
 
+@pytest.mark.one_protocol(reason="of HTTP/1.0")
 async def test_clients_of_http_1_0_get_no_interim_response(
     start_upstream: StartUpstream, start_proxy: StartProxy
 ) -> None:
@@ -184,6 +185,7 @@ class Refusing(Forwarding):
         return Response(403, b"not here") if response.status == 101 else None
 
 
+@pytest.mark.http1_upstream
 async def test_a_response_hook_may_respond_in_place_of_a_switch(
     start_upstream: StartUpstream, start_proxy: StartProxy
 ) -> None:

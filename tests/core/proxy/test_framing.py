@@ -6,6 +6,8 @@ import pytest
 
 from tests.core.proxy.kit import Proxied
 
+pytestmark = pytest.mark.one_protocol(reason="connections of HTTP/1")
+
 H = b"Host: x\r\n"
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.core.proxy.kit import StartProxy, StartUpstream, field
 
+pytestmark = pytest.mark.one_protocol(reason="heads over HTTP/1 that are refused")
+
 CONFIG = """
 routes:
   - {{id: named, hosts: [a.test, "[::1]"], path_prefix: /, target: "{url}", preserve_host: true}}

@@ -56,6 +56,7 @@ async def test_a_limit_is_named_with_its_route_and_client_once(
     assert [each[:3] for each in limits_of(caplog)] == [(limit, route, "127.0.0.1")]
 
 
+@pytest.mark.one_protocol(reason="connections of HTTP/1")
 async def test_connections_of_one_client_that_are_too_many_name_the_limit(
     start_proxy: StartProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -107,6 +108,7 @@ def test_a_line_stands_for_the_requests_of_ten_seconds(caplog: pytest.LogCapture
     ]
 
 
+@pytest.mark.one_protocol(reason="its client speaks HTTP/2 itself")
 async def test_streams_that_are_too_many_and_floods_are_told(
     start_proxy: StartProxy, caplog: pytest.LogCaptureFixture
 ) -> None:

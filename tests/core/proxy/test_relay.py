@@ -15,6 +15,7 @@ HEAD = b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n"
 OLD_GET = b"GET / HTTP/1.0\r\nHost: x\r\n\r\n"
 
 
+@pytest.mark.one_protocol(reason="framing")
 @pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
 async def test_a_response_that_has_no_body_gets_none_and_poisons_nothing(proxied: Proxied, status: bytes) -> None:
     gateway, upstream = await proxied(b"HTTP/1.1 " + status + b"\r\nContent-Length: 4\r\n\r\nevil")
@@ -51,6 +52,7 @@ async def test_head_of_a_chunked_response_is_only_a_head(proxied: Proxied) -> No
     assert upstream.connections == 1
 
 
+@pytest.mark.one_protocol(reason="framing")
 async def test_a_body_behind_the_response_to_head_goes_nowhere(proxied: Proxied) -> None:
     gateway, upstream = await proxied(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
     client = await gateway.connect()
@@ -78,6 +80,7 @@ async def test_a_reset_body_until_close_has_no_last_chunk(proxied: Proxied) -> N
     assert response.endswith(b"a\r\nsome of it\r\n")
 
 
+@pytest.mark.one_protocol(reason="of HTTP/1.0")
 async def test_a_reset_body_until_close_is_a_reset_for_http_1_0_too(proxied: Proxied) -> None:
     gateway, _ = await proxied(cut_off)
     client = await gateway.connect()
@@ -88,6 +91,7 @@ async def test_a_reset_body_until_close_is_a_reset_for_http_1_0_too(proxied: Pro
         await client.rest()
 
 
+@pytest.mark.one_protocol(reason="of HTTP/1.0")
 async def test_a_truncated_chunked_body_is_a_reset_for_http_1_0(proxied: Proxied) -> None:
     async def truncate(peer: Peer) -> None:
         await peer.head()
@@ -104,6 +108,7 @@ async def test_a_truncated_chunked_body_is_a_reset_for_http_1_0(proxied: Proxied
         await client.rest()
 
 
+@pytest.mark.one_protocol(reason="of HTTP/1.0")
 async def test_a_body_until_close_ends_orderly_for_http_1_0(proxied: Proxied) -> None:
     async def response(peer: Peer) -> None:
         await peer.head()
@@ -137,6 +142,7 @@ BAD = {
 }
 
 
+@pytest.mark.one_protocol(reason="framing")
 @pytest.mark.parametrize("response", BAD.values(), ids=list(BAD))
 async def test_what_is_no_response_is_a_502_at_once(proxied: Proxied, response: bytes) -> None:
     gateway, _ = await proxied(response)
@@ -151,6 +157,7 @@ async def test_what_is_no_response_is_a_502_at_once(proxied: Proxied, response: 
         assert b"about:blank" in await client.exactly(int(fields(head, b"content-length")[0]))
 
 
+@pytest.mark.one_protocol(reason="HTTP/2 has no reason phrases")
 @pytest.mark.parametrize("line", [b"999 Odd", b"299 ", b"200", b"200 ", b"200 na\xefve"])
 async def test_odd_status_lines_are_passed_on(proxied: Proxied, line: bytes) -> None:
     gateway, _ = await proxied(b"HTTP/1.1 " + line + b"\r\nContent-Length: 2\r\n\r\nok")
@@ -187,6 +194,7 @@ async def test_many_cookies_are_all_kept_in_order(proxied: Proxied) -> None:
     assert fields(head, b"set-cookie") == cookies
 
 
+@pytest.mark.one_protocol(reason="of HTTP/1.0")
 async def test_trailers_do_not_reach_http_1_0(proxied: Proxied) -> None:
     gateway, _ = await proxied(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 5\r\n\r\n"
@@ -198,6 +206,7 @@ async def test_trailers_do_not_reach_http_1_0(proxied: Proxied) -> None:
     assert b"X-Sum" not in response
 
 
+@pytest.mark.one_protocol(reason="of HTTP/1.0")
 async def test_http_1_0_without_keep_alive_is_closed_and_with_it_goes_on(proxied: Proxied) -> None:
     gateway, _ = await proxied()
     client = await gateway.connect()
@@ -211,6 +220,7 @@ async def test_http_1_0_without_keep_alive_is_closed_and_with_it_goes_on(proxied
     assert (await client.rest()).endswith(b"ok")
 
 
+@pytest.mark.one_protocol(reason="HTTP/2 has no Connection")
 async def test_connection_fields_of_the_upstream_end_here(proxied: Proxied) -> None:
     gateway, upstream = await proxied(
         b"HTTP/1.1 200 OK\r\nConnection: X-Mine, close\r\nX-Mine: 1\r\nKeep-Alive: timeout=5\r\nX-Id: 2\r\n"
@@ -254,6 +264,7 @@ async def test_events_reach_the_client_one_by_one(proxied: Proxied) -> None:
 LAST = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
+@pytest.mark.one_protocol(reason="a window of HTTP/2 holds less than the buffers of two sockets")
 @pytest.mark.parametrize("framing", ["length", "chunks"])
 async def test_a_client_that_is_slow_at_the_end_leaves_no_deaf_connection_behind(
     proxied: Proxied, framing: str

@@ -34,6 +34,7 @@ SIZES = [1_000, 10 << 20]
 """Bytes: there before the response, or surely not; in between it would depend on who is quicker."""
 
 
+@pytest.mark.one_protocol(reason="the connection closes behind an early response")
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("script", [responds_at_once, responds_and_reads_no_more])
 async def test_a_response_before_the_end_of_the_body_reaches_a_client_that_sends_everything_first(
@@ -53,6 +54,7 @@ async def test_a_response_before_the_end_of_the_body_reaches_a_client_that_sends
         assert await asyncio.wait_for(client.rest(), 10) == b""
 
 
+@pytest.mark.one_protocol(reason="the connection closes behind an early response")
 @pytest.mark.parametrize("script", [responds_at_once, responds_and_reads_no_more])
 async def test_a_response_before_the_end_of_the_body_closes_the_connection(proxied: Proxied, script: Any) -> None:
     gateway, _ = await proxied(script)
@@ -67,6 +69,7 @@ async def test_a_response_before_the_end_of_the_body_closes_the_connection(proxi
     await until(lambda: gateway.proxy.in_flight == 0)
 
 
+@pytest.mark.one_protocol(reason="the connection closes behind an early response")
 async def test_an_early_response_to_a_chunked_body_closes_the_connection(proxied: Proxied) -> None:
     gateway, _ = await proxied(responds_and_reads_no_more)
     client = await gateway.connect()
@@ -91,6 +94,7 @@ async def test_bytes_behind_an_early_response_are_not_a_request(proxied: Proxied
     assert upstream.connections == 1
 
 
+@pytest.mark.one_protocol(reason="the connection closes behind an early response")
 async def test_a_body_and_its_response_may_pass_each_other(proxied: Proxied) -> None:
     async def echo(peer: Peer) -> None:
         await peer.head()
@@ -110,6 +114,7 @@ async def test_a_body_and_its_response_may_pass_each_other(proxied: Proxied) -> 
     assert fields(head, b"connection") == [b"close"]
 
 
+@pytest.mark.one_protocol(reason="the connection closes behind an early response")
 async def test_a_body_that_stalls_is_a_408(proxied: Proxied) -> None:
     gateway, _ = await proxied(extra="limits: {body_timeout: 10s}")
 
@@ -120,6 +125,7 @@ async def test_a_body_that_stalls_is_a_408(proxied: Proxied) -> None:
     assert b"Connection: close\r\n" in response
 
 
+@pytest.mark.one_protocol(reason="framing")
 async def test_a_malformed_body_ends_the_request(proxied: Proxied) -> None:
     gateway, _ = await proxied()
     client = await gateway.connect()
@@ -152,6 +158,7 @@ async def test_a_client_that_leaves_within_its_body_is_no_end_of_it(proxied: Pro
     assert not bodies[0].endswith(b"0\r\n\r\n")
 
 
+@pytest.mark.one_protocol(reason="a window of HTTP/2 holds less than the buffers of two sockets")
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 async def test_an_upload_is_no_faster_than_the_upstream(proxied: Proxied, framing: str) -> None:
     go_on = asyncio.Event()
@@ -201,6 +208,7 @@ class Refuses(Plugin[Any]):
         return Response.problem(401)
 
 
+@pytest.mark.one_protocol(reason="the connection closes behind an early response")
 async def test_a_plugin_that_refuses_stops_the_upload_too(proxied: Proxied) -> None:
     gateway, upstream = await proxied(extra="plugins: [{name: p}]", plugins=[Refuses])
     client = await gateway.connect()
@@ -245,6 +253,7 @@ async def test_an_upstream_that_refuses_to_go_on_gets_no_body(proxied: Proxied, 
     assert rest == [b""]
 
 
+@pytest.mark.one_protocol(reason="of HTTP/1.0")
 async def test_http_1_0_gets_no_100(proxied: Proxied) -> None:
     gateway, upstream = await proxied()
 

@@ -16,6 +16,7 @@ from tests.core.proxy.kit import Peer, Proxied, counts, field, until
 from tests.core.proxy.test_request_changes import CHUNKED, EXPECTS, POST, filters, hook
 
 
+@pytest.mark.one_protocol(reason="framing")
 async def test_trailers_go_through_the_filter(proxied: Proxied) -> None:
     class Trailing(BodyFilter):
         def finish(self, trailers: Headers) -> bytes:
@@ -55,6 +56,7 @@ async def test_a_client_that_waits_is_told_to_go_on_by_who_wants_its_body(proxie
     assert field(upstream.heads[0], b"expect") is None
 
 
+@pytest.mark.one_protocol(reason="the connection closes behind an early response")
 async def test_a_client_whose_body_is_replaced_is_not_asked_for_it(proxied: Proxied) -> None:
     async def run(request: Request) -> None:
         request.set_body(b"other")

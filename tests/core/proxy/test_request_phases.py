@@ -129,6 +129,7 @@ routes:
     assert len(other.heads) == 1
 
 
+@pytest.mark.one_protocol(reason="heads over HTTP/1 that are refused")
 @pytest.mark.parametrize(
     ("data", "status", "reason"),
     [

@@ -252,6 +252,7 @@ class Trailing(BodyFilter):
         return b""
 
 
+@pytest.mark.one_protocol(reason="framing")
 @pytest.mark.parametrize(
     ("request_bytes", "expected"),
     [(GET_TE, b"0\r\nX-Came: 1\r\nx-added: 1\r\n\r\n"), (GET, b"0\r\nX-Came: 1\r\n\r\n")],

@@ -41,7 +41,7 @@ async def test_a_filter_that_fails_before_the_head_is_500(proxied: Proxied) -> N
     made = FailsAt(0)
     gateway, _ = await proxied(in_two_parts, extra=BIND, plugins=[adds(lambda: made, records)])
 
-    data = await gateway.send(GET)
+    data = await gateway.send(GET[:-2] + b"Connection: close\r\n\r\n")
 
     assert data.startswith(b"HTTP/1.1 500")
     assert b"abc" not in data

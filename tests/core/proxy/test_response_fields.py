@@ -86,6 +86,7 @@ def test_the_date_is_that_of_the_second() -> None:
     assert date.block() == b"\r\nDate: Sun, 06 Nov 1994 08:49:38 GMT"
 
 
+@pytest.mark.one_protocol(reason="heads over HTTP/1 that are refused")
 async def test_responses_that_are_made_here_have_a_date(start_proxy: StartProxy) -> None:
     gateway = await start_proxy('routes: [{id: r, path: /a, target: "http://127.0.0.1:9"}]')
 

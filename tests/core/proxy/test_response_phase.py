@@ -290,9 +290,9 @@ async def test_head_says_nothing_of_the_length_of_a_transformed_body(proxied: Pr
         assert fields(await client.head(), b"content-length") == []
 
 
+@pytest.mark.one_protocol(reason="of HTTP/1.0")
 async def test_a_transformed_body_for_http_1_0_ends_with_the_connection(proxied: Proxied) -> None:
     gateway, _ = await proxied(two_pieces, extra=BIND, plugins=[Transforms])
-
     assert (await gateway.send(b"GET / HTTP/1.0\r\n\r\n")).endswith(b"\r\n\r\nababcdcd!")
 
 

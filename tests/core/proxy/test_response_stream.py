@@ -81,6 +81,7 @@ async def chunks(client: Peer) -> bytes:
     return await client.reader.readuntil(b"0\r\n\r\n")
 
 
+@pytest.mark.one_protocol(reason="framing")
 async def test_an_iterator_goes_out_piece_by_piece_and_the_connection_stays(proxied: Proxied) -> None:
     pieces = Pieces(b"one", b"", b"two")
     gateway = await started(proxied, Response(body=pieces, headers={"x-made": "here"}))
@@ -151,7 +152,7 @@ async def test_a_first_piece_that_fails_is_500(proxied: Proxied) -> None:
     pieces = Pieces(ValueError("no"))
     gateway = await started(proxied, Response(body=pieces))
 
-    data = await gateway.send(GET)
+    data = await gateway.send(GET[:-2] + b"Connection: close\r\n\r\n")
 
     assert data.startswith(b"HTTP/1.1 500")
     await until(lambda: pieces.closed == 1)

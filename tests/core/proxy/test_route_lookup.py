@@ -7,6 +7,8 @@ import pytest
 from tests.core.proxy.kit import StartProxy, StartUpstream, field
 from tests.core.proxy.route_kit import VERSIONS, request
 
+pytestmark = pytest.mark.one_protocol(reason="its client speaks both")
+
 
 def target_of(head: bytes) -> bytes:
     return head.split(b" ")[1]

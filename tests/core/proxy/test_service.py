@@ -19,6 +19,7 @@ async def never(peer: Peer) -> None:
     await peer.rest()
 
 
+@pytest.mark.one_protocol(reason="connections of HTTP/1")
 async def test_one_connection_too_many_is_a_503(proxied: Proxied) -> None:
     gateway, _ = await proxied(extra="limits: {max_connections: 2}")
     clients = [await gateway.connect() for _ in range(2)]
@@ -35,6 +36,7 @@ async def test_one_connection_too_many_is_a_503(proxied: Proxied) -> None:
     assert (await gateway.ask(GET))[0] == 200
 
 
+@pytest.mark.one_protocol(reason="connections of HTTP/1")
 async def test_one_connection_too_many_from_one_client_is_a_503(proxied: Proxied) -> None:
     gateway, _ = await proxied(extra="limits: {max_connections_per_client: 1}")
     client = await gateway.connect()
@@ -48,6 +50,7 @@ async def test_one_connection_too_many_from_one_client_is_a_503(proxied: Proxied
     other.reset()
 
 
+@pytest.mark.one_protocol(reason="connections of HTTP/1")
 async def test_a_request_too_many_is_a_503_at_once(proxied: Proxied) -> None:
     gateway, upstream = await proxied(never, extra="limits: {max_requests: 2}")
     clients = [await gateway.connect() for _ in range(2)]
@@ -61,6 +64,7 @@ async def test_a_request_too_many_is_a_503_at_once(proxied: Proxied) -> None:
     assert upstream.connections == 2
 
 
+@pytest.mark.one_protocol(reason="connections of HTTP/1")
 async def test_a_connection_ends_after_its_last_request(proxied: Proxied) -> None:
     gateway, _ = await proxied(extra="limits: {max_requests_per_connection: 3}")
     client = await gateway.connect()
@@ -72,6 +76,7 @@ async def test_a_connection_ends_after_its_last_request(proxied: Proxied) -> Non
     assert await client.rest() == b""
 
 
+@pytest.mark.one_protocol(reason="connections of HTTP/1")
 async def test_a_head_that_comes_byte_by_byte_has_its_time(proxied: Proxied) -> None:
     gateway, upstream = await proxied(extra="limits: {header_timeout: 30s}")
     client = await gateway.connect()
@@ -85,6 +90,7 @@ async def test_a_head_that_comes_byte_by_byte_has_its_time(proxied: Proxied) -> 
     assert upstream.connections == 0
 
 
+@pytest.mark.one_protocol(reason="connections of HTTP/1")
 async def test_a_later_head_has_its_time_too(proxied: Proxied) -> None:
     gateway, _ = await proxied(extra="limits: {header_timeout: 300ms}")
     client = await gateway.connect()
@@ -97,6 +103,7 @@ async def test_a_later_head_has_its_time_too(proxied: Proxied) -> None:
     assert response.startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.mark.one_protocol(reason="connections of HTTP/1")
 async def test_a_connection_that_says_nothing_is_closed(proxied: Proxied) -> None:
     gateway, _ = await proxied(extra="limits: {header_timeout: 300ms}")
     client = await gateway.connect()
@@ -164,6 +171,7 @@ def buffered(gateway: RunningProxy) -> int:
     return size
 
 
+@pytest.mark.one_protocol(reason="a bridge is too slow for its bytes")
 async def test_a_large_response_to_a_slow_reader_takes_little_memory(proxied: Proxied) -> None:
     gateway, _ = await proxied(pour)
     client = await slow_client(gateway)
@@ -182,6 +190,7 @@ async def test_a_large_response_to_a_slow_reader_takes_little_memory(proxied: Pr
     assert 0 < most < 200_000
 
 
+@pytest.mark.one_protocol(reason="a bridge is too slow for its bytes")
 @pytest.mark.parametrize("framing", [b"Content-Length: %d" % BIG, b"Transfer-Encoding: chunked"])
 async def test_a_large_upload_to_a_slow_upstream_takes_little_memory(proxied: Proxied, framing: bytes) -> None:
     async def slow(peer: Peer) -> None:
@@ -217,6 +226,7 @@ async def test_a_client_that_does_not_read_is_let_go(proxied: Proxied) -> None:
     client.close()
 
 
+@pytest.mark.one_protocol(reason="connections of HTTP/1")
 @pytest.mark.parametrize("last", [b"", b"Connection: close\r\n"])
 async def test_a_client_that_does_not_read_a_whole_response_is_let_go(proxied: Proxied, last: bytes) -> None:
     size = 60_000
@@ -263,6 +273,7 @@ async def test_pipelined_responses_do_not_pile_up_for_a_client_that_does_not_rea
     client.close()
 
 
+@pytest.mark.one_protocol(reason="connections of HTTP/1")
 async def test_draining_lets_requests_finish_and_closes_idle_connections(proxied: Proxied) -> None:
     go_on = asyncio.Event()
 
@@ -291,6 +302,7 @@ async def test_draining_lets_requests_finish_and_closes_idle_connections(proxied
     assert len(gateway.proxy.connections) == 0
 
 
+@pytest.mark.one_protocol(reason="connections of HTTP/1")
 async def test_a_client_between_two_requests_is_told_that_the_next_one_is_the_last(proxied: Proxied) -> None:
     gateway, _ = await proxied()
     client = await gateway.connect()
@@ -307,6 +319,7 @@ async def test_a_client_between_two_requests_is_told_that_the_next_one_is_the_la
     await draining
 
 
+@pytest.mark.one_protocol(reason="connections of HTTP/1")
 async def test_a_request_on_a_fresh_connection_gets_its_response_while_draining(proxied: Proxied) -> None:
     gateway, _ = await proxied()
     fresh = await gateway.connect()

@@ -13,6 +13,8 @@ from gateway_core.tasks import spawn
 
 from tests.core.proxy.kit import Peer, Proxied, fields, turns, until
 
+pytestmark = pytest.mark.http1_upstream
+
 UPGRADE = b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
 
@@ -24,6 +26,7 @@ async def echo(peer: Peer) -> None:
         await peer.send(data)
 
 
+@pytest.mark.one_protocol(reason="the key of a handshake is HTTP/1's")
 async def test_the_protocol_that_was_asked_for_is_named_both_ways(proxied: Proxied) -> None:
     heads: list[bytes] = []
 
@@ -46,6 +49,7 @@ async def test_the_protocol_that_was_asked_for_is_named_both_ways(proxied: Proxi
     assert fields(head, b"sec-websocket-accept") == [b"abc"]
 
 
+@pytest.mark.one_protocol(reason="HTTP/2 has no Upgrade")
 async def test_h2c_is_never_asked_of_an_upstream(proxied: Proxied) -> None:
     gateway, upstream = await proxied()
 
@@ -87,6 +91,7 @@ async def test_another_protocol_than_the_client_offered_is_502(proxied: Proxied,
     await asyncio.wait_for(closed.wait(), 10)
 
 
+@pytest.mark.one_protocol(reason="HTTP/2 has no Upgrade")
 @pytest.mark.parametrize(
     "request_", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", UPGRADE.replace(b"Connection: Upgrade\r\n", b"")]
 )
@@ -283,6 +288,7 @@ async def test_draining_waits_for_a_tunnel_and_then_cuts_it_off(proxied: Proxied
     await draining
 
 
+@pytest.mark.one_protocol(reason="over HTTP/2 a connection that is one too many is closed without a response")
 async def test_tunnels_count_as_connections(proxied: Proxied) -> None:
     gateway, _ = await proxied(echo, extra="limits: {max_connections: 1}")
     client = await gateway.connect()
@@ -364,6 +370,7 @@ async def test_a_response_that_a_hook_returns_replaces_a_101_and_closes_the_upst
     await until(lambda: not gateway.proxy.in_flight)
 
 
+@pytest.mark.one_protocol(reason="HTTP/2 has no Upgrade")
 async def test_bytes_behind_an_upgrade_never_reach_an_upstream_that_does_not_switch(proxied: Proxied) -> None:
     received: list[bytes] = []
 

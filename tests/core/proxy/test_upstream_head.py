@@ -59,6 +59,7 @@ async def test_a_request_id_that_is_none_is_replaced_even_from_trusted_proxies(p
     assert len(field(upstream.heads[0], b"x-request-id") or b"") == 32
 
 
+@pytest.mark.one_protocol(reason="names the version in Via")
 async def test_via_names_everybody_on_the_way(proxied: Proxied) -> None:
     gateway, upstream = await proxied()
 

@@ -134,6 +134,7 @@ class TellsArrival(Plugin[Any]):
         self.attempts.extend(attempt.url for attempt in record.attempts)
 
 
+@pytest.mark.one_protocol(reason="its client speaks both")
 async def test_a_request_tells_its_ports_its_configuration_and_where_it_went(
     start_proxy: StartProxy, start_upstream: Any
 ) -> None:

@@ -177,7 +177,7 @@ class Http2Client:
 @asynccontextmanager
 async def http2(gateway: RunningProxy, settings: dict[int, int] | None = None) -> AsyncIterator[Http2Client]:
     """Connect with prior knowledge."""
-    peer = await gateway.connect()
+    peer = await gateway.connect_directly()
     client = Http2Client(peer)
     await client.begin(settings)
     try:

@@ -181,6 +181,7 @@ async def test_peers_on_unix_sockets_are_believed_by_name(
     assert field(upstream.heads[0], b"x-forwarded-for") == expected
 
 
+@pytest.mark.one_protocol(reason="connections of HTTP/1")
 async def test_peers_on_unix_sockets_do_not_share_one_clients_connections(proxied: Proxied, tmp_path: Path) -> None:
     gateway, _ = await proxied(extra="limits: {max_connections_per_client: 1}")
 

@@ -22,6 +22,8 @@ from hypothesis import strategies as st
 
 from tests.core.proxy.kit import Proxied, StartProxy, until
 
+pytestmark = pytest.mark.one_protocol(reason="connections of HTTP/1")
+
 
 def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))

@@ -11,6 +11,8 @@ from gateway_core.messages import Record, Request, Response
 
 from tests.core.proxy.kit import Peer, Proxied, field, until
 
+pytestmark = pytest.mark.one_protocol(reason="connections of HTTP/1")
+
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 LISTED = b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 

@@ -11,6 +11,8 @@ from gateway_core.messages import Request
 
 from tests.core.proxy.kit import Proxied, StartProxy, StartUpstream, field
 
+pytestmark = pytest.mark.one_protocol(reason="connections of HTTP/1")
+
 GET = b"GET /users/7?x=1 HTTP/1.1\r\nHost: example.com\r\n\r\n"
 ROUTE = 'routes: [{{id: r, path: "/users/:id", target: "{}"{}}}]'
 

@@ -9,6 +9,8 @@ from gateway_core.proxy.downstream.http1_writer import Framing, framing_fields, 
 
 from tests.core.proxy.kit import Peer, Proxied, field
 
+pytestmark = pytest.mark.one_protocol(reason="connections of HTTP/1")
+
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 

@@ -20,6 +20,8 @@ from gateway_core.tasks import spawn
 from tests.core.process.certificates import make, trusting_all
 from tests.core.proxy.kit import Peer, Proxied, RunningProxy, run_proxy, until
 
+pytestmark = pytest.mark.one_protocol(reason="connections of HTTP/1")
+
 OTHER = b"GET /other HTTP/1.1\r\nHost: x\r\n\r\n"
 OWN = """
 routes:

@@ -17,6 +17,8 @@ from tests.core.process.certificates import Pair, make
 from tests.core.process.hellos import TlsClient
 from tests.core.proxy.kit import Peer, Proxied, StartProxy, StartUpstream, turns, until
 
+pytestmark = pytest.mark.one_protocol(reason="connections of HTTP/1")
+
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -15,6 +15,8 @@ from gateway_core.messages import Request, Response
 
 from tests.core.proxy.kit import Peer, Proxied, RunningProxy, counts, turns, until
 
+pytestmark = pytest.mark.one_protocol(reason="connections of HTTP/1")
+
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 
 

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from tests.core.proxy.downstream.test_slow_clients import deaf_client
 from tests.core.proxy.kit import Peer, Proxied, RunningProxy, settled, turns, until
 
+pytestmark = pytest.mark.one_protocol(reason="connections of HTTP/1")
+
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 RATE = 100
 

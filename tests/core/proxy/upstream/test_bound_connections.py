@@ -14,6 +14,8 @@ from gateway_core.messages import Request
 
 from tests.core.proxy.kit import Peer, Proxied, RunningProxy, StartProxy, StartUpstream, field
 
+pytestmark = pytest.mark.one_protocol(reason="logins that hold for a connection are HTTP/1")
+
 _numbers = count(1)
 
 

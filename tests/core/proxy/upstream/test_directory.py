@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+import pytest
 from gateway_core.upstreams.admission import Load
 
 from tests.core.proxy.kit import Peer, StartProxy, StartUpstream, until
+
+pytestmark = pytest.mark.one_protocol(reason="connections of HTTP/1")
 
 GET = b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n"
 

@@ -23,6 +23,8 @@ from gateway_core.process.tls import ListenerTls
 from tests.core.proxy.kit import Peer, RunningProxy, StartProxy, StartUpstream, field, turns, until
 from tests.core.proxy.upstream.authority import Authority, Pair
 
+pytestmark = pytest.mark.one_protocol(reason="connections of HTTP/1")
+
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

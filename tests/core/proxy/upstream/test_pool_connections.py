@@ -35,6 +35,8 @@ from tests.core.proxy.upstream.kit import (
 )
 from tests.programs import program
 
+pytestmark = pytest.mark.one_protocol(reason="connections of HTTP/1")
+
 ALICE = ProxyClient(("192.0.2.1", 1111), ("198.51.100.1", 443))
 ALICE_AGAIN = ProxyClient(("192.0.2.1", 2222), ("198.51.100.1", 443))
 BOB = ProxyClient(("192.0.2.2", 1111), ("198.51.100.1", 443))

@@ -15,6 +15,7 @@ GET = b"GET / HTTP/1.1\r\nHost: x.test\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
+@pytest.mark.one_protocol(reason="the client's address is that of a bridge, which the endpoint does not know")
 @pytest.mark.parametrize("version", ["v1", "v2"])
 async def test_each_client_address_has_connections_of_its_own_behind_a_proxy_header(
     start_proxy: StartProxy, start_upstream: StartUpstream, version: str
@@ -69,6 +70,7 @@ async def test_an_endpoint_on_a_unix_socket_gets_the_clients_host(
     assert hosts == [b"x.test"] * 2
 
 
+@pytest.mark.one_protocol(reason="the limit for heads over HTTP/2 is that of SETTINGS")
 async def test_a_reload_changes_the_limit_for_response_heads(
     start_proxy: StartProxy, start_upstream: StartUpstream
 ) -> None:
@@ -82,6 +84,7 @@ async def test_a_reload_changes_the_limit_for_response_heads(
         assert (await gateway.ask(GET))[0] == status
 
 
+@pytest.mark.one_protocol(reason="HTTP/2 has no Connection")
 @pytest.mark.parametrize(
     ("fields", "said"),
     [(b"TE: trailers\r\nConnection: TE\r\n", b"trailers"), (b"TE: gzip;q=0.5, Trailers\r\n", b"trailers"), (b"", None)],
