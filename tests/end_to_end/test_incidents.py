@@ -263,6 +263,7 @@ limits: {{max_connections: 1000}}
         client.close()
     shown = await incident.shown()
     assert shown.startswith("gateway ")
+    assert f"- connections cannot be accepted: {text}" in shown
     upstream.go.set()
     for client in clients[:30]:
         client.close()

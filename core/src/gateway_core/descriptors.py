@@ -137,6 +137,18 @@ def default_max_connections() -> int:
     return connections
 
 
+_noted: Final[dict[str, tuple[str, float]]] = {}
+"""By what fails: why, and when it did last."""
+
+
+def recent_shortages(now: float) -> list[str]:
+    """Return what has failed within the last minute for want of something on this machine, for status pages.
+
+    :param now: monotonic seconds.
+    """
+    return [f"{subject}: {reason}" for subject, (reason, at) in _noted.items() if 0 <= now - at < _LOG_EVERY]
+
+
 class LocalErrors:
     """Logs failures that come from a shortage on this machine, once a minute with their number."""
 
@@ -156,10 +168,11 @@ class LocalErrors:
 
         :param now: monotonic seconds.
         """
+        reason = reason or "no descriptor, port or memory"
+        _noted[self._subject] = reason, now
         if not (count := self._repeats.count(self._subject, now)):
             return
         most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        reason = reason or "no descriptor, port or memory"
         emit(
             self._event,
             f"{self._subject}: {reason}{repeated(count)}, RLIMIT_NOFILE is {most}{self._remedy}",

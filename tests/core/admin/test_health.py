@@ -34,6 +34,7 @@ def test_a_gateway_that_drains_is_not_ready_whatever_else_it_is() -> None:
     [
         ({"missing_workers": [{"number": 1, "reason": "no"}]}, "worker 1 cannot be started"),
         ({"silent_workers": [2]}, "worker 2 does not respond"),
+        ({"shortages": ["connections cannot be accepted: full"]}, "connections cannot be accepted: full"),
         ({"failing_tasks": {"watch": "OSError"}}, "task watch fails"),
         ({"workers": [{"number": 0, "failing_tasks": {"discovery of u": "X"}}]}, "task discovery of u fails"),
         ({"sources": [{"source": "http://c", "stale": True, "rejected": []}]}, "source http://c is stale"),

@@ -72,6 +72,7 @@ def _degraded_processes(status: Mapping[str, Any], now: float) -> Iterator[str]:
     for process in (status, *status.get("workers", ())):
         for name in process.get("failing_tasks", ()):
             yield f"task {name} fails"
+        yield from process.get("shortages", ())
         for binding in process.get("failing_bindings", ()):
             yield f"binding {binding['path']} of plugin {binding['plugin']} fails"
         for certificate in process.get("certificates", ()):

@@ -12,7 +12,7 @@ from gateway_core import memory
 from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import ConfigError, ConfigProblem, GatewayConfig, ListenConfig, LoadedConfig, MetricsConfig
 from gateway_core.config.sources import WatchSet
-from gateway_core.descriptors import EXHAUSTED
+from gateway_core.descriptors import EXHAUSTED, recent_shortages
 from gateway_core.errors import GatewayError
 from gateway_core.events import PLUGINS_WARNING, emit
 from gateway_core.hooks import (
@@ -369,6 +369,7 @@ class Engine:
             "version": None if current is None else current.version,
             "draining": self.is_draining,
             "failing_tasks": dict(supervised.failing),
+            "shortages": recent_shortages(now),
             "in_flight": self.proxy.in_flight,
             "connections": len(self.proxy.connections),
             "retiring_snapshots": len(self.holder.retirement),
