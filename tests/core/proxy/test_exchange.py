@@ -18,6 +18,7 @@ def field(head: bytes, name: bytes) -> list[bytes]:
     ]
 
 
+@pytest.mark.mixed_protocols
 async def test_a_request_goes_upstream_and_its_response_comes_back(proxied: Proxied, protocols: Protocols) -> None:
     gateway, upstream = await proxied()
     client = await gateway.connect()
