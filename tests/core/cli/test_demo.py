@@ -80,7 +80,6 @@ def test_what_the_demo_protects_is_reached_by_no_other_route(tmp_path: Path) -> 
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "DEMO_FOLDER": str(tmp_path)},
     )
 
     assert checked.returncode == 0, checked.stdout

@@ -22,7 +22,7 @@ def test_routes_and_bindings_of_the_configuration_are_in_force_by_id_and_path() 
         plugins=bound("wide"),
         upstreams=(UpstreamConfig(name="u", endpoints=(EndpointConfig(url="http://a:1"),), plugins=bound("up")),),
         routes=(
-            RouteConfig(id="r", path="/", plugins=bound("own"), targets=(
+            RouteConfig(id="r", path=("/",), plugins=bound("own"), targets=(
                 WeightedTargetConfig(target="u", weight=1, plugins=bound("part")),
             )),
         ),

@@ -63,12 +63,7 @@ async def demo(port: int, folder: Path) -> int:
     config = write_config(folder)
     red, red_port = await start_upstream("red", 8081)
     blue, blue_port = await start_upstream("blue", 8082)
-    settings = {
-        "DEMO_PORT": str(port),
-        "DEMO_RED": str(red_port),
-        "DEMO_BLUE": str(blue_port),
-        "DEMO_FOLDER": str(folder),
-    }
+    settings = {"DEMO_PORT": str(port), "DEMO_RED": str(red_port), "DEMO_BLUE": str(blue_port)}
     async with red, blue:
         return await _gateway(config, settings, stop)
 
