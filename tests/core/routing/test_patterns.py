@@ -187,3 +187,40 @@ def test_where_case_does_not_matter_patterns_are_folded_as_requests_are() -> Non
 
 def test_a_rule_without_path_is_the_prefix_of_all() -> None:
     assert rule_pattern(RouteRule(id="r", payload=None)) == parse_prefix("/")
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("/x/{id}", "write :id"),
+        ("/x/{id:[0-9]+}/y", "write :id"),
+        ("/x/{rest...}", r"write \*rest"),
+        ("/x/{*rest}", r"write \*rest"),
+        ("/x/<int:id>", "write :id"),
+        ("/x/<path:rest>", r"write \*rest"),
+        ("/api/(.*)", "path_regex"),
+        ("/x/[0-9]+", "path_regex"),
+        ("^/x", "path_regex"),
+        ("/x$", "path_regex"),
+        (r"/x/\d+", "path_regex"),
+        ("/x/*/balance", "write ':name'"),
+    ],
+)
+def test_what_stands_for_a_parameter_elsewhere_is_refused_with_our_form(text: str, remedy: str) -> None:
+    with pytest.raises(PatternError, match=remedy):
+        parse_pattern(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"), [("/api/(.*)", "path_regex"), ("/v1*", "leave it out"), ("/{a}", "write :a")]
+)
+def test_prefixes_take_nothing_of_other_gateways_literally(text: str, remedy: str) -> None:
+    with pytest.raises(PatternError, match=remedy):
+        parse_prefix(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["/a(b)", "/a.b", "/a+b", "/a$b", "/a%7Bb%7D", "/a,b;c".partition(";")[0], "/~user", "/a.b/c"]
+)
+def test_what_paths_may_have_is_taken_literally(text: str) -> None:
+    assert parse_pattern(text).is_static

@@ -272,3 +272,10 @@ def test_rewrites_that_cannot_work_are_refused_with_a_remedy(
         compile_rewrite(pattern, options)
 
     assert remedy in str(caught.value)
+
+
+@pytest.mark.parametrize("template", ["/zz/$1", "/zz/${id}", "/zz/{id}", r"/zz/\1", "/zz/$id"])
+def test_placeholders_of_other_gateways_are_refused(template: str) -> None:
+    for options in (RewriteOptions(template=template), RewriteOptions(prefix=template)):
+        with pytest.raises(RewriteError, match="write :name for a parameter"):
+            compile_rewrite(parse_pattern("/x/:id"), options)

@@ -68,7 +68,12 @@ class PluginCatalog(Protocol):
         """Return the names of all installed plugins, those that cannot be loaded included."""
 
 
-FIRST_PARTY: Final = frozenset({"auth", "consul", "etcd", "kubernetes", "logger", "ratelimit"})
+FIRST_PARTY: Final = frozenset(
+    {
+        "auth", "compress", "consul", "cors", "etcd", "fault", "grpc-web", "headers", "ip", "kubernetes", "logger",
+        "ratelimit",
+    }
+)  # fmt: skip
 """Plugins and extensions of this repository, each in the distribution ``gateway-plugin-NAME``."""
 
 

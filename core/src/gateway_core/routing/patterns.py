@@ -170,6 +170,11 @@ def parse_prefix(text: str, policy: PathPolicy = DEFAULT_POLICY) -> Pattern:
                 f"prefix {text!r} has {part!r}: a prefix has no parameters; use path: with '*rest' as its last "
                 f"segment, or write '%{ord(part[0]):X}' for a literal {part[0]!r}"
             )
+        if "*" in part:
+            raise PatternError(
+                f"prefix {text!r} has '*' in {part!r}, which would be taken literally",
+                remedy="leave it out, as a prefix takes whole segments and everything below it; '%2A' is a literal one",
+            )
     segments = tuple([Segment(Kind.LITERAL, _literal(part, text, policy)) for part in parts])
     return Pattern(text, Shape.PREFIX, segments, folds_case=policy.folds_case)
 
@@ -188,7 +193,31 @@ def parse_regex(text: str, policy: PathPolicy = DEFAULT_POLICY) -> Pattern:
         raise SlowRegexError(f"regex {error}") from None
 
 
+_BRACED = re.compile(r"\{(?P<star>\*?)(?P<name>[A-Za-z_][A-Za-z0-9_-]*)(?::[^{}/]*)?(?P<dots>\.\.\.)?\}")
+_ANGLED = re.compile(r"<(?:(?P<kind>[a-z]+):)?(?P<name>[A-Za-z_][A-Za-z0-9_-]*)>")
+_OF_REGEX = re.compile(r"\(\?|\.[*+]|\\[dwsDWS.]|\[[^\[\]/]*\]|^\^|\$$|\)[?*+]")
+
+
+def _check_foreign(text: str) -> None:
+    """Refuse what stands for a parameter elsewhere, and would be taken literally here."""
+    for form in (_BRACED, _ANGLED):
+        if found := form.search(text):
+            groups = found.groupdict()
+            takes_rest = groups.get("star") or groups.get("dots") or groups.get("kind") == "path"
+            written = f"{'*' if takes_rest else ':'}{found['name']}"
+            raise PatternError(
+                f"path {text!r} has {found[0]!r}, which would be taken literally",
+                remedy=f"write {written} for a parameter, and %{ord(found[0][0]):X} for a literal {found[0][0]!r}",
+            )
+    if found := _OF_REGEX.search(text):
+        raise PatternError(
+            f"path {text!r} has {found[0]!r}, which is a regular expression's",
+            remedy="write it as path_regex, or a prefix as path_prefix; escapes such as %5B are taken literally",
+        )
+
+
 def _check_text(text: str) -> None:
+    _check_foreign(text)
     if not text.startswith("/"):
         raise PatternError(f"path {text!r} does not start with '/'", remedy=f"write {'/' + text!r}")
     if "//" in text:
@@ -227,6 +256,8 @@ def _parse_segment(part: str, text: str, policy: PathPolicy) -> Segment:
 def _param_name(part: str, name: str, text: str) -> str:
     if not name:
         mark = part.rstrip("/")[-1]
+        if part == "*" and not text.endswith("/*"):
+            mark = ":"  # what takes one segment
         raise PatternError(
             f"path {text!r} has {part!r} without a name",
             remedy=f"write '{mark}name', or '%{ord(mark):X}' for a literal",

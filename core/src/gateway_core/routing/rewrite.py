@@ -234,7 +234,15 @@ def _checked(path: str, folds_case: bool) -> str:
     return path
 
 
+_FOREIGN = re.compile(r"\$[0-9]|\$[A-Za-z_]\w*|\\[0-9]|\$?\{[^{}/$]*\}")
+
+
 def _check_target(what: str, text: str) -> str:
+    if found := _FOREIGN.search(text):
+        raise RewriteError(
+            f"rewrite {what} {text!r} has {found[0]!r}, which would be sent literally",
+            remedy="write :name for a parameter of the route's path, or for a group (?P<name>...) of its path_regex",
+        )
     if text and not text.startswith("/"):
         raise RewriteError(f"rewrite {what} {text!r} does not start with '/'", remedy=f"write {'/' + text!r}")
     if text.startswith("//"):

@@ -38,6 +38,8 @@ def check_targets(scope: Scope) -> None:
                 scope.add(path, message, code="upstream.unknown", remedy=known_upstreams(names))
             continue
         remedy = scope.suggestion(target, names) or known_upstreams(names)
+        if "{" in target or "$" in target:
+            remedy = "write :name for what the route's path or host captures, as in users-:tenant"
         scope.add(path, f"{scope.shown(path, target)} is not an upstream", code="upstream.unknown", remedy=remedy)
 
 

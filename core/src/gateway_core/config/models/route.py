@@ -61,6 +61,10 @@ _CAPTURE: Final = re.compile(r":[A-Za-z_][A-Za-z0-9_-]*\.")
 
 
 def _check_route_host(value: str) -> str:
+    if foreign := re.search(r"[{<$]\{?(\w+)[}>]?", value):
+        raise InvalidValueError(
+            "is not a host", remedy=f"write :{foreign[1]}. before a name to capture its first label"
+        )
     captured = _CAPTURE.match(value)
     if captured is None and value.startswith(":"):
         raise InvalidValueError("has no name before its first dot", remedy="write it as in :tenant.example.com")
