@@ -159,8 +159,8 @@ routes: [{{id: a, path: /a, target: "http://127.0.0.1:1"}}]
     texts = await start_proxy(text.format("body: page"))
     targets = await start_proxy(text.format('target: "http://127.0.0.1:1", path: /x'))
 
-    assert (await texts.send(b"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n")).endswith(b"\r\n\r\npage")
-    assert b"problem+json" in await targets.send(b"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await request(texts, "1.1", "x/%zz")).body == b"page"
+    assert (await request(targets, "1.1", "x/%zz")).headers["content-type"] == "application/problem+json"
 
 
 async def test_calls_of_grpc_get_no_page(start_proxy: StartProxy) -> None:
