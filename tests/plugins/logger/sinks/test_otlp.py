@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -22,6 +23,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, SeverityNumber
+from pydantic import ValidationError
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 ENCODINGS = ["json", "protobuf"]
@@ -163,6 +165,15 @@ def test_other_answers_in_json_mean_that_nothing_was_refused(answer: bytes) -> N
 )
 def test_other_answers_in_the_binary_form_mean_that_nothing_was_refused(answer: bytes) -> None:
     assert read_binary_response(answer) == Refusal()
+
+
+def test_the_binary_form_is_refused_with_a_remedy_where_its_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.proto", None)
+
+    with pytest.raises(ValidationError, match=r"pip install 'gateway-plugin-logger\[otlp\]'"):
+        sink_of("protobuf")
+
+    assert sink_of("json").encoding == "json"
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
@@ -211,13 +212,25 @@ class HttpSink(ConfigModel):
     """What waits to be sent."""
 
 
+def _installed(encoding: str) -> str:
+    """Return an encoding whose library is there."""
+    if encoding == "protobuf":
+        try:
+            is_there = find_spec("opentelemetry.proto") is not None
+        except ImportError:
+            is_there = False
+        if not is_there:
+            raise ValueError("it takes opentelemetry-proto: pip install 'gateway-plugin-logger[otlp]', or use json")
+    return encoding
+
+
 class OtlpSink(ConfigModel):
     """A collector that takes OpenTelemetry logs by HTTP; ``fields`` and ``add`` become attributes."""
 
     type: Literal["otlp"]
     endpoint: HttpUrl
     """The collector; ``/v1/logs`` is added if there is no path."""
-    encoding: Literal["json", "protobuf"] = "json"
+    encoding: Annotated[Literal["json", "protobuf"], AfterValidator(_installed)] = "json"
     """How records are written: JSON, which costs less here, or protocol buffers, which every collector takes."""
     service_name: str = "gateway"
     """Attribute ``service.name`` of the resource."""
