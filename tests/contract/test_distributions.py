@@ -20,7 +20,9 @@ IMPORTED_AS = {
     "argon2-cffi": "argon2",
     "google-re2": "re2",
     "backports.zstd": "backports",
+    "opentelemetry-proto": "opentelemetry",
     "prometheus-client": "prometheus_client",
+    "protobuf": "google",
 }
 """Import names that differ from the distribution's name by more than its dashes."""
 

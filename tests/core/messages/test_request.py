@@ -262,3 +262,22 @@ def test_what_plugins_leave_on_a_request_needs_no_dict_for_the_object() -> None:
     request.headers["B"] = "2"
 
     assert vars(request) == {}
+
+
+def test_parameters_are_found_when_they_are_asked_for_and_may_be_set() -> None:
+    class Found:
+        times = 0
+
+        @property
+        def params(self) -> Mapping[str, str]:
+            self.times += 1
+            return {"id": "7"}
+
+    request, found = make("/", "Host: a"), Found()
+    request.matched = found
+
+    assert found.times == 0
+    assert (request.path_params, request.path_params, found.times) == ({"id": "7"}, {"id": "7"}, 1)
+
+    request.path_params = {"id": "8"}
+    assert request.path_params == {"id": "8"}

@@ -18,8 +18,8 @@ the client's own spelling, not this one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
 from urllib.parse import quote, unquote, unquote_to_bytes
 
 from gateway_core.errors import BadPathError
@@ -45,6 +45,14 @@ _SEPARATORS: Final = re.compile(r"[/\\]")
 _SURROGATES: Final = re.compile("[\udc80-\udcff]")
 _PATH_SAFE: Final = "/%!$&'()*+,;=:@-._~[]"
 _SEGMENT_SAFE: Final = "!$&'()*+,=:@-._~"
+
+
+class Captured(Protocol):
+    """What a route's patterns captured of a path: found when it is asked for."""
+
+    @property
+    def params(self) -> Mapping[str, str]:
+        """By the name of the parameter, decoded."""
 
 
 def is_plain_path(raw: str) -> bool:

@@ -16,7 +16,7 @@ from gateway_core.messages.headers import Headers, HeadersKey, block_of, headers
 from gateway_core.messages.hook_owner import running_hook
 from gateway_core.messages.hook_timer import hook_timer_paused
 from gateway_core.messages.identity import Identity
-from gateway_core.messages.path import read_path
+from gateway_core.messages.path import Captured, read_path
 from gateway_core.messages.received import Arrival, ReceivedHead, RequestHead, RequestOrigin, RouteInfo, TlsInfo
 from gateway_core.messages.response import InProgress, Response
 from gateway_core.reasons import REASON
@@ -45,9 +45,9 @@ class Request:
     # What every request has is in slots. Without them each request would get a dict, which costs more than all of the
     # stores below: CPython 3.11 does without one only as long as all objects of a class have no more than 21 names.
     __slots__ = (
-        "__dict__", "__weakref__", "_arrival", "_head_block", "_headers", "_path", "_raw_path", "_received_head",
-        "_state", "client_ip", "host", "identity", "in_progress", "method", "path_flags", "path_params", "path_was_set",
-        "peer_ip", "query_string", "request_id", "route", "scheme", "started", "upstream", "version",
+        "__dict__", "__weakref__", "_arrival", "_head_block", "_headers", "_params", "_path", "_raw_path",
+        "_received_head", "_state", "client_ip", "host", "identity", "in_progress", "matched", "method", "path_flags",
+        "path_was_set", "peer_ip", "query_string", "request_id", "route", "scheme", "started", "upstream", "version",
     )  # fmt: skip
 
     client_ip: str
@@ -65,14 +65,14 @@ class Request:
     path_flags: int
     """What the path has that ``path_policy`` decides on (:mod:`gateway_core.messages.path`)."""
     route: RouteInfo | None
-    path_params: Mapping[str, str]
-    """What the route's patterns captured of path and host, decoded."""
+    matched: Captured | None  # for the data path
     upstream: str | None
     """Name of the upstream that a plugin wants instead of the route's."""
     identity: Identity | None
     _arrival: Arrival | None
     _received_head: RequestHead | tuple[str, str, bytes]
     _headers: Headers | None
+    _params: Mapping[str, str] | None
     _state: dict[str, Any] | None
     _given_operations: RequestOperations | None = None
     _received: ReceivedHead | None = None
@@ -97,7 +97,7 @@ class Request:
         self.client_ip = self.peer_ip = self.request_id = ""
         self.scheme, self.version, self.started = "http", "1.1", 0.0
         self.in_progress = self.route = self.upstream = self.identity = self._arrival = self._state = None
-        self.path_params, self.path_was_set, self.path_flags, self._head_block = _NO_PARAMS, False, 0, b""
+        self.matched, self._params, self.path_was_set, self.path_flags, self._head_block = None, None, False, 0, b""
         self.method = method
         self._raw_path, _, self.query_string = target.partition("?")
         """What stands behind the ``?``, as it was sent."""
@@ -134,11 +134,9 @@ class Request:
         request.scheme = arrival.scheme
         request.version = head.version
         request._arrival = arrival
-        request.request_id = request_id
-        request.started = started
-        request.path_params = _NO_PARAMS
+        request.request_id, request.started = request_id, started
         request.in_progress = request.route = request.upstream = request.identity = None
-        request._headers = request._state = None
+        request.matched = request._params = request._headers = request._state = None
         return request
 
     @property
@@ -179,6 +177,17 @@ class Request:
         self._path, self.path_flags = read(raw_path)
         self._raw_path = raw_path
         self.path_was_set = True
+
+    @property
+    def path_params(self) -> Mapping[str, str]:
+        """What the route's patterns captured of path and host, decoded."""
+        if self._params is None:
+            self._params = _NO_PARAMS if self.matched is None else self.matched.params
+        return self._params
+
+    @path_params.setter
+    def path_params(self, params: Mapping[str, str]) -> None:
+        self._params = params
 
     # Few ask for these, so requests carry none of them; what is given to the constructor or assigned counts instead.
 
@@ -224,13 +233,8 @@ class Request:
     @property
     def authorization(self) -> str | None:
         """The value of the one Authorization field; None if there is none, or several. Quicker than `headers`."""
-        head, headers = self._received_head, self._headers
-        if (headers is None or headers._block is self._head_block) and not isinstance(head, tuple):
-            value = head.facts.authorization
-            if value is not None:
-                return value.strip(b" \t").decode("latin-1")
-        values = self.headers.get_all("authorization")
-        return values[0] if len(values) == 1 else None
+        value = self.authorization_bytes
+        return None if value is None else value.strip(b" \t").decode("latin-1")
 
     @property
     def authorization_bytes(self) -> bytes | None:
@@ -278,19 +282,15 @@ class Request:
 
     def cookie(self, name: str) -> str | None:
         """Return a cookie's value (RFC 6265 section 4.2), or None."""
-        for line in self.headers.get_all("cookie"):
-            for pair in line.split(";"):
-                key, equals, value = pair.partition("=")
-                if equals and key.strip() == name:
-                    return value.strip().strip('"')
+        for pair in ";".join(self.headers.get_all("cookie")).split(";"):
+            key, equals, value = pair.partition("=")
+            if equals and key.strip() == name:
+                return value.strip().strip('"')
         return None
 
     @property
     def sent_path(self) -> str:
-        """The path that goes upstream: `raw_path`, and what route and target make of it (``strip_path``, ``rewrite``).
-
-        As long as the request was not sent, it is the one by the route's rewrite.
-        """
+        """The path that goes upstream, as route and target rewrite `raw_path`; at first as the route does."""
         if self.sent_target is not None:
             return self.sent_target.partition("?")[0]
         rewrite = None if self.route is None else self.route.rewrite

@@ -106,7 +106,7 @@ class Exchange:
         if self.seen is None:
             request = self.seen = Request.for_head(self.head, id_of(self.id_line), self.started)
             if self._match is not None:
-                request.route, request.path_params = self._match.payload.info, self._match.params
+                request.route, request.matched = self._match.payload.info, self._match
         return self.seen
 
     def take_route(self, route: CompiledRoute, chain: Chain) -> None:
