@@ -36,7 +36,7 @@ class AdminView(OperationView, Protocol):
     async def status(self, timeout: float = STATUS_TIMEOUT) -> Mapping[str, Any]:  # noqa: ASYNC109 - the workers'
         """Return version, upstreams and counts, ready for JSON, without secrets.
 
-        :param timeout: seconds that workers may take to tell theirs.
+        :param timeout: seconds that workers may take to report theirs.
         """
 
     async def plugins(self) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""The admin listener's HTTP server: pages by path, and nothing that tells which software it is."""
+"""The admin listener's HTTP server: pages by path, and nothing that reveals which software it is."""
 
 from __future__ import annotations
 

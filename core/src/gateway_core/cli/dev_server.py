@@ -29,7 +29,7 @@ _DRAIN: Final = 1.0
 
 
 class Answers(Plugin[None]):
-    """Tells what each request came to, below what its hooks did."""
+    """Prints what each request came to, below what its hooks did."""
 
     name = "dev-answers"
     default_on_error = "continue"

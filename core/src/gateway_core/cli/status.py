@@ -15,7 +15,7 @@ from gateway_core.config.suggestions import counted
 from gateway_core.errors import GatewayError
 
 _TIMEOUT: Final = 15.0
-"""Seconds; workers may take 5 of them to tell theirs."""
+"""Seconds; workers may take 5 of them to report theirs."""
 _DIGITS: Final = 12
 """Of a version, which is a digest."""
 

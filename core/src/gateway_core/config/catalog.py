@@ -20,7 +20,7 @@ from gateway_core.config.schema_errors import SchemaValidator
 from gateway_core.config.suggestions import quote, shown, there_are
 
 HOOK_TIMES: Final = "hook-times"
-"""What a plugin `needs` to be told what each hook took; the gateway itself provides it."""
+"""What a plugin `needs` to see what each hook took; the gateway itself provides it."""
 
 
 @dataclass(frozen=True, slots=True)

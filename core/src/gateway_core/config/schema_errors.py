@@ -199,7 +199,7 @@ def _finding(path: KeyPath, fault: Fault, code: str, *, is_key: bool = False) ->
 
 
 def _tags(branches: Iterable[list[ValidationError]]) -> tuple[ValidationError, list[str]] | None:
-    """Return what tells the alternatives apart, if it is one key that is a constant of its own in each of them."""
+    """Return what distinguishes the alternatives, if it is one key that is a constant of its own in each of them."""
     tags = [[e for e in errors if e.validator == "const" and len(e.relative_path) == 1] for errors in branches]
     if not all(tags) or len({tuple(errors[0].relative_path) for errors in tags}) != 1:
         return None

@@ -87,7 +87,7 @@ class SourceUrl:
 
     @property
     def identity(self) -> str:
-        """What tells sources apart: everything but credentials, so that a new password is the same source."""
+        """What distinguishes sources: everything but credentials, so that a new password is the same source."""
         kept = sorted((name, value) for name, value in self.options.items() if not _SECRET.search(name))
         return "&".join([str(self), *(f"{name}={value}" for name, value in kept)])
 

@@ -73,7 +73,7 @@ class Plugin(Generic[ConfigT]):
 
     needs: frozenset[str] = frozenset()
     """What an earlier binding must provide; of the class or set in __init__, like `provides`. The gateway itself
-    provides ``hook-times``: `Request.plugin_times` then tells what each hook took, which costs every hook of the
+    provides ``hook-times``: `Request.plugin_times` then holds what each hook took, which costs every hook of the
     binding's routes a little."""
 
     def __init__(self, config: ConfigT, context: PluginContext) -> None:

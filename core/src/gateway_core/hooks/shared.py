@@ -39,8 +39,8 @@ class LocalShared:
 class Shared:
     """Bytes by key that every worker sees, kept over reloads and restarts of workers; ``self.shared`` of a plugin.
 
-    Each binding has its own, whatever its configuration: ``id``, ``route/id`` or ``upstreams/name/id`` tells them
-    apart. The values of a binding may take 8 MiB together; what would be more raises `SharedStoreFull` and changes
+    Each binding has its own, whatever its configuration: its key is ``id``, ``route/id`` or ``upstreams/name/id``. The
+    values of a binding may take 8 MiB together; what would be more raises `SharedStoreFull` and changes
     nothing. They are gone when the gateway ends, and when a configuration comes into force that has no such binding.
     """
 

@@ -104,7 +104,7 @@ class FilteredBody:
     def __init__(self, source: BodySource, specs: Sequence[FilterSpec], filter_failed: FilterFailed = _ignore) -> None:
         """Prepare; the filters are made with the first `read`.
 
-        :param filter_failed: told of each filter that failed, also if it was an observer, or failed only to close.
+        :param filter_failed: called with each filter that failed, also if it was an observer, or failed only to close.
         """
         self._source = source
         self._filter_failed = filter_failed
@@ -166,7 +166,7 @@ class FilteredBody:
         await self._source.aclose(error)
 
     def report(self, spec: FilterSpec, error: BaseException) -> None:
-        """Tell of a filter's failure, whether it ends the body or not."""
+        """Report a filter's failure, whether it ends the body or not."""
         self._filter_failed(spec, error)
 
 

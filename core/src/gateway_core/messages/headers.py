@@ -326,6 +326,6 @@ lowered_block_of: Final[Callable[[Headers], bytes]] = attrgetter("_lowered")
 """Returns the block in lower case."""
 
 written_lines: Final[Callable[[Headers], bytes]] = attrgetter("_written")
-"""Returns the block of every line that was written, also over an equal one: tells a plugin's fields from a client's.
+"""Returns the block of every line that was written, also over an equal one: what a plugin wrote, not a client.
 
 What was removed again is in it as well."""

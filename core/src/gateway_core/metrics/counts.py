@@ -18,7 +18,7 @@ KEPT: Final = 256
 """Counts of what is gone that are kept in case it comes back."""
 
 MOST_STATUSES: Final = 32
-"""Statuses that are told apart on one route or endpoint: an upstream may send nine hundred."""
+"""Statuses that are counted apart on one route or endpoint: an upstream may send nine hundred."""
 
 UPSTREAM, GATEWAY, PLUGIN, CLIENT = range(4)
 """Origins, as `RouteCounts.add` takes them; see `ORIGINS`."""

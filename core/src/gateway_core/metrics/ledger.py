@@ -85,7 +85,7 @@ class InForce:
     """Names of upstreams with ids of endpoints."""
 
     def with_targets(self, reports: Collection[Samples]) -> InForce:
-        """Return it with the upstreams and endpoints that processes report, which a gauge of each tells."""
+        """Return it with the upstreams and endpoints that processes report, which a gauge of each lists."""
         if not any(UPSTREAM_PENDING.name in each.series for each in reports):
             return self
         endpoints = {(labels[0], labels[1]) for each in reports for labels in _labels_in(each, ENDPOINT_HEALTHY.name)}
@@ -93,7 +93,7 @@ class InForce:
         return InForce(self.routes, self.bindings, upstreams, endpoints)
 
     def test_of(self, family: Family) -> Callable[[Labels], bool] | None:
-        """Return what tells whether samples of a family are shown; None if all are."""
+        """Return what decides whether samples of a family are shown; None if all are."""
         names = family.labels
         if "upstream" in names and "endpoint" in names and self.endpoints is not None:
             known, upstream, endpoint = self.endpoints, names.index("upstream"), names.index("endpoint")
@@ -124,7 +124,7 @@ class Ledger:
     def open(self, process: Hashable, samples: Samples | None = None) -> None:
         """Expect reports of a process.
 
-        :param samples: what it has told a ledger before this one.
+        :param samples: what it has reported to a ledger before this one.
         """
         self._reports[process] = Samples() if samples is None else samples
 

@@ -59,7 +59,7 @@ class CallRecorder(Timings):
     def __init__(self, on_call: Callable[[HookCall], None] | None = None) -> None:
         """Begin with no calls.
 
-        :param on_call: told of each call when it is over, in the event loop's thread.
+        :param on_call: called with each call when it is over, in the event loop's thread.
         """
         super().__init__()
         self._calls: list[HookCall] = []

@@ -1,4 +1,4 @@
-"""What tells one state of a plugin's code from another, whatever version it says it is.
+"""What distinguishes one state of a plugin's code from another, whatever version it says it is.
 
 The code is what an import would find: the files that the distribution records, and the sources to which an editable
 installation points. Those are found by the import system itself, without importing anything:

@@ -107,7 +107,7 @@ class PluginRegistry:
 
         :param describes: whether plugins are loaded with the schema of their configuration: who serves what another
             process checked does without, and makes one only when something is refused after all.
-        :param on_load: told of each plugin before it is imported.
+        :param on_load: called with each plugin before it is imported.
         """
         self._find = find
         self._describes = describes

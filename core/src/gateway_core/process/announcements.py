@@ -1,6 +1,6 @@
-"""What the program tells of its start, stop, restart and reloads: lines of the log, and states of `ServiceManager`.
+"""What the program reports of its start, stop, restart and reloads: lines of the log, and states of `ServiceManager`.
 
-A service manager that supervises the gateway is told by the protocol of ``sd_notify`` (systemd's ``Type=notify``):
+A service manager that supervises the gateway is notified by the protocol of ``sd_notify`` (systemd's ``Type=notify``):
 ``READY=1`` once it listens, ``RELOADING=1`` and ``READY=1`` around a reload, ``STOPPING=1`` when it begins to drain,
 and ``WATCHDOG=1`` twice in each ``WATCHDOG_USEC``, which a blocked event loop misses.
 """
@@ -98,7 +98,7 @@ class ServiceManager:
     """The socket that ``NOTIFY_SOCKET`` names; without one nothing is sent."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        """Read where and how often to tell."""
+        """Read where and how often to notify."""
         address = environ.get("NOTIFY_SOCKET", "")
         # An abstract address begins with a zero byte, which the environment writes as `@`.
         self._address = "\0" + address[1:] if address.startswith("@") else address
@@ -136,7 +136,7 @@ class ServiceManager:
     def _send(self, text: str) -> None:
         if not self._address:
             return
-        # Not told is no reason to serve any worse.
+        # A notification that fails is no reason to serve any worse.
         with (
             contextlib.suppress(OSError),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock,

@@ -3,7 +3,7 @@
 An OpenSSL context holds one certificate of each kind of key (RSA, ECDSA, Ed25519 ...) and shows each client the one
 that it can use. So the certificates for one name that have different kinds of keys share a context.
 
-`ssl` tells neither the kind of a key nor when a revocation list ends. For these the DER (X.690) of certificates and
+`ssl` gives neither the kind of a key nor when a revocation list ends. For these the DER (X.690) of certificates and
 lists is read, as far as their outermost structure (RFC 5280 sections 4.1 and 5.1); OpenSSL verifies signatures and
 looks up serial numbers.
 """

@@ -388,7 +388,7 @@ class Engine:
 
     async def plugins(self) -> dict[str, Any]:
         """Return what the admin listener shows of plugins: what is known, where it is bound, what it took."""
-        await asyncio.to_thread(self.registry.scan)  # what was installed or removed since is told as such
+        await asyncio.to_thread(self.registry.scan)  # what was installed or removed since is reported as such
         current: Snapshot | None = self.holder.current
         now = self.clock.monotonic()
         installed = [

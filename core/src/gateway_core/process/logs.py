@@ -230,7 +230,7 @@ def configure(config: LogConfig | None = None, *, process: str = "", holds: bool
     """Send the gateway's events to stderr; may be called again when the configuration changes.
 
     :param config: unless given that of the process that started this one, or the default.
-    :param process: what tells this process's lines apart when several write, such as ``worker 2``.
+    :param process: what distinguishes this process's lines when several write, such as ``worker 2``.
     :param holds: keep records until this is called with a configuration: their format is not known yet.
     """
     config = _hand_on(config) if config is not None else _handed_on()

@@ -1,4 +1,4 @@
-"""What only this machine can tell: how many CPUs there are for workers, and whether files and sockets can be used.
+"""What only this machine knows: how many CPUs there are for workers, and whether files and sockets can be used.
 
 The CPUs are those of the process's affinity, within the quota of its control group (containers).
 """

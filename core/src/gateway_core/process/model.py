@@ -155,7 +155,7 @@ class ProcessModel(Protocol):
     async def status(self, timeout: float) -> Mapping[str, Any]:  # noqa: ASYNC109 - the workers'
         """Return what the admin listener shows.
 
-        :param timeout: seconds that workers may take to tell theirs.
+        :param timeout: seconds that workers may take to report theirs.
         """
 
     async def plugins(self) -> Mapping[str, Any]:

@@ -35,7 +35,7 @@ def status_of(
 ) -> dict[str, Any]:
     """Return the version in force, each worker's state, and why others are missing.
 
-    :param replies: of each worker that told it in time its number, its process id and its state.
+    :param replies: of each worker that reported in time its number, its process id and its state.
     :param serving: the numbers of the workers that accept connections.
     """
     numbers = sorted(serving)

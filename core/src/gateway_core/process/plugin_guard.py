@@ -43,7 +43,7 @@ def end_children(pid: int) -> None:
 
 
 def _children_of(pid: int) -> Iterator[int]:
-    """Yield the descendants of a process, as Linux tells them; one that ends meanwhile has none."""
+    """Yield the descendants of a process, as Linux lists them; one that ends meanwhile has none."""
     try:
         threads = list(Path(f"/proc/{pid}/task").iterdir())
     except OSError:

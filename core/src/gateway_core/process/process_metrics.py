@@ -33,7 +33,7 @@ LAG_EVERY: Final = 1.0
 """Seconds between two looks at the event loop."""
 
 _MOST_TASKS: Final = 100
-"""Names of tasks that are told apart: those of discoveries are as many as upstreams."""
+"""Names of tasks that have series of their own: those of discoveries are as many as upstreams."""
 
 _ROLLUP: Final = Path("/proc/self/smaps_rollup")
 _DESCRIPTORS: Final = Path("/proc/self/fd")
@@ -67,7 +67,7 @@ class ProcessMetrics:
         self._lag.sum += seconds
 
     def put(self, samples: Samples) -> None:
-        """Add what there is to be told; takes a millisecond or two, and may be called in a thread."""
+        """Add what there is to report; takes a millisecond or two, and may be called in a thread."""
         process = self._process
         if any(self._lag.counts):
             samples.put(LOOP_LAG, [((process,), Distribution(self._lag.counts.copy(), self._lag.sum))], LAG_BOUNDS)

@@ -103,7 +103,7 @@ class Program:
             try:
                 await self._sources.start(self.pipeline.request)
             except SourceError:
-                # What is wrong with it in a file is told with its place, like all that is wrong there.
+                # What is wrong with it in a file is reported with its place, like all that is wrong there.
                 verdict = await self._validator.validate(self._paths)
                 if any(problem.key_path.startswith("sources[") for problem in verdict.problems):
                     return verdict

@@ -2,7 +2,7 @@
 
 `Acceptor` accepts where the event loop does it badly. Running out of descriptors (EMFILE) must neither end the server
 nor flood the log: asyncio 3.11 logs a traceback for each of up to 2,048 attempts a second. Here accepting pauses for a
-second, and one line a minute tells how often.
+second, and one line a minute says how often.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ async def serve_unix(
     """Accept connections on a bound unix socket; its file stays when the server closes.
 
     Another program may serve it by then, or another listener after a reload. From Python 3.13 on asyncio and uvloop
-    would remove the file unless they are told not to.
+    would remove the file unless `close` is asked not to.
     """
     more: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
     return await asyncio.get_running_loop().create_unix_server(factory, sock=sock, backlog=backlog, **more)

@@ -157,7 +157,7 @@ class Template:
             return reply
 
     def _reap(self, pid: int) -> int:
-        """Return the exit status of a worker that has ended; 0 if nothing can tell it any more."""
+        """Return the exit status of a worker that has ended; 0 if it is not known any more."""
         with contextlib.suppress(OSError, ValueError, KeyError):
             return int(self._order({"wait": pid})["status"])
         return reap(pid)

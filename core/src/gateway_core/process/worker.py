@@ -203,7 +203,7 @@ class Worker:
         return await asyncio.to_thread(lambda: self.engine.metrics.collect().dump())
 
     async def _end(self) -> None:
-        """Finish what is under way; keep telling numbers meanwhile, and tell the last ones."""
+        """Finish what is under way; keep reporting numbers meanwhile, and report the last ones."""
         await self._tasks.aclose()
         if self._engine is None:
             return

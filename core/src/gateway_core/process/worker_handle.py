@@ -132,7 +132,7 @@ class WorkerHandle:
             self.last_samples = message.body
 
     async def _run_everywhere(self, message: Message) -> None:
-        """Run a command in all workers for one of them, and tell it the results."""
+        """Run a command in all workers for one of them, and send it the results."""
         results, failure = [], None
         report = await self._services.run_command(message["binding"], message["command"], message["arguments"])
         try:

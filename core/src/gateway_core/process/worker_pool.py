@@ -202,7 +202,7 @@ class WorkerPool:
     async def report(self) -> set[Hashable]:
         """Have the ledger know what every worker has counted, those that drain included; return which have responded.
 
-        A worker that does not respond in time takes part with what it told last.
+        A worker that does not respond in time takes part with what it reported last.
         """
         there = self.all
         replies = await asyncio.gather(

@@ -170,7 +170,7 @@ class Attempt:
             else:
                 self._send(connection, self._head)
                 self._owner.on_sent(self._owner.directory.now())
-        except Exception as error:  # noqa: BLE001 - the task that connects has no one else to tell
+        except Exception as error:  # noqa: BLE001 - the task that connects has no caller to raise to
             self._owner.crashed(error)
 
     def _send(self, connection: Lent, head: PreparedRequest) -> None:

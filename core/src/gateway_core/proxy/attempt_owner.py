@@ -170,7 +170,7 @@ class UpstreamFailure(NamedTuple):
 
 
 class AttemptOwner(Protocol):
-    """What wants a response: told once what became of it, by `on_response`, `on_switch` or `on_failed`."""
+    """What wants a response: learns once what became of it, by `on_response`, `on_switch` or `on_failed`."""
 
     @property
     def upstream(self) -> Upstream: ...
@@ -340,7 +340,7 @@ class Retries:
         self._timer = None
         try:
             self._owner.on_retry(self)
-        except Exception as error:  # noqa: BLE001 - a timer has no one else to tell
+        except Exception as error:  # noqa: BLE001 - a timer has no caller to raise to
             self._owner.crashed(error)
 
     def end(self) -> None:

@@ -88,7 +88,7 @@ class SentRequest:
         return data, flags if length is None else flags & ~IN_CHUNKS
 
     def on_interim(self, head: ResponseHead) -> None:
-        """Pass it on (RFC 9110 section 15.2), except for a 100: the client was told already to send its body."""
+        """Pass it on (RFC 9110 section 15.2), except for a 100: the client was asked already to send its body."""
         if self.pass_interim is not None and head.status != 100:
             self.pass_interim(head)
 

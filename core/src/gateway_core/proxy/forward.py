@@ -192,7 +192,7 @@ class ChangedBody(Protocol):
         """Return what goes upstream; nothing can change it any more."""
 
     def sent_by(self, sender: ForwardedExchange) -> None:
-        """Tell of its end, if it is another one than the client's."""
+        """Report its end, if it is another one than the client's."""
 
 
 class BodyOperations(Protocol):

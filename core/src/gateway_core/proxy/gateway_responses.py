@@ -1,4 +1,4 @@
-"""The responses that the gateway gives itself: problem details (RFC 9457) that tell nothing of what is inside."""
+"""The responses that the gateway gives itself: problem details (RFC 9457) that reveal nothing of what is inside."""
 
 from __future__ import annotations
 

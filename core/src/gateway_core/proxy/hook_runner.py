@@ -119,13 +119,13 @@ class HookRunner:
         try:
             outcome = task.result()
         except ClientGoneError:
-            return  # the exchange is about to be told
+            return  # the exchange is about to be notified
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - of a task, which has ended
             self._crashed(error)
             return
         try:
             then(outcome)
-        except Exception as error:  # noqa: BLE001 - a callback of the loop has no one else to tell
+        except Exception as error:  # noqa: BLE001 - a callback of the loop has no caller to raise to
             self._crashed(error)
 
     def _drop(self, outcome: object) -> None:

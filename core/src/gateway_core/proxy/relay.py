@@ -216,7 +216,7 @@ class Relay:
         self._exchange.writer.interim(head.status, head.reason, head.block)
 
     def send_continue(self) -> bool:
-        """Tell a client that waits for it to send its body; False if it does not wait."""
+        """Ask a client that waits for it (100-continue) to send its body; False if it does not wait."""
         if not self.expects_continue:
             return False
         self._continue_sent = True

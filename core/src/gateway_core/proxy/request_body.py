@@ -22,11 +22,11 @@ from gateway_core.messages.headers import block_of, headers_of_block
 from gateway_core.reasons import BODY_TOO_LARGE
 
 HIGH_WATER: Final = 65536
-"""Bytes that are held before the client is told to wait."""
+"""Bytes that are held before the client's connection is paused."""
 
 
 class BodyOwner(Protocol):
-    """The exchange, as far as its request's body tells it anything."""
+    """The exchange, as far as its request's body calls it."""
 
     def body_progress(self) -> None:
         """Called when a piece came: the client's time for the next one begins."""
@@ -121,7 +121,7 @@ class RequestBody:
 
     @property
     def is_paused(self) -> bool:
-        """Whether the client was told to wait."""
+        """Whether the client's connection was paused."""
         return self._is_paused
 
     @property
@@ -182,7 +182,7 @@ class RequestBody:
     # -- called by the exchange and its attempts
 
     def gather(self, limit: int) -> bool:
-        """Hold the whole body, and tell whether it is there; `BodyOwner.body_ended` follows if not.
+        """Hold the whole body, and return whether it is there; `BodyOwner.body_ended` follows if not.
 
         :param limit: bytes at most; more are a failure, 413.
         """
@@ -285,6 +285,6 @@ class RequestBody:
             self._reader.set_result(None)
 
     def client_gone(self) -> None:
-        """Tell a plugin that reads the body that it will not come."""
+        """Let a plugin that reads the body know that it will not come."""
         if self._reader is not None and not self._reader.done():
             self._reader.set_exception(ClientGoneError("the client left within its body"))

@@ -89,7 +89,7 @@ class ClientBody:
         else:
             self.unwanted()
 
-    # -- what the queue tells (`QueueFlow`)
+    # -- called by the queue (`QueueFlow`)
 
     def pause_reading(self) -> None:
         """Have the client wait."""
@@ -171,7 +171,7 @@ class FilteredRequest:
             self._error = ClientGoneError("the request was ended within its body")
             self._task.cancel()
 
-    # -- what the body tells (`BodyOwner`, `RequestFlow`)
+    # -- called by the body (`BodyOwner`, `RequestFlow`)
 
     def body_progress(self) -> None:
         """Do nothing: the deadline is the client's."""
@@ -193,7 +193,7 @@ class FilteredRequest:
 
 
 class _Alone:
-    """Owner and flow of a body that is complete: it has nothing to tell."""
+    """Owner and flow of a body that is complete: it has nothing to report."""
 
     def body_progress(self) -> None: ...
     def body_ended(self) -> None: ...
@@ -284,7 +284,7 @@ class RequestChanges:
     # -- what the exchange calls
 
     def sent_by(self, sender: BodySender) -> None:
-        """Tell of the end of the body that goes upstream, if it is another one than the client's."""
+        """Report the end of the body that goes upstream, if it is another one than the client's."""
         self._sender = sender
 
     def take(self) -> RequestBody | None:
@@ -306,7 +306,7 @@ class RequestChanges:
         self._sent = body
         return body
 
-    # -- what the body tells (`FilteringExchange`)
+    # -- called by the body (`FilteringExchange`)
 
     def body_wanted(self, is_waiting: bool) -> None:
         """Begin the client's time for the next part of its body, or end it."""
@@ -323,10 +323,10 @@ class RequestChanges:
             exchange.watch(0)
 
     def sent_body_ended(self) -> None:
-        """Tell of the end of the body that goes upstream."""
+        """Report the end of the body that goes upstream."""
         if self._sender is not None:
             self._sender.sent_body_ended()
 
     def sent_body_failed(self, error: BaseException) -> None:
-        """Tell of a filter that failed."""
+        """Report a filter that failed."""
         self._exchange.body_broken(error)

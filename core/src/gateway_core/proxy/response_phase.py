@@ -203,7 +203,7 @@ class ResponsePhase:
             self._body = StreamedBody(queue, "response", failed)
         return self._body
 
-    # -- what the queue tells (`QueueFlow`)
+    # -- called by the queue (`QueueFlow`)
 
     def pause_reading(self) -> None:
         """Have the upstream wait."""
@@ -225,7 +225,7 @@ class ResponsePhase:
         """Close the upstream's connection: the rest is not read."""
         self._attempt.give_up()
 
-    # -- what the stream tells (`StreamedResponse`)
+    # -- called by the stream (`StreamedResponse`)
 
     def begin_stream(self, first: bytes) -> None:
         """Write the head, with the first part of the body."""

@@ -42,7 +42,7 @@ LAST_WORD: Final = 0.5
 LAST_CALL: Final = 1.0
 """Seconds that a connection without a request is kept when the gateway drains, if there are ten times as many in all.
 
-A client that is about to send its next request is told with the response that it was the last one. If its connection
+A client that is about to send its next request learns with the response that it was the last one. If its connection
 were closed at once, the request would meet a reset.
 """
 

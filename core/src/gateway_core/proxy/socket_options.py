@@ -1,4 +1,4 @@
-"""What the kernel is told about single sockets."""
+"""Options of single sockets."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def is_tls(transport: asyncio.BaseTransport) -> bool:
 def is_flushed(transport: asyncio.WriteTransport) -> bool:
     """Whether the kernel seems to have all that is written.
 
-    A TLS transport does not tell what waits in the one below; but while something does, the socket takes no more.
+    A TLS transport does not show what waits in the one below; but while something does, the socket takes no more.
     """
     sock = transport.get_extra_info("socket")
     if transport.get_write_buffer_size() or sock is None or sock.fileno() < 0:
@@ -68,7 +68,8 @@ def is_flushed(transport: asyncio.WriteTransport) -> bool:
 def ended_orderly(transport: asyncio.BaseTransport) -> bool:
     """Whether a connection that is at its end was ended by the peer: over TLS anybody can fake a FIN.
 
-    Event loops do not tell a close_notify from an end without one, reading once more does (RFC 8446 section 6.1).
+    Event loops treat an end without close_notify (RFC 8446 section 6.1) like one with it; reading once more shows
+    which it was.
     """
     tls = transport.get_extra_info("ssl_object")
     if tls is None:

@@ -104,7 +104,7 @@ class BodyQueue:
             self._wake()
 
     def detach(self) -> None:
-        """Tell the sender nothing more: it is gone."""
+        """Notify the sender no more: it is gone."""
         self._flow = _NULL_FLOW
 
     def _wake(self) -> None:
@@ -176,7 +176,7 @@ class StreamedBody:
         """Change nothing yet.
 
         :param source: where the body comes from; may be cancelled while it is read.
-        :param filter_failed: told of filters that fail.
+        :param filter_failed: called with filters that fail.
         :param length: bytes, as the message's head says; None if it does not.
         """
         self.length = length

@@ -1,7 +1,7 @@
 """Two byte streams joined after 101: bytes pass both ways untouched, no faster than the slower side takes them.
 
 Each end is a `TunnelEnd`: a transport, and the bytes that came over it before the tunnel was there. A tunnel takes both
-transports over: it is told what comes, pauses one side while the other does not keep up, passes a half-close on, and
+transports over: it gets what comes, pauses one side while the other does not keep up, passes a half-close on, and
 closes both when one is gone. It belongs to its exchange, which is over when the tunnel is (``on_closed``).
 
 When the gateway ends, the client of a WebSocket gets a close frame with status 1001 if the last frame to it is

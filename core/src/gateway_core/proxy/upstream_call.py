@@ -193,7 +193,7 @@ class UpstreamCall:
         try:
             if self.attempt.start(now := self.directory.now()):
                 self.on_sent(now)
-        except Exception as error:  # noqa: BLE001 - a callback of the loop has no one else to tell
+        except Exception as error:  # noqa: BLE001 - a callback of the loop has no caller to raise to
             self.crashed(error)
 
     async def read(self) -> bytes:
@@ -246,7 +246,7 @@ class UpstreamCall:
         Context().run(self._end, UpstreamError("the call was closed", reason="upstream.truncated"))
         self._buffer.clear()
 
-    # -- what the request tells
+    # -- called by the request
 
     def prepare(self, endpoint: Endpoint) -> PreparedRequest | None:
         """Make the head for an endpoint, and run the attempt hooks over it."""
@@ -357,7 +357,7 @@ class UpstreamCall:
         self._head_ready.set()
         self._more.set()
 
-    # -- what the request's body tells (`BodyOwner`, `RequestFlow`)
+    # -- called by the request's body (`BodyOwner`, `RequestFlow`)
 
     def body_progress(self) -> None:
         """Restart the wait for the response: an upload may take longer than that."""

@@ -121,7 +121,7 @@ class Automaton:
         return following
 
     def symbols(self) -> list[int]:
-        """Return one symbol of each kind that the pattern tells apart."""
+        """Return one symbol of each kind that the pattern distinguishes."""
         masks = sorted(set(self.masks))
         kinds = {tuple([mask >> symbol & 1 for mask in masks]): symbol for symbol in range(SYMBOLS)}
         return list(kinds.values())
@@ -194,7 +194,7 @@ class Automaton:
         copies = least if most is None else most
         if copies <= 1 or size * copies <= _COPIED:
             return self._copies(item, part, least, most)
-        # Of a loop's path one can tell the round, unless rounds may be empty.
+        # Of a loop's path one knows the round, unless rounds may be empty.
         between = 1 if not part.empty else min((1 + part.empty) ** min(copies, 64), _GIANT)
         looped = self._loop(part, between)
         return looped if least == 0 or part.empty else looped._replace(empty=0)

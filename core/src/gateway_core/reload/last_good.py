@@ -49,7 +49,7 @@ class LastGood:
     def __init__(self, directory: Path, identities: Sequence[str]) -> None:
         """Name the file; nothing is read or written yet.
 
-        :param identities: what tells the sources apart, in their order.
+        :param identities: what distinguishes the sources, in their order.
         """
         digest = hashlib.sha256("\n".join(identities).encode()).hexdigest()[:16]
         self.path = directory / f"sources-{digest}.json"

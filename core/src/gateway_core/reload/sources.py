@@ -332,7 +332,7 @@ class Trial:
 
 
 def is_for_all(document: Document) -> bool:
-    """Whether other documents depend on what this one holds, as far as its text tells."""
+    """Whether other documents depend on what this one holds, as far as its text shows."""
     keys = top_level_keys(document)
     return keys is None or not keys <= TEAM_KEYS
 

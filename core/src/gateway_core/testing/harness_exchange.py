@@ -108,7 +108,7 @@ class HarnessExchange:
         """Prepare.
 
         :param body: the request's, whole or in pieces.
-        :param filter_failed: told of filters that fail.
+        :param filter_failed: called with filters that fail.
         :param log: runs the log phase of a detached copy.
         """
         self.chain = chain

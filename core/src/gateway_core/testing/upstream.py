@@ -1,4 +1,4 @@
-"""A scripted upstream on a real socket: answers what a test told it to, and keeps what it received."""
+"""A scripted upstream on a real socket: responds as a test says, and keeps what it received."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 How it works: an `UpstreamRuntime` asks its *monitor* for a feed per discovery and for the health of each address. Equal
 ones are the same object, whatever the number of upstreams and snapshots that use them. With one process the monitor is
-a `LocalMonitor`, which runs them. With several, one process runs them and tells the others (see `findings`).
+a `LocalMonitor`, which runs them. With several, one process runs them and sends results to the others (`findings`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What metrics show of upstreams and endpoints.
 
-Counters are those of all upstreams and endpoints that the process remembers; which of them are in force is told by the
+Counters are those of all upstreams and endpoints that the process remembers; which of them are in force is said by the
 gauges (see `gateway_core.metrics.ledger`).
 """
 

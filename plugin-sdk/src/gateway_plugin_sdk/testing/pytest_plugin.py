@@ -64,7 +64,7 @@ def gateway(request: pytest.FixtureRequest) -> Iterator[StartGateway]:
 
 @pytest.fixture
 def upstream() -> Iterator[ScriptedUpstream]:
-    """Run an upstream that answers 200 until the test says otherwise."""
+    """Run an upstream that responds with 200 until the test says otherwise."""
     from gateway_core.testing import ScriptedUpstream  # noqa: PLC0415  # see the module's docstring
 
     with ScriptedUpstream() as running:

@@ -1,4 +1,4 @@
-"""What `gateway check` tells of a valid configuration: the files that it names, and what is weak in it.
+"""What `gateway check` reports of a valid configuration: the files that it names, and what is weak in it.
 
 Each file is read by the code that reads it at the start, so that what passes here also starts.
 """

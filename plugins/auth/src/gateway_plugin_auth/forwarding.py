@@ -1,4 +1,4 @@
-"""Tell the upstream who the caller is, in header fields that nobody else can set."""
+"""Name the caller to the upstream, in header fields that nobody else can set."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def _other_kind(text: str) -> str:
 
 
 def hash_class(text: str) -> str:
-    """Return what tells how long verifying a hash takes: its kind and cost."""
+    """Return what decides how long verifying a hash takes: its kind and cost."""
     if text.startswith("$argon2"):
         return text.rsplit("$", 2)[0]
     return text[:7] if text.startswith("$2") else text[: len(APR1)] if text.startswith(APR1) else "{SHA}"
@@ -144,7 +144,7 @@ def is_password(password: bytes, text: str) -> bool:
 def decoy_of(text: str) -> str:
     """Return a hash of no known password that takes as long to verify as ``text``.
 
-    Verifying it for names that no user has takes the time that tells them from the others.
+    Verifying it for names that no user has takes the same time as for the others.
     """
     if text.startswith("$2"):
         head = text[:29]

@@ -1,4 +1,4 @@
-"""Tell why requests are refused, without a line for each request of an attack."""
+"""Log why requests are refused, without a line for each request of an attack."""
 
 from __future__ import annotations
 

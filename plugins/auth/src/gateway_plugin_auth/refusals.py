@@ -21,7 +21,7 @@ class Refusal:
     """One word per cause, such as ``expired``; a fixed set, so that it may label a metric."""
 
     error: Error | None = "invalid_token"
-    """What the client is told (RFC 6750); None if it presented no credentials, and so did nothing wrong."""
+    """What the client learns (RFC 6750); None if it presented no credentials, and so did nothing wrong."""
 
     scope: str = ""
     """The scopes that would be enough, separated by spaces; only with ``insufficient_scope``."""
@@ -39,7 +39,7 @@ class Refusal:
 
     @property
     def weight(self) -> int:
-        """How much the refusal tells of the caller: of several, the response is for the one that tells most."""
+        """How much the refusal says about the caller: of several, the response is for the one that says most."""
         return _WEIGHTS[self.error]
 
 

@@ -1,4 +1,4 @@
-"""Configuration documents out of the key-value store, as ``/v1/kv/PREFIX?recurse`` tells them."""
+"""Configuration documents out of the key-value store, as ``/v1/kv/PREFIX?recurse`` lists them."""
 
 from __future__ import annotations
 

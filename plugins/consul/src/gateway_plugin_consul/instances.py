@@ -1,4 +1,4 @@
-"""Endpoints out of the instances of a service, as ``/v1/health/service/NAME`` tells them."""
+"""Endpoints out of the instances of a service, as ``/v1/health/service/NAME`` lists them."""
 
 from __future__ import annotations
 

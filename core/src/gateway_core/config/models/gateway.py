@@ -81,10 +81,10 @@ class LimitsConfig(Section):
     """Longest time in which a client takes nothing of a response."""
 
     max_streams: Count = 128
-    """Most requests at once on a connection of HTTP/2; the client is told, and one more is refused."""
+    """Most requests at once on a connection of HTTP/2; the client learns it from SETTINGS, and one more is refused."""
 
     max_connection_age: Duration = 0.0
-    """How long a connection of HTTP/2 takes new requests, give or take a tenth: then its client is told to make another
+    """How long a connection of HTTP/2 takes new requests, give or take a tenth: then GOAWAY has its client make another
     one, so that connections spread again over gateways that were added."""
 
     min_rate: Size = 0

@@ -46,14 +46,14 @@ class AcceptedConnection:
         """Describe a connection as the socket shows it.
 
         :param address: that of the listeners, as configured.
-        :param ip: of the other end; None if that has none that tells clients apart: a unix socket, or a load balancer
+        :param ip: of the other end; None if that has none that distinguishes clients: a unix socket, or a load balancer
             whose header is still to come.
         """
         self.address = address
         self.ip = ip or ""
         """The client's address, as it is counted."""
         self.is_anonymous = ip is None
-        """Whether the client has no address that tells it from others."""
+        """Whether the client has no address that distinguishes it from others."""
         self.is_counted = False
         """Whether it has a place in the limits that no protocol has taken over."""
         self.listener: ListenConfig | None = None
@@ -135,7 +135,7 @@ class Client:
             if ":" in self.ip:
                 self.ip = plain_ip(self.ip)
         else:
-            # By the missing address alone it cannot be told: a TCP connection that was reset at once has none either.
+            # By the missing address alone it cannot be known: a TCP connection that was reset at once has none either.
             self.is_unix = getattr(info("socket"), "family", None) == socket.AF_UNIX
             self.ip, self.port = "", 0
         self.local_port: int = local[1] if isinstance(local, tuple) else 0
@@ -268,7 +268,7 @@ class Client:
     def usual_origin(self, snapshot: Snapshot) -> tuple[Origin | None, str]:
         """Return where requests come from that say nothing of it, and the host for which that is so.
 
-        There is none if something else tells them apart: another listener, fields of the configuration's.
+        There is none if something else distinguishes them: another listener, fields of the configuration's.
         """
         origin = self._origin
         is_usual = origin is not None and origin.config_version is self._trust_version is snapshot.version

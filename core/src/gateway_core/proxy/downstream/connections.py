@@ -180,7 +180,7 @@ class Connections:
 
     def _reached_client_limit(self, ip: str, *, is_unix: bool) -> str:
         most = self._limits().max_connections_per_client
-        # Peers on a unix socket have no address that tells one from the other: they are not one client.
+        # Peers on a unix socket have no address that distinguishes them: they are not one client.
         is_reached = bool(most) and not is_unix and self._per_client.get(ip, 0) >= most
         return "max_connections_per_client" if is_reached else ""
 

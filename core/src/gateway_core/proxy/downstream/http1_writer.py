@@ -96,7 +96,7 @@ class Http1ResponseWriter:
     # Of the response in progress; there is none before the first request:
     version: str
     continue_sent: bool
-    """Whether the client was told to send its body."""
+    """Whether the client was asked to send its body."""
     _method: str
     _is_usual: bool
 
@@ -133,7 +133,7 @@ class Http1ResponseWriter:
         self.is_paused = False
 
     def disown(self) -> None:
-        """Tell the owner nothing more: the connection is lost."""
+        """Notify the owner no more: the connection is lost."""
         self._owner = _NO_OWNER
 
     # -- heads

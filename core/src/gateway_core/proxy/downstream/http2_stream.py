@@ -186,7 +186,7 @@ class Http2Stream(SendStream):
             self._tunnel.feed_eof()
 
     def credit(self, size: int) -> None:
-        """Tell the client, now or later, that it may send as much again."""
+        """Give the client credit, now or later, to send as much again."""
         if self._is_paused_by_body or self.is_remote_ended:
             self.receiving.owe(size)
             return

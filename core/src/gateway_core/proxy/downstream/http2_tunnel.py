@@ -120,7 +120,7 @@ class StreamTransport(asyncio.Transport):
             self._protocol.resume_writing()
 
     def lost(self) -> None:
-        """Tell the tunnel, once and not from within its own call, that the stream is gone."""
+        """Notify the tunnel, once and not from within its own call, that the stream is gone."""
         self._is_closing = True
         if not self._is_lost and self._protocol is not None:
             self._is_lost = True

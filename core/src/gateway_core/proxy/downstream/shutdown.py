@@ -6,7 +6,7 @@ States of a connection, and what leads from one to the next:
       eof()        -> HALF_CLOSED   the client has sent its FIN, and responses are still due
       linger()     -> LINGERING     the last response is written, and the client may not know that it is the last
       close()      -> FLUSHING      the client knows
-    HALF_CLOSED  what came before the FIN is served; the client may read on, or be gone: no packet tells which
+    HALF_CLOSED  what came before the FIN is served; the client may read on, or be gone: no packet says which
       GRACE without progress, or nothing left to serve -> FLUSHING or aborted
       linger(), close() -> FLUSHING  nothing more will come that would have to be read
     LINGERING    our FIN is sent; what still comes is read and dropped, because closing a socket with unread bytes is a
@@ -58,7 +58,7 @@ _FLUSHING: Final = State.FLUSHING
 
 
 class Ending(Protocol):
-    """What the shutdown asks its connection, and tells it."""
+    """What the shutdown asks of its connection, and calls."""
 
     served: int
     """Requests so far."""

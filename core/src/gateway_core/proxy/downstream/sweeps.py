@@ -29,7 +29,7 @@ KeyT = TypeVar("KeyT", bound=Hashable)
 
 
 class Pace(Generic[KeyT]):
-    """Remembers how far transfers were, and tells which are slow."""
+    """Remembers how far transfers were, and finds which are slow."""
 
     __slots__ = ("_begun",)
 

@@ -38,7 +38,7 @@ _MOST_INTERIM: Final = 16
 # Plain numbers, not an Enum: looking up a member costs more than the branch that it decides.
 _IDLE, _HEAD, _LENGTH, _CHUNKS, _UNTIL_CLOSE, _SWITCHED, _CLOSED = range(7)
 
-# What the connection notes among its request's flags for itself, so that one look at them tells the usual case.
+# What the connection notes among its request's flags for itself, so that one look at them decides the usual case.
 _READING_PAUSED: Final = 8
 _BACKED_UP: Final = 16
 _UNFIT: Final = 64  # for another request, whatever else its response says
@@ -360,7 +360,7 @@ class UpstreamConnection(asyncio.Protocol):
             handler.on_failure(failure, detail)
 
     def abort(self) -> None:
-        """Close the connection at once; the handler is not told."""
+        """Close the connection at once; the handler is not notified."""
         self.handler = None
         self._decoder = None
         self._buffer = b""

@@ -2,7 +2,7 @@
 
 The connection that was used last is the first one taken again, so that the others grow old and are closed. A pool
 outlives snapshots, as its endpoint does: what may change with a reload is read when it is used (`max_head_bytes`), and
-whatever else a pool is made of is part of what tells endpoints apart (`TransportSettings`).
+whatever else a pool is made of is part of what distinguishes endpoints (`TransportSettings`).
 
 How a connection is made: the endpoint's name is resolved by the process's resolver, and its addresses are tried a
 quarter of a second apart, the families in turn, until one connects (RFC 8305). Where the endpoint expects a PROXY
@@ -93,7 +93,7 @@ class ProxyClient(NamedTuple):
 
     @property
     def key(self) -> str:
-        """What tells clients apart that may share connections."""
+        """What distinguishes clients that may not share connections."""
         return self.source[0] if self.source is not None and self.destination is not None else ""
 
 

@@ -1,4 +1,4 @@
-"""The fields that tell an upstream where a request came from (RFC 7239, RFC 9110 section 7.6.3).
+"""The fields that say to an upstream where a request came from (RFC 7239, RFC 9110 section 7.6.3).
 
 What came in is believed only from a trusted proxy; fields of other peers were removed before (`believed_facts`), and is
 replaced here. A trusted proxy speaks one of two languages: X-Forwarded-*, or Forwarded if it sent none of the first. A
@@ -185,7 +185,7 @@ def _usual_tail(facts: RequestFacts, arrived: Arrived, trust: Trust) -> bytes:
 
 
 def _is_loop(forwarding: Mapping[bytes, bytes], own_via: bytes) -> bool:
-    """Tell whether a request passed this gateway, or others of its name, too often to be on its way anywhere."""
+    """Return whether a request passed this gateway, or others of its name, too often to be on its way anywhere."""
     passed = forwarding.get(b"via" if own_via else b"cdn-loop")
     if passed is None:
         return False
@@ -386,7 +386,7 @@ def _port_of(host: bytes) -> bytes:
 
 
 def _agreeing(given: dict[bytes, str], addresses: list[str | None]) -> str:
-    """Return Forwarded as it came if it tells the same chain as X-Forwarded-For, else that chain as Forwarded."""
+    """Return Forwarded as it came if it names the same chain as X-Forwarded-For, else that chain as Forwarded."""
     if value := given.get(b"forwarded", ""):
         elements, is_whole = read_forwarded(value)
         if is_whole and [canonical_address(each.get("for", "")) for each in elements] == addresses:

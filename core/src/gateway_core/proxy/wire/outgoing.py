@@ -2,7 +2,7 @@
 
 A field is a plugin's if a plugin wrote its name, or if its line is not one that came in. What a plugin wrote under the
 name of a field that the gateway writes replaces that one. A field of the client's whose name differs from a plugin's
-only in what CGI cannot tell apart (``X_User_Id`` and ``X-User-Id``) is removed.
+only in what CGI cannot distinguish (``X_User_Id`` and ``X-User-Id``) is removed.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ form, never the bytes as they came:
 ``accept-unsafe-violations-in-http-response``) take: mixed line ends, empty lines before the head, any white space in
 the status line, control bytes in values (which become spaces), lines that are no fields (which are dropped).
 
-Whether the *framing* was repaired is told apart: then it is not certain that the endpoint sees the end of its response
+Whether the *framing* was repaired is kept apart: then it is not certain that the endpoint sees the end of its response
 where the gateway does, and the connection serves no other request.
 """
 

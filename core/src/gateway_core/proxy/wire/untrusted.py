@@ -157,7 +157,7 @@ _FOLDED: Final = bytes(each if each in _LETTERS else ord("-") for each in range(
 
 
 def folded(name: bytes) -> bytes:
-    """Return a lower-case name as CGI tells names apart, with ``-`` for every character that it cannot hold."""
+    """Return a lower-case name as CGI distinguishes names, with ``-`` for every character that it cannot hold."""
     return name.translate(_FOLDED)
 
 

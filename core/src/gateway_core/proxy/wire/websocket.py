@@ -26,7 +26,7 @@ class FrameReader:
         self._head = b""  # the beginning of a frame's head
         self._left = 0  # bytes of the current frame that are still to come
         self.is_lost = False
-        """Whether frames cannot be told from each other any more."""
+        """Whether the bounds of frames are lost."""
 
     @property
     def is_between_frames(self) -> bool:

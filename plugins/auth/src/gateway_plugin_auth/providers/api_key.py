@@ -51,7 +51,7 @@ def read_entries(text: bytes) -> tuple[ApiKeyEntry, ...]:
 
 
 class ApiKeys:
-    """Looks keys up by their SHA-256, so that the time that it takes tells nothing of the keys."""
+    """Looks keys up by their SHA-256, so that the time that it takes reveals nothing of the keys."""
 
     challenge = "ApiKey"
 

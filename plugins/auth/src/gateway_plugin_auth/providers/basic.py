@@ -76,7 +76,7 @@ class Users:
         return self._users[name][1]
 
     def identified(self, name: str, password: bytes) -> bytes:
-        """Return bytes that are the same for credentials between which no hash tells."""
+        """Return bytes that are the same for credentials that no hash distinguishes."""
         user = self._users.get(name)
         kept = password if user is None else significant(password, user[0])
         return name.encode("utf-8", "surrogatepass") + b":" + kept
