@@ -9,7 +9,7 @@ from gateway_core.tasks import spawn
 
 from tests.core.proxy.kit import Peer, Proxied, bytes_of_endpoints
 
-pytestmark = pytest.mark.one_protocol(reason="the close frame of a tunnel over HTTP/1")
+pytestmark = pytest.mark.http1_upstream  # which upgrades
 
 UPGRADE = b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"

@@ -38,7 +38,7 @@ from gateway_core.snapshot import Snapshot, SnapshotHolder
 
 _DRAIN_POLL: Final = 0.05
 LAST_WORD: Final = 0.5
-"""Seconds for clients of gRPC to read that their calls end with UNAVAILABLE, and to close their connections."""
+"""Seconds for clients to read how their calls of gRPC and their WebSockets end, and to close their connections."""
 LAST_CALL: Final = 1.0
 """Seconds that a connection without a request is kept when the gateway drains, if there are ten times as many in all.
 
@@ -142,7 +142,10 @@ class Proxy:
         calls = [each for each in self.exchanges if isinstance(each, Exchange) and is_call(each.head)]
         for call in calls:
             call.respond_or_cut(503, SHUTTING_DOWN, "the gateway waits no longer")
-        if calls:  # a connection that is closed at once takes with it what is on its way
+        tunnels = list(self.tunnels)
+        for tunnel in tunnels:
+            tunnel.go_away()
+        if calls or tunnels:  # a connection that is closed at once takes with it what is on its way
             await self._until(lambda: not connections.open, self.loop.time() + LAST_WORD)
         self._close_clients()
 
