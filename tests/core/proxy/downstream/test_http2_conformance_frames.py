@@ -100,6 +100,8 @@ async def test_3_4_a_connection_that_begins_otherwise_gets_goaway(proxied: Proxi
 @table(
     # 4.1
     Case("4.1 a frame of an unknown type", [raw(0x16, 0, 0, bytes(8))], passed_over),
+    Case("RFC 9218 7.1 PRIORITY_UPDATE for no stream", [raw(16, 0, 0, number(0) + b"u=1")], goaway(PROTOCOL_ERROR)),
+    Case("RFC 9218 7.1 PRIORITY_UPDATE on a stream", [raw(16, 0, 1, number(1) + b"u=1")], goaway(PROTOCOL_ERROR)),
     Case("4.1 flags that mean nothing", [raw(PING, 0x16, 0, bytes(8))], frame(hf.PingFrame, "ACK")),
     Case("4.1 the reserved bit of a stream", [raw(PING, 0, 2**31, bytes(8))], frame(hf.PingFrame, "ACK")),
     # 4.2

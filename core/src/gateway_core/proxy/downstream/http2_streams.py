@@ -248,6 +248,8 @@ class ClientStreams:
 
     def prioritize(self, stream_id: int, value: str) -> None:
         """Take a PRIORITY_UPDATE (RFC 9218 section 7.1)."""
+        if not stream_id:
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "PRIORITY_UPDATE is for no stream")
         stream = self._streams.get(stream_id)
         if stream is not None:
             self._prioritize(stream, value)
