@@ -69,6 +69,20 @@ async def test_a_replacement_that_is_refused_keeps_the_old_workers_and_listeners
     assert (await ask(supervisor.urls()[0], "/a"))[0] == 200
 
 
+async def test_a_listener_that_a_refused_configuration_gives_up_stays(
+    supervisor: Supervisor, canon: Canon, upstream: str
+) -> None:
+    await put_in_force(supervisor, canon(config(upstream, listen="['127.0.0.1:0', '[::1]:0']")))
+    before, urls = await versions(supervisor), supervisor.urls()
+
+    with pytest.raises(ConfigError, match=r"upstreams\[0\].tls"):
+        await put_in_force(supervisor, canon(config(upstream, "/b", more=BROKEN)))
+
+    assert await versions(supervisor) == before
+    assert supervisor.urls() == urls
+    assert [(await ask(url, "/a"))[0] for url in urls] == [200, 200]
+
+
 async def test_a_new_listener_is_served_by_new_workers(supervisor: Supervisor, canon: Canon, upstream: str) -> None:
     await put_in_force(supervisor, canon(config(upstream)))
     before = await versions(supervisor)

@@ -162,8 +162,6 @@ class Supervisor:
             await start_in_sandbox(plan.bundle, new, self._sockets.descriptors(), self._clock)
         plan.is_together = True
         workers = list(self._pool)
-        # The workers have copies, as in `stop`: whoever closes last takes in the clients that wait.
-        self._sockets.keep_only(plan.config.listen)
         replies = await asyncio.gather(*(each.prepare(plan.bundle) for each in workers), return_exceptions=True)
         refused = [each for each in replies if isinstance(each, BaseException)]
         if not refused:
@@ -215,7 +213,7 @@ class Supervisor:
 
     async def _commit_together(self, plan: _Plan) -> str:
         workers = list(self._pool)
-        # The workers have copies, as in `stop`: whoever closes last takes in the clients that wait.
+        # Before the workers close their copies: the last process to close a listener socket accepts what is queued.
         self._sockets.keep_only(plan.config.listen)
         replies = await asyncio.gather(*(each.commit(plan.bundle.version) for each in workers), return_exceptions=True)
         # A worker that died in between is replaced by one that starts with the new configuration.
