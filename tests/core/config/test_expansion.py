@@ -113,6 +113,19 @@ def test_a_problem_with_a_default_is_told_once_where_it_is_written(load: Load) -
     assert len(found) == 2
 
 
+@pytest.mark.parametrize("nothing", ["", "~", "null", "Null", "NULL", "!!null null", '!!null ""'])
+def test_a_key_with_nothing_behind_it_takes_the_default(load: Load, nothing: str) -> None:
+    text = f"""
+route_defaults: {{respond: {{}}, plugins: [{{name: a}}]}}
+routes:
+  - id: r
+    path: /
+    plugins: {nothing}
+"""
+
+    assert [each.name for each in load(text).config.routes[0].plugins] == ["a"]
+
+
 @pytest.mark.parametrize("key", ["id: a", "path: /a", "path_prefix: /a", "path_regex: /a", "grpc: {}"])
 def test_what_each_route_has_of_its_own_cannot_be_a_default(load: Load, key: str) -> None:
     found = problems(load, f"route_defaults: {{{key}, respond: {{}}}}\nroutes: [{{path: /x}}]")
@@ -154,6 +167,14 @@ def test_a_later_binding_replaces_one_of_the_set_in_its_place(load: Load) -> Non
         ("c", "c", True),
     ]
     assert chain(load, "[{use: s}, {name: b, enabled: false}]") == [("a", "a", True), ("b", "b", False)]
+
+
+def test_a_binding_of_a_set_is_replaced_once_and_none_of_its_id_gets_lost(load: Load) -> None:
+    plugins = "[{use: s}, {name: a, config: {n: 1}}, {name: a, config: {n: 2}}]"
+
+    found = problems(load, f"{SETS}\nroutes: [{{id: r, path: /, respond: {{}}, plugins: {plugins}}}]")
+
+    assert any('"a" is already a binding in this list' in each for each in found), found
 
 
 def test_sets_are_used_wherever_bindings_are_listed(load: Load) -> None:

@@ -34,6 +34,8 @@ _UPSTREAM: Final = frozenset(
     {"mirror", "preserve_host", "timeouts", "retries", "rewrite", "rewrite_response", "buffer_request"}
 )
 """Of no use for a route that responds itself."""
+_NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
+_NULL_TAGS: Final = frozenset({PLAIN_TAG, "tag:yaml.org,2002:null"})
 
 Pair = tuple[yaml.Node, yaml.Node]
 
@@ -78,7 +80,7 @@ def _complete(route: yaml.MappingNode, defaults: list[Pair]) -> None:
 
 
 def _is_nothing(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.tag == PLAIN_TAG and node.value in {"", "~", "null"}
+    return isinstance(node, yaml.ScalarNode) and node.tag in _NULL_TAGS and node.value in _NULLS
 
 
 def _pairs(node: yaml.MappingNode) -> Iterator[Pair]:
@@ -151,15 +153,18 @@ class SetExpansion:
             return
         made: list[yaml.Node] = []
         of_sets: dict[str, tuple[int, str]] = {}
+        replaced: set[str] = set()
         for index, item in enumerate(found[1].value):
             where = (*path, "plugins", index)
             use = lookup(item, USE) if isinstance(item, yaml.MappingNode) else None
             if use is None:
-                known = of_sets.get(_id_of(item))
+                # One of a set is replaced once: another binding of its id is a second one in this list, and a problem.
+                known = None if _id_of(item) in replaced else of_sets.get(_id_of(item))
                 if known is None:
                     made.append(item)
                 else:
                     made[known[0]] = item
+                    replaced.add(_id_of(item))
                     self.replacing.add(id(item))
                 continue
             name, bindings = self._bindings_of(where, item, use)
