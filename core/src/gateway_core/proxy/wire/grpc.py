@@ -31,6 +31,8 @@ from gateway_core.reasons import (
     TIMEOUT,
 )
 
+# Looked for first, by `find`: every request with a body is asked, few are calls, and `in` takes several times as long.
+_GRPC: Final = b"application/grpc"
 _CALL: Final = re.compile(rb"\r\ncontent-type:[ \t]*application/grpc\b")
 _CALL_OF_HTTP2: Final = re.compile(rb"\r\ncontent-type:[ \t]*application/grpc(?=[+;\r ]|\Z)")
 _TIMEOUT: Final = re.compile(rb"\r\ngrpc-timeout:[ \t]*([0-9]{1,8})([HMSmun])(?=[ \t\r]|\Z)")
@@ -66,14 +68,14 @@ _BY_STATUS: Final = {
 
 def is_grpc(head: RequestHead) -> bool:
     """Return whether a request is a call of gRPC or gRPC-Web, over any protocol."""
-    return _CALL.search(head.facts.lowered) is not None
+    lowered = head.facts.lowered
+    return lowered.find(_GRPC) >= 0 and _CALL.search(lowered) is not None
 
 
 def is_call(head: RequestHead) -> bool:
     """Return whether a request is a call of gRPC, which only HTTP/2 can carry."""
     lowered = head.facts.lowered
-    # The plain search first: it is asked of every request over HTTP/2, and takes a tenth of the time.
-    return head.version == "2" and b"application/grpc" in lowered and _CALL_OF_HTTP2.search(lowered) is not None
+    return head.version == "2" and lowered.find(_GRPC) >= 0 and _CALL_OF_HTTP2.search(lowered) is not None
 
 
 def timeout_of(head: RequestHead) -> float | None:
