@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         SecretHeaderValue,
         SecretUrl,
         Size,
+        StatusRange,
         UpstreamName,
     )
     from gateway_core.config.sources import ConfigSource, SourceContext, SourceFactory, SourceState, SourceUrl
@@ -166,6 +167,7 @@ __all__ = [
     "SourceFactory",
     "SourceState",
     "SourceUrl",
+    "StatusRange",
     "Strategy",
     "StrategyFactory",
     "Tasks",

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from gateway_core.clock import SystemClock
-from gateway_core.config import HealthCheckConfig, SecretHeaderValue
+from gateway_core.config import HealthCheckConfig, SecretHeaderValue, StatusRange
 from gateway_core.leases import Leases
 from gateway_core.proxy_protocol import ProxyVersion
 from gateway_core.upstreams import Endpoint, EndpointSpec
@@ -111,7 +111,7 @@ async def test_the_status_decides_and_redirects_are_not_followed(
     fake, endpoint = upstream
     fake.status = status
 
-    await make_checker(endpoint, expected_statuses=expected).check()
+    await make_checker(endpoint, expected_statuses=tuple(map(StatusRange.parse, expected))).check()
 
     assert (endpoint.healthy, endpoint.health.last_check_error) == (not error, error)
     assert endpoint.health.last_check > 0

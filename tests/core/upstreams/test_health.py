@@ -8,7 +8,6 @@ from gateway_core.upstreams import Outcome
 from gateway_core.upstreams.health import (
     EjectionState,
     HealthState,
-    StatusRanges,
     eject,
     first_delay,
     may_eject,
@@ -69,19 +68,6 @@ def test_pauses_stay_within_the_jitter_and_differ() -> None:
     assert all(4.5 <= pause <= 5.5 for pause in pauses)
     assert len(set(pauses)) > 400
     assert all(0 <= first_delay(SETTINGS, rng) <= 0.5 for _ in range(100))
-
-
-def test_statuses_are_given_one_by_one_or_as_ranges() -> None:
-    ranges = StatusRanges(["200-299", 404, "503"])
-
-    assert [status for status in (199, 200, 299, 300, 404, 503, 504) if status in ranges] == [200, 299, 404, 503]
-    assert str(ranges) == "200-299, 404, 503"
-
-
-@pytest.mark.parametrize("item", ["", "abc", "2xx", "-200", "399-200", "99", "200-600", "²⁰⁰"])
-def test_what_is_no_status_is_refused_and_quoted(item: str) -> None:
-    with pytest.raises(ValueError, match=f"^{item!r} is not"):
-        StatusRanges([item])
 
 
 def make_settings(

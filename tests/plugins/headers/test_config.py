@@ -24,7 +24,7 @@ from gateway_plugin_sdk.testing import InvalidConfigError, assert_plugin_ok, one
         ({"request": {"set": {"X-A": 5}}}, "request.set"),
         ({"request": {"sets": {}}}, "sets"),
         ({"request": {"keep": []}}, "keep"),
-        ({"response": {"statuses": ["6xx"], "set": {"X-A": "b"}}}, "write for example 404, 500-599 or 5xx"),
+        ({"response": {"statuses": ["60x"], "set": {"X-A": "b"}}}, "write for example 404, 500-599 or 5xx"),
         ({"response": {"statuses": ["599-500"], "set": {"X-A": "b"}}}, "ends before it begins: write 500-599"),
         ({"response": {"dedupe": {"X-A": "some"}}}, "dedupe"),
         ({"security": {"hsts": {"preload": True}}}, "preload needs subdomains: true"),

@@ -97,6 +97,7 @@ from gateway_core.config.problems import (
 )
 from gateway_core.config.schema_errors import SchemaValidator
 from gateway_core.config.secret import Secret, SecretHeaderValue, SecretUrl
+from gateway_core.config.statuses import StatusRange
 from gateway_core.config.suggestions import did_you_mean
 from gateway_core.config.values import (
     Count,
@@ -208,6 +209,7 @@ __all__ = [
     "SecretUrl",
     "Severity",
     "Size",
+    "StatusRange",
     "StickyCookieConfig",
     "Switch",
     "TimeoutsConfig",

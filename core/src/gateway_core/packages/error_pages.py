@@ -76,7 +76,7 @@ class ErrorPages(Plugin[None]):
             return None  # What `respond` and `redirect` give is produced by nothing but the route.
         source = response.produced_by if response.produced_by in {"gateway", "upstream"} else "plugin"
         for page in self._pages:
-            if source in page.from_ and any(low <= status <= high for low, high in page.statuses):
+            if source in page.from_ and any(status in statuses for statuses in page.statuses):
                 content_type = request.headers.get("content-type", "").lower()
                 return None if content_type.startswith("application/grpc") else page
         return None

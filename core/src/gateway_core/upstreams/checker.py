@@ -26,7 +26,7 @@ from gateway_core.failure_text import system_reason
 from gateway_core.proxy_protocol import ProxyVersion, proxy_header
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.endpoint import EndpointSpec, authority_of
-from gateway_core.upstreams.health import HealthState, StatusRanges, first_delay, next_delay, note_result
+from gateway_core.upstreams.health import HealthState, first_delay, next_delay, note_result
 from gateway_core.upstreams.resolver import Resolver
 
 USER_AGENT: Final = "gateway-health-check"
@@ -122,7 +122,7 @@ class Checker:
         self._grpc = grpc
         self._server_name = server_name or spec.host
         self._preface = b"" if proxy_protocol is None else proxy_header(proxy_protocol, None, None)
-        self._expected = StatusRanges(config.expected_statuses)
+        self._expected = config.expected_statuses
         self._tasks = Tasks()
         fields = {name: value.reveal() for name, value in config.headers.items()}
         authority = _authority(spec, config)
@@ -201,8 +201,9 @@ class Checker:
             while (await reader.readline()).strip():
                 pass
             status = _status_of(await reader.readline())
-        if status not in self._expected:
-            raise CheckFailedError(f"responded {status}, expected {self._expected}")
+        if not any(status in statuses for statuses in self._expected):
+            expected = ", ".join(map(str, self._expected))
+            raise CheckFailedError(f"responded {status}, expected {expected}")
 
     def _note(self, error: str, seconds: float) -> None:
         has_changed = note_result(self._config, self.health, self._clock.monotonic(), passed=not error)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from gateway_plugin_sdk import ConfigModel, Duration, HeaderName
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from gateway_plugin_sdk import ConfigModel, Duration, HeaderName, StatusRange
+from pydantic import AfterValidator, Field, model_validator
 
 from gateway_plugin_headers.template import check_template
 
@@ -15,7 +15,6 @@ FRAMING: Final = frozenset({
 })  # fmt: skip
 """Fields of a connection or a body's framing, which are the gateway's."""
 
-_STATUSES: Final = re.compile(r"([1-5])xx|([1-9][0-9][0-9])(?:-([1-9][0-9][0-9]))?")
 _PATTERN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -51,32 +50,6 @@ def _check_of_response(value: str) -> str:
     return _check_value(value)
 
 
-def read_statuses(text: str) -> tuple[int, int]:
-    """Return the first and the last status of ``404``, ``500-599`` or ``5xx``.
-
-    :raises ValueError: for anything else.
-    """
-    found = _STATUSES.fullmatch(text)
-    if not found:
-        raise ValueError("is not a status: write for example 404, 500-599 or 5xx")
-    if found[1]:
-        return int(found[1]) * 100, int(found[1]) * 100 + 99
-    first, last = int(found[2]), int(found[3] or found[2])
-    if last < first:
-        raise ValueError(f"ends before it begins: write {last}-{first}")
-    return first, last
-
-
-def _as_text(value: Any) -> Any:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _check_statuses(value: str) -> str:
-    read_statuses(value)
-    return value
-
-
-Statuses = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | int), AfterValidator(_check_statuses)]
 Name = Annotated[HeaderName, AfterValidator(_check_name)]
 NamePattern = Annotated[str, AfterValidator(_check_pattern)]
 OfRequest = Annotated[str, AfterValidator(_check_of_request)]
@@ -121,7 +94,7 @@ class RequestRules(Rules):
 class ResponseRules(Rules):
     """What is done with the fields of a response before it goes to the client."""
 
-    statuses: tuple[Statuses, ...] = ()
+    statuses: tuple[StatusRange, ...] = ()
     """Only of responses with these statuses: ``404``, ``500-599``, ``5xx``; of all unless given."""
 
     set: dict[Name, OfResponse] = {}

@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway_plugin_sdk import FieldNames, Plugin, PluginContext, Request, Response, hookimpl
 
-from gateway_plugin_headers.config import HeadersConfig, RequestRules, ResponseRules, SecurityConfig, read_statuses
+from gateway_plugin_headers.config import HeadersConfig, RequestRules, ResponseRules, SecurityConfig
 from gateway_plugin_headers.operations import Step, apply_to_request, compile_rules
 from gateway_plugin_headers.security import SecurityFields
 from gateway_plugin_headers.template import needs_identity
@@ -19,14 +19,14 @@ _SOFTWARE: Final = FieldNames(
 class StatusRules:
     """The steps for responses with some statuses."""
 
-    __slots__ = ("_ranges", "steps")
+    __slots__ = ("_statuses", "steps")
 
     def __init__(self, rules: ResponseRules) -> None:
-        self._ranges = [read_statuses(text) for text in rules.statuses]
+        self._statuses = rules.statuses
         self.steps = compile_rules(rules)
 
     def are_for(self, status: int) -> bool:
-        return not self._ranges or any(first <= status <= last for first, last in self._ranges)
+        return not self._statuses or any(status in each for each in self._statuses)
 
 
 class HeaderRules(Plugin[HeadersConfig]):

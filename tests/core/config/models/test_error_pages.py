@@ -3,14 +3,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gateway_core.config import ErrorPageConfig
+from gateway_core.config import ErrorPageConfig, StatusRange
 from pydantic import ValidationError
 
 
 def test_statuses_are_numbers_and_ranges() -> None:
     page = ErrorPageConfig.model_validate({"statuses": [404, "500-599", "429"], "body": "x"})
 
-    assert page.statuses == ((404, 404), (500, 599), (429, 429))
+    assert page.statuses == (StatusRange(404, 404), StatusRange(500, 599), StatusRange(429, 429))
     assert page.from_ == ("gateway", "plugin")
 
 
@@ -19,8 +19,8 @@ def test_statuses_are_numbers_and_ranges() -> None:
     [
         ({"statuses": []}, "is empty"),
         ({"statuses": [200]}, "400 to 599"),
-        ({"statuses": ["599-500"]}, "400 to 599"),
-        ({"statuses": [True]}, "400 to 599"),
+        ({"statuses": ["599-500"]}, "write 500-599"),
+        ({"statuses": [True]}, "is not a status"),
         ({"from": ["client"]}, "gateway"),
         ({"from": []}, "is empty"),
         ({"path": "/x"}, "body and path exclude each other"),

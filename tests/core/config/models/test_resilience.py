@@ -40,14 +40,13 @@ def test_0_is_no_limit_for_every_timeout(name: str) -> None:
     assert getattr(RouteTimeoutsConfig.model_validate({name: 0}), name) == 0
 
 
-@pytest.mark.parametrize("statuses", [["200"], [200], ["200-399", 404], ["200-200"]])
-def test_statuses_are_numbers_or_ranges(statuses: list[object]) -> None:
-    check = HealthCheckConfig.model_validate({"expected_statuses": statuses})
+def test_expected_statuses_are_numbers_or_ranges() -> None:
+    check = HealthCheckConfig.model_validate({"expected_statuses": ["200-299", 404]})
 
-    assert all(isinstance(status, str) for status in check.expected_statuses)
+    assert [str(statuses) for statuses in check.expected_statuses] == ["200-299", "404"]
 
 
-@pytest.mark.parametrize("statuses", [[], ["2xx"], ["399-200"], ["600"], [True], ["200-"]])
+@pytest.mark.parametrize("statuses", [[], ["2x"], ["399-200"], ["99"], [True], ["200-"]])
 def test_other_statuses_are_refused(statuses: list[object]) -> None:
     with pytest.raises(ValidationError):
         HealthCheckConfig.model_validate({"expected_statuses": statuses})

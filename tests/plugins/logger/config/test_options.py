@@ -29,7 +29,7 @@ def test_the_shorthands_are_sinks() -> None:
         ({"drop": ["tiem"]}, "drop.0", "did you mean 'time'?"),
         ({"path": "a", "sinks": [{"type": "stdout"}]}, "", "give path or sinks, not both"),
         ({"path": ""}, "path", "is not the path of a file"),
-        ({"skip": {"statuses": ["x"]}}, "skip.statuses", "'x' is no status"),
+        ({"skip": {"statuses": ["x"]}}, "skip.statuses", "is not a status"),
         ({"only": {"when": "statsu == 1"}}, "only.when", "did you mean 'status'?"),
         ({"sample": {"rate": 2}}, "sample.rate", "less than or equal to 1"),
         ({"redact": {"rules": [{"action": "hide", "fields": ["path"]}]}}, "redact.rules.0", "'mask_ip'"),

@@ -3,58 +3,36 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     ConfigDict,
     Field,
     Strict,
-    ValidationInfo,
-    WithJsonSchema,
     model_validator,
 )
 
 from gateway_core.config.models.base import Section
+from gateway_core.config.statuses import StatusRange
 from gateway_core.config.suggestions import Fault
 from gateway_core.config.values import (
     NOT_EMPTY,
     HeaderValue,
     InvalidValueError,
-    is_canonical,
     refuse,
 )
 
-_RANGE: Final = re.compile(r"([45][0-9]{2})(?:\s*-\s*([45][0-9]{2}))?")
 _STATUSES_REMEDY: Final = "write a status from 400 to 599, or a range such as 500-599"
 
 
-def _read_range(value: Any, info: ValidationInfo) -> tuple[int, int]:
-    if is_canonical(info) and isinstance(value, (list, tuple)):
-        return value[0], value[1]
-    found = None if isinstance(value, bool) else _RANGE.fullmatch(str(value))
-    low, high = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
-    if low > high:
-        raise InvalidValueError("is not a range of statuses", remedy=_STATUSES_REMEDY)
-    return low, high
+def _check_range(statuses: StatusRange) -> StatusRange:
+    if not 400 <= statuses.first <= statuses.last <= 599:
+        raise InvalidValueError("has statuses of no error", remedy=_STATUSES_REMEDY)
+    return statuses
 
 
-StatusRange = Annotated[
-    tuple[int, int],
-    BeforeValidator(_read_range),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 400, "maximum": 599},
-                {"type": "string", "pattern": f"^{_RANGE.pattern}$"},
-            ],
-            "x-expected": "a status or a range of statuses",
-            "x-remedy": _STATUSES_REMEDY,
-        }
-    ),
-]
-"""The first and the last status."""
+ErrorStatuses = Annotated[StatusRange, AfterValidator(_check_range)]
 
 
 def _check_path(value: str) -> str:
@@ -76,7 +54,7 @@ class ErrorPageConfig(Section):
 
     model_config = ConfigDict(serialize_by_alias=True)
 
-    statuses: Annotated[tuple[StatusRange, ...], NOT_EMPTY]
+    statuses: Annotated[tuple[ErrorStatuses, ...], NOT_EMPTY]
     """Statuses and ranges of them, such as ``[404, 500-599]``."""
 
     from_: Annotated[tuple[Literal["gateway", "plugin", "upstream"], ...], NOT_EMPTY] = Field(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gateway_core.config.address import is_host
 from gateway_core.config.models.base import Section
 from gateway_core.config.secret import SecretHeaderValue
+from gateway_core.config.statuses import StatusRange
 from gateway_core.config.values import (
     NOT_EMPTY,
     Count,
@@ -207,22 +207,6 @@ class UpstreamTlsConfig(Section):
         return self
 
 
-_STATUS_RANGE: Final = re.compile(r"([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
-
-
-def _check_statuses(value: str) -> str:
-    match = _STATUS_RANGE.fullmatch(value)
-    if match is None or (match[2] is not None and match[1] > match[2]):
-        raise InvalidValueError("is not a status or a range of statuses", remedy="write for example 200 or 200-399")
-    return value
-
-
-StatusRange = Annotated[
-    str, BeforeValidator(_as_text, json_schema_input_type=str | int), AfterValidator(_check_statuses)
-]
-"""``200`` or ``200-399``."""
-
-
 def _check_path(value: str) -> str:
     if not value.startswith("/") or any(ord(character) <= 0x20 or ord(character) > 0x7E for character in value):
         raise InvalidValueError("is not a path", remedy="begin with / and percent-encode what is not ASCII")
@@ -261,7 +245,7 @@ class HealthCheckConfig(Section):
     jitter: Ratio = 0.1
     """Share of the interval by which each pause is longer or shorter at random, so that checks do not synchronize."""
 
-    expected_statuses: tuple[StatusRange, ...] = Field(default=("200-399",), min_length=1)
+    expected_statuses: tuple[StatusRange, ...] = Field(default=(StatusRange(200, 399),), min_length=1)
     """Statuses of a healthy response; redirects are not followed."""
 
     healthy_threshold: PositiveCount = 2

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gateway_plugin_sdk import ConfigModel, Duration
+from gateway_plugin_sdk import ConfigModel, Duration, StatusRange
 from pydantic import Field, field_validator
 
-from gateway_plugin_logger.config.statuses import parse_statuses
 from gateway_plugin_logger.filters.expression import compile_predicate
 
 
 class Conditions(ConfigModel):
     """Conditions on a request that is over; they hold if any one of them does. ``when`` can demand several at once."""
 
-    statuses: tuple[int | str, ...] = ()
+    statuses: tuple[StatusRange, ...] = ()
     """Statuses of the response: 404, 500-599 or 5xx."""
     methods: tuple[str, ...] = ()
     """Methods, in capitals."""
@@ -36,12 +35,6 @@ class Conditions(ConfigModel):
     """Requests that the gateway could not get a response for."""
     when: str | None = None
     """An expression over fields, such as ``status >= 500 and not starts_with(path, '/internal/')``."""
-
-    @field_validator("statuses")
-    @classmethod
-    def _check_statuses(cls, statuses: tuple[int | str, ...]) -> tuple[int | str, ...]:
-        parse_statuses(statuses)
-        return statuses
 
     @field_validator("when")
     @classmethod

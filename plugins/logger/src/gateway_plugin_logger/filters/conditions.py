@@ -10,7 +10,6 @@ from typing import Any, Final
 from gateway_plugin_sdk import Record, Request, Response
 
 from gateway_plugin_logger.config.conditions import Conditions
-from gateway_plugin_logger.config.statuses import parse_statuses
 from gateway_plugin_logger.filters.expression import compile_predicate
 from gateway_plugin_logger.formats.compiler import compile_expression
 
@@ -43,7 +42,8 @@ def make_condition(conditions: Conditions, *, undecided: bool) -> Predicate | No
 def _tests(conditions: Conditions, *, undecided: bool) -> Iterator[tuple[str, Any]]:
     """Yield the source of each test, and what it calls ``OPERAND``."""
     if conditions.statuses:
-        yield "response.status in OPERAND", parse_statuses(conditions.statuses)
+        named = frozenset(status for each in conditions.statuses for status in range(each.first, each.last + 1))
+        yield "response.status in OPERAND", named
     if conditions.methods:
         yield "request.method in OPERAND", frozenset(conditions.methods)
     if conditions.routes:
