@@ -117,3 +117,21 @@ def test_count_get_bytes_and_size_look_at_the_fields_as_they_are_now() -> None:
 def test_keys_are_equal_for_the_same_fields_only(first: list[tuple[str, str]], second: list[tuple[str, str]]) -> None:
     assert (Headers(first).key == Headers(second).key) is (Headers(first).items() == Headers(second).items())
     assert Headers(first).copy().key == Headers(first).key
+
+
+@pytest.mark.parametrize(
+    ("present", "names", "lines"),
+    [
+        ([], "Origin", ["Origin"]),
+        (["Accept"], "Origin, Accept", ["Accept", "Origin"]),
+        (["Accept, ORIGIN"], "Origin", ["Accept, ORIGIN"]),
+        (["Accept", "Origin"], "Accept, Origin", ["Accept", "Origin"]),
+        (["*"], "Origin", ["*"]),
+    ],
+)
+def test_vary_names_each_field_once(present: list[str], names: str, lines: list[str]) -> None:
+    headers = Headers([("Vary", value) for value in present])
+
+    headers.add_vary(names)
+
+    assert headers.get_all("vary") == lines

@@ -211,6 +211,18 @@ class Headers:
         self._lowered_block = None
         return True
 
+    def add_vary(self, names: str) -> None:
+        """Have caches keep responses apart by more request fields (RFC 9110 section 12.5.5).
+
+        :param names: separated by ``, ``; those that Vary has already, and all if it has ``*``, are left out.
+        """
+        present = self.joined("Vary")
+        if present is not None:
+            listed = {name.strip(" \t").lower() for name in present.split(",")}
+            names = "" if "*" in listed else ", ".join(each for each in names.split(", ") if each.lower() not in listed)
+        if names:
+            self.add("Vary", names)
+
     @overload
     def pop(self, name: str) -> str | None: ...
     @overload

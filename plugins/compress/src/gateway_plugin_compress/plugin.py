@@ -60,7 +60,7 @@ class Compress(Plugin[CompressConfig]):
             return
         if "Content-Encoding" in headers or _says(headers.joined("Cache-Control"), "no-transform"):
             return
-        add_vary(response)
+        headers.add_vary("Accept-Encoding")
         accepted = request.headers.get_bytes("Accept-Encoding")
         coding = None if accepted is None else self._choose(accepted, request)
         if coding is None or not self._is_worth_it(request, response):
@@ -99,11 +99,3 @@ class Compress(Plugin[CompressConfig]):
 
 def _says(value: str | None, directive: str) -> bool:
     return value is not None and any(each.strip(" \t").lower() == directive for each in value.split(","))
-
-
-def add_vary(response: Response) -> None:
-    """Have caches keep responses apart by Accept-Encoding."""
-    headers = response.headers
-    present = headers.joined("Vary")
-    if present is None or not (_says(present, "accept-encoding") or _says(present, "*")):
-        headers.add("Vary", "Accept-Encoding")

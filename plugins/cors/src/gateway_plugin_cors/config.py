@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
-from gateway_plugin_sdk import ConfigModel, Duration, HeaderName, Pattern
+from gateway_plugin_sdk import ConfigModel, Duration, HeaderName, Method, Pattern
 from pydantic import AfterValidator, Field, model_validator
 
 ANY: Final = "*"
@@ -15,7 +15,6 @@ SAFELISTED_METHODS: Final = frozenset({"GET", "HEAD", "POST"})
 """Methods that a browser sends without being allowed to (Fetch section 2.2.1)."""
 
 _HOST: Final = re.compile(r"(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:.]+\]")
-_METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -57,14 +56,6 @@ class OriginPattern(ConfigModel):
 Origin = Annotated[str, AfterValidator(_check_origin)]
 
 
-def _check_method(value: str) -> str:
-    if not _METHOD.fullmatch(value):
-        raise ValueError("is not a request method")
-    if value != value.upper():
-        raise ValueError(f"is not a request method, they are case-sensitive: write {value.upper()}")
-    return value
-
-
 def _check_header(value: str) -> str:
     return value.lower()
 
@@ -80,7 +71,7 @@ class CorsConfig(ConfigModel):
     """Whether pages may send cookies, client certificates and Authorization of the browser's own, and see what they
     get. Not together with ``*``."""
 
-    methods: Annotated[tuple[Annotated[str, AfterValidator(_check_method)], ...], Field(min_length=1)] = (
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = (
         "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE",
     )  # fmt: skip
     """Methods that pages may use; ``["*"]`` for all."""

@@ -76,7 +76,7 @@ class Cors(Plugin[CorsConfig]):
         if origin is not None and (allowed := self._allowed_fields(origin.decode("latin-1"), request)):
             headers.extend(allowed)
         if not self._for_any:
-            add_vary(response, "Origin")
+            headers.add_vary("Origin")
 
     def _finish_preflight(self, response: Response, fields: dict[str, str]) -> None:
         """Put the fields into a response that the upstream gave to a preflight; ours has them already."""
@@ -84,7 +84,7 @@ class Cors(Plugin[CorsConfig]):
             headers = response.headers
             headers.remove_any(_OWN_FIELDS)
             headers.extend((name, value) for name, value in fields.items() if name != "Vary")
-            add_vary(response, fields["Vary"])
+            headers.add_vary(fields["Vary"])
 
     def _fields_for(self, origin: bytes, request: Request) -> FieldBlock:
         """Return what a response gets that has no such field yet, Vary included."""
@@ -148,16 +148,3 @@ class Cors(Plugin[CorsConfig]):
         return all(
             not name or name in self._headers for name in (part.strip(" \t").lower() for part in asked.split(","))
         )
-
-
-def add_vary(response: Response, names: str) -> None:
-    """Have caches keep responses apart by these request fields, beside those that the response names."""
-    headers = response.headers
-    present = headers.joined("Vary")
-    if present is None:
-        headers.add("Vary", names)
-        return
-    listed = {name.strip(" \t").lower() for name in present.split(",")}
-    missing = [name for name in names.split(", ") if name.lower() not in listed]
-    if missing and ANY not in listed:
-        headers.add("Vary", ", ".join(missing))
