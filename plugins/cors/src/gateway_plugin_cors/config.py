@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from gateway_plugin_sdk import ConfigModel, Duration, HeaderName, Method, Pattern
@@ -71,7 +71,7 @@ class CorsConfig(ConfigModel):
     """Whether pages may send cookies, client certificates and Authorization of the browser's own, and see what they
     get. Not together with ``*``."""
 
-    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = (
+    methods: Annotated[tuple[Literal["*"] | Method, ...], Field(min_length=1)] = (
         "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE",
     )  # fmt: skip
     """Methods that pages may use; ``["*"]`` for all."""
