@@ -14,6 +14,7 @@ from gateway_core.proxy.wire.grpc import (
     status_for,
     timeout_of,
     timeout_value,
+    total_of,
     with_previous_attempts,
 )
 from gateway_core.proxy.wire.request_head import RequestHead, read_head
@@ -52,6 +53,11 @@ def test_calls_are_known_by_their_content_type(content_type: str, grpc: bool, ca
 )
 def test_the_timeout_of_a_call_is_read(value: str, seconds: float) -> None:
     assert timeout_of(head(f"grpc-timeout: {value}")) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("total", [0.0, 10.0])
+def test_a_timeout_of_nothing_is_not_taken_for_no_limit(total: float) -> None:
+    assert 0 < total_of(head("Content-Type: application/grpc\r\ngrpc-timeout: 0m"), total) < 1e-6
 
 
 @pytest.mark.parametrize("value", ["", "S", "1", "1x", "123456789S", "-1S", "1.5S", "1SS"])

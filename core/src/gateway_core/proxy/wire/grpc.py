@@ -40,6 +40,8 @@ _SENT_CALL: Final = re.compile(rb"\r\ncontent-type:[ \t]*application/grpc(?=[+;\
 _ATTEMPTS: Final = re.compile(rb"\r\ngrpc-previous-rpc-attempts:[ \t]*([0-9]{1,6})[ \t]*(?=\r)", re.IGNORECASE)
 _PUSHBACK: Final = re.compile(rb"\r\ngrpc-retry-pushback-ms:[ \t]*([0-9]{1,9})[ \t]*(?=\r|\Z)")
 _UNITS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+_SHORTEST: Final = 1e-9
+"""Seconds that a call has at least."""
 
 _BY_REASON: Final = {
     BODY_TOO_LARGE: GrpcCode.RESOURCE_EXHAUSTED,
@@ -79,9 +81,9 @@ def is_call(head: RequestHead) -> bool:
 
 
 def timeout_of(head: RequestHead) -> float | None:
-    """Return the seconds that a call may take; None if its client does not say."""
+    """Return the seconds that a call may take, never 0, which would be no limit; None if its client does not say."""
     found = _TIMEOUT.search(head.facts.block)
-    return None if found is None else int(found[1]) * _UNITS[found[2]]
+    return None if found is None else max(_SHORTEST, int(found[1]) * _UNITS[found[2]])
 
 
 def total_of(head: RequestHead, total: float) -> float:
