@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 from gateway_core.proxy.wire.h2 import fields
 from gateway_core.proxy.wire.h2.fields import (
@@ -179,6 +181,11 @@ def test_the_same_head_is_encoded_the_same_again(lines: bytes, expected: list[tu
 def test_the_rest_of_a_timeout_is_said_anew_each_time() -> None:
     head = b"POST /x HTTP/1.1\r\nHost: a\r\ngrpc-timeout: 9S\r\nX-Request-Id: 1\r\n\r\n"
     assert [dict(sent(head, seconds))[b"grpc-timeout"] for seconds in (0.05, 0.04)] == [b"50000000n", b"40000000n"]
+
+
+def test_a_timeout_that_went_on_as_it_came_is_not_what_the_next_request_has_left() -> None:
+    head = b"POST /x HTTP/1.1\r\nHost: a\r\ngrpc-timeout: 8S\r\nX-Request-Id: 1\r\n\r\n"
+    assert [dict(sent(head, seconds))[b"grpc-timeout"] for seconds in (inf, 0.04)] == [b"8S", b"40000000n"]
 
 
 def test_credentials_of_requests_are_not_kept_in_memory() -> None:

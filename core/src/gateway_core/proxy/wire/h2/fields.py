@@ -135,9 +135,9 @@ def _encode_sent(block: bytes, seconds: float) -> bytes:
         elif name == b"te":
             if b"trailers" in value.lower():
                 fields.append(_TE)
-        elif name == b"grpc-timeout" and seconds < inf:
-            fields.append(encode_field(name, timeout_value(seconds).encode()))
-            is_kept = False
+        elif name == b"grpc-timeout":
+            fields.append(encode_field(name, timeout_value(seconds).encode() if seconds < inf else value))
+            is_kept = False  # also without a limit: the next request with these lines may have one
         elif name not in _NOT_SENT:
             is_call = is_call or (name == b"content-type" and value.lower().startswith(b"application/grpc"))
             field = encode_field(name, value)
