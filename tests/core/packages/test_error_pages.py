@@ -135,6 +135,57 @@ routes:
     assert (await request(gateway, version, "x/none", method="PUT")).status == 405  # no route, so no target
 
 
+@pytest.mark.one_protocol(reason="about the connections of HTTP/1 upstreams")
+async def test_a_connection_that_a_page_was_requested_over_with_a_login_serves_no_one_else(
+    start_proxy: StartProxy, start_upstream: StartUpstream
+) -> None:
+    came: list[tuple[Peer, bytes]] = []
+
+    async def script(peer: Peer) -> None:
+        while True:
+            head = await peer.head()
+            came.append((peer, head))
+            status = b"200 OK" if head.startswith(b"GET /page") else b"404 No"
+            await peer.send(b"HTTP/1.1 %b\r\nContent-Length: 1\r\n\r\nx" % status)
+
+    upstream = await start_upstream(script)
+    gateway = await start_proxy(
+        f"""
+error_pages: [{{statuses: [404], from: [upstream], path: /page}}]
+routes: [{{id: all, path_prefix: /, target: "{upstream.url}"}}]
+"""
+    )
+
+    await request(gateway, "1.1", "x/a", ("Authorization", "NTLM TlRMTVNTUAAB"), ("Proxy-Authorization", "Basic eA=="))
+    await request(gateway, "1.1", "x/b")
+
+    page, page_head = came[1]
+    assert field(page_head, b"authorization") == b"NTLM TlRMTVNTUAAB"
+    assert field(page_head, b"proxy-authorization") is None
+    assert all(peer is not page for peer, _ in came[2:])
+
+
+@pytest.mark.parametrize(("length", "expected"), [(b"Content-Length: 4\r\n", "4"), (b"", None)])
+async def test_the_page_for_head_has_the_length_that_it_has_for_get(
+    start_proxy: StartProxy, start_upstream: StartUpstream, length: bytes, expected: str | None
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n%b\r\n" % length)
+
+    upstream = await start_upstream(script)
+    gateway = await start_proxy(
+        f"""
+error_pages: [{{statuses: [405], target: "{upstream.url}", path: /page}}]
+routes: [{{id: all, path_prefix: /, methods: [GET], respond: {{}}}}]
+"""
+    )
+
+    reply = await request(gateway, "2", "x/a", method="HEAD")
+
+    assert (reply.status, reply.headers["content-type"], reply.headers.get("content-length")) == (405, "a/b", expected)
+
+
 async def test_a_page_of_another_target_that_is_away_leaves_the_plain_response(start_proxy: StartProxy) -> None:
     gateway = await start_proxy(
         """

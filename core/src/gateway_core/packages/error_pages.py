@@ -7,7 +7,7 @@ nothing of it exists where there are no pages.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 from gateway_core.clock import Clock
@@ -33,7 +33,7 @@ _NOT_SENT: Final = (
     "host", "range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range",
     "content-type", "content-length", "content-encoding", "content-language", "content-location", "content-range",
     "content-md5", "digest", "content-digest", "repr-digest", "transfer-encoding", "trailer", "te", "expect",
-    "connection", "keep-alive", "proxy-connection", "upgrade",
+    "connection", "keep-alive", "proxy-connection", "proxy-authorization", "http2-settings", "upgrade",
 )  # fmt: skip
 """Fields that a page is not asked for with: conditional, range and body ones, and those of a connection."""
 
@@ -95,13 +95,17 @@ class ErrorPages(Plugin[None]):
             if not 200 <= head.status <= 299:
                 await call.aclose()
                 return None
-            body = await read_whole(call, LARGEST_PAGE, "response")
+            body: bytes | TooLarge | AsyncIterator[bytes] = await read_whole(call, LARGEST_PAGE, "response")
         except UpstreamError:
             return None
         if isinstance(body, TooLarge):
             await call.aclose(body.error)
             return None
-        headers = [(name, value) for name in _OF_PAGES for value in head.headers.get_all(name)]
+        names: Sequence[str] = _OF_PAGES
+        if method == "HEAD":
+            # Its length is that of the page that GET would get, not of what came.
+            body, names = _unread(), (*_OF_PAGES, "Content-Length")
+        headers = [(name, value) for name in names for value in head.headers.get_all(name)]
         return _made(page, response, body, headers)
 
 
@@ -111,7 +115,16 @@ def _written(page: ErrorPageConfig, response: Response) -> Response | None:
     return _made(page, response, page.body.encode(), [("Content-Type", page.content_type)])
 
 
-def _made(page: ErrorPageConfig, response: Response, body: bytes, headers: list[tuple[str, str]]) -> Response:
+async def _unread() -> AsyncIterator[bytes]:
+    """Stand in for the body of a page of which only the head was requested."""
+    nothing: tuple[bytes, ...] = ()
+    for piece in nothing:
+        yield piece
+
+
+def _made(
+    page: ErrorPageConfig, response: Response, body: bytes | AsyncIterator[bytes], headers: list[tuple[str, str]]
+) -> Response:
     kept = [(name, value) for name in _KEPT for value in response.headers.get_all(name)]
     made = Response(page.status or response.status, body, [*headers, *kept])
     made.produced_by, made.failure = "gateway", response.failure

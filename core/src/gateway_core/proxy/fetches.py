@@ -24,9 +24,9 @@ from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
 from gateway_core.proxy.upstream_call import UpstreamCall
 from gateway_core.proxy.upstream_head import AttemptPhase
-from gateway_core.proxy.wire.fields import valid_host, value_of
+from gateway_core.proxy.wire.fields import credentials_bind, valid_host, value_of
 from gateway_core.proxy.wire.forwarding import CDN_ID, Origin
-from gateway_core.proxy.wire.request_head import HEAD_ONLY, IN_CHUNKS
+from gateway_core.proxy.wire.request_head import BINDS, HEAD_ONLY, IN_CHUNKS
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.snapshot import SnapshotHolder
 from gateway_core.upstreams.endpoint import Endpoint
@@ -50,6 +50,8 @@ class CallHead(NamedTuple):
         elif body is not None:
             framing = b"\r\nTransfer-Encoding: chunked"
             flags |= IN_CHUNKS
+        if credentials_bind(self.block.lower()):
+            flags |= BINDS  # whoever logs in so, as for the page of an error, must not do so for the next request
         line = f"{self.method} {self.target} HTTP/1.1\r\nHost: ".encode("latin-1")
         host = self.host or endpoint.authority
         return b"".join((line, host, self.block, framing, b"\r\n\r\n")), flags

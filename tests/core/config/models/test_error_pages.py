@@ -31,6 +31,7 @@ def test_statuses_are_numbers_and_ranges() -> None:
         ({"body": None, "content_type": "a/b"}, "content_type is that of body"),
         ({"content_type": "a\nb"}, "control character"),
         ({"status": 99}, "200"),
+        ({"status": 304}, "304 has no body"),
     ],
 )
 def test_pages_that_cannot_be_sent_are_refused(change: dict[str, Any], reason: str) -> None:

@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from gateway_core.config.models.base import Section
+from gateway_core.config.models.own_response import BODILESS
 from gateway_core.config.statuses import StatusRange
 from gateway_core.config.suggestions import Fault
 from gateway_core.config.values import (
@@ -91,5 +92,7 @@ class ErrorPageConfig(Section):
             problems.append(Fault("content_type is that of body, and there is none", "give body, or leave it out"))
         if self.body is None and self.path is None and self.status is not None:
             problems.append(Fault("status has no page", "give body or path: without them the response stays as it is"))
+        if self.status in BODILESS:
+            problems.append(Fault(f"a response with status {self.status} has no body", "give another status"))
         refuse(problems)
         return self

@@ -14,7 +14,8 @@ from gateway_core.config.models.rewrite import RewriteQueryConfig
 from gateway_core.config.suggestions import Fault
 from gateway_core.config.values import HeaderName, HeaderValue, InvalidValueError, refuse
 
-_BODILESS: Final = frozenset({204, 205, 304})
+BODILESS: Final = frozenset({204, 205, 304})
+"""Statuses of responses without a body."""
 _FRAMING: Final = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding", "trailer", "upgrade"})
 
 
@@ -89,7 +90,7 @@ class RespondConfig(Section):
             for name in dict.fromkeys(names)
             if names.count(name) > 1
         ]
-        if self.body and self.status in _BODILESS:
+        if self.body and self.status in BODILESS:
             problems.append(Fault(f"a response with status {self.status} has no body", "leave out body"))
         refuse(problems)
         return self
