@@ -8,8 +8,8 @@
 
 Contestants take turns on CPU 0; load and upstream have CPU 1. `floor` is a server of a few lines on the same event
 loop (`floor_server.py`), for TLS both accepted by the loop and by hand; `floor-relay` asks an upstream as well.
-`tlsresume` asks with one ticket after the other, over eight connections at a time, and tells how many were resumed. wrk
-makes the other loads. nginx is needed.
+`tlsresume` asks with one ticket after the other, over eight connections at a time, and reports how many were resumed.
+wrk makes the other loads. nginx is needed.
 """
 
 from __future__ import annotations

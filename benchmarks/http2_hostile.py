@@ -4,7 +4,7 @@
     python benchmarks/http2_hostile.py --attacks ping,rapid-reset --connections 8 --seconds 4
 
 In each case one client sends a request over HTTP/1 every 10 ms and the longest of its waits is the figure, while other
-connections do the same wrong thing again and again, and connect anew when they are closed. Memory is the resident set
+connections do the same wrong thing again and again, and connect again when they are closed. Memory is the resident set
 of the gateway at its largest, less what it was before. The gateway has CPU 0 for itself if there are several.
 Exit status 1 if a wait is 100 ms or more, or memory grows by 32 MiB or more.
 """

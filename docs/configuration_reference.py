@@ -64,7 +64,7 @@ def page() -> str:
 
 
 WITHOUT_SECTION: Final = {"RouteDefaultsConfig": "keys of a [route](#routes)"}
-"""Objects that are told in a word, with that word."""
+"""Objects that are described in a word, with that word."""
 
 
 class Sections:
@@ -122,8 +122,8 @@ class Sections:
     def _kind(self, option: Schema) -> str:
         if (simple := simple_kind(option)) is not None:
             return simple
-        if "$ref" in option and (told := WITHOUT_SECTION.get(option["$ref"].rpartition("/")[2])) is not None:
-            return told
+        if "$ref" in option and (word := WITHOUT_SECTION.get(option["$ref"].rpartition("/")[2])) is not None:
+            return word
         if "$ref" in option:
             return f"[object](#{anchor(self._paths[option['$ref'].rpartition('/')[2]])})"
         if "anyOf" in option:

@@ -1,4 +1,4 @@
-"""What is counted of a tunnel, and what its client is told when the gateway ends."""
+"""Bytes of tunnels, and the close frame of WebSockets when the gateway ends."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: w
 
 
 @pytest.mark.parametrize(
-    ("upgrade", "sent", "told"),
+    ("upgrade", "sent", "received"),
     [
         (b"websocket", b"\x81\x02hi", b"\x88\x02\x03\xe9"),
         (b"websocket", b"\x81\x03hi", b""),  # in the middle of a frame
         (b"other", b"\x81\x02hi", b""),
     ],
 )
-async def test_a_websocket_is_told_that_the_gateway_goes_away(
-    proxied: Proxied, upgrade: bytes, sent: bytes, told: bytes
+async def test_a_websocket_gets_a_close_frame_when_the_gateway_ends(
+    proxied: Proxied, upgrade: bytes, sent: bytes, received: bytes
 ) -> None:
     async def sends(peer: Peer) -> None:
         await peer.head()
@@ -39,7 +39,7 @@ async def test_a_websocket_is_told_that_the_gateway_goes_away(
 
     draining = spawn(gateway.proxy.drain(0.1), name="test")
 
-    assert await asyncio.wait_for(client.rest(), 10) == told
+    assert await asyncio.wait_for(client.rest(), 10) == received
     await draining
 
 

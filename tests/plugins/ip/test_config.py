@@ -42,9 +42,9 @@ def test_what_cannot_be_meant_is_a_problem_with_its_place(
 
 
 def test_an_empty_file_is_a_warning(tmp_path: Path) -> None:
-    (tmp_path / "nobody.txt").write_text("# nobody yet\n")
+    (tmp_path / "none.txt").write_text("# none yet\n")
 
-    (finding,) = IpAccess.check_config(IpConfig.model_validate({"deny": [{"file": str(tmp_path / "nobody.txt")}]}))
+    (finding,) = IpAccess.check_config(IpConfig.model_validate({"deny": [{"file": str(tmp_path / "none.txt")}]}))
 
     assert (finding.code, finding.severity, finding.path) == ("empty-file", "warning", ("deny", 0, "file"))
 

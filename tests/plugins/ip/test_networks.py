@@ -60,7 +60,7 @@ def test_no_text_raises(text: str) -> None:
 
 
 def test_a_file_has_a_network_on_each_line() -> None:
-    text = "\ufeff10.0.0.0/8  # office\r\n\r\n; nobody\n2001:db8::/32\n192.0.2.1\n"
+    text = "\ufeff10.0.0.0/8  # office\r\n\r\n; nothing\n2001:db8::/32\n192.0.2.1\n"
 
     assert read_networks(text) == [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"), ip_network("192.0.2.1")]
 

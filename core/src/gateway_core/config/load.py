@@ -151,7 +151,7 @@ def _without_echoes(problems: Iterable[ConfigProblem], earlier: Iterable[ConfigP
 
 
 def _once(problems: Iterable[ConfigProblem]) -> list[ConfigProblem]:
-    """Leave out what is said of one place several times, as every route that gets it from there has it."""
+    """Leave out repeated problems of one place, which every route that inherits from it reports."""
     first = {(problem.place, problem.code, problem.message): problem for problem in reversed(list(problems))}
     return list(reversed(first.values()))
 

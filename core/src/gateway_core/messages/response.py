@@ -91,7 +91,7 @@ class Response:
     is_for_head = False
     """Whether the request's method is HEAD; for the data path."""
     came_length: int | None = None
-    """Bytes of the upstream's body, if its head says so; for the data path."""
+    """Bytes of the upstream's body, if its head has the length; for the data path."""
     _headers: Headers | None = None
     _head_block = b""
     _more: tuple[bytes, ...] = ()  # blocks behind that one

@@ -288,7 +288,7 @@ class _Beginning:
 
 
 class _Rejected:
-    """A connection that is one too many and got a response that says so, until its client has read that.
+    """A connection over the limit that got a 503, until its client has read that.
 
     Closed at once, it would respond with a reset to what the client is about to send, which may overtake the 503. It is
     a plain socket, as a transport's closing takes turns of the loop, in which more of them would come.

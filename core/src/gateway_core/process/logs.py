@@ -106,7 +106,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def _event_of(record: logging.LogRecord) -> tuple[str, Mapping[str, Any]]:
-    """Return name and fields of a record's event; what others than the gateway log has one that tells whose it is."""
+    """Return name and fields of a record's event; a line of a plugin or a library has an event of its own."""
     event = getattr(record, "event", None)
     if event is not None:
         return event, getattr(record, "fields", {})

@@ -279,7 +279,7 @@ class Retries:
         return True
 
     def with_previous_attempts(self, head: PreparedRequest) -> PreparedRequest:
-        """Return the head of a retry, which tells a service of gRPC how many attempts reached one before."""
+        """Return the head of a retry, with the number of attempts before it for services of gRPC."""
         count = sum(record.outcome != "connect-failure" for record in self.records)
         return with_previous_attempts(head[0], count), head[1]
 

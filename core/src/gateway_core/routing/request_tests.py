@@ -84,7 +84,7 @@ class AddressTest:
             return not condition.one_of
         address = _address(client.client_ip)
         if address is None:
-            return False  # Nothing can be said of it, so neither form holds.
+            return False  # An address that is not known satisfies neither form.
         if condition.one_of:
             return any(address in network for network in condition.one_of)
         return not any(address in network for network in condition.none_of)

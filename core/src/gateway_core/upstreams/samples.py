@@ -1,7 +1,7 @@
 """What metrics show of upstreams and endpoints.
 
-Counters are those of all upstreams and endpoints that the process remembers; which of them are in force is said by the
-gauges (see `gateway_core.metrics.ledger`).
+Counters are those of all upstreams and endpoints that the process remembers; the gauges list which
+of them are in force (see `gateway_core.metrics.ledger`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Name the caller to the upstream, in header fields that nobody else can set."""
+"""Name the caller to the upstream, in header fields that only this plugin can set."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class State:
     is_stale: bool = False
     reason: str = ""
     is_listed: bool = True
-    """Whether etcd has told the keys; if not, the reason says why, and there are no entries."""
+    """Whether the keys were received; if not, the reason says why, and there are no entries."""
 
 
 class _Followed:
@@ -66,7 +66,7 @@ class _Followed:
     def apply(self, message: WatchMessage) -> None:
         """Take in a message of the watch.
 
-        :raises CompactedError: it tells of a restored or another cluster: a watch from a future revision would wait
+        :raises CompactedError: it comes from a restored or another cluster: a watch from a future revision would wait
             for ever.
         """
         if message.is_created and (message.revision < self.revision or message.cluster != self.cluster):

@@ -1,4 +1,4 @@
-"""Heads of HTTP/2 on their way to an upstream of HTTP/1: nothing that HTTP/2 can say becomes more than was said.
+"""Heads of HTTP/2 on their way to an upstream of HTTP/1: no field, name or value becomes more than one over HTTP/1.
 
 Whatever is refused reaches no upstream at all; the connection goes on.
 """

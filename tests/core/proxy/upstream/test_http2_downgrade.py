@@ -1,4 +1,4 @@
-"""Responses of HTTP/2 on their way to a client: what is no response reaches nobody, whatever the client speaks."""
+"""Responses of HTTP/2 on their way to a client: a malformed response reaches no client, over either protocol."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How often an endpoint of HTTP/2 gets a PING.
 
-Servers of gRPC count those that come faster than one in five minutes, begin anew with each response, and close the
-connection at the third one, saying ``too_many_pings``. Whoever is told that doubles the time between two of them.
+Servers of gRPC count PINGs that come faster than one in five minutes, from 0 after each response, and close the
+connection at the third one with GOAWAY and ``too_many_pings``. The client then doubles its interval (gRFC A8).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class PingRation:
         self._last = -NEVER
 
     def responded(self) -> None:
-        """Note that a response came: servers begin to count anew."""
+        """Note a response: servers count from 0 after one."""
         self._left = self._at_once
 
     def spend(self, now: float) -> bool:
