@@ -100,6 +100,22 @@ def test_settings_of_an_upstream(tmp_path: Path, settings: str, keys: list[str])
     assert no_effect(tmp_path, text) == [f"upstreams[0].{key}" for key in keys]
 
 
+@pytest.mark.parametrize(
+    ("hash_on", "keys"),
+    [("header:X-Tenant", ["hash_on"]), ("[header:x_tenant, client_ip]", ["hash_on[0]"]), ("header:X-Other", [])],
+)
+def test_a_field_that_is_stripped_is_nothing_to_hash_on(tmp_path: Path, hash_on: str, keys: list[str]) -> None:
+    text = f"""
+strip_headers: [x-tenant]
+upstreams: [{{name: u, hash_on: {hash_on}, {TWO}}}, {{name: v, {TWO}}}]
+routes:
+  - {{id: r, path: /, target: u}}
+  - {{id: s, path: /s, targets: [{{target: u}}, {{target: v}}], hash_on: {hash_on}}}
+"""
+
+    assert no_effect(tmp_path, text) == [f"{where}.{key}" for where in ("upstreams[0]", "routes[1]") for key in keys]
+
+
 @pytest.mark.parametrize(("second", "keys"), [("/x/:id", []), ("/:id/:x", []), ("/:y", ["upstreams[0].hash_on"])])
 def test_a_parameter_that_one_route_of_the_upstream_captures_is_something_to_hash_on(
     tmp_path: Path, second: str, keys: list[str]

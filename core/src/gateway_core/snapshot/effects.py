@@ -26,6 +26,7 @@ from gateway_core.snapshot.route_effects import (
     params_of,
     retries_without_effect,
     route_effects,
+    stripped_fields,
     targets_of,
     timeouts_without_effect,
     written,
@@ -40,13 +41,17 @@ def check_effects(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigPr
     upstreams = {upstream.name: upstream for upstream in config.upstreams}
     found = [*_process(config), *idle_priorities(config)]
     for index, upstream in enumerate(config.upstreams):
-        params = _params_of(route for route in config.routes if upstream.name in targets_of(route))
+        routes = [route for route in config.routes if upstream.name in targets_of(route)]
+        params = _params_of(routes)
         found += [(f"upstreams[{index}]{key}", message) for key, message in _upstream(upstream)]
-        hashed = hash_sources_without_effect(upstream.hash_on, params)
+        hashed = hash_sources_without_effect(upstream.hash_on, params, stripped_fields(config, routes))
         found += [(f"upstreams[{index}]{key}", message) for key, message in hashed]
     for index, route in enumerate(config.routes):
+        stripped = stripped_fields(config, [route]) if route.hash_on else ()
         used = [upstreams[name] for name in targets_of(route) if name in upstreams]
-        found += [(f"routes[{index}]{key}", message) for key, message in route_effects(route, used, config.limits)]
+        found += [
+            (f"routes[{index}]{key}", message) for key, message in route_effects(route, used, config.limits, stripped)
+        ]
     for key_path, message in found:
         yield ConfigProblem(place_of(key_path), key_path, message, code="setting.no-effect", severity="warning")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from gateway_core.config import (
@@ -42,10 +42,13 @@ def params_of(route: RouteConfig) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys([*names, *host_captures(route.hosts)]))
 
 
-def route_effects(route: RouteConfig, upstreams: Sequence[UpstreamConfig], limits: LimitsConfig) -> Found:
+def route_effects(
+    route: RouteConfig, upstreams: Sequence[UpstreamConfig], limits: LimitsConfig, stripped: Collection[str] = ()
+) -> Found:
     """Yield what has no effect, by key paths below the route.
 
     :param upstreams: those among its targets that are configured.
+    :param stripped: see `stripped_fields`.
     """
     yield from _path(route)
     if not route.sends_upstream:
@@ -58,7 +61,7 @@ def route_effects(route: RouteConfig, upstreams: Sequence[UpstreamConfig], limit
             where = "mirror" if len(route.mirror) == 1 else f"mirror[{index}]"
             yield f".{where}", "mirror has no effect: percent is 0"
     yield from _targets(route)
-    yield from hash_sources_without_effect(route.hash_on, params_of(route))
+    yield from hash_sources_without_effect(route.hash_on, params_of(route), stripped)
     yield from _host(route, upstreams)
     most = limits.max_body_bytes if route.max_body_bytes is None else route.max_body_bytes
     if route.buffer_request and 0 < most < route.buffer_request:
@@ -178,10 +181,13 @@ def timeouts_without_effect(timeouts: TimeoutsConfig | RouteTimeoutsConfig, tota
             yield f".timeouts.{name}", f"{value:g}s is never reached: total is {total:g}s"
 
 
-def hash_sources_without_effect(sources: Sequence[str], params: Iterable[str] | None = None) -> Found:
+def hash_sources_without_effect(
+    sources: Sequence[str], params: Iterable[str] | None = None, stripped: Collection[str] = ()
+) -> Found:
     """Find sources behind one that every request has, and those that no request has.
 
     :param params: what the paths of the routes capture; None if that is not known.
+    :param stripped: what no request has once clients' fields are removed (`stripped_fields`).
     """
     for index, source in enumerate(sources):
         if index and "client_ip" in sources[:index]:
@@ -192,6 +198,20 @@ def hash_sources_without_effect(sources: Sequence[str], params: Iterable[str] | 
             where = ".hash_on" if len(sources) == 1 else f".hash_on[{index}]"
             known = ", ".join(f"param:{name}" for name in sorted(params)) or "none"
             yield where, f"no request has {source}: the paths of its routes capture {known}"
+        elif source.startswith("header:") and _spelt_one_way(source.removeprefix("header:")) in stripped:
+            where = ".hash_on" if len(sources) == 1 else f".hash_on[{index}]"
+            yield where, f"no request has {source}: strip_headers removes it, and no plugin sets it"
+
+
+def stripped_fields(config: GatewayConfig, routes: Iterable[RouteConfig]) -> frozenset[str]:
+    """Return the fields of ``strip_headers`` that no request of the routes has; none if a plugin may set them."""
+    if config.plugins or any(route.plugins or any(target.plugins for target in route.targets) for route in routes):
+        return frozenset()
+    return frozenset(map(_spelt_one_way, config.strip_headers))
+
+
+def _spelt_one_way(name: str) -> str:
+    return name.lower().replace("_", "-")
 
 
 _MOST_PAIRS: Final = 200_000
