@@ -89,6 +89,7 @@ class Catalogue:
             PluginDescription("audit", "acme-audit", "0.3", {"type": "object"}),
             PluginDescription("quota", "acme-quota", "1.0", {"type": "object"}, needs=frozenset({"tenant"})),
             PluginDescription("geo", "acme-geo", "3.2.1", load_error="ModuleNotFoundError: No module named 'geoip2'"),
+            PluginDescription("zookeeper", "acme-zookeeper", "1", load_error="it is an extension", is_extension=True),
             PluginDescription("odd", "acme-odd", "0.1", {"type": "objekt"}),
         ]
     }

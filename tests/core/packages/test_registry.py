@@ -164,6 +164,15 @@ def test_a_missing_plugin_is_named_with_the_closest_one(install: Install) -> Non
         registry.plugin("zoo-on")
 
 
+def test_an_extension_is_not_suggested_as_a_plugin(install: Install) -> None:
+    source = HEAD + "@hookimpl\ndef gateway_strategies():\n    return {}"
+    install("zoo-one", "1", {"zoo_one": source}, {"zoo-one": "zoo_one"})
+    registry = PluginRegistry()
+
+    with pytest.raises(PluginUnavailableError, match=r"plugin 'zoo-on' is not installed$"):
+        registry.plugin("zoo-on")
+
+
 def test_a_scan_finds_new_plugins_and_keeps_what_is_loaded(install: Install) -> None:
     install("zoo-a", "1", {"zoo_a": plugin("zoo-a")}, {"zoo-a": "zoo_a:Made"})
     registry = PluginRegistry()

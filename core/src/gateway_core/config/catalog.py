@@ -36,6 +36,8 @@ class PluginDescription:
     """Whether the schema itself is known to be valid, so that nobody needs to check it again."""
     load_error: str | None = None
     """Why the plugin cannot be used; ``None`` if it can."""
+    is_extension: bool = False
+    """Whether it is an extension, which is installed under the name but cannot be bound."""
     default_on_error: Literal["deny", "continue"] = "deny"
     provides: frozenset[str] = frozenset()
     """What later bindings may rely on, such as ``identity``."""

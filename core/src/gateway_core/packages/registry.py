@@ -187,7 +187,7 @@ class PluginRegistry:
         loaded = entry.loaded
         if loaded is None or loaded.kind != "plugin":
             error = entry.error or "it is an extension, which works without being bound: take it out of the list"
-            return PluginDescription(name, distribution, version, load_error=error)
+            return PluginDescription(name, distribution, version, load_error=error, is_extension=loaded is not None)
         from gateway_core.packages.schemas import description_of  # noqa: PLC0415 - see above
 
         loaded = entry.loaded = loaded.described()
@@ -200,7 +200,8 @@ class PluginRegistry:
         """
         entry = self._loaded(name)
         if entry is None:
-            hint = did_you_mean(name, self.names())
+            described = {each: self.describe(each) for each in self.names()}
+            hint = did_you_mean(name, [each for each, found in described.items() if found and not found.is_extension])
             raise PluginUnavailableError(f"plugin {name!r} is not installed" + (f": {hint}" if hint else ""))
         if entry.loaded is None:
             raise PluginUnavailableError(f"plugin {name!r} does not load: {entry.error}")

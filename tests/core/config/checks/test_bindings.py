@@ -29,6 +29,7 @@ from tests.core.config.conftest import Catalogue, Load
     [
         ("{name: loger}", 'no plugin "loger" is installed: did you mean "logger"?'),
         ("{name: consul}", "is installed: pip install gateway-plugin-consul"),
+        ("{name: zookeper}", 'no plugin "zookeper" is installed: installed are audit, auth, cors, geo, logger, '),
         ("{name: jwt}", 'no plugin "jwt" is installed: installed are'),
         ("{name: geo}", 'the plugin "geo" of acme-geo 3.2.1 does not load: ModuleNotFoundError'),
         ("{name: odd}", "the plugin's own schema is broken"),

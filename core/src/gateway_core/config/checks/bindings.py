@@ -58,7 +58,7 @@ def _usable(scope: Scope, binding: BindingView) -> PluginDescription | None:
     description = scope.catalog.describe(binding.name)
     path = (*binding.path, "name")
     if description is None:
-        names = sorted(scope.catalog.names())
+        names = scope.bindable()
         advice = scope.install_hint(path, binding.name) or scope.suggestion(binding.name, names)
         message = f"no plugin {scope.shown(path, binding.name)} is installed"
         scope.add(path, message, code="plugin.not-installed", remedy=advice or _installed(names))

@@ -41,6 +41,7 @@ class Scope:
     """Names that may still be compared for suggestions: a renamed upstream of 3,000 routes must not take minutes."""
     secrets: set[str] = field(default_factory=set)
     """Literal texts that must not be shown."""
+    _bindable: list[str] | None = None
 
     def add(self, path: KeyPath, message: str, *, code: str, remedy: str = "", related: Iterable[KeyPath] = ()) -> None:
         """Report an error in a value, and the paths of what else has a part in it."""
@@ -72,6 +73,13 @@ class Scope:
             return ""
         self.comparisons_left -= len(candidates)
         return did_you_mean(name, candidates)
+
+    def bindable(self) -> list[str]:
+        """Return the names of what is installed and no extension: what a binding may mean."""
+        if self._bindable is None:
+            described = {name: self.catalog.describe(name) for name in sorted(self.catalog.names())}
+            self._bindable = [name for name, found in described.items() if found is None or not found.is_extension]
+        return self._bindable
 
     def install_hint(self, path: KeyPath, name: str) -> str:
         """Return how a plugin or extension could be installed, if its name may be shown."""
