@@ -112,7 +112,6 @@ async def test_a_body_that_was_not_kept_is_not_sent_again(proxied: Proxied) -> N
     assert len(seen) == 1
 
 
-@pytest.mark.one_protocol(reason="RST_STREAM comes in the same read as the head, which is not passed on then")
 async def test_a_response_that_began_is_not_begun_again(proxied: Proxied) -> None:
     requests = 0
 

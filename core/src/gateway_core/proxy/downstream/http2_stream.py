@@ -320,7 +320,10 @@ class Http2Stream(SendStream):
         self.exchange = self.body = None
         self._owner.stream_done(self)
 
-    def cut(self, *, flush: bool) -> None:  # noqa: ARG002 - what is written is on its way
+    def cut(self, *, flush: bool) -> None:
+        if flush and self.queued:
+            self.is_paused = False  # there is nothing to resume
+            self._owner.sender.flush()  # what still waits then is dropped with the stream
         self.exchange = self.body = None
         self._owner.cut(self, ErrorCode.INTERNAL_ERROR)
 
