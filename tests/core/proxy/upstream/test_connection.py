@@ -234,11 +234,11 @@ async def test_a_head_may_be_as_long_as_the_limit_in_force(start_server: StartSe
     pool = make_pool(await start_server(OK, OK, OK))
     size = len(OK) - 2
 
-    pool.max_head_bytes = size
+    pool.limit_heads(size)
     assert (await ask(pool)).body == b"ok"
-    pool.max_head_bytes = size - 1
+    pool.limit_heads(size - 1)
     assert (await ask(pool)).failure is Failure.BAD_RESPONSE
-    pool.max_head_bytes = size
+    pool.limit_heads(size)
     assert (await ask(pool)).body == b"ok"
 
 

@@ -27,6 +27,17 @@ def test_fields_that_are_too_large_cost_their_stream_and_keep_the_table_in_step(
     assert b"y: 1" in heads.read(3, encoder.encode([(":status", "200"), ("y", "1")]), ends=False).block
 
 
+def test_a_block_that_was_read_is_measured_again_by_another_limit() -> None:
+    heads, block = ResponseHeads(1000), b"\x88\x00\x01x\x64" + b"v" * 100
+    before = heads.read(1, block, ends=False)
+    heads.limit(100)
+    with pytest.raises(Http2StreamError) as raised:
+        heads.read(3, block, ends=False)
+    assert raised.value.code is ErrorCode.ENHANCE_YOUR_CALM
+    heads.limit(1000)
+    assert heads.read(5, block, ends=False).block == before.block
+
+
 def test_a_block_that_is_no_hpack_costs_the_connection() -> None:
     with pytest.raises(Http2ConnectionError):
         ResponseHeads(1000).skip(b"\xff\xff\xff\xff\xff\x0f")

@@ -195,3 +195,22 @@ async def test_a_window_that_an_endpoint_makes_too_large_ends_the_connection(sta
         head = client.head(method="POST", ends=False)
         await client.send(head)
         assert (await client.response(head.stream_id)).status == 502
+
+
+async def test_a_reload_changes_the_limit_for_heads_of_connections_that_are_there(start_http2: StartHttp2) -> None:
+    async def script(asked: Asked) -> None:
+        await asked.respond(b"ok", ("x", "a" * 3000))
+
+    gateway, endpoint = await start_http2(script)
+    config = (
+        f"listen: 127.0.0.1:0\nupstreams: [{{name: u, protocol: http2, endpoints: [{{url: '{endpoint.url}'}}]}}]\n"
+        "routes: [{id: all, path_prefix: /, target: u}]\n"
+    )
+    async with http2(gateway) as client:
+        assert (await client.ask()).status == 200
+        for limit, status in ((2000, 502), (4000, 200)):
+            await gateway.reload(f"{config}limits: {{max_head_bytes: {limit}}}")
+            assert (await client.ask()).status == status
+    [connection] = endpoint.connections
+    settings = [frame.settings for frame in connection.frames if isinstance(frame, hf.SettingsFrame) and frame.settings]
+    assert [each[hf.SettingsFrame.MAX_HEADER_LIST_SIZE] for each in settings] == [65536, 2000, 4000]

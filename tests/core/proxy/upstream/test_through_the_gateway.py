@@ -70,7 +70,6 @@ async def test_an_endpoint_on_a_unix_socket_gets_the_clients_host(
     assert hosts == [b"x.test"] * 2
 
 
-@pytest.mark.one_protocol(reason="the limit for heads over HTTP/2 is that of SETTINGS")
 async def test_a_reload_changes_the_limit_for_response_heads(
     start_proxy: StartProxy, start_upstream: StartUpstream
 ) -> None:

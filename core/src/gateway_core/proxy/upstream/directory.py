@@ -126,7 +126,7 @@ class UpstreamDirectory:
         """Called when another snapshot is in force: pools get its limits."""
         max_head_bytes = self._max_head_bytes()
         for pool in self.pools:
-            pool.max_head_bytes = max_head_bytes
+            pool.limit_heads(max_head_bytes)
 
     # -- queues
 

@@ -112,6 +112,13 @@ class Http2UpstreamConnection(asyncio.Protocol):
         self.sender.write(frames.PREFACE + frames.settings_frame(settings))
         self.sender.write(frames.window_update(0, CONNECTION_WINDOW - frames.DEFAULT_WINDOW))
 
+    def limit_heads(self, size: int) -> None:
+        """Take heads of no more than so many bytes, and say so."""
+        if size != self._heads.most:
+            self._heads.limit(size)
+            if not self.transport.is_closing():
+                self.sender.write(frames.settings_frame([(Setting.MAX_HEADER_LIST_SIZE, size)]))
+
     # -- lending
 
     @property

@@ -32,6 +32,10 @@ class _Memory(Generic[MeaningT]):
         self._decoder = decoder
         self._known: dict[bytes, tuple[MeaningT, int, tuple[Field, ...] | None]] = {}
 
+    def forget(self) -> None:
+        """Forget all blocks."""
+        self._known.clear()
+
     def recall(self, block: bytes) -> MeaningT | None:
         """Return what a block means, and act upon it; None if it has to be decoded."""
         found = self._known.get(block)
@@ -70,6 +74,17 @@ class ResponseHeads:
         self._heads: _Memory[ResponseHead] = _Memory(self._decoder)
         self._ended: _Memory[ResponseHead] = _Memory(self._decoder)
         self._trailers: _Memory[bytes] = _Memory(self._decoder)
+
+    @property
+    def most(self) -> int:
+        """Bytes of a list of fields at most."""
+        return self._decoder.most
+
+    def limit(self, most: int) -> None:
+        """Change `most`: what is remembered has to be measured again."""
+        self._decoder.limit(most)
+        for memory in (self._heads, self._ended, self._trailers):
+            memory.forget()
 
     def read(self, stream_id: int, block: bytes, *, ends: bool) -> ResponseHead:
         """Return a head, interim ones as well.

@@ -126,6 +126,7 @@ class Http2Pool(Pool):
         if isinstance(chosen, Http2UpstreamConnection):
             if not chosen.is_alive:
                 return None
+            chosen.limit_heads(self.max_head_bytes)
             self._connections.append(chosen)
             return Http2UpstreamStream(chosen, self, chosen.sender.initial)
         return chosen if chosen is not None and chosen.is_alive else None
@@ -137,6 +138,11 @@ class Http2Pool(Pool):
         if is_http2:
             return Http2UpstreamConnection(self, self._scheme, expires_at)
         return UpstreamConnection(self, client.key, expires_at)
+
+    def limit_heads(self, size: int) -> None:
+        super().limit_heads(size)
+        for connection in self._connections:
+            connection.limit_heads(size)
 
     @property
     def idle_connections(self) -> int:

@@ -165,11 +165,11 @@ class Pool:
 
     @property
     def max_head_bytes(self) -> int:
-        """Bytes of a response's head at most; set when a snapshot with another limit is put in force."""
+        """Bytes of a response's head at most."""
         return self._max_head_bytes
 
-    @max_head_bytes.setter
-    def max_head_bytes(self, size: int) -> None:
+    def limit_heads(self, size: int) -> None:
+        """Take responses' heads of no more than so many bytes: a snapshot is put in force."""
         self._max_head_bytes = size
         self.last_head = None  # which is recognised without being measured again
 

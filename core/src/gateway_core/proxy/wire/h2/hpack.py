@@ -179,7 +179,7 @@ def read_string(data: bytes) -> bytes:
 class Decoder:
     """Decodes the blocks of one direction of a connection, in their order."""
 
-    __slots__ = ("_again", "_limit", "_most", "_size", "_table", "added", "generation")
+    __slots__ = ("_again", "_limit", "_size", "_table", "added", "generation", "most")
 
     def __init__(self, most: int = 65536) -> None:
         """Begin with an empty table.
@@ -191,7 +191,7 @@ class Decoder:
         self._again: deque[tuple[Field, ...]] | None = None
         self._size = 0
         self._limit = TABLE_SIZE
-        self._most = most
+        self.most = most
         self.generation = 0
         """Another number once the table, or its size, is another."""
         self.added: tuple[Field, ...] | None = None
@@ -206,7 +206,7 @@ class Decoder:
         """
         fields: list[Field] = [] if self._again is None else self._catch_up()
         added: tuple[Field, ...] = ()
-        table, position, end, left, is_pure = self._table, 0, len(data), self._most, True
+        table, position, end, left, is_pure = self._table, 0, len(data), self.most, True
         bomb = -2 * left - _BOMB * end
         static, first_dynamic = STATIC, _FIRST_DYNAMIC
         while position < end:
@@ -254,8 +254,12 @@ class Decoder:
                 raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "a block says far more fields than are taken")
         self.added = added if is_pure else None
         if left < 0:
-            raise FieldsTooLargeError(f"the fields are larger than {self._most} bytes")
+            raise FieldsTooLargeError(f"the fields are larger than {self.most} bytes")
         return fields
+
+    def limit(self, most: int) -> None:
+        """Take lists of fields of no more than this size from now on."""
+        self.most = most
 
     def add_again(self, added: tuple[Field, ...]) -> None:
         """Act upon a block once more that added this, at least one entry, and referred to nothing in the table."""
