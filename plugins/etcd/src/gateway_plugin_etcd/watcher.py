@@ -138,7 +138,8 @@ class ClusterWatcher:
 
     def _renew_watch(self) -> None:
         self._has_changed.set()
-        if self._watch_end is not None:
+        # One that is ending already cannot be rescheduled, and need not be.
+        if self._watch_end is not None and not self._watch_end.expired():
             self._watch_end.reschedule(asyncio.get_running_loop().time() + GATHER_SECONDS)
 
     async def _run(self) -> None:
@@ -156,6 +157,10 @@ class ClusterWatcher:
                     if self._failures > 1 or not is_passing or followed.state is None:
                         followed.fail(str(error))
                 await self._pause(self._backoff.next_delay())
+            except Exception as error:
+                for followed in self._followed.values():
+                    followed.fail(f"{type(error).__name__}: {error}")
+                raise
 
     async def _pause(self, seconds: float) -> None:
         """Wait, until there is another scope at most."""
@@ -166,14 +171,20 @@ class ClusterWatcher:
     async def _list_unknown(self) -> None:
         """List what is not known, one after the other.
 
-        :raises EtcdError: no member responds.
+        :raises EtcdError: no member responds, and nothing is known yet.
         """
         self._has_changed.clear()
         while unknown := [each for each in self._followed.values() if not (each.revision or each.is_refused)]:
             try:
                 listing = await self._client.list(unknown[0].keyspace.scope)
-            except UnavailableError:
-                raise
+            except UnavailableError as error:
+                self._put_last(unknown[0])
+                if not any(each.revision for each in self._followed.values()):
+                    raise
+                # It may be for this prefix alone, as one that is too large; if not, the watch of the others fails, too.
+                unknown[0].is_refused = True
+                unknown[0].fail(str(error))
+                break
             except EtcdError as error:
                 unknown[0].is_refused = True
                 unknown[0].fail(str(error))
@@ -181,6 +192,12 @@ class ClusterWatcher:
                 self._failures = 0
                 unknown[0].replace(listing)
         self._has_changed.clear()
+
+    def _put_last(self, followed: _Followed) -> None:
+        """Have the others listed before this one."""
+        scope = followed.keyspace.scope
+        if self._followed.get(scope) is followed:
+            self._followed[scope] = self._followed.pop(scope)
 
     async def _watch(self) -> None:
         """Watch all that is listed until scopes come or go, or until those are to be listed that were refused.
