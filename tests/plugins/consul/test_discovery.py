@@ -1,9 +1,19 @@
 from __future__ import annotations
 
+import time
+from contextlib import aclosing
+from itertools import pairwise
+from pathlib import Path
+from random import Random
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
+from gateway_core.clock import SystemClock
+from gateway_plugin_consul.access import Access
+from gateway_plugin_consul.agents import Agents
+from gateway_plugin_consul.blocking import BUSY_SHARE, SHORTEST_GAP, BlockingQuery, SharedQuery
 
 from tests.plugins.consul.agent import Agent, instance
 from tests.plugins.consul.conftest import Start, eventually
@@ -289,3 +299,41 @@ async def test_a_query_ends_with_its_last_upstream(agent: Agent, start: Start) -
 
     await eventually(lambda: agent.waiting == 0)
     assert len(start.shared) == 0
+
+
+async def test_a_burst_leaves_time_for_all_else_whatever_its_responses_cost(
+    agent: Agent, session: aiohttp.ClientSession
+) -> None:
+    agent.headers = False  # so that it is queried without a pause of its own
+    began: list[float] = []
+    path, clock = "/v1/health/service/users", SystemClock()
+    agents = Agents(Access((agent.url,)), lambda: session)
+    query = SharedQuery(BlockingQuery(agents, path, (), wait=60, timeout=5, clock=clock, rng=Random(1)), "users")
+    async with aclosing(query.results()) as results:
+        for number in range(4):
+            agent.services["users"] = [instance(f"10.0.0.{number}")]
+            await anext(results)
+            began.append(time.monotonic())
+            time.sleep(SHORTEST_GAP)  # noqa: ASYNC251 - stands for the work of reading a long response
+    await query.aclose()
+
+    gaps = [later - earlier for earlier, later in pairwise(began)]
+    assert min(gaps[1:]) > 0.8 * SHORTEST_GAP / BUSY_SHARE
+
+
+async def test_a_defect_is_the_reason_that_upstreams_get(agent: Agent, start: Start, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("word")
+    agent.token = "word"
+    agent.put("users", instance("10.0.0.1"))
+    found = start.discovery(service="users", token_file=str(token))
+    await found.until_endpoints(A)
+
+    token.write_text("two\nlines")  # which aiohttp refuses to send
+    agent.drop()
+    answer = await found.until(lambda each: each.is_stale)
+    assert "ValueError" in answer.reason
+    assert [each.id for each in answer.endpoints] == [A]
+
+    token.write_text("word")
+    assert (await found.until(lambda each: not each.is_stale)).endpoints == answer.endpoints

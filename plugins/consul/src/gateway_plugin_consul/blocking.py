@@ -153,7 +153,18 @@ class SharedQuery:
         await self._tasks.aclose()
 
     async def _run(self) -> None:
-        async with aclosing(self._query.results()) as results:
-            async for self._latest in results:
-                for reader in self._readers:
-                    reader.set()
+        try:
+            async with aclosing(self._query.results()) as results:
+                async for self._latest in results:
+                    self._notify()
+                    # Readers take a result in this turn of the loop: the query measures its pause by what that costs.
+                    await asyncio.sleep(0)
+        except Exception as error:
+            body = None if self._latest is None else self._latest.body
+            self._latest = QueryResult(body, f"{type(error).__name__}: {error}")
+            self._notify()
+            raise
+
+    def _notify(self) -> None:
+        for reader in self._readers:
+            reader.set()
