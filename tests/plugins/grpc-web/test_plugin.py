@@ -9,7 +9,7 @@ import pytest
 from gateway_plugin_grpc_web import GrpcWeb
 from gateway_plugin_grpc_web.plugin import WebBody
 from gateway_plugin_sdk import Headers, Response
-from gateway_plugin_sdk.testing import PluginHarness
+from gateway_plugin_sdk.testing import PluginHarness, one_route
 
 MESSAGE = b"\0\0\0\0\2\x08\x01"
 OK = b"\x80\0\0\0\x10grpc-status: 0\r\n"
@@ -44,13 +44,14 @@ def test_the_text_form_is_decoded(text: bytes) -> None:
     assert result.sent_body == MESSAGE
 
 
-def test_what_is_no_base64_is_internal() -> None:
-    result = call(grpc(), b"!", "application/grpc-web-text")
+def test_what_is_no_base64_is_the_clients_fault_each_time(gateway: Any, upstream: Any) -> None:
+    quarantine = {"failures": 2, "clients": 1, "window": "60s", "open_for": "60s"}
+    running = gateway(one_route(upstream.url, {"name": "grpc-web", "quarantine": quarantine}), plugins=[GrpcWeb])
 
-    assert (
-        base64.b64decode(result.response.body)[5:] == b"grpc-status: 13\r\ngrpc-message: the request is no base64\r\n"
-    )
-    assert result.stopped == "pre_proxy"
+    found = [running.post("/a.B/C", body=b"!", headers={"Content-Type": "application/grpc-web-text"}) for _ in range(4)]
+
+    assert {base64.b64decode(each.body)[5:] for each in found} == {b"grpc-status: 13\r\ngrpc-message: Bad Request\r\n"}
+    assert upstream.requests == []
 
 
 def test_a_response_whose_trailers_are_missing_says_so() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Final
 
-from gateway_plugin_sdk import BodyFilter, Headers, Plugin, Request, Response, hookimpl
+from gateway_plugin_sdk import BadBodyError, BodyFilter, Headers, Plugin, Request, Response, hookimpl
 
 from gateway_plugin_grpc_web.config import GrpcWebConfig
 from gateway_plugin_grpc_web.statuses import message_for, status_for
@@ -31,7 +31,7 @@ class GrpcWeb(Plugin[GrpcWebConfig]):
     responses = "all"
 
     @hookimpl
-    def gateway_pre_proxy(self, request: Request) -> Awaitable[Response | None] | None:
+    def gateway_pre_proxy(self, request: Request) -> Awaitable[None] | None:
         """Make a call of gRPC of the request."""
         web = read_type(request.headers.get("content-type"))
         if web is None or request.method != "POST":
@@ -41,13 +41,13 @@ class GrpcWeb(Plugin[GrpcWebConfig]):
         request.headers.remove("accept")
         return self._decode(request) if web.is_text else None
 
-    async def _decode(self, request: Request) -> Response | None:
+    async def _decode(self, request: Request) -> None:
         text = await request.read(self.config.max_text_bytes)
         try:
-            request.set_body(decode_text(text))
+            body = decode_text(text)
         except ValueError:
-            return Response.problem(400, "the request is no base64")
-        return None
+            raise BadBodyError("the request is no base64") from None
+        request.set_body(body)
 
     @hookimpl
     def gateway_response(self, request: Request, response: Response) -> None:
