@@ -67,6 +67,24 @@ async def test_an_id_that_a_hook_removes_is_there_all_the_same(proxied: Proxied)
     assert head.lower().count(b"\r\nx-request-id:") == 1
 
 
+class Copying(Plugin[Any]):
+    name = "p"
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> Response:
+        return response.copy_head()
+
+
+async def test_a_copy_of_the_response_has_them_once(proxied: Proxied) -> None:
+    gateway, _ = await proxied(OK, BIND, "", [Copying])
+
+    _, head, body = await gateway.ask(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert body == b"hello"
+    for name in (b"date", b"via", b"x-request-id"):
+        assert head.lower().count(b"\r\n%b:" % name) == 1
+
+
 class Vias(Plugin[Any]):
     """Forwards, reads, changes or looks: whatever way a response takes, it has our entry of Via."""
 

@@ -281,8 +281,8 @@ class Response:
 
     def copy_head(self) -> Response:
         """Return a response with the same body whose head can be changed without changing this one."""
-        copied = copy(self)
-        copied._headers = self.headers.copy()
+        headers, copied = self.headers.copy(), copy(self)  # in this order: a first look joins the blocks that came
+        copied._headers = headers
         return copied
 
     @property
