@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
+from threading import Event, Thread
+from typing import Any
 
 import pytest
 from gateway_core.metrics.catalogue import DURATION_BOUNDS, OTHER
@@ -65,6 +68,37 @@ def test_statuses_beyond_the_limit_are_one() -> None:
     assert len(statuses) == MOST_STATUSES + 1
     assert statuses[OTHER] == 100
     assert dict(endpoint.statuses())[OTHER] == 100
+
+
+@pytest.mark.parametrize("kind", [RouteCounts, EndpointCounts])
+def test_what_a_thread_reads_meanwhile_loses_nothing_and_counts_nothing_twice(kind: type[Any]) -> None:
+    counts = kind()
+    count = counts.respond if kind is EndpointCounts else lambda status, seconds: counts.add(status * 4, seconds, 0)
+    is_over, seen, failures = Event(), [0], []
+
+    def read() -> None:
+        try:
+            while not is_over.is_set():
+                list(counts.distributions())
+                seen.append(sum(number for _, number in counts.outcomes()))
+        except Exception as error:  # noqa: BLE001 - raised below
+            failures.append(error)
+
+    interval, reader = sys.getswitchinterval(), Thread(target=read)
+    sys.setswitchinterval(1e-6)
+    try:
+        reader.start()
+        for number in range(100_000):
+            count(200 + number // 1_000, 0.01)
+    finally:
+        is_over.set()
+        reader.join()
+        sys.setswitchinterval(interval)
+
+    assert failures == []
+    assert seen == sorted(seen)
+    assert sum(number for _, number in counts.outcomes()) == 100_000
+    assert sum(sum(each.counts) for _, each in counts.distributions()) == 100_000
 
 
 def test_other_bounds_begin_new_histograms_and_keep_the_numbers() -> None:

@@ -1,4 +1,4 @@
-"""What the request path counts in: plain integers, without locks and without a look-up by labels.
+"""What the request path counts in: plain integers, without a look-up by labels, and without a lock for each request.
 
 Each route, endpoint and hook holds the object that it counts in. `Counts` keeps these objects by key, so that a route
 of the next snapshot, or an endpoint that comes back, goes on where the one before it was: a counter never goes back.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterator
+from threading import Lock
 from typing import Final, Generic, TypeVar
 
 from gateway_core.metrics.catalogue import DURATION_BOUNDS, ORIGINS, OTHER
@@ -28,6 +29,9 @@ _NO_STATUS: Final = 0
 
 _MOST_WAITING: Final = 128
 """Durations that are kept until they are sorted into buckets together: that takes a third of the time of one by one."""
+
+_settling: Final = Lock()
+"""Held while durations are sorted into buckets: a thread that collects samples does so as well as the event loop."""
 
 
 class _Cells:
@@ -51,22 +55,26 @@ class _Cells:
 
     def _settle(self) -> None:
         """Sort the durations that wait into the cells."""
-        for outcome, waiting in self._waiting.items():
-            if not waiting:
-                continue
-            cell = self._cells.get(outcome)
-            if cell is None:
-                cell = self._cells[outcome] = [0] * (len(self.bounds) + 1) + [0.0]
-            waiting.sort()
-            before = 0
-            for index, bound in enumerate(self.bounds):
-                if (upto := bisect_right(waiting, bound, before)) > before:
-                    cell[index] += upto - before
-                    if (before := upto) == len(waiting):
-                        break
-            cell[-2] += len(waiting) - before
-            cell[-1] += sum(waiting)
-            waiting.clear()
+        with _settling:
+            for outcome, waiting in list(self._waiting.items()):
+                if settled := waiting[:]:
+                    # Those that are added meanwhile stay: only what was copied is taken.
+                    del waiting[: len(settled)]
+                    self._sort_in(outcome, settled)
+
+    def _sort_in(self, outcome: int, waiting: list[float]) -> None:
+        cell = self._cells.get(outcome)
+        if cell is None:
+            cell = self._cells[outcome] = [0] * (len(self.bounds) + 1) + [0.0]
+        waiting.sort()
+        before = 0
+        for index, bound in enumerate(self.bounds):
+            if (upto := bisect_right(waiting, bound, before)) > before:
+                cell[index] += upto - before
+                if (before := upto) == len(waiting):
+                    break
+        cell[-2] += len(waiting) - before
+        cell[-1] += sum(waiting)
 
     def use_bounds(self, bounds: tuple[float, ...]) -> None:
         """Begin new histograms if these are other bounds; the numbers of requests go on."""
