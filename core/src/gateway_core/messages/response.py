@@ -330,7 +330,7 @@ class Response:
         Length and digests of the old one are removed, and a strong ETag becomes weak; Content-Encoding is not touched.
         """
         remove_body_fields(self.headers)
-        self.came_length = len(data) or None
+        self.came_length = len(data)
         if self.operations is not None and not self._has_assigned_body:
             self.operations.set_body(data)
         else:
