@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
 
 from tests.core.proxy.conftest import start_proxy, start_upstream
-from tests.core.proxy.kit import Peer, StartProxy, StartUpstream, field
+from tests.core.proxy.kit import Peer, StartProxy, StartUpstream, counts, field, unfinished, until
 from tests.core.proxy.route_kit import VERSIONS, request
 
 __all__ = ["start_proxy", "start_upstream"]
@@ -199,6 +200,29 @@ routes: [{id: a, path: /a, methods: [GET], respond: {}}]
 
     assert missing.status == 404
     assert missing.headers["content-type"] == kept.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.one_protocol(reason="about the request to the upstream, whatever the client speaks")
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"])
+async def test_the_request_for_a_page_ends_with_the_client_that_left(
+    start_proxy: StartProxy, start_upstream: StartUpstream, begun: bytes
+) -> None:
+    upstream = await start_upstream(unfinished(begun, reached := asyncio.Event(), closed := asyncio.Event()))
+    gateway = await start_proxy(
+        f"""
+routes:
+  - {{id: down, path: /, target: "http://127.0.0.1:1",
+     error_pages: [{{statuses: [502], target: "{upstream.url}", path: /page}}]}}
+"""
+    )
+    client = await gateway.connect()
+    await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    await asyncio.wait_for(reached.wait(), 10)
+
+    client.reset()
+
+    await asyncio.wait_for(closed.wait(), 10)
+    await until(lambda: counts(gateway) == {})
 
 
 async def test_what_is_refused_at_its_head_gets_texts_and_no_target_pages(start_proxy: StartProxy) -> None:

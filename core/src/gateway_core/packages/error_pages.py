@@ -91,15 +91,16 @@ class ErrorPages(Plugin[None]):
             call = self._fetch(
                 FetchRequest(target, method, path.replace(":status", str(response.status)), fields, b"", None)
             )
-            head = await call.response()
-            if not 200 <= head.status <= 299:
-                await call.aclose()
-                return None
-            body: bytes | TooLarge | AsyncIterator[bytes] = await read_whole(call, LARGEST_PAGE, "response")
+            try:
+                head = await call.response()
+                if not 200 <= head.status <= 299:
+                    return None
+                body: bytes | TooLarge | AsyncIterator[bytes] = await read_whole(call, LARGEST_PAGE, "response")
+            finally:
+                await call.aclose()  # also if this is cancelled, as when the client has left
         except UpstreamError:
             return None
         if isinstance(body, TooLarge):
-            await call.aclose(body.error)
             return None
         names: Sequence[str] = _OF_PAGES
         if method == "HEAD":
