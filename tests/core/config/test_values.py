@@ -77,6 +77,9 @@ def test_any_value_is_read_or_refused(value: object) -> None:
 
 def test_networks_of_one_address_need_no_prefix() -> None:
     assert parse_network("192.168.1.7") == ipaddress.ip_network("192.168.1.7/32")
+    assert parse_network("::ffff:10.0.0.0/104") == ipaddress.ip_network("10.0.0.0/8")
+    assert parse_network("::ffff:10.0.0.1") == ipaddress.ip_network("10.0.0.1/32")
+    assert parse_network("::/0") == ipaddress.ip_network("::/0")
     assert parse_network("::1") == ipaddress.ip_network("::1/128")
 
 

@@ -302,11 +302,13 @@ Regex = Annotated[str, AfterValidator(_check_regex), WithJsonSchema({"type": "st
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+_MAPPED_BITS: Final = 96
+"""Bits before an IPv4 address that is mapped into IPv6 (RFC 4291 section 2.5.5.2)."""
 _NETWORK_HINT: Final = "write for example 10.0.0.0/8, ::1 or 192.168.1.7"
 
 
 def parse_network(value: object, remedy: str = _NETWORK_HINT) -> Network:
-    """Read an address or CIDR network.
+    """Read an address or CIDR network; one of IPv4 that is mapped into IPv6 is one of IPv4.
 
     :param remedy: what to write instead of something that is none.
     :raises InvalidValueError: also for host bits that are set, naming the network that was probably meant.
@@ -324,6 +326,11 @@ def parse_network(value: object, remedy: str = _NETWORK_HINT) -> Network:
             "is an address inside a network",
             remedy=f"write {network} for the network, or drop the /{network.prefixlen}",
         )
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= _MAPPED_BITS:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            # Such addresses of peers are read as IPv4 as well: no network of the other family would have them.
+            return ipaddress.IPv4Network((int(mapped), network.prefixlen - _MAPPED_BITS))
     return network
 
 

@@ -17,7 +17,6 @@ UNIX_PEERS: Final = "unix:"
 
 Network = IPv4Network | IPv6Network
 
-_MAPPED: Final = IPv6Network("::ffff:0:0/96")
 _REMEMBERED: Final = 8192
 _LONGEST_ADDRESS: Final = 64
 """Characters of an address at most; longer texts are not remembered, as a client may have made them."""
@@ -46,7 +45,7 @@ class Trust:
         strip_headers: Sequence[str] = (),
         via: bool | str = True,
     ) -> None:
-        networks = tuple(_unmapped(each) for each in peers if not isinstance(each, str))
+        networks = tuple(each for each in peers if not isinstance(each, str))
         self._is_inside = _lookup(networks) if networks else None
         self.is_open_to_unix = UNIX_PEERS in peers
         """Whether peers on unix sockets are believed."""
@@ -91,14 +90,6 @@ def _lookup(networks: Sequence[Network]) -> Callable[[str], bool]:
         return any(address in network for network in networks)
 
     return is_inside
-
-
-def _unmapped(network: Network) -> Network:
-    """Return IPv4 addresses that are written mapped into IPv6 as IPv4, which is what clients have."""
-    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
-        address = network.network_address.ipv4_mapped
-        return IPv4Network((str(address), network.prefixlen - _MAPPED.prefixlen))
-    return network
 
 
 def document_trust(config: GatewayConfig) -> Trust:
