@@ -22,6 +22,8 @@ from gateway_plugin_sdk.testing import InvalidConfigError, assert_plugin_ok, one
         ({"request": {"set": {"X-A": "a\u0001b"}}}, "control character"),
         ({"request": {"set": {"X-A": "snow \u2603"}}}, "outside latin-1"),
         ({"request": {"set": {"X-A": 5}}}, "request.set"),
+        ({"request": {"append": {"Cookie": "a=1"}}}, "no list with commas"),
+        ({"response": {"append": {"set-cookie": "a=1"}}}, "no list with commas"),
         ({"request": {"sets": {}}}, "sets"),
         ({"request": {"keep": []}}, "keep"),
         ({"response": {"statuses": ["60x"], "set": {"X-A": "b"}}}, "write for example 404, 500-599 or 5xx"),

@@ -24,6 +24,12 @@ def _check_name(value: str) -> str:
     return value
 
 
+def _check_list(value: str) -> str:
+    if value.lower() in {"cookie", "set-cookie"}:
+        raise ValueError("is no list with commas: write add for one more, or set")
+    return value
+
+
 def _check_pattern(value: str) -> str:
     if not _PATTERN.fullmatch(value) or "*" in value[:-1] or value == "*":
         raise ValueError('is not a header name: write a name, or its beginning and "*", such as x-internal-*')
@@ -51,6 +57,7 @@ def _check_of_response(value: str) -> str:
 
 
 Name = Annotated[HeaderName, AfterValidator(_check_name)]
+ListName = Annotated[Name, AfterValidator(_check_list)]
 NamePattern = Annotated[str, AfterValidator(_check_pattern)]
 OfRequest = Annotated[str, AfterValidator(_check_of_request)]
 OfResponse = Annotated[str, AfterValidator(_check_of_response)]
@@ -87,7 +94,7 @@ class RequestRules(Rules):
     add: dict[Name, OfRequest] = {}
     """One more field of the name."""
 
-    append: dict[Name, OfRequest] = {}
+    append: dict[ListName, OfRequest] = {}
     """A value behind those that there are, with a comma, or a field where there is none."""
 
 
@@ -106,7 +113,7 @@ class ResponseRules(Rules):
     add: dict[Name, OfResponse] = {}
     """One more field of the name."""
 
-    append: dict[Name, OfResponse] = {}
+    append: dict[ListName, OfResponse] = {}
     """A value behind those that there are, with a comma, or a field where there is none."""
 
 
