@@ -44,6 +44,13 @@ def test_what_cannot_be_meant_is_a_problem_with_its_place(gateway: Any, config: 
     assert "routes[0].plugins[0].config" in str(caught.value)
 
 
+@pytest.mark.parametrize(("origin", "codes"), [("null", ["null-credentials"]), ("https://a.test", [])])
+def test_credentials_for_the_origin_of_any_sandboxed_frame_are_a_warning(origin: str, codes: list[str]) -> None:
+    config = CorsConfig.model_validate({"origins": ["https://b.test", origin], "credentials": True})
+
+    assert [(each.code, each.severity) for each in Cors.check_config(config)] == [(code, "warning") for code in codes]
+
+
 def test_every_option_is_described() -> None:
     assert all(field.description for field in CorsConfig.model_fields.values())
 

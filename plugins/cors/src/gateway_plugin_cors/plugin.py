@@ -7,11 +7,22 @@ since a browser refuses a response that has one of them twice; this plugin alone
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
-from gateway_plugin_sdk import FieldBlock, FieldNames, Plugin, PluginContext, Request, Response, RouteInfo, hookimpl
+from gateway_plugin_sdk import (
+    ConfigFinding,
+    FieldBlock,
+    FieldNames,
+    Plugin,
+    PluginContext,
+    Request,
+    Response,
+    RouteInfo,
+    hookimpl,
+)
 
-from gateway_plugin_cors.config import ANY, SAFELISTED_METHODS, CorsConfig
+from gateway_plugin_cors.config import ANY, NULL, SAFELISTED_METHODS, CorsConfig
 from gateway_plugin_cors.origins import compile_origins
 
 _OWN: Final = (
@@ -43,6 +54,16 @@ class Cors(Plugin[CorsConfig]):
         self._without_origin = FieldBlock({} if self._for_any else {"Vary": "Origin"})
         self._methods = frozenset(config.methods)
         self._headers = frozenset(config.headers)
+
+    @classmethod
+    def check_config(cls, config: CorsConfig) -> Iterable[ConfigFinding]:
+        """Warn of what lets every page act for users nearly as ``*`` would, which is refused."""
+        if config.credentials and NULL in config.origins:
+            message = (
+                "credentials and the origin null: a sandboxed frame of any page has that origin, and acts for users"
+            )
+            place = ("origins", config.origins.index(NULL))
+            yield ConfigFinding(place, message, code="null-credentials", severity="warning")
 
     @hookimpl
     def gateway_route_match(self, request: Request, route: RouteInfo | None) -> Response | None:
