@@ -8,7 +8,7 @@ import hyperframe.frame as hf
 import pytest
 
 from tests.core.proxy.downstream.http2_client import CANCEL, NO_ERROR, OK, PREFACE, Http2Client, http2
-from tests.core.proxy.kit import Peer, Proxied, counts, field, until
+from tests.core.proxy.kit import Peer, Proxied, StartProxy, StartUpstream, counts, field, until
 
 
 async def test_a_request_is_served_like_one_of_http_1(proxied: Proxied) -> None:
@@ -84,6 +84,37 @@ async def test_trailers_pass_both_ways(proxied: Proxied) -> None:
     assert got.body == b"ok"
     assert got.trailers == {"x-sum": "7"}
     assert b"x-up: 5" in seen[0]
+
+
+@pytest.mark.parametrize("times", [1, 4])
+async def test_trailers_are_believed_as_their_own_request_is_and_not_another_one_of_the_connection(
+    start_proxy: StartProxy, start_upstream: StartUpstream, times: int
+) -> None:
+    seen: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        while True:
+            if b"chunked" in await peer.head():
+                seen.append(await peer.reader.readuntil(b"\r\n\r\n"))
+            await peer.send(OK)
+
+    upstream = await start_upstream(script)
+    gateway = await start_proxy(f"""
+listen:
+  - {{name: web, address: "127.0.0.1:0", hosts: [web.test], trusted_proxies: [127.0.0.1]}}
+  - {{name: api, address: "127.0.0.1:0", hosts: [api.test]}}
+routes: [{{id: all, path_prefix: /, target: "{upstream.url}"}}]
+""")
+    async with http2(gateway) as client:
+        for _ in range(times):
+            head = client.head(("trailer", "x-real-ip"), method="POST", authority="api.test", ends=False)
+            stream = head.stream_id
+            await client.send(head, *client.data(stream, b"up", ends=False))
+            assert (await client.ask(authority="web.test")).status == 200
+            await client.send(client.fields([("x-real-ip", "192.0.2.1")], stream=stream))
+            assert (await client.response(stream)).status == 200
+    assert len(seen) == times
+    assert not any(b"192.0.2.1" in each for each in seen)
 
 
 async def test_an_interim_response_goes_on(proxied: Proxied) -> None:

@@ -282,15 +282,16 @@ class Client:
         self.place(head, snapshot)
         return head
 
-    def trailers(self, block: bytes) -> bytes:
-        """Return the trailer fields of the request in progress that this client may send.
+    def trailers(self, block: bytes, origin: Origin | None = None) -> bytes:
+        """Return the trailer fields of a request that this client may send.
 
         :param block: fields that may be trailers at all (`ChunkDecoder.trailer`).
+        :param origin: that of the request, which may be for another listener than the last one; the last one's if None.
         """
-        trust = self._trust
+        trust, is_trusted = (self._trust, self._is_trusted) if origin is None else (origin.trust, origin.is_trusted)
         if not block or trust is None:
             return b""
-        headers = headers_of_block(request_trailers(block, is_trusted=self._is_trusted))
+        headers = headers_of_block(request_trailers(block, is_trusted=is_trusted))
         for lines in (trust.stripped, trust.reserved):
             if lines is not None:
                 headers.remove_any(lines)

@@ -175,7 +175,7 @@ class ClientStreams:
             raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, str(error)) from None
         if not ends:
             raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "trailers do not end their stream")
-        self._end_request(stream, self.client.trailers(trailers))
+        self._end_request(stream, self.client.trailers(trailers, stream.head.origin))
 
     def take_data(self, flags: int, stream_id: int, payload: bytes, size: int) -> None:
         """Feed a stream.

@@ -80,7 +80,6 @@ class Origin:
         "_arrived",
         "_facts",
         "_lines",
-        "_trust",
         "client_ip",
         "config_version",
         "id_line",
@@ -91,6 +90,7 @@ class Origin:
         "read_path",
         "scheme",
         "tail",
+        "trust",
     )
 
     def __init__(
@@ -108,7 +108,7 @@ class Origin:
         :param told: what a trusted proxy says; None if the peer is none.
         :param read_path: how paths are read under the configuration.
         """
-        self._facts, self._arrived, self._trust = facts, arrived, trust
+        self._facts, self._arrived, self.trust = facts, arrived, trust
         self._lines = None if told is None else told[1]
         self.peer_ip = arrived.peer_ip
         self.client_ip, self.scheme = (arrived.peer_ip, arrived.scheme) if told is None else told[0][:2]
@@ -131,14 +131,14 @@ class Origin:
         """The forwarding fields by their lower-case names, X-Request-Id left out."""
         if self._lines is None:
             self._lines = _lines(
-                self._facts, self._arrived, _Said(self.peer_ip, self.scheme), self._arrived.via(self._trust.via)
+                self._facts, self._arrived, _Said(self.peer_ip, self.scheme), self._arrived.via(self.trust.via)
             )
         return self._lines
 
     def lines_for(self, given: dict[bytes, bytes]) -> Sequence[tuple[bytes, bytes]]:
         """Return the forwarding fields as if only these had come in."""
         return origin_of(
-            self._facts.with_forwarding(given), self._arrived, self._trust, is_trusted=self.is_trusted
+            self._facts.with_forwarding(given), self._arrived, self.trust, is_trusted=self.is_trusted
         ).lines
 
 
