@@ -130,6 +130,24 @@ def test_whatever_a_client_sends_stays_inside_its_value(encoding: str, hostile: 
     assert records[1].body.string_value == "GET /api/users/7 200"
 
 
+def nested(depth: int) -> Any:
+    value: Any = "x"
+    for _ in range(depth):
+        value = {"a": [value]}
+    return value
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("value", [1 << 63, -(1 << 63) - 1, float("inf"), float("-inf"), float("nan"), nested(40)])
+def test_a_claim_that_no_collector_can_hold_costs_no_other_record(encoding: str, value: Any, make_event: Any) -> None:
+    events = make_event(claims={"c": value}), make_event()
+
+    records = records_of(encoding, {"add": {"c": "{claims}"}}, *events)
+
+    assert [record.body.string_value for record in records] == ["GET /api/users/7 200"] * 2
+    assert "c" in {pair.key for pair in records[0].attributes}
+
+
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_without_a_trace_there_are_no_ids(encoding: str, make_event: Any) -> None:
     (record,) = records_of(encoding, {}, make_event())

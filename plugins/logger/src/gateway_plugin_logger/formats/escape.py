@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from json.encoder import encode_basestring_ascii
+from math import isfinite
 from typing import Any, Final
 
 quote_wire: Final = encode_basestring_ascii
@@ -13,6 +14,8 @@ quote_wire: Final = encode_basestring_ascii
 _ESCAPES: Final = re.compile(r"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|.)")
 _ODD: Final = re.compile(r'[^\x20-\x7e]|["\\]')
 _PLAIN_LOGFMT: Final = re.compile(r"[!#-<>-\[\]-~]+")
+_DEEPEST: Final = 16
+"""Values in one another that stay structures; protocol buffers have three messages for each, of 100 in one another."""
 _encode: Final = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
@@ -64,17 +67,27 @@ def quote_logfmt_object(value: Any) -> str:
     return quote_logfmt(value if isinstance(value, str) else encode_json(value))
 
 
-def otel_value(value: Any) -> str:
-    """Return a JSON value as an OTLP ``AnyValue`` in its JSON encoding (64-bit integers are strings there)."""
+def otel_value(value: Any, depth: int = 0) -> str:
+    """Return a JSON value as an OTLP ``AnyValue`` in its JSON encoding (64-bit integers are strings there).
+
+    Readers refuse a batch for one value that they cannot hold: longer integers, and what is nested too deeply, become
+    text.
+
+    :param depth: in how many others it is.
+    """
     if isinstance(value, bool):
         return '{"boolValue":true}' if value else '{"boolValue":false}'
-    if isinstance(value, int):
+    if isinstance(value, int) and -(1 << 63) <= value < 1 << 63:
         return f'{{"intValue":"{value}"}}'
     if isinstance(value, float):
-        return f'{{"doubleValue":{encode_json(value)}}}'
+        number = encode_json(value)
+        return f'{{"doubleValue":{number if isfinite(value) else quote_json(number)}}}'
+    if isinstance(value, dict | list | tuple) and depth == _DEEPEST:
+        value = encode_json(value)
     if isinstance(value, dict):
-        pairs = [f'{{"key":{quote_json(str(key))},"value":{otel_value(item)}}}' for key, item in value.items()]
+        items = value.items()
+        pairs = [f'{{"key":{quote_json(str(key))},"value":{otel_value(item, depth + 1)}}}' for key, item in items]
         return f'{{"kvlistValue":{{"values":[{",".join(pairs)}]}}}}'
     if isinstance(value, list | tuple):
-        return f'{{"arrayValue":{{"values":[{",".join([otel_value(item) for item in value])}]}}}}'
+        return f'{{"arrayValue":{{"values":[{",".join([otel_value(item, depth + 1) for item in value])}]}}}}'
     return f'{{"stringValue":{quote_json("" if value is None else str(value))}}}'
