@@ -19,7 +19,8 @@ from gateway_plugin_compress import Compress
 from gateway_plugin_compress.zstandard import ZstdCompressor, ZstdDecompressor
 from gateway_plugin_logger import Logger
 from gateway_plugin_ratelimit import RateLimit
-from gateway_plugin_sdk.testing import one_route
+from gateway_plugin_sdk import Response
+from gateway_plugin_sdk.testing import PluginHarness, one_route
 
 TEXT = b"The quick brown fox jumps over the lazy dog.\n" * 200
 HTML = {"Content-Type": "text/html; charset=utf-8"}
@@ -237,3 +238,13 @@ def test_it_goes_together_with_the_other_plugins(gateway: Any, upstream: Any, tm
 
     assert [response.status for response in statuses] == [401, 200, 429]
     assert DECODE["zstd"](statuses[1].body) == TEXT
+
+
+def test_what_a_client_makes_long_is_not_remembered() -> None:
+    with PluginHarness(Compress, {}) as harness:
+        for sent in ("gzip, " + "a" * 1000, "gzip, a"):
+            harness.request(
+                "GET", "/", headers={"Accept-Encoding": sent}, upstream_response=Response(200, TEXT, headers=HTML)
+            )
+
+        assert len(harness.plugin._chosen) == 1  # the short one: bounded by number, and each by its length

@@ -175,3 +175,11 @@ def test_what_clients_send_is_remembered_within_bounds(gateway: Any, upstream: A
         kept = len(harness.plugin._known)
 
     assert 0 < kept <= 1024
+
+
+def test_what_a_client_makes_long_is_not_remembered() -> None:
+    with PluginHarness(Cors, {"origins": ["*"]}) as harness:
+        for sent in ("https://" + "a" * 1000, "https://a"):
+            harness.request("GET", "/", headers={"Origin": sent})
+
+        assert len(harness.plugin._known) == 1  # the short one: bounded by number, and each by its length

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-_LONGEST: Final = 500
+LONGEST: Final = 500
 """Characters of Accept-Encoding that are looked at: real ones have 40."""
 _NAMES: Final = {"x-gzip": "gzip"}
 
@@ -15,7 +15,7 @@ def choose_coding(accepted: str, offered: Sequence[str]) -> str | None:
 
     :param accepted: the value of Accept-Encoding.
     """
-    if len(accepted) > _LONGEST:
+    if len(accepted) > LONGEST:
         return None
     weights: dict[str, float] = {}
     for element in accepted.lower().split(","):

@@ -10,7 +10,7 @@ from gateway_plugin_sdk import Plugin, PluginContext, Request, Response, hookimp
 from gateway_plugin_compress.compressors import compressor_of
 from gateway_plugin_compress.config import Coding, CompressConfig
 from gateway_plugin_compress.decompressors import Decompress
-from gateway_plugin_compress.negotiation import Types, choose_coding
+from gateway_plugin_compress.negotiation import LONGEST, Types, choose_coding
 
 _MOST_KNOWN: Final = 256
 _MOST_CODINGS: Final = 2
@@ -79,7 +79,7 @@ class Compress(Plugin[CompressConfig]):
             return self._chosen[accepted]
         value = request.headers.joined("Accept-Encoding") or ""
         coding: Coding | None = choose_coding(value, self.config.codings)  # type: ignore[assignment]  # one of them
-        if request.headers.count("Accept-Encoding") == 1:
+        if len(accepted) <= LONGEST and request.headers.count("Accept-Encoding") == 1:
             if len(self._chosen) >= _MOST_KNOWN:
                 self._chosen.clear()
             self._chosen[accepted] = coding

@@ -9,7 +9,7 @@ from gateway_plugin_sdk import TextTooLongError
 
 from gateway_plugin_cors.config import ANY, Origin, OriginPattern
 
-_LONGEST: Final = 300
+LONGEST: Final = 300
 """Characters of an origin at most: a scheme, a host name of 253 and a port."""
 
 
@@ -17,14 +17,14 @@ def compile_origins(origins: Iterable[Origin | OriginPattern]) -> Callable[[str]
     """Return a function that says whether an origin is allowed, which never raises."""
     exact = {each for each in origins if isinstance(each, str)}
     if ANY in exact:
-        return lambda origin: len(origin) <= _LONGEST
+        return lambda origin: len(origin) <= LONGEST
     wild = [_wildcard(each) for each in exact if "*" in each]
     patterns = [each.regex for each in origins if isinstance(each, OriginPattern)]
 
     def allows(origin: str) -> bool:
         if origin in exact:
             return "*" not in origin
-        if len(origin) > _LONGEST:
+        if len(origin) > LONGEST:
             return False
         if any(matches(origin) for matches in wild):
             return True

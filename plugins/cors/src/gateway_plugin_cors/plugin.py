@@ -23,7 +23,7 @@ from gateway_plugin_sdk import (
 )
 
 from gateway_plugin_cors.config import ANY, NULL, SAFELISTED_METHODS, CorsConfig
-from gateway_plugin_cors.origins import compile_origins
+from gateway_plugin_cors.origins import LONGEST, compile_origins
 
 _OWN: Final = (
     "access-control-allow-origin", "access-control-allow-credentials", "access-control-allow-methods",
@@ -109,8 +109,8 @@ class Cors(Plugin[CorsConfig]):
 
     def _fields_for(self, origin: bytes, request: Request) -> FieldBlock:
         """Return what a response gets that has no such field yet, Vary included."""
-        if request.headers.count("Origin") > 1:
-            return self._without_origin
+        if len(origin) > LONGEST or request.headers.count("Origin") > 1:
+            return self._without_origin  # and such a text is not remembered
         fields = self._known.get(origin)
         if fields is None:
             allowed = self._allowed_fields(origin.decode("latin-1"), request)
