@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import hpack
 import pytest
+from gateway_core.hooks import Plugin
+from gateway_core.hookspecs import hookimpl
+from gateway_core.messages import Request
 from hpack.huffman import HuffmanEncoder
 from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 
 from tests.core.proxy.downstream.http2_client import OK, Got, Http2Client, http2
-from tests.core.proxy.kit import Proxied, RunningProxy, StartProxy, StartUpstream
+from tests.core.proxy.kit import Proxied, RunningProxy, StartProxy, StartUpstream, compile_config
 
 ROUTE = 'routes: [{{id: r, path_prefix: "/", target: "{}"}}]'
 HUFFMAN = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)
@@ -128,6 +133,36 @@ async def test_a_block_takes_the_new_route_after_a_reload(
         await gateway.reload(ROUTE.format(two.url))
 
         assert [(await send(client, block(path))).body for path in (b"/second", b"/third")] == [b"two", b"two"]
+
+
+class Swaps(Plugin[Any]):
+    name = "p"
+    swaps: ClassVar[list[Callable[[], object]]] = []
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> None:
+        if self.swaps:
+            self.swaps.pop()()
+
+
+async def test_a_request_that_waits_for_its_turn_takes_the_new_route_after_a_reload(
+    start_proxy: StartProxy, start_upstream: StartUpstream
+) -> None:
+    one = await start_upstream(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none")
+    two = await start_upstream(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo")
+    config = 'routes: [{{id: r, path_prefix: "/", target: "{}", plugins: [{{name: p}}]}}]'
+    gateway = await start_proxy(config.format(one.url), [Swaps])
+    new = await compile_config(config.format(two.url), gateway.environment, gateway.folder)
+    async with http2(gateway) as client:
+        await warm(client)
+        Swaps.swaps.append(lambda: gateway.proxy.holder.swap(new))
+        frames = [client.fields([]) for _ in range(3)]
+        for frame in frames:
+            frame.data = block(b"/second")
+
+        await client.send(*frames)
+
+        assert [(await client.response(frame.stream_id)).body for frame in frames] == [b"one", b"two", b"two"]
 
 
 async def test_an_idle_connection_forgets_its_heads(proxied: Proxied) -> None:

@@ -51,6 +51,10 @@ class CachedHead(RequestHead):
             lines for lines in reserved if lines is not None and not lines.are_in(facts.lowered, facts.has_odd_names)
         )
 
+    def forget_route(self) -> None:
+        """Have the route found again: its configuration was replaced before the request was begun."""
+        self.match = None
+
     def is_free_of(self, reserved: FieldNames) -> bool:
         return reserved in self._absent
 

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 from gateway_core.messages import Request
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.downstream.connections import ConnectionHost
+from gateway_core.proxy.downstream.head_reader import CachedHead
 from gateway_core.proxy.downstream.http2_heads import Http2Heads
 from gateway_core.proxy.downstream.http2_stream import Http2Stream
 from gateway_core.proxy.exchange import Exchange
@@ -72,10 +73,7 @@ class ClientStreams:
         "_most",
         "_owner",
         "_proxy",
-        "_reset",
-        "_streams",
-        "client",
-        "date",
+        "_reset", "_streams", "client", "date",
         "last",
         "sender",
         "served",
@@ -122,6 +120,8 @@ class ClientStreams:
     def forget_heads(self) -> None:
         """Keep nothing of a configuration."""
         self._heads.clear()
+        for head in [stream.head for stream in self._fresh if isinstance(stream.head, CachedHead)]:
+            head.forget_route()
         self.client.forget()
 
     def refuse_new(self) -> None:
