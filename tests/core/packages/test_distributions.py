@@ -110,6 +110,18 @@ def test_archives_eggs_and_single_files_are_read_as_well(site: Path, monkeypatch
     assert (found["laid"], found["old"]) == ("1", "2")
 
 
+@pytest.mark.parametrize("name", ["loop", "x" * 300])
+def test_an_entry_of_the_path_that_names_nothing_hides_no_distribution(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    before = [each.name for each in distributions()]
+
+    monkeypatch.syspath_prepend(str(tmp_path / name))
+
+    assert [each.name for each in distributions()] == before
+
+
 def test_without_descriptors_nothing_seems_to_be_removed(site: Path) -> None:
     install(site, "zoo", "1")
     watch = EnvironmentWatch()

@@ -23,6 +23,7 @@ LARGEST: Final = 32 * 1024 * 1024
 """Bytes of a metadata file; the longest are lists of files, of some MiB in distributions of 20,000 files."""
 
 _ABSENT: Final = (FileNotFoundError, NotADirectoryError)
+_NO_PATH: Final = frozenset({errno.ELOOP, errno.ENAMETOOLONG})
 _WANT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EINTR})
 
 
@@ -103,6 +104,10 @@ def distributions() -> Iterator[importlib_metadata.Distribution]:
                 archived = importlib_metadata.distributions(path=[entry])
                 yield from (each for each in archived if isinstance(each, importlib_metadata.Distribution))
             continue
+        except OSError as error:
+            if error.errno in _NO_PATH:
+                continue
+            raise
         for path in paths:
             is_egg = path.name == "EGG-INFO" and folder.suffix == ".egg"
             if is_egg or path.suffix.lower() in {".dist-info", ".egg-info"}:
