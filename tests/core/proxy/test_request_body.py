@@ -13,6 +13,7 @@ from gateway_core.proxy.request_body import RequestBody
 from gateway_core.tasks import spawn
 
 from tests.core.proxy.kit import Peer, Proxied, fields, until
+from tests.protocols.choice import Protocols
 
 EARLY = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 8\r\n\r\ntoo much"
 
@@ -94,8 +95,7 @@ async def test_bytes_behind_an_early_response_are_not_a_request(proxied: Proxied
     assert upstream.connections == 1
 
 
-@pytest.mark.one_protocol(reason="the connection closes behind an early response")
-async def test_a_body_and_its_response_may_pass_each_other(proxied: Proxied) -> None:
+async def test_a_body_and_its_response_may_pass_each_other(proxied: Proxied, protocols: Protocols) -> None:
     async def echo(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n")
@@ -111,18 +111,17 @@ async def test_a_body_and_its_response_may_pass_each_other(proxied: Proxied) -> 
         await client.send(part)
         assert await client.exactly(5) == part
 
-    assert fields(head, b"connection") == [b"close"]
+    assert fields(head, b"connection") == ([b"close"] if protocols.downstream == "http1" else [])
 
 
-@pytest.mark.one_protocol(reason="the connection closes behind an early response")
-async def test_a_body_that_stalls_is_a_408(proxied: Proxied) -> None:
+async def test_a_body_that_stalls_is_a_408(proxied: Proxied, protocols: Protocols) -> None:
     gateway, _ = await proxied(extra="limits: {body_timeout: 10s}")
 
     request = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc"
     response = await gateway.passing(11, gateway.send(request))
 
     assert response.startswith(b"HTTP/1.1 408 ")
-    assert b"Connection: close\r\n" in response
+    assert (b"Connection: close\r\n" in response) == (protocols.downstream == "http1")
 
 
 @pytest.mark.one_protocol(reason="framing")
