@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from gateway_core.config import ConfigError
 from gateway_core.process.engine import Engine
-from gateway_core.process.listeners import SocketTable
+from gateway_core.process.socket_table import SocketTable
 from gateway_core.reload.bundle import ConfigBundle
 
 from tests.core.process.conftest import Canon, ask

@@ -16,7 +16,7 @@ import uvloop
 from gateway_core.process import gateway_acceptor
 from gateway_core.process.engine import Engine
 from gateway_core.process.first_bytes import ClientHello, FirstBytes, HelloReader
-from gateway_core.process.listeners import SocketTable
+from gateway_core.process.socket_table import SocketTable
 from gateway_core.tasks import spawn
 from gateway_core.testing import RunningGateway, eventually
 

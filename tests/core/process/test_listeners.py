@@ -1,23 +1,22 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 from gateway_core.config import (
-    ConfigError,
-    GatewayConfig,
     ListenConfig,
-    LoadedConfig,
-    Place,
 )
-from gateway_core.process.listeners import Listeners, SocketTable, bind_listeners, open_site
-from gateway_core.process.sockets import BindError
+from gateway_core.process.listeners import Listeners, open_site
+from gateway_core.process.socket_table import SocketTable
 
 from tests.core.process.conftest import ask
+from tests.core.proxy.kit import until
 
 
 async def answer(_request: web.BaseRequest) -> web.Response:
@@ -96,6 +95,20 @@ async def test_clients_that_connect_while_listeners_are_closed_are_served(
                 assert (await loop.sock_recv(client, 100)).startswith(b"HTTP/1.1 200")
 
 
+async def test_listeners_that_are_gone_are_kept_no_longer_than_what_they_accepted_waits(
+    listeners: Listeners, table: SocketTable
+) -> None:
+    await use(listeners, table, listen("127.0.0.1:0", "[::1]:0"))
+    servers = [weakref.ref(each.runner._server) for each in listeners._open.values()]
+    with socket.create_connection(("::1", int(listeners.urls()[1].rpartition(":")[2]))):
+        await use(listeners, table, listen("127.0.0.2:0"))
+
+        await until(lambda: not listeners._retired)
+
+    gc.collect()
+    assert [each() for each in servers] == [None, None]
+
+
 def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
@@ -118,56 +131,6 @@ async def test_a_listener_moves_between_addresses_that_overlap(
     assert await ask(f"http://127.0.0.1:{after.rpartition(':')[2]}", "/") == (200, "hello")
     assert after in table
     assert before not in table
-
-
-async def test_an_address_that_cannot_be_had_is_a_problem_with_its_place(table: SocketTable) -> None:
-    taken = socket.create_server(("127.0.0.1", 0))
-    config = GatewayConfig(listen=tuple(listen("127.0.0.1:0", f"127.0.0.1:{taken.getsockname()[1]}")))
-    loaded = LoadedConfig(config, {"listen[1]": Place("team-b.yaml", 3, 7)})
-
-    with taken, pytest.raises(ConfigError) as caught:
-        bind_listeners(table, loaded)
-
-    (problem,) = caught.value.problems
-    assert (problem.place, problem.code) == (Place("team-b.yaml", 3, 7), "listen.unavailable")
-    assert "address already in use" in problem.message
-    assert table.descriptors() == {}
-
-
-def test_binding_is_all_or_nothing(table: SocketTable) -> None:
-    with pytest.raises(BindError):
-        table.bind(listen("127.0.0.1:0", "192.0.2.1:80"))
-
-    assert "127.0.0.1:0" not in table
-    assert table.descriptors() == {}
-
-
-def test_a_unix_socket_that_is_bound_already_gets_another_mode(table: SocketTable, tmp_path: Path) -> None:
-    address, path = f"unix:{tmp_path}/s", tmp_path / "s"
-    table.bind([ListenConfig(address=address, mode="0600")])
-    assert path.stat().st_mode & 0o777 == 0o600
-
-    assert table.bind([ListenConfig(address=address, mode="0660")]) == []
-
-    assert path.stat().st_mode & 0o777 == 0o660
-
-
-def test_listeners_at_one_address_share_a_socket(table: SocketTable) -> None:
-    shared = [ListenConfig(address="127.0.0.1:0", hosts=(name,)) for name in ("a.test", "b.test")]
-
-    assert table.bind(shared) == ["127.0.0.1:0"]
-    assert len(table.descriptors()) == 1
-
-
-def test_duplicates_outlive_the_table(table: SocketTable) -> None:
-    table.bind(listen("127.0.0.1:0"))
-    where = table["127.0.0.1:0"].getsockname()
-
-    (descriptor,) = table.duplicates().values()
-    table.forget()
-
-    with socket.socket(fileno=descriptor), socket.create_connection(where):
-        pass
 
 
 async def test_a_site_gives_its_address_up(tmp_path: Path) -> None:

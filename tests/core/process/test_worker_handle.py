@@ -7,7 +7,7 @@ from gateway_core.clock import SystemClock
 from gateway_core.config import ListenConfig
 from gateway_core.metrics.samples import Samples
 from gateway_core.process.channel import ChannelClosedError, parts
-from gateway_core.process.listeners import SocketTable
+from gateway_core.process.socket_table import SocketTable
 from gateway_core.process.sockets import url_of
 from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices
 from gateway_core.reload.bundle import ConfigBundle

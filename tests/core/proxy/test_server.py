@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from asyncio import sslproto
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -120,3 +121,11 @@ async def test_tls_connections_read_no_more_at_once_than_plain_ones(start_proxy:
     await start_proxy('routes: [{id: r, path_prefix: /, target: "http://127.0.0.1:9"}]')
 
     assert sslproto.SSLProtocol.max_size == READ_SIZE
+
+
+async def test_the_server_of_a_listener_that_is_gone_needs_no_garbage_collector(start_proxy: StartProxy) -> None:
+    gateway = await start_proxy('routes: [{id: r, path_prefix: /, target: "http://127.0.0.1:9"}]')
+
+    server = weakref.ref(gateway.proxy.server_for("127.0.0.1:1"))
+
+    assert server() is None

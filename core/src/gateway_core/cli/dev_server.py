@@ -20,7 +20,7 @@ from gateway_core.observe import CallRecorder, HookCall
 from gateway_core.packages import PluginRegistry
 from gateway_core.process import logs
 from gateway_core.process.engine import Engine
-from gateway_core.process.listeners import SocketTable
+from gateway_core.process.socket_table import SocketTable
 from gateway_core.process.sockets import adopt
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot import load, to_lines

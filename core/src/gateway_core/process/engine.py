@@ -39,11 +39,12 @@ from gateway_core.packages.lock_file import is_locked
 from gateway_core.process import logs
 from gateway_core.process.certificate_feeds import CertificateFeeds
 from gateway_core.process.certificates import CertificateError, Certificates, files_of
-from gateway_core.process.listeners import Listeners, SocketTable
+from gateway_core.process.listeners import Listeners
 from gateway_core.process.machine import certificate_problems
 from gateway_core.process.plugin_guard import keep_surroundings
 from gateway_core.process.plugin_services import CommandReport
 from gateway_core.process.process_metrics import ProcessMetrics
+from gateway_core.process.socket_table import SocketTable
 from gateway_core.process.tls import BaseContexts
 from gateway_core.proxy import Proxy
 from gateway_core.proxy.upstream.grpc_health import check_health

@@ -105,6 +105,7 @@ class GatewayAcceptor(Acceptor):
         for pending in [*self.server.proxy.beginnings]:
             if isinstance(pending, (_Beginning, _Rejected)) and pending.acceptor is self:
                 pending.close()
+        self._rejected.clear()
 
 
 class _Beginning:
@@ -147,6 +148,7 @@ class _Beginning:
         self._is_waiting = False
         self._is_closed = False
         proxy.beginnings.add(self)
+        acceptor.entered(self)
         self._look()
 
     def _look(self) -> None:
@@ -274,6 +276,7 @@ class _Beginning:
         proxy = self.acceptor.server.proxy
         proxy.beginnings.discard(self)
         proxy.connections.cancel(self._accepted)
+        self.acceptor.left(self)
 
     def expire(self, now: float) -> None:  # noqa: ARG002 - the sweeper's signature
         """Close a connection whose first bytes did not come in time."""
@@ -305,6 +308,7 @@ class _Rejected:
             connection.send(acceptor.server.too_many())
             connection.shutdown(socket.SHUT_WR)
         proxy.beginnings.add(self)
+        acceptor.entered(self)
         acceptor.loop.add_reader(connection.fileno(), self._drain)
 
     def _drain(self) -> None:
@@ -328,3 +332,4 @@ class _Rejected:
             self.acceptor.server.proxy.beginnings.discard(self)
             self.acceptor.loop.remove_reader(self._socket.fileno())
             self._socket.close()
+            self.acceptor.left(self)

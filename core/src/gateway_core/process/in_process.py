@@ -15,10 +15,10 @@ from gateway_core.metrics.ledger import Ledger
 from gateway_core.metrics.samples import Samples
 from gateway_core.process.channel import ChannelClosedError
 from gateway_core.process.engine import Engine, Prepared
-from gateway_core.process.listeners import SocketTable, bind_listeners
 from gateway_core.process.model import Handover, RestartNeededError
 from gateway_core.process.overview import PROGRAM, in_force_of
 from gateway_core.process.plugin_services import CommandReport, to_plain
+from gateway_core.process.socket_table import SocketTable, bind_listeners
 from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices, start_in_sandbox
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.pipeline import Change

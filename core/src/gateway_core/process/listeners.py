@@ -8,8 +8,6 @@ accepted on without the socket being touched.
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,8 +17,7 @@ from typing import Final
 from aiohttp import web
 
 from gateway_core.clock import SystemClock
-from gateway_core.config import ConfigError, ConfigProblem, ListenConfig, LoadedConfig, parse_listen
-from gateway_core.descriptors import EXHAUSTED
+from gateway_core.config import ListenConfig, parse_listen
 from gateway_core.events import CERTIFICATES_KEPT, CERTIFICATES_WARNING, emit
 from gateway_core.hooks import Certificate
 from gateway_core.metrics.catalogue import CERTIFICATE_EXPIRY, REVOCATION_EXPIRY
@@ -28,11 +25,11 @@ from gateway_core.metrics.samples import Samples
 from gateway_core.process import sockets
 from gateway_core.process.certificates import CertificateError, Certificates, load_certificates
 from gateway_core.process.gateway_acceptor import GatewayAcceptor
-from gateway_core.process.machine import socket_problems
-from gateway_core.process.plugin_guard import keep_from_children, release
+from gateway_core.process.socket_table import SocketTable, by_address
 from gateway_core.process.sockets import Acceptor
 from gateway_core.process.tls import AddressTls, BaseContexts
 from gateway_core.proxy.server import GatewayServer
+from gateway_core.tasks import Tasks
 
 ServerFor = Callable[[str], web.Server]
 """Makes what responds at an address: ``Proxy.server_for``."""
@@ -46,123 +43,7 @@ default one and larger, the descriptors that are kept back from clients are enou
 """
 
 
-def by_address(listen: Sequence[ListenConfig]) -> dict[str, list[ListenConfig]]:
-    """Return the listeners at each address, in the order in which they are configured."""
-    grouped: dict[str, list[ListenConfig]] = {}
-    for config in listen:
-        grouped.setdefault(config.address, []).append(config)
-    return grouped
-
-
-class SocketTable:
-    """Listening sockets by their address as configured; the process that binds them keeps them over reloads."""
-
-    def __init__(self, inherited: Mapping[str, socket.socket] | None = None) -> None:
-        self._sockets = dict(inherited or {})
-        for sock in self._sockets.values():
-            keep_from_children(sock)
-
-    def __getitem__(self, address: str) -> socket.socket:
-        return self._sockets[address]
-
-    def __contains__(self, address: object) -> bool:
-        return address in self._sockets
-
-    def descriptors(self) -> dict[str, int]:
-        """Return the file descriptor of each, to hand them to another process."""
-        return {address: sock.fileno() for address, sock in self._sockets.items()}
-
-    def duplicates(self) -> dict[str, int]:
-        """Return a further file descriptor of each, which outlives this table."""
-        return {address: os.dup(sock.fileno()) for address, sock in self._sockets.items()}
-
-    def bind(self, listen: Sequence[ListenConfig]) -> list[str]:
-        """Bind what is not bound yet, all or nothing.
-
-        :returns: the addresses that are new, for `close` if the configuration is given up after all.
-        :raises BindError: one of them cannot be had.
-        """
-        new: list[str] = []
-        try:
-            for config in listen:
-                where, mode, owner = config.parsed, config.mode, config.owner
-                if config.address not in self._sockets:
-                    self._sockets[config.address] = self._bind(config)
-                    keep_from_children(self._sockets[config.address])
-                    new.append(config.address)
-                elif where.path:
-                    sockets.set_access(where.path, mode, owner)
-        except sockets.BindError:
-            self.close(new)
-            raise
-        return new
-
-    def _bind(self, config: ListenConfig) -> socket.socket:
-        where, text = config.parsed, config.address
-        try:
-            return sockets.bind(where, text, config.mode, config.owner)
-        except sockets.BindError as error:
-            own = [] if where.path else self._with_port(where.port)
-            if not own or not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EADDRINUSE:
-                raise
-        # `127.0.0.1:80` becomes `:80`: the address is taken by ourselves. Both are listened on until the change is in
-        # force; other users cannot take the port meanwhile.
-        sockets.share_port(own, is_shared=True)
-        try:
-            sock = sockets.bind(where, text, reuse_port=True)
-            sockets.share_port([sock], is_shared=False)
-        finally:
-            sockets.share_port(own, is_shared=False)
-        return sock
-
-    def _with_port(self, port: int) -> list[socket.socket]:
-        return [
-            each for each in self._sockets.values() if each.family != socket.AF_UNIX and each.getsockname()[1] == port
-        ]
-
-    def close(self, addresses: Sequence[str]) -> None:
-        """Stop listening on these."""
-        for address in addresses:
-            sock = self._sockets.pop(address)
-            release(sock)
-            sockets.close(sock)
-
-    def keep_only(self, listen: Sequence[ListenConfig]) -> None:
-        """Stop listening on everything else."""
-        wanted = {config.address for config in listen}
-        self.close([address for address in self._sockets if address not in wanted])
-
-    def forget(self, but: Sequence[ListenConfig] = ()) -> None:
-        """Close this process's copies of all others; processes that share the sockets go on listening.
-
-        A socket that is accepted on no more must be open nowhere: the system would go on queueing connections.
-        """
-        wanted = {config.address for config in but}
-        for address in [address for address in self._sockets if address not in wanted]:
-            sock = self._sockets.pop(address)
-            release(sock)
-            sock.close()
-
-
-def bind_listeners(table: SocketTable, loaded: LoadedConfig) -> list[str]:
-    """Bind what a configuration listens on and is not bound yet, all or nothing.
-
-    :returns: the addresses that are new.
-    :raises ConfigError: an address cannot be had; with its place.
-    :raises BindError: the system has no more sockets, which says nothing of the configuration.
-    """
-    try:
-        return table.bind(loaded.config.listen)
-    except sockets.BindError as error:
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno in EXHAUSTED:
-            raise
-        addresses = [config.address for config in loaded.config.listen]
-        key_path = f"listen[{addresses.index(error.address)}]" if error.address in addresses else "listen"
-        problem = ConfigProblem(loaded.place_of(key_path), key_path, str(error), code="listen.unavailable")
-        raise ConfigError([*socket_problems(loaded)] or [problem]) from error
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Open:
     address: str
     runner: web.ServerRunner
@@ -172,8 +53,13 @@ class _Open:
     late: list[Acceptor] = field(default_factory=list)
     """They took in the clients that connected while the site was closed."""
 
+    async def drained(self) -> None:
+        """Wait until each connection that was accepted has its protocol: from then on it needs nothing of this."""
+        if isinstance(self.site, _AcceptorSite):
+            await self.site.acceptor.drained()
+
     async def aclose(self) -> None:
-        """Close whatever connections are left."""
+        """Close the connections that have no protocol yet."""
         for acceptor in self.late:
             await acceptor.aclose()
         if isinstance(self.site, _AcceptorSite):
@@ -272,6 +158,8 @@ class Listeners:
         self._server_for = server_for
         self._open: dict[str, _Open] = {}
         self._retired: list[_Open] = []
+        """Closed, with connections that have no protocol yet."""
+        self._releasing = Tasks()
 
     async def load(self, listen: Sequence[ListenConfig]) -> dict[str, list[Certificates]]:
         """Read the certificates of these listeners, by address; the result goes to `apply`.
@@ -298,13 +186,13 @@ class Listeners:
         self._configs = listen
         wanted = by_address(listen)
         for address in [address for address in self._open if address not in wanted]:
-            await self._shut(address)
+            await self._retire(address)
         for address, configs in wanted.items():
             current = self._open.get(address)
             server = (current.runner.server if current is not None else None) or self._server_for(address)
             manner = _manner_of(configs[0], server)
             if current is not None and current.manner != manner:
-                await self._shut(address)
+                await self._retire(address)
                 current, server = None, self._server_for(address)
             tls = list(zip(configs, certificates[address], strict=True)) if manner.has_tls else []
             if current is None:
@@ -335,10 +223,20 @@ class Listeners:
         site = await _start_site(runner, self._table[address].dup(), manner, tls)
         return _Open(address, runner, site, manner, tls)
 
-    async def _shut(self, address: str) -> None:
+    async def _retire(self, address: str) -> None:
+        opened = await self._shut(address)
+        self._releasing.spawn(self._release(opened), name=f"release the listener {address}")
+
+    async def _release(self, opened: _Open) -> None:
+        await opened.drained()
+        self._retired.remove(opened)
+        await opened.aclose()
+
+    async def _shut(self, address: str) -> _Open:
         opened = self._open.pop(address)
-        await opened.site.stop()
         self._retired.append(opened)
+        await opened.site.stop()
+        return opened
 
     async def stop_accepting(self) -> None:
         """Close every listener; connections go on."""
@@ -359,6 +257,7 @@ class Listeners:
     async def aclose(self) -> None:
         """Close whatever connections are left."""
         await self.stop_accepting()
+        await self._releasing.aclose()
         while self._retired:
             await self._retired.pop().aclose()
 

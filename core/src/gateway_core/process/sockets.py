@@ -284,6 +284,8 @@ class Acceptor:
         self.loop = asyncio.get_running_loop()
         self._again: asyncio.TimerHandle | None = None
         self.tasks = Tasks()
+        self._pending: set[object] = set()
+        self._is_drained = asyncio.Event()
 
     def start(self) -> None:
         """Begin to accept."""
@@ -299,6 +301,22 @@ class Acceptor:
         if self._again is not None:
             self._again.cancel()
         self._sock.close()
+
+    def entered(self, connection: object) -> None:
+        """Note a connection that no protocol has yet."""
+        self._pending.add(connection)
+
+    def left(self, connection: object) -> None:
+        """Note that a connection has its protocol, or is gone."""
+        self._pending.discard(connection)
+        if not self._pending:
+            self._is_drained.set()
+
+    async def drained(self) -> None:
+        """Wait until no connection that was accepted is without its protocol."""
+        while self._pending:
+            self._is_drained.clear()
+            await self._is_drained.wait()
 
     async def aclose(self) -> None:
         """Give up the connections that no protocol has yet."""
@@ -331,8 +349,12 @@ class Acceptor:
 
     def take(self, connection: socket.socket, address: Any) -> None:  # noqa: ARG002 - for limits
         """Serve a connection."""
+        self.entered(connection)
         self.tasks.spawn(self._serve(connection), name="take a connection")
 
     async def _serve(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # it is gone again
-            await self.loop.connect_accepted_socket(self._factory, connection)
+        try:
+            with contextlib.suppress(OSError):  # it is gone again
+                await self.loop.connect_accepted_socket(self._factory, connection)
+        finally:
+            self.left(connection)

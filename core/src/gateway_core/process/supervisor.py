@@ -24,12 +24,12 @@ from gateway_core.metrics.samples import Samples
 from gateway_core.process import sockets
 from gateway_core.process.certificates import files_of
 from gateway_core.process.channel import ChannelClosedError
-from gateway_core.process.listeners import SocketTable, bind_listeners, by_address
 from gateway_core.process.machine import available_cpus
 from gateway_core.process.model import Handover, RestartNeededError
 from gateway_core.process.overview import PROGRAM, in_force_of, status_of
 from gateway_core.process.plugin_services import CommandReport, from_plain, provide_folder, remove_folder, to_plain
 from gateway_core.process.process_metrics import ProcessMetrics
+from gateway_core.process.socket_table import SocketTable, bind_listeners, by_address
 from gateway_core.process.template import Template
 from gateway_core.process.watcher import WatcherProcess, WatcherRefusedError
 from gateway_core.process.worker_handle import (

@@ -20,8 +20,8 @@ from gateway_core.hooks import CommandError, PluginServices, as_json
 from gateway_core.process import logs, sockets
 from gateway_core.process.channel import Channel, ChannelClosedError, Message, error_fields
 from gateway_core.process.engine import Engine, Prepared
-from gateway_core.process.listeners import SocketTable
 from gateway_core.process.plugin_services import COMMAND, EVERYWHERE, RemoteShared, outcome_to_plain
+from gateway_core.process.socket_table import SocketTable
 from gateway_core.process.tls import inherited_base_contexts
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Tasks

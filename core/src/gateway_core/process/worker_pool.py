@@ -13,10 +13,10 @@ from gateway_core.metrics.ledger import Ledger
 from gateway_core.metrics.samples import Samples
 from gateway_core.process.channel import ChannelClosedError, Message
 from gateway_core.process.child import WORKER
-from gateway_core.process.listeners import SocketTable
 from gateway_core.process.model import WorkerLeft
 from gateway_core.process.plugin_services import CommandReport, outcome_of
 from gateway_core.process.replacement import Replacements, exit_text
+from gateway_core.process.socket_table import SocketTable
 from gateway_core.process.template import Template
 from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices
 from gateway_core.reload.bundle import ConfigBundle

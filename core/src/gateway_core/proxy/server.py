@@ -6,7 +6,7 @@ requests nothing is used. Listeners with TLS are accepted by `gateway_core.proce
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from aiohttp import web
 
@@ -31,6 +31,10 @@ async def _never_called(request: web.BaseRequest) -> web.StreamResponse:
     raise RuntimeError(f"{request!r} reached aiohttp, which only accepts connections here")
 
 
+def _make_nothing() -> NoReturn:
+    raise RuntimeError("aiohttp makes no requests here")
+
+
 class GatewayServer(web.Server):
     """Makes the protocol of each new connection."""
 
@@ -40,6 +44,8 @@ class GatewayServer(web.Server):
         :param listener: the address, by which a configuration knows them.
         """
         super().__init__(_never_called)
+        # Its own method, by which it would refer to itself: what is in force is hidden from the garbage collector.
+        self.request_factory = _make_nothing  # type: ignore[assignment]  # never called either
         self.proxy = proxy
         self.listener = listener
         read_little_over_tls()

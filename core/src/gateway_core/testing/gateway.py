@@ -15,7 +15,7 @@ from gateway_core.hooks import CommandError, Plugin, as_json
 from gateway_core.observe import CallRecorder, HookCall
 from gateway_core.packages import PluginRegistry
 from gateway_core.process.engine import Engine
-from gateway_core.process.listeners import SocketTable
+from gateway_core.process.socket_table import SocketTable
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot import to_lines
 from gateway_core.testing.client import TIMEOUT, Answer, Client, Fields
