@@ -145,11 +145,11 @@ async def test_a_reload_without_descriptors_goes_on_with_what_was_seen_last(
     install(site, "other", "1")
 
     with no_descriptors():
-        has_changed = await watch.settle()
+        has_changed = await watch.settle(print)
 
     assert not has_changed
     assert "what is installed cannot be read: [Errno 24] Too many open files" in caplog.text
-    assert await watch.settle()
+    assert await watch.settle(print)
 
 
 def test_a_plugin_whose_distribution_became_unreadable_is_told_with_the_reason(site: Path) -> None:

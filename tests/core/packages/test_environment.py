@@ -143,16 +143,18 @@ async def test_a_reload_waits_for_an_installation_that_is_under_way(site: Path) 
     await watch.start()
     install(site, "zoo", "1")
 
-    has_changed = await watch.settle()
+    told: list[str] = []
+    has_changed = await watch.settle(told.append)
 
     assert has_changed
-    assert not await watch.settle()
+    assert told == ["plugin zoo installed"]
+    assert not await watch.settle(told.append)
 
 
 async def test_without_a_start_nothing_is_waited_for(site: Path) -> None:
     install(site, "zoo", "1")
 
-    assert not await watch_of(site).settle()
+    assert not await watch_of(site).settle(print)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ class Bench:
         self.validated = 0
         self.applied: list[str] = []
         self.answer: Verdict | Exception = Verdict(WatchSet.of([path]), ConfigBundle("v", ()))
+        self.answers: list[Verdict] = []
+        """Those that come before that one."""
         self.failure: Exception | None = None
         self.late_failure: Exception | None = None
         self.gate = asyncio.Event()
@@ -38,6 +40,8 @@ class Bench:
         self.validated += 1
         self.changed.set()
         await self.gate.wait()
+        if self.answers:
+            return self.answers.pop(0)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -179,6 +183,27 @@ async def test_a_part_of_what_is_being_written_is_not_reported(bench: Bench, cap
     await bench.until(1)
 
     assert "rejected" not in caplog.text
+    await tasks.aclose()
+
+
+async def test_a_reload_names_what_it_was_asked_for_while_it_waited_for_the_rest_of_a_file(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    tasks = Tasks()
+    tasks.spawn(bench.pipeline.run(), name="reload")
+    bench.answers = [Verdict(WatchSet(), problems=(PROBLEM,))]
+    bench.gate.clear()
+    bench.pipeline.request("gateway.yaml changed")
+    await bench.changed.wait()
+
+    bench.pipeline.request("SIGHUP")
+    bench.gate.set()
+    with caplog.at_level(logging.INFO, "gateway.config"):
+        await bench.until(1)
+        await until_logged(caplog, "in force")
+
+    assert "gateway.yaml changed, SIGHUP: configuration in force" in caplog.text
+    assert bench.pipeline.history.trigger == "gateway.yaml changed, SIGHUP"
     await tasks.aclose()
 
 

@@ -172,9 +172,10 @@ class PluginWatch:
             if change is not None:
                 on_change(told(change))
 
-    async def settle(self) -> bool:
+    async def settle(self, on_change: Callable[[str], None]) -> bool:
         """Wait until no installation is under way, so that no half of one is read.
 
+        :param on_change: called with each change that was seen meanwhile, in words; `follow` does not see it any more.
         :returns: whether something has changed since this was asked before.
         """
         end = self._clock.monotonic() + LONGEST_WAIT
@@ -187,6 +188,7 @@ class PluginWatch:
                 break
             if change is not None:
                 emit(PLUGINS_CHANGED, text := told(change), change=text)
+                on_change(text)
             elif not self._watch.is_settled:
                 await asyncio.sleep(_LOOK_AGAIN)
         has_changed, self._has_changed = self._has_changed, False

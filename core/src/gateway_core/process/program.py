@@ -117,7 +117,7 @@ class Program:
         return verdict
 
     async def _validate(self, paths: Sequence[Path]) -> Verdict:
-        if await self._plugins.settle():
+        if await self._plugins.settle(self.pipeline.history.join):
             # It may have looked around already.
             await self._validator.discard()
         return await (self._validator if self._sources is None else self._sources).validate(paths)

@@ -83,12 +83,21 @@ class ReloadHistory:
         """Whether the last reload put a configuration in force; also true before the first one has ended."""
         return self.last is None or self.last.is_ok
 
-    def begin(self, trigger: str) -> None:
+    @property
+    def trigger(self) -> str:
+        """What asked for the reload that is under way, or was the last one."""
+        return ", ".join(self._triggers)
+
+    def begin(self, *triggers: str) -> None:
         """Note that a reload begins.
 
-        :param trigger: what asked for it.
+        :param triggers: what asked for it.
         """
-        self.state, self._trigger, self._began = State.CHANGED, trigger, self._clock.monotonic()
+        self.state, self._triggers, self._began = State.CHANGED, dict.fromkeys(triggers), self._clock.monotonic()
+
+    def join(self, *triggers: str) -> None:
+        """Note that the reload that is under way is for these as well, so that they need none of their own."""
+        self._triggers.update(dict.fromkeys(triggers))
 
     def succeed(self, changes: str = "", problems: Sequence[ConfigProblem] = ()) -> ReloadOutcome:
         """Note that a configuration is in force.
@@ -108,6 +117,6 @@ class ReloadHistory:
     def _end(self, result: Result, reason: str, problems: Sequence[ConfigProblem]) -> ReloadOutcome:
         seconds = self._clock.monotonic() - self._began
         at = self._clock.wall()
-        outcome = self.last = ReloadOutcome(result, self.state, at, seconds, self._trigger, reason, tuple(problems))
+        outcome = self.last = ReloadOutcome(result, self.state, at, seconds, self.trigger, reason, tuple(problems))
         self.counts[result] += 1
         return outcome

@@ -137,7 +137,7 @@ class Pipeline:
             try:
                 async with self.turn:
                     with self._during():
-                        outcome = await self._reload(", ".join(why) or "requested")
+                        outcome = await self._reload(*(why or ("requested",)))
             except Exception as error:
                 _resolve(waiting, self.history.fail(f"a defect: {error!r}"))
                 self._why = why | self._why
@@ -148,51 +148,54 @@ class Pipeline:
                 raise
             _resolve(waiting, outcome)
 
-    async def _reload(self, why: str) -> ReloadOutcome:
-        self.history.begin(why)
+    async def _reload(self, *why: str) -> ReloadOutcome:
+        self.history.begin(*why)
         try:
             verdict = await self._look_until_written()
             changes, problems, version = await self.put_in_force(verdict, self._prepare)
             await self._settle(verdict)
         except ConfigError as error:
+            trigger = self.history.trigger
             emit(
                 CONFIG_REJECTED,
-                f"{why}: configuration rejected, the old one stays in force",
+                f"{trigger}: configuration rejected, the old one stays in force",
                 details=render_problems(error.problems),
-                trigger=why,
+                trigger=trigger,
                 problems=len(error.problems),
             )
             return self.history.fail("rejected", error.problems)
         except OSError as error:
-            return self._try_again(why, f"not validated: {error}")
+            return self._try_again(f"not validated: {error}")
         except ValidationHungError as error:
-            return self._fail(why, f"not validated, the old one stays in force: {error}")
+            return self._fail(f"not validated, the old one stays in force: {error}")
         except (ProcessEndedError, ValidationFailedError) as error:
             # A process that crashes at this moment must not cost an edit, perhaps the one that is to mend it.
             what = "validated" if isinstance(error, ValidationFailedError) else "applied"
             self._ended += 1
             if self._ended <= _MOST_ENDED:
-                return self._try_again(why, f"not {what}: {error}")
+                return self._try_again(f"not {what}: {error}")
             self._ended = 0
-            return self._fail(why, f"not {what}, the old one stays in force: {error}")
+            return self._fail(f"not {what}, the old one stays in force: {error}")
         except GatewayError as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in EXHAUSTED:
-                return self._try_again(why, f"not validated: {error}")
-            return self._fail(why, f"not applied, the old one stays in force: {error}")
+                return self._try_again(f"not validated: {error}")
+            return self._fail(f"not applied, the old one stays in force: {error}")
         self._ended = 0
         apart = ", but for the documents that were rejected" if problems else ""
-        emit(CONFIG_APPLIED, f"{why}: configuration in force{apart}: {changes}", trigger=why, version=version)
+        trigger = self.history.trigger
+        emit(CONFIG_APPLIED, f"{trigger}: configuration in force{apart}: {changes}", trigger=trigger, version=version)
         return self.history.succeed(changes, problems)
 
-    def _fail(self, why: str, text: str) -> ReloadOutcome:
-        emit(CONFIG_FAILED, f"{why}: configuration {text}", trigger=why, reason=text)
+    def _fail(self, text: str) -> ReloadOutcome:
+        trigger = self.history.trigger
+        emit(CONFIG_FAILED, f"{trigger}: configuration {text}", trigger=trigger, reason=text)
         return self.history.fail(text)
 
-    def _try_again(self, why: str, what: str) -> ReloadOutcome:
+    def _try_again(self, what: str) -> ReloadOutcome:
         """Reload later: what failed says nothing of the configuration."""
-        asyncio.get_running_loop().call_later(TRY_AGAIN_AFTER, self.request, why)
+        asyncio.get_running_loop().call_later(TRY_AGAIN_AFTER, self.request, self.history.trigger)
         text = f"{what}; the old one stays in force, and it is attempted again in {TRY_AGAIN_AFTER:g} s"
-        return self._fail(why, text)
+        return self._fail(text)
 
     # -- validated
 
@@ -221,6 +224,7 @@ class Pipeline:
         if self._waiting:  # for a reload of their own
             return False
         self._wanted.clear()
+        self.history.join(*self._why)
         self._why.clear()
         return True
 
