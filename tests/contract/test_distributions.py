@@ -105,8 +105,9 @@ def test_types_are_published(distribution: Distribution) -> None:
 
 @pytest.mark.parametrize("plugin", PLUGINS, ids=lambda each: each.name)
 def test_entry_points_name_what_there_is(plugin: Distribution) -> None:
-    published = plugin.settings["project"]["entry-points"]["gateway.plugins"]
+    published = plugin.settings["project"].get("entry-points", {}).get("gateway.plugins", {})
 
+    assert bool(published) == (plugin.name != "gateway-tokens"), "only the library of some plugins publishes nothing"
     for name, value in published.items():
         loaded = metadata.EntryPoint(name, value, "gateway.plugins").load()
         assert getattr(loaded, "name", name) == name

@@ -16,6 +16,7 @@ from gateway_core.regex.work import Mode, longest_text
 DISTRIBUTIONS = (
     "gateway_core",
     "gateway_plugin_sdk",
+    "gateway_tokens",
     "gateway_plugin_auth",
     "gateway_plugin_ratelimit",
     "gateway_plugin_logger",
@@ -54,7 +55,7 @@ EXCEPTIONS = {
     "gateway_core.proxy.wire.request_head._USUAL_LINE": ONLY_MATCHED,
     "gateway_core.regex.parser._GROUP": ONLY_MATCHED,
     "gateway_core.regex.parser._QUANTIFIER": OPERATORS,
-    "gateway_plugin_auth.config.texts._URL": OPERATORS,
+    "gateway_tokens.texts._URL": OPERATORS,
     "gateway_plugin_auth.passwords._DES": ONLY_MATCHED,
     "gateway_plugin_logger.redaction.bodies._SCALAR": ONLY_MATCHED,
 }

@@ -19,10 +19,10 @@ from gateway_plugin_auth.config import (
     BasicUser,
     CacheOptions,
     ClaimRule,
-    FetchOptions,
     RevocationOptions,
     SourceConfig,
 )
+from gateway_tokens.fetch import FetchOptions
 
 README = Path(__file__).parents[3] / "plugins" / "auth" / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -81,7 +81,8 @@ def test_every_code_is_told() -> None:
 
 
 def test_every_reason_is_told() -> None:
-    source = "".join(path.read_text() for path in (README.parent / "src").rglob("*.py"))
+    folders = (README.parent, README.parents[1] / "tokens")
+    source = "".join(path.read_text() for folder in folders for path in (folder / "src").rglob("*.py"))
     patterns = r'(?:Refusal|unavailable)\("([a-z-]+)"', r'return "([a-z-]+)"'
     reasons = {reason for pattern in patterns for reason in re.findall(pattern, source)}
     reasons -= {"unsettled", "name"}  # cannot happen; not a reason

@@ -10,12 +10,13 @@ from typing import Final, Literal, TypeVar
 
 from gateway_plugin_sdk import ConfigFinding
 from gateway_plugin_sdk.certificates import certificate_findings
+from gateway_tokens.fetch import FetchOptions
+from gateway_tokens.keys import KeySet, from_jwks
+from gateway_tokens.reading import read_file
 
-from gateway_plugin_auth.config import ApiKeyProvider, AuthConfig, BasicProvider, FetchOptions, JwtOptions
+from gateway_plugin_auth.config import ApiKeyProvider, AuthConfig, BasicProvider, JwtOptions
 from gateway_plugin_auth.config.jwt import revealed
 from gateway_plugin_auth.htpasswd import read_users, weak_lines
-from gateway_plugin_auth.keys import KeySet, from_jwks
-from gateway_plugin_auth.reading import read_file
 from gateway_plugin_auth.revocation_source import read_revocations
 from gateway_plugin_auth.weak_hashes import weak_kind
 

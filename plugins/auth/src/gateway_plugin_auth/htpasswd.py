@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway_plugin_sdk import Secret
+from gateway_tokens.reading import decode_text
 
 from gateway_plugin_auth.config.basic import BasicUser
 from gateway_plugin_auth.passwords import check_hash
-from gateway_plugin_auth.reading import decode_text
 from gateway_plugin_auth.weak_hashes import weak_kind
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 
 from gateway_plugin_sdk import PluginContext
+from gateway_tokens.documents import Document, FetchError
+from gateway_tokens.fetch import FetchOptions
+from gateway_tokens.freshness import Terms
+from gateway_tokens.loaders import value_from_file, value_from_url
+from gateway_tokens.reading import decode_text
+from gateway_tokens.sharing import acquire, release
 
-from gateway_plugin_auth.config.fetch import FetchOptions, RevocationOptions
-from gateway_plugin_auth.documents import Document, FetchError
-from gateway_plugin_auth.freshness import Terms
-from gateway_plugin_auth.loaders import value_from_file, value_from_url
-from gateway_plugin_auth.reading import decode_text
+from gateway_plugin_auth.config.revocation import RevocationOptions
 from gateway_plugin_auth.revocation_list import RevocationList, merged, parse_entries
-from gateway_plugin_auth.sharing import acquire, release
 
 
 def read_revocations(text: bytes) -> RevocationList:

@@ -3,9 +3,9 @@
 from gateway_plugin_auth.config.api_key import ApiKeyEntry, ApiKeyProvider
 from gateway_plugin_auth.config.auth import AuthConfig
 from gateway_plugin_auth.config.basic import BasicProvider, BasicUser
-from gateway_plugin_auth.config.fetch import CacheOptions, FetchOptions, RevocationOptions
 from gateway_plugin_auth.config.jwt import JwtOptions, JwtProvider
 from gateway_plugin_auth.config.requirement import AllOf, AnyOf, AttemptOf, OptionalOf, Requirement
+from gateway_plugin_auth.config.revocation import CacheOptions, RevocationOptions
 from gateway_plugin_auth.config.rules import AccessOptions, ClaimRule, SetRuleConfig
 from gateway_plugin_auth.config.sources import SourceConfig
 
@@ -21,7 +21,6 @@ __all__ = [
     "BasicUser",
     "CacheOptions",
     "ClaimRule",
-    "FetchOptions",
     "JwtOptions",
     "JwtProvider",
     "OptionalOf",

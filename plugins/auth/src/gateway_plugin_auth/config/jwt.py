@@ -9,15 +9,17 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from gateway_plugin_sdk import Duration, FileName, Secret, SecretUrl, Size
+from gateway_tokens.algorithms import SECRET_ALGORITHMS, Algorithm
+from gateway_tokens.claims import ClaimPolicy
+from gateway_tokens.fetch import FetchOptions
+from gateway_tokens.keyring import KeySource
+from gateway_tokens.keys import KeySet, from_jwks, from_pem, from_secret
+from gateway_tokens.texts import Header, OneOrMore, check_distinct, many, url_problem
 from pydantic import Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
-from gateway_plugin_auth.algorithms import SECRET_ALGORITHMS, Algorithm
-from gateway_plugin_auth.claims import ClaimPolicy
-from gateway_plugin_auth.config.fetch import CacheOptions, FetchOptions, RevocationOptions
+from gateway_plugin_auth.config.revocation import CacheOptions, RevocationOptions
 from gateway_plugin_auth.config.rules import AccessOptions
 from gateway_plugin_auth.config.sources import SourceConfig
-from gateway_plugin_auth.config.texts import Header, OneOrMore, check_distinct, many, url_problem
-from gateway_plugin_auth.keys import KeySet, from_jwks, from_pem, from_secret
 from gateway_plugin_auth.revocation_list import parse_entries
 
 KEY_SOURCES: Final = ("secret", "public_key", "jwks", "jwks_file", "jwks_url", "discovery")
@@ -215,6 +217,17 @@ class JwtOptions(AccessOptions):
         if self.jwks is not None:
             return from_jwks(revealed(self.jwks), self.algorithms, secrets_allowed=True)
         return None
+
+    def key_source(self) -> KeySource:
+        """Return where the keys are read from."""
+        return KeySource(
+            algorithms=self.algorithms,
+            static=self.static_keys(),
+            file=self.jwks_file,
+            url=self.jwks_url.reveal() if self.jwks_url is not None else None,
+            issuer=many(self.issuer)[0] if self.discovery else None,
+            fetch=self.fetch,
+        )
 
 
 class JwtProvider(JwtOptions):

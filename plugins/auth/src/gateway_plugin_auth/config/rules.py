@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from gateway_plugin_sdk import MISSING, ConfigModel, Pattern, claim_path
+from gateway_tokens.texts import Header, OneOrMore, check_distinct, many
 from pydantic import Field, field_validator, model_validator
 
-from gateway_plugin_auth.config.texts import Header, OneOrMore, check_distinct, many
 from gateway_plugin_auth.rules import AccessRules, Rule, SetRule, contains, is_any_of, is_same, matches
 
 _TESTS: Final = ("equals", "one_of", "none_of", "contains", "regex", "present")

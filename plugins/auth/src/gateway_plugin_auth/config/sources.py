@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gateway_plugin_sdk import ConfigModel
+from gateway_tokens.texts import Header
 from pydantic import Field, model_validator
 
-from gateway_plugin_auth.config.texts import Header
 from gateway_plugin_auth.credentials import Source
 
 

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway_plugin_sdk import PluginContext, Request, TextTooLongError
+from gateway_tokens.documents import Document, FetchError
+from gateway_tokens.freshness import Terms
+from gateway_tokens.keyring import FILE_REFRESH
+from gateway_tokens.loaders import value_from_file
+from gateway_tokens.reading import decode_json
+from gateway_tokens.sharing import acquire, release
 from pydantic import TypeAdapter, ValidationError
 
 from gateway_plugin_auth.config.api_key import ApiKeyEntry, ApiKeyProvider, check_that_keys_differ
 from gateway_plugin_auth.credentials import AmbiguousError, find_first
-from gateway_plugin_auth.documents import Document, FetchError
 from gateway_plugin_auth.forwarding import field_readers, fields_of
-from gateway_plugin_auth.freshness import Terms
-from gateway_plugin_auth.keyring import FILE_REFRESH
-from gateway_plugin_auth.loaders import value_from_file
 from gateway_plugin_auth.outcomes import Outcome, Verified, verified
-from gateway_plugin_auth.reading import decode_json
 from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal, unavailable
-from gateway_plugin_auth.sharing import acquire, release
 
 _LONGEST_KEY: Final = 4096
 _STALE_FOR: Final = 86400.0

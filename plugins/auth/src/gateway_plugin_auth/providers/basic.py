@@ -10,21 +10,21 @@ from functools import partial
 from typing import Any, Final
 
 from gateway_plugin_sdk import PluginContext, Request
+from gateway_tokens.cache import VerifiedCache
+from gateway_tokens.documents import Document, FetchError
+from gateway_tokens.freshness import Terms
+from gateway_tokens.keyring import FILE_REFRESH
+from gateway_tokens.loaders import value_from_file
+from gateway_tokens.sharing import acquire, release
 
-from gateway_plugin_auth.cache import VerifiedCache
 from gateway_plugin_auth.config.basic import BasicProvider, BasicUser
 from gateway_plugin_auth.credentials import AmbiguousError, Source
-from gateway_plugin_auth.documents import Document, FetchError
 from gateway_plugin_auth.forwarding import field_readers, fields_of
-from gateway_plugin_auth.freshness import Terms
 from gateway_plugin_auth.hashing import Hashing, acquire_hashing, release_hashing
 from gateway_plugin_auth.htpasswd import read_users
-from gateway_plugin_auth.keyring import FILE_REFRESH
-from gateway_plugin_auth.loaders import value_from_file
 from gateway_plugin_auth.outcomes import Needs, Outcome, Verified, verified
 from gateway_plugin_auth.passwords import LONGEST_PASSWORD, decoy_of, hash_class, is_password, significant
 from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal, unavailable
-from gateway_plugin_auth.sharing import acquire, release
 
 _LONGEST_CREDENTIALS: Final = 4096
 _MOST_RIGHT: Final = 10_000

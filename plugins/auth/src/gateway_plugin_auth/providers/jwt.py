@@ -15,17 +15,17 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from gateway_plugin_sdk import MISSING, Identity, PluginContext, Request, claim_path, client_network
+from gateway_tokens.cache import VerifiedCache
+from gateway_tokens.claims import claims_problem, type_problem, valid_until
+from gateway_tokens.jws import MalformedTokenError, Token, described, parse_token
+from gateway_tokens.keyring import make_keyring
+from gateway_tokens.keys import KeySet
+from gateway_tokens.texts import many
 
-from gateway_plugin_auth.cache import VerifiedCache
-from gateway_plugin_auth.claims import claims_problem, type_problem, valid_until
 from gateway_plugin_auth.config import JwtOptions
-from gateway_plugin_auth.config.fetch import BYTES_PER_TOKEN
-from gateway_plugin_auth.config.texts import many
+from gateway_plugin_auth.config.revocation import BYTES_PER_TOKEN
 from gateway_plugin_auth.credentials import AmbiguousError
 from gateway_plugin_auth.forwarding import field_readers, fields_of
-from gateway_plugin_auth.jws import MalformedTokenError, Token, described, parse_token
-from gateway_plugin_auth.keyring import make_keyring
-from gateway_plugin_auth.keys import KeySet
 from gateway_plugin_auth.outcomes import Needs, Outcome, Verified
 from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal, unavailable
 from gateway_plugin_auth.revocation_source import RevocationSource
@@ -64,7 +64,7 @@ class Tokens:
         self._identity_claims = tuple(map(claim_path, many(config.identity_claim)))
         self._identity_is_asked_for = config.identity_claim != JwtOptions.model_fields["identity_claim"].default
         self._mapping = field_readers(config.claims_to_headers)
-        self._keyring = make_keyring(config, context)
+        self._keyring = make_keyring(config.key_source(), context)
         self._revocations = (
             RevocationSource(config.revocation, config.fetch, context) if config.revocation is not None else None
         )

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from gateway_plugin_auth.config import FetchOptions
-from gateway_plugin_auth.documents import FetchError
-from gateway_plugin_auth.loaders import Client, value_from_file, value_from_url
+from gateway_tokens.documents import FetchError
+from gateway_tokens.fetch import FetchOptions
+from gateway_tokens.loaders import Client, value_from_file, value_from_url
 
 
 def options_of(**options: Any) -> FetchOptions:

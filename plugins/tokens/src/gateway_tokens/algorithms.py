@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 if TYPE_CHECKING:
-    from gateway_plugin_auth.public_keys import PublicKey
+    from gateway_tokens.public_keys import PublicKey
 
 Algorithm: TypeAlias = Literal[
     "HS256", "HS384", "HS512",
@@ -47,7 +47,7 @@ def fitting_algorithms(key: PublicKey | bytes) -> tuple[str, ...]:
     """
     if isinstance(key, bytes):
         return SECRET_ALGORITHMS
-    from gateway_plugin_auth import public_keys  # noqa: PLC0415 - only if there is such a key, see there
+    from gateway_tokens import public_keys  # noqa: PLC0415 - only if there is such a key, see there
 
     return public_keys.fitting_algorithms(key)
 
@@ -78,7 +78,7 @@ def is_signature(algorithm: str, key: PublicKey | bytes, signing_input: bytes, s
         return algorithm in SECRET_ALGORITHMS and hmac.compare_digest(
             hmac.digest(key, signing_input, f"sha{algorithm[2:]}"), signature
         )
-    from gateway_plugin_auth import public_keys  # noqa: PLC0415 - only if there is such a key, see there
+    from gateway_tokens import public_keys  # noqa: PLC0415 - only if there is such a key, see there
 
     return algorithm not in SECRET_ALGORITHMS and public_keys.is_signature(algorithm, key, signing_input, signature)
 

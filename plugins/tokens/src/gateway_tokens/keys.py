@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway_plugin_auth.algorithms import UnusableKeyError, is_signature, pin_algorithms, pin_secret
-from gateway_plugin_auth.jws import Token
-from gateway_plugin_auth.reading import decode_json
+from gateway_tokens.algorithms import UnusableKeyError, is_signature, pin_algorithms, pin_secret
+from gateway_tokens.jws import Token
+from gateway_tokens.reading import decode_json
 
 if TYPE_CHECKING:
-    from gateway_plugin_auth.public_keys import PublicKey
+    from gateway_tokens.public_keys import PublicKey
 
 _MOST_TRIES: Final = 8
 
@@ -74,7 +74,7 @@ def from_pem(text: str, algorithms: Sequence[str], key_id: str | None = None) ->
 
     :raises UnusableKeyError: it is neither, is too weak, or no algorithm fits.
     """
-    from gateway_plugin_auth import public_keys  # noqa: PLC0415 - secrets do without it, see there
+    from gateway_tokens import public_keys  # noqa: PLC0415 - secrets do without it, see there
 
     value = public_keys.read_pem(text)
     return Key(value, pin_algorithms(value, algorithms), key_id)
@@ -82,7 +82,7 @@ def from_pem(text: str, algorithms: Sequence[str], key_id: str | None = None) ->
 
 def _jwk_value(jwk: Mapping[str, Any], *, secrets_allowed: bool) -> PublicKey | bytes:
     if jwk.get("kty") != "oct":
-        from gateway_plugin_auth import public_keys  # noqa: PLC0415 - secrets do without it, see there
+        from gateway_tokens import public_keys  # noqa: PLC0415 - secrets do without it, see there
 
         return public_keys.read_jwk(jwk)
     if not secrets_allowed:

@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary
 
 from gateway_plugin_sdk import PluginContext
 
-from gateway_plugin_auth.documents import Document, Load
-from gateway_plugin_auth.freshness import Terms
+from gateway_tokens.documents import Document, Load
+from gateway_tokens.freshness import Terms
 
 ValueT = TypeVar("ValueT")
 

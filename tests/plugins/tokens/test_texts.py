@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from gateway_plugin_auth.config.texts import is_loopback, many, url_problem
+from gateway_tokens.texts import is_loopback, many, url_problem
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1", "a.localhost"])

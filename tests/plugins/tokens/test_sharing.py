@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from gateway_plugin_auth.documents import Document, Loaded
-from gateway_plugin_auth.freshness import Terms
-from gateway_plugin_auth.sharing import acquire, release
 from gateway_plugin_sdk import PluginContext
+from gateway_tokens.documents import Document, Loaded
+from gateway_tokens.freshness import Terms
+from gateway_tokens.sharing import acquire, release
 
 
 async def load() -> Loaded[str]:

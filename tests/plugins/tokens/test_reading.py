@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from gateway_plugin_auth.reading import LARGEST_FILE, decode_json, decode_text, read_file
+from gateway_tokens.reading import LARGEST_FILE, decode_json, decode_text, read_file
 from hypothesis import given
 from hypothesis import strategies as st
 

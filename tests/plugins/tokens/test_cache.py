@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from gateway_plugin_auth.cache import VerifiedCache
+from gateway_tokens.cache import VerifiedCache
 from hypothesis import given
 from hypothesis import strategies as st
 

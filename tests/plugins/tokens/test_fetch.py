@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from gateway_plugin_auth.config import CacheOptions, FetchOptions
+from gateway_tokens.fetch import FetchOptions
 from pydantic import ValidationError
 
 
@@ -9,20 +9,12 @@ def test_defaults_are_those_that_the_readme_tells() -> None:
     options = FetchOptions()
 
     assert (options.timeout, options.refresh, options.cooldown, options.stale_for) == (5, 900, 30, 86400)
-    assert (CacheOptions().size, CacheOptions().max_age) == (10_000, 300)
 
 
 def test_a_key_needs_its_certificate() -> None:
     with pytest.raises(ValidationError, match="key is given without cert: give both"):
         FetchOptions.model_validate({"key": __file__})
     assert FetchOptions.model_validate({"cert": __file__}).key is None
-
-
-def test_a_cache_has_a_bound() -> None:
-    with pytest.raises(ValidationError):
-        CacheOptions(size=-1)
-    with pytest.raises(ValidationError):
-        CacheOptions(size=1_000_001)
 
 
 @pytest.mark.parametrize("proxy", ["socks5://proxy:1080", "proxy:3128", "http://", "http://a b:3128"])

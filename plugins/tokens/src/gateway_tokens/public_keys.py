@@ -13,7 +13,7 @@ from jwt.algorithms import Algorithm as Verifier
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm, get_default_algorithms
 from jwt.exceptions import InvalidKeyError
 
-from gateway_plugin_auth.algorithms import LARGEST_RSA_BITS, NAMES, RSA_ALGORITHMS, SMALLEST_RSA_BITS, UnusableKeyError
+from gateway_tokens.algorithms import LARGEST_RSA_BITS, NAMES, RSA_ALGORITHMS, SMALLEST_RSA_BITS, UnusableKeyError
 
 PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from gateway_plugin_auth.freshness import LONGEST_RETRY, Freshness, Terms, lifetime_of
+from gateway_tokens.freshness import LONGEST_RETRY, Freshness, Terms, lifetime_of
 from hypothesis import given
 from hypothesis import strategies as st
 

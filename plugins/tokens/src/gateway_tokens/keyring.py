@@ -3,21 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
 
 from gateway_plugin_sdk import PluginContext
 
-from gateway_plugin_auth.config import JwtOptions
-from gateway_plugin_auth.config.texts import many
-from gateway_plugin_auth.documents import Document, FetchError, Load
-from gateway_plugin_auth.freshness import Terms, lifetime_of
-from gateway_plugin_auth.keys import KeySet, from_jwks
-from gateway_plugin_auth.loaders import terms_of, value_from_file, value_from_issuer, value_from_url
-from gateway_plugin_auth.sharing import acquire, release
+from gateway_tokens.discovery import value_from_issuer
+from gateway_tokens.documents import Document, FetchError, Load
+from gateway_tokens.fetch import FetchOptions
+from gateway_tokens.freshness import Terms, lifetime_of
+from gateway_tokens.keys import KeySet, from_jwks
+from gateway_tokens.loaders import terms_of, value_from_file, value_from_url
+from gateway_tokens.sharing import acquire, release
 
 FILE_REFRESH: Final = 10.0
 """Seconds between two looks at a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeySource:
+    """Where keys come from: exactly one of ``static``, ``file``, ``url`` and ``issuer``."""
+
+    algorithms: tuple[str, ...] = ()
+    """Algorithms that are accepted; empty for the usual one of each key."""
+
+    static: KeySet | None = None
+    """Keys that the configuration has itself."""
+
+    file: str | None = None
+    """Path of a key set."""
+
+    url: str | None = None
+    """URL of a key set."""
+
+    issuer: str | None = None
+    """Issuer whose metadata names the key set."""
+
+    fetch: FetchOptions = field(default_factory=FetchOptions)
 
 
 class Keyring(Protocol):
@@ -85,8 +108,8 @@ class DocumentKeyring:
     not loaded, so it never replaces keys that work.
     """
 
-    def __init__(self, config: JwtOptions, context: PluginContext) -> None:
-        self._config = config
+    def __init__(self, source: KeySource, context: PluginContext) -> None:
+        self._source = source
         self._context = context
         self._document: Document[KeySet] | None = None
 
@@ -118,13 +141,13 @@ class DocumentKeyring:
         :raises FetchError: a file has none. A server may be away for a moment: then its keys are waited for, and every
             token is refused meanwhile.
         """
-        config, context = self._config, self._context
-        name, load, terms = self._source()
-        options = await asyncio.to_thread(config.fetch.identity)
-        key = ("keys", tuple(sorted(config.algorithms)), options)
+        source, context = self._source, self._context
+        name, load, terms = self._place()
+        options = await asyncio.to_thread(source.fetch.identity)
+        key = ("keys", tuple(sorted(source.algorithms)), options)
         document = self._document = acquire(name, key, load, terms, context)
         await document.start()
-        if config.jwks_file is not None and document.current() is None:
+        if source.file is not None and document.current() is None:
             raise FetchError(f"jwks_file {document.error}")
 
     async def stop(self) -> None:
@@ -132,22 +155,20 @@ class DocumentKeyring:
         if document is not None:
             await release(document)
 
-    def _source(self) -> tuple[str, Load[KeySet], Terms]:
-        config = self._config
-        read = partial(from_jwks, algorithms=config.algorithms, secrets_allowed=config.jwks_file is not None)
-        if config.jwks_file is not None:
-            terms = Terms(FILE_REFRESH, cooldown=1.0, stale_for=config.fetch.stale_for)
-            return config.jwks_file, value_from_file(config.jwks_file, FILE_REFRESH, read), terms
-        terms = terms_of(config.fetch)
+    def _place(self) -> tuple[str, Load[KeySet], Terms]:
+        source = self._source
+        read = partial(from_jwks, algorithms=source.algorithms, secrets_allowed=source.file is not None)
+        if source.file is not None:
+            terms = Terms(FILE_REFRESH, cooldown=1.0, stale_for=source.fetch.stale_for)
+            return source.file, value_from_file(source.file, FILE_REFRESH, read), terms
+        terms = terms_of(source.fetch)
         lifetime = partial(lifetime_of, terms=terms)
-        if config.jwks_url is not None:
-            url = config.jwks_url.reveal()
-            return url, value_from_url(url, config.fetch, lifetime, read), terms
-        issuer = many(config.issuer)[0]
-        return issuer, value_from_issuer(issuer, config.fetch, lifetime, read), terms
+        if source.url is not None:
+            return source.url, value_from_url(source.url, source.fetch, lifetime, read), terms
+        issuer = source.issuer or ""
+        return issuer, value_from_issuer(issuer, source.fetch, lifetime, read), terms
 
 
-def make_keyring(config: JwtOptions, context: PluginContext) -> Keyring:
-    """Return the keys that a configuration describes."""
-    keys = config.static_keys()
-    return StaticKeyring(keys) if keys is not None else DocumentKeyring(config, context)
+def make_keyring(source: KeySource, context: PluginContext) -> Keyring:
+    """Return the keys of a source."""
+    return StaticKeyring(source.static) if source.static is not None else DocumentKeyring(source, context)

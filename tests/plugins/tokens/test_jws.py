@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from gateway_plugin_auth.jws import MalformedTokenError, decode_object, decode_segment, described, parse_token
+from gateway_tokens.jws import MalformedTokenError, decode_object, decode_segment, described, parse_token
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,22 +6,20 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
 from gateway_plugin_sdk import SecretUrl, client_tls_context
 
-from gateway_plugin_auth.config.fetch import FetchOptions
-from gateway_plugin_auth.config.texts import shown_url, url_problem
-from gateway_plugin_auth.documents import FetchError, Load, Loaded
-from gateway_plugin_auth.freshness import Terms
-from gateway_plugin_auth.keys import KeySet
-from gateway_plugin_auth.reading import decode_json, read_file
+from gateway_tokens.documents import FetchError, Load, Loaded
+from gateway_tokens.fetch import FetchOptions
+from gateway_tokens.freshness import Terms
+from gateway_tokens.keys import KeySet
+from gateway_tokens.reading import read_file
+from gateway_tokens.texts import shown_url
 
 ValueT = TypeVar("ValueT")
-
-_METADATA: Final = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
 
 
 def terms_of(options: FetchOptions) -> Terms:
@@ -111,7 +109,7 @@ Read = Callable[[bytes], ValueT]
 """Turns what was loaded into a value; a `ValueError` of it is a failure of the load."""
 
 
-class _Reader(Generic[ValueT]):
+class Reader(Generic[ValueT]):
     """Reads each content once, in a thread: a large one must not hold up requests."""
 
     def __init__(self, read: Read[ValueT]) -> None:
@@ -130,81 +128,31 @@ class _Reader(Generic[ValueT]):
         return value
 
 
-def _loaded(value: ValueT, lifetime: float) -> Loaded[ValueT]:
+def loaded_value(value: ValueT, lifetime: float) -> Loaded[ValueT]:
+    """Return a document as it was loaded, with what was left out of a key set."""
     return Loaded(value, lifetime, value.unusable if isinstance(value, KeySet) else ())
 
 
 def value_from_url(url: str, options: FetchOptions, lifetime: Lifetime, read: Read[ValueT]) -> Load[ValueT]:
     """Return a loader of a document that ``read`` turns into a value."""
-    client, reader = Client(options), _Reader(read)
+    client, reader = Client(options), Reader(read)
 
     async def load() -> Loaded[ValueT]:
         data, cache_control = await client.fetch(url)
-        return _loaded(await reader(data, shown_url(url)), lifetime(cache_control))
+        return loaded_value(await reader(data, shown_url(url)), lifetime(cache_control))
 
     return load
 
 
 def value_from_file(path: str, refresh: float, read: Read[ValueT]) -> Load[ValueT]:
     """Return a loader of a file that ``read`` turns into a value."""
-    reader = _Reader(read)
+    reader = Reader(read)
 
     async def load() -> Loaded[ValueT]:
         try:
             data = await asyncio.to_thread(read_file, path)
         except OSError as error:
             raise FetchError(error.strerror or str(error), path) from error
-        return _loaded(await reader(data, path), refresh)
-
-    return load
-
-
-def _metadata_urls(issuer: str) -> tuple[str, str]:
-    # OpenID Connect Discovery section 4.1 appends; RFC 8414 section 3.1 puts it between host and path.
-    parts = urlsplit(issuer)
-    path = parts.path.rstrip("/")
-    return issuer.rstrip("/") + _METADATA[0], f"{parts.scheme}://{parts.netloc}{_METADATA[1]}{path}"
-
-
-def _jwks_uri(text: bytes, url: str, issuer: str, options: FetchOptions) -> str:
-    try:
-        metadata = decode_json(text)
-    except ValueError as error:
-        raise FetchError(str(error), url) from error
-    if not isinstance(metadata, dict):
-        raise FetchError("this is not the metadata of an issuer", url)
-    if metadata.get("issuer") != issuer:
-        raise FetchError(f"this is the metadata of {metadata.get('issuer')!r}, not of {issuer!r}", url)
-    found = metadata.get("jwks_uri")
-    if not isinstance(found, str):
-        raise FetchError("there is no jwks_uri in the metadata", url)
-    problem = url_problem(found, allow_http=options.allow_http)
-    if problem is not None:
-        raise FetchError(f"jwks_uri {problem}", url)
-    return found
-
-
-def value_from_issuer(issuer: str, options: FetchOptions, lifetime: Lifetime, read: Read[ValueT]) -> Load[ValueT]:
-    """Return a loader of the key set that an issuer's metadata names."""
-    client, reader = Client(options), _Reader(read)
-
-    async def discover() -> str:
-        first, second = _metadata_urls(issuer)
-        try:
-            text, _ = await client.fetch(first)
-        except FetchError as error:
-            try:
-                text, _ = await client.fetch(second)
-            except FetchError as other:
-                if error.reason == other.reason:
-                    raise FetchError(error.reason, shown_url(issuer)) from other
-                raise FetchError(f"{error}; {other}") from other
-            return _jwks_uri(text, second, issuer, options)
-        return _jwks_uri(text, first, issuer, options)
-
-    async def load() -> Loaded[ValueT]:
-        url = await discover()
-        data, cache_control = await client.fetch(url)
-        return _loaded(await reader(data, shown_url(url)), lifetime(cache_control))
+        return loaded_value(await reader(data, path), refresh)
 
     return load

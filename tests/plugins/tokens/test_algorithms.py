@@ -5,7 +5,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from gateway_plugin_auth.algorithms import (
+from gateway_tokens.algorithms import (
     NAMES,
     UnusableKeyError,
     fitting_algorithms,

@@ -10,9 +10,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from gateway_plugin_auth.algorithms import UnusableKeyError
-from gateway_plugin_auth.jws import parse_token
-from gateway_plugin_auth.keys import from_jwks, from_pem, from_secret
+from gateway_tokens.algorithms import UnusableKeyError
+from gateway_tokens.jws import parse_token
+from gateway_tokens.keys import from_jwks, from_pem, from_secret
 
 
 def test_a_certificate_gives_its_key(keys: Any) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa
-from gateway_plugin_auth.algorithms import UnusableKeyError
-from gateway_plugin_auth.public_keys import read_jwk, read_pem
+from gateway_tokens.algorithms import UnusableKeyError
+from gateway_tokens.public_keys import read_jwk, read_pem
 
 
 def tlv(tag: int, value: bytes) -> bytes:

@@ -11,8 +11,8 @@ from typing import Final, Generic, TypeVar
 
 from gateway_plugin_sdk import Clock, Metrics, Tasks
 
-from gateway_plugin_auth.config.texts import shown_url
-from gateway_plugin_auth.freshness import Freshness, Terms
+from gateway_tokens.freshness import Freshness, Terms
+from gateway_tokens.texts import shown_url
 
 ValueT = TypeVar("ValueT")
 

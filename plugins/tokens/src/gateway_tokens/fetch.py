@@ -1,14 +1,13 @@
-"""Configuration of how documents are fetched, and of what is kept of them."""
+"""Configuration of how documents are fetched."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Annotated, Final
 
-from gateway_plugin_sdk import ConfigFile, ConfigModel, Duration, FileName, SecretHeaderValue, SecretUrl, Size
-from pydantic import Field, model_validator
+from gateway_plugin_sdk import ConfigFile, ConfigModel, Duration, SecretHeaderValue, SecretUrl, Size
+from pydantic import model_validator
 
-from gateway_plugin_auth.config.texts import Header, proxy_problem
+from gateway_tokens.texts import Header, proxy_problem
 
 
 class FetchOptions(ConfigModel):
@@ -62,39 +61,3 @@ class FetchOptions(ConfigModel):
         proxy = self.proxy.reveal() if self.proxy is not None else None
         files = [None if file is None else file.read_bytes() for file in (self.ca, self.cert, self.key)]
         return tuple(headers), proxy, tuple(files), self.model_dump_json(exclude={"headers", "proxy"})
-
-
-BYTES_PER_TOKEN: Final = 4096
-"""Memory that the cache of tokens may take for each of its entries."""
-
-
-class CacheOptions(ConfigModel):
-    """The cache of tokens that were verified."""
-
-    size: Annotated[int, Field(ge=0, le=1_000_000)] = 10_000
-    """Tokens at most; 0 verifies each request's token again. Together they take at most 4 KiB of memory for each of
-    these: of large ones fewer are remembered."""
-
-    max_age: Duration = 300.0
-    """How long a token is remembered at most; never longer than it is valid."""
-
-
-class RevocationOptions(ConfigModel):
-    """Tokens that are refused although they are valid.
-
-    An entry is ``CLAIM:VALUE``, such as ``jti:4711`` or ``sub:alice``, or ``sha256:HEX`` of a whole token.
-    ``CLAIM:VALUE before SECONDS`` only revokes tokens whose ``iat`` is earlier. Files have an entry a line; ``#``
-    begins a comment.
-    """
-
-    entries: tuple[str, ...] = ()
-    """Entries of the list itself."""
-
-    file: FileName | None = None
-    """File with more entries, read again when it changes."""
-
-    url: SecretUrl | None = None
-    """URL of a text with more entries."""
-
-    refresh: Duration = 30.0
-    """How often the file or the URL is read again."""

@@ -5,9 +5,9 @@ import logging
 from typing import Any
 
 import pytest
-from gateway_plugin_auth.documents import MOST_WAITING, MOST_WAITING_PER_CLIENT, Document, FetchError, Loaded
-from gateway_plugin_auth.freshness import Terms
 from gateway_plugin_sdk import spawn
+from gateway_tokens.documents import MOST_WAITING, MOST_WAITING_PER_CLIENT, Document, FetchError, Loaded
+from gateway_tokens.freshness import Terms
 
 LOG = logging.getLogger("gateway.plugin.auth")
 

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from gateway_plugin_auth.claims import ClaimPolicy, claims_problem, type_problem, valid_until
+from gateway_tokens.claims import ClaimPolicy, claims_problem, type_problem, valid_until
 from hypothesis import given
 from hypothesis import strategies as st
 
