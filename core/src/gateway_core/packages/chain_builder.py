@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from gateway_core.config import BindingConfig, ErrorPageConfig, PlaceOf, effective_chain
 from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.chain import Chain, Hook, attempt_hooks, build_chain
+from gateway_core.hooks.error_pages import ErrorPageHooks
 from gateway_core.hooks.server_timing import with_server_timing
 from gateway_core.observe.hook_times import Timings
-from gateway_core.packages.error_pages import ErrorPageHooks
 from gateway_core.packages.instances import Bindings
 
 

@@ -29,11 +29,11 @@ from gateway_core.hooks.failure_log import Faults, HookTimeoutError, describe
 from gateway_core.hooks.plugin import Plugin, PluginContext
 from gateway_core.hooks.quarantine import Quarantine, QuarantinePolicy
 from gateway_core.hooks.runtime import PluginRuntime, PluginServices
+from gateway_core.hooks.when import compile_when
 from gateway_core.leases import Lease, Leases
 from gateway_core.metrics import Metrics
 from gateway_core.packages.registry import PluginRegistry, PluginUnavailableError
 from gateway_core.packages.schemas import config_check, make_config
-from gateway_core.packages.when import compile_when
 
 _STOP_TIMEOUT: Final = 10.0
 

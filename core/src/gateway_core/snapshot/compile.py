@@ -25,13 +25,13 @@ from gateway_core.config import (
 )
 from gateway_core.config.target_name import TargetName, target_name
 from gateway_core.hooks import Chain, PluginServices, UpstreamScope, current_scope, server_timing_binding
+from gateway_core.hooks.error_pages import ErrorPageHooks
 from gateway_core.messages import RouteInfo
 from gateway_core.metrics import Metrics
 from gateway_core.metrics.catalogue import OTHER
 from gateway_core.metrics.counts import RouteCounts
 from gateway_core.observe import Timings
 from gateway_core.packages import Bindings, ChainBuilder, InstanceLeases, PluginRegistry
-from gateway_core.packages.error_pages import ErrorPageHooks
 from gateway_core.routing import Pattern, RuleError, rule_pattern
 from gateway_core.snapshot.listeners import DEFAULT_LISTENER, CompiledListener, ListenerRoutes, listener_tables
 from gateway_core.snapshot.route import (

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from gateway_core.config import AddressConditionConfig, GatewayConfig, PathPolicyConfig, RouteConfig
 from gateway_core.config.models.grpc import GRPC_CONTENT_TYPE, GRPC_METHOD
+from gateway_core.hooks.when import value_conditions
 from gateway_core.messages import Request, Response
-from gateway_core.packages.when import value_conditions
 from gateway_core.routing import (
     DEFAULT_POLICY,
     AddressCondition,

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from gateway_core.config import ConfigError, WhenConfig
 from gateway_core.hooks import Plugin
+from gateway_core.hooks.when import compile_when
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
 from gateway_core.packages import PluginRegistry
-from gateway_core.packages.when import compile_when
 from gateway_core.snapshot import load
 from pydantic import ValidationError
 
