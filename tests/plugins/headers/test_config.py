@@ -32,6 +32,16 @@ from gateway_plugin_sdk.testing import InvalidConfigError, assert_plugin_ok, one
         ({"security": {"hsts": {"preload": True}}}, "preload needs subdomains: true"),
         ({"security": {"frame_options": "ALLOW-FROM x"}}, "frame_options"),
         ({"request": {"set": {"X-User": "{identity}"}}}, "identity"),
+        ({"request": {"default": {"X-User": "{identity}"}}}, "default.X-User names who is calling"),
+        ({"request": {"add": {"X-Org": "a {claim:org|none}"}}}, "add.X-Org names who is calling"),
+        ({"request": {"append": {"X-Roles": "{claim:roles}"}}}, "write it in set, which lets no client send the field"),
+        ({"request": {"set": {"host": "{header:x-tenant}.example.com"}}}, "set.host is no fixed host"),
+        ({"request": {"set": {"Host": "a b"}}}, "write the route's rewrite.host instead"),
+        ({"request": {"add": {"Host": "a.example.com"}}}, "add of Host cannot be"),
+        ({"request": {"default": {"Host": "a.example.com"}}}, "default of Host cannot be"),
+        ({"request": {"append": {"HOST": "a.example.com"}}}, "append of Host cannot be"),
+        ({"request": {"remove": ["host"]}}, "remove of Host cannot be"),
+        ({"request": {"rename": {"X-Tenant": "Host"}}}, "rename to Host would let clients choose it"),
     ],
 )
 def test_what_cannot_be_meant_is_a_problem_with_its_place(gateway: Any, config: dict[str, Any], message: str) -> None:
@@ -39,6 +49,20 @@ def test_what_cannot_be_meant_is_a_problem_with_its_place(gateway: Any, config: 
         gateway(one_route("http://127.0.0.1:9", {"name": "headers", "config": config}), plugins=[HeaderRules])
 
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["users.internal", "users.internal:8080", "[2001:db8::1]:443"])
+def test_a_fixed_host_may_be_set(gateway: Any, upstream: Any, host: str) -> None:
+    config = {"request": {"set": {"Host": host}}}
+    running = gateway(one_route(upstream.url, {"name": "headers", "config": config}), plugins=[HeaderRules])
+
+    assert running.get("/").status == 200
+    assert upstream.last.headers.get_all("host") == [host]
+
+
+def test_responses_may_name_who_is_calling_in_any_rule() -> None:
+    for key in ("set", "default", "add", "append"):
+        assert ResponseRules.model_validate({key: {"X-User": "{identity}"}})
 
 
 def test_every_option_is_described() -> None:

@@ -8,13 +8,14 @@ from typing import Annotated, Final, Literal, Self
 from gateway_plugin_sdk import ConfigModel, Duration, HeaderName, StatusRange
 from pydantic import AfterValidator, Field, model_validator
 
-from gateway_plugin_headers.template import check_template
+from gateway_plugin_headers.template import check_template, constant, needs_identity
 
 FRAMING: Final = frozenset({
     "connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
 })  # fmt: skip
 """Fields of a connection or a body's framing, which are the gateway's."""
 
+_AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]+)(:[0-9]{1,5})?")
 _PATTERN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -96,6 +97,33 @@ class RequestRules(Rules):
 
     append: dict[ListName, OfRequest] = {}
     """A value behind those that there are, with a comma, or a field where there is none."""
+
+    @model_validator(mode="after")
+    def _leave_no_identity_to_the_client(self) -> Self:
+        # Only a field that is set is taken from the client first; these keep what the client sent.
+        for key, fields in (("default", self.default), ("add", self.add), ("append", self.append)):
+            for name, value in fields.items():
+                if needs_identity(value):
+                    raise ValueError(
+                        f"{key}.{name} names who is calling beside what a client may send: write it in set, "
+                        "which lets no client send the field"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_host(self) -> Self:
+        instead = "write the route's rewrite.host instead"
+        for key in ("default", "add", "append"):
+            if "host" in map(str.lower, getattr(self, key)):
+                raise ValueError(f"{key} of Host cannot be, as a request has exactly one: {instead}")
+        if "host" in map(str.lower, self.rename.values()):
+            raise ValueError(f"rename to Host would let clients choose it: {instead}")
+        if "host" in map(str.lower, self.remove):
+            raise ValueError(f"remove of Host cannot be, as a request has exactly one: {instead}")
+        for name, value in self.set.items():
+            if name.lower() == "host" and ((text := constant(value)) is None or not _AUTHORITY.fullmatch(text)):
+                raise ValueError(f"set.{name} is no fixed host, with or without a port: {instead}")
+        return self
 
 
 class ResponseRules(Rules):
