@@ -43,7 +43,7 @@ def test_the_upstream_gets_what_the_table_says(section: str) -> None:
     table = rows(section)
 
     assert [matched(section, asked)["path"] for asked, _ in table] == [sent for _, sent in table]
-    assert len(table) == 4
+    assert len(table) >= 4
 
 
 def test_the_upstream_is_told_the_prefix() -> None:

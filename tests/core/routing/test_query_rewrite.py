@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 from gateway_core.routing import compile_query_rewrite
+from gateway_core.routing.problems import RewriteError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +53,40 @@ def test_plus_is_a_space_in_a_name() -> None:
 
 def test_parameters_are_removed_before_others_are_set() -> None:
     assert rewritten("source=1", remove=("source",), source="a b&c=d/ü") == "source=a%20b%26c%3Dd%2F%C3%BC"
+
+
+def test_a_value_that_is_a_parameter_stands_for_what_was_captured() -> None:
+    rewrite = compile_query_rewrite((), {"100%": "a%b", "id": ":id", "rest": "*rest"}, ("id", "rest"))
+    assert rewrite is not None
+
+    query = rewrite.apply("id=9&q", {"id": "a&b=ü%", "rest": "x/y"})
+
+    assert query == "q&100%25=a%25b&id=a%26b%3D%C3%BC%25&rest=x%2Fy"
+    assert rewrite.apply("", {}) == "100%25=a%25b&id=&rest="
+
+
+@pytest.mark.parametrize("value", ["10:30", "a:id", ":id.json", ":1", "urn:x", "{}", "{,}", "$", "5$", "*"])
+def test_any_other_value_is_literal(value: str) -> None:
+    rewrite = compile_query_rewrite((), {"a": value}, ("id",))
+    assert rewrite is not None
+
+    assert parse_qsl(rewrite.apply("")) == [("a", value)]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (":user", "query parameter 'a' names the parameter 'user', the route has 'id'"),
+        ("$1", "query parameter 'a' is '$1', which would be sent literally: write :name"),
+        ("{id}", "would be sent literally"),
+        ("$uri_id", "would be sent literally"),
+    ],
+)
+def test_what_stands_for_a_parameter_elsewhere_is_refused(value: str, message: str) -> None:
+    with pytest.raises(RewriteError) as caught:
+        compile_query_rewrite((), {"a": value}, ("id",))
+
+    assert message in str(caught.value)
 
 
 def test_a_rewrite_of_nothing_is_none() -> None:

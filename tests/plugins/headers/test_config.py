@@ -62,7 +62,7 @@ def test_a_fixed_host_may_be_set(gateway: Any, upstream: Any, host: str) -> None
 
 def test_responses_may_name_who_is_calling_in_any_rule() -> None:
     for key in ("set", "default", "add", "append"):
-        assert ResponseRules.model_validate({key: {"X-User": "{identity}"}})
+        assert getattr(ResponseRules.model_validate({key: {"X-User": "{identity}"}}), key) == {"X-User": "{identity}"}
 
 
 def test_every_option_is_described() -> None:

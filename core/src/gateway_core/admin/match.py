@@ -263,7 +263,7 @@ def _upstream_path(found: Match[RouteConfig], request: MatchRequest, own: Rewrit
         path = sent(found.params, request.path)
     except UnsafePathError:
         return None
-    query = request.query if rewrite.query is None else rewrite.query.apply(request.query)
+    query = request.query if rewrite.query is None else rewrite.query.apply(request.query, found.params)
     return f"{path}?{query}" if query or (request.has_empty_query and not request.query) else path
 
 

@@ -172,6 +172,11 @@ def punycode_hint(value: str) -> str:
     return f"clients send it as {'.'.join(encoded)}, so write that"
 
 
+def is_placeholder(value: str) -> bool:
+    """Whether a text is what stands for the client's Host in other gateways: ``$host``, ``{http.request.host}``."""
+    return re.fullmatch(r"\$[a-z_]+|\$?\{[^{}]*\}", value) is not None
+
+
 def check_authority(value: str) -> str:
     """Refuse what is neither a host nor a host with a port, as it stands in a Host field.
 
@@ -182,6 +187,8 @@ def check_authority(value: str) -> str:
     is_bracketed = _is_bracketed(host)
     if not is_host(host[1:-1] if is_bracketed else host) or (":" in host) is not is_bracketed:
         remedy = punycode_hint(host) or "write for example users.internal"
+        if is_placeholder(value):
+            remedy = "write preserve_host: true for the client's, or a fixed one such as users.internal"
         raise InvalidValueError("is not a host, with or without a port", remedy=remedy)
     if port and not 0 < int(port) <= 65535:
         raise InvalidValueError("has no port between 1 and 65535 at its end")

@@ -217,8 +217,9 @@ CODES: Final[Mapping[str, Code]] = {
         "move the binding behind the one that provides what it needs",
     ),
     "binding.replaces": Code(
-        "a route's binding replaces a gateway-wide one whose id it has by default (warning)",
-        "write `id` to say that it is meant, or another id for both to run",
+        "a route's binding replaces a gateway-wide one whose id it has by default, or its list what `route_defaults` "
+        "protect routes with (warning)",
+        "write `id` to say that it is meant, or another id for both to run; list what is to protect the route",
     ),
     "binding.unreachable": Code(
         "a binding is never called where it stands", "move the binding to where its hooks are called"

@@ -40,14 +40,17 @@ _NULL_TAGS: Final = frozenset({PLAIN_TAG, "tag:yaml.org,2002:null"})
 Pair = tuple[yaml.Node, yaml.Node]
 
 
-def apply_defaults(root: yaml.MappingNode, report: ReportNode) -> None:
-    """Give the routes of one document what its ``route_defaults`` say and they do not."""
+def apply_defaults(root: yaml.MappingNode, report: ReportNode) -> dict[int, yaml.Node]:
+    """Give the routes of one document what its ``route_defaults`` say and they do not.
+
+    :returns: the defaults, by the ``id`` of the nodes of routes whose own ``plugins`` replace theirs.
+    """
     found = lookup(root, DEFAULTS)
     if found is None:
-        return
+        return {}
     defaults, routes = found[1], lookup(root, "routes")
     if not isinstance(defaults, yaml.MappingNode):
-        return  # Its model says what it must be.
+        return {}  # Its model says what it must be.
     pairs = []
     for key, value in _pairs(defaults):
         if str(key.value) in _PATHS:
@@ -56,10 +59,15 @@ def apply_defaults(root: yaml.MappingNode, report: ReportNode) -> None:
         elif not str(key.value).startswith(EXTENSION):
             pairs.append((key, value))
     seen: set[int] = set()
+    displaced: dict[int, yaml.Node] = {}
+    has_plugins = any(key.value == "plugins" for key, _ in pairs)
     for route in routes[1].value if routes is not None and isinstance(routes[1], yaml.SequenceNode) else ():
         if isinstance(route, yaml.MappingNode) and id(route) not in seen:
             seen.add(id(route))
+            if has_plugins and (own := lookup(route, "plugins")) is not None and not _is_nothing(own[1]):
+                displaced[id(route)] = defaults
             _complete(route, pairs)
+    return displaced
 
 
 def _complete(route: yaml.MappingNode, defaults: list[Pair]) -> None:

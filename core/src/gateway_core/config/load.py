@@ -35,7 +35,7 @@ from gateway_core.config.checks.references import (
     check_targets,
     check_upstreams,
 )
-from gateway_core.config.checks.routes import check_responses, check_sets
+from gateway_core.config.checks.routes import check_displaced_defaults, check_responses, check_sets
 from gateway_core.config.checks.scope import Scope, bindings, fill_route_ids, mappings
 from gateway_core.config.documents import Document, as_paths
 from gateway_core.config.loaded import LoadedConfig, collector_paused, config_version
@@ -111,6 +111,7 @@ def _load(
     fill_route_ids(plain)
     scope = Scope(plain, locator, catalog, strategies, discoveries, constructor.substituted, factories)
     scope.secrets.update(constructor.hidden)
+    scope.displaced_defaults = {route: id(defaults) for route, defaults in gatherer.displaced_defaults.items()}
     if gatherer.sets is not None:
         scope.replacing, scope.used_sets = gatherer.sets.replacing, gatherer.sets.used
     make_paths_absolute(scope, gatherer.document_of)
@@ -189,6 +190,7 @@ def _check_document(scope: Scope, *, is_complete: bool) -> None:
     check_sources(scope)
     check_responses(scope)
     check_sets(scope)
+    check_displaced_defaults(scope)
     if is_complete:
         check_named_listeners(scope)
         check_targets(scope)

@@ -63,6 +63,8 @@ class Gatherer:
     """Seconds for which a file that cannot be read as a document is read again: it may be being written."""
     sets: SetExpansion | None = None
     """What became of ``use``, once documents are merged."""
+    displaced_defaults: dict[int, yaml.Node] = field(default_factory=dict)
+    """Defaults by the ``id`` of the nodes of routes that have ``plugins`` of their own instead."""
     _documents: dict[str, Document] = field(default_factory=dict)
     _loaded: set[Path] = field(default_factory=set)
     _reported: set[tuple[int, str]] = field(default_factory=set)
@@ -109,7 +111,7 @@ class Gatherer:
         elif isinstance(root, yaml.MappingNode):
             if not document.is_local:
                 self._ignore_local_keys(root)
-            apply_defaults(root, self.report)
+            self.displaced_defaults |= apply_defaults(root, self.report)
             self.roots.append(root)
             self._follow_includes(root, document.directory, parents)
         elif root is None or _is_null(root):

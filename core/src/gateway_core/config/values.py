@@ -251,7 +251,7 @@ TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def _check_method(value: str) -> str:
-    if value == "*":
+    if value.upper() in {"*", "ANY", "ALL"}:
         raise InvalidValueError("is no request method", remedy="leave methods out, which takes every method")
     if not TOKEN.fullmatch(value):
         raise InvalidValueError("is not a request method")

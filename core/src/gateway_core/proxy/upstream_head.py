@@ -188,7 +188,7 @@ def _request_line(request: Request, head: RequestHead, policy: PathPolicy, rewri
     if is_changed:
         _check(request.method, request.query_string)
     if rewrite.query is not None:
-        query = rewrite.query.apply(query)
+        query = rewrite.query.apply(query, request.path_params)
     if rewrite.path is not None:
         path = rewrite.path(request.path_params, path)
     elif rewrite.query is None and not is_changed and not request.path_flags and not request.path_was_set:

@@ -193,13 +193,23 @@ def parse_regex(text: str, policy: PathPolicy = DEFAULT_POLICY) -> Pattern:
         raise SlowRegexError(f"regex {error}") from None
 
 
-_BRACED = re.compile(r"\{(?P<star>\*?)(?P<name>[A-Za-z_][A-Za-z0-9_-]*)(?::[^{}/]*)?(?P<dots>\.\.\.)?\}")
+_BRACED = re.compile(
+    r"\{(?P<star>\*{0,2})(?P<name>[A-Za-z_][A-Za-z0-9_-]*)(?::(?:[^{}/]|\{[^{}/]*\})*)?(?P<dots>\.\.\.|\+)?\}"
+)
 _ANGLED = re.compile(r"<(?:(?P<kind>[a-z]+):)?(?P<name>[A-Za-z_][A-Za-z0-9_-]*)>")
+_MODIFIED = re.compile(r"(?P<modifier>=|\^~|~\*?|!~\*?)\s*(?P<path>[/^].*)")
+"""A location of nginx, with what says how it is compared."""
 _OF_REGEX = re.compile(r"\(\?|\.[*+]|\\[dwsDWS.]|\[[^\[\]/]*\]|^\^|\$$|\)[?*+]")
 
 
 def _check_foreign(text: str) -> None:
     """Refuse what stands for a parameter elsewhere, and would be taken literally here."""
+    if found := _MODIFIED.fullmatch(text):
+        key = {"=": "path", "^~": "path_prefix"}.get(found["modifier"], "path_regex")
+        whole = ", which matches the whole path" if key == "path_regex" else ""
+        raise PatternError(
+            f"path {text!r} begins with {found['modifier']!r}, which is nginx's", remedy=f"write it as {key}{whole}"
+        )
     for form in (_BRACED, _ANGLED):
         if found := form.search(text):
             groups = found.groupdict()
@@ -218,6 +228,11 @@ def _check_foreign(text: str) -> None:
 
 def _check_text(text: str) -> None:
     _check_foreign(text)
+    if text in {"*", "/*", "**", "/**"}:
+        remedy = "leave it out, as a route without a path takes every one, or write path_prefix: /"
+        raise PatternError(f"path {text!r} would be taken literally", remedy=remedy)
+    if "://" in text:
+        raise PatternError(f"path {text!r} is a URL", remedy="write its host under hosts, and only the path here")
     if not text.startswith("/"):
         raise PatternError(f"path {text!r} does not start with '/'", remedy=f"write {'/' + text!r}")
     if "//" in text:
@@ -255,12 +270,17 @@ def _parse_segment(part: str, text: str, policy: PathPolicy) -> Segment:
 
 def _param_name(part: str, name: str, text: str) -> str:
     if not name:
-        mark = part.rstrip("/")[-1]
+        mark = literal = part.rstrip("/")[-1]
         if part == "*" and not text.endswith("/*"):
             mark = ":"  # what takes one segment
         raise PatternError(
             f"path {text!r} has {part!r} without a name",
-            remedy=f"write '{mark}name', or '%{ord(mark):X}' for a literal",
+            remedy=f"write '{mark}name', or '%{ord(literal):X}' for a literal",
+        )
+    if set(part) == {"*"}:
+        raise PatternError(
+            f"path {text!r} has {part!r}, which would be taken literally",
+            remedy="write *rest as the last segment, or a path_prefix, for everything below",
         )
     if ":" in name:
         raise PatternError(

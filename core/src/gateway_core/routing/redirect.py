@@ -57,7 +57,7 @@ class Redirect:
         if self.rewrite is not None:
             path = self.rewrite.apply(path, params)
         if self.query is not None:
-            query = self.query.apply(query)
+            query = self.query.apply(query, params)
         target = "/" + path.lstrip("/") + (f"?{query}" if query else "")
         if self.scheme is None and self.host is None and self.port is None:
             return target

@@ -78,7 +78,7 @@ def compile_rewrite(pattern: Pattern, options: RewriteOptions, host_params: tupl
         raise RewriteError(
             f"regex {pattern.text!r} has no prefix to remove", remedy="rewrite to a path with its named groups"
         )
-    prefix = "" if options.prefix is None else _check_target("prefix", options.prefix)
+    prefix = "" if options.prefix is None else _check_prefix(options.prefix)
     count = pattern.literal_count
     start = pattern.segments[count].text if count < len(pattern.segments) else ""
     if count == 0 and not start and not prefix.rstrip("/"):
@@ -232,6 +232,15 @@ def _checked(path: str, folds_case: bool) -> str:
     except BadPathError as error:
         raise UnsafePathError(f"the rewritten {error}") from error
     return path
+
+
+def _check_prefix(text: str) -> str:
+    if found := re.search(r"/([:*][A-Za-z_][A-Za-z0-9_-]*)(?=/|$)", text):
+        raise RewriteError(
+            f"rewrite prefix {text!r} has {found[1]!r}, which would be sent literally",
+            remedy="write a whole path instead (rewrite.template, redirect.path), which takes parameters",
+        )
+    return _check_target("prefix", text)
 
 
 _FOREIGN = re.compile(r"\$[0-9]|\$[A-Za-z_]\w*|\\[0-9]|\$?\{[^{}/$]*\}")

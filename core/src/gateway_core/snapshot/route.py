@@ -69,14 +69,15 @@ def request_rewrite(route: RouteConfig, own: RewriteConfig | None, pattern: Patt
         prefix=None if rewrite is None else rewrite.prefix,
         template=None if rewrite is None else rewrite.template,
     )
-    path = compile_rewrite(pattern, options, host_captures(route.hosts))
+    hosts = host_captures(route.hosts)
+    path = compile_rewrite(pattern, options, hosts)
     change = None if path is None or options.template is not None else prefix_change(pattern, options.prefix)
     query = None if rewrite is None else rewrite.query
     host = "" if rewrite is None or rewrite.host is None else rewrite.host
     undo = route.rewrite_response
     made = RequestRewrite(
         path=None if path is None else lambda params, sent: path.apply(sent, params),
-        query=None if query is None else compile_query_rewrite(query.remove, query.set),
+        query=None if query is None else compile_query_rewrite(query.remove, query.set, (*pattern.params, *hosts)),
         host=host.encode("ascii"),
         preserve_host=route.preserve_host,
         prefix=b"" if change is None else change.hidden.encode("ascii"),

@@ -124,7 +124,7 @@ def compiled_redirect(config: RouteConfig, pattern: Pattern) -> Redirect | None:
         return None
     is_stripped = config.strip_path and configured.path is None and configured.prefix is None
     path = RewriteOptions(strip=is_stripped, prefix=configured.prefix, template=configured.path)
-    query = configured.query
+    query, hosts = configured.query, host_captures(config.hosts)
     return compile_redirect(
         pattern,
         RedirectOptions(
@@ -133,8 +133,8 @@ def compiled_redirect(config: RouteConfig, pattern: Pattern) -> Redirect | None:
             configured.host,
             configured.port,
             path,
-            None if query is None else compile_query_rewrite(query.remove, query.set),
-            host_captures(config.hosts),
+            None if query is None else compile_query_rewrite(query.remove, query.set, (*pattern.params, *hosts)),
+            hosts,
         ),
     )
 

@@ -11,16 +11,23 @@ SCHEMA: Mapping[str, Any] = {"type": "object"}
 
 
 class Catalog:
-    """Two plugins: one that responds, and one that does not."""
+    """Three plugins: one that responds, one that does not, and one that decides who may pass."""
 
     def names(self) -> list[str]:
-        return ["logger", "pages"]
+        return ["guard", "logger", "pages"]
 
     def describe(self, name: str) -> PluginDescription | None:
         if name not in self.names():
             return None
         provides = frozenset({"response"} if name == "pages" else ())
-        return PluginDescription(name=name, distribution="d", version="1", schema=SCHEMA, provides=provides)
+        return PluginDescription(
+            name=name,
+            distribution="d",
+            version="1",
+            schema=SCHEMA,
+            provides=provides,
+            access_control=name == "guard",
+        )
 
 
 def problems(folder: Path, plugins: str, top: str = "") -> list[str]:
@@ -50,3 +57,46 @@ def test_a_route_without_target_has_a_binding_that_responds(
 
     assert (found == []) is is_fine
     assert all("lacks a key" in message for message in found)
+
+
+DEFAULTS = """
+plugin_sets: [{name: guarded, plugins: [{name: guard}, {name: logger}]}]
+route_defaults: {target: "http://127.0.0.1:9", plugins: [{use: guarded}]}
+"""
+
+
+def warnings(folder: Path, route: str, top: str = DEFAULTS) -> list[str]:
+    path = folder / "gateway.yaml"
+    path.write_text(f"{top}\nroutes: [{{id: a, path: /a}}, {{id: r, path: /, {route}}}]\n")
+    return [str(problem) for problem in load_config(path, environ={}, catalog=Catalog()).warnings]
+
+
+def test_a_list_that_leaves_out_what_the_defaults_protect_with_is_a_warning(tmp_path: Path) -> None:
+    (found,) = warnings(tmp_path, "plugins: [{name: logger}]")
+
+    assert 'routes[1].plugins: warning: replaces the plugins of route_defaults: "guard" does not protect' in found
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        "plugins: []",
+        "plugins: [{name: logger}, {name: guard, enabled: false}]",
+        "plugins: [{name: logger}, {name: guard, id: mine}]",
+        "plugins: [{use: guarded}, {name: logger, id: second}]",
+        "plugins: null",
+        "priority: 1",
+    ],
+)
+def test_a_list_may_say_that_it_leaves_it_out(tmp_path: Path, route: str) -> None:
+    assert [each for each in warnings(tmp_path, route) if "route_defaults" in each] == []
+
+
+def test_what_protects_every_route_may_be_left_out(tmp_path: Path) -> None:
+    assert warnings(tmp_path, "plugins: [{name: logger}]", f"plugins: [{{name: guard}}]{DEFAULTS}") == []
+
+
+def test_defaults_that_protect_nothing_may_be_replaced(tmp_path: Path) -> None:
+    top = 'route_defaults: {target: "http://127.0.0.1:9", plugins: [{name: logger, id: first}]}'
+
+    assert warnings(tmp_path, "plugins: [{name: logger}]", top) == []

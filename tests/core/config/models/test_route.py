@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from gateway_core.config import RouteConfig, is_url
 from pydantic import ValidationError
@@ -114,6 +116,22 @@ def test_a_target_may_rewrite_the_path_of_a_route_that_strips_it() -> None:
     targets = [{"target": "a", "rewrite": {"prefix": "/v2"}}, {"target": "b"}]
 
     assert RouteConfig.model_validate({**SPLIT, "strip_path": True, "targets": targets}).strip_path
+
+
+@pytest.mark.parametrize(
+    ("change", "remedy"),
+    [
+        ({"methods": ["ANY"]}, "leave methods out, which takes every method"),
+        ({"methods": ["*"]}, "leave methods out, which takes every method"),
+        ({"target": None, "redirect": {"path": "https://example.com/b"}}, "write scheme and host beside it"),
+        ({"target": None, "redirect": {"host": "$host"}}, "leave it out, which keeps the client's"),
+        ({"rewrite": {"host": "{http.request.host}"}}, "write preserve_host: true for the client's"),
+        ({"rewrite": {"host": "$http_host"}}, "write preserve_host: true for the client's"),
+    ],
+)
+def test_what_other_gateways_write_gets_a_remedy(change: dict[str, object], remedy: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(remedy)):
+        RouteConfig.model_validate({**ROUTE, **change})
 
 
 def test_one_mirror_or_several() -> None:

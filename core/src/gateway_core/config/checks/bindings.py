@@ -168,6 +168,8 @@ def check_switched_off(scope: Scope) -> None:
         for binding in bindings(route, path):
             replaces = id(scope.locator.find(binding.path).node) in scope.replacing
             if not binding.enabled and binding.id not in inherited and not replaces:
+                if any(binding.id == each.id for each in scope.displaced(path)):
+                    continue  # Of the defaults, which the list replaces in any case: it says that this is meant.
                 scope.add(
                     (*binding.path, "enabled"),
                     f"switches off {quote(binding.id)}, which no gateway-wide binding is called",

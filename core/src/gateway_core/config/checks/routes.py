@@ -9,7 +9,7 @@ from gateway_core.config.checks.scope import BindingView, Scope, bindings, mappi
 from gateway_core.config.models.base import EXTENSION
 from gateway_core.config.models.binding import effective_chain
 from gateway_core.config.models.route import RouteConfig
-from gateway_core.config.suggestions import listed
+from gateway_core.config.suggestions import listed, quote
 
 RESPONSE: Final = "response"
 """What a plugin provides that responds to requests itself."""
@@ -54,3 +54,30 @@ def check_sets(scope: Scope) -> None:
     if scope.document.get("route_defaults") and not scope.document.get("routes"):
         message = "route_defaults have no effect: there are no routes"
         scope.warn(("route_defaults",), message, code="setting.no-effect", remedy="write them beside the routes")
+
+
+def check_displaced_defaults(scope: Scope) -> None:
+    """Warn of routes whose own list of plugins leaves out what the defaults protect routes with.
+
+    An empty list leaves it out on purpose, and so does a binding of its id that is switched off.
+    """
+    guarding = {each.name for each in bindings(scope.document) if each.enabled and _is_guard(scope, each)}
+    for path, route in mappings(scope.document, "routes") if scope.displaced_defaults else ():
+        own = bindings(route, path)
+        named = guarding.union([each.id for each in own], [each.name for each in own])
+        missing = [
+            quote(each.id)
+            for each in (scope.displaced(path) if own else ())
+            if each.enabled and not named & {each.id, each.name} and _is_guard(scope, each)
+        ]
+        if missing:
+            do = "does" if len(missing) == 1 else "do"
+            guards = f"{listed(missing, last='and')} {do}"
+            message = f"replaces the plugins of route_defaults: {guards} not protect this route"
+            remedy = "list what is to stay here too, or with enabled: false what is not"
+            scope.warn((*path, "plugins"), message, code="binding.replaces", remedy=remedy)
+
+
+def _is_guard(scope: Scope, binding: BindingView) -> bool:
+    description = scope.catalog.describe(binding.name)
+    return description is not None and description.load_error is None and description.access_control

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway_core.config.catalog import ConfiguredFactory, PluginCatalog, install_advice
+from gateway_core.config.expansion import DEFAULTS
 from gateway_core.config.location import KeyPath, Place
 from gateway_core.config.problems import ConfigFinding, ConfigProblem
 from gateway_core.config.suggestions import did_you_mean, quote, shown
@@ -35,6 +36,8 @@ class Scope:
     """Bindings whose plugin or config cannot be used."""
     replacing: set[int] = field(default_factory=set)
     """``id`` of the nodes of bindings that stand in the place of one from a set."""
+    displaced_defaults: Mapping[int, int] = field(default_factory=dict)
+    """``id`` of the node of the defaults, by that of routes whose own ``plugins`` replace those of the defaults."""
     used_sets: set[str] = field(default_factory=set)
     """Names of the sets of plugins that are used somewhere."""
     comparisons_left: int = 20_000
@@ -42,6 +45,7 @@ class Scope:
     secrets: set[str] = field(default_factory=set)
     """Literal texts that must not be shown."""
     _bindable: list[str] | None = None
+    _defaults: dict[int, list[BindingView]] | None = None
 
     def add(self, path: KeyPath, message: str, *, code: str, remedy: str = "", related: Iterable[KeyPath] = ()) -> None:
         """Report an error in a value, and the paths of what else has a part in it."""
@@ -73,6 +77,13 @@ class Scope:
             return ""
         self.comparisons_left -= len(candidates)
         return did_you_mean(name, candidates)
+
+    def displaced(self, path: KeyPath) -> list[BindingView]:
+        """Return the bindings of ``route_defaults`` that the route at ``path`` replaces by its own list."""
+        if self._defaults is None:
+            found = mappings(self.document, DEFAULTS)
+            self._defaults = {id(self.locator.find(each).node): bindings(item, each) for each, item in found}
+        return self._defaults.get(self.displaced_defaults.get(id(self.locator.find(path).node), 0), [])
 
     def bindable(self) -> list[str]:
         """Return the names of what is installed and no extension: what a binding may mean."""

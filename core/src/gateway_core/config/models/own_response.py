@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, Strict, model_validator
 
-from gateway_core.config.address import is_host
+from gateway_core.config.address import is_host, is_placeholder
 from gateway_core.config.models.base import Section
 from gateway_core.config.models.rewrite import RewriteQueryConfig
 from gateway_core.config.suggestions import Fault
@@ -52,9 +52,10 @@ class RedirectConfig(Section):
         for name, text in (("path", self.path), ("prefix", self.prefix)):
             if text is not None and (not text.startswith("/") or re.search(r"[\s\\\x00-\x1f\x7f]", text)):
                 fault = f"the {name} does not begin with / or holds a space, a \\ or a control character"
-                problems.append(Fault(fault))
+                problems.append(Fault(fault, "write scheme and host beside it" if "://" in text else ""))
         if self.host is not None and not is_host(re.sub(r":\d{1,5}$", "", self.host).strip("[]")):
-            problems.append(Fault("the host is not a host name, with or without a port"))
+            remedy = "leave it out, which keeps the client's" if is_placeholder(self.host) else ""
+            problems.append(Fault("the host is not a host name, with or without a port", remedy))
         elif self.host is not None and self.port is not None and re.search(r":\d+$", self.host):
             problems.append(Fault("host has a port, and port is given", "keep one of the two"))
         refuse(problems)

@@ -27,7 +27,8 @@ class RewriteQueryConfig(Section):
     """What changes in the query; other parameters are sent on unchanged."""
 
     set: Mapping[ParameterName, str] = Field(default_factory=dict)
-    """Parameters that are set to this value, at the end, whatever the client sent."""
+    """Parameters that are set to this value, at the end, whatever the client sent; a value that is wholly ``:name`` or
+    ``*name`` stands for that parameter of path or host."""
 
     remove: tuple[ParameterName, ...] = ()
     """Parameters that are removed, before others are set."""
