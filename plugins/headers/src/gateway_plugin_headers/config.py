@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final, Literal, Self
 
-from gateway_plugin_sdk import ConfigModel, Duration, HeaderName, StatusRange
+from gateway_plugin_sdk import ConfigModel, Duration, HeaderName, HeaderValue, StatusRange
 from pydantic import AfterValidator, Field, model_validator
 
 from gateway_plugin_headers.template import check_template, constant, needs_identity
@@ -38,8 +38,6 @@ def _check_pattern(value: str) -> str:
 
 
 def _check_value(value: str) -> str:
-    if any(ord(character) < 0x20 and character != "\t" for character in value) or "\x7f" in value:
-        raise ValueError("holds a control character, which a header cannot")
     try:
         value.encode("latin-1")
     except UnicodeEncodeError:
@@ -60,8 +58,8 @@ def _check_of_response(value: str) -> str:
 Name = Annotated[HeaderName, AfterValidator(_check_name)]
 ListName = Annotated[Name, AfterValidator(_check_list)]
 NamePattern = Annotated[str, AfterValidator(_check_pattern)]
-OfRequest = Annotated[str, AfterValidator(_check_of_request)]
-OfResponse = Annotated[str, AfterValidator(_check_of_response)]
+OfRequest = Annotated[HeaderValue, AfterValidator(_check_of_request)]
+OfResponse = Annotated[HeaderValue, AfterValidator(_check_of_response)]
 Dedupe = Literal["first", "last", "unique"]
 
 
