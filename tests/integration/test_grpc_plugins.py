@@ -144,7 +144,7 @@ async def test_calls_that_a_plugin_forwards_have_their_deadlines_and_may_be_quie
         upstream="timeouts: {idle: 1s}",
     )  # fmt: skip
     assert await channel.unary_unary("/echo/Unary")(b"a", timeout=50) == b"a"
-    assert 0 < echo.remaining[0] <= 50
+    assert 0 < echo.remaining[0] < 51  # grpcio rounds timeouts up
     call = channel.stream_stream("/echo/Both")()
     await call.write(b"a")
     assert await call.read() == b"A"
