@@ -217,3 +217,25 @@ async def test_a_failing_task_that_is_ended_is_not_failing_any_more() -> None:
     await asyncio.wait({task})
 
     assert "follow y" not in supervised.failing
+
+
+async def test_a_supervised_task_ends_when_it_is_cancelled_though_its_clean_up_fails(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tasks, begun = Tasks(), asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise KeyError("in the clean-up")
+
+    task = tasks.supervise(work, name="follow z")
+    async with asyncio.timeout(20):
+        await begun.wait()
+
+        await tasks.aclose()
+
+    assert task.cancelled()
+    assert "in the clean-up" in caplog.text

@@ -127,7 +127,7 @@ async def supervise(
         while True:
             try:
                 await _run(work)
-            except Exception as error:  # noqa: BLE001 - a task's top
+            except Exception as error:
                 if mended is not None:
                     mended.cancel()
                 is_new, delay = supervised.note_failure(name, error), backoff.next_delay()
@@ -139,6 +139,8 @@ async def supervise(
                     reason=repr(error),
                     seconds=round(delay, 1),
                 )
+                if _is_cancelled():  # and the failure, of its clean-up, has taken the place of the cancellation
+                    raise asyncio.CancelledError from error
                 await asyncio.sleep(delay)
                 mended = loop.call_later(steady_after, steady)
             else:
@@ -149,18 +151,21 @@ async def supervise(
         supervised.note_end(name)
 
 
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 async def _run(work: Callable[[], Coroutine[object, object, None]]) -> None:
     """Run endless work once.
 
     :raises RuntimeError: it ended with what asyncio does not take for an error: `asyncio.CancelledError` although this
         task is not cancelled, as when it awaits another one that is, or SystemExit of an extension.
     """
-    task = asyncio.current_task()
-    assert task is not None
     try:
         await work()
     except asyncio.CancelledError:
-        if task.cancelling():
+        if _is_cancelled():
             raise
         raise RuntimeError("what it waited for was cancelled") from None
     except SystemExit as error:

@@ -34,6 +34,9 @@ class Bench:
         self.gate.set()
         self.changed = asyncio.Event()
         self.steps: list[str] = []
+        self.concluding = asyncio.Event()
+        self.conclusion = asyncio.Event()
+        self.conclusion.set()
         self.pipeline = Pipeline([path], validate=self.validate, prepare=self.prepare, fall_back=self.fall_back)
 
     async def validate(self, paths: Sequence[Path]) -> Verdict:
@@ -65,7 +68,12 @@ class Bench:
         async def discard() -> None:
             self.steps.append("discarded")
 
-        return Change(commit, discard)
+        async def conclude(changes: str) -> str:
+            self.concluding.set()
+            await self.conclusion.wait()
+            return changes
+
+        return Change(commit, discard, conclude)
 
     async def until(self, reloads: int) -> None:
         async with asyncio.timeout(20):
@@ -115,6 +123,20 @@ async def test_a_reload_names_all_that_requested_it(bench: Bench, caplog: pytest
 
     assert "SIGHUP, a.yaml changed: configuration in force" in caplog.text
     await tasks.aclose()
+
+
+async def test_what_is_in_force_is_not_taken_back_when_the_program_ends_before_all_that_follows(bench: Bench) -> None:
+    tasks = Tasks()
+    bench.conclusion.clear()
+    tasks.supervise(bench.pipeline.run, name="reload")
+    bench.pipeline.request("first")
+    async with asyncio.timeout(20):
+        await bench.concluding.wait()
+
+        await tasks.aclose()
+
+    assert (bench.applied, bench.steps) == (["v"], ["prepared"])
+    assert bench.pipeline.history.state is State.COMMITTED
 
 
 async def test_a_change_of_a_file_reloads(bench: Bench) -> None:

@@ -204,7 +204,7 @@ class Program:
                 await before.stop(0)
             change = await model.prepare(bundle)
             self.model = model
-            return Change(partial(self._commit_first, bundle, change), partial(self._discard_first, change))
+            return Change(change.commit, partial(self._discard_first, change), partial(self._conclude_first, bundle))
 
         try:
             await self._start_or_fall_back(verdict, prepare)
@@ -228,8 +228,11 @@ class Program:
         else:
             self.pipeline.history.succeed(changes, problems)
 
-    async def _commit_first(self, bundle: ConfigBundle, change: Change) -> str:
-        changes = await change.commit()
+    async def _conclude_first(self, bundle: ConfigBundle, changes: str) -> str:
+        """Follow what is in force.
+
+        :raises GatewayError: the admin listener cannot be opened, without which a gateway does not start.
+        """
         await self._settle()
         self._take(bundle)
         await self._keep(bundle)
@@ -285,10 +288,9 @@ class Program:
         except RestartNeededError as needed:
             announcements.restarting(str(needed))
             return Change(partial(self._exchange, bundle, str(needed)), _nothing)
-        return Change(partial(self._commit, bundle, change), change.discard)
+        return Change(change.commit, change.discard, partial(self._conclude, bundle))
 
-    async def _commit(self, bundle: ConfigBundle, change: Change) -> str:
-        changes = await change.commit()
+    async def _conclude(self, bundle: ConfigBundle, changes: str) -> str:
         self._take(bundle)
         await self._follow_other_sources(bundle)
         announcements.has_warnings(self.warnings)

@@ -42,6 +42,10 @@ _MOST_ENDED: Final = 3
 """Times in a row that a reload is attempted again because a process ended meanwhile."""
 
 
+async def _unchanged(changes: str) -> str:
+    return changes
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A configuration that is prepared."""
@@ -50,6 +54,8 @@ class Change:
     """Put it in force and say what changed."""
     discard: Callable[[], Awaitable[None]]
     """The way back, before it is committed or after that has failed."""
+    conclude: Callable[[str], Awaitable[str]] = _unchanged
+    """What follows once it is in force, given and returning what changed. There is no way back from here."""
 
 
 Prepare = Callable[[ConfigBundle], Awaitable[Change]]
@@ -271,7 +277,7 @@ class Pipeline:
             await change.discard()
             raise
         self.history.state = State.COMMITTED
-        return changes
+        return await change.conclude(changes)
 
 
 def _resolve(waiting: Sequence[asyncio.Future[ReloadOutcome]], outcome: ReloadOutcome | GatewayError) -> None:
