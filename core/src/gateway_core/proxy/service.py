@@ -23,6 +23,7 @@ from gateway_core.proxy.downstream.sweeps import IdleHeads, MinimumRate
 from gateway_core.proxy.exchange import Exchange
 from gateway_core.proxy.fetches import Fetches
 from gateway_core.proxy.gateway_responses import closing_response, gateway_response
+from gateway_core.proxy.http2.waiting import WaitingBytes
 from gateway_core.proxy.limit_events import LimitEvents
 from gateway_core.proxy.response_fields import DateField
 from gateway_core.proxy.running_exchange import RequestOwner
@@ -77,7 +78,7 @@ class Proxy:
         self.next_id_line = new_id_lines()
         """Returns a new request id as the line that ends a head (:mod:`gateway_core.proxy.wire.request_ids`)."""
         self._sweeper = Sweeper(self.loop, self.now)
-        self.http2_counts = metrics.http2_clients
+        self.http2_counts, self.http2_waiting = metrics.http2_clients, WaitingBytes()
         self.upstreams = UpstreamDirectory(
             self.loop, self.now, self.rng, self._sweeper, self._max_head_bytes, metrics.http2_upstreams
         )

@@ -7,7 +7,14 @@ import asyncio
 import hyperframe.frame as hf
 import pytest
 
-from tests.core.proxy.downstream.http2_client import CANCEL, NO_ERROR, OK, PREFACE, Http2Client, http2
+from tests.core.proxy.downstream.http2_client import (
+    CANCEL,
+    NO_ERROR,
+    OK,
+    PREFACE,
+    Http2Client,
+    http2,
+)
 from tests.core.proxy.kit import Peer, Proxied, StartProxy, StartUpstream, counts, field, until
 
 

@@ -46,7 +46,7 @@ async def upstream(peer: Peer) -> None:
     while True:
         head = await peer.head()
         if b"chunked" in head.lower() and b"/early" not in head:
-            while size := int(await peer.reader.readline(), 16):
+            while size := int(await peer.reader.readuntil(b"\n"), 16):
                 await peer.exactly(size + 2)
             while await peer.reader.readline() != b"\r\n":
                 pass

@@ -85,7 +85,8 @@ class LimitsConfig(Section):
 
     max_connection_age: Duration = 0.0
     """How long a connection of HTTP/2 takes new requests, give or take a tenth: then GOAWAY has its client make another
-    one, so that connections spread again over gateways that were added."""
+    one, so that connections spread again over gateways that were added. What was begun before ends when as long has
+    passed again."""
 
     min_rate: Size = 0
     """Bytes per second that a client must send of a request body, or take of a response of which some waits, over ten

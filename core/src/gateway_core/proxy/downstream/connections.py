@@ -26,6 +26,7 @@ from gateway_core.metrics.http2 import Http2Counts
 from gateway_core.proxy.downstream.client import AcceptedConnection, Client
 from gateway_core.proxy.downstream.shutdown import Shutdown
 from gateway_core.proxy.downstream.sweeps import Moving, Remembering
+from gateway_core.proxy.http2.waiting import WaitingBytes
 from gateway_core.proxy.limit_events import LimitEvents
 from gateway_core.proxy.response_fields import DateField
 from gateway_core.proxy.running_exchange import ExchangeHost
@@ -319,3 +320,4 @@ class ConnectionHost(ExchangeHost, Protocol):
     turns: Turns
     date: DateField
     http2_counts: Http2Counts
+    http2_waiting: WaitingBytes

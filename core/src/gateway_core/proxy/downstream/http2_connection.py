@@ -13,27 +13,26 @@ client comes out of budgets (`Budget`): streams that end early, and frames that 
 of the loop, among those of other connections (`Turns`); and nothing more is read until then. Nothing is read either
 while the client does not take what it is sent of heads and acknowledgements, which no window holds back.
 
-**The end.** A connection that is to end, because the gateway drains or it has reached its age, says so in two steps
-(section 6.8): a GOAWAY that refuses nothing, with a PING behind it, and when that is acknowledged, so that the client
-has surely read both, a GOAWAY with the last stream that is served. It is closed once all streams are done.
+How a connection ends is `Lifetime`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from enum import IntEnum
 from itertools import chain, islice
 from typing import Final
 
 from gateway_core.metrics.http2 import PEER
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.downstream.connections import Connection, ConnectionHost
+from gateway_core.proxy.downstream.http2_lifetime import Lifetime, State
 from gateway_core.proxy.downstream.http2_stream import FIRST_WINDOW
 from gateway_core.proxy.downstream.http2_streams import ClientStreams
 from gateway_core.proxy.downstream.sweeps import MovingExchange
 from gateway_core.proxy.exchange import Exchange
 from gateway_core.proxy.http2.sender import Sender
+from gateway_core.proxy.http2.waiting import Holding
 from gateway_core.proxy.socket_options import close_once, say_end
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.wire.h2 import frames
@@ -53,9 +52,6 @@ LINGER: Final = 2.0
 _MOST_DROPPED: Final = 262_144
 """Bytes that are read then: a client that goes on and on does not look."""
 
-_ACKNOWLEDGED_WITHIN: Final = 1.0
-"""Seconds that a client has to acknowledge the PING behind the first GOAWAY."""
-
 _IDLE_FRAMES: Final = (2000.0, 1000.0)
 """Points for frames that do nothing, at once and per second: gRPC measures round trips by PING."""
 
@@ -71,28 +67,13 @@ _AT_ONCE: Final = 512
 
 _PING: Final = b"draining"
 
-_AGE_JITTER: Final = 0.1
-"""The part of ``max_connection_age`` by which connections differ, so that they do not all end at once."""
-
-
-class State(IntEnum):
-    """Where a connection is on its way to its end."""
-
-    OPEN = 0
-    DRAINING = 1
-    """GOAWAY and PING are sent, and the client has not acknowledged the PING."""
-    FINISHING = 2
-    """The last GOAWAY is sent; the streams that were begun before are served."""
-    CLOSING = 3
-    """All is written, and nothing that comes is read any more."""
-
 
 class Http2Connection(asyncio.Protocol):
     """The protocol of one connection, from its preface on."""
 
     __slots__ = (
-        "_age_deadline", "_budget", "_dropped", "_frames", "_idle_since", "_is_deaf", "_proxy", "_read_deadline",
-        "_reader", "_receiving", "_state", "_streams", "_transport", "_write_deadline", "client", "deadline", "sender",
+        "_budget", "_dropped", "_frames", "_idle_since", "_is_deaf", "_lifetime", "_proxy", "_read_deadline",
+        "_reader", "_receiving", "_streams", "_transport", "_write_deadline", "client", "deadline", "sender",
     )  # fmt: skip
 
     def __init__(self, proxy: ConnectionHost, client: Client, transport: asyncio.Transport) -> None:
@@ -100,18 +81,16 @@ class Http2Connection(asyncio.Protocol):
         self._proxy, self.client, self._transport = proxy, client, transport
         limits, now = proxy.holder.current.limits, proxy.now()
         self._reader, self._budget = FrameReader(from_client=True), Budget(*_IDLE_FRAMES, now)
-        self.sender = Sender(transport, proxy.http2_counts)
+        self.sender = Sender(transport, proxy.http2_counts, None, Holding(proxy.http2_waiting, self._shed))
         self._streams = ClientStreams(self, proxy, client, self.sender)
         self._receiving = ReceiveWindow(CONNECTION_WINDOW)
-        self._state, self._idle_since = State.OPEN, now
+        self._lifetime = Lifetime(limits.max_connection_age, proxy.rng.random(), now)
+        self._idle_since = now
         self._frames: Iterator[Frame] | None = None  # of a read that brought many
         self._dropped = 0  # bytes that came behind the last GOAWAY
         self._is_deaf = False  # nothing is read
         self._write_deadline = NEVER  # while nothing is read because the client does not take what is written
         self._read_deadline = now + limits.header_timeout  # of a frame or block that has begun, at first the preface
-        age = limits.max_connection_age
-        jitter = 1 + _AGE_JITTER * (2 * proxy.rng.random() - 1)
-        self._age_deadline = now + age * jitter if age else NEVER  # of the state, once it is not OPEN
         self.deadline = self._read_deadline
         settings: dict[int, int] = {
             Setting.INITIAL_WINDOW_SIZE: FIRST_WINDOW,
@@ -126,7 +105,7 @@ class Http2Connection(asyncio.Protocol):
     # -- reading
 
     def data_received(self, data: bytes) -> None:
-        if self._state is State.CLOSING:
+        if self._lifetime.state is State.CLOSING:
             self._dropped += len(data)
             self._listen()
             return
@@ -140,7 +119,7 @@ class Http2Connection(asyncio.Protocol):
     def _take_held(self) -> None:
         """Act upon some of the frames of a read that brought many."""
         self._take(islice(self._frames or (), _AT_ONCE))
-        if self._state is not State.CLOSING and self._reader.is_reading:
+        if self._lifetime.state is not State.CLOSING and self._reader.is_reading:
             self._streams.wait_for_turn()
         else:
             self._frames = None
@@ -212,7 +191,7 @@ class Http2Connection(asyncio.Protocol):
         self._spend(1)
         if not flags & ACK:
             self.sender.write(frames.ping(payload, is_ack=True))
-        elif payload == _PING and self._state is State.DRAINING:
+        elif payload == _PING and self._lifetime.state is State.DRAINING:
             self._finish()
 
     def _take_settings(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
@@ -251,7 +230,7 @@ class Http2Connection(asyncio.Protocol):
 
     def serve_held(self, most: int) -> int:
         served = self._streams.serve(most)
-        if self._frames is not None and self._state is not State.CLOSING:
+        if self._frames is not None and self._lifetime.state is not State.CLOSING:
             self._take_held()
         return served
 
@@ -288,39 +267,43 @@ class Http2Connection(asyncio.Protocol):
     def end_slow_reader(self, exchange: MovingExchange | None) -> None:
         for stream in self._streams:
             if stream.queued and stream.exchange is exchange:
-                if stream.exchange is not None:
-                    detail = "the client takes its response below limits.min_rate"
-                    stream.exchange.leave("client", "client-too-slow", detail)
-                self._streams.cut(stream, ErrorCode.CANCEL)
+                self._streams.give_up(stream, "the client takes its response below limits.min_rate", ErrorCode.CANCEL)
+
+    def _shed(self) -> None:
+        detail = "responses wait, and those of this client are most of what waits for all clients"
+        self._proxy.limit_events.client(HTTP2_MISUSE, detail, self.client.ip)
+        for stream in self._streams:
+            if stream.queued:
+                self._streams.give_up(stream, detail, ErrorCode.ENHANCE_YOUR_CALM)
 
     # -- time
 
     def streams_changed(self) -> None:
         if self._streams:
             self._update_deadline()
-        elif self._state is State.FINISHING:
+        elif self._lifetime.state is State.FINISHING:
             self._close()
         else:
             self._idle_since = self._proxy.now()  # what comes beside streams does not keep it
             self._update_deadline()
 
     def _update_deadline(self) -> None:
-        if self._state is State.CLOSING:
+        if self._lifetime.state is State.CLOSING:
             return
         streams = self._streams
         rest = streams.deadline if len(streams) else self._idle_since + self._proxy.limits.idle_wait
-        self.deadline = min(self._read_deadline, self._age_deadline, self._write_deadline, rest)
+        self.deadline = min(self._read_deadline, self._lifetime.deadline, self._write_deadline, rest)
 
     def expire(self, now: float) -> None:
         """Act on what is late: the rest of a frame, a client that takes nothing, an idle or old connection."""
         self.deadline = NEVER
-        if self._state is State.CLOSING or now >= self._write_deadline:
+        if self._lifetime.state is State.CLOSING or now >= self._write_deadline:
             self._transport.abort()
         elif now >= self._read_deadline:
             self._fail(ErrorCode.NO_ERROR, "the rest of a frame did not come within limits.header_timeout")
-        elif now >= self._age_deadline and self._state is State.OPEN:
-            self.drain()
-        elif now >= self._age_deadline or not self._streams:
+        elif now >= self._lifetime.deadline:
+            self._grow_old()
+        elif not self._streams:
             self._finish()
         else:
             self._streams.expire(now)
@@ -328,33 +311,46 @@ class Http2Connection(asyncio.Protocol):
 
     # -- the end
 
+    def _grow_old(self) -> None:
+        """Take the next step to the end, which is due."""
+        state = self._lifetime.state
+        if state is State.OPEN:
+            self.drain()
+        elif state is State.DRAINING:
+            self._finish()
+        else:
+            self._lifetime.end_streams()
+            self._streams.end_exchanges("limits.max_connection_age has passed twice")
+            self._update_deadline()
+
     def drain(self) -> None:
-        if self._state is not State.OPEN:
+        if self._lifetime.state is not State.OPEN:
             return
-        self._state = State.DRAINING
+        self._lifetime.drain(self._proxy.now())
         self.sender.write(frames.goaway(frames.MAX_WINDOW, ErrorCode.NO_ERROR))
         self.sender.write(frames.ping(_PING))
-        self._age_deadline = self._proxy.now() + _ACKNOWLEDGED_WITHIN
         self._update_deadline()
 
     def _finish(self) -> None:
         """Name the last stream that is served."""
-        self._state, self._age_deadline = State.FINISHING, NEVER
+        self._lifetime.finish(self._proxy.now())
         self._streams.refuse_new()
         self.sender.end_connection(self._streams.last, ErrorCode.NO_ERROR)
-        if not self._streams:
+        if self._streams:
+            self._update_deadline()
+        else:
             self._close()
 
     def _fail(self, code: ErrorCode, detail: str) -> None:
         """End the connection at once."""
-        self._state = State.CLOSING
+        self._lifetime.close()
         self.sender.end_connection(self._streams.last, code, detail)
         self._streams.leave_all(detail)
         self._close()
 
     def _close(self) -> None:
         """Send what is written and our FIN, and read on for a while."""
-        self._state = State.CLOSING
+        self._lifetime.close()
         self._frames, self._write_deadline = None, NEVER
         self._listen()
         self.sender.flush()
@@ -366,7 +362,8 @@ class Http2Connection(asyncio.Protocol):
         self._transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self._state, self.deadline, self._frames = State.CLOSING, NEVER, None
+        self._lifetime.close()
+        self.deadline, self._frames = NEVER, None
         self._proxy.connections.dismiss(self)
         self.sender.closed()
         self._streams.leave_all("")

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from gateway_core.proxy.downstream.http2_tunnel import StreamTransport
 from gateway_core.proxy.exchange import Exchange
-from gateway_core.proxy.http2.sender import HIGH_WATER, LOW_WATER, Sender, SendStream
+from gateway_core.proxy.http2.sender import LOW_WATER, Sender, SendStream
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_fields import BODILESS, DateField
 from gateway_core.proxy.sweeper import NEVER
@@ -291,7 +291,7 @@ class Http2Stream(SendStream):
     def _send(self, data: bytes) -> None:
         sender = self._owner.sender
         sender.send(self, data)
-        most = HIGH_WATER if self.window > 0 and sender.window > 0 else 1  # nothing leaves before a window opens
+        most = sender.high_water if self.window > 0 else 1  # nothing leaves before a window opens
         if self.queued >= most and not self.is_paused:
             self.is_paused = True
             if self.exchange is not None:

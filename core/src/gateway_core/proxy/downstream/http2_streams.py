@@ -3,9 +3,6 @@
 Exchanges begin when all that a read brought is taken in: what was reset within the same read makes no exchange, and
 a small request is complete by then. They begin in turns (`Turns`), a few at a time, like pipelined requests of HTTP/1.
 
-A stream that is no more can still be named by frames which the client sent before it knew: those of streams that we
-have reset are passed over (section 5.1 of RFC 9113); of others they break the protocol.
-
 Streams that end early are counted whoever ends them, since their work may go on for a moment while the client begins
 others (rapid reset, CVE-2023-44487; resets that are provoked, CVE-2025-8671).
 """
@@ -29,18 +26,16 @@ from gateway_core.proxy.wire.h2.budget import Budget
 from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
 from gateway_core.proxy.wire.h2.fields import MalformedFieldsError
 from gateway_core.proxy.wire.h2.frames import END_STREAM
-from gateway_core.proxy.wire.h2.priority import read_priority
+from gateway_core.proxy.wire.h2.priority import EarlyPriorities, Priority, read_priority
+from gateway_core.proxy.wire.h2.stream_ids import StreamIds
 from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead
-from gateway_core.reasons import LIMIT_STREAMS
+from gateway_core.reasons import CLIENT_TOO_SLOW, LIMIT_STREAMS, SHUTTING_DOWN
 
 MOST_LENT: Final = 2_097_152
 """Bytes of window that a connection lends its streams beyond their first ones."""
 
 AT_ONCE: Final = 16
 """Exchanges that begin in the turn of the loop in which they were read."""
-
-_MOST_RESET: Final = 256
-"""Streams of ours that were reset and whose frames may still come."""
 
 _EARLY_ENDS: Final = (500.0, 150.0)
 """Streams that may end early at once, and per second: a browser that leaves a page of images, clients that hedge."""
@@ -63,20 +58,8 @@ class ClientStreams:
     """Begins, feeds and ends the streams of one connection."""
 
     __slots__ = (
-        "_budget",
-        "_fresh",
-        "_heads",
-        "_is_in_turn",
-        "_is_refusing",
-        "_late",
-        "_lent",
-        "_most",
-        "_owner",
-        "_proxy",
-        "_reset", "_streams", "client", "date",
-        "last",
-        "sender",
-        "served",
+        "_budget", "_fresh", "_heads", "_ids", "_is_in_turn", "_late", "_lent", "_most", "_owner", "_priorities",
+        "_proxy", "_streams", "client", "date", "sender", "served",
     )  # fmt: skip
 
     def __init__(self, owner: StreamsOwner, proxy: ConnectionHost, client: Client, sender: Sender) -> None:
@@ -87,15 +70,12 @@ class ClientStreams:
         self._heads = Http2Heads(client, limits.max_head_bytes)
         self._streams: dict[int, Http2Stream] = {}
         self._fresh: list[Http2Stream] = []  # whose exchanges are to be started
-        self._reset: dict[int, None] = {}  # the last ones, in their order
+        self._ids, self._priorities = StreamIds(), EarlyPriorities()
         self._most = limits.max_streams or NEVER
         self._lent = 0
         self._late: dict[int, Http2Stream] = {}  # whose clients have to take the rest of a response in time
         self._budget = Budget(*_EARLY_ENDS, proxy.now())
         self._is_in_turn = False
-        self.last = 0
-        """The last stream that the client began."""
-        self._is_refusing = False
         self.served = 0
         """Requests so far."""
 
@@ -106,6 +86,11 @@ class ClientStreams:
     def __iter__(self) -> Iterator[Http2Stream]:
         """Iterate over a copy: what is done to a stream may remove it."""
         return iter(list(self._streams.values()))
+
+    @property
+    def last(self) -> int:
+        """The last stream that the client began."""
+        return self._ids.last
 
     @property
     def deadline(self) -> float:
@@ -126,7 +111,7 @@ class ClientStreams:
 
     def refuse_new(self) -> None:
         """Ignore streams that the client begins behind the last GOAWAY."""
-        self._is_refusing = True
+        self._ids.refuse_new()
 
     # -- frames
 
@@ -137,13 +122,14 @@ class ClientStreams:
         :raises Http2StreamError: it breaks it for this stream.
         """
         ends = bool(flags & END_STREAM)
-        if stream_id <= self.last or not stream_id & 1:
+        if not self._ids.is_new(stream_id):
             self._take_trailers(stream_id, block, ends=ends)
             return
-        if self._is_refusing:
+        if self._ids.is_refusing:
             self._heads.skip(block)
             return
-        self.last = stream_id
+        self._ids.begin(stream_id)
+        early = self._priorities.take(stream_id)
         try:
             head = self._heads.read(block, self._proxy.holder.current, has_body=not ends)
         except MalformedFieldsError:
@@ -157,14 +143,17 @@ class ClientStreams:
         else:
             stream = self._streams[stream_id] = Http2Stream(self, stream_id, head, self.sender.initial, ends=ends)
             self._fresh.append(stream)
-            if b"\r\npriority:" in head.facts.block:  # RFC 9218
-                self._prioritize(stream, Request.for_head(head, "", 0.0).headers.get("priority", ""))
+            if early is not None:
+                self._prioritize(stream, early)
+            elif b"\r\npriority:" in head.facts.block:  # RFC 9218
+                value = Request.for_head(head, "", 0.0).headers.get("priority", "")
+                self._prioritize(stream, read_priority(value))
 
     def _take_trailers(self, stream_id: int, block: bytes, *, ends: bool) -> None:
         stream = self._streams.get(stream_id)
         if stream is None:
             self._heads.skip(block)
-            self._expect_reset(stream_id)
+            self._ids.expect_reset(stream_id)
             return
         if stream.is_remote_ended:
             self._heads.skip(block)
@@ -186,7 +175,7 @@ class ClientStreams:
         """
         stream = self._streams.get(stream_id)
         if stream is None:
-            self._expect_reset(stream_id)
+            self._ids.expect_reset(stream_id)
             return
         if stream.is_remote_ended:
             raise Http2StreamError(stream_id, ErrorCode.STREAM_CLOSED, "DATA comes behind the end of a request")
@@ -214,7 +203,7 @@ class ClientStreams:
         stream = self._streams.get(stream_id)
         if stream is not None:
             self.sender.open_stream(stream, size)
-        elif self._is_idle(stream_id):
+        elif self._ids.is_idle(stream_id):
             raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE names a stream that was never begun")
 
     def take_initial_window(self, size: int) -> None:
@@ -237,7 +226,7 @@ class ClientStreams:
         """
         stream = self._streams.get(stream_id)
         if stream is None:
-            if self._is_idle(stream_id):
+            if self._ids.is_idle(stream_id):
                 raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "RST_STREAM names a stream that was never begun")
             return
         is_early = stream.exchange is not None or not stream.head_sent
@@ -247,28 +236,21 @@ class ClientStreams:
             self._spend()
 
     def prioritize(self, stream_id: int, value: str) -> None:
-        """Take a PRIORITY_UPDATE (RFC 9218 section 7.1)."""
-        if not stream_id:
-            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "PRIORITY_UPDATE is for no stream")
-        stream = self._streams.get(stream_id)
-        if stream is not None:
-            self._prioritize(stream, value)
+        """Take a PRIORITY_UPDATE (RFC 9218 section 7.1), which counts more than a field of the request.
 
-    def _prioritize(self, stream: Http2Stream, value: str) -> None:
-        found = read_priority(value)
-        urgency = DEFAULT_URGENCY if found.urgency is None else found.urgency
-        self.sender.prioritize(stream, urgency, found.is_incremental)
-
-    def _is_idle(self, stream_id: int) -> bool:
+        :raises Http2ConnectionError: it is for what cannot be a request.
+        """
         if not stream_id & 1:
-            return True
-        return stream_id > self.last and not self._is_refusing  # refused ones are as good as reset
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "PRIORITY_UPDATE is for no stream of a client")
+        stream, priority = self._streams.get(stream_id), read_priority(value)
+        if stream is not None:
+            self._prioritize(stream, priority)
+        elif self._ids.is_idle(stream_id):
+            self._priorities.keep(stream_id, priority, self._most - len(self._streams))
 
-    def _expect_reset(self, stream_id: int) -> None:
-        if self._is_idle(stream_id):
-            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "a frame names a stream that was never begun")
-        if stream_id not in self._reset and stream_id <= self.last:
-            raise Http2ConnectionError(ErrorCode.STREAM_CLOSED, "a frame names a stream that is closed")
+    def _prioritize(self, stream: Http2Stream, priority: Priority) -> None:
+        urgency = DEFAULT_URGENCY if priority.urgency is None else priority.urgency
+        self.sender.prioritize(stream, urgency, priority.is_incremental)
 
     # -- exchanges
 
@@ -369,6 +351,23 @@ class ClientStreams:
             if stream.deadline <= now:
                 self.cut(stream, ErrorCode.CANCEL)
 
+    def give_up(self, stream: Http2Stream, detail: str, code: ErrorCode) -> None:
+        """End a stream whose client does not take its response."""
+        if stream.exchange is not None:
+            stream.exchange.leave("client", CLIENT_TOO_SLOW, detail)
+        self.cut(stream, code)
+
+    def end_exchanges(self, detail: str) -> None:
+        """End all exchanges while the client is there to be told."""
+        for stream in self:
+            exchange = stream.exchange
+            if exchange is None:
+                continue
+            if exchange.tunnel is not None:
+                exchange.tunnel.go_away()
+            else:
+                exchange.respond_or_cut(503, SHUTTING_DOWN, detail)
+
     def leave_all(self, detail: str) -> None:
         """End all exchanges: the connection is gone."""
         for stream in self:
@@ -380,8 +379,7 @@ class ClientStreams:
         stream_id = stream.stream_id
         del self._streams[stream_id]
         if stream.queued:
-            self.sender.leave(stream)
-            stream.discard()
+            self.sender.drop(stream)
         if stream.lent:
             self._lent -= stream.lent
         if self._late:
@@ -390,9 +388,7 @@ class ClientStreams:
             self._owner.streams_changed()
 
     def _write_reset(self, stream_id: int, code: ErrorCode) -> None:
-        self._reset[stream_id] = None
-        if len(self._reset) > _MOST_RESET:
-            del self._reset[next(iter(self._reset))]
+        self._ids.reset(stream_id)
         self.sender.reset(stream_id, code)
 
     def _spend(self) -> None:

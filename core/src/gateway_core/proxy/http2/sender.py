@@ -17,6 +17,7 @@ from typing import Final
 
 from gateway_core.metrics.counts import EndpointCounts
 from gateway_core.metrics.http2 import GATEWAY, Http2Counts
+from gateway_core.proxy.http2.waiting import Holding, WaitingBytes
 from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
 from gateway_core.proxy.wire.h2.frames import (
     DATA,
@@ -53,17 +54,9 @@ class SendStream:
     """What one stream has to send. A subclass overrides `drained`."""
 
     __slots__ = (
-        "_parts",
-        "_trailers",
-        "is_ended",
-        "is_incremental",
-        "is_ready",
-        "queued",
-        "stalled_since",
-        "stream_id",
-        "urgency",
-        "window",
-    )
+        "_parts", "_trailers", "is_ended", "is_incremental", "is_ready", "queued", "stalled_since", "stream_id",
+        "urgency", "window",
+    )  # fmt: skip
 
     def __init__(self, stream_id: int, window: int) -> None:
         """Begin with nothing to send.
@@ -133,17 +126,22 @@ class Sender:
     """Writes the frames of one connection."""
 
     __slots__ = (
-        "_begun", "_counts", "_is_paused", "_is_scheduled", "_loop", "_pieces", "_ready", "_size", "_stalled_since",
-        "_transport", "http2", "initial", "window",
+        "_begun", "_counts", "_holding", "_is_paused", "_is_scheduled", "_loop", "_pieces", "_ready", "_size",
+        "_stalled_since", "_transport", "http2", "initial", "window",
     )  # fmt: skip
 
-    def __init__(self, transport: asyncio.Transport, http2: Http2Counts, counts: EndpointCounts | None = None) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, http2: Http2Counts, counts: EndpointCounts | None = None,
+        holding: Holding | None = None,
+    ) -> None:  # fmt: skip
         """Begin with the windows that every connection begins with.
 
         :param http2: where ends and stalls are counted.
         :param counts: where what is written is counted; None counts nothing.
+        :param holding: where what waits in streams is counted, with that of other connections.
         """
         self.http2 = http2
+        self._holding = holding or Holding(WaitingBytes(), lambda: None)
         self._transport = transport
         self._counts = counts
         self._loop = asyncio.get_running_loop()
@@ -194,6 +192,11 @@ class Sender:
         return self._transport.get_write_buffer_size() + self._size
 
     @property
+    def high_water(self) -> int:
+        """Bytes that wait in a stream before its producer is paused."""
+        return HIGH_WATER if self.window > 0 and not self._holding.is_among_plenty else 1
+
+    @property
     def is_choked(self) -> bool:
         """Whether the peer should not be read until it has taken what is written."""
         return self._is_paused and self.unsent > _MOST_QUEUED
@@ -236,13 +239,13 @@ class Sender:
                 self._loop.call_soon(self.flush)
             return
         self.write(headers_frames(stream.stream_id, block, ends=False))
-        stream.add(body)
+        self._hold(stream, body)
         self.end(stream, b"")
 
     def send(self, stream: SendStream, data: bytes) -> None:
         """Send bytes of a body when that is possible."""
         if data:
-            stream.add(data)
+            self._hold(stream, data)
             self.enter(stream)
 
     def end(self, stream: SendStream, trailers: bytes) -> None:
@@ -276,6 +279,16 @@ class Sender:
         stream.urgency, stream.is_incremental = urgency, is_incremental
         if was_ready:
             self.enter(stream)
+
+    def drop(self, stream: SendStream) -> None:
+        """Have a stream send nothing any more."""
+        self.leave(stream)
+        self._holding.remove(stream.queued)
+        stream.discard()
+
+    def _hold(self, stream: SendStream, data: bytes) -> None:
+        stream.add(data)
+        self._holding.add(len(data))
 
     def leave(self, stream: SendStream) -> None:
         """Have a stream send nothing for now."""
@@ -313,6 +326,7 @@ class Sender:
                 size = len(data)
                 self.window -= size
                 room -= size
+                self._holding.remove(size)
                 is_last = stream.is_ended and not stream.queued
                 ends = END_STREAM if is_last and not stream.trailers else 0
                 self._is_scheduled = True  # this is the flush

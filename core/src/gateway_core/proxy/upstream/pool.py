@@ -28,7 +28,7 @@ from aiohappyeyeballs import start_connection
 from gateway_core.descriptors import EXHAUSTED
 from gateway_core.failure_text import system_reason
 from gateway_core.metrics.counts import EndpointCounts
-from gateway_core.proxy.socket_options import READ_SIZE, read_little, set_keepalive, set_no_delay
+from gateway_core.proxy.socket_options import read_little, set_keepalive, set_no_delay
 from gateway_core.proxy.sweeper import NEVER, Sweeper
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.http2_stream import Http2UpstreamStream
@@ -264,7 +264,6 @@ class Pool:
             set_no_delay(transport)
             set_keepalive(transport)
             read_little(transport)
-            transport.set_write_buffer_limits(high=READ_SIZE // 2)
             connection = self.lend(made)
             if connection is None:
                 reason = "it closed the connection at once"

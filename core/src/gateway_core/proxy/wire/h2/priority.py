@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError
+
 _URGENCIES: Final = {f"u={urgency}": urgency for urgency in range(8)}
 _INCREMENTAL: Final = {"i", "i=?1"}
 
@@ -22,3 +24,38 @@ def read_priority(value: str) -> Priority:
     members = [member.partition(";")[0].strip(" \t") for member in value.split(",")]
     urgency = next((_URGENCIES[member] for member in members if member in _URGENCIES), None)
     return Priority(urgency, not _INCREMENTAL.isdisjoint(members))
+
+
+_MOST_EARLY: Final = 256
+"""Streams whose priorities are kept where a client may begin any number of them."""
+
+
+class EarlyPriorities:
+    """Priorities of streams that are still to begin: a client may send PRIORITY_UPDATE first (section 7.1)."""
+
+    __slots__ = ("_kept",)
+
+    def __init__(self) -> None:
+        self._kept: dict[int, Priority] = {}
+
+    def keep(self, stream_id: int, priority: Priority, room: float) -> None:
+        """Keep the latest priority of a stream.
+
+        :param room: streams that the client may still begin; infinite if nothing limits them.
+        :raises Http2ConnectionError: it prioritizes more streams than that.
+        """
+        if stream_id not in self._kept:
+            if len(self._kept) >= room:
+                detail = "PRIORITY_UPDATE is for more streams than may be begun"
+                raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, detail)
+            if len(self._kept) >= _MOST_EARLY:
+                return
+        self._kept[stream_id] = priority
+
+    def take(self, stream_id: int) -> Priority | None:
+        """Return what was kept for a stream that begins, and forget the streams before it, which cannot any more."""
+        if not self._kept:
+            return None
+        found = self._kept.get(stream_id)
+        self._kept = {each: priority for each, priority in self._kept.items() if each > stream_id}
+        return found

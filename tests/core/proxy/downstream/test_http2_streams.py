@@ -1,0 +1,59 @@
+"""The streams of a connection among each other: whose turn it is, and what all of them hold."""
+
+from __future__ import annotations
+
+import asyncio
+
+import hyperframe.frame as hf
+import pytest
+from gateway_core.proxy.http2 import waiting
+
+from tests.core.proxy.downstream.http2_client import ENHANCE_YOUR_CALM, http2
+from tests.core.proxy.downstream.http2_conformance import raw
+from tests.core.proxy.kit import Peer, Proxied, counts, until
+
+
+async def test_clients_that_take_nothing_hold_little_together_and_the_worst_loses_its_streams(
+    proxied: Proxied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "PLENTY", 100_000)
+    monkeypatch.setattr(waiting, "MOST", 1_500_000)
+    gateway, _ = await proxied(b"HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n" + bytes(400_000))
+    async with http2(gateway) as patient, http2(gateway) as greedy:
+        patient.gives_credit = greedy.gives_credit = False
+        await patient.send(patient.head())
+        await patient.until(lambda: len(patient.streams[1].body) == 65_535)
+
+        await greedy.send(*[greedy.head() for _ in range(60)])
+
+        codes = {ENHANCE_YOUR_CALM, None}
+        await greedy.until(lambda: any(got.reset for got in greedy.streams.values()))
+        assert {got.reset for got in greedy.streams.values()} <= codes
+        assert gateway.proxy.http2_waiting.total <= 1_500_000
+        await patient.settle()
+        assert patient.streams[1].reset is None
+        patient.gives_credit = True
+        await patient.send(*[hf.WindowUpdateFrame(stream, window_increment=1 << 20) for stream in (0, 1)])
+        assert len((await patient.response(1)).body) == 400_000
+    await until(lambda: counts(gateway) == {} and not gateway.proxy.http2_waiting.total)
+
+
+async def test_a_priority_may_come_before_its_request_and_counts_more_than_its_field(proxied: Proxied) -> None:
+    gate = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await gate.wait()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 30000\r\n\r\n" + bytes(30_000))
+
+    gateway, _ = await proxied(script)
+    async with http2(gateway, {4: 0}) as client:  # nothing of a body leaves before its window is opened
+        client.gives_credit = False
+        update = raw(16, 0, 0, b"\0\0\0\x03u=0")
+        await client.send(update, client.head(), client.head(("priority", "u=6")))
+        gate.set()
+        await client.until(lambda: all(client.streams[stream].status == 200 for stream in (1, 3)))
+        await client.send(*[hf.WindowUpdateFrame(stream, window_increment=30_000) for stream in (1, 3)])
+        await client.until(lambda: all(len(client.streams[stream].body) == 30_000 for stream in (1, 3)))
+    bodies = [frame.stream_id for frame in client.frames if isinstance(frame, hf.DataFrame) and frame.data]
+    assert bodies == [3, 3, 1, 1]
