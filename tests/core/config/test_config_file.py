@@ -4,7 +4,15 @@ import os
 from pathlib import Path
 
 import pytest
-from gateway_core.config import ConfigFile, ConfigModel, FileName, UpstreamName, config_files, names_files
+from gateway_core.config import (
+    ConfigFile,
+    ConfigModel,
+    DirectoryName,
+    FileName,
+    UpstreamName,
+    config_files,
+    names_files,
+)
 from pydantic import TypeAdapter, ValidationError
 
 
@@ -88,3 +96,23 @@ def test_a_name_of_a_file_is_marked_like_a_file_and_is_no_part_of_the_identity()
     assert config_files(Watching(name="/a")) == []
     with pytest.raises(ValidationError, match="is not the path of a file"):
         Watching(name="")
+
+
+def test_a_directory_must_be_there(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    adapter = TypeAdapter(DirectoryName)
+
+    assert adapter.validate_python(str(tmp_path)) == str(tmp_path)
+    for name, said in (("none", "names no directory: create it"), ("file", "is no directory"), ("file/x", "names no")):
+        with pytest.raises(ValidationError, match=said):
+            adapter.validate_python(str(tmp_path / name))
+    for name in ("", "a\0b"):
+        with pytest.raises(ValidationError):
+            adapter.validate_python(name)
+
+
+def test_a_directory_is_marked_as_one_and_not_as_a_file_to_watch() -> None:
+    schema = TypeAdapter(DirectoryName).json_schema()
+
+    assert schema["x-directory"] is True
+    assert "x-file" not in schema

@@ -13,6 +13,7 @@ from gateway_core.config.catalog import (
 )
 from gateway_core.config.config_file import (
     ConfigFile,
+    DirectoryName,
     FileName,
     OptionalFileName,
     OutputFile,
@@ -146,6 +147,7 @@ __all__ = [
     "ConfigProblem",
     "ConfiguredFactory",
     "Count",
+    "DirectoryName",
     "DiscoveryConfig",
     "DnsDiscoveryConfig",
     "Document",

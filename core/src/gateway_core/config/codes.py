@@ -55,6 +55,9 @@ CODES: Final[Mapping[str, Code]] = {
         "a document that is not of this machine names a file",
         "name the file in a local document, or give the source `allow: [files]` in `sources`",
     ),
+    "file.not-a-directory": Code(
+        "a file is named where a directory is expected", "name the directory that the file is in"
+    ),
     "file.not-a-file": Code("a directory is named where a file is expected", "name a regular file"),
     "file.not-utf8": Code("a file is not UTF-8 text", "save the file as UTF-8"),
     "file.too-large": Code("a file is larger than what is read", "split the file, or use `include`"),

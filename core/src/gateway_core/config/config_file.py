@@ -1,14 +1,16 @@
 """Config types for what a configuration only names: a file, or an upstream.
 
-Each marks its place in the JSON Schema of a plugin (`FILE_KEY`, `OUTPUT_KEY`, `UPSTREAM_KEY`), by which the
-configuration layer finds the values: files are relative to the document that names them, watched if they are read, and
-refused in remote documents without the right to them; names of upstreams are looked up.
+Each marks its place in the JSON Schema of a plugin (`FILE_KEY`, `DIRECTORY_KEY`, `OUTPUT_KEY`, `UPSTREAM_KEY`), by
+which the configuration layer finds the values: files and directories are relative to the document that names them, and
+refused in remote documents without the right to them; files that are read are watched; names of upstreams are looked
+up.
 """
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Annotated, Any, Final, get_args
 
 from pydantic import AfterValidator, BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
@@ -19,6 +21,7 @@ from gateway_core.config.documents import LARGEST, NotRegularError, read_regular
 from gateway_core.config.values import InvalidValueError
 
 FILE_KEY: Final = "x-file"
+DIRECTORY_KEY: Final = "x-directory"
 OUTPUT_KEY: Final = "x-output"
 STREAM_KEY: Final = "x-output-or-stdout"
 UPSTREAM_KEY: Final = "x-upstream"
@@ -109,6 +112,31 @@ binding is: the instance stays, and reads the file again by itself."""
 
 OptionalFileName = Annotated[str, WithJsonSchema({"type": "string", FILE_KEY: True})]
 """A `FileName` where an empty text stands for none."""
+
+
+def _named_directory(name: str) -> str:
+    if not name:
+        raise InvalidValueError("is not the path of a directory")
+    try:
+        mode = Path(name).stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        remedy = "create it, or correct the path"
+        raise InvalidValueError("names no directory", code="file.missing", remedy=remedy) from None
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise InvalidValueError(f"cannot be read: {reason}", code="file.unreadable") from None
+    if not S_ISDIR(mode):
+        raise InvalidValueError(
+            "is no directory", code="file.not-a-directory", remedy="name the directory that it is in"
+        )
+    return name
+
+
+DirectoryName = Annotated[
+    str, AfterValidator(_named_directory), WithJsonSchema({"type": "string", "minLength": 1, DIRECTORY_KEY: True})
+]
+"""A directory whose files a plugin reads: relative to the document that names it, and refused in remote documents
+without the right to files. It must exist when the configuration is loaded; what is in it is not watched."""
 
 OutputFile = Annotated[
     str, AfterValidator(_named_file), WithJsonSchema({"type": "string", "minLength": 1, OUTPUT_KEY: True})

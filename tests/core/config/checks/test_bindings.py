@@ -10,6 +10,7 @@ from gateway_core.config import (
     ConfigFile,
     ConfigModel,
     ConfigProblem,
+    DirectoryName,
     Document,
     FileName,
     LoadedConfig,
@@ -312,3 +313,32 @@ def test_a_certificate_file_has_a_place_of_its_own(tmp_path: Path, registry: Plu
     loaded = load([tmp_path / "gateway.yaml"], registry=registry, environ={})
 
     assert loaded.place_of("listen[0].tls.key").line == 5
+
+
+class Site(ConfigModel):
+    root: DirectoryName
+
+
+class Serving(Plugin[Site]):
+    name = "serving"
+    config_model = Site
+
+
+def test_a_directory_is_relative_to_its_document_not_watched_and_not_for_documents_from_elsewhere(
+    tmp_path: Path, registry: PluginRegistry
+) -> None:
+    registry.register(Serving)
+    (tmp_path / "site").mkdir()
+    text = "plugins: [{name: serving, config: {root: ROOT}}]\nroutes: []\n"
+
+    local = loaded(tmp_path, registry, text.replace("ROOT", "site"))
+    remote = Document("etcd://h/a", text.replace("ROOT", str(tmp_path / "site")))
+    with pytest.raises(ConfigError) as caught:
+        load([], registry=registry, environ={}, documents=[remote])
+
+    assert local.config.plugins[0].config == {"root": str(tmp_path / "site")}
+    assert tmp_path / "site" not in local.files
+    assert [(each.code, each.key_path) for each in caught.value.problems] == [
+        ("file.not-allowed", "plugins[0].config.root")
+    ]
+    load([], registry=registry, environ={}, documents=[replace(remote, rights=frozenset({"files"}))])

@@ -18,7 +18,7 @@ from gateway_core.config.catalog import HOOK_TIMES, PluginDescription
 from gateway_core.config.checks.listeners import listeners
 from gateway_core.config.checks.references import known_upstreams
 from gateway_core.config.checks.scope import BindingView, Scope, all_bindings, bindings, mappings, targets_of, text
-from gateway_core.config.config_file import FILE_KEY, OUTPUT_KEY, STREAM_KEY, UPSTREAM_KEY
+from gateway_core.config.config_file import DIRECTORY_KEY, FILE_KEY, OUTPUT_KEY, STREAM_KEY, UPSTREAM_KEY
 from gateway_core.config.documents import Document
 from gateway_core.config.location import KeyPath
 from gateway_core.config.models.binding import effective_chain
@@ -183,7 +183,7 @@ def check_config_files(scope: Scope, document_of: Callable[[str], Document]) -> 
 
     :param document_of: looks up a document by its name.
     """
-    for path, name in (*section_files(scope.document), *_sockets(scope), *_factory_files(scope), *_outputs(scope)):
+    for path, name in (*section_files(scope.document), *_sockets(scope), *_factory_files(scope), *_unwatched(scope)):
         _allowed(scope, path, name, document_of)
     return [Path(name) for path, name in _values(scope, FILE_KEY) if _allowed(scope, path, name, document_of)]
 
@@ -208,7 +208,7 @@ def make_paths_absolute(scope: Scope, document_of: Callable[[str], Document]) ->
         *section_files(scope.document),
         *_factory_files(scope),
         *_values(scope, FILE_KEY),
-        *_outputs(scope),
+        *_unwatched(scope),
     ]
     for path, name in named:
         directory = document_of(scope.place(path).file).directory
@@ -293,7 +293,9 @@ def _values(scope: Scope, key: str) -> Iterator[tuple[KeyPath, str]]:
             yield from texts_at(binding.config, pattern, (*binding.path, "config"))
 
 
-def _outputs(scope: Scope) -> Iterator[tuple[KeyPath, str]]:
+def _unwatched(scope: Scope) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the files that plugins write, and the directories that they read."""
+    yield from _values(scope, DIRECTORY_KEY)
     yield from _values(scope, OUTPUT_KEY)
     yield from ((path, name) for path, name in _values(scope, STREAM_KEY) if name != "-")
 
