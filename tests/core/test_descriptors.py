@@ -11,7 +11,6 @@ from gateway_core.descriptors import (
     check_descriptors_for_start,
     connections_for,
     default_max_connections,
-    recent_shortages,
 )
 from gateway_core.errors import GatewayError
 from hypothesis import given
@@ -136,13 +135,3 @@ def test_local_errors_are_logged_once_a_minute_with_their_number(caplog: pytest.
         "endpoints cannot be connected to: too many open files",
         "endpoints cannot be connected to: too many open files (3 times since the last such line)",
     ]
-
-
-def test_a_shortage_is_shown_for_a_minute() -> None:
-    errors = LocalErrors("a test fails")
-
-    errors.note("too many open files", 1e9)
-    errors.note("too many open files", 1e9 + 30)
-
-    assert recent_shortages(1e9 + 89) == ["a test fails: too many open files"]
-    assert recent_shortages(1e9 + 90) == []

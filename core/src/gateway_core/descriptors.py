@@ -19,6 +19,7 @@ from typing import Any, Final
 from gateway_core.errors import GatewayError
 from gateway_core.events import DESCRIPTORS_FEW, UPSTREAM_LOCAL_ERROR, Event, emit
 from gateway_core.repeats import Repeats, repeated
+from gateway_core.shortages import What, note_shortage
 
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """Errors that say that the system or the process has no more of something, whatever was asked for."""
@@ -137,28 +138,18 @@ def default_max_connections() -> int:
     return connections
 
 
-_noted: Final[dict[str, tuple[str, float]]] = {}
-"""By what fails: why, and when it did last."""
-
-
-def recent_shortages(now: float) -> list[str]:
-    """Return what has failed within the last minute for want of something on this machine, for status pages.
-
-    :param now: monotonic seconds.
-    """
-    return [f"{subject}: {reason}" for subject, (reason, at) in _noted.items() if 0 <= now - at < _LOG_EVERY]
-
-
 class LocalErrors:
     """Logs failures that come from a shortage on this machine, once a minute with their number."""
 
     def __init__(
         self,
+        what: What = "connect",
         subject: str = "endpoints cannot be connected to",
         remedy: str = "",
         event: Event = UPSTREAM_LOCAL_ERROR,
     ) -> None:
         self._event = event
+        self._what = what
         self._subject = subject
         self._remedy = remedy and ": " + remedy
         self._repeats = Repeats(_LOG_EVERY)
@@ -169,7 +160,7 @@ class LocalErrors:
         :param now: monotonic seconds.
         """
         reason = reason or "no descriptor, port or memory"
-        _noted[self._subject] = reason, now
+        note_shortage(self._what, self._subject, reason, now)
         if not (count := self._repeats.count(self._subject, now)):
             return
         most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,6 +11,18 @@ NOW = 1_700_000_000.0  # 2023-11-14T22:13:20Z
 
 def endpoint(state: str, breaker: str | None = None) -> dict[str, Any]:
     return {"state": state, "breaker": None if breaker is None else {"state": breaker}}
+
+
+def plugin_log(level: str, age: float, event: str = "plugin.log") -> dict[str, Any]:
+    at = datetime.fromtimestamp(NOW - age, UTC).isoformat()
+    return {"event": event, "level": level, "message": "it is lost", "at": at, "lines": 1}
+
+
+@pytest.mark.parametrize(
+    "event", [plugin_log("error", 60), plugin_log("warning", 1), plugin_log("error", 1, "upstream.local_error")]
+)
+def test_old_errors_warnings_and_events_of_the_gateway_make_it_not_degraded(event: dict[str, Any]) -> None:
+    assert health_of({"version": "v", "recent_events": [event]}, NOW, is_draining=False).degraded == ()
 
 
 @pytest.mark.parametrize(
@@ -35,6 +48,7 @@ def test_a_gateway_that_drains_is_not_ready_whatever_else_it_is() -> None:
         ({"missing_workers": [{"number": 1, "reason": "no"}]}, "worker 1 cannot be started"),
         ({"silent_workers": [2]}, "worker 2 does not respond"),
         ({"shortages": ["connections cannot be accepted: full"]}, "connections cannot be accepted: full"),
+        ({"workers": [{"recent_events": [plugin_log("error", 59)]}]}, "it is lost"),
         ({"failing_tasks": {"watch": "OSError"}}, "task watch fails"),
         ({"workers": [{"number": 0, "failing_tasks": {"discovery of u": "X"}}]}, "task discovery of u fails"),
         ({"sources": [{"source": "http://c", "stale": True, "rejected": []}]}, "source http://c is stale"),

@@ -129,3 +129,22 @@ def test_workers_sources_and_certificates_are_tables() -> None:
     assert "etcd://a stale etcd://a/team-b" in text
     assert ":443 CN=a.test expired 1 h ago" in text
     assert ":443 CN=b.test in 30 d" in text
+
+
+def test_recent_warnings_of_all_processes_are_shown_the_latest_first_and_equal_ones_once() -> None:
+    def event(message: str, at: str, lines: int = 1) -> dict[str, Any]:
+        return {"event": "upstream.reset", "level": "warning", "message": message, "at": at, "lines": lines}
+
+    workers: list[dict[str, Any]] = [
+        {"number": number, "pid": 1, "version": "v", "in_flight": 0, "connections": 0, "retiring_snapshots": 0}
+        for number in (0, 1)
+    ]
+    workers[0]["recent_events"] = [event("a", "2023-11-14T22:12:20+00:00", 2)]
+    workers[1]["recent_events"] = [event("a", "2023-11-14T22:13:00+00:00", 3)]
+    own = [event("b", "2023-11-14T22:12:50+00:00")]
+
+    assert shown(workers=workers, recent_events=own)[-3:] == [
+        "LOGGED    EVENT           LINES  MESSAGE",
+        "20 s ago  upstream.reset  5      a",
+        "30 s ago  upstream.reset  1      b",
+    ]

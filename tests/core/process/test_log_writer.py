@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from gateway_core.process.log_writer import LogWriter
@@ -144,3 +145,29 @@ def test_the_process_writes_what_waits_before_it_ends(pipe: Pipe) -> None:
     subprocess.run([sys.executable, "-c", program], stdout=pipe.writer, check=True)
 
     assert pipe.read_all() == b"last words\n"
+
+
+def test_a_disk_that_is_full_costs_whole_lines_and_the_first_one_with_room_says_how_many(tmp_path: Path) -> None:
+    program = """
+import os, resource, sys
+from gateway_core.process.log_writer import LogWriter
+from gateway_core.shortages import recent_shortages
+from gateway_core.clock import SystemClock
+descriptor = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)
+writer = LogWriter(descriptor)
+resource.setrlimit(resource.RLIMIT_FSIZE, (25, resource.RLIM_INFINITY))
+for line in ("first line\\n", "second line\\n", "third line\\n"):
+    writer.put(line)
+    writer.flush(10)
+assert writer.dropped == 1
+assert recent_shortages(SystemClock().monotonic()) == ["lines of the gateway's log are lost: file too large"]
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+writer.put("fourth line\\n")
+writer.flush(10)
+assert writer.dropped == 1
+"""
+    path = tmp_path / "log"
+
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True, timeout=PATIENCE)
+
+    assert path.read_text() == "first line\nsecond line\nfourth line\n1 lines were dropped\n"

@@ -253,13 +253,13 @@ async def test_its_metrics_are_those_of_the_gateway(watcher: WatcherProcess, can
 async def test_what_fails_in_it_is_asked_for_and_so_is_that_it_does_not_respond(
     watcher: WatcherProcess, canon: Canon
 ) -> None:
-    assert await watcher.failing_tasks(1) == {}
+    assert (await watcher.status(1))["failing_tasks"] == {}
     await use(watcher, canon("upstreams: [{name: u, discovery: {name: dns, config: {host: localhost}}}]\nworkers: 2\n"))
-    assert await watcher.failing_tasks(20) == {}
+    assert (await watcher.status(20))["failing_tasks"] == {}
     assert watcher.pid is not None
 
     os.kill(watcher.pid, signal.SIGSTOP)
-    assert await watcher.failing_tasks(0.2) == {"watch for all workers": "the watcher does not respond"}
+    assert (await watcher.status(0.2))["failing_tasks"] == {"watch for all workers": "the watcher does not respond"}
     os.kill(watcher.pid, signal.SIGCONT)
 
-    assert await watcher.failing_tasks(20) == {}
+    assert (await watcher.status(20))["failing_tasks"] == {}

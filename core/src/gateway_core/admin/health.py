@@ -7,10 +7,15 @@ task that fails) is mostly wrong in a whole fleet at once, and is *degraded*: re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
+
+from gateway_core.events import PLUGIN_LOG
+
+ERRORS_SECONDS: Final = 60.0
+"""Seconds for which an error that a plugin logs makes a gateway degraded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +78,17 @@ def _degraded_processes(status: Mapping[str, Any], now: float) -> Iterator[str]:
         for name in process.get("failing_tasks", ()):
             yield f"task {name} fails"
         yield from process.get("shortages", ())
+        yield from _errors_of_plugins(process.get("recent_events", ()), now)
         for binding in process.get("failing_bindings", ()):
             yield f"binding {binding['path']} of plugin {binding['plugin']} fails"
         for certificate in process.get("certificates", ()):
             if datetime.fromisoformat(certificate["not_after"]).timestamp() <= now:
                 yield f"the certificate for {certificate['name']} of listener {certificate['listener']} has expired"
+
+
+def _errors_of_plugins(events: Iterable[Mapping[str, Any]], now: float) -> Iterator[str]:
+    """Yield what plugins and extensions have logged as an error of their own within the last minute."""
+    for each in events:
+        is_error = each["event"] == PLUGIN_LOG.name and each["level"] in {"error", "critical"}
+        if is_error and now - datetime.fromisoformat(each["at"]).timestamp() < ERRORS_SECONDS:
+            yield each["message"]

@@ -16,6 +16,7 @@ from gateway_core.errors import GatewayError
 
 _TIMEOUT: Final = 15.0
 """Seconds; workers may take 5 of them to report theirs."""
+_MOST_EVENTS: Final = 20
 _DIGITS: Final = 12
 """Of a version, which is a digest."""
 
@@ -73,6 +74,7 @@ def lines_of(status: Mapping[str, Any], now: float) -> Iterator[str]:
     yield from _source_lines(status.get("sources", ()))
     yield from _certificate_lines(certificates_of(status), now)
     yield from _upstream_lines(status.get("upstreams", ()))
+    yield from _event_lines(status, now)
 
 
 def certificates_of(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -157,6 +159,24 @@ def _upstream_lines(upstreams: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             rows.append((name, upstream["strategy"], endpoint, _state(each), active, error))
     yield ""
     yield from _columns(rows)
+
+
+def _event_lines(status: Mapping[str, Any], now: float) -> Iterator[str]:
+    """Yield the warnings and errors that were logged lately, the latest first; equal ones of workers are one."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for process in (status, *status.get("workers", ())):
+        for each in process.get("recent_events", ()):
+            found.setdefault((each["event"], each["message"]), []).append(each)
+    if not found:
+        return
+    rows = [
+        (max(each["at"] for each in group), event, str(sum(each["lines"] for each in group)), message)
+        for (event, message), group in found.items()
+    ]
+    rows.sort(reverse=True)
+    yield ""
+    shown = [(f"{_ago(at, now)} ago", *rest) for at, *rest in rows[:_MOST_EVENTS]]
+    yield from _columns([("LOGGED", "EVENT", "LINES", "MESSAGE"), *shown])
 
 
 def _state(endpoints: Sequence[Mapping[str, Any]]) -> str:

@@ -296,6 +296,14 @@ PROCESS_DESCRIPTOR_LIMIT: Final = _family(
     "gateway_process_descriptor_limit", "gauge", "File descriptors that a process may have (RLIMIT_NOFILE)", _PROCESS,
     merge="min",
 )  # fmt: skip
+SHORTAGES: Final = _family(
+    "gateway_shortages", "counter", "Failures for want of something on this machine (descriptors, ports, memory, space "
+    "on a disk), by what failed", "what",
+)  # fmt: skip
+LOG_EVENTS: Final = _family(
+    "gateway_log_events", "counter", "Lines of the gateway's log by event (docs/events.md) and level, of those that "
+    "log.level lets through", "event", "level",
+)  # fmt: skip
 LOG_DROPPED: Final = _family(
     "gateway_log_dropped_lines", "counter", "Lines of the gateway's log that stderr did not take", _PROCESS
 )

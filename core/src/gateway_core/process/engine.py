@@ -12,7 +12,7 @@ from gateway_core import memory
 from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import ConfigError, ConfigProblem, GatewayConfig, ListenConfig, LoadedConfig, MetricsConfig
 from gateway_core.config.sources import WatchSet
-from gateway_core.descriptors import EXHAUSTED, recent_shortages
+from gateway_core.descriptors import EXHAUSTED
 from gateway_core.errors import GatewayError
 from gateway_core.events import PLUGINS_WARNING, emit
 from gateway_core.hooks import (
@@ -49,6 +49,7 @@ from gateway_core.process.tls import BaseContexts
 from gateway_core.proxy import Proxy
 from gateway_core.proxy.upstream.grpc_health import check_health
 from gateway_core.reload.bundle import ConfigBundle
+from gateway_core.shortages import recent_shortages
 from gateway_core.snapshot import (
     Changes,
     Compiled,
@@ -371,6 +372,7 @@ class Engine:
             "draining": self.is_draining,
             "failing_tasks": dict(supervised.failing),
             "shortages": recent_shortages(now),
+            "recent_events": logs.recent_events.recent(self.clock.wall()),
             "in_flight": self.proxy.in_flight,
             "connections": len(self.proxy.connections),
             "retiring_snapshots": len(self.holder.retirement),

@@ -19,11 +19,15 @@ import contextlib
 import fcntl
 import os
 import select
+import stat
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
+
+from gateway_core.clock import SystemClock
+from gateway_core.shortages import note_shortage
 
 MOST_BYTES: Final = 4 << 20
 """Bytes that wait to be written at most."""
@@ -61,8 +65,7 @@ class LogWriter:
         data = line.encode(errors="backslashreplace")
         with self._state:
             if self._waiting_bytes and self._waiting_bytes + len(data) > self._most_bytes:
-                self.dropped += 1
-                self._unsaid += 1
+                self._lose(1, "stderr is not read")
                 return
             self._lines.append(data)
             self._waiting_bytes += len(data)
@@ -71,6 +74,11 @@ class LogWriter:
                 self._thread = threading.Thread(target=self._run, name="gateway-log", daemon=True)
                 self._thread.start()
             self._state.notify_all()
+
+    def _lose(self, lines: int, reason: str) -> None:
+        self.dropped += lines
+        self._unsaid += lines
+        note_shortage("log", "lines of the gateway's log are lost", reason.lower(), SystemClock().monotonic())
 
     def flush(self, seconds: float) -> bool:
         """Wait until every line is written, at most so long; return whether it is."""
@@ -87,18 +95,23 @@ class LogWriter:
         return thread is None or not thread.is_alive()
 
     def _run(self) -> None:
-        while (batch := self._take()) is not None:
+        while (taken := self._take()) is not None:
+            batch, unsaid = taken
+            data = batch + (self.dropped_line(unsaid).encode() if unsaid else b"")
+            written = 0
             try:
-                self._write(batch)
-            except OSError:  # the reader is gone, or the disk is full
+                for size in self._write(data):
+                    written += size
+            except OSError as error:  # the reader is gone, or the disk is full
                 with self._state:
-                    self.dropped += batch.count(b"\n")
+                    self._unsaid += unsaid
+                    self._lose(batch[written:].count(b"\n"), error.strerror or str(error))
             with self._state:
                 self._is_writing = False
                 self._state.notify_all()
 
-    def _take(self) -> bytes | None:
-        """Wait for lines, and return the next ones; None if the thread is to end."""
+    def _take(self) -> tuple[bytes, int] | None:
+        """Wait for lines, and return the next ones, with the number of those that were dropped; None is the end."""
         with self._state:
             self._state.wait_for(lambda: self._lines or self._is_stopping)
             if not self._lines:
@@ -110,9 +123,10 @@ class LogWriter:
             self._waiting_bytes -= len(batch)
             unsaid, self._unsaid = self._unsaid, 0
             self._is_writing = True
-        return bytes(batch) + (self.dropped_line(unsaid).encode() if unsaid else b"")
+        return bytes(batch), unsaid
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> Iterator[int]:
+        """Write data, and yield the number of bytes that were written each time."""
         rest = memoryview(data)
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):  # what cannot be locked is no pipe and no file of several writers
@@ -120,14 +134,31 @@ class LogWriter:
                 stack.callback(fcntl.lockf, self._descriptor, fcntl.LOCK_UN)
             while rest:
                 try:
-                    rest = rest[os.write(self._descriptor, rest) :]
+                    size = os.write(self._descriptor, rest)
                 except BlockingIOError:  # another program has set O_NONBLOCK on the terminal or pipe that it shares
                     _wait_writable(self._descriptor)
+                    continue
+                except OSError:
+                    _cut_to_line(self._descriptor, data[: len(data) - len(rest)])
+                    raise
+                rest = rest[size:]
+                yield size
 
     def after_fork(self) -> None:
         """Start with an empty queue in a child: the parent writes what waits."""
         self._unsaid = 0
         self._reset()
+
+
+def _cut_to_line(descriptor: int, written: bytes) -> None:
+    """Take the beginning of a line out of a file that has no room for the rest of it: every line is whole."""
+    begun = len(written) - (written.rfind(b"\n") + 1)
+    status = os.fstat(descriptor)
+    if begun and stat.S_ISREG(status.st_mode) and status.st_size >= begun:
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, status.st_size - begun)
+            if not fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_APPEND:
+                os.lseek(descriptor, 0, os.SEEK_END)
 
 
 def _wait_writable(descriptor: int) -> None:

@@ -24,6 +24,7 @@ from typing import Any, Final
 from gateway_core.config import LogConfig
 from gateway_core.events import LIBRARY_LOG, LOG_CHANGED, LOG_DROPPED, PLUGIN_LOG, Event, emit
 from gateway_core.process.log_writer import LogWriter
+from gateway_core.process.recent_events import RecentEvents
 
 ROOT = "gateway"
 """Every logger of the gateway is below this one; others are those of plugins' libraries."""
@@ -142,6 +143,7 @@ class _Handler(logging.Handler):
         if self._held is not None and len(self._held) < _MOST_HELD:
             self._held.append(record)
             return
+        recent_events.note(*_event_of(record), record, _message(record).translate(_ESCAPES))
         line = self.format(record) + "\n"
         if self._writer is not None:
             self._writer.put(line)
@@ -165,6 +167,9 @@ class _Handler(logging.Handler):
         if self._writer is not None:
             self._writer.flush(_FLUSH_SECONDS)
 
+
+recent_events: Final = RecentEvents()
+"""Of this process."""
 
 _writers: Final[dict[int, LogWriter]] = {}
 """By descriptor: one thread writes, however often the log is configured."""
@@ -234,6 +239,8 @@ def configure(config: LogConfig | None = None, *, process: str = "", holds: bool
     :param holds: keep records until this is called with a configuration: their format is not known yet.
     """
     config = _hand_on(config) if config is not None else _handed_on()
+    if process != _current.process:
+        recent_events.clear()  # of the process that this one was forked from
     _current.is_set, _current.config, _current.process = True, config, process
     gateway = logging.getLogger(ROOT)
     before = [each for each in gateway.handlers if isinstance(each, _Handler)]

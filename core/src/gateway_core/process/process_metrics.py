@@ -21,12 +21,14 @@ from gateway_core.metrics.catalogue import (
     PROCESS_DESCRIPTORS,
     PROCESS_MEMORY,
     PROCESS_START,
+    SHORTAGES,
     TASK_FAILURES,
     TASKS,
     TASKS_FAILING,
 )
 from gateway_core.metrics.samples import Distribution, Labels, Samples, Value
 from gateway_core.process import logs
+from gateway_core.shortages import shortages
 from gateway_core.tasks import Supervised, supervised
 
 LAG_EVERY: Final = 1.0
@@ -79,6 +81,8 @@ class ProcessMetrics:
         with contextlib.suppress(OSError, ValueError):  # another system, or one that hides them
             samples.one(PROCESS_DESCRIPTORS, len(list(_DESCRIPTORS.iterdir())) - 1, process)
             samples.one(PROCESS_MEMORY, pss_of(_ROLLUP.read_text()), process)
+        samples.put(SHORTAGES, [((what,), number) for what, number in shortages().items()])
+        logs.recent_events.put(samples)
         put_tasks(samples, supervised)
 
 

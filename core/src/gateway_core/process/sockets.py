@@ -261,6 +261,7 @@ _BACK_OFF: Final = 1.0
 
 
 _shortage: Final = LocalErrors(
+    "accept",
     "connections cannot be accepted",
     "raise that limit, or set limits.max_connections below it",
     CONNECTION_NOT_ACCEPTED,

@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
 from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import GatewayConfig, UpstreamConfig
@@ -86,7 +86,11 @@ class Watcher:
                 elif message.kind == "use":
                     await self._use(message)
                 elif message.kind == "status":
-                    await self._channel.reply(message, failing_tasks=dict(supervised.failing))
+                    await self._channel.reply(
+                        message,
+                        failing_tasks=dict(supervised.failing),
+                        recent_events=logs.recent_events.recent(self._clock.wall()),
+                    )
                 elif message.kind == "metrics":
                     samples = await asyncio.to_thread(lambda: self._metrics.collect().dump())
                     await self._channel.reply(message, samples)
@@ -137,6 +141,7 @@ class Watcher:
 
 USE_TIMEOUT: Final = 60.0
 METRICS_TIMEOUT: Final = 2.0
+_NO_STATUS: Final[Mapping[str, Any]] = {"failing_tasks": {}, "recent_events": []}
 _PLACE: Final = 0
 """The number of the only watcher among `Replacements`."""
 
@@ -196,18 +201,21 @@ class WatcherProcess:
                 return {child}
         return set()
 
-    async def failing_tasks(self, timeout: float) -> Mapping[str, str]:  # noqa: ASYNC109 - of the process's reply
-        """Return why its endless tasks fail, by their names; one of no reply at all is the process itself."""
+    async def status(self, timeout: float) -> Mapping[str, Any]:  # noqa: ASYNC109 - of the process's reply
+        """Return why its endless tasks fail, by their names, and what it logged lately.
+
+        One of no reply at all is the process itself.
+        """
         child = self._child
         if child is None or child.gone.is_set():
-            return {}
+            return _NO_STATUS
         try:
-            failing: Mapping[str, str] = (await child.call("status", timeout=timeout))["failing_tasks"]
+            reply = await child.call("status", timeout=timeout)
         except ChannelClosedError:
-            return {}  # it has ended, and is started again
+            return _NO_STATUS  # it has ended, and is started again
         except TimeoutError:
-            return {"watch for all workers": "the watcher does not respond"}
-        return failing
+            return {**_NO_STATUS, "failing_tasks": {"watch for all workers": "the watcher does not respond"}}
+        return {name: reply[name] for name in _NO_STATUS}
 
     async def aclose(self) -> None:
         """End the process; workers keep what they have."""

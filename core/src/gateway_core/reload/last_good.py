@@ -24,7 +24,9 @@ from gateway_core.config import ConfigProblem, Document, render_problems
 from gateway_core.config.documents import LARGEST_FILE, read_regular
 from gateway_core.config.sources import ConfigRoot
 from gateway_core.events import CONFIG_LAST_GOOD, CONFIG_NOT_KEPT, emit
+from gateway_core.failure_text import system_reason
 from gateway_core.reload.bundle import PROTOCOL, ConfigBundle, document_from_plain, document_to_plain
+from gateway_core.shortages import end_shortage, note_shortage
 
 FORMAT: Final = 1
 
@@ -113,8 +115,10 @@ class LastBundle:
             if self._is_used:
                 text = f"the configuration in force cannot be kept in {self.path}: {error}"
                 emit(CONFIG_NOT_KEPT, text, path=str(self.path), reason=str(error))
+                note_shortage("state", not_kept(self.path), system_reason(error).lower(), None)
         else:
             self._saved = bundle.version
+            end_shortage(not_kept(self.path))
 
     async def load_after(self, problems: Sequence[ConfigProblem]) -> ConfigBundle | None:
         """Return what was in force last, if a start may use it instead of a configuration with these problems."""
@@ -142,6 +146,11 @@ class LastBundle:
         if plain["format"] != FORMAT or plain["protocol"] != PROTOCOL:
             raise ValueError("it is of another version of the gateway")
         return ConfigBundle.from_plain(plain)
+
+
+def not_kept(path: Path) -> str:
+    """Return what status pages say of a file of the state directory that cannot be written."""
+    return f"what is in force cannot be kept in {path}"
 
 
 def write_private(path: Path, plain: Mapping[str, Any]) -> None:

@@ -24,9 +24,11 @@ from gateway_core.config.documents import with_rights
 from gateway_core.config.merge_documents import top_level_keys
 from gateway_core.config.sources import ConfigSource, SourceContext, SourceUrl, WatchSet
 from gateway_core.events import CONFIG_NOT_KEPT, DOCUMENTS_REJECTED, SOURCE_CACHED, emit
+from gateway_core.failure_text import system_reason
 from gateway_core.reload.bundle import Validator, Verdict
-from gateway_core.reload.last_good import LastGood
+from gateway_core.reload.last_good import LastGood, not_kept
 from gateway_core.reload.source_feeds import Sessions, SourceFeed, open_sources
+from gateway_core.shortages import end_shortage, note_shortage
 from gateway_core.tasks import Tasks
 
 QUIET: Final = 0.1
@@ -178,6 +180,9 @@ class Sources:
         except OSError as error:
             text = f"the last good documents cannot be kept in {self._store.path}: {error}"
             emit(CONFIG_NOT_KEPT, text, path=str(self._store.path), reason=str(error))
+            note_shortage("state", not_kept(self._store.path), system_reason(error).lower(), None)
+        else:
+            end_shortage(not_kept(self._store.path))
 
     def status(self) -> list[dict[str, Any]]:
         """Return what the admin listener shows of each source."""
