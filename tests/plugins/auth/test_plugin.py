@@ -173,3 +173,15 @@ async def test_what_is_no_bearer_token_is_refused(make_gate: Any, secret: str, p
     visit = await gate.visit(headers={"Authorization": preceding})
 
     assert visit.status == 401
+
+
+async def test_tokens_that_are_ahead_of_the_clock_are_warned_of(
+    make_gate: Any, secret: str, sign: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = await make_gate(secret=secret)
+
+    assert (await gate.visit(sign(nbf=4102444800))).status == 401
+
+    (line,) = [each for each in caplog.records if "not-yet-valid" in each.getMessage()]
+    assert line.levelname == "WARNING"
+    assert "clock of its issuer is ahead" in line.getMessage()

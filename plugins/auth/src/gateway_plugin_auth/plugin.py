@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Iterator
+from typing import Final
 
 from gateway_plugin_sdk import ConfigFinding, Identity, Plugin, PluginContext, Request, Response, hookimpl
 
@@ -16,6 +18,9 @@ from gateway_plugin_auth.providers import make_provider
 from gateway_plugin_auth.refusal_log import RefusalLog
 from gateway_plugin_auth.refusals import Refusal, response_to
 from gateway_plugin_auth.requirements import Judgement, compile_requirement
+
+_EARLY: Final = frozenset({"not-yet-valid", "issued-in-the-future"})
+"""Reasons for which a token of a known issuer is refused that say that clocks differ."""
 
 
 class Auth(Plugin[AuthConfig]):
@@ -140,6 +145,16 @@ class Auth(Plugin[AuthConfig]):
         detail = f" ({refusal.detail})" if refusal.detail else ""
         more = f", and {left_out} others for this reason before" if left_out else ""
         place = f"route {route!r}" if route else "the gateway"
-        self.log.info(
-            "%s of %s refused %s: %s%s%s", self.context.binding, place, request.request_id, refusal.reason, detail, more
+        is_early = refusal.reason in _EARLY
+        hint = ": either the clock of its issuer is ahead, or this machine's is behind" if is_early else ""
+        self.log.log(
+            logging.WARNING if is_early else logging.INFO,
+            "%s of %s refused %s: %s%s%s%s",
+            self.context.binding,
+            place,
+            request.request_id,
+            refusal.reason,
+            detail,
+            hint,
+            more,
         )

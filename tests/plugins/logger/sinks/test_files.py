@@ -287,6 +287,44 @@ def test_a_file_that_cannot_be_opened_again_is_written_to_on(
     assert caplog.text.count("cannot be opened") == 1
 
 
+def test_what_lasts_is_logged_once_a_minute_and_counted_each_time(
+    tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.log"
+    troubles: list[str] = []
+    target = FileTarget(path, 0o640, None, clock, count_trouble=troubles.append)
+    path.rename(tmp_path / "moved")
+
+    monkeypatch.setattr(os, "open", lambda *_: (_ for _ in ()).throw(OSError(28, "no space left")))
+    for _ in range(5):
+        clock.advance(20)
+        target.write(b"1\n")
+    target.close()
+
+    assert troubles == ["open"] * 5
+    assert [each.levelname for each in caplog.records] == ["ERROR"] * 2
+    assert "no space left" in caplog.messages[1]
+
+
+def test_a_file_that_cannot_be_compressed_stays_and_is_told_of(
+    tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.log"
+    troubles: list[str] = []
+    rotation = Rotation.model_validate({"max_size": 1, "compress": True})
+    target = FileTarget(path, 0o640, rotation, clock, count_trouble=troubles.append)
+    monkeypatch.setattr(gzip, "open", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "no space left")))
+
+    for number in range(3):
+        clock.advance(1)
+        target.write(f"{number}\n".encode())
+    target.close()
+
+    assert everything(tmp_path) == ["0", "1", "2"]
+    assert troubles == ["compress"]
+    assert "cannot be compressed" in caplog.text
+
+
 def test_lines_without_any_file_are_an_error_until_the_directory_is_back(tmp_path: Path, clock: Any) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()

@@ -78,3 +78,14 @@ def test_several_sinks_share_the_metrics(clock: Any) -> None:
     for label in ("a", "b"):
         assert metrics.registry.get_sample_value("gateway_logger_lines_total", {"sink": label}) == 3
         assert metrics.registry.get_sample_value("gateway_logger_retries_total", {"sink": label}) == 1
+
+
+@pytest.mark.parametrize(("reason", "level"), [("write-error", "ERROR"), ("overflow", "WARNING")])
+def test_what_this_machine_cannot_write_is_an_error(
+    clock: Any, caplog: pytest.LogCaptureFixture, reason: str, level: str
+) -> None:
+    stats = SinkStats("file:a", Metrics(), clock, logging.getLogger("test"))
+
+    stats.dropped(1, reason, "no space")
+
+    assert [record.levelname for record in caplog.records] == [level]

@@ -112,7 +112,7 @@ def _key(sink: WriterSink) -> str:
 
 def _open_writer(sink: WriterSink, stats: SinkStats, clock: Clock) -> LineWriter:
     target = (
-        FileTarget(Path(sink.path).absolute(), int(sink.mode, 8), sink.rotate, clock)
+        FileTarget(Path(sink.path).absolute(), int(sink.mode, 8), sink.rotate, clock, count_trouble=stats.troubled)
         if isinstance(sink, FileSink)
         else StreamTarget(_DESCRIPTORS[sink.type])
     )

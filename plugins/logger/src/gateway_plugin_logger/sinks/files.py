@@ -10,6 +10,7 @@ import os
 import shutil
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,9 @@ from gateway_plugin_logger.sinks.streams import write_all
 
 _log = logging.getLogger("gateway.plugin.logger")
 
+_LOG_EVERY: Final = 60.0
+"""Seconds between two lines about the same trouble."""
+
 _RETRY_AFTER: Final = 60.0
 """Seconds after a rotation that failed until the next one is tried; the file is written to meanwhile."""
 
@@ -29,12 +33,21 @@ class FileTarget:
     """A log file. Every batch goes out in one ``write`` with ``O_APPEND``, so lines of several workers do not mix.
 
     Lines come before order: whatever fails while the file is put aside or opened again (no space, no permission, a
-    directory that is gone) is logged once, and lines go on into the file that is open.
+    directory that is gone) is logged, once a minute while it lasts, and lines go on into the file that is open.
     """
 
-    def __init__(self, path: Path, mode: int, rotation: Rotation | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        path: Path,
+        mode: int,
+        rotation: Rotation | None,
+        clock: Clock,
+        *,
+        count_trouble: Callable[[str], None] = lambda _kind: None,
+    ) -> None:
         """Open the file.
 
+        :param count_trouble: counts what fails: ``open``, ``rotate``, ``compress``; may be called in any thread.
         :raises OSError: it cannot be opened.
         """
         self._path = path
@@ -47,7 +60,8 @@ class FileTarget:
         self._is_plain = False
         self._must_reopen = False
         self._no_rotation_before = 0.0
-        self._troubles: set[str] = set()
+        self._count_trouble = count_trouble
+        self._troubles: dict[str, float] = {}  # by kind: when it was logged last
         self._compression: threading.Thread | None = None
         self._open()
 
@@ -97,7 +111,7 @@ class FileTarget:
             self._report("open", "cannot be opened: lines go on into the file that was open", error)
             return ours
         self._must_reopen = False
-        self._troubles.discard("open")
+        self._troubles.pop("open", None)
         return status
 
     def _open(self) -> os.stat_result:
@@ -144,7 +158,7 @@ class FileTarget:
             self._no_rotation_before = now + _RETRY_AFTER
             self._report("rotate", "cannot be put aside: lines go on into the file that is open", error)
         else:
-            self._troubles.discard("rotate")
+            self._troubles.pop("rotate", None)
 
     def _put_aside(self, rotation: Rotation, now: float) -> None:
         descriptor = self._descriptor
@@ -163,10 +177,12 @@ class FileTarget:
         self._tidy(rotation, now)
 
     def _report(self, kind: str, what: str, error: Exception | None = None) -> None:
-        """Log what is wrong, once until it was right again."""
-        if kind not in self._troubles:
-            self._troubles.add(kind)
-            _log.warning("the access log %r %s%s", str(self._path), what, "" if error is None else f" ({error})")
+        """Count what fails, and log it: at once, and then once a minute until it works again."""
+        self._count_trouble(kind)
+        now = self._clock.monotonic()
+        if now - self._troubles.get(kind, -_LOG_EVERY) >= _LOG_EVERY:
+            self._troubles[kind] = now
+            _log.error("the access log %r %s%s", str(self._path), what, "" if error is None else f" ({error})")
 
     def _tidy(self, rotation: Rotation, now: float) -> None:
         folder = self._path.parent
@@ -178,18 +194,25 @@ class FileTarget:
         names = [name for name in rules.to_compress(rotation, olds) if name not in removed]
         if names and (self._compression is None or not self._compression.is_alive()):
             paths = [folder / name for name in names]
-            self._compression = threading.Thread(target=_compress, args=(paths,), name="access-log gzip", daemon=True)
+            self._compression = threading.Thread(
+                target=self._compress, args=(paths,), name="access-log gzip", daemon=True
+            )
             self._compression.start()
+
+    def _compress(self, paths: list[Path]) -> None:
+        for path in paths:
+            try:
+                _compress_one(path)
+            except BlockingIOError:  # another process is at it
+                continue
+            except OSError as error:
+                self._report("compress", f"cannot be compressed: {path.name} stays as it is", error)
+            else:
+                self._troubles.pop("compress", None)
 
 
 def _names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
-
-
-def _compress(paths: list[Path]) -> None:
-    for path in paths:
-        with contextlib.suppress(OSError):  # another process is at it, or the disk is full
-            _compress_one(path)
 
 
 def _compress_one(path: Path) -> None:

@@ -10,6 +10,8 @@ from typing import Final
 from gateway_plugin_sdk import Clock, Metrics
 
 _SECONDS_BETWEEN_WARNINGS: Final = 10.0
+_OURS: Final = frozenset({"write-error", "writer-failed", "failed"})
+"""Reasons of losses that are failures of this gateway."""
 
 
 class SinkStats:
@@ -29,6 +31,7 @@ class SinkStats:
         "_log",
         "_quiet_until",
         "_retries",
+        "_troubles",
         "_unreported",
         "_written",
     )
@@ -47,6 +50,9 @@ class SinkStats:
             "gateway_logger_writer_failures", "Failures of the thread that writes lines", ("sink",)
         )
         self._retries = metrics.counter("gateway_logger_retries", "Batches that were sent again", ("sink",))
+        self._troubles = metrics.counter(
+            "gateway_logger_file_failures", "Failures to open, rotate or compress a file", ("sink", "what")
+        )
 
     def wrote(self, lines: int) -> None:
         """Count lines that the sink took."""
@@ -56,6 +62,10 @@ class SinkStats:
     def retried(self) -> None:
         """Count a batch that is sent again."""
         self._retries.labels(self._label).inc()
+
+    def troubled(self, what: str) -> None:
+        """Count a file that cannot be opened, put aside or compressed; what loses no line, and is logged elsewhere."""
+        self._troubles.labels(self._label, what).inc()
 
     def failed(self, why: str) -> None:
         """Count a failure of what writes lines, which begins again; the same one is logged once until lines go out."""
@@ -101,4 +111,8 @@ class SinkStats:
         for reason, (count, why) in unreported.items():
             detail = why if isinstance(why, str) else why()
             lost = "1 line" if count == 1 else f"{count} lines"
-            self._log.warning("access log: %s lost for %s: %s%s", lost, self._label, reason, detail and f": {detail}")
+            # A file that cannot be written is this machine's fault, and makes the gateway degraded; of what goes over a
+            # network the other side may refuse lines or be slow.
+            level = logging.ERROR if reason in _OURS else logging.WARNING
+            text = "access log: %s lost for %s: %s%s"
+            self._log.log(level, text, lost, self._label, reason, detail and f": {detail}")
