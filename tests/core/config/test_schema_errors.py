@@ -37,6 +37,11 @@ def prop(schema: Any) -> dict[str, Any]:
         ({"maxLength": 2}, "abc", '"abc" is longer than 2 characters'),
         ({"pattern": "^a$"}, "b", '"b" does not match the pattern ^a$'),
         ({"format": "ipv4"}, "x", '"x" is not of the format ipv4'),
+        (
+            {"format": "regex"},
+            "^/a(b",
+            '"^/a(b" is not a regular expression: missing ), unterminated subpattern at character 4',
+        ),
         ({"minItems": 1}, [], "is empty: give at least one, or leave it out"),
         ({"maxItems": 1}, [1, 2], "has more than 1 item"),
         ({"uniqueItems": True}, [1, 1], "holds the same item twice"),

@@ -22,6 +22,7 @@ from gateway_core.config.suggestions import (
     shown,
     wrong_kind,
 )
+from gateway_core.regex import Pattern, PatternSyntaxError, SlowPatternError, compile_pattern
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -121,6 +122,8 @@ class _Explainer:
     def _fault(self, error: ValidationError, path: KeyPath) -> Fault:
         value = self._show(error, path)
         limit = _limit(error)
+        if error.validator == "format" and limit == "regex" and (why := _why_no_regex(error.instance)):
+            return Fault(f"{value} is not a regular expression: {why}")
         explain = EXPLANATIONS.get(str(error.validator))
         if explain is not None:
             return explain(value, limit)
@@ -219,6 +222,17 @@ def _expected(error: ValidationError) -> Fault | None:
     schema = error.schema if isinstance(error.schema, Mapping) else {}
     expected = schema.get("x-expected")
     return Fault(expected, str(schema.get("x-remedy", ""))) if isinstance(expected, str) else None
+
+
+def _why_no_regex(text: object) -> str:
+    """Return what is wrong with a regular expression, and at which character; empty if it is one."""
+    try:
+        compile_pattern(str(text), Pattern)
+    except PatternSyntaxError as error:
+        return error.detail
+    except SlowPatternError:
+        return ""
+    return ""
 
 
 def _excludes(error: ValidationError) -> bool:
