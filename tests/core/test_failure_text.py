@@ -6,7 +6,7 @@ import ssl
 
 import aiohttp
 import pytest
-from gateway_core.failure_text import failure_text, system_reason
+from gateway_core.failure_text import failure_text, lost_text, system_reason
 
 
 async def failure_of(url: str, *, within: float = 5.0) -> BaseException:
@@ -62,3 +62,12 @@ def test_other_errors_speak_for_themselves_or_are_named(error: BaseException, te
 )
 def test_the_systems_own_words_stand_in_place_of_an_event_loops(error: Exception, text: str) -> None:
     assert system_reason(error) == text
+
+
+def test_a_connection_that_is_lost_to_a_tls_alert_names_it() -> None:
+    alert = ssl.SSLError(1, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED]")
+    alert.reason = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+
+    assert lost_text(alert, "before") == "it ended TLS before its response: tlsv13 alert certificate required"
+    assert lost_text(None, "within") == "it closed the connection within its response"
+    assert lost_text(ConnectionResetError(), "before") == "it closed the connection before its response"

@@ -56,11 +56,16 @@ def cut_without_close_notify(connection: ssl.SSLSocket) -> None:
 
 
 @contextmanager
-def before(pair: Pair, serve: Serve, **tls: Any) -> Iterator[tuple[RunningGateway, list[str | None]]]:
+def before(
+    pair: Pair, serve: Serve, wants_certificate: bool = False, /, **tls: Any
+) -> Iterator[tuple[RunningGateway, list[str | None]]]:
     """Run a gateway before a server with a certificate; yields it, and the server names that it asks for."""
     names: list[str | None] = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.cert, pair.key)
+    if wants_certificate:
+        context.load_verify_locations(pair.cert)
+        context.verify_mode = ssl.CERT_REQUIRED
     context.sni_callback = lambda _socket, name, _context: names.append(name)
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -136,3 +141,17 @@ def test_a_body_until_the_end_of_its_connection_is_whole_if_that_is_told_or_need
     else:
         assert data.startswith(b"HTTP/1.1 502 ") or not data.endswith((b"0\r\n\r\n", b"Content-Length: 2\r\n\r\nok"))
         assert b"Content-Length: 2\r\n" not in data
+
+
+def test_a_server_that_wants_a_certificate_is_named_in_the_log(pair: Pair) -> None:
+    with before(pair, responds, True, sans=["users.internal"]) as (gateway, _):
+        assert gateway.get("/").status == 502
+        told = [each.getMessage() for each in gateway.logs]
+
+    # With TLS 1.3 the alert comes when the handshake is over for the gateway, or not at all.
+    assert told[0].endswith(
+        (
+            "it ended TLS before its response: tlsv13 alert certificate required",
+            "it closed the connection before its response (perhaps it wants a certificate: tls.cert)",
+        )
+    )

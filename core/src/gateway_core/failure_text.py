@@ -20,6 +20,20 @@ def failure_text(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+def lost_text(error: BaseException | None, when: str, hint: str = "") -> str:
+    """Return how an upstream ended a connection.
+
+    With TLS 1.3 a server refuses a client's certificate only after the handshake, so that its alert comes here.
+
+    :param error: what the event loop gives to ``connection_lost``.
+    :param when: ``before`` or ``within`` its response.
+    :param hint: follows where there was no alert.
+    """
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return f"it ended TLS {when} its response: {error.reason.replace('_', ' ').lower()}"
+    return f"it closed the connection {when} its response{hint}"
+
+
 def system_reason(error: BaseException) -> str:
     """Return why something failed in the system's own words, in place of those of an event loop; never empty."""
     number = getattr(error, "errno", None)

@@ -79,6 +79,16 @@ async def test_a_name_of_silent_addresses_is_a_timeout() -> None:
         assert (await connect(pool, seconds=0.6)).failure is Failure.CONNECT_TIMEOUT
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_server_that_accepts_and_says_nothing_is_a_timeout_of_the_tls_handshake(host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        pool = make_pool(silent.getsockname()[1], host=host, context=ssl.create_default_context(), tls={})
+
+        result = await connect(pool, seconds=0.3)
+
+    assert (result.failure, result.reason) == (Failure.CONNECT_TIMEOUT, "the TLS handshake took too long")
+
+
 async def test_a_name_of_closed_addresses_is_a_connect_failure() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # and does not listen

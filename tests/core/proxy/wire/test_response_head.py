@@ -94,3 +94,26 @@ def test_a_date_is_noticed(field: bytes) -> None:
 
 def test_a_date_that_connection_names_does_not_count() -> None:
     assert not read_response_head(OK + b"\r\nDate: x\r\nConnection: date").has_date
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        (b"HTTP/1.1 2x0 OK\r\n", "its status line is 'HTTP/1.1 2x0 OK'"),
+        (b"HTTP/1.1 200 OK\r\nA: b\r\nX Y: secret\r\n", "header field 2 is named 'X Y'"),
+        (b"HTTP/1.1 200 OK\r\nsecret\r\n", "header field 1 has no colon"),
+        (b"HTTP/1.1 200 OK\r\nA: b\x00secret\r\n", "the value of its field 'A' holds control characters"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n", "its Content-Length is '3' and '4'"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n", "its Transfer-Encoding is 'gzip'"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n",
+            "its Transfer-Encoding is 'chunked' beside a Content-Length",
+        ),
+        (b"HTTP/1.1 200 OK\r\n%b: c\r\n" % (b"(" * 80), f"header field 1 is named '{'(' * 60}'..."),
+    ],
+)
+def test_a_refusal_says_where_and_shows_no_value_but_of_the_framing(head: bytes, reason: str) -> None:
+    with pytest.raises(BadResponseError) as refused:
+        read_response_head(head + b"\r\n")
+
+    assert str(refused.value) == reason

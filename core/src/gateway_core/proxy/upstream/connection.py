@@ -23,6 +23,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final, cast
 
+from gateway_core.failure_text import lost_text
 from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.socket_options import READ_SIZE, ended_orderly, last_words
 from gateway_core.proxy.splice import LEAST, Splice, splice
@@ -393,8 +394,8 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if state == _HEAD:
             failure = Failure.TRUNCATED if began else Failure.RESET
-            handler.on_failure(failure, "it closed the connection before its response")
+            handler.on_failure(failure, lost_text(exc, "before", self.pool.hint_for_new if self.uses == 1 else ""))
         elif state == _UNTIL_CLOSE and exc is None and self._ended_orderly:
             handler.on_end(b"")
         else:
-            handler.on_failure(Failure.TRUNCATED, "it closed the connection within its response")
+            handler.on_failure(Failure.TRUNCATED, lost_text(exc, "within"))

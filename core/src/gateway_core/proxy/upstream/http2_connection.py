@@ -16,6 +16,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Final, Protocol, cast
 
+from gateway_core.failure_text import lost_text
 from gateway_core.metrics.counts import EndpointCounts
 from gateway_core.metrics.http2 import PEER, Http2Counts
 from gateway_core.proxy.http2.sender import Sender
@@ -372,17 +373,13 @@ class Http2UpstreamConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self.sender.resume()
 
-    def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 - asyncio's signature
+    def connection_lost(self, exc: BaseException | None) -> None:
         self._is_leaving = True
         self._silent_until = NEVER
         self.sender.closed()
         streams = list(self)
         self._streams.clear()
         for stream in streams:
-            stream.fail(
-                Failure.TRUNCATED if stream.is_responding else Failure.RESET,
-                "it closed the connection within its response"
-                if stream.is_responding
-                else "it closed the connection before its response",
-            )
+            failure, when = (Failure.TRUNCATED, "within") if stream.is_responding else (Failure.RESET, "before")
+            stream.fail(failure, lost_text(exc, when))
         self._pool.connection_changed(self)

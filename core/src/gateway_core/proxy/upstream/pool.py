@@ -101,13 +101,21 @@ NO_CLIENT: Final = ProxyClient()
 """No client: what takes and makes connections without a PROXY header."""
 
 
+# With TLS 1.3 a server refuses a client when the handshake is over for the gateway. Its alert is lost if it closes the
+# connection while the request is still on its way, as the system then drops what came before.
+_CERTIFICATE_HINT: Final = " (perhaps it wants a certificate: tls.cert)"
+
+TOO_LONG: Final = "connecting took too long"
+"""Why there is no connection where time ran out before TLS began."""
+
+
 class Pool:
     """Makes, lends and keeps connections to one endpoint. How many may be in use is for others to decide."""
 
     __slots__ = (
         "_context", "_has_name", "_idle_timeout", "_is_selective", "_loop", "_max_head_bytes", "_max_idle",
-        "_max_requests", "_on_closed", "_problem", "_resolver", "_sweeper", "_tasks", "closed", "counts", "host",
-        "idle", "last_head", "leniency", "path", "port", "sends_proxy_header", "settings",
+        "_max_requests", "_on_closed", "_problem", "_resolver", "_sweeper", "_tasks", "closed", "counts",
+        "hint_for_new", "host", "idle", "last_head", "leniency", "path", "port", "sends_proxy_header", "settings",
         "tolerates_missing_close_notify",
     )  # fmt: skip
 
@@ -149,6 +157,8 @@ class Pool:
         self.tolerates_missing_close_notify = settings.tls.config.tolerate_missing_close_notify
         self.sends_proxy_header = settings.send_proxy_protocol is not None
         """Whether connections begin with a PROXY header, so that `take` and `connect` need the client."""
+        self.hint_for_new = "" if context is None or settings.tls.config.cert else _CERTIFICATE_HINT
+        """What to think of if a new connection is closed before any response."""
         self._is_selective = self.sends_proxy_header or settings.keepalive.max_age > 0
         self._has_name = not path and not _is_literal(host)
         self._max_head_bytes = max_head_bytes
@@ -257,9 +267,10 @@ class Pool:
             return
         max_age = self.settings.keepalive.max_age
         made = self.new_protocol(client, self._sweeper.time + max_age if max_age else NEVER)
+        steps: list[str] = []
         try:
             async with asyncio.timeout(seconds or None):
-                await self._open(made, client)
+                await self._open(made, client, steps)
             transport: asyncio.Transport = made.transport  # type: ignore[attr-defined]  # that all of them have
             set_no_delay(transport)
             set_keepalive(transport)
@@ -271,7 +282,7 @@ class Pool:
                 failure = Failure.NONE
                 self.counts.connects += 1
         except TimeoutError:
-            failure, reason = Failure.CONNECT_TIMEOUT, "connecting took too long"
+            failure, reason = Failure.CONNECT_TIMEOUT, "the TLS handshake took too long" if steps else TOO_LONG
         except ssl.SSLCertVerificationError as error:
             reason = f"its certificate is not trusted: {error.verify_message or error.strerror}"
         except (OSError, RuntimeError) as error:  # uvloop raises RuntimeError for some states of sockets
@@ -289,21 +300,21 @@ class Pool:
         assert isinstance(protocol, UpstreamConnection)
         return protocol if protocol.is_alive else None
 
-    async def _open(self, connection: asyncio.Protocol, client: ProxyClient) -> None:
-        """Connect, and give the connection its transport."""
+    async def _open(self, connection: asyncio.Protocol, client: ProxyClient, steps: list[str]) -> None:
+        """Connect, and give the connection its transport; put into ``steps`` that TLS begins."""
         loop, context = self._loop, self._context
         server_name = (self.settings.tls.config.server_name or self.host) if context is not None else None
         version = self.settings.send_proxy_protocol
-        if not (self.path or self._has_name or version):
+        if not (self.path or self._has_name or version or context is not None):
             # Nothing to resolve or to send first: the loop does it in one go.
-            await loop.create_connection(
-                lambda: connection, self.host, self.port, ssl=context, server_hostname=server_name
-            )
+            await loop.create_connection(lambda: connection, self.host, self.port)
             return
         sock = await self._connect_socket()
         try:
             if version is not None:
                 await loop.sock_sendall(sock, proxy_header(version, client.source, client.destination))
+            if context is not None:
+                steps.append("TLS")
             if self.path:
                 await loop.create_unix_connection(lambda: connection, sock=sock)
             else:

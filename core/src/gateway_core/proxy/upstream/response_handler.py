@@ -97,6 +97,8 @@ class ConnectionOwner(Protocol[Connection_contra]):
     """Where bytes are counted."""
     last_head: ResponseHead | None
     """The last response's head: most responses of an endpoint within a second have the same."""
+    hint_for_new: str
+    """What to think of if a new connection is closed before any response; empty or in brackets."""
     leniency: Leniency
     """What is done with responses that are not valid to the letter."""
     tolerates_missing_close_notify: bool

@@ -72,6 +72,8 @@ _EMPTY_LINE: Final = re.compile(rb"\r?\n\r?\n")
 _CONTROLS_TO_SPACES: Final = bytes(each if each in VALUE_BYTES else 0x20 for each in range(256))
 _MOST_EMPTY: Final = 16
 """Bytes of empty lines before a head at most."""
+_LONGEST_EXCERPT: Final = 60
+"""Bytes of what an upstream sends that a reason shows."""
 
 
 def may_begin_head(data: bytes, leniency: Leniency) -> bool:
@@ -134,7 +136,7 @@ def _repair_status_line(line: bytes, leniency: Leniency) -> StatusLine:
             match = None
         reason = reason.translate(_CONTROLS_TO_SPACES)
     if match is None:
-        raise BadResponseError("bad status line")
+        raise BadResponseError(f"its status line is {_excerpt(line)}")
     return StatusLine(match[1] == b"0", int(match[2]), reason)
 
 
@@ -146,7 +148,7 @@ def repair_fields(lines: list[bytes], leniency: Leniency) -> tuple[list[Field], 
     is_tolerant = leniency is Leniency.TOLERANT
     fields: list[Field] = []
     is_repaired = False
-    for unfolded, line in _unfold(lines):
+    for number, (unfolded, line) in enumerate(_unfold(lines), 1):
         if line[:1] in {b" ", b"\t"}:
             is_repaired = True  # before the first field: dropped with what folds into it
             continue
@@ -154,7 +156,9 @@ def repair_fields(lines: list[bytes], leniency: Leniency) -> tuple[list[Field], 
         name = spaced.rstrip(b" \t")
         if not colon or not name or name.translate(None, TOKEN_BYTES):
             if not is_tolerant:
-                raise BadResponseError("header fields are not valid")
+                # A value may be a secret, and what stands before a colon is none.
+                what = f"is named {_excerpt(spaced)}" if colon else "has no colon"
+                raise BadResponseError(f"header field {number} {what}")
             is_repaired = True
             continue
         lowered = name.lower()
@@ -162,12 +166,22 @@ def repair_fields(lines: list[bytes], leniency: Leniency) -> tuple[list[Field], 
         if value.translate(None, VALUE_BYTES):
             # In fields of the framing, others may well skip over such a byte, or not: there is no one reading.
             if not is_tolerant or is_framing:
-                raise BadResponseError("the value of a header field holds control characters")
+                raise BadResponseError(f"the value of its field {_excerpt(name)} holds control characters")
             value = value.translate(_CONTROLS_TO_SPACES)
         if is_framing and (unfolded or len(name) < len(spaced)):
             is_repaired = True
         fields.append((lowered, b"%b:%b" % (name, value)))
     return fields, is_repaired
+
+
+def shown_values(values: list[bytes]) -> str:
+    """Return the values of a field of the framing, as a reason shows them."""
+    return " and ".join(_excerpt(value) for value in values[:3])
+
+
+def _excerpt(data: bytes) -> str:
+    text = data[:_LONGEST_EXCERPT].decode("latin-1")
+    return f"{text!r}{'...' if len(data) > _LONGEST_EXCERPT else ''}"
 
 
 def _unfold(lines: list[bytes]) -> list[tuple[bool, bytes]]:

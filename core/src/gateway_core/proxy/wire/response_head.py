@@ -20,7 +20,7 @@ from gateway_core.proxy.wire.fields import (
     split_block,
     value_of,
 )
-from gateway_core.proxy.wire.repairs import BadResponseError, Leniency, repair_head
+from gateway_core.proxy.wire.repairs import BadResponseError, Leniency, repair_head, shown_values
 
 __all__ = [
     "CHUNKED",
@@ -200,7 +200,8 @@ def _read_framing(head: ResponseHead, special: dict[bytes, list[bytes]], is_http
         if leniency is Leniency.TOLERANT and [coding.lower() for coding in codings] == [b"identity"]:
             codings, is_repaired = None, True  # a coding of RFC 2616 that meant none
         elif len(codings) != 1 or codings[0].lower() != b"chunked" or (lengths and leniency < Leniency.TOLERANT):
-            raise BadResponseError("bad Transfer-Encoding")
+            beside = " beside a Content-Length" if lengths else ""
+            raise BadResponseError(f"its Transfer-Encoding is {shown_values(codings)}{beside}")
         else:
             # Beside a Content-Length it overrides that; to HTTP/1.0 it is a repaired framing (section 6.1).
             is_repaired = is_http_1_0 or lengths is not None
@@ -212,7 +213,7 @@ def _read_framing(head: ResponseHead, special: dict[bytes, list[bytes]], is_http
             numbers = {content_length(value.strip(b" \t")) for text in lengths for value in text.split(b",")}
             number, is_repaired = numbers.pop(), True
             if numbers or number < 0:
-                raise BadResponseError("bad Content-Length")
+                raise BadResponseError(f"its Content-Length is {shown_values(lengths)}")
         head.content_length = head.length = number
     if head.status < 200 or head.status in {204, 304}:
         head.length = NO_BODY
