@@ -49,7 +49,6 @@ from gateway_core.process.tls import BaseContexts
 from gateway_core.proxy import Proxy
 from gateway_core.proxy.upstream.grpc_health import check_health
 from gateway_core.reload.bundle import ConfigBundle
-from gateway_core.shortages import recent_shortages
 from gateway_core.snapshot import (
     Changes,
     Compiled,
@@ -61,7 +60,7 @@ from gateway_core.snapshot import (
     from_lines,
 )
 from gateway_core.snapshot.transfer import Yielder
-from gateway_core.tasks import Tasks, supervised
+from gateway_core.tasks import Tasks
 from gateway_core.upstreams.discovery import BUILT_IN as BUILT_IN_DISCOVERIES
 from gateway_core.upstreams.monitor import Monitor
 from gateway_core.upstreams.runtime import UpstreamRuntime
@@ -370,9 +369,7 @@ class Engine:
         return {
             "version": None if current is None else current.version,
             "draining": self.is_draining,
-            "failing_tasks": dict(supervised.failing),
-            "shortages": recent_shortages(now),
-            "recent_events": logs.recent_events.recent(self.clock.wall()),
+            **self._process_metrics.status(),
             "in_flight": self.proxy.in_flight,
             "connections": len(self.proxy.connections),
             "retiring_snapshots": len(self.holder.retirement),

@@ -8,7 +8,7 @@ import os
 import resource
 from bisect import bisect_left
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gateway_core.clock import Clock
 from gateway_core.metrics.catalogue import (
@@ -28,7 +28,7 @@ from gateway_core.metrics.catalogue import (
 )
 from gateway_core.metrics.samples import Distribution, Labels, Samples, Value
 from gateway_core.process import logs
-from gateway_core.shortages import shortages
+from gateway_core.shortages import recent_shortages, shortages
 from gateway_core.tasks import Supervised, supervised
 
 LAG_EVERY: Final = 1.0
@@ -67,6 +67,14 @@ class ProcessMetrics:
         """Count how late the event loop was."""
         self._lag.counts[bisect_left(LAG_BOUNDS, seconds)] += 1
         self._lag.sum += seconds
+
+    def status(self) -> dict[str, Any]:
+        """Return what does not work in this process and what it has logged lately, ready for JSON."""
+        return {
+            "failing_tasks": dict(supervised.failing),
+            "shortages": recent_shortages(self._clock.monotonic()),
+            "recent_events": logs.recent_events.recent(self._clock.wall()),
+        }
 
     def put(self, samples: Samples) -> None:
         """Add what there is to report; takes a millisecond or two, and may be called in a thread."""

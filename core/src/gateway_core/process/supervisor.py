@@ -21,7 +21,7 @@ from gateway_core.hooks import SharedStores
 from gateway_core.metrics.catalogue import WORKER_CRASHES, WORKERS, WORKERS_SILENT, WORKERS_WANTED
 from gateway_core.metrics.ledger import Ledger
 from gateway_core.metrics.samples import Samples
-from gateway_core.process import logs, sockets
+from gateway_core.process import sockets
 from gateway_core.process.certificates import files_of
 from gateway_core.process.channel import ChannelClosedError
 from gateway_core.process.machine import available_cpus
@@ -42,7 +42,6 @@ from gateway_core.process.worker_handle import (
 from gateway_core.process.worker_pool import QUERY_TIMEOUT, WorkerPool
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.pipeline import Change
-from gateway_core.shortages import recent_shortages
 from gateway_core.snapshot.transfer import Yielder, from_lines
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.transport import tls_files
@@ -338,13 +337,9 @@ class Supervisor:
         version = None if self._pool.bundle is None else self._pool.bundle.version
         states = [(each.number, each.child.pid, reply["status"]) for each, reply in replies]
         status = status_of(version, states, serving, self._pool.replacements.missing())
-        return {
-            **status,
-            "watcher": self._watcher.pid,
-            "failing_tasks": watcher["failing_tasks"],
-            "shortages": recent_shortages(self._clock.monotonic()),
-            "recent_events": [*logs.recent_events.recent(self._clock.wall()), *watcher["recent_events"]],
-        }
+        own = self._process_metrics.status()
+        both = {name: [*own[name], *watcher[name]] for name in ("shortages", "recent_events")}
+        return {**status, "watcher": self._watcher.pid, "failing_tasks": watcher["failing_tasks"], **both}
 
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
         """Run a command of a binding in every worker."""

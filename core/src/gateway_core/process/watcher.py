@@ -33,7 +33,7 @@ from gateway_core.process.replacement import Replacements, exit_text
 from gateway_core.process.template import Template
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot.transfer import Yielder, from_lines
-from gateway_core.tasks import Tasks, supervised
+from gateway_core.tasks import Tasks
 from gateway_core.upstreams.checker import HealthCall
 from gateway_core.upstreams.discovery import BUILT_IN
 from gateway_core.upstreams.finding_store import Finding, FindingStore
@@ -86,11 +86,7 @@ class Watcher:
                 elif message.kind == "use":
                     await self._use(message)
                 elif message.kind == "status":
-                    await self._channel.reply(
-                        message,
-                        failing_tasks=dict(supervised.failing),
-                        recent_events=logs.recent_events.recent(self._clock.wall()),
-                    )
+                    await self._channel.reply(message, **self._process_metrics.status())
                 elif message.kind == "metrics":
                     samples = await asyncio.to_thread(lambda: self._metrics.collect().dump())
                     await self._channel.reply(message, samples)
@@ -141,7 +137,7 @@ class Watcher:
 
 USE_TIMEOUT: Final = 60.0
 METRICS_TIMEOUT: Final = 2.0
-_NO_STATUS: Final[Mapping[str, Any]] = {"failing_tasks": {}, "recent_events": []}
+_NO_STATUS: Final[Mapping[str, Any]] = {"failing_tasks": {}, "shortages": [], "recent_events": []}
 _PLACE: Final = 0
 """The number of the only watcher among `Replacements`."""
 
@@ -202,7 +198,7 @@ class WatcherProcess:
         return set()
 
     async def status(self, timeout: float) -> Mapping[str, Any]:  # noqa: ASYNC109 - of the process's reply
-        """Return why its endless tasks fail, by their names, and what it logged lately.
+        """Return why its endless tasks fail, by their names, what it lacks and what it logged lately.
 
         One of no reply at all is the process itself.
         """

@@ -17,7 +17,7 @@ from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.http2_connection import Http2UpstreamConnection
 from gateway_core.proxy.upstream.http2_pings import PingRation
 from gateway_core.proxy.upstream.http2_stream import Http2UpstreamStream
-from gateway_core.proxy.upstream.pool import NO_CLIENT, TOO_LONG, Connected, Connecting, Lent, Pool, ProxyClient
+from gateway_core.proxy.upstream.pool import NO_CLIENT, Connected, Connecting, Lent, Pool, ProxyClient
 from gateway_core.proxy.upstream.response_handler import Failure
 
 
@@ -45,7 +45,7 @@ class _Waiting:
 
     def _expire(self) -> None:
         self._pool.give_up(self)
-        self.connected(None, Failure.CONNECT_TIMEOUT, TOO_LONG)
+        self.connected(None, Failure.CONNECT_TIMEOUT, "connecting took too long")
 
 
 class Http2Pool(Pool):

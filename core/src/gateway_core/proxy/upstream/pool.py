@@ -101,12 +101,8 @@ NO_CLIENT: Final = ProxyClient()
 """No client: what takes and makes connections without a PROXY header."""
 
 
-# With TLS 1.3 a server refuses a client when the handshake is over for the gateway. Its alert is lost if it closes the
-# connection while the request is still on its way, as the system then drops what came before.
+# With TLS 1.3 a server refuses clients after the handshake, and its alert is lost if the request is still on its way.
 _CERTIFICATE_HINT: Final = " (perhaps it wants a certificate: tls.cert)"
-
-TOO_LONG: Final = "connecting took too long"
-"""Why there is no connection where time ran out before TLS began."""
 
 
 class Pool:
@@ -158,7 +154,6 @@ class Pool:
         self.sends_proxy_header = settings.send_proxy_protocol is not None
         """Whether connections begin with a PROXY header, so that `take` and `connect` need the client."""
         self.hint_for_new = "" if context is None or settings.tls.config.cert else _CERTIFICATE_HINT
-        """What to think of if a new connection is closed before any response."""
         self._is_selective = self.sends_proxy_header or settings.keepalive.max_age > 0
         self._has_name = not path and not _is_literal(host)
         self._max_head_bytes = max_head_bytes
@@ -282,7 +277,8 @@ class Pool:
                 failure = Failure.NONE
                 self.counts.connects += 1
         except TimeoutError:
-            failure, reason = Failure.CONNECT_TIMEOUT, "the TLS handshake took too long" if steps else TOO_LONG
+            failure = Failure.CONNECT_TIMEOUT
+            reason = "the TLS handshake took too long" if steps else "connecting took too long"
         except ssl.SSLCertVerificationError as error:
             reason = f"its certificate is not trusted: {error.verify_message or error.strerror}"
         except (OSError, RuntimeError) as error:  # uvloop raises RuntimeError for some states of sockets
