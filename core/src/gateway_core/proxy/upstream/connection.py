@@ -379,8 +379,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if exc is not None and self._state == _HEAD:
-            # Writing notices a reset before reading has brought the response that the endpoint sent before it refused
-            # the rest of the request's body, and which may say why (RFC 9112 section 9.5).
+            # Writing notices a reset before reading has brought the response that says why (RFC 9112 section 9.5).
             for data in last_words(self.transport):
                 self.data_received(data)
                 if not _HEAD <= self._state <= _CHUNKS:
