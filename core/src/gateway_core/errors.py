@@ -63,16 +63,18 @@ class UpstreamError(GatewayError):
     Uncaught in a hook it follows the binding's ``on_error`` with its own status, and does not count for quarantine.
     """
 
-    def __init__(self, message: str, *, status: int = 502, reason: str) -> None:
+    def __init__(self, message: str, *, status: int = 502, reason: str, retry_after: float | None = None) -> None:
         """Describe what happened.
 
         :param message: for logs, never for clients.
         :param status: 502, 503 or 504.
         :param reason: a code of :mod:`gateway_core.reasons`.
+        :param retry_after: seconds after which the client may ask again (``Retry-After``), if that is known.
         """
         super().__init__(message)
         self.status: Final = status
         self.reason: Final = reason
+        self.retry_after: Final = retry_after
 
 
 class BadPathError(GatewayError, ValueError):

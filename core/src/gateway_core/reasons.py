@@ -64,6 +64,7 @@ TRUNCATED: Final = _reason("upstream.truncated", "502", "the connection ended wi
 UNAVAILABLE: Final = _reason("upstream.unavailable", "503", "every endpoint is unhealthy, ejected or draining")
 OVERLOADED: Final = _reason("upstream.overloaded", "503", "no connection became free in time, or the queue is full")
 UNKNOWN_UPSTREAM: Final = _reason("upstream.unknown", "500, 503", "a plugin named an upstream that is not configured")
+NO_CREDENTIALS: Final = _reason("upstream.no-credentials", "503", "a plugin has no credentials for the upstream now")
 LOCAL_ERROR: Final = _reason("upstream.local-error", "503", "this process has no descriptor, port or memory left")
 
 PLUGIN_FAILED: Final = _reason("plugin.failed", "500", "a hook or a body filter raised, or returned what it may not")

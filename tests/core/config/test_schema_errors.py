@@ -62,6 +62,12 @@ def test_every_keyword_is_told_in_our_words(schema: Any, value: Any, expected: s
     assert told(prop(schema), {"a": value}) == [f"a: {expected}"]
 
 
+def test_a_mapping_that_may_be_left_out_is_explained_by_its_keys() -> None:
+    schema = prop({"anyOf": [prop({"enum": ["x", "y"]}), {"type": "null"}]})
+
+    assert told(schema, {"a": {"a": "z"}}) == ['a.a: "z" is not one of x and y']
+
+
 @pytest.mark.parametrize(
     ("schema", "value", "expected"),
     [

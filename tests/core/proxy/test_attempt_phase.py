@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from gateway_core.errors import UpstreamError
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Record, Request, UpstreamAttempt
@@ -293,3 +294,97 @@ async def test_an_attempt_hook_comes_too_late_to_change_the_body(proxied: Proxie
 
     assert refused == ["the request is on its way upstream: change its body before, up to pre-proxy"]
     assert not upstream.heads[0].endswith(b"late")
+
+
+def refuses_once(statuses: list[int], *, asks: bool = True) -> type[Plugin[Any]]:
+    """Return a plugin that has attempts repeated whose response is 401."""
+
+    class Refreshes(Plugin[Any]):
+        name = "a"
+
+        @hookimpl
+        def gateway_attempt(self, request: Request, attempt: UpstreamAttempt) -> None:
+            def note(status: int) -> bool:
+                statuses.append(status)
+                return asks and status == 401
+
+            attempt.headers["x-token"] = str(len(statuses))
+            attempt.on_status(note)
+
+    return Refreshes
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "answers", "seen", "sent"),
+    [
+        (GET, [401, 200], [401, 200], 200),
+        (GET, [401, 401, 200], [401, 401], 401),
+        (GET, [200], [200], 200),
+        (POST, [401, 200], [401], 401),
+    ],
+    ids=["repeated", "once only", "not asked for", "not for POST"],
+)
+async def test_an_attempt_hook_sees_the_status_and_may_have_the_request_sent_once_more(
+    start_proxy: StartProxy,
+    start_upstream: StartUpstream,
+    request_bytes: bytes,
+    answers: list[int],
+    seen: list[int],
+    sent: int,
+) -> None:
+    heads: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        while True:
+            head = await peer.head()
+            await peer.exactly(int(field(head, b"content-length") or b"0"))
+            heads.append(head)
+            await peer.send(b"HTTP/1.1 %d X\r\nContent-Length: 2\r\n\r\nhi" % answers[len(heads) - 1])
+
+    statuses: list[int] = []
+    upstream = await start_upstream(script)
+    gateway = await start_proxy(config(upstream, extra="plugins: [{name: a}]"), [refuses_once(statuses)])
+
+    assert (await gateway.ask(request_bytes))[0] == sent
+    assert statuses == seen
+    assert [field(head, b"x-token") for head in heads] == [b"%d" % number for number in range(len(seen))]
+    await until(lambda: not counts(gateway))
+
+
+async def test_a_query_parameter_of_a_hook_is_sent_and_shown_to_no_log(proxied: Proxied) -> None:
+    logged: list[str] = []
+
+    class Keys(Plugin[Any]):
+        name = "p"
+
+        @hookimpl
+        def gateway_attempt(self, request: Request, attempt: UpstreamAttempt) -> None:
+            attempt.set_query_parameter("key", "s3cret &")
+
+        @hookimpl
+        def gateway_log(self, request: Request, record: Record) -> None:
+            logged.extend((request.query_string, request.sent_query))
+
+    gateway, upstream = await proxied(extra="plugins: [{name: p}]", plugins=[Keys])
+
+    assert (await gateway.ask(b"GET /a%20b?q=1&k%65y=mine HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 200
+    assert upstream.heads[0].startswith(b"GET /a%20b?q=1&key=s3cret+%26 HTTP/1.1\r\n")
+    await until(lambda: logged)
+    assert logged == ["q=1&k%65y=mine"] * 2
+
+
+async def test_an_upstream_error_of_a_hook_says_when_to_ask_again(proxied: Proxied) -> None:
+    class Lacks(Plugin[Any]):
+        name = "p"
+
+        @hookimpl
+        def gateway_attempt(self, request: Request, attempt: UpstreamAttempt) -> None:
+            raise UpstreamError("no token", status=503, reason="upstream.no-credentials", retry_after=2.2)
+
+    gateway, upstream = await proxied(extra="plugins: [{name: p}]", plugins=[Lacks])
+
+    status, head, body = await gateway.ask(GET)
+
+    assert (status, field(head, b"retry-after")) == (503, b"3")
+    assert b"token" not in body
+    assert upstream.heads == []

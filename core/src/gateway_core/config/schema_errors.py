@@ -174,6 +174,10 @@ class _Explainer:
         for inner in error.context or ():
             branches.setdefault(inner.relative_schema_path[0], []).append(inner)
         fitting = [errors for errors in branches.values() if not any(_excludes(inner) for inner in errors)]
+        if not fitting and isinstance(_instance(error), dict):
+            # An option that may be left out is "this or null": a mapping can only mean the one that takes mappings.
+            taking = [errors for errors in branches.values() if not any(_refuses_kind(inner) for inner in errors)]
+            fitting = taking if len(taking) == 1 else []
         if fitting:
             best = min(fitting, key=lambda errors: (len(errors), -max(len(inner.absolute_path) for inner in errors)))
             for inner in best:
@@ -238,8 +242,12 @@ def _why_no_regex(text: object) -> str:
 def _excludes(error: ValidationError) -> bool:
     """Whether an error says that a whole alternative was not meant."""
     if error.validator == "type":
-        return len(error.relative_path) == 0
+        return _refuses_kind(error)
     return error.validator in {"const", "enum"} and len(error.relative_path) <= 1
+
+
+def _refuses_kind(error: ValidationError) -> bool:
+    return error.validator == "type" and len(error.relative_path) == 0
 
 
 def _options(errors: Iterable[ValidationError]) -> list[str]:

@@ -8,6 +8,7 @@ plugin's.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from gateway_core import reasons
@@ -112,7 +113,10 @@ def problem_of(error: BaseException) -> Response:
     if isinstance(error, TextTooLongError):
         return gateway_problem(error.status, reasons.TEXT_TOO_LONG)
     if isinstance(error, UpstreamError):
-        return gateway_problem(error.status, error.reason)
+        response = gateway_problem(error.status, error.reason)
+        if error.retry_after is not None:
+            response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+        return response
     if isinstance(error, HookTimeoutError):
         return gateway_problem(500, reasons.PLUGIN_TIMEOUT)
     if isinstance(error, QuarantinedError):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Final, NoReturn, TypeAlias
+from urllib.parse import quote_plus, unquote_plus
 
 from gateway_core.messages.headers import Headers
 
-_FINAL = frozenset({"endpoint", "raw_path", "query_string", "host"})
+_FINAL: Final = frozenset({"endpoint", "raw_path", "query_string", "host"})
+
+StatusObserver: TypeAlias = Callable[[int], bool]
+"""Takes the status of a response, and returns whether another attempt may get a better one."""
 
 
 class UpstreamAttempt:
@@ -15,7 +20,9 @@ class UpstreamAttempt:
     Everything but ``headers`` is final, so that a signature over it holds.
     """
 
-    __slots__ = ("endpoint", "headers", "host", "query_string", "raw_path")
+    __slots__ = ("_observers", "endpoint", "headers", "host", "query_string", "raw_path")
+
+    _observers: tuple[StatusObserver, ...]
 
     endpoint: str
     """The endpoint's id."""
@@ -35,10 +42,42 @@ class UpstreamAttempt:
         set_attribute(self, "query_string", query_string)
         set_attribute(self, "host", host)
         self.headers = headers
+        self._observers = ()
+
+    def on_status(self, observer: StatusObserver) -> None:
+        """Have a function called with the status of the response, as soon as its head is there.
+
+        For credentials that turn out to be refused: if the function returns True, the request is sent once more, with
+        attempt hooks over it as for any retry. That is done once for each request, only for idempotent methods (RFC
+        9110 section 9.2.2) whose body can be sent again, and within the upstream's retry budget; otherwise the
+        response goes on. It is not called in shadow mode, and must not raise.
+        """
+        self._observers = (*self._observers, observer)
+
+    def set_query_parameter(self, name: str, value: str) -> None:
+        """Send a query parameter, in place of every one of that name: for credentials that an API takes there.
+
+        For this attempt alone: ``request.query_string``, and so every log, stays without it. Hooks that sign the query
+        belong behind.
+        """
+        kept = [pair for pair in self.query_string.split("&") if pair and _name_of(pair) != name]
+        query = "&".join([*kept, f"{quote_plus(name)}={quote_plus(value)}"])
+        object.__setattr__(self, "query_string", query)
 
     def copy(self) -> UpstreamAttempt:
         """Return an attempt whose fields can be changed without changing this one's."""
         return UpstreamAttempt(self.endpoint, self.raw_path, self.query_string, self.host, self.headers.copy())
+
+    def observes_status(self) -> bool:
+        """Return whether there is an observer; for the data path."""
+        return bool(self._observers)
+
+    def note_status(self, status: int) -> bool:
+        """Call every observer; return whether one of them asks for another attempt. For the data path."""
+        asks = False
+        for observer in self._observers:
+            asks = observer(status) or asks
+        return asks
 
     def __setattr__(self, name: str, value: object) -> None:
         if name in _FINAL:
@@ -54,3 +93,7 @@ class UpstreamAttempt:
 
     def __repr__(self) -> str:
         return f"<UpstreamAttempt {self.endpoint}>"
+
+
+def _name_of(pair: str) -> str:
+    return unquote_plus(pair.partition("=")[0])

@@ -14,17 +14,11 @@ gateway's own. `Retries` decides whether another attempt follows one that failed
 from __future__ import annotations
 
 from gateway_core.events import UPSTREAM_RESPONSE_TIMEOUT, Event
+from gateway_core.messages import UpstreamAttempt
 from gateway_core.messages.grpc_status import GrpcCode, read_code
+from gateway_core.proxy import attempt_owner
 from gateway_core.proxy.address_race import connect
-from gateway_core.proxy.attempt_owner import (
-    ENDINGS,
-    AttemptOwner,
-    AttemptTerms,
-    PreparedRequest,
-    Retries,
-    UpstreamFailure,
-    can_resend,
-)  # fmt: skip
+from gateway_core.proxy.attempt_owner import AttemptOwner, AttemptTerms, PreparedRequest, Retries, UpstreamFailure
 from gateway_core.proxy.splice import BodySink
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upstream.connection import UpstreamConnection
@@ -48,6 +42,7 @@ class Attempt:
     _connecting: Connecting | None = None
     _outcome: int | None = None  # how it ends unless the rest of the response's body fails
     _terms: AttemptTerms | None = None
+    observed: UpstreamAttempt | None = None  # of which a hook wants to know the status
     grpc_code: GrpcCode | None = None  # of a call of gRPC whose response is complete
 
     def __init__(self, owner: AttemptOwner, retries: Retries | None = None) -> None:
@@ -132,9 +127,10 @@ class Attempt:
         except Exception as error:  # noqa: BLE001 - the end of another request called this, which is not to fail for it
             owner.crashed(error)
 
-    def connect(self, head: PreparedRequest | None) -> None:
+    def connect(self, head: PreparedRequest | None, observed: UpstreamAttempt | None = None) -> None:
         """Send the head that the owner prepared later than in `start`; nothing happens after `give_up`."""
         if head is not None and not self.is_over:
+            self.observed = observed
             owner, now = self._owner, self._owner.directory.now()
             if self._connect(self.picked, head, now):
                 owner.on_sent(now)
@@ -200,7 +196,7 @@ class Attempt:
             if not body and self.upstream.transport.may_refuse:
                 self.grpc_code = read_code(head.block)
                 status = call_outcome(self.grpc_code, status)
-        if status >= 400 and self._retries_on(status, head):
+        if (status >= 400 or self.observed is not None) and self._retries_on(status, head):
             return
         self.responded_at = now
         endpoint = self.endpoint
@@ -247,13 +243,14 @@ class Attempt:
     def on_failure(self, failure: Failure, detail: str) -> None:
         """Send again, report, or let the next attempt begin."""
         connection, self._connection = self._connection, None
-        owner, ending = self._owner, ENDINGS[failure]
+        owner, ending = self._owner, attempt_owner.ENDINGS[failure]
         if owner.body is not None:
             owner.body.detach()
+        may_resend = connection is not None and attempt_owner.can_resend(failure, connection.uses)
         if self.responded_at:
             self._leave(ending.outcome, detail, ending.event)
             owner.on_broken(ending.reason, detail)
-        elif connection is not None and can_resend(failure, connection.uses) and self.history().takes_resend(failure):
+        elif may_resend and self.history().takes_resend(failure):
             # The same pick goes on: breaker and limits have counted it, and it is not over.
             self._is_resent = True
             self.connect(owner.prepare(self.picked))
@@ -283,7 +280,7 @@ class Attempt:
 
     def _retry_or_fail(self, failure: Failure, detail: str) -> None:
         """Make another attempt if the policy allows it, or report the failure."""
-        endpoint, retries, ending = self.picked, self.history(), ENDINGS[failure]
+        endpoint, retries, ending = self.picked, self.history(), attempt_owner.ENDINGS[failure]
         retries.note(endpoint, ending.word, self.picked_at)
         self._leave(ending.outcome, detail, ending.event)
         delay = retries.delay(ending.outcome, can_fail_over=self.upstream.can_fail_over(endpoint, retries.attempted))
@@ -294,11 +291,13 @@ class Attempt:
             self._fail(ending.status, ending.reason, f"endpoint {names}: {detail}")
 
     def _retries_on(self, outcome: int, head: ResponseHead) -> bool:
-        """Make another attempt if the policy has it for a response; False if that is to go on."""
-        if not self.terms.policy.may_retry(outcome):
+        """Make another attempt if the policy or an attempt hook has it for a response; False if that is to go on."""
+        observed, self.observed = self.observed, None
+        is_asked = observed is not None and observed.note_status(head.status)
+        if not is_asked and (outcome < 400 or not self.terms.policy.may_retry(outcome)):
             return False
         retries = self.history()
-        delay = retries.delay_after(head, outcome, self.grpc_code, self.picked, self.picked_at)
+        delay = retries.delay_after(head, outcome, self.grpc_code, self.picked, self.picked_at, is_asked=is_asked)
         if delay is not None:
             self._leave(outcome)
             retries.begin(delay, self.picked, self.picked_at)

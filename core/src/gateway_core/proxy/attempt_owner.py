@@ -44,7 +44,7 @@ from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.snapshot import CompiledRoute
 from gateway_core.upstreams.endpoint import Endpoint
 from gateway_core.upstreams.outcome import Outcome
-from gateway_core.upstreams.retry import Retry, RetryPolicy
+from gateway_core.upstreams.retry import IDEMPOTENT_METHODS, Retry, RetryPolicy
 from gateway_core.upstreams.upstream import Upstream
 
 
@@ -244,7 +244,10 @@ class AttemptOwner(Protocol):
 class Retries:
     """The failed attempts of one request; its next attempt goes on with them."""
 
-    __slots__ = ("_is_retrying", "_owner", "_timer", "attempted", "first_picked_at", "records", "terms", "was_resent")
+    __slots__ = (
+        "_is_retrying", "_owner", "_timer", "attempted", "first_picked_at", "records", "terms", "was_repeated",
+        "was_resent",
+    )  # fmt: skip
 
     def __init__(self, owner: AttemptOwner, terms: AttemptTerms) -> None:
         self._owner = owner
@@ -258,6 +261,8 @@ class Retries:
         """Monotonic seconds; 0 until another attempt follows the first."""
         self.was_resent = False
         """Whether the request was sent once more over a new connection, which is no retry."""
+        self.was_repeated = False
+        """Whether an attempt hook had it sent once more (`UpstreamAttempt.on_status`)."""
 
     def note(
         self, endpoint: Endpoint, word: str, picked_at: float, status: int = 0, grpc_status: int | None = None
@@ -277,6 +282,17 @@ class Retries:
             body.rewind()
         self.was_resent = True
         return True
+
+    def takes_repeat(self) -> bool:
+        """Decide whether the request may be sent once more because an attempt hook asks for it, and remember that."""
+        owner, terms, body = self._owner, self.terms, self._owner.body
+        if self.was_repeated or terms.method not in IDEMPOTENT_METHODS:
+            return False
+        self.end()
+        is_replayable = body is None or body.is_replayable
+        has_time = owner.directory.now() < terms.total_deadline
+        self.was_repeated = is_replayable and has_time and owner.upstream.retry_budget.allows()
+        return self.was_repeated
 
     def with_previous_attempts(self, head: PreparedRequest) -> PreparedRequest:
         """Return the head of a retry, with the number of attempts before it for services of gRPC."""
@@ -310,13 +326,24 @@ class Retries:
         return verdict.delay if isinstance(verdict, Retry) else None
 
     def delay_after(
-        self, head: ResponseHead, outcome: int, code: GrpcCode | None, endpoint: Endpoint, picked_at: float
+        self,
+        head: ResponseHead,
+        outcome: int,
+        code: GrpcCode | None,
+        endpoint: Endpoint,
+        picked_at: float,
+        *,
+        is_asked: bool = False,
     ) -> float | None:
         """Return the seconds to wait before another attempt after a response, which is recorded; None for none.
 
         :param code: how a call of gRPC ended.
+        :param is_asked: whether an attempt hook asks for it, which it gets once, whatever the policy's conditions.
         """
-        delay = self.delay(outcome, pushback=pushback_of(head.block) if code else None)
+        if is_asked and self.takes_repeat():
+            delay: float | None = 0.0
+        else:
+            delay = self.delay(outcome, pushback=pushback_of(head.block) if code else None)
         if delay is not None:
             self.note(endpoint, "responded", picked_at, head.status, code)
         return delay

@@ -13,7 +13,7 @@ from copy import copy
 from typing import Final
 
 from gateway_core.events import MIRROR_FAILED, emit
-from gateway_core.messages import Request
+from gateway_core.messages import Request, UpstreamAttempt
 from gateway_core.messages.headers import block_of, headers_of_block
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retries, UpstreamFailure
@@ -176,9 +176,9 @@ class MirrorCopy:
         copied.operations = FetchBody(body)
         return copied
 
-    def _hooked(self, prepared: PreparedRequest) -> None:
+    def _hooked(self, prepared: PreparedRequest, observed: UpstreamAttempt | None) -> None:
         if self in self.directory.calls:
-            self._attempt.connect(prepared)
+            self._attempt.connect(prepared, observed)
 
     def on_retry(self, retries: Retries) -> None:
         """Make the other attempt: a discovered endpoint could not be connected to."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway_core.hooks import Hook, Stop, start_response_phase
-from gateway_core.messages import Response
+from gateway_core.messages import Response, UpstreamAttempt
 from gateway_core.messages.request import request_block
 from gateway_core.messages.response_lines import added_lines, has_assigned_body
 from gateway_core.proxy.attempt import Attempt
@@ -171,8 +171,8 @@ class Relay:
             in_chunks=body is not None and body.is_chunked,
         )
 
-    def _prepared(self, prepared: PreparedRequest) -> None:
-        self.attempt.connect(prepared)
+    def _prepared(self, prepared: PreparedRequest, observed: UpstreamAttempt | None) -> None:
+        self.attempt.connect(prepared, observed)
 
     def _refused(self, stop: Stop) -> None:
         """Respond for an attempt hook that failed; there is no other attempt."""

@@ -24,7 +24,7 @@ from typing import Final, NamedTuple, Protocol
 from gateway_core.config import TimeoutsConfig
 from gateway_core.errors import GatewayError, UpstreamError
 from gateway_core.hooks import Stop
-from gateway_core.messages import Headers
+from gateway_core.messages import Headers, Response, UpstreamAttempt
 from gateway_core.messages.headers import headers_of_block
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retries, UpstreamFailure
@@ -260,12 +260,15 @@ class UpstreamCall:
         self._attempt_phase.start(endpoint, prepared, self._connect, self._refuse)
         return None
 
-    def _connect(self, head: PreparedRequest) -> None:
-        self.attempt.connect(head)
+    def _connect(self, head: PreparedRequest, observed: UpstreamAttempt | None) -> None:
+        self.attempt.connect(head, observed)
 
     def _refuse(self, stop: Stop) -> None:
         self.refusal = stop
-        self._end(UpstreamError(stop.error or "an attempt hook failed", reason=PLUGIN_FAILED))
+        status, reason, response = 502, PLUGIN_FAILED, stop.result
+        if isinstance(response, Response) and response.status in {503, 504}:
+            status, reason = response.status, response.failure or reason
+        self._end(UpstreamError(stop.error or "an attempt hook failed", status=status, reason=reason))
 
     def terms(self) -> AttemptTerms:
         return self._terms

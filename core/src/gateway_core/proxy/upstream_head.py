@@ -240,10 +240,12 @@ class AttemptPhase:
         self,
         endpoint: Endpoint,
         prepared: PreparedRequest,
-        then: Callable[[PreparedRequest], None],
+        then: Callable[[PreparedRequest, UpstreamAttempt | None], None],
         failed: Callable[[Stop], None],
     ) -> None:
         """Run the hooks over a head, and call ``then`` with what they leave of it, at once or later.
+
+        ``then`` gets the attempt as well if a hook wants to know the status of its response.
 
         :param failed: called instead if a hook failed and its binding denies: the request is over.
         """
@@ -260,8 +262,15 @@ class AttemptPhase:
                 failed(stop)
                 return
             own = _without_framing(attempt.headers)
-            data = b"".join((line, b"\r\nHost: ", host, own, framing, head[end:]))
-            then((data, flags))
+            sent_line = line
+            if attempt.query_string is not query:
+                sent_line = b"%b %b?%b HTTP/1.1" % (
+                    line.split(b" ")[0],
+                    path.encode("latin-1"),
+                    attempt.query_string.encode(),
+                )
+            data = b"".join((sent_line, b"\r\nHost: ", host, own, framing, head[end:]))
+            then((data, flags), attempt if attempt.observes_status() else None)
 
         self._runner.run(decided, start_attempt_phase, self._hooks, self._request, attempt)
 

@@ -194,6 +194,7 @@ class HarnessExchange:
         self.attempt = attempt
         self.sent_body = await self._body.read_body(LARGEST)
         given = self._upstream_response
+        attempt.note_status(given.status)
         response = Response.streamed(given.status, given.reason, block_of(given.headers))
         response.is_for_head = request.method == "HEAD"
         response.came_length = given.content_length
