@@ -33,7 +33,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import jwt
-from gateway_plugin_sdk import ConfigModel, Plugin, Record, Request, Response, hookimpl
+from gateway_plugin_sdk import ConfigModel, Plugin, Record, Request, Response, UpstreamAttempt, hookimpl
 
 from benchmarks.pipeline import ANSWER, prepare, round_trip
 
@@ -46,11 +46,17 @@ CORS: Final = '{name: cors, config: {origins: ["https://shop.example.com"], cred
 HEADERS: Final = "{name: headers, config: {request: {set: {X-Api: v2}, remove: [x-debug]}, security: true}}"
 IP: Final = "{name: ip, config: {allow: [0.0.0.0/1, 128.0.0.0/1], deny: [192.0.2.0/24]}}"
 LOGGER: Final = "{name: logger, config: {sinks: [{type: file, path: /dev/null}]}}"
+UPSTREAM_BEARER: Final = "{name: upstream-auth, config: {bearer: {token: abc}}}"
+UPSTREAM_AWS: Final = (
+    "{name: upstream-auth, config: {aws: {access_key_id: AK, secret_access_key: SK, region: eu, service: s3,"
+    " payload: unsigned}}}"
+)
 PLUGINS: Final = {
     "no-op pre-proxy": ["{name: decides}"],
     "no-op pre-proxy and response": ["{name: decides_and_responds}"],
     "no-op response": ["{name: responds}"],
     "no-op match and response": ["{name: matches_and_responds}"],
+    "no-op attempt": ["{name: attempts}"],
     "no-op log": ["{name: logs}"],
     "no-op all": ["{name: decides}", "{name: decides_and_responds}", "{name: logs}"],
     "auth": [AUTH],
@@ -60,6 +66,8 @@ PLUGINS: Final = {
     "cors": [CORS],
     "headers": [HEADERS],
     "ip": [IP],
+    "upstream-auth, bearer": [UPSTREAM_BEARER],
+    "upstream-auth, aws": [UPSTREAM_AWS],
     "all": [AUTH, BY_IDENTITY, LOGGER],
 }
 SAME_PHASES: Final = {
@@ -70,6 +78,8 @@ SAME_PHASES: Final = {
     "cors": "no-op match and response",
     "headers": "no-op pre-proxy and response",
     "ip": "no-op pre-proxy",
+    "upstream-auth, bearer": "no-op attempt",
+    "upstream-auth, aws": "no-op attempt",
     "all": "no-op all",
 }
 """The case with the same hooks that do nothing, by the name of the plugin's."""
@@ -145,6 +155,17 @@ class MatchesAndResponds(Plugin[ConfigModel]):
         """Do nothing."""
 
 
+class Attempts(Plugin[ConfigModel]):
+    """Has a hook before each attempt."""
+
+    name = "attempts"
+    config_model = ConfigModel
+
+    @hookimpl
+    def gateway_attempt(self, request: Request, attempt: UpstreamAttempt) -> None:
+        """Do nothing."""
+
+
 class Logs(Plugin[ConfigModel]):
     """Has a hook at the end."""
 
@@ -156,7 +177,7 @@ class Logs(Plugin[ConfigModel]):
         """Do nothing."""
 
 
-NO_OPS: Final = (Decides, DecidesAndResponds, Responds, MatchesAndResponds, Logs)
+NO_OPS: Final = (Decides, DecidesAndResponds, Responds, MatchesAndResponds, Attempts, Logs)
 
 
 def config(plugins: Sequence[str]) -> str:
