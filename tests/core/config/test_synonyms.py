@@ -4,7 +4,7 @@ import pytest
 from gateway_core.config import ConfigError, GatewayConfig
 from gateway_core.config.location import KeyPath
 from gateway_core.config.model_errors import fields_at
-from gateway_core.config.synonyms import _HINTS, shorthand_hint, synonym_hint
+from gateway_core.config.synonyms import _HINTS, placement_hint, synonym_hint
 
 from tests.core.config.conftest import Load
 
@@ -35,11 +35,25 @@ SECTIONS: dict[str, KeyPath] = {
         (("listen", "port"), 'write address: ":8080"'),
         (("routes", 0, "plugins", 1, "conf"), "write config"),
         (("tls",), 'write it on a listener: listen: {address: ":443", tls: {cert: ..., key: ...}}'),
+        (
+            ("routes", 0, "https_redirect"),
+            "write https_redirect: true on a listener, or redirect: {scheme: https} on a route beside this one",
+        ),
+        (("routes", 0, "gzip"), "bind the plugin compress: plugins: [{name: compress, config: {...}}]"),
+        (("routes", 0, "headers", "x-a", "exact"), "write value"),
+        (("routes", 0, "query", "a", "contains"), "write regex: .*value.*"),
+        (("routes", 0, "headers", "set", "x-a"), "these are conditions: bind the plugin headers to change fields"),
+        (("routes", 0, "plugins", 0, "cors"), "write {name: cors, config: {...}}"),
         (("routes", 0, "nonsense"), ""),
     ],
 )
 def test_words_of_other_gateways_get_ours(path: KeyPath, hint: str) -> None:
     assert synonym_hint(path) == hint
+
+
+def test_what_resembles_no_key_of_a_binding_is_an_option_of_the_plugin() -> None:
+    assert placement_hint(("routes", 0, "plugins", 0, "origins")) == "write options of the plugin in config: {...}"
+    assert placement_hint(("routes", 0, "origins")) == ""
 
 
 WORDS = {
@@ -94,24 +108,6 @@ def test_the_words_of_each_gateway_have_hints(gateway: str) -> None:
 @pytest.mark.parametrize("section", sorted(SECTIONS))
 def test_no_word_of_ours_is_a_synonym_where_it_is_known(section: str) -> None:
     assert not _HINTS[section].keys() & set(fields_at(GatewayConfig, SECTIONS[section]))
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "hint"),
-    [
-        (("listen",), 8080, 'write ":8080" for every interface, or "127.0.0.1:8080"'),
-        (("listen", 1), 8080, 'write ":8080" for every interface, or "127.0.0.1:8080"'),
-        (("listen",), 99999, ""),
-        (("listen",), True, ""),
-        (("admin",), "127.0.0.1:9090", 'write {listen: "127.0.0.1:9090"}'),
-        (("admin",), 9090, "write {listen: 127.0.0.1:9090}"),
-        (("upstreams", 0, "endpoints", 0), "http://a", 'write {url: "http://a"}'),
-        (("routes", 0, "plugins", 0), "auth", 'write {name: "auth"}'),
-        (("limits",), 5, ""),
-    ],
-)
-def test_a_single_value_in_the_place_of_a_section_is_written_out(path: KeyPath, value: object, hint: str) -> None:
-    assert shorthand_hint(path, value) == hint
 
 
 def test_a_problem_ends_with_the_hint(load: Load) -> None:

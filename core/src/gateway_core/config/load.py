@@ -45,8 +45,9 @@ from gateway_core.config.model_errors import Hints, explain_model_errors
 from gateway_core.config.models.gateway import GatewayConfig
 from gateway_core.config.problems import ConfigError, ConfigProblem, missing_files_as_warnings, sort_problems
 from gateway_core.config.redaction import masked, masked_words, schema_secret_paths, secret_texts
+from gateway_core.config.shorthands import shorthand_hint
 from gateway_core.config.substitution import Substitution
-from gateway_core.config.synonyms import shorthand_hint, synonym_hint
+from gateway_core.config.synonyms import placement_hint, synonym_hint
 from gateway_core.config.yaml_constructor import Constructor
 
 ExtraCheck = Callable[[GatewayConfig, PlaceOf], Iterable[ConfigProblem]]
@@ -200,7 +201,7 @@ def _check_document(scope: Scope, *, is_complete: bool) -> None:
         OrderCheck(scope).run()
 
 
-_HINTS: Final = Hints(synonym_hint, shorthand_hint)
+_HINTS: Final = Hints(synonym_hint, shorthand_hint, placement_hint)
 
 
 def _validate(scope: Scope, extra_checks: Sequence[ExtraCheck]) -> GatewayConfig | None:

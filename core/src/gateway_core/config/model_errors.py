@@ -40,7 +40,9 @@ class Hints:
     of_key: Callable[[KeyPath], str] = lambda _path: ""
     """For an unknown key."""
     of_value: Callable[[KeyPath, object], str] = lambda _path, _value: ""
-    """For a single value where a mapping is expected."""
+    """For a value where a section or a list is expected."""
+    of_place: Callable[[KeyPath], str] = lambda _path: ""
+    """For an unknown key that resembles none."""
 
 
 NO_HINTS: Final = Hints()
@@ -60,6 +62,7 @@ def explain_model_errors(
                 hints.of_key(path)
                 or _known_elsewhere(model, path)
                 or did_you_mean(str(path[-1]), fields_at(model, path[:-1]))
+                or hints.of_place(path)
             )
             message = f"unknown key {quote(str(path[-1]))}"
             yield ConfigFinding(path, message, code="key.unknown", remedy=remedy, is_key=True)
@@ -70,7 +73,7 @@ def explain_model_errors(
             value = show(path, details["input"]) if not is_key else quote(str(path[-1]))
             fault = _fault(model, path, details, value)
             remedy = fault.remedy
-            if details["type"] in _MODEL_TYPES:
+            if details["type"] in _SECTION_TYPES:
                 remedy = hints.of_value(path, details["input"]) or remedy
             yield ConfigFinding(path, fault.reason, code=_code(details), remedy=remedy, is_key=is_key)
 
@@ -148,7 +151,7 @@ def _values_of(kind: Any) -> Sequence[object]:
     return get_args(kind) if get_origin(kind) is Literal else ()
 
 
-_MODEL_TYPES: Final = frozenset({"model_type", "model_attributes_type"})
+_SECTION_TYPES: Final = frozenset({"model_type", "model_attributes_type", "tuple_type", "list_type"})
 
 _EXPECTED: Final = {
     "string_type": "text",

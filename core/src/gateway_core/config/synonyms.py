@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from gateway_core.config.catalog import FIRST_PARTY
 from gateway_core.config.location import KeyPath
-from gateway_core.config.suggestions import quote
+from gateway_core.config.plugin_words import KEYS
 
 _TARGET: Final = "write target, with the name of an upstream or a URL"
 _ENDPOINTS: Final = "write endpoints: [{url: http://127.0.0.1:8081}]"
@@ -22,10 +23,9 @@ _HEADERS: Final = "write headers: {x-version: v2}"
 _MIDDLEWARES: Final = "write plugins: [{name: ..., config: {...}}]"
 _TLS: Final = 'write it on a listener: listen: {address: ":443", tls: {cert: ..., key: ...}}'
 _OUTLIERS: Final = "write outlier_detection: {consecutive_failures: 5, base_ejection_time: 30s}"
-_FIELDS: Final = "write a plugin that changes fields, plugins: [{name: ...}] (`gateway plugins list`)"
-_PLUGIN: Final = "write it as a plugin: plugins: [{name: ..., config: {...}}] (`gateway plugins list`)"
 
 _TOP: Final[Mapping[str, str]] = {
+    **KEYS,
     # nginx, Caddy
     "server": _LISTEN + " and routes",
     "servers": _LISTEN + " and routes",
@@ -38,7 +38,6 @@ _TOP: Final[Mapping[str, str]] = {
     "keepalive_timeout": "write limits: {idle_timeout: 75s}",
     "client_max_body_size": "write limits: {max_body_bytes: 1MiB}",
     "error_log": "write log: {level: ...}",
-    "access_log": "bind the plugin logger",
     # Traefik, Envoy
     **dict.fromkeys(["entryPoints", "entrypoints", "listeners", "listener"], _LISTEN),
     "routers": "write routes",
@@ -68,14 +67,10 @@ _TOP: Final[Mapping[str, str]] = {
     "import": "write include",
     "timeouts": "write them on an upstream or a route",
     "retries": "write them on an upstream or a route",
-    "cors": _PLUGIN,
     "events": "leave it out",
     "node": "leave it out",
     "user": "leave it out, start the gateway as that user",
     "resolver": "write nameservers in the config of dns discovery",
-    "gzip": _PLUGIN,
-    "encode": _PLUGIN,
-    "accessLog": "bind the plugin logger",
     "ping": "write admin: {listen: 127.0.0.1:9090}, which serves /ready",
     "stats_sinks": "write admin: {listen: 127.0.0.1:9090}, which serves /metrics",
     "dynamic_resources": "write sources: [{url: ...}], or give them with -c",
@@ -89,6 +84,14 @@ _TOP: Final[Mapping[str, str]] = {
 }
 
 _ROUTE: Final[Mapping[str, str]] = {
+    **KEYS,
+    "when": "its conditions are keys of the route itself: methods, headers, query, cookies, client_ip",
+    **dict.fromkeys(
+        ["https_redirect", "redirect_https", "ssl_redirect", "https_only", "require_tls"],
+        "write https_redirect: true on a listener, or redirect: {scheme: https} on a route beside this one",
+    ),
+    "predicates": "write path, path_prefix, hosts, methods or headers beside each other",
+    "weight": "write targets: [{target: a, weight: 9}, {target: b, weight: 1}]",
     "strip_prefix": "write strip_path: true",
     "stripPrefix": "write strip_path: true",
     "strip_uri": "write strip_path: true",
@@ -142,7 +145,6 @@ _ROUTE: Final[Mapping[str, str]] = {
     "static_response": "write respond: {status: 200, body: ...}",
     "error_page": "write error_pages: [{statuses: [404], body: ...}]",
     "disabled": "write enabled: false",
-    **dict.fromkeys(["request_headers", "response_headers"], _FIELDS),
     "redir": "write redirect",
     "middlewares": _MIDDLEWARES,
     "plugin": _MIDDLEWARES,
@@ -160,23 +162,14 @@ _ROUTE: Final[Mapping[str, str]] = {
     "load_balancer": _ON_UPSTREAM + ", as strategy",
     "lb_policy": _ON_UPSTREAM + ", as strategy",
     "tls": "it belongs on a listener (from clients) or on an upstream (to endpoints)",
-    "cors": _PLUGIN,
-    "auth": _PLUGIN,
-    "rate_limit": "bind the plugin ratelimit",
-    "rate_limits": "bind the plugin ratelimit",
     "client_max_body_size": "write max_body_bytes",
     "protocols": "write listeners, with the names of listeners",
     "snis": "write hosts",
     "regex_priority": "write priority",
-    **dict.fromkeys(["proxy_set_header", "add_header", "header_up"], _FIELDS),
-    **dict.fromkeys(["request_headers_to_add", "response_headers_to_add"], _FIELDS),
     "proxy_read_timeout": "write timeouts: {response: 30s, idle: 30s}",
     "proxy_connect_timeout": "write timeouts: {connect: 2s} on the upstream",
     "proxy_redirect": "write rewrite_response: {location: true}",
     "proxy_buffering": "leave it out, bodies are streamed",
-    "limit_req": "bind the plugin ratelimit",
-    "auth_basic": "bind the plugin auth",
-    "basicauth": "bind the plugin auth",
     "route": _TARGET,
     "virtual_hosts": "write hosts and path_prefix beside each other",
     "hash_policy": "write hash_on: [cookie:session]",
@@ -186,7 +179,6 @@ _ROUTE: Final[Mapping[str, str]] = {
     "plugin_config_id": _MIDDLEWARES,
     "handle": "write path_prefix",
     "terminal": "leave it out, one route takes a request",
-    **dict.fromkeys(["allow", "deny", "remote_addr", "remote_addrs"], _PLUGIN),
 }
 
 _UPSTREAM: Final[Mapping[str, str]] = {
@@ -374,26 +366,34 @@ _HINTS: Final[Mapping[str, Mapping[str, str]]] = {
 """Hints by the section that a key stands in, then by the key."""
 
 
+_TO_CHANGE_FIELDS: Final = "these are conditions: bind the plugin headers to change fields"
+_CONDITION: Final[Mapping[str, str]] = {
+    **dict.fromkeys(["exact", "equals", "eq", "is", "exactMatch"], "write value"),
+    **dict.fromkeys(["in", "any", "anyOf", "any_of"], "write one_of"),
+    **dict.fromkeys(["not", "not_in", "notIn", "ne", "nin", "not_one_of"], "write none_of: [...]"),
+    **dict.fromkeys(["exists", "present_match"], "write present: true"),
+    **dict.fromkeys(["pattern", "regexp", "matches", "match", "safe_regex", "re"], "write regex, for the whole value"),
+    "prefix": "write regex: value.*",
+    "suffix": "write regex: .*value",
+    "contains": "write regex: .*value.*",
+    **dict.fromkeys(["set", "add", "append", "remove"], _TO_CHANGE_FIELDS),
+}
+_CONDITIONS: Final = frozenset({"headers", "query", "cookies", "params"})
+
+
 def synonym_hint(path: KeyPath) -> str:
     """Return a hint for the unknown key at the end of ``path``, or an empty text."""
+    key = str(path[-1])
+    if len(path) > 2 and path[-3] in _CONDITIONS:
+        # `headers: {set: {x-a: b}}` is written for `{x-a: {set: b}}` as well.
+        return _CONDITION.get(key) or _CONDITION.get(str(path[-2]), "")
     section = next((part for part in reversed(path[:-1]) if isinstance(part, str)), "")
-    return _HINTS.get(section, {}).get(str(path[-1]), "")
+    if section == "plugins" and key in FIRST_PARTY:
+        return f"write {{name: {key}, config: {{...}}}}"
+    return _HINTS.get(section, {}).get(key, "")
 
 
-def shorthand_hint(path: KeyPath, value: object) -> str:
-    """Return what a single value in the place of a section probably means, or an empty text."""
-    section = next((part for part in reversed(path) if isinstance(part, str)), "")
-    match section, value:
-        case "listen", int() if not isinstance(value, bool) and 0 < value < 65536:
-            return f'write ":{value}" for every interface, or "127.0.0.1:{value}"'
-        case "admin", int() if not isinstance(value, bool) and 0 < value < 65536:
-            return f"write {{listen: 127.0.0.1:{value}}}"
-        case "admin", str():
-            return f"write {{listen: {quote(value)}}}"
-        case "endpoints", str():
-            return f"write {{url: {quote(value)}}}"
-        case "plugins", str():
-            return f"write {{name: {quote(value)}}}"
-        case "tls", bool():
-            return "write {cert: ..., key: ...} on a listener, and https in the url of an endpoint"
-    return ""
+def placement_hint(path: KeyPath) -> str:
+    """Return where an unknown key that resembles none probably belongs, or an empty text."""
+    section = next((part for part in reversed(path[:-1]) if isinstance(part, str)), "")
+    return "write options of the plugin in config: {...}" if section == "plugins" else ""

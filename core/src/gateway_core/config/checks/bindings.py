@@ -14,7 +14,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from gateway_core.config.address import UNIX
-from gateway_core.config.catalog import HOOK_TIMES, PluginDescription
+from gateway_core.config.catalog import HOOK_TIMES, PluginDescription, install_advice
 from gateway_core.config.checks.listeners import listeners
 from gateway_core.config.checks.references import known_upstreams
 from gateway_core.config.checks.scope import BindingView, Scope, all_bindings, bindings, mappings, targets_of, text
@@ -23,6 +23,7 @@ from gateway_core.config.documents import Document
 from gateway_core.config.location import KeyPath
 from gateway_core.config.models.binding import effective_chain
 from gateway_core.config.models.route import is_url
+from gateway_core.config.plugin_words import plugin_for
 from gateway_core.config.problems import ConfigFinding
 from gateway_core.config.redaction import marked_paths, secret_texts, texts_at
 from gateway_core.config.schema_errors import SchemaValidator
@@ -60,6 +61,10 @@ def _usable(scope: Scope, binding: BindingView) -> PluginDescription | None:
     if description is None:
         names = scope.bindable()
         advice = scope.install_hint(path, binding.name) or scope.suggestion(binding.name, names)
+        peer = plugin_for(binding.name)
+        if peer:
+            how = "" if peer in names else install_advice(peer)
+            advice = f"{peer} does what it does elsewhere" + (f": {how}" if how else "")
         message = f"no plugin {scope.shown(path, binding.name)} is installed"
         scope.add(path, message, code="plugin.not-installed", remedy=advice or _installed(names))
     elif description.load_error is not None:

@@ -51,7 +51,7 @@ def _as_condition(value: Any) -> Any:
     if isinstance(value, (int, float)):
         raise InvalidValueError("is not text", remedy="put it in quotes")
     if isinstance(value, list):
-        raise InvalidValueError("is a list", remedy="write {one_of: [...]}")
+        raise InvalidValueError("is no condition", remedy="write {one_of: [...]}")
     return {"value": value} if isinstance(value, str) else value
 
 
@@ -81,7 +81,7 @@ class AddressConditionConfig(Section):
 
 def _as_networks(value: Any) -> Any:
     if isinstance(value, list):
-        raise InvalidValueError("is a list", remedy="write {one_of: [...]}")
+        raise InvalidValueError("is no condition", remedy="write {one_of: [...]}")
     if isinstance(value, Mapping) and {"value", "regex", "present"} & value.keys():
         raise InvalidValueError(
             "is compared with networks only", remedy="write a network, {one_of: [...]} or {none_of: [...]}"

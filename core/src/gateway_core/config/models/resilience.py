@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -35,7 +35,21 @@ RetryCondition = Literal[
 ]  # fmt: skip
 
 
+_PEERS: Final = {
+    "5xx": "500, 502, 503 and 504",
+    "gateway-error": "502, 503 and 504",
+    "error": "connect-failure and reset",
+    "non_idempotent": "methods with POST and PATCH beside on",
+    "retriable-4xx": "429",
+}
+"""What Envoy and nginx call conditions."""
+
+
 def _as_text(value: Any) -> Any:
+    if isinstance(value, str):
+        meant = value.removeprefix("http_") if value.startswith("http_") else _PEERS.get(value)
+        if meant is not None:
+            raise InvalidValueError("is no condition here", remedy=f"write {meant}")
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 

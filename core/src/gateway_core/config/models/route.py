@@ -65,6 +65,10 @@ def _check_route_host(value: str) -> str:
         raise InvalidValueError(
             "is not a host", remedy=f"write :{foreign[1]}. before a name to capture its first label"
         )
+    if value == "_":
+        raise InvalidValueError("is every host for nginx, and a name here", remedy="leave hosts out")
+    if value.startswith("."):
+        raise InvalidValueError("is not a host", remedy=f'write "*{value}", and "{value[1:]}" for the name itself')
     captured = _CAPTURE.match(value)
     if captured is None and value.startswith(":"):
         raise InvalidValueError("has no name before its first dot", remedy="write it as in :tenant.example.com")
