@@ -20,7 +20,6 @@ from gateway_core.config.checks.bindings import (
     check_plugins,
     check_switched_off,
     check_upstream_names,
-    check_when,
     make_paths_absolute,
     section_files,
 )
@@ -35,7 +34,7 @@ from gateway_core.config.checks.references import (
     check_targets,
     check_upstreams,
 )
-from gateway_core.config.checks.routes import check_displaced_defaults, check_responses, check_sets
+from gateway_core.config.checks.routes import check_displaced_defaults, check_responses, check_sets, check_when
 from gateway_core.config.checks.scope import Scope, bindings, fill_route_ids, mappings
 from gateway_core.config.documents import Document, as_paths
 from gateway_core.config.loaded import LoadedConfig, collector_paused, config_version

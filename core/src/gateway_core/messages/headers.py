@@ -331,6 +331,15 @@ def frozen_headers(block: bytes) -> FrozenHeaders:
     return headers
 
 
+def cookie_of(headers: Headers, name: str) -> str | None:
+    """Return a cookie's value (RFC 6265 section 4.2), or None."""
+    for pair in ";".join(headers.get_all("cookie")).split(";"):
+        key, equals, value = pair.partition("=")
+        if equals and key.strip() == name:
+            return value.strip().strip('"')
+    return None
+
+
 block_of: Final[Callable[[Headers], bytes]] = attrgetter("_block")
 """Returns the block of headers: still the same object that they were made of if nothing changed."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn, Protocol, TypedDict
 
-from gateway_core.messages.headers import Headers, frozen_headers
+from gateway_core.messages.headers import Headers, cookie_of, frozen_headers
 from gateway_core.messages.path import ReadPath
 
 
@@ -173,6 +173,10 @@ class ReceivedHead:
             return frozen_headers(head[2])
         sent = head.facts.sent
         return frozen_headers(head.facts.raw if sent is None else sent[1])
+
+    def cookie(self, name: str) -> str | None:
+        """Return a cookie's value (RFC 6265 section 4.2), or None."""
+        return cookie_of(self.headers, name)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise TypeError(f"request.received is read-only, so {name} cannot be set: change the request itself")

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from gateway_core.errors import BadPathError
 from gateway_core.messages.body import BodyFilter, FilterSpec, remove_body_fields
-from gateway_core.messages.headers import Headers, HeadersKey, block_of, headers_of_block
+from gateway_core.messages.headers import Headers, HeadersKey, block_of, cookie_of, headers_of_block
 from gateway_core.messages.hook_owner import running_hook
 from gateway_core.messages.hook_timer import hook_timer_paused
 from gateway_core.messages.identity import Identity
@@ -282,11 +282,7 @@ class Request:
 
     def cookie(self, name: str) -> str | None:
         """Return a cookie's value (RFC 6265 section 4.2), or None."""
-        for pair in ";".join(self.headers.get_all("cookie")).split(";"):
-            key, equals, value = pair.partition("=")
-            if equals and key.strip() == name:
-                return value.strip().strip('"')
-        return None
+        return cookie_of(self.headers, name)
 
     @property
     def sent_path(self) -> str:

@@ -146,7 +146,7 @@ def client_terms(
         route.timeouts.connect,
         total_deadline,
         None if upstream.hash_key is None else upstream.hash_key(request),
-        None if upstream.sticky is None else request.cookie(upstream.sticky.name),
+        None if upstream.sticky is None else upstream.sticky.cookie_of(request),
         NO_CLIENT if upstream.transport.send_proxy_protocol is None else ProxyClient(client.source, client.destination),
         head.facts.upgrade or b"",
         is_client_deadline=has_own_deadline(head, route.total),

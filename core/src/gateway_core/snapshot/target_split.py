@@ -86,7 +86,7 @@ class TargetSplit(Generic[TargetT]):
         """
         group = self._group(now)
         if self.sticky is not None:
-            named = group.by_token.get(request.cookie(self.sticky.name) or "")
+            named = group.by_token.get(self.sticky.cookie_of(request) or "")
             if named is not None and named.upstream.is_available(now):
                 return named
         elif self._hash_key is not None:
@@ -100,7 +100,7 @@ class TargetSplit(Generic[TargetT]):
 
         :returns: None if there is no cookie, or the client has this one.
         """
-        return None if self.sticky is None else self.sticky.set_cookie(target, request.cookie(self.sticky.name))
+        return None if self.sticky is None else self.sticky.set_cookie(target, self.sticky.cookie_of(request))
 
     def _group(self, now: float) -> _Group[TargetT]:
         backups = self._backups

@@ -20,6 +20,10 @@ class _Params(Protocol):
     def get(self, name: str, /) -> str | None: ...
 
 
+class _Received(Protocol):
+    def cookie(self, name: str, /) -> str | None: ...
+
+
 class KeySource(Protocol):
     """The parts of a request that a key may be taken from; ``Request`` has them."""
 
@@ -34,6 +38,9 @@ class KeySource(Protocol):
 
     @property
     def query_string(self) -> str: ...
+
+    @property
+    def received(self) -> _Received: ...
 
     def cookie(self, name: str, /) -> str | None: ...
 
@@ -134,6 +141,14 @@ class StickyCookie:
             self._seen = usable
             self._by_token = {self.token(endpoint): endpoint for endpoint in usable.endpoints}
         return self._by_token.get(cookie)
+
+    def cookie_of(self, request: KeySource) -> str | None:
+        """Return the cookie of a request; None if it has none.
+
+        It is the gateway's own, so it also counts where a plugin keeps the client's cookies from the upstream.
+        """
+        cookie = request.cookie(self.name)
+        return request.received.cookie(self.name) if cookie is None else cookie
 
     def token(self, endpoint: Identified) -> str:
         """Return the name of an endpoint, or of a target of a route: 32 hexadecimal digits."""

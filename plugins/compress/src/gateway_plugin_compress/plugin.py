@@ -61,7 +61,8 @@ class Compress(Plugin[CompressConfig]):
         if "Content-Encoding" in headers or _says(headers.joined("Cache-Control"), "no-transform"):
             return
         headers.add_vary("Accept-Encoding")
-        accepted = request.headers.get_bytes("Accept-Encoding")
+        # What the client sent: another plugin may keep the upstream from compressing.
+        accepted = request.received.headers.get_bytes("Accept-Encoding")
         coding = None if accepted is None else self._choose(accepted, request)
         if coding is None or not self._is_worth_it(request, response):
             return
@@ -77,9 +78,10 @@ class Compress(Plugin[CompressConfig]):
     def _choose(self, accepted: bytes, request: Request) -> Coding | None:
         if accepted in self._chosen:
             return self._chosen[accepted]
-        value = request.headers.joined("Accept-Encoding") or ""
+        fields = request.received.headers
+        value = fields.joined("Accept-Encoding") or ""
         coding: Coding | None = choose_coding(value, self.config.codings)  # type: ignore[assignment]  # one of them
-        if len(accepted) <= LONGEST and request.headers.count("Accept-Encoding") == 1:
+        if len(accepted) <= LONGEST and fields.count("Accept-Encoding") == 1:
             if len(self._chosen) >= _MOST_KNOWN:
                 self._chosen.clear()
             self._chosen[accepted] = coding
@@ -92,7 +94,7 @@ class Compress(Plugin[CompressConfig]):
         if length is not None and length < self.config.min_size:
             return False
         if self.config.secrets:
-            fields = request.headers
+            fields = request.received.headers
             return request.identity is None and "Cookie" not in fields and "Authorization" not in fields
         return True
 

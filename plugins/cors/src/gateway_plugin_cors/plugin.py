@@ -88,7 +88,8 @@ class Cors(Plugin[CorsConfig]):
         if preflight is not None:
             self._finish_preflight(response, preflight)
             return
-        origin = request.headers.get_bytes("Origin")
+        # What the client sent: another plugin may keep Origin from the upstream.
+        origin = request.received.headers.get_bytes("Origin")
         fields = self._without_origin if origin is None else self._fields_for(origin, request)
         if response.add_fields(fields, unless=_OWN_AND_VARY):
             return
@@ -109,7 +110,7 @@ class Cors(Plugin[CorsConfig]):
 
     def _fields_for(self, origin: bytes, request: Request) -> FieldBlock:
         """Return what a response gets that has no such field yet, Vary included."""
-        if len(origin) > LONGEST or request.headers.count("Origin") > 1:
+        if len(origin) > LONGEST or request.received.headers.count("Origin") > 1:
             return self._without_origin  # and such a text is not remembered
         fields = self._known.get(origin)
         if fields is None:
@@ -122,7 +123,7 @@ class Cors(Plugin[CorsConfig]):
 
     def _allowed_fields(self, origin: str, request: Request) -> dict[str, str]:
         config = self.config
-        if request.headers.count("Origin") > 1 or not self._allows(origin):
+        if request.received.headers.count("Origin") > 1 or not self._allows(origin):
             return {}
         fields = {"Access-Control-Allow-Origin": ANY if self._for_any else origin}
         if config.credentials:

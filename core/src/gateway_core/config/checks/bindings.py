@@ -61,10 +61,9 @@ def _usable(scope: Scope, binding: BindingView) -> PluginDescription | None:
     if description is None:
         names = scope.bindable()
         advice = scope.install_hint(path, binding.name) or scope.suggestion(binding.name, names)
-        peer = plugin_for(binding.name)
-        if peer:
+        if peer := plugin_for(binding.name):
             how = "" if peer in names else install_advice(peer)
-            advice = f"{peer} does what it does elsewhere" + (f": {how}" if how else "")
+            advice = f"{peer} does what it does elsewhere{how and ': '}{how}"
         message = f"no plugin {scope.shown(path, binding.name)} is installed"
         scope.add(path, message, code="plugin.not-installed", remedy=advice or _installed(names))
     elif description.load_error is not None:
@@ -149,17 +148,6 @@ def _own_bindings(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mappin
         yield path, upstream, "those of an upstream"
 
 
-def check_when(scope: Scope) -> None:
-    """Report conditions on parameters where there is no route whose parameters they could be."""
-    for path, parent in (((), scope.document), *mappings(scope.document, "upstreams")):
-        for inner, binding in mappings(parent, "plugins", path):
-            when = binding.get("when")
-            if isinstance(when, Mapping) and when.get("params") is not None:
-                message = "params are those of a route, and this binding belongs to none"
-                where, remedy = (*inner, "when", "params"), "list the binding on the routes"
-                scope.add_key(where, message, code="value.inconsistent", remedy=remedy)
-
-
 def check_switched_off(scope: Scope) -> None:
     """Report what switches off a binding that it does not inherit; targets and upstreams inherit none."""
     for path, parent in (*targets_of(scope.document), *mappings(scope.document, "upstreams")):
@@ -171,10 +159,11 @@ def check_switched_off(scope: Scope) -> None:
     inherited = {binding.id for binding in bindings(scope.document)}
     for path, route in mappings(scope.document, "routes"):
         for binding in bindings(route, path):
+            if binding.enabled or binding.id in inherited:
+                continue
             replaces = id(scope.locator.find(binding.path).node) in scope.replacing
-            if not binding.enabled and binding.id not in inherited and not replaces:
-                if any(binding.id == each.id for each in scope.displaced(path)):
-                    continue  # Of the defaults, which the list replaces in any case: it says that this is meant.
+            # What the list replaces of the defaults may be named to say that it is meant.
+            if not replaces and all(binding.id != each.id for each in scope.displaced(path)):
                 scope.add(
                     (*binding.path, "enabled"),
                     f"switches off {quote(binding.id)}, which no gateway-wide binding is called",

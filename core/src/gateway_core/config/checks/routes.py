@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from gateway_core.config.checks.scope import BindingView, Scope, bindings, mappings, text
@@ -42,6 +42,17 @@ def _may_respond(scope: Scope, binding: BindingView) -> bool:
     if description.provides_of is not None and binding.config is not None:
         provides = description.provides_of(binding.config)
     return RESPONSE in provides
+
+
+def check_when(scope: Scope) -> None:
+    """Report conditions on parameters where there is no route whose parameters they could be."""
+    for path, parent in (((), scope.document), *mappings(scope.document, "upstreams")):
+        for inner, binding in mappings(parent, "plugins", path):
+            when = binding.get("when")
+            if isinstance(when, Mapping) and when.get("params") is not None:
+                message = "params are those of a route, and this binding belongs to none"
+                where, remedy = (*inner, "when", "params"), "list the binding on the routes"
+                scope.add_key(where, message, code="value.inconsistent", remedy=remedy)
 
 
 def check_sets(scope: Scope) -> None:
