@@ -70,7 +70,8 @@ WORDS = {
     },
     "nginx": {
         "": "server location upstream worker_processes client_max_body_size keepalive_timeout error_log access_log ssl",
-        "routes": "proxy_pass proxy_set_header return proxy_read_timeout limit_req auth_basic add_header server_name",
+        "routes": "proxy_pass proxy_set_header return proxy_read_timeout limit_req auth_basic add_header server_name "
+        "auth_request limit_conn try_files proxy_next_upstream proxy_send_timeout proxy_http_version",
         "upstreams": "server least_conn ip_hash max_fails fail_timeout",
         "endpoints": "down max_fails",
         "listen": "ssl reuseport default_server server_name",
@@ -85,8 +86,9 @@ WORDS = {
     },
     "Caddy": {
         "": "apps logging handle reverse_proxy auto_https import encode",
-        "routes": "handle reverse_proxy handle_path redir to uri strip_prefix basicauth header_up",
-        "upstreams": "to lb_policy health_uri dial transport max_fails",
+        "routes": "handle reverse_proxy handle_path redir to uri strip_prefix basicauth header_up "
+        "matchers path_regexp host_regexp header_regexp try_files forward_auth lb_try_duration",
+        "upstreams": "to lb_policy health_uri dial transport max_fails lb_try_duration tls_insecure_skip_verify",
     },
     "APISIX": {
         "": "services global_rules consumers plugin_configs ssls deployment",
