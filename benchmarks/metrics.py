@@ -61,14 +61,14 @@ def worker(routes: int) -> Metrics:
     """Return the metrics of a worker whose routes all had requests."""
     metrics = Metrics()
     Telemetry(metrics)
-    metrics.register(lambda samples: put_upstream_counts(samples, metrics))
+    metrics.register(lambda samples: put_upstream_counts(samples, metrics, metrics.named_endpoints()))
     for number in range(routes):
         counts = metrics.routes.acquire(f"route-{number}" if number < MAX_ROUTES else OTHER)
         for status in STATUSES:
             for seconds in DURATIONS:
                 counts.add(status * 4, seconds, 1000)
         if number < MAX_ROUTES // 5:
-            key = metrics.endpoint_key(f"upstream-{number}", "10.0.0.1:8080")
+            key = f"upstream-{number}", "10.0.0.1:8080"
             metrics.endpoints.acquire(key).respond(200, 0.002)
     return metrics
 

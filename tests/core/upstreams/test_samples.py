@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -34,13 +34,13 @@ def counted(metrics: Metrics, make_upstream: MakeUpstream) -> Callable[..., Upst
 
 def counts_of(metrics: Metrics) -> Samples:
     samples = Samples()
-    put_upstream_counts(samples, metrics)
+    put_upstream_counts(samples, metrics, metrics.named_endpoints())
     return samples
 
 
-def states_of(upstream: Upstream, now: float = 0.0) -> Samples:
+def states_of(upstream: Upstream, now: float = 0.0, named: Iterable[str] = ("a", "b")) -> Samples:
     samples = Samples()
-    put_upstream_states(samples, [upstream], now)
+    put_upstream_states(samples, [upstream], now, frozenset((upstream.name, each) for each in named))
     return samples
 
 
@@ -104,13 +104,13 @@ def test_breakers_ejections_and_requests_are_shown(metrics: Metrics, counted: Ca
     assert counts.value("gateway_upstream_endpoint_ejections", "u", "a") == 1
 
 
-def test_endpoints_that_share_a_label_are_one(make_upstream: MakeUpstream) -> None:
+def test_endpoints_that_are_not_named_are_one(make_upstream: MakeUpstream) -> None:
     upstream = make_upstream(("a", "b"))
     for endpoint in upstream.endpoints:
-        endpoint.label, endpoint.active = "_other", 2
+        endpoint.active = 2
     upstream.endpoints[1].health.healthy = False
 
-    samples = states_of(upstream)
+    samples = states_of(upstream, named=())
 
     assert samples.value("gateway_upstream_requests_in_flight", "u", "_other") == 4
     assert samples.value("gateway_upstream_endpoint_healthy", "u", "_other") == 0

@@ -271,6 +271,10 @@ class Counts(Generic[CountsT]):
         if len(self._kept) > KEPT:
             del self._kept[next(iter(self._kept))]
 
+    def in_use(self) -> list[Hashable]:
+        """Return the keys that are in use; safe in any thread."""
+        return list(self._used)
+
     def items(self) -> list[tuple[Hashable, CountsT]]:
         """Return the counts by key, those that are kept included; safe in any thread."""
         return [*((key, counts) for key, (counts, _) in list(self._used.items())), *list(self._kept.items())]

@@ -25,6 +25,7 @@ from gateway_core.metrics.catalogue import (
     PLUGIN_TIMEOUTS,
 )
 from gateway_core.metrics.counts import Counts, EndpointCounts, HookCounts, RouteCounts, UpstreamCounts
+from gateway_core.metrics.endpoint_fold import EndpointFold, Key, named_of
 from gateway_core.metrics.http2 import Http2Counts
 from gateway_core.metrics.render import PROMETHEUS, SUFFIX, render
 from gateway_core.metrics.samples import Distribution, Family, Kind, Labels, Merge, Samples, Value
@@ -67,7 +68,8 @@ class Metrics:
         self.unrouted = RouteCounts()
         """Of requests that no route matched."""
         self.endpoints: Counts[EndpointCounts] = Counts(lambda: EndpointCounts(self.bounds))
-        """By upstream and id; those beyond the limit by `OTHER`."""
+        """By upstream and id."""
+        self.endpoint_fold = EndpointFold()
         self.upstreams: Counts[UpstreamCounts] = Counts(UpstreamCounts)
         """By name."""
         self.http2_clients = Http2Counts()
@@ -133,10 +135,10 @@ class Metrics:
         counts = self._counts.setdefault(family, {})
         counts[labels] = counts.get(labels, 0) + by
 
-    def endpoint_key(self, upstream: str, endpoint: str) -> tuple[str, str]:
-        """Return the key in ``endpoints`` of one that is new: its own, or that of those beyond the limit."""
-        key = upstream, endpoint
-        return key if key in self.endpoints or len(self.endpoints) < self.max_endpoints else (upstream, OTHER)
+    def named_endpoints(self) -> frozenset[Key]:
+        """Return the endpoints that have series of their own, by upstream and id; others share those of `OTHER`."""
+        in_use: list[Any] = self.endpoints.in_use()
+        return named_of(in_use, self.max_endpoints)
 
     def hook(self, plugin: str, binding: str, phase: str) -> HookCounts:
         """Return the counts of the hooks of a binding in a phase."""

@@ -271,8 +271,9 @@ class Engine:
         samples.one(CLIENT_CONNECTIONS_REFUSED, connections.refused)
         current: Snapshot | None = self.holder.current
         upstreams = () if current is None else list(current.upstreams.values())
-        put_upstream_states(samples, upstreams, self.clock.monotonic())
-        put_upstream_counts(samples, self.metrics)
+        named = self.metrics.named_endpoints()
+        put_upstream_states(samples, upstreams, self.clock.monotonic(), named)
+        put_upstream_counts(samples, self.metrics, named)
         self.listeners.put_certificates(samples)
         if self._owns_process:
             self._process_metrics.put(samples)

@@ -171,7 +171,6 @@ class Endpoint:
         "is_guarded",
         "is_open",
         "joined_at",
-        "label",
         "last_error",
         "path",
         "pending",
@@ -187,17 +186,14 @@ class Endpoint:
         breaker: CircuitBreakerConfig | None = None,
         *,
         counts: EndpointCounts | None = None,
-        label: str | None = None,
         on_closed: Callable[[], None] = lambda: None,
     ) -> None:
         """Begin without requests.
 
         :param counts: where its requests are counted.
-        :param label: what metrics call it; the id unless given.
         """
         self.id = spec.id
         self.counts = counts or EndpointCounts()
-        self.label = spec.id if label is None else label
         self._on_closed = on_closed
         self.scheme = spec.scheme
         self.host = spec.host

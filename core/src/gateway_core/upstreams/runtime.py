@@ -158,13 +158,11 @@ class UpstreamRuntime:
         load: Load,
     ) -> Lease[Endpoint]:
         def start() -> Endpoint:
-            counts = self._metrics.endpoints
-            counted = self._metrics.endpoint_key(config.name, spec.id)
+            counts, counted = self._metrics.endpoints, (config.name, spec.id)
             endpoint = Endpoint(
                 spec,
                 config.circuit_breaker,
                 counts=counts.acquire(counted),
-                label=counted[1],
                 on_closed=partial(counts.release, counted),
             )
             if is_checked(config):

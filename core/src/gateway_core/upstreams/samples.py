@@ -16,6 +16,7 @@ from gateway_core.metrics.catalogue import (
     ENDPOINT_EJECTED,
     ENDPOINT_EJECTIONS,
     ENDPOINT_HEALTHY,
+    OTHER,
     UPSTREAM_CONNECTIONS,
     UPSTREAM_CONNECTIONS_OPENED,
     UPSTREAM_DURATION,
@@ -29,6 +30,7 @@ from gateway_core.metrics.catalogue import (
     UPSTREAM_RETRIES,
     UPSTREAM_SENT_BYTES,
 )
+from gateway_core.metrics.endpoint_fold import Key
 from gateway_core.metrics.samples import Labels, Samples
 from gateway_core.upstreams.breaker import BreakerState
 from gateway_core.upstreams.endpoint import Endpoint
@@ -45,17 +47,25 @@ _COUNTERS: Final = (
 )
 
 
-def put_upstream_counts(samples: Samples, metrics: Metrics) -> None:
-    """Add what was counted of requests to upstreams."""
+def put_upstream_counts(samples: Samples, metrics: Metrics, named: frozenset[Key]) -> None:
+    """Add what was counted of requests to upstreams.
+
+    :param named: the endpoints that have series of their own.
+    """
     known: Any = metrics.endpoints.items()
+    own = Samples()
     for key, counts in known:
-        samples.put(UPSTREAM_REQUESTS, [((*key, status), number) for status, number in counts.statuses()])
+        own.put(UPSTREAM_REQUESTS, [((*key, status), number) for status, number in counts.statuses()])
         duration = counts.duration()
-        samples.put(UPSTREAM_DURATION, [] if duration is None else [(key, duration)], counts.bounds)
+        own.put(UPSTREAM_DURATION, [] if duration is None else [(key, duration)], counts.bounds)
         reasons = {**dict.fromkeys(FAILURE_REASONS, 0), **counts.errors}
-        samples.put(UPSTREAM_ERRORS, [((*key, reason), number) for reason, number in reasons.items()])
+        own.put(UPSTREAM_ERRORS, [((*key, reason), number) for reason, number in reasons.items()])
         for family, name in _COUNTERS:
-            samples.put(family, [(key, getattr(counts, name))])
+            own.put(family, [(key, getattr(counts, name))])
+    in_use: Any = metrics.endpoints.in_use()
+    metrics.endpoint_fold.fold(own, named, in_use, {key for key, _ in known})
+    for series in own:
+        samples.put(series.family, series.values.items(), series.bounds)
     upstreams: Any = metrics.upstreams.items()
     for name, upstream in upstreams:
         reasons = {**dict.fromkeys(REFUSALS, 0), **upstream.refusals}
@@ -63,10 +73,11 @@ def put_upstream_counts(samples: Samples, metrics: Metrics) -> None:
         samples.put(UPSTREAM_RETRIES, [((name,), upstream.retries)])
 
 
-def put_upstream_states(samples: Samples, upstreams: Iterable[Upstream], now: float) -> None:
+def put_upstream_states(samples: Samples, upstreams: Iterable[Upstream], now: float, named: frozenset[Key]) -> None:
     """Add how the upstreams in force are.
 
     :param now: monotonic seconds.
+    :param named: the endpoints that have series of their own.
     """
     samples.put(UPSTREAM_PENDING, ())
     samples.put(ENDPOINT_HEALTHY, ())
@@ -75,7 +86,8 @@ def put_upstream_states(samples: Samples, upstreams: Iterable[Upstream], now: fl
         samples.one(UPSTREAM_PANIC, upstream.is_panic, upstream.name)
         of_label: dict[str, list[Endpoint]] = {}
         for endpoint in upstream.endpoints:
-            of_label.setdefault(endpoint.label, []).append(endpoint)
+            label = endpoint.id if (upstream.name, endpoint.id) in named else OTHER
+            of_label.setdefault(label, []).append(endpoint)
         for label, endpoints in of_label.items():
             _put_endpoints(samples, (upstream.name, label), endpoints, now)
 

@@ -136,8 +136,8 @@ class MetricsConfig(Section):
     ``_other``."""
 
     max_endpoints: Count = MAX_ENDPOINTS
-    """Endpoints with series of their own, in the order in which they were found; all others of an upstream together are
-    the endpoint ``_other``."""
+    """Endpoints with series of their own, the first in the order of upstream and id; all others of an upstream together
+    are the endpoint ``_other``."""
 
 
 def _check_source_url(url: SecretUrl) -> SecretUrl:
