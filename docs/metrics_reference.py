@@ -66,9 +66,10 @@ of what the processes show, or what the `latest` one shows; the table has it.
 The first `metrics.max_routes` routes of the configuration ({MAX_ROUTES} unless given) have series of their own; all
 others together are the route `_other`, in every worker. Likewise the first `metrics.max_endpoints` endpoints in the
 order of upstream and id ({MAX_ENDPOINTS} unless given) have their own; the others of an upstream are its endpoint
-`_other`, in every worker. One that changes sides, as endpoints come or go, leaves what it has counted where it was. Of
-the statuses of one route or endpoint 32 are told apart. A route with requests has about 20 series, 17 more for each further
-class of status, and an endpoint 35.
+`_other`, in every worker. One that changes sides, as endpoints come or go, leaves what it has counted where it was.
+
+Of the statuses of one route or endpoint 32 are told apart. A route with requests has about 20 series, 17 more for each
+further class of status, and an endpoint 35.
 
 The budget, which `python benchmarks/metrics.py` measures: with 10,000 routes that all have requests, two statuses each,
 and two workers, at most 30,000 series, 3 MB of text (150 kB compressed), and half a second of CPU time for a scrape.
