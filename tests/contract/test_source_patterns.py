@@ -29,6 +29,7 @@ DISTRIBUTIONS = (
     "gateway_plugin_fault",
     "gateway_plugin_headers",
     "gateway_plugin_ip",
+    "gateway_plugin_mock",
     "gateway_plugin_upstream_auth",
     "gateway_plugin_grpc_web",
 )
