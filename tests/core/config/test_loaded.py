@@ -56,6 +56,47 @@ def test_canonical_form_brings_back_the_same_configuration(load: Load) -> None:
     assert again.config.upstreams[0].retries is not None
 
 
+FORMS = [
+    "error_pages: [{statuses: [404], target: u, path: /404.html}]",
+    "error_pages: [{statuses: [404, 500-599], from: [upstream], status: 503, body: sorry}]",
+    "error_pages: [{statuses: [404]}]",
+    "listen: {address: ':8080', https_redirect: true}",
+    "listen: {address: ':8080', https_redirect: {port: 8443}}",
+    "listen: [{name: a, address: ':8080', client_address: {hops: 1}}, {address: 'unix:/run/a.sock', mode: '0660'}]",
+    "listen: {address: ':8443', tls: {cert: a, key: b, certificates: [{cert: c, key: d}]}}",
+    "client_address: {header: x-a}\ntrusted_proxies: ['unix:', 10.0.0.0/8]\nvia: edge\nstrip_headers: [x-user]",
+    "plugins: [{name: logger, order: after, when: {methods: [GET], scheme: https, client_ip: {none_of: [10.0.0.0/8]}}}]",
+]
+ROUTES = [
+    "path_prefix: [/a, /b], target: u",
+    "target: ':x', path_regex: '/(?P<x>.*)'",
+    "path: '/:x', params: {x: {none_of: [a]}}, cookies: {c: {one_of: ['1']}}, query: {q: {present: false}}, target: u",
+    "hosts: [':t.example'], target: u, rewrite: {template: '/:t'}",
+    "path: '/a/:x', target: u, rewrite: {query: {set: {x: ':x'}, remove: [y]}}",
+    "path: /a, target: u, strip_path: true, rewrite: {host: b.example}, rewrite_response: {location: true}",
+    "path: /a, redirect: {scheme: https}",
+    "path: /a, redirect: {prefix: /b, port: 8443, status: 301}",
+    "path: /a, redirect: {path: /b, query: {remove: [x]}}",
+    "path: /a, respond: {}",
+    "path: /a, respond: {status: 204, headers: {x: y}}",
+    "path: /a, targets: [{target: u, weight: 9}, {target: 'http://h', backup: true}], sticky_cookie: {name: c}",
+    "path: /a, targets: [{target: u, rewrite: {prefix: /x}}, {target: 'unix:/run/b.sock'}], hash_on: client_ip",
+    "path: /a, target: u, mirror: {target: u, percent: 5}, timeouts: {total: 0}, retries: {on: [502, reset]}",
+    "path: /a, target: u, error_pages: [{statuses: [500-599], path: /e}], buffer_request: 1MiB, enabled: false",
+    "path: /a, target: u, client_ip: 10.0.0.0/8, scheme: http, plugins: [{name: logger, id: x, mode: shadow}]",
+]
+
+
+@pytest.mark.parametrize("text", [*FORMS, *[f"routes: [{{id: r, {route}}}]" for route in ROUTES]])
+def test_every_form_is_brought_back(load: Load, text: str) -> None:
+    routes = "" if text.startswith("routes") else "routes: [{id: r, path: /r, target: u}]\n"
+    loaded = load(f"upstreams: [{{name: u, endpoints: [{{url: 'http://127.0.0.1:1'}}]}}]\n{routes}{text}\n")
+
+    again = LoadedConfig.from_canonical(json.loads(json.dumps(loaded.to_canonical())))
+
+    assert again == loaded
+
+
 def test_building_in_steps_gives_the_same(load: Load) -> None:
     loaded = load(TEXT, environ={"S": "secret"})
     steps = LoadedConfig.from_canonical_steps(loaded.to_canonical())

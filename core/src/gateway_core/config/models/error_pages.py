@@ -45,6 +45,9 @@ def _check_path(value: str) -> str:
     return value
 
 
+_HTML: Final = "text/html; charset=utf-8"
+
+
 class ErrorPageConfig(Section):
     """What is sent in the place of responses with some statuses: a text, or what another request gets. The first entry
     that fits counts, a route's own before the gateway-wide ones.
@@ -66,7 +69,7 @@ class ErrorPageConfig(Section):
     status: Annotated[int, Strict(), Field(ge=200, le=599)] | None = None
     """Status instead of the response's."""
 
-    content_type: HeaderValue = "text/html; charset=utf-8"
+    content_type: HeaderValue = _HTML
     """Content-Type of ``body``."""
 
     body: str | None = None
@@ -88,7 +91,8 @@ class ErrorPageConfig(Section):
             problems.append(Fault(f"body and {' and '.join(remote)} exclude each other", "keep one of them"))
         elif self.target is not None and self.path is None:
             problems.append(Fault("target has no path", "give the path of the page, such as /errors/:status"))
-        if self.body is None and "content_type" in self.model_fields_set:
+        # Not what is set: what processes hand on to each other has every key.
+        if self.body is None and self.content_type != _HTML:
             problems.append(Fault("content_type is that of body, and there is none", "give body, or leave it out"))
         if self.body is None and self.path is None and self.status is not None:
             problems.append(Fault("status has no page", "give body or path: without them the response stays as it is"))
