@@ -65,7 +65,7 @@ FORMS = [
     "listen: [{name: a, address: ':8080', client_address: {hops: 1}}, {address: 'unix:/run/a.sock', mode: '0660'}]",
     "listen: {address: ':8443', tls: {cert: a, key: b, certificates: [{cert: c, key: d}]}}",
     "client_address: {header: x-a}\ntrusted_proxies: ['unix:', 10.0.0.0/8]\nvia: edge\nstrip_headers: [x-user]",
-    "plugins: [{name: logger, order: after, when: {methods: [GET], scheme: https, client_ip: {none_of: [10.0.0.0/8]}}}]",
+    "plugins: [{name: logger, order: after, when: {methods: [GET], scheme: https, client_ip: 10.0.0.0/8}}]",
 ]
 ROUTES = [
     "path_prefix: [/a, /b], target: u",

@@ -32,6 +32,7 @@ from tests.core.config.conftest import Load
         (("routes", 0, "sticky_cookie"), "split", 'write {name: "split"}'),
         (("routes", 0, "timeouts"), "5s", "write {total: 5s}"),
         (("routes", 0, "retries"), 3, "write {attempts: 3}"),
+        (("error_pages",), {404: "/404.html"}, "write a list: [{statuses: [404], path: /404.html}]"),
         (("limits",), 5, ""),
     ],
 )
@@ -44,6 +45,7 @@ def test_a_single_value_in_the_place_of_a_section_is_written_out(path: KeyPath, 
     [
         ("mirror: shadow", '"shadow" is text, where a list is expected: write {target: "shadow"}'),
         ("plugins: {logger: {}}", "is a mapping, where a list is expected: write a list: [{name: ..., config: {...}}]"),
+        ("error_pages: [{statuses: 404}]", "404 is a number, where a list is expected: write [404]"),
         ("methods: GET", '"GET" is text, where a list is expected: write ["GET"]'),
         ("timeouts: 5s", '"5s" is text, where a mapping is expected: write {total: 5s}'),
     ],

@@ -17,6 +17,7 @@ SECTIONS: dict[str, KeyPath] = {
     "plugins": ("plugins", 0),
     "health_check": ("upstreams", 0, "health_check"),
     "rewrite": ("routes", 0, "rewrite"),
+    "error_pages": ("error_pages", 0),
     "admin": ("admin",),
     "retries": ("upstreams", 0, "retries"),
     "timeouts": ("upstreams", 0, "timeouts"),
@@ -44,6 +45,8 @@ SECTIONS: dict[str, KeyPath] = {
         (("routes", 0, "query", "a", "contains"), "write regex: .*value.*"),
         (("routes", 0, "headers", "set", "x-a"), "these are conditions: bind the plugin headers to change fields"),
         (("routes", 0, "plugins", 0, "cors"), "write {name: cors, config: {...}}"),
+        (("routes", 0, "client_ip", "not"), "write none_of: [...]"),
+        (("error_pages", 0, "file"), "write body: ${file:page.html}"),
         (("routes", 0, "nonsense"), ""),
     ],
 )

@@ -116,6 +116,23 @@ routes:
     assert no_effect(tmp_path, text) == [f"{where}.{key}" for where in ("upstreams[0]", "routes[1]") for key in keys]
 
 
+@pytest.mark.parametrize(
+    ("top", "headers", "keys"),
+    [
+        ("strip_headers: [x-user]", "{x-user: a, x_user: a, x-other: a}", ["x-user", "x_user"]),
+        ("strip_headers: [x-user]", "{x-user: {present: false}}", []),
+        ("strip_headers: [x-user]", "{x-user: {none_of: [a]}}", []),
+        ("", "{x-forwarded-proto: https, X-Real-IP: {regex: 10.*}}", ["x-forwarded-proto", "X-Real-IP"]),
+        ("trusted_proxies: [10.0.0.0/8]", "{x-forwarded-proto: https}", []),
+        ("listen: {address: ':80', trusted_proxies: [10.0.0.0/8]}", "{x-forwarded-proto: https}", []),
+    ],
+)
+def test_a_condition_on_a_field_that_no_request_has(tmp_path: Path, top: str, headers: str, keys: list[str]) -> None:
+    text = f"{top}\nroutes: [{{id: r, path: /, headers: {headers}, target: 'http://127.0.0.1:1'}}]\n"
+
+    assert no_effect(tmp_path, text) == [f"routes[0].headers.{key}" for key in keys]
+
+
 @pytest.mark.parametrize(("second", "keys"), [("/x/:id", []), ("/:id/:x", []), ("/:y", ["upstreams[0].hash_on"])])
 def test_a_parameter_that_one_route_of_the_upstream_captures_is_something_to_hash_on(
     tmp_path: Path, second: str, keys: list[str]

@@ -19,8 +19,9 @@ _KEYS: Final = {
     "sources": "url",
 }
 """The key that a text stands for, by the section that it stands in the place of."""
-_LISTS: Final = frozenset({"endpoints", "plugins", "targets", "sources"})
+_LISTS: Final = frozenset({"endpoints", "error_pages", "plugins", "targets", "sources"})
 _MAPPINGS: Final = {
+    "error_pages": "write a list: [{statuses: [404], path: /404.html}]",
     "plugins": "write a list: [{name: ..., config: {...}}]",
     "targets": "write a list: [{target: a, weight: 9}, {target: b, weight: 1}]",
 }

@@ -151,7 +151,7 @@ def wrong_kind(found: object, value: str, expected: str) -> Fault:
     remedy = ""
     if expected == "text":
         remedy = "put it in quotes"
-    elif expected == "a list" and isinstance(found, str):
+    elif expected == "a list" and isinstance(found, str | int) and not isinstance(found, bool):
         remedy = f"write [{value}]"
     elif expected == "true or false" and isinstance(found, str):
         meant = _SPELLINGS.get(found.lower())

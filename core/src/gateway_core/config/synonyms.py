@@ -304,15 +304,8 @@ _HINTS: Final[Mapping[str, Mapping[str, str]]] = {
     "listen": _LISTENER,
     "plugins": _BINDING,
     "tls": {
-        "certificate": "write cert",
-        "certFile": "write cert",
-        "cert_file": "write cert",
-        "ssl_certificate": "write cert",
-        "crt": "write cert",
-        "private_key": "write key",
-        "keyFile": "write key",
-        "key_file": "write key",
-        "ssl_certificate_key": "write key",
+        **dict.fromkeys(["certificate", "certFile", "cert_file", "ssl_certificate", "crt"], "write cert"),
+        **dict.fromkeys(["private_key", "keyFile", "key_file", "ssl_certificate_key"], "write key"),
         "ssl_protocols": "write min_version",
         "ssl_ciphers": "write ciphers",
         "ssl_client_certificate": "write client_ca",
@@ -333,6 +326,12 @@ _HINTS: Final[Mapping[str, Mapping[str, str]]] = {
         "fails": "write unhealthy_threshold",
         "passes": "write healthy_threshold",
         "status": "write expected_statuses",
+    },
+    "error_pages": {
+        "url": "write path, and target unless it is the route's",
+        "file": "write body: ${file:page.html}",
+        **dict.fromkeys(["code", "codes"], "write statuses"),
+        "service": "write target",
     },
     "rewrite": {
         "uri": "write prefix, or template",
@@ -384,6 +383,8 @@ _CONDITIONS: Final = frozenset({"headers", "query", "cookies", "params"})
 def synonym_hint(path: KeyPath) -> str:
     """Return a hint for the unknown key at the end of ``path``, or an empty text."""
     key = str(path[-1])
+    if len(path) > 1 and path[-2] == "client_ip":
+        return _CONDITION.get(key, "")
     if len(path) > 2 and path[-3] in _CONDITIONS:
         # `headers: {set: {x-a: b}}` is written for `{x-a: {set: b}}` as well.
         return _CONDITION.get(key) or _CONDITION.get(str(path[-2]), "")

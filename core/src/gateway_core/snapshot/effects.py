@@ -20,6 +20,7 @@ from gateway_core.config import (
 from gateway_core.config.suggestions import quote
 from gateway_core.snapshot.route_effects import (
     Found,
+    conditions_without_effect,
     hash_sources_without_effect,
     idle_priorities,
     no_effect,
@@ -48,6 +49,7 @@ def check_effects(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigPr
         found += [(f"upstreams[{index}]{key}", message) for key, message in hashed]
     for index, route in enumerate(config.routes):
         stripped = stripped_fields(config, [route]) if route.hash_on else ()
+        found += [(f"routes[{index}]{key}", text) for key, text in conditions_without_effect(config, route)]
         used = [upstreams[name] for name in targets_of(route) if name in upstreams]
         found += [
             (f"routes[{index}]{key}", message) for key, message in route_effects(route, used, config.limits, stripped)

@@ -203,6 +203,32 @@ def hash_sources_without_effect(
             yield where, f"no request has {source}: strip_headers removes it, and no plugin sets it"
 
 
+_INSTEAD: Final = {
+    "x-forwarded-proto": "write scheme, or trusted_proxies",
+    "x-forwarded-for": "write client_ip, or trusted_proxies",
+    "x-forwarded-host": "write hosts, or trusted_proxies",
+}
+_BY_PROXIES: Final = ("x-forwarded-", "x-real-ip", "forwarded")
+"""What fields begin with that only trusted peers may send, as far as routes are chosen by them."""
+
+
+def conditions_without_effect(config: GatewayConfig, route: RouteConfig) -> Found:
+    """Find conditions on fields that no request has when its route is looked for."""
+    if config.plugins:
+        return  # One of them may set the field before the match.
+    stripped = set(map(_spelt_one_way, config.strip_headers))
+    trusts = bool(config.trusted_proxies or any(listen.trusted_proxies for listen in config.listen))
+    for name, condition in route.headers.items():
+        if condition.present is False or condition.none_of is not None:
+            continue  # These hold without the field.
+        spelt = _spelt_one_way(name)
+        if spelt in stripped:
+            yield f".headers.{name}", f"no request has {name}: strip_headers removes it"
+        elif not trusts and spelt.startswith(_BY_PROXIES):
+            instead = _INSTEAD.get(spelt, "name the proxies in trusted_proxies")
+            yield f".headers.{name}", f"no request has {name}: it is removed, as no peer is trusted: {instead}"
+
+
 def stripped_fields(config: GatewayConfig, routes: Iterable[RouteConfig]) -> frozenset[str]:
     """Return the fields of ``strip_headers`` that no request of the routes has; none if a plugin may set them."""
     if config.plugins or any(route.plugins or any(target.plugins for target in route.targets) for route in routes):

@@ -126,6 +126,8 @@ def test_a_target_may_rewrite_the_path_of_a_route_that_strips_it() -> None:
         ({"target": None, "redirect": {"path": "https://example.com/b"}}, "write scheme and host beside it"),
         ({"target": None, "redirect": {"host": "$host"}}, "leave it out, which keeps the client's"),
         ({"rewrite": {"host": "{http.request.host}"}}, "write preserve_host: true for the client's"),
+        ({"target": "http://:tenant.internal"}, "write the name of an upstream, such as users-:tenant"),
+        ({"target": "http://{tenant}.internal:8080"}, "write the name of an upstream, such as users-:tenant"),
         ({"rewrite": {"host": "$http_host"}}, "write preserve_host: true for the client's"),
     ],
 )

@@ -51,7 +51,7 @@ class RewriteConfig(Section):
     """The whole new path, instead of ``prefix``; ``:name`` and ``*name`` stand for the parameters of ``path``."""
 
     host: Annotated[str, AfterValidator(check_authority)] | None = None
-    """Host header, with a port if there is one, instead of the endpoint's or the client's."""
+    """Host header, with a port if there is one, instead of the endpoint's or the client's; a plugin's comes before."""
 
     query: RewriteQueryConfig | None = None
     """Parameters of the query that are set and removed."""

@@ -41,6 +41,11 @@ from gateway_core.config.values import (
 
 
 def _check_target(value: str) -> str:
+    if re.match(r"https?://[^/]*(:[A-Za-z_]|[{$])", value):
+        remedy = (
+            "write the name of an upstream, such as users-:tenant: no request chooses a host that is not configured"
+        )
+        raise InvalidValueError("takes its host from the request", remedy=remedy)
     if is_url(value) or value.startswith("//"):
         parse_origin(value)
     elif not value:
@@ -245,7 +250,7 @@ class RouteDefaultsConfig(Section):
 
     preserve_host: Switch | None = None
     """Send the client's Host header upstream instead of the endpoint's; by default as the upstream's
-    ``preserve_host``."""
+    ``preserve_host``. A Host that a plugin sets comes before either."""
 
     buffer_request: PositiveSize | None = None
     """Buffer each request's body before an endpoint is picked, and send it with a Content-Length; a body that is longer
