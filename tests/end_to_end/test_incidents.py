@@ -167,6 +167,31 @@ routes: [{{id: all, path_prefix: /, target: "{upstream.url}"}}]
 
     await incident.line(f"access log: .* lost for .*{log.name}")
     await incident.metric("gateway_logger_dropped_total")
+    status = await incident.status(lambda found: found["state"] == "degraded")
+    assert any(log.name in each and "too large" in each.lower() for each in status["degraded"])
+    assert "lost for" in await incident.shown()
+
+
+async def test_a_state_directory_that_is_full(begin: Begin, upstream: Upstream, tmp_path: Path) -> None:
+    text = f"""
+routes: [{{id: all, path_prefix: /, target: "{upstream.url}"}}]
+"""
+    incident = begin(text, "--last-good")
+    await incident.ready()
+    resource.prlimit(incident.gateway.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+
+    config = incident.gateway.config
+    config.write_text(config.read_text().replace("id: all", "id: everything"))
+
+    event = await incident.event("config.not_kept", path=str(tmp_path / "state"))
+    await incident.metric("gateway_shortages_total", what="state")
+    await incident.metric("gateway_log_events_total", event="config.not_kept")
+    status = await incident.status(lambda found: found["state"] == "degraded")
+    assert status["degraded"] == [f"what is in force cannot be kept in {event['path']}: file too large"]
+
+    resource.prlimit(incident.gateway.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    config.write_text(config.read_text().replace("id: everything", "id: again"))
+    await incident.status(lambda found: found["state"] == "ready")
 
 
 PLUGIN = """
@@ -264,6 +289,7 @@ limits: {{max_connections: 1000}}
     shown = await incident.shown()
     assert shown.startswith("gateway ")
     assert f"- connections cannot be accepted: {text}" in shown
+    await incident.metric("gateway_shortages_total", what="accept")
     upstream.go.set()
     for client in clients[:30]:
         client.close()
@@ -348,6 +374,7 @@ routes: [{{id: all, path_prefix: /, target: "{upstream.url}"}}]
 
     await incident.line("auth of route 'all' refused [0-9a-f]+: not-yet-valid")
     await incident.metric("gateway_auth_refusals_total", route="all", reason="not-yet-valid")
+    assert "clock of its issuer is ahead" in await incident.shown()
 
 
 async def test_a_memory_limit(begin: Begin, upstream: Upstream) -> None:

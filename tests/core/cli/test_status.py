@@ -117,7 +117,15 @@ def test_workers_sources_and_certificates_are_tables() -> None:
     worker = {"number": 0, "pid": 7, "version": "v1", "in_flight": 0, "connections": 2, "retiring_snapshots": 1}
     lines = shown(
         workers=[worker],
-        sources=[{"source": "etcd://a", "stale": True, "rejected": ["etcd://a/team-b"]}],
+        sources=[
+            {
+                "source": "etcd://a",
+                "stale": True,
+                "rejected": ["etcd://a/team-b"],
+                "confirmed_at": NOW - 90,
+                "reason": "refused",
+            }
+        ],
         certificates=[
             {"listener": ":443", "name": "CN=a.test", "not_after": "2023-11-14T21:13:20+00:00"},
             {"listener": ":443", "name": "CN=b.test", "not_after": "2023-12-14T22:13:20+00:00"},
@@ -126,7 +134,7 @@ def test_workers_sources_and_certificates_are_tables() -> None:
 
     text = [" ".join(line.split()) for line in lines]
     assert "0 7 v1 0 2 1" in text
-    assert "etcd://a stale etcd://a/team-b" in text
+    assert "etcd://a stale etcd://a/team-b 1 min 30 s ago refused" in text
     assert ":443 CN=a.test expired 1 h ago" in text
     assert ":443 CN=b.test in 30 d" in text
 
@@ -148,3 +156,18 @@ def test_recent_warnings_of_all_processes_are_shown_the_latest_first_and_equal_o
         "20 s ago  upstream.reset  5      a",
         "30 s ago  upstream.reset  1      b",
     ]
+
+
+def test_discoveries_are_shown_with_their_age_and_why_they_are_stale() -> None:
+    stale = {"endpoints": 2, "stale": True, "for": 62.5, "reason": "no name server responds"}
+    fine = {"endpoints": 1, "stale": False, "for": 5.0, "reason": ""}
+    upstreams: list[dict[str, Any]] = [
+        {"name": name, "strategy": "random", "endpoints": [], "discovery": discovery}
+        for name, discovery in (("users", stale), ("users", stale), ("orders", fine), ("static", None))
+    ]
+
+    lines = shown(upstreams=upstreams)
+
+    text = [" ".join(line.split()) for line in lines]
+    first = text.index("DISCOVERY OF STATE ENDPOINTS REASON")
+    assert text[first + 1 : first + 4] == ["users stale for 1 min 2 s 2 no name server responds", "orders ok 1 -", ""]

@@ -71,7 +71,8 @@ def lines_of(status: Mapping[str, Any], now: float) -> Iterator[str]:
         yield f"warnings       {len(warnings)}"
         yield from _problem_lines(warnings)
     yield from _worker_lines(status)
-    yield from _source_lines(status.get("sources", ()))
+    yield from _source_lines(status.get("sources", ()), now)
+    yield from _discovery_lines(status.get("upstreams", ()))
     yield from _certificate_lines(certificates_of(status), now)
     yield from _upstream_lines(status.get("upstreams", ()))
     yield from _event_lines(status, now)
@@ -114,13 +115,28 @@ def _worker_lines(status: Mapping[str, Any]) -> Iterator[str]:
     yield from _columns(rows)
 
 
-def _source_lines(sources: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _source_lines(sources: Sequence[Mapping[str, Any]], now: float) -> Iterator[str]:
     if not sources:
         return
-    rows = [("SOURCE", "STATE", "REJECTED DOCUMENTS")]
+    rows = [("SOURCE", "STATE", "REJECTED DOCUMENTS", "RESPONDED", "REASON")]
     for each in sources:
         state = "stale" if each["stale"] else "ok"
-        rows.append((each["source"], state, ", ".join(each["rejected"]) or "-"))
+        at = each["confirmed_at"]
+        responded = f"{_duration(now - at)} ago" if at else "never"
+        rows.append((each["source"], state, ", ".join(each["rejected"]) or "-", responded, each["reason"] or "-"))
+    yield ""
+    yield from _columns(rows)
+
+
+def _discovery_lines(upstreams: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line for each upstream whose endpoints are discovered; workers share what is found."""
+    found = {each["name"]: each["discovery"] for each in upstreams if each.get("discovery")}
+    if not found:
+        return
+    rows = [("DISCOVERY OF", "STATE", "ENDPOINTS", "REASON")]
+    for name, each in found.items():
+        state = f"stale for {_duration(each['for'])}" if each["stale"] else "ok"
+        rows.append((name, state, str(each["endpoints"]), each["reason"] or "-"))
     yield ""
     yield from _columns(rows)
 

@@ -146,7 +146,7 @@ class FileTarget:
         if self.rotation is None or now < self._no_rotation_before:
             return False
         if not self._is_plain:
-            self._report("kind", "is no plain file, so it is never put aside: remove rotate")
+            self._report("rotate", "is no plain file, so it is never put aside: remove rotate")
             return False
         return rules.is_due(self.rotation, size=status.st_size, last_written=self._last_written, now=now)
 

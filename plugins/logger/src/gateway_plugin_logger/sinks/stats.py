@@ -10,6 +10,13 @@ from typing import Final
 from gateway_plugin_sdk import Clock, Metrics
 
 _SECONDS_BETWEEN_WARNINGS: Final = 10.0
+LOSSES: Final = (
+    "overflow", "write-error", "rejected", "gave-up", "stop", "failed", "stopped", "writer-failed"
+)  # fmt: skip
+"""Reasons for which lines are lost."""
+
+FILE_FAILURES: Final = ("open", "rotate", "compress")
+
 _OURS: Final = frozenset({"write-error", "writer-failed", "failed"})
 """Reasons of losses that are failures of this gateway."""
 
@@ -53,6 +60,12 @@ class SinkStats:
         self._troubles = metrics.counter(
             "gateway_logger_file_failures", "Failures to open, rotate or compress a file", ("sink", "what")
         )
+
+        # The first line that is lost is to be seen as an increase.
+        for reason in LOSSES:
+            self._dropped.labels(label, reason)
+        for what in FILE_FAILURES if label.startswith("file:") else ():
+            self._troubles.labels(label, what)
 
     def wrote(self, lines: int) -> None:
         """Count lines that the sink took."""
