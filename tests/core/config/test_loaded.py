@@ -67,7 +67,7 @@ FORMS = [
     "client_address: {header: x-a}\ntrusted_proxies: ['unix:', 10.0.0.0/8]\nvia: edge\nstrip_headers: [x-user]",
     "plugins: [{name: logger, order: after, when: {methods: [GET], scheme: https, client_ip: 10.0.0.0/8}}]",
 ]
-ROUTES = [
+ROUTE_FORMS = [
     "path_prefix: [/a, /b], target: u",
     "target: ':x', path_regex: '/(?P<x>.*)'",
     "path: '/:x', params: {x: {none_of: [a]}}, cookies: {c: {one_of: ['1']}}, query: {q: {present: false}}, target: u",
@@ -87,7 +87,7 @@ ROUTES = [
 ]
 
 
-@pytest.mark.parametrize("text", [*FORMS, *[f"routes: [{{id: r, {route}}}]" for route in ROUTES]])
+@pytest.mark.parametrize("text", [*FORMS, *[f"routes: [{{id: r, {route}}}]" for route in ROUTE_FORMS]])
 def test_every_form_is_brought_back(load: Load, text: str) -> None:
     routes = "" if text.startswith("routes") else "routes: [{id: r, path: /r, target: u}]\n"
     loaded = load(f"upstreams: [{{name: u, endpoints: [{{url: 'http://127.0.0.1:1'}}]}}]\n{routes}{text}\n")

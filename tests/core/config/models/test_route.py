@@ -118,6 +118,11 @@ def test_a_target_may_rewrite_the_path_of_a_route_that_strips_it() -> None:
     assert RouteConfig.model_validate({**SPLIT, "strip_path": True, "targets": targets}).strip_path
 
 
+@pytest.mark.parametrize("target", ["http://[fe80::abcd]:8081", "https://user.internal:8443", "users-:tenant"])
+def test_targets_that_are_hosts_or_names(target: str) -> None:
+    assert RouteConfig.model_validate({**ROUTE, "target": target}).target == target
+
+
 @pytest.mark.parametrize(
     ("change", "remedy"),
     [

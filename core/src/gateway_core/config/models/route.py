@@ -41,10 +41,8 @@ from gateway_core.config.values import (
 
 
 def _check_target(value: str) -> str:
-    if re.match(r"https?://[^/]*(:[A-Za-z_]|[{$])", value):
-        remedy = (
-            "write the name of an upstream, such as users-:tenant: no request chooses a host that is not configured"
-        )
+    if re.match(r"https?://[^/\[]*(:[A-Za-z_]|[{$])", value):  # but an IPv6 address
+        remedy = "write the name of an upstream, such as users-:tenant: no request chooses a host that is not there"
         raise InvalidValueError("takes its host from the request", remedy=remedy)
     if is_url(value) or value.startswith("//"):
         parse_origin(value)
