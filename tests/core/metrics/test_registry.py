@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from gateway_core.metrics import MetricError, Metrics
-from gateway_core.metrics.catalogue import PLUGIN_ERRORS
+from gateway_core.metrics.catalogue import OTHER, PLUGIN_ERRORS
 from gateway_core.metrics.samples import Distribution
 from prometheus_client import CollectorRegistry, Counter
 
@@ -116,3 +116,25 @@ def test_other_buckets_hold_for_all_counts() -> None:
 
     assert route.bounds == endpoint.bounds == metrics.unrouted.bounds == (1.0, 2.0)
     assert metrics.routes.acquire("later").bounds == (1.0, 2.0)
+
+
+def test_hooks_of_bindings_that_are_gone_leave_room_for_others() -> None:
+    metrics = Metrics()
+    in_use = metrics.hook("p", "first", "gateway_request")
+    in_use.calls = 7
+
+    for number in range(5000):
+        metrics.hook("p", f"b{number}", "gateway_request")
+
+    samples = metrics.collect().series["gateway_plugin_calls"].values
+    assert samples["p", "first", "gateway_request"] == 7
+    assert ("p", "b4999", "gateway_request") in samples
+    assert ("p", OTHER, "gateway_request") not in samples
+    assert len(samples) < 300
+
+
+def test_a_hook_that_comes_back_soon_goes_on_where_it_was() -> None:
+    metrics = Metrics()
+    metrics.hook("p", "b", "gateway_request").calls = 3
+
+    assert metrics.hook("p", "b", "gateway_request").calls == 3

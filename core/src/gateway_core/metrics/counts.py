@@ -225,7 +225,7 @@ class UpstreamCounts:
 class HookCounts:
     """The counts of the hooks of one binding in one phase."""
 
-    __slots__ = ("calls",)
+    __slots__ = ("__weakref__", "calls")
 
     def __init__(self) -> None:
         self.calls = 0

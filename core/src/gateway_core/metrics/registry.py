@@ -11,9 +11,11 @@ Parts of the gateway register a `Collector`, which reads their numbers when a sc
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
+from weakref import ref
 
 from gateway_core.metrics.catalogue import (
     CATALOGUE,
@@ -24,7 +26,7 @@ from gateway_core.metrics.catalogue import (
     PLUGIN_ERRORS,
     PLUGIN_TIMEOUTS,
 )
-from gateway_core.metrics.counts import Counts, EndpointCounts, HookCounts, RouteCounts, UpstreamCounts
+from gateway_core.metrics.counts import KEPT, Counts, EndpointCounts, HookCounts, RouteCounts, UpstreamCounts
 from gateway_core.metrics.endpoint_fold import EndpointFold, Key, named_of
 from gateway_core.metrics.http2 import Http2Counts
 from gateway_core.metrics.render import PROMETHEUS, SUFFIX, render
@@ -74,7 +76,10 @@ class Metrics:
         """By name."""
         self.http2_clients = Http2Counts()
         self.http2_upstreams = Http2Counts()
-        self._hooks: dict[Labels, HookCounts] = {}
+        # By plugin, binding and phase: those that a hook counts in, and some that were used last.
+        self._hooks: dict[Labels, ref[HookCounts]] = {}
+        self._other_hooks: list[HookCounts] = []
+        self._last_hooks: deque[HookCounts] = deque(maxlen=KEPT)
 
     # -- of plugins
 
@@ -143,9 +148,22 @@ class Metrics:
     def hook(self, plugin: str, binding: str, phase: str) -> HookCounts:
         """Return the counts of the hooks of a binding in a phase."""
         key = plugin, binding, phase
-        if key not in self._hooks and len(self._hooks) >= _MOST_HOOKS:
+        if (counts := self._hook_of(key)) is not None:
+            return counts
+        if len(self._hooks) >= _MOST_HOOKS:
+            self._hooks = {each: reference for each, reference in self._hooks.items() if reference() is not None}
+        if len(self._hooks) >= _MOST_HOOKS:
             key = plugin, OTHER, phase
-        return self._hooks.setdefault(key, HookCounts())
+            if (counts := self._hook_of(key)) is not None:
+                return counts
+        counts = HookCounts()
+        self._hooks[key] = ref(counts)
+        (self._other_hooks if key[1] == OTHER else self._last_hooks).append(counts)
+        return counts
+
+    def _hook_of(self, key: Labels) -> HookCounts | None:
+        found = self._hooks.get(key)
+        return None if found is None else found()
 
     def use(self, *, bounds: tuple[float, ...], max_endpoints: int) -> None:
         """Follow the configuration; with other bounds all histograms of durations begin anew."""
@@ -171,7 +189,8 @@ class Metrics:
         samples = Samples()
         for family, counts in list(self._counts.items()):
             samples.put(family, list(counts.items()))
-        hooks = list(self._hooks.items())
+        references = list(self._hooks.items())  # in one step: the path of a reload adds to them meanwhile
+        hooks = [(labels, counts) for labels, each in references if (counts := each()) is not None]
         samples.put(PLUGIN_CALLS, [(labels, counts.calls) for labels, counts in hooks])
         for family in (PLUGIN_ERRORS, PLUGIN_TIMEOUTS):  # the first failure is to be seen as one
             counted = self._counts.get(family, {})
