@@ -48,6 +48,13 @@ def test_the_sdk_knows_no_plugin() -> None:
     assert offenders(SDK.sources, is_plugin) == []
 
 
+def test_only_auth_and_oidc_verify_tokens_with_what_they_share() -> None:
+    others = [each for each in DISTRIBUTIONS if each.name not in {"gateway-plugin-auth", "gateway-plugin-oidc"}]
+    sources = [path for each in others for path in each.sources if each.name != "gateway-tokens"]
+
+    assert offenders(sources, lambda module: is_in(module, "gateway_tokens")) == []
+
+
 def test_tasks_are_started_in_one_place() -> None:
     """A task that nobody keeps may vanish, and its failure with it: `gateway_core.tasks.spawn` sees to both."""
     started = [

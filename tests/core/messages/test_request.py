@@ -281,3 +281,12 @@ def test_parameters_are_found_when_they_are_asked_for_and_may_be_set() -> None:
 
     request.path_params = {"id": "8"}
     assert request.path_params == {"id": "8"}
+
+
+def test_a_query_that_is_forgotten_is_shown_nowhere() -> None:
+    request = Request("GET", "/cb?code=x", {"Host": "a"})
+
+    request.forget_query()
+
+    assert (request.query_string, request.received.target, request.query) == ("", "/cb", [])
+    assert request.received.headers["host"] == "a"

@@ -118,21 +118,15 @@ class Request:
 
         :param started: monotonic seconds at which the head was complete.
         """
-        # Stores without a call around them: this runs for every request.
-        request = cls.__new__(cls)
+        request = cls.__new__(cls)  # stores without a call around them: this runs for every request
         facts, arrival = head.facts, head.origin
-        request.method = head.method
         request._received_head = head
-        request._path = head.path
-        request._raw_path = head.raw_path
+        request._path, request._raw_path = head.path, head.raw_path
         request.path_flags, request.path_was_set = head.path_flags, False
-        request.query_string = head.query_string
-        request._head_block = facts.block
-        request.host = facts.host
-        request.client_ip = arrival.client_ip
-        request.peer_ip = arrival.peer_ip
-        request.scheme = arrival.scheme
-        request.version = head.version
+        request.method, request.query_string = head.method, head.query_string
+        request._head_block, request.host = facts.block, facts.host
+        request.client_ip, request.peer_ip = arrival.client_ip, arrival.peer_ip
+        request.scheme, request.version = arrival.scheme, head.version
         request._arrival = arrival
         request.request_id, request.started = request_id, started
         request.in_progress = request.route = request.upstream = request.identity = None
@@ -150,6 +144,12 @@ class Request:
         if self._received is None:
             self._received = ReceivedHead(self._received_head)
         return self._received
+
+    def forget_query(self) -> None:
+        """Hide a query that holds credentials from later hooks and logs: in `query_string` and `received.target`."""
+        head = self.received
+        self._received = ReceivedHead((head.method, head.target.partition("?")[0], block_of(head.headers)))
+        self.query_string = ""
 
     @property
     def path(self) -> str:

@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Iterator
 from typing import Final
 
 from gateway_plugin_sdk import ConfigFinding, Identity, Plugin, PluginContext, Request, Response, hookimpl
+from gateway_tokens.forwarding import ReservedHeaders
+from gateway_tokens.refusal_log import RefusalLog
 
 from gateway_plugin_auth.config import AuthConfig
 from gateway_plugin_auth.config.requirement import names_in
 from gateway_plugin_auth.findings import findings
-from gateway_plugin_auth.forwarding import ReservedHeaders
 from gateway_plugin_auth.outcomes import Needs, Verified
 from gateway_plugin_auth.preflight import is_preflight
 from gateway_plugin_auth.providers import make_provider
-from gateway_plugin_auth.refusal_log import RefusalLog
 from gateway_plugin_auth.refusals import Refusal, response_to
 from gateway_plugin_auth.requirements import Judgement, compile_requirement
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -66,18 +67,39 @@ class Client:
         :raises FetchError: there is no response in time, it is no 200, or it is too large. Redirects are not followed:
             whom we trust is what the configuration says.
         """
+        status, body, cache_control = await self._request("GET", url)
+        if status != 200:
+            raise FetchError(f"the server responds {status}", shown_url(url))
+        return body, cache_control
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], form: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        """Return the status and the body of the response to a request of another kind.
+
+        :param form: fields of a form to send as the body.
+        :raises FetchError: there is no response in time, or it is too large. Redirects are not followed.
+        """
+        status, body, _ = await self._request(method, url, headers, form)
+        return status, body
+
+    async def _request(
+        self, method: str, url: str, headers: Mapping[str, str] = MappingProxyType({}), form: object = None
+    ) -> tuple[int, bytes, str]:
         options = self._options
         timeout = aiohttp.ClientTimeout(total=options.timeout or None)
+        fields = {**self._headers, **headers}
         try:
             async with (
                 aiohttp.ClientSession(
                     timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), connector=await self._connector(url)
                 ) as session,
-                session.get(url, headers=self._headers, proxy=self._proxy, allow_redirects=False) as response,
+                session.request(
+                    method, url, headers=fields, data=form, proxy=self._proxy, allow_redirects=False
+                ) as response,
             ):
-                if response.status != 200:
-                    raise FetchError(f"the server responds {response.status}", shown_url(url))
-                return await self._read(shown_url(url), response), response.headers.get("Cache-Control", "")
+                body = await self._read(shown_url(url), response) if response.status == 200 or form is not None else b""
+                return response.status, body, response.headers.get("Cache-Control", "")
         except TimeoutError as error:
             raise FetchError(f"no response within {options.timeout:g} s (fetch.timeout)", shown_url(url)) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:

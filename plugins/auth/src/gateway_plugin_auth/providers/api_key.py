@@ -9,6 +9,7 @@ from typing import Final
 
 from gateway_plugin_sdk import PluginContext, Request, TextTooLongError
 from gateway_tokens.documents import Document, FetchError
+from gateway_tokens.forwarding import field_readers, fields_of
 from gateway_tokens.freshness import Terms
 from gateway_tokens.keyring import FILE_REFRESH
 from gateway_tokens.loaders import value_from_file
@@ -18,7 +19,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from gateway_plugin_auth.config.api_key import ApiKeyEntry, ApiKeyProvider, check_that_keys_differ
 from gateway_plugin_auth.credentials import AmbiguousError, find_first
-from gateway_plugin_auth.forwarding import field_readers, fields_of
 from gateway_plugin_auth.outcomes import Outcome, Verified, verified
 from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal, unavailable
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from gateway_plugin_sdk import PluginContext, Request
 from gateway_tokens.cache import VerifiedCache
 from gateway_tokens.documents import Document, FetchError
+from gateway_tokens.forwarding import field_readers, fields_of
 from gateway_tokens.freshness import Terms
 from gateway_tokens.keyring import FILE_REFRESH
 from gateway_tokens.loaders import value_from_file
@@ -19,7 +20,6 @@ from gateway_tokens.sharing import acquire, release
 
 from gateway_plugin_auth.config.basic import BasicProvider, BasicUser
 from gateway_plugin_auth.credentials import AmbiguousError, Source
-from gateway_plugin_auth.forwarding import field_readers, fields_of
 from gateway_plugin_auth.hashing import Hashing, acquire_hashing, release_hashing
 from gateway_plugin_auth.htpasswd import read_users
 from gateway_plugin_auth.outcomes import Needs, Outcome, Verified, verified

@@ -17,6 +17,7 @@ from typing import Any, Final
 from gateway_plugin_sdk import MISSING, Identity, PluginContext, Request, claim_path, client_network
 from gateway_tokens.cache import VerifiedCache
 from gateway_tokens.claims import claims_problem, type_problem, valid_until
+from gateway_tokens.forwarding import field_readers, fields_of
 from gateway_tokens.jws import MalformedTokenError, Token, described, parse_token
 from gateway_tokens.keyring import make_keyring
 from gateway_tokens.keys import KeySet
@@ -25,7 +26,6 @@ from gateway_tokens.texts import many
 from gateway_plugin_auth.config import JwtOptions
 from gateway_plugin_auth.config.revocation import BYTES_PER_TOKEN
 from gateway_plugin_auth.credentials import AmbiguousError
-from gateway_plugin_auth.forwarding import field_readers, fields_of
 from gateway_plugin_auth.outcomes import Needs, Outcome, Verified
 from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal, unavailable
 from gateway_plugin_auth.revocation_source import RevocationSource

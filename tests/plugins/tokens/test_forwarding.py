@@ -4,8 +4,8 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from gateway_plugin_auth.forwarding import ReservedHeaders, field_readers, field_value, fields_of
 from gateway_plugin_sdk import Headers
+from gateway_tokens.forwarding import ReservedHeaders, field_readers, field_value, fields_of
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 import pytest
-from gateway_plugin_auth.refusal_log import RefusalLog
+from gateway_tokens.refusal_log import RefusalLog
 
 
 def test_a_reason_has_one_line_a_second_with_the_number_of_the_others() -> None:

@@ -1,0 +1,299 @@
+"""The oidc plugin.
+
+A request is judged in this order: paths of our own (callback, login, logout), a token in Authorization if those are
+accepted, the session's cookie. What a request with a cookie that was seen before costs is one look-up by its whole
+Cookie field: what the field stands for, and what of it goes upstream, is remembered together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterator
+from typing import Final
+
+from gateway_plugin_sdk import (
+    CommandError,
+    ConfigFinding,
+    GatewayError,
+    Identity,
+    Plugin,
+    PluginContext,
+    Request,
+    Response,
+    client_network,
+    command,
+    hookimpl,
+)
+from gateway_tokens.cache import VerifiedCache
+from gateway_tokens.forwarding import field_readers
+from gateway_tokens.loaders import Client
+from gateway_tokens.texts import many
+
+from gateway_plugin_oidc.bearer import Bearers
+from gateway_plugin_oidc.browser import is_navigation, may_use_cookie
+from gateway_plugin_oidc.config import OidcConfig
+from gateway_plugin_oidc.cookies import CookieWriter, OwnCookies, cookie_field, read_cookies
+from gateway_plugin_oidc.endpoints import Endpoints
+from gateway_plugin_oidc.findings import findings
+from gateway_plugin_oidc.id_tokens import expected_of
+from gateway_plugin_oidc.logins import Logins
+from gateway_plugin_oidc.logouts import Logouts
+from gateway_plugin_oidc.own_paths import OwnPaths
+from gateway_plugin_oidc.provider import ProviderDocument
+from gateway_plugin_oidc.refusals import Refusal, Refusals, away, route_of, set_cookies
+from gateway_plugin_oidc.renewal import Renewals
+from gateway_plugin_oidc.sealing import Sealer
+from gateway_plugin_oidc.session import Session
+from gateway_plugin_oidc.sessions import NO_SESSION, Entry, Sessions
+from gateway_plugin_oidc.site import Site
+from gateway_plugin_oidc.streams import Streams, may_last
+from gateway_plugin_oidc.values import ValkeyValues, Values
+
+_NO_COOKIES: Final = OwnCookies({}, "")
+_SEEN: Final = 10_000
+_STATE: Final = "oidc.session"
+_SET: Final = "oidc.set-cookie"
+
+
+class Oidc(Plugin[OidcConfig]):
+    """Let users log in at an OpenID provider, and keep their sessions.
+
+    Sets ``request.identity``; its subject is issuer and ``sub``, joined by ``|``. What is refused gets 400, 401, 403 or
+    503 without saying why: the reason is in ``request.state["oidc.refusal"]``, in the log, and in
+    ``gateway_oidc_refusals_total``.
+    """
+
+    name = "oidc"
+    config_model = OidcConfig
+    default_on_error = "deny"
+    provides = frozenset({"identity"})
+
+    def __init__(self, config: OidcConfig, context: PluginContext) -> None:
+        super().__init__(config, context)
+        cookie = config.cookie
+        self._writer = CookieWriter(
+            cookie.name, secure=config.is_secure, domain=cookie.domain, same_site=cookie.same_site
+        )
+        self._site = Site(config)
+        self._expected = expected_of(config.issuer, config.tenants, config.client_id, config.leeway)
+        url = config.discovery_url.reveal() if config.discovery_url is not None else None
+        self._provider = ProviderDocument(config.issuer, url, config.fetch, config.algorithms, context)
+        own_headers = (config.access_token_header, config.id_token_header)
+        self._reserved = (*config.claims_to_headers, *(name for name in own_headers if name is not None))
+        self.reserved_headers = frozenset(name for name in self._reserved if name.lower() != "authorization")
+        if context.route is not None:
+            self.idle_hooks = frozenset({"gateway_request"})
+        self._streams = Streams()
+        self._ends_changed = asyncio.Event()
+        self._seen: VerifiedCache[tuple[Entry, str]] = VerifiedCache(_SEEN)
+        takes_bearer = config.bearer is not None
+        self._refusals = Refusals(context, config.realm, takes_bearer=takes_bearer)
+        self._logins_total = self.metrics.counter(
+            "gateway_oidc_logins_total", "Logins that were completed.", ["binding", "route"]
+        )
+
+    @classmethod
+    def check_config(cls, config: OidcConfig) -> Iterator[ConfigFinding]:
+        """Look at the files that the configuration names, and warn of what sealed cookies cannot do alone."""
+        return findings(config)
+
+    async def start(self) -> None:
+        """Read keys and secret, and ask the provider for its metadata; it may be away."""
+        config, clock, log = self.config, self.clock, self.log
+        keys = await asyncio.to_thread(config.key_texts)
+        secret = await asyncio.to_thread(config.client_secret_text)
+        self._sealer = Sealer(keys, (self.context.binding, f"{config.issuer}|{config.client_id}"))
+        self._valkey = ValkeyValues(config.valkey) if config.valkey is not None else None
+        values: Values = self._valkey if self._valkey is not None else self.shared
+        if self._valkey is not None:
+            await self._valkey.start()
+        endpoints = Endpoints(Client(config.fetch), config.client_id, secret, config.client_auth)
+        self._renewals = Renewals(
+            endpoints, self._provider, self._expected, self._sealer, values, clock=clock, log=log, spawn=self.spawn,
+            refresh_before=config.session.refresh_before, wait=2 * config.fetch.timeout + 5,
+        )  # fmt: skip
+        readers = field_readers(config.claims_to_headers)
+        self._sessions = Sessions(config, self._sealer, values, self._writer, self._renewals, clock, readers)
+        self._logins = Logins(
+            config, self._sealer, self._provider, endpoints, self._expected, self._sessions, self._writer, clock, log
+        )
+        self._logouts = Logouts(config, self._provider, endpoints, self._expected, self._sessions, clock, log)
+        self._own_paths = OwnPaths(
+            config, self._site, self._writer, self._sessions, self._logins, self._logouts, self._refusals, self, log
+        )
+        audiences = many(config.bearer.audience) if config.bearer is not None else ()
+        self._bearers = Bearers(self._provider, self._expected, audiences, clock)
+        await self._provider.start()
+        self.spawn(self._watch_streams())
+
+    async def stop(self) -> None:
+        """End what `start` began."""
+        await self._provider.stop()
+        if self._valkey is not None:
+            await self._valkey.stop()
+
+    # -- hooks
+
+    @hookimpl
+    def gateway_request(self, request: Request) -> Awaitable[Response | None] | None:
+        """Respond to callbacks, logins and logouts, whatever the routes are."""
+        return self._own_paths.respond(request)
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> Response | Awaitable[Response | None] | None:
+        """Let requests with a session go on, and send others to log in."""
+        if self.context.route is not None and (own := self._own_paths.respond(request)) is not None:
+            return own
+        if self.config.bearer is not None:
+            scheme, _, text = (request.authorization or "").partition(" ")
+            if scheme.lower() == "bearer":
+                return self._with_bearer(request, text.strip())
+        field = cookie_field(request)
+        if not field:
+            return self._stranger(request, NO_SESSION, _NO_COOKIES)
+        seen = self._seen.get(f"{request.host}\0{field}".encode("latin-1"))
+        if seen is not None:
+            entry, rest = seen
+            if (
+                self.clock.wall() < entry.look_at
+                and entry.generation == self._sessions.generation
+                and may_use_cookie(request, self._site.origins)
+            ):
+                self._admit(request, entry, rest)
+                return None
+        return self._with_cookies(request, field)
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> None:
+        """Set the cookie of a session that changed, and remember responses that last."""
+        state = request.state
+        entry = state.get(_STATE)
+        if entry is None:
+            return
+        cookies = state.get(_SET)
+        if cookies:
+            set_cookies(response, cookies)
+        if may_last(response):
+            self._streams.add(entry.session, request)
+
+    # -- sessions
+
+    async def _with_cookies(self, request: Request, field: str) -> Response | None:
+        cookies = read_cookies(field, self._writer.base)
+        if not cookies.values:
+            return self._stranger(request, NO_SESSION, cookies)
+        try:
+            found = await self._sessions.find(cookies, self._site.bound_host(request))
+        except GatewayError as error:
+            self.log.warning("a session cannot be looked up: %s", error)
+            return self._refusals.refuse(request, away("store-away"))
+        if isinstance(found, Refusal):
+            return self._stranger(request, found, cookies)
+        if not may_use_cookie(request, self._site.origins):
+            return self._stranger(request, Refusal(403, "cross-site"), cookies)
+        if found.text:
+            age = self._sessions.max_age_of(found.session)
+            request.state[_SET] = self._writer.session(found.text, age, cookies)
+        elif not cookies.attempts(self._writer.base):
+            key = f"{request.host}\0{field}".encode("latin-1")
+            self._seen.put(key, (found, cookies.rest), 200 + 2 * len(key))
+        self._admit(request, found, cookies.rest)
+        return None
+
+    def _admit(self, request: Request, entry: Entry, rest: str) -> None:
+        self._strip(request, rest)
+        if entry.fields:
+            request.headers.extend(entry.fields)
+        request.identity = entry.identity
+        request.state[_STATE] = entry
+
+    def _strip(self, request: Request, rest: str) -> None:
+        """Take out what goes upstream from nobody but us: our cookies, and fields of our names."""
+        headers = request.headers
+        if rest:
+            headers["Cookie"] = rest
+        else:
+            headers.pop("cookie", "")
+        for name in self._reserved:
+            headers.pop(name, "")
+
+    async def _with_bearer(self, request: Request, text: str) -> Response | None:
+        identity: Identity | Refusal | None = self._bearers.known(text)
+        if identity is None:
+            identity = await self._bearers.check(text, client_network(request.client_ip))
+        if isinstance(identity, Refusal):
+            return self._refusals.refuse(request, identity)
+        field = cookie_field(request)
+        if field and (cookies := read_cookies(field, self._writer.base)).values:
+            self._strip(request, cookies.rest)
+        request.identity = identity
+        return None
+
+    def _stranger(self, request: Request, refusal: Refusal, cookies: OwnCookies) -> Response | None:
+        """Respond to a request without a session: a login for people, a status for programs."""
+        mode = self.config.unauthenticated
+        if mode == "pass" and refusal.status in {401, 403}:
+            self._strip(request, cookies.rest or ("" if cookies.values else cookie_field(request)))
+            return None
+        if mode == "login" and refusal.status == 401 and is_navigation(request):
+            target = request.raw_path + (f"?{request.query_string}" if request.query_string else "")
+            return self._own_paths.to_provider(request, target, cookies, ended=refusal is not NO_SESSION)
+        response = self._refusals.refuse(request, refusal)
+        if refusal.status in {400, 401} and refusal is not NO_SESSION:
+            set_cookies(response, self._writer.removed(cookies.session_names(self._writer.base)))
+        return response
+
+    # -- ends
+
+    @command(role="operator")
+    async def end_sessions(self, subject: str = "", sid: str = "", issuer: str = "") -> str:
+        """End every session of a user (``sub``), or one by the provider's name of it (``sid``)."""
+        if not subject and not sid:
+            return "nothing ended: give subject or sid"
+        await self._sessions.end_all_of(issuer or self.config.issuer, subject, sid)
+        self._ends_changed.set()
+        return "ended"
+
+    @command(role="operator")
+    async def look_again(self) -> None:
+        """Look again at every session that is remembered: one was ended."""
+        self._sessions.generation += 1
+        self._ends_changed.set()
+
+    async def end(self, session: Session) -> None:
+        """End a session in every worker."""
+        await self._sessions.end(session)
+        await self._tell("look_again")
+
+    async def end_all(self, issuer: str, subject: str, sid: str) -> None:
+        """End the sessions of a user, or one by the provider's name of it, in every worker."""
+        await self._sessions.end_all_of(issuer, subject, sid)
+        await self._tell("look_again")
+
+    def revoke(self, session: Session) -> None:
+        """Have the provider end the refresh token of a session, in the background."""
+        self.spawn(self._logouts.revoke(session))
+
+    def logged_in(self, request: Request) -> None:
+        """Count a login."""
+        self._logins_total.labels(self.context.binding, route_of(request, self.context)).inc()
+
+    async def _tell(self, what: str) -> None:
+        try:
+            await self.everywhere(what)
+        except CommandError as error:
+            self.log.warning("a worker was not told of an end of a session: %s", error)
+            await self.look_again()
+
+    async def _watch_streams(self) -> None:
+        while True:
+            self._ends_changed.clear()
+            try:
+                await self._streams.end_those(self._sessions.is_gone)
+            except GatewayError as error:
+                self.log.warning("streams cannot be looked at: %s", error)
+            try:
+                async with asyncio.timeout(self.config.session.recheck):
+                    await self._ends_changed.wait()
+            except TimeoutError:
+                continue

@@ -1,0 +1,168 @@
+"""Renew access tokens: ahead of their end, and once for all who ask.
+
+A refresh token is often good for one use, and a provider that sees it twice ends everything that came of it (RFC 9700
+section 4.14.2). So of all requests, workers and gateways that hold one, one uses it: the others wait, and find the
+result under the hash of the old token, where it stays for a while. A provider that refuses a token may have seen it
+from another gateway a moment ago: the result is looked for once more before the session ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any, Final
+
+from gateway_plugin_sdk import Clock, GatewayError
+
+from gateway_plugin_oidc.endpoints import Endpoints, ProviderAwayError, TokensRefusedError, shown_error
+from gateway_plugin_oidc.id_tokens import Expected, RefusedTokenError, check_id_token, check_signature, read_token
+from gateway_plugin_oidc.provider import ProviderDocument
+from gateway_plugin_oidc.sealing import Sealer
+from gateway_plugin_oidc.session import Session, Tokens
+from gateway_plugin_oidc.values import Values
+
+RESULT_LIFETIME: Final = 60.0
+"""Seconds that the result of a refresh is found under the old token."""
+_PAUSE: Final = 5.0
+"""Seconds after a failure in which the provider is not asked again for the same session."""
+_LOOK_AGAIN: Final = 0.05
+_MOST_PAUSES: Final = 10_000
+
+Spawn = Callable[[Coroutine[Any, Any, "Session | None"]], "asyncio.Task[Session | None]"]
+
+
+class Renewals:
+    """Renews the sessions of a binding."""
+
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        provider: ProviderDocument,
+        expected: Expected,
+        sealer: Sealer,
+        values: Values,
+        *,
+        clock: Clock,
+        log: logging.Logger,
+        spawn: Spawn,
+        refresh_before: float,
+        wait: float,
+    ) -> None:
+        """Take what a refresh needs.
+
+        :param refresh_before: seconds before their end at which tokens are renewed.
+        :param wait: seconds that a refresh may take, that of another gateway included.
+        """
+        self._endpoints = endpoints
+        self._provider = provider
+        self._expected = expected
+        self._sealer = sealer
+        self._values = values
+        self._clock = clock
+        self._log = log
+        self._spawn = spawn
+        self._refresh_before = refresh_before
+        self._wait = wait
+        self._flights: dict[str, asyncio.Task[Session | None]] = {}
+        self._paused: dict[str, float] = {}
+        self.results: dict[str, int] = {"renewed": 0, "refused": 0, "away": 0}
+        """How refreshes ended."""
+
+    def begin(self, session: Session, host: str) -> asyncio.Task[Session | None] | None:
+        """Begin to renew a session, or join who did; None while the provider is left alone.
+
+        The task returns the session with new tokens, the session as it is if the provider is away, or None if the
+        provider ended it. It goes on when those who wait for it leave: the old token is used up by then.
+        """
+        key = _key(session.refresh_token)
+        flight = self._flights.get(key)
+        if flight is None:
+            if self._clock.monotonic() < self._paused.get(key, 0.0):
+                return None
+            flight = self._flights[key] = self._spawn(self._renew(session, host, key))
+            flight.add_done_callback(lambda _: self._flights.pop(key, None))
+        return flight
+
+    async def found(self, session: Session, host: str) -> Session | None:
+        """Return what a refresh that somebody made of this session's token has given, if there was one.
+
+        :raises GatewayError: the store does not respond.
+        """
+        return await self._result(_key(session.refresh_token), host)
+
+    async def _renew(self, session: Session, host: str, key: str) -> Session | None:
+        values, deadline = self._values, self._clock.monotonic() + self._wait
+        try:
+            while not await values.add(f"renewing:{key}", b"1", ttl=self._wait):
+                if (found := await self._result(key, host)) is not None:
+                    return found
+                if self._clock.monotonic() > deadline:
+                    return self._away(session, key, "another gateway does not finish a refresh")
+                await asyncio.sleep(_LOOK_AGAIN)
+            if (found := await self._result(key, host)) is not None:
+                return found
+            return await self._ask(session, host, key)
+        except (GatewayError, ProviderAwayError) as error:
+            return self._away(session, key, str(error))
+
+    async def _ask(self, session: Session, host: str, key: str) -> Session | None:
+        try:
+            provider = self._provider.current()
+            if provider is None:
+                raise ProviderAwayError("the provider's metadata is not there")
+            tokens = await self._endpoints.refresh(provider, session.refresh_token)
+            renewed = await self._checked(session, tokens)
+        except TokensRefusedError as error:
+            if error.code != "invalid_grant":
+                # Our own secret is wrong, or the provider has a bad day: no user is logged out for that.
+                raise ProviderAwayError(f"the provider refuses the refresh: {shown_error(error.code)}") from None
+            found = await self._result(key, host)
+            if found is None:
+                self.results["refused"] += 1
+                self._log.info("the provider ended session %s", session.id[:6])
+            return found
+        except RefusedTokenError as error:
+            self.results["refused"] += 1
+            self._log.warning("a refresh gave an ID token that is refused: %s", error.code)
+            return None
+        finally:
+            await self._values.delete(f"renewing:{key}")
+        self.results["renewed"] += 1
+        sealed = self._sealer.seal(renewed.to_bytes(), "renewed", host)
+        await self._values.put(f"renewed:{key}", sealed, ttl=RESULT_LIFETIME)
+        return renewed
+
+    async def _checked(self, session: Session, tokens: Tokens) -> Session:
+        now = self._clock.wall()
+        renewed = session.with_tokens(tokens, now, self._refresh_before)
+        if not tokens.id_token:
+            return renewed
+        token = read_token(tokens.id_token)
+        provider = await self._provider.has_key_for(token, "")
+        if provider is None:
+            raise ProviderAwayError("the provider's keys are not there")
+        check_signature(token, provider.keys)
+        check_id_token(token, self._expected, now, nonce=None, access_token=tokens.access_token)
+        if (token.claims["iss"], token.claims["sub"]) != (session.issuer, session.subject):
+            raise RefusedTokenError("token-subject")
+        return replace(renewed, id_token=tokens.id_token) if session.id_token else renewed
+
+    async def _result(self, key: str, host: str) -> Session | None:
+        sealed = await self._values.get(f"renewed:{key}")
+        data = self._sealer.unseal(sealed, "renewed", host) if sealed is not None else None
+        return Session.from_bytes(data) if data is not None else None
+
+    def _away(self, session: Session, key: str, why: str) -> Session:
+        self.results["away"] += 1
+        if len(self._paused) >= _MOST_PAUSES:
+            self._paused.clear()
+        self._paused[key] = self._clock.monotonic() + _PAUSE
+        self._log.warning("cannot renew session %s: %s", session.id[:6], why)
+        return session
+
+
+def _key(refresh_token: str) -> str:
+    return hashlib.sha256(refresh_token.encode()).hexdigest()

@@ -1,0 +1,255 @@
+"""The sessions of a binding: read from cookies, kept, renewed and ended.
+
+A session is in its cookie, sealed, or in Valkey, where the sealed cookie only has its random name. What was read is
+remembered for a few seconds as an `Entry`; after that it is looked whether the session was ended elsewhere. Ends are
+marks: of one session, of one that the provider names, or of all of a user that began before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Final
+
+from gateway_plugin_sdk import Clock, Identity
+from gateway_tokens.cache import VerifiedCache
+from gateway_tokens.forwarding import FieldReaders, fields_of
+
+from gateway_plugin_oidc.config import OidcConfig
+from gateway_plugin_oidc.cookies import CookieWriter, OwnCookies
+from gateway_plugin_oidc.id_tokens import trusted_claims
+from gateway_plugin_oidc.refusals import Refusal
+from gateway_plugin_oidc.renewal import RESULT_LIFETIME, Renewals
+from gateway_plugin_oidc.sealing import Sealer, as_text, from_text
+from gateway_plugin_oidc.session import Session
+from gateway_plugin_oidc.values import Values
+
+_REMEMBERED: Final = 10_000
+_BYTES_PER_CHARACTER: Final = 5
+NO_SESSION: Final = Refusal(401, "no-session")
+
+
+@dataclass(slots=True)
+class Entry:
+    """A session as a worker knows it, ready for requests."""
+
+    session: Session
+    host: str
+    identity: Identity
+    fields: tuple[tuple[str, str], ...]
+    """For the upstream."""
+    look_at: float
+    """When, in seconds since the epoch, it has to be looked at again."""
+    generation: int
+    """Which ends were known then."""
+    text: str = field(default="", repr=False)
+    """What the cookie should have, if that is not what it has."""
+
+
+class Sessions:
+    """Reads, keeps and ends sessions."""
+
+    def __init__(
+        self,
+        config: OidcConfig,
+        sealer: Sealer,
+        values: Values,
+        writer: CookieWriter,
+        renewals: Renewals,
+        clock: Clock,
+        readers: FieldReaders,
+    ) -> None:
+        self._config = config
+        self._options = config.session
+        self._sealer = sealer
+        self._values = values
+        self._writer = writer
+        self._renewals = renewals
+        self._clock = clock
+        self._readers = readers
+        self._in_valkey = config.session.store == "valkey"
+        self._entries: VerifiedCache[Entry] = VerifiedCache(_REMEMBERED)
+        self.generation = 0
+        """Grows whenever a session was ended somewhere in this gateway."""
+
+    # -- reading
+
+    async def find(self, cookies: OwnCookies, host: str) -> Entry | Refusal:
+        """Return the session of a request's cookies, renewed if that is due.
+
+        :raises GatewayError: the store does not respond.
+        """
+        found = [
+            (text, data)
+            for text in cookies.sessions(self._writer.base)
+            if (data := self._sealer.unseal(from_text(text), "session", host)) is not None
+        ]
+        if not found:
+            return NO_SESSION if not cookies.values else Refusal(401, "no-valid-session")
+        if len(found) > 1:
+            return Refusal(400, "ambiguous-session")
+        text, data = found[0]
+        key = self._entries.digest(f"{host}\0{text}")
+        entry = self._entries.get(key)
+        now = self._clock.wall()
+        if entry is not None and now < entry.look_at and entry.generation == self.generation:
+            return entry
+        generation = self.generation
+        result = await self._load(text, data, entry, host)
+        if isinstance(result, Refusal):
+            self._entries.drop(key)
+            return result
+        session, renewed_text = result
+        entry = self._entry(session, host, renewed_text, generation)
+        self._entries.put(key, entry, 1000 + _BYTES_PER_CHARACTER * len(text))
+        return entry
+
+    async def _load(self, text: str, data: bytes, known: Entry | None, host: str) -> tuple[Session, str] | Refusal:
+        stored: bytes | None = data
+        if self._in_valkey:
+            sealed = await self._values.get(_stored(data.decode("ascii", "replace")))
+            stored = self._sealer.unseal(sealed, "stored", host) if sealed is not None else None
+        session = Session.from_bytes(stored) if stored is not None else None
+        if session is None:
+            return Refusal(401, "session-unknown")
+        renewed_text = ""
+        if known is not None and known.text and not self._in_valkey:
+            session, renewed_text = known.session, known.text  # the cookie is older than what we know
+        if self.is_over(session):
+            return Refusal(401, "session-expired")
+        if await self.is_ended(session):
+            return Refusal(401, "session-ended")
+        return await self._in_force(session, text, renewed_text, host)
+
+    async def _in_force(
+        self, session: Session, text: str, renewed_text: str, host: str
+    ) -> tuple[Session, str] | Refusal:
+        """Return the session with tokens that hold, and what its cookie should have if that is something else."""
+        before, now = session, self._clock.wall()
+        if now >= session.renew_at and session.refresh_token:
+            found = await self._renewals.found(session, host)
+            flight = self._renewals.begin(session, host) if found is None else None
+            if found is not None:
+                session = found
+            elif flight is not None and now >= session.expires_at:
+                # Ahead of the end nobody waits: a later request finds the result.
+                result = await asyncio.shield(flight)
+                if result is None:
+                    if self._in_valkey:
+                        await self.end(session)
+                    return Refusal(401, "session-revoked")
+                session = result
+        elif now >= session.expires_at and self._config.access_token_header is not None:
+            return Refusal(401, "access-token-expired")
+        idle = self._options.idle_timeout
+        if idle and now - session.seen > idle / 10:
+            session = replace(session, seen=now)
+        is_old_key = not self._sealer.is_of_first_key(from_text(text))
+        if session is before and not is_old_key:
+            return session, renewed_text
+        return session, await self.kept(session, host)
+
+    def _entry(self, session: Session, host: str, text: str, generation: int) -> Entry:
+        config, now = self._config, self._clock.wall()
+        claims = trusted_claims(session.claims, trust_unverified_email=config.trust_unverified_email)
+        identity = Identity(f"{session.issuer}|{session.subject}", "oidc", MappingProxyType(claims))
+        looks = [now + self._options.recheck, session.ends_at(self._options.max_age, self._options.idle_timeout)]
+        if session.refresh_token:
+            # In between a refresh is under way: its result is looked for at once.
+            looks.append(max(now, session.renew_at))
+        if session.expires_at > now:
+            looks.append(session.expires_at)
+        if self._options.idle_timeout:
+            looks.append(session.seen + self._options.idle_timeout / 10 + 0.001)
+        return Entry(session, host, identity, self._fields(session, claims), min(looks), generation, text)
+
+    def _fields(self, session: Session, claims: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+        config = self._config
+        fields = fields_of(claims, self._readers) if self._readers else []
+        if (name := config.access_token_header) is not None:
+            scheme = "Bearer " if name.lower() == "authorization" else ""
+            fields.append((name, scheme + session.access_token))
+        if (name := config.id_token_header) is not None and session.id_token:
+            fields.append((name, session.id_token))
+        return tuple(fields)
+
+    # -- keeping
+
+    async def kept(self, session: Session, host: str) -> str:
+        """Keep a session, and return what its cookie has; empty if it is too long for cookies.
+
+        :raises GatewayError: the store does not respond.
+        """
+        data = session.to_bytes()
+        if self._in_valkey:
+            left = session.ends_at(self._options.max_age, self._options.idle_timeout) - self._clock.wall()
+            await self._values.put(_stored(session.id), self._sealer.seal(data, "stored", host), ttl=max(left, 1.0))
+            data = session.id.encode()
+        text = as_text(self._sealer.seal(data, "session", host))
+        return text if len(text) <= self._writer.most_characters else ""
+
+    def max_age_of(self, session: Session) -> float:
+        """Return the seconds that a session's cookie should live."""
+        return session.ends_at(self._options.max_age, self._options.idle_timeout) - self._clock.wall()
+
+    # -- ends
+
+    def is_over(self, session: Session) -> bool:
+        """Return whether a session's time is over."""
+        now = self._clock.wall()
+        return now >= session.ends_at(self._options.max_age, self._options.idle_timeout)
+
+    async def is_ended(self, session: Session) -> bool:
+        """Return whether somebody ended a session: the user, the provider or an operator.
+
+        :raises GatewayError: the store does not respond.
+        """
+        if await self._values.get(f"ended:{session.id}") is not None:
+            return True
+        names = [("sub", session.subject)] + ([("sid", session.provider_sid)] if session.provider_sid else [])
+        for kind, name in names:
+            mark = await self._values.get(_mark(kind, session.issuer, name))
+            if mark is not None and session.began <= float(mark):
+                return True
+        return False
+
+    async def end(self, session: Session) -> None:
+        """End one session.
+
+        :raises GatewayError: the store does not respond.
+        """
+        await self._values.put(f"ended:{session.id}", b"1", ttl=self._options.max_age + RESULT_LIFETIME)
+        if self._in_valkey:
+            await self._values.delete(_stored(session.id))
+        self.generation += 1
+
+    async def end_all_of(self, issuer: str, subject: str, sid: str) -> None:
+        """End every session that began until now: of a session of the provider's, or else of a user.
+
+        :raises GatewayError: the store does not respond.
+        """
+        kind, name = ("sid", sid) if sid else ("sub", subject)
+        now = repr(self._clock.wall()).encode()
+        await self._values.put(_mark(kind, issuer, name), now, ttl=self._options.max_age + RESULT_LIFETIME)
+        self.generation += 1
+
+    async def is_gone(self, session: Session) -> bool:
+        """Return whether the streams of a session have to end."""
+        age = self._options.max_age
+        return self._clock.wall() >= session.ends_at(age, 0.0) or await self.is_ended(session)
+
+    async def use_once(self, what: str, ttl: float) -> bool:
+        """Return whether something is used for the first time, by all who share the store."""
+        return await self._values.add(f"used:{hashlib.sha256(what.encode()).hexdigest()}", b"1", ttl=ttl)
+
+
+def _stored(session_id: str) -> str:
+    # The name in the store does not tell the name in the cookie.
+    return f"session:{hashlib.sha256(session_id.encode()).hexdigest()}"
+
+
+def _mark(kind: str, issuer: str, name: str) -> str:
+    return f"ended-{kind}:{hashlib.sha256(f'{issuer}|{name}'.encode()).hexdigest()}"

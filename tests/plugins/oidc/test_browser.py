@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+from gateway_plugin_oidc.browser import authority_of, is_from_us, is_navigation, may_log_out, origin_of
+from gateway_plugin_sdk import Request
+
+OURS = {"https://app.example"}
+
+
+def request(method: str = "GET", **headers: str) -> Request:
+    return Request(method, "/", {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://App.Example:443/cb", "https://app.example"),
+        ("http://app.example:80", "http://app.example"),
+        ("https://app.example:80/", "https://app.example:80"),
+    ],
+)
+def test_an_origin_is_written_as_browsers_do(url: str, origin: str) -> None:
+    assert origin_of(url) == origin
+
+
+def test_a_host_is_compared_without_the_usual_port() -> None:
+    assert authority_of("APP.example:443", "https") == "app.example"
+    assert authority_of("app.example:443", "http") == "app.example:443"
+
+
+def test_fetch_metadata_counts_before_accept() -> None:
+    assert is_navigation(request(sec_fetch_mode="navigate"))
+    assert not is_navigation(request(sec_fetch_mode="no-cors", accept="text/html"))
+    assert is_navigation(request(accept="text/html"))
+    assert not is_navigation(request())
+    assert not is_navigation(request("POST", sec_fetch_mode="navigate"))
+
+
+def test_several_origins_are_none_of_ours() -> None:
+    twice = Request("POST", "/", [("Origin", "https://app.example"), ("Origin", "https://app.example")])
+
+    assert is_from_us(request("POST", origin="https://app.example"), OURS)
+    assert not is_from_us(twice, OURS)
+
+
+def test_a_logout_by_navigation_is_the_users_own() -> None:
+    assert may_log_out(request(), OURS), "browsers that send no fetch metadata"
+    assert may_log_out(request(sec_fetch_site="none"), OURS)
+    assert not may_log_out(request(sec_fetch_site="cross-site"), OURS)
+    assert not may_log_out(request("POST"), OURS)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import pytest
+from gateway_plugin_oidc.cookies import LONGEST_COOKIE, CookieWriter, OwnCookies, read_cookies
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def writer(*, secure: bool = True, domain: str | None = None, same_site: str = "lax") -> CookieWriter:
+    return CookieWriter("s", secure=secure, domain=domain, same_site=same_site)
+
+
+NOTHING = OwnCookies({}, "")
+
+
+@pytest.mark.parametrize(
+    ("made", "name", "flags"),
+    [
+        (writer(), "__Host-s", "; Path=/; HttpOnly; Secure; SameSite=Lax"),
+        (writer(domain="example.com"), "__Secure-s", "; Path=/; HttpOnly; Secure; Domain=example.com; SameSite=Lax"),
+        (writer(secure=False), "s", "; Path=/; HttpOnly; SameSite=Lax"),
+        (writer(same_site="strict"), "__Host-s", "; Path=/; HttpOnly; Secure; SameSite=Strict"),
+    ],
+)
+def test_prefix_and_flags_are_those_that_browsers_ask_for(made: CookieWriter, name: str, flags: str) -> None:
+    assert made.session("x", 60, NOTHING) == [f"{name}=1.x; Max-Age=60{flags}"]
+    assert made.removed([name]) == [f"{name}=; Max-Age=0{flags}"]
+    assert made.attempt("1", "x", 60).startswith(f"{name}.s1=x; Max-Age=60; Path=/; HttpOnly")
+    assert "Strict" not in made.attempt("1", "x", 60), "it comes back with a navigation from another site"
+
+
+@given(st.integers(min_value=1, max_value=30000))
+def test_a_session_comes_back_from_its_parts(length: int) -> None:
+    text = "".join(chr(97 + number % 26) for number in range(length))
+
+    fields = writer().session(text, 60, NOTHING)
+    pairs = [field.partition(";")[0] for field in reversed(fields)]
+    cookies = read_cookies("; ".join(["a=b", *pairs]), "__Host-s")
+
+    assert list(cookies.sessions("__Host-s")) == [text]
+    assert cookies.rest == "a=b"
+    assert all(len(field) <= LONGEST_COOKIE for field in fields)
+
+
+def test_parts_of_a_longer_session_are_removed() -> None:
+    before = OwnCookies({"__Host-s": ("3.a",), "__Host-s.1": ("b",), "__Host-s.2": ("c",), "__Host-s.s9": ("d",)}, "")
+
+    fields = writer().session("x", 60, before)
+
+    assert [field.partition("=")[0] for field in fields if "Max-Age=0" in field] == ["__Host-s.1", "__Host-s.2"]
+
+
+@pytest.mark.parametrize("value", ["", "x", "1", "0.x", "17.x", "-1.x", "1e0.x", "²;.x", "2.x"])
+def test_what_is_no_session_is_none(value: str) -> None:
+    assert list(read_cookies(f"s={value}", "s").sessions("s")) == []
+
+
+def test_every_meaning_of_repeated_names_is_looked_at_but_not_without_end() -> None:
+    repeated = "; ".join(["s=4.a"] + [f"s.{part}={value}" for part in (1, 2, 3) for value in range(9)])
+
+    assert len(list(read_cookies("s=1.a; s=1.b", "s").sessions("s"))) == 2
+    assert len(list(read_cookies(repeated, "s").sessions("s"))) == 16
+
+
+@given(st.text(max_size=200))
+def test_any_field_can_be_read(field: str) -> None:
+    cookies = read_cookies(field, "s")
+
+    list(cookies.sessions("s"))
+    assert "s=" not in [pair.strip()[:2] for pair in cookies.rest.split(";")]
+
+
+def test_a_name_that_no_cookie_may_have_is_not_written() -> None:
+    assert writer().removed(["__Host-s.\r\nX: y", "__Host-s.a b"]) == []

@@ -1,0 +1,185 @@
+"""Logouts: by the user, by the provider and by an operator."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import threading
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+from gateway_plugin_sdk.testing import ManualClock
+
+from tests.plugins.oidc.conftest import HOST, NAVIGATION, Browser, StartOidc
+from tests.plugins.oidc.provider import Provider
+
+pytestmark = pytest.mark.one_protocol
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def logout_by_provider(browser: Browser, token: str, **more: str) -> int:
+    body = urlencode({"logout_token": token, **more}).encode()
+    # The provider comes by a name of its own.
+    return browser.gateway.request("POST", "/backchannel", headers={"Host": "internal", **FORM}, body=body).status
+
+
+@pytest.fixture
+def browser(start: StartOidc) -> Browser:
+    made = Browser(start(backchannel_logout_path="/backchannel"))
+    made.visit("/")
+    return made
+
+
+def test_a_logout_ends_the_session_here_and_at_the_provider(browser: Browser, provider: Provider) -> None:
+    before = dict(browser.cookies)
+
+    answer = browser.send("GET", "/oauth2/logout", {**NAVIGATION, "Sec-Fetch-Site": "same-origin"})
+
+    asked = parse_qs(urlsplit(answer.headers["location"]).query)
+    assert (answer.status, urlsplit(answer.headers["location"]).path) == (303, "/logout")
+    assert asked["post_logout_redirect_uri"] == [f"http://{HOST}/"]
+    assert asked["id_token_hint"][0].count(".") == 2
+    assert not browser.cookies
+    browser.cookies = before
+    assert browser.get("/").status == 401, "a copy of the cookie is no session either"
+
+
+def test_a_logout_without_a_session_goes_on_to_the_provider(start: StartOidc, provider: Provider) -> None:
+    provider.metadata_changes = {"end_session_endpoint": None}
+    browser = Browser(start(post_logout_redirect_uri="https://www.example.com/bye"))
+
+    assert browser.send("GET", "/oauth2/logout").headers["location"] == "https://www.example.com/bye"
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("GET", {"Sec-Fetch-Site": "cross-site"}),
+        ("GET", {"Sec-Fetch-Site": "same-site"}),
+        ("POST", {"Origin": "https://evil.example"}),
+        ("POST", {}),
+        ("DELETE", {"Sec-Fetch-Site": "same-origin"}),
+    ],
+)
+def test_another_site_cannot_log_users_out(browser: Browser, method: str, headers: dict[str, str]) -> None:
+    assert browser.send(method, "/oauth2/logout", headers).status == 403
+    assert browser.get("/").status == 200
+
+
+def test_the_provider_ends_a_session_by_its_own_name_of_it(browser: Browser, provider: Provider) -> None:
+    other = Browser(browser.gateway)
+    provider.user = "bob"
+    other.visit("/")
+
+    assert logout_by_provider(browser, provider.logout_token(sid="sid-of-alice")) == 200
+
+    assert (browser.get("/").status, other.get("/").status) == (401, 200)
+    assert browser.visit("/").status == 200, "a session that begins later is another one"
+
+
+def test_the_provider_ends_every_session_of_a_user(browser: Browser, provider: Provider) -> None:
+    other = Browser(browser.gateway)
+    other.visit("/")
+
+    assert logout_by_provider(browser, provider.logout_token(sub="alice")) == 200
+
+    assert (browser.get("/").status, other.get("/").status) == (401, 401)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aud": "another"},
+        {"iss": "https://evil.example"},
+        {"exp": 1},
+        {"events": {}},
+        {"events": None},
+        {"nonce": "x"},
+        {"jti": None},
+        {"sub": None},
+        {"exp": None, "iat": 1},
+    ],
+)
+def test_a_logout_token_that_is_none_ends_nothing(browser: Browser, provider: Provider, changes: Any) -> None:
+    assert logout_by_provider(browser, provider.logout_token(**{"sub": "alice", **changes})) == 400
+    assert browser.get("/").status == 200
+
+
+def test_a_logout_request_that_is_not_one_ends_nothing(browser: Browser, provider: Provider) -> None:
+    token = provider.logout_token(sub="alice")
+    head, payload, _ = token.split(".")
+
+    assert logout_by_provider(browser, f"{head}.{payload}.AAAA") == 400
+    assert browser.send("GET", f"/backchannel?logout_token={token}").status == 400
+    assert browser.send("POST", "/backchannel", {"Content-Type": "application/json"}, b"{}").status == 400
+    assert browser.send("POST", "/backchannel", FORM, b"logout_token=" + b"x" * 70000).status == 400
+    assert logout_by_provider(browser, provider.signed(provider.claims_for("alice"))) == 400, "an ID token is none"
+    assert browser.get("/").status == 200
+
+
+def test_a_logout_token_counts_once(browser: Browser, provider: Provider) -> None:
+    token = provider.logout_token(sub="alice")
+
+    assert [logout_by_provider(browser, token) for _ in range(2)] == [200, 400]
+
+
+def test_an_operator_ends_the_sessions_of_a_user(browser: Browser) -> None:
+    browser.gateway.call("oidc", "end_sessions", subject="bob")
+    assert browser.get("/").status == 200
+
+    browser.gateway.call("oidc", "end_sessions", subject="alice")
+
+    assert browser.get("/").status == 401
+
+
+class Endless:
+    """An upstream that begins a stream of events, and leaves it open."""
+
+    def __init__(self) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._server.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+                    connection.recv(1)  # until the gateway closes it
+
+    def close(self) -> None:
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        self._thread.join(10)
+
+
+@pytest.mark.parametrize("end", ["provider", "user", "time"])
+def test_streams_are_aborted_when_their_session_ends(
+    start: StartOidc, provider: Provider, clock: ManualClock, end: str
+) -> None:
+    upstream = Endless()
+    browser = Browser(start(target=upstream.url, backchannel_logout_path="/backchannel", session={"recheck": "1s"}))
+    browser.follow(browser.to_provider())
+    connection = http.client.HTTPConnection("127.0.0.1", browser.gateway.port, timeout=30)
+    cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    connection.request("GET", "/events", headers={"Host": HOST, "Cookie": cookie})
+    response = connection.getresponse()
+    assert response.read(5) == b"first"
+
+    if end == "provider":
+        logout_by_provider(browser, provider.logout_token(sub="alice"))
+    elif end == "user":
+        browser.send("POST", "/oauth2/logout", {"Origin": f"http://{HOST}"})
+    else:
+        clock.advance(8 * 3600 + 1)
+
+    with pytest.raises(http.client.IncompleteRead):
+        response.read()
+    connection.close()
+    upstream.close()

@@ -1,0 +1,156 @@
+"""Sessions that several gateways share over a Valkey server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from gateway_plugin_oidc.config import ValkeyOptions
+from gateway_plugin_oidc.values import StoreAwayError, ValkeyValues
+from gateway_plugin_sdk.testing import ManualClock, ScriptedUpstream, eventually
+
+from tests.plugins.oidc.conftest import Browser, StartOidc
+from tests.plugins.oidc.provider import Provider
+from tests.plugins.ratelimit.stores.conftest import Valkey
+
+pytestmark = pytest.mark.one_protocol
+
+
+@pytest.fixture(scope="module")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    server = Valkey(Path(tmp_path_factory.mktemp("valkey")))
+    yield server
+    server.kill()
+
+
+@pytest.fixture(params=["cookie", "valkey"])
+def pair(request: Any, start: StartOidc, valkey: Valkey) -> tuple[Browser, Browser]:
+    """One browser, in front of two gateways that share a server."""
+    valkey.command("FLUSHALL")
+    options = {
+        "valkey": {"url": valkey.url}, "session": {"store": request.param, "recheck": "1s"},
+        "access_token_header": "X-Token", "backchannel_logout_path": "/backchannel",
+    }  # fmt: skip
+    first, second = Browser(start(**options)), Browser(start(**options))
+    first.visit("/")
+    second.cookies = dict(first.cookies)
+    return first, second
+
+
+async def test_values_come_and_go(valkey: Valkey) -> None:
+    values = ValkeyValues(ValkeyOptions.model_validate({"url": valkey.url, "prefix": "test:"}))
+    await values.start()
+
+    assert await values.get("a") is None
+    assert [await values.add("a", b"\x00\xff", ttl=60), await values.add("a", b"2")] == [True, False]
+    assert await values.get("a") == b"\x00\xff"
+    assert valkey.command("EXISTS", "test:a") == ":1\r\n"
+    await values.put("a", b"3")
+    assert await values.get("a") == b"3"
+    await values.delete("a")
+    assert await values.get("a") is None
+    await values.stop()
+
+
+async def test_a_server_that_is_away_is_named_without_the_password() -> None:
+    options = {"url": "valkey://:hush@127.0.0.1:1/0", "timeout": "100ms"}
+    values = ValkeyValues(ValkeyOptions.model_validate(options))
+    await values.start()
+
+    with pytest.raises(StoreAwayError) as error:
+        await values.get("a")
+
+    assert "hush" not in str(error.value)
+    await values.stop()
+
+
+def test_a_session_is_known_to_both_gateways(pair: tuple[Browser, Browser], provider: Provider) -> None:
+    first, second = pair
+
+    assert [first.get("/").status, second.get("/").status] == [200, 200]
+    assert provider.requests["/token"] == 1
+
+
+def test_a_session_in_valkey_is_sealed_there_and_small_in_the_cookie(start: StartOidc, valkey: Valkey) -> None:
+    valkey.command("FLUSHALL")
+    browser = Browser(start(valkey={"url": valkey.url}, session={"store": "valkey"}))
+    browser.visit("/")
+
+    keys = valkey.command("KEYS", "gateway:oidc:session:*")
+    name = next(line for line in keys.split("\r\n") if line.startswith("gateway"))
+    assert len(browser.cookies["gateway-session"]) < 150
+    script = "return string.find(redis.call('get', KEYS[1]), ARGV[1], 1, true) or 0"
+    assert valkey.command("EVAL", script, "1", name, "access-") == ":0\r\n"
+    assert 0 < int(valkey.command("TTL", name).strip(": \r\n")) <= 8 * 3600
+
+
+def test_two_gateways_refresh_once(
+    pair: tuple[Browser, Browser], provider: Provider, upstream: ScriptedUpstream, clock: ManualClock
+) -> None:
+    cookies = dict(pair[0].cookies)
+    provider.refreshing.clear()
+    clock.advance(3601)
+    upstream.clear()
+
+    def visit(number: int) -> int:
+        one = Browser(pair[number % 2].gateway)
+        one.cookies = dict(cookies)
+        return one.get("/").status
+
+    with ThreadPoolExecutor(50) as pool:
+        answers = pool.map(visit, range(50))
+        eventually(lambda: provider.requests["refresh"] == 1)
+        provider.refreshing.set()
+        assert list(answers) == [200] * 50
+
+    assert provider.requests["refresh"] == 1
+    assert len({request.headers["x-token"] for request in upstream.requests}) == 1
+
+
+def test_a_logout_at_one_gateway_ends_the_session_at_the_other(
+    pair: tuple[Browser, Browser], clock: ManualClock
+) -> None:
+    first, second = pair
+    second.get("/")
+    first.send("GET", "/oauth2/logout")
+
+    clock.advance(1.1)
+
+    assert second.get("/").status == 401
+
+
+def test_a_logout_by_the_provider_reaches_both(
+    pair: tuple[Browser, Browser], provider: Provider, clock: ManualClock
+) -> None:
+    first, second = pair
+    second.get("/")
+    form = {"Host": "x", "Content-Type": "application/x-www-form-urlencoded"}
+    body = urlencode({"logout_token": provider.logout_token(sub="alice")}).encode()
+    assert first.gateway.request("POST", "/backchannel", headers=form, body=body).status == 200
+
+    clock.advance(1.1)
+
+    assert [first.get("/").status, second.get("/").status] == [401, 401]
+
+
+def test_without_the_server_nobody_knows_whether_a_session_holds(
+    start: StartOidc, tmp_path: Path, clock: ManualClock
+) -> None:
+    server = Valkey(tmp_path)
+    browser = Browser(start(valkey={"url": server.url, "timeout": "200ms"}))
+    browser.visit("/")
+    assert browser.get("/").status == 200
+    server.kill()
+    clock.advance(6)
+
+    answer = browser.get("/")
+
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    assert browser.cookies, "the session is not lost"
+    server.start()
+    assert browser.get("/").status == 200
+    server.kill()
