@@ -190,8 +190,8 @@ class Metrics:
         for family, counts in list(self._counts.items()):
             samples.put(family, list(counts.items()))
         references = list(self._hooks.items())  # in one step: the path of a reload adds to them meanwhile
-        hooks = [(labels, counts) for labels, each in references if (counts := each()) is not None]
-        samples.put(PLUGIN_CALLS, [(labels, counts.calls) for labels, counts in hooks])
+        hooks = [(labels, hook) for labels, each in references if (hook := each()) is not None]
+        samples.put(PLUGIN_CALLS, [(labels, hook.calls) for labels, hook in hooks])
         for family in (PLUGIN_ERRORS, PLUGIN_TIMEOUTS):  # the first failure is to be seen as one
             counted = self._counts.get(family, {})
             samples.put(family, [(labels, counted.get(labels, 0)) for labels, _ in hooks])
