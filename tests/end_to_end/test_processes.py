@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import resource
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -224,6 +225,22 @@ async def test_a_version_that_speaks_otherwise_takes_nothing_over_and_going_back
     gateway.signal(signal.SIGUSR2)
     await gateway.says("the new program has taken over", after=after)
     assert (await get(url, "/back"))[0] == 200
+    await gateway.stops()
+
+
+async def test_a_directory_for_state_that_cannot_be_used_any_more_ends_no_gateway_that_restarts(
+    start: Start, upstream: Upstream, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    gateway = start(config(upstream, 1), "--state", str(state))
+    url = await gateway.ready()
+    shutil.rmtree(state, ignore_errors=True)
+    state.write_text("no directory")
+
+    gateway.signal(signal.SIGUSR2)
+    await gateway.says("the new program has taken over")
+
+    assert (await get(url, "/fine"))[0] == 200
     await gateway.stops()
 
 

@@ -151,10 +151,26 @@ async def test_a_reload_waits_for_an_installation_that_is_under_way(site: Path) 
     assert not await watch.settle(told.append)
 
 
+async def test_what_was_read_beside_an_installer_is_in_doubt_even_if_nothing_is_changed_in_the_end(site: Path) -> None:
+    metadata = install(site, "zoo", "1")
+    watch = watch_of(site)
+    await watch.start()
+    await watch.settle(print)
+    assert not watch.is_installing()
+
+    shutil.rmtree(metadata)
+    install(site, "zoo", "1")
+
+    assert watch.is_installing()
+    assert not await watch.settle(print)
+    assert not watch.is_installing()
+
+
 async def test_without_a_start_nothing_is_waited_for(site: Path) -> None:
     install(site, "zoo", "1")
 
     assert not await watch_of(site).settle(print)
+    assert not watch_of(site).is_installing()
 
 
 @pytest.mark.parametrize(

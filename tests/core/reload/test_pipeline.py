@@ -37,7 +37,14 @@ class Bench:
         self.concluding = asyncio.Event()
         self.conclusion = asyncio.Event()
         self.conclusion.set()
-        self.pipeline = Pipeline([path], validate=self.validate, prepare=self.prepare, fall_back=self.fall_back)
+        self.is_installing = False
+        self.pipeline = Pipeline(
+            [path],
+            validate=self.validate,
+            prepare=self.prepare,
+            fall_back=self.fall_back,
+            is_installing=lambda: self.is_installing,
+        )
 
     async def validate(self, paths: Sequence[Path]) -> Verdict:
         self.validated += 1
@@ -292,6 +299,63 @@ async def test_a_process_that_ends_meanwhile_costs_no_edit_and_one_that_always_e
     bench.answer, bench.failure = good, None
     bench.pipeline.request("SIGHUP")
     await bench.until(1)
+
+    await tasks.aclose()
+
+
+async def test_what_is_rejected_while_plugins_are_installed_is_validated_again(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    tasks = Tasks()
+    tasks.supervise(bench.pipeline.run, name="reload")
+    bench.answers, bench.is_installing = [Verdict(WatchSet(), problems=(PROBLEM,))], True
+
+    bench.pipeline.request("gateway.yaml changed")
+    await bench.until(1)
+
+    assert "rejected" not in caplog.text
+    await tasks.aclose()
+
+
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [
+        (Verdict(WatchSet(), problems=(PROBLEM,)), None),
+        (None, ConfigError([PROBLEM])),
+        (None, GatewayError("worker 0 has no module 'zoo'")),
+    ],
+)
+async def test_an_installation_that_goes_on_costs_no_edit(
+    bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    answer: Verdict | None,
+    failure: Exception | None,
+) -> None:
+    monkeypatch.setattr("gateway_core.reload.pipeline.TRY_AGAIN_AFTER", 0.01)
+    tasks = Tasks()
+    tasks.supervise(bench.pipeline.run, name="reload")
+    good, bench.is_installing = bench.answer, True
+    bench.answer, bench.failure = answer or good, failure
+    bench.pipeline.request("gateway.yaml changed")
+    await until_logged(caplog, "attempted again")
+
+    bench.answer, bench.failure, bench.is_installing = good, None, False
+    await bench.until(1)
+
+    await tasks.aclose()
+
+
+async def test_documents_that_are_rejected_while_plugins_are_installed_are_tried_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway_core.reload.pipeline.TRY_AGAIN_AFTER", 0.01)
+    tasks = Tasks()
+    tasks.supervise(bench.pipeline.run, name="reload")
+    bench.answers, bench.is_installing = [Verdict(WatchSet(), ConfigBundle("v", ()), (PROBLEM,))], True
+
+    bench.pipeline.request("a source changed")
+    await bench.until(2)
 
     await tasks.aclose()
 

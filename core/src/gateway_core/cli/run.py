@@ -19,7 +19,8 @@ from gateway_core.reload.last_good import default_state_directory
 @click.option(
     "--state",
     metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
+    # Not looked at here: a program that takes over has to go on, whatever has become of what it can do without.
+    type=click.Path(path_type=Path, readable=False),
     help="Where what was in force last is kept; $XDG_STATE_HOME/gateway unless given.",
 )
 @click.option(

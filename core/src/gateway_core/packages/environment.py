@@ -80,7 +80,7 @@ class EnvironmentWatch:
         read: Callable[[], Reading] = installed_plugins,
         settled_after: float = SETTLED_AFTER,
     ) -> None:
-        self._stamp = stamp
+        self.stamp = stamp
         self._read = read
         self._settled_after = settled_after
         self._stamped = stamp()
@@ -90,7 +90,7 @@ class EnvironmentWatch:
     @property
     def is_settled(self) -> bool:
         """Whether nothing has happened since the last change that was believed; costs some microseconds."""
-        return self._pending is None and self._stamp() == self._stamped
+        return self._pending is None and self.stamp() == self._stamped
 
     def look(self, now: float) -> EnvironmentChange | None:
         """Look once; call it every second or so.
@@ -99,7 +99,7 @@ class EnvironmentWatch:
         :returns: what changed since the last change was returned, once it has settled.
         :raises OSError: what is installed cannot be seen now; what was believed stays so.
         """
-        stamped = self._stamp()
+        stamped = self.stamp()
         if stamped == self._stamped and self._pending is None:
             return None
         reading = self._read()
@@ -156,6 +156,8 @@ class PluginWatch:
         self._watch: EnvironmentWatch | None = None
         self._looking = asyncio.Lock()
         self._has_changed = False
+        self._settled: Stamp | None = None
+        """As `settle` has left it."""
 
     async def start(self) -> None:
         """Note what is installed now."""
@@ -192,7 +194,13 @@ class PluginWatch:
             elif not self._watch.is_settled:
                 await asyncio.sleep(_LOOK_AGAIN)
         has_changed, self._has_changed = self._has_changed, False
+        if self._watch is not None:
+            self._settled = self._watch.stamp() if self._watch.is_settled else None
         return has_changed
+
+    def is_installing(self) -> bool:
+        """Whether an installer may have been at work since `settle` last returned; costs some microseconds."""
+        return self._watch is not None and self._settled != self._watch.stamp()
 
     async def _look(self) -> EnvironmentChange | None:
         watch = self._watch

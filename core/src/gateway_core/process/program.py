@@ -75,6 +75,7 @@ class Program:
             fall_back=self._fall_back,
             also_watch=self._files,
             during=self._manager.during_reload,
+            is_installing=self._plugins.is_installing,
         )
         self.model: ProcessModel | None = None
         # From here on a signal that has waited since the program before this one is handled.

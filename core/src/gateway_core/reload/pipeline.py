@@ -4,7 +4,7 @@ A configuration goes through the states of `State`, in order, and `Pipeline` tak
 last one nothing has happened to requests, as each state has its way back:
 
 * *changed*: a file, a source, a plugin or an operator asks for it. Nothing was done yet; what was asked for is not
-  forgotten, so that a defect or a lack of descriptors leads to another attempt.
+  forgotten, so that a defect, a lack of descriptors or an installer at work leads to another attempt.
 * *validated*: another process has read it and found no error. Back: it is dropped. Problems reject the change;
   documents of sources are replaced by their last good versions first (`gateway_core.reload.sources`).
 * *prepared*: every serving process has built and started it beside the one in force. Back: each discards it. Problems
@@ -38,6 +38,8 @@ _WRITTEN_ON: Final = 0.3
 """Seconds that a configuration which is rejected is waited for to change: it may be in the middle of being written."""
 _MOST_PARTS: Final = 10
 """Times in a row that one is waited for."""
+_MOST_INSTALLATIONS: Final = 2
+"""Times in a row that a rejected one is validated again at once because plugins are being installed."""
 _MOST_ENDED: Final = 3
 """Times in a row that a reload is attempted again because a process ended meanwhile."""
 
@@ -79,6 +81,7 @@ class Pipeline:
         fall_back: FallBack,
         also_watch: Callable[[], WatchSet] = WatchSet,
         during: Callable[[], AbstractContextManager[None]] = nullcontext,
+        is_installing: Callable[[], bool] = lambda: False,
         watcher: FileWatcher | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -86,6 +89,9 @@ class Pipeline:
 
         :param also_watch: further files that the configuration in force depends on, such as certificates.
         :param during: entered for each reload.
+        :param is_installing: whether an installer may have been at work since the last validation began. What failed
+            then may be right, and is attempted again: what is installed in the end may be what was there before, which
+            nobody would call a change.
         """
         self.turn = asyncio.Lock()
         """Held by what changes the configuration in force: a reload, or the exchange of the program."""
@@ -94,6 +100,7 @@ class Pipeline:
         self._fall_back = fall_back
         self._also_watch = also_watch
         self._during = during
+        self._is_installing = is_installing
         self.history = ReloadHistory(clock or SystemClock())
         self._paths = tuple(paths)
         self._watcher = watcher or FileWatcher()
@@ -161,10 +168,10 @@ class Pipeline:
             changes, problems, version = await self.put_in_force(verdict, self._prepare)
             await self._settle(verdict)
         except ConfigError as error:
-            trigger = self.history.trigger
+            trigger, again = self.history.trigger, self._again() if self._is_installing() else ""
             emit(
                 CONFIG_REJECTED,
-                f"{trigger}: configuration rejected, the old one stays in force",
+                f"{trigger}: configuration rejected, the old one stays in force{again}",
                 details=render_problems(error.problems),
                 trigger=trigger,
                 problems=len(error.problems),
@@ -185,9 +192,13 @@ class Pipeline:
         except GatewayError as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in EXHAUSTED:
                 return self._try_again(f"not validated: {error}")
+            if self._is_installing():
+                return self._try_again(f"not applied: {error}")
             return self._fail(f"not applied, the old one stays in force: {error}")
         self._ended = 0
         apart = ", but for the documents that were rejected" if problems else ""
+        if problems and self._is_installing():
+            apart += self._again()
         trigger = self.history.trigger
         emit(CONFIG_APPLIED, f"{trigger}: configuration in force{apart}: {changes}", trigger=trigger, version=version)
         return self.history.succeed(changes, problems)
@@ -199,9 +210,12 @@ class Pipeline:
 
     def _try_again(self, what: str) -> ReloadOutcome:
         """Reload later: what failed says nothing of the configuration."""
+        return self._fail(f"{what}; the old one stays in force{self._again()}")
+
+    def _again(self) -> str:
+        """Reload later, and say so."""
         asyncio.get_running_loop().call_later(TRY_AGAIN_AFTER, self.request, self.history.trigger)
-        text = f"{what}; the old one stays in force, and it is attempted again in {TRY_AGAIN_AFTER:g} s"
-        return self._fail(text)
+        return f", and it is attempted again in {TRY_AGAIN_AFTER:g} s"
 
     # -- validated
 
@@ -213,10 +227,11 @@ class Pipeline:
         return await self._look()
 
     async def _look_until_written(self) -> Verdict:
-        """Validate; again when what is rejected turns out to be only a part of what is being written."""
+        """Validate; again when what is rejected turns out to be only a part of what is being written or installed."""
         verdict = await self._look()
-        for _ in range(_MOST_PARTS):
-            if verdict.bundle is not None or not await self._is_written_on():
+        for number in range(_MOST_PARTS):
+            is_part = number < _MOST_INSTALLATIONS and self._is_installing()
+            if verdict.bundle is not None or not (is_part or await self._is_written_on()):
                 break
             verdict = await self._look()
         return verdict
