@@ -16,9 +16,7 @@ from gateway_core.reload.history import State
 from gateway_core.reload.pipeline import Change, Pipeline
 from gateway_core.tasks import Tasks
 
-from tests.core.reload.test_pipeline import PROBLEM, Bench, bench
-
-__all__ = ["bench"]
+from tests.core.reload.conftest import PROBLEM, Bench
 
 
 def verdict(version: str, *problems: ConfigProblem) -> Verdict:

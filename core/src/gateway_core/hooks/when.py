@@ -27,7 +27,7 @@ def compile_when(config: WhenConfig | None) -> Callable[[Request], bool] | None:
         further.append(AddressTest(AddressCondition(networks.one_of or (), networks.none_of or ())))
     further += [CookieTest(test) for test in _tests("cookie", config.cookies)]
     conditions = Conditions(
-        tuple([compile_test("header", each, each.name.lower(), "field") for each in value_conditions(config.headers)]),
+        tuple([compile_test("header", each, each.name.lower(), "field") for each in ValueCondition.of(config.headers)]),
         tuple(_tests("query parameter", config.query)),
         tuple(further),
     )
@@ -47,14 +47,4 @@ def compile_when(config: WhenConfig | None) -> Callable[[Request], bool] | None:
 
 def _tests(what: str, configured: Mapping[str, ConditionConfig]) -> list[ValueTest]:
     source: TextSource = "query" if what == "query parameter" else "field"
-    return [compile_test(what, each, each.name, source) for each in value_conditions(configured)]
-
-
-def value_conditions(configured: Mapping[str, ConditionConfig]) -> tuple[ValueCondition, ...]:
-    """Return conditions by name in the words of the routing layer."""
-    return tuple(
-        [
-            ValueCondition(name, each.value, each.regex, each.present, each.one_of, each.none_of)
-            for name, each in configured.items()
-        ]
-    )
+    return [compile_test(what, each, each.name, source) for each in ValueCondition.of(configured)]

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network
-from typing import Generic, TypeVar, cast
+from typing import Generic, Protocol, TypeVar, cast
 
 from gateway_core.routing.path_policy import DEFAULT_POLICY, PathPolicy
 
 P = TypeVar("P")
 Q = TypeVar("Q")
+
+
+class ConditionTests(Protocol):
+    """The tests of a condition, as a configuration has them."""
+
+    @property
+    def value(self) -> str | None: ...
+    @property
+    def regex(self) -> str | None: ...
+    @property
+    def present(self) -> bool | None: ...
+    @property
+    def one_of(self) -> tuple[str, ...] | None: ...
+    @property
+    def none_of(self) -> tuple[str, ...] | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +43,11 @@ class ValueCondition:
     present: bool | None = None
     one_of: tuple[str, ...] | None = None
     none_of: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, configured: Mapping[str, ConditionTests]) -> tuple[ValueCondition, ...]:
+        """Return conditions that are given by name."""
+        return tuple([cls(k, v.value, v.regex, v.present, v.one_of, v.none_of) for k, v in configured.items()])
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from gateway_core.config import AddressConditionConfig, GatewayConfig, PathPolicyConfig, RouteConfig
 from gateway_core.config.models.grpc import GRPC_CONTENT_TYPE, GRPC_METHOD
-from gateway_core.hooks.when import value_conditions
 from gateway_core.messages import Request, Response
 from gateway_core.routing import (
     DEFAULT_POLICY,
@@ -67,10 +66,10 @@ def route_rules(
         payload=payload,
         methods=frozenset(config.methods if grpc is None else (GRPC_METHOD,)),
         hosts=config.hosts,
-        headers=value_conditions(config.headers) if grpc is None else (_IS_GRPC, *value_conditions(config.headers)),
-        query=value_conditions(config.query),
-        cookies=value_conditions(config.cookies),
-        params=value_conditions(config.params),
+        headers=ValueCondition.of(config.headers) if grpc is None else (_IS_GRPC, *ValueCondition.of(config.headers)),
+        query=ValueCondition.of(config.query),
+        cookies=ValueCondition.of(config.cookies),
+        params=ValueCondition.of(config.params),
         client_ip=_address_condition(config.client_ip),
         scheme=config.effective_scheme,
         priority=config.priority,

@@ -1,0 +1,172 @@
+"""Reloads that are attempted again, since what failed says nothing of the configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+
+import pytest
+from gateway_core.config import ConfigError
+from gateway_core.config.sources import WatchSet
+from gateway_core.errors import GatewayError, ProcessEndedError
+from gateway_core.reload.bundle import ConfigBundle, ValidationFailedError, Verdict
+from gateway_core.tasks import Tasks
+
+from tests.core.reload.conftest import PROBLEM, Bench, until_logged
+
+
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), None),
+        (None, OSError(errno.ENOMEM, "Out of memory")),
+    ],
+)
+async def test_a_reload_that_the_system_was_short_for_is_tried_again(
+    bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    answer: Exception | None,
+    failure: Exception | None,
+) -> None:
+    monkeypatch.setattr("gateway_core.reload.pipeline.TRY_AGAIN_AFTER", 0.01)
+    tasks = Tasks()
+    tasks.supervise(bench.pipeline.run, name="reload")
+    good = bench.answer
+    bench.answer, bench.failure = answer or good, failure
+    with caplog.at_level(logging.ERROR, "gateway.config"):
+        bench.pipeline.request("SIGHUP")
+        await until_logged(caplog, "attempted again")
+
+    bench.answer, bench.failure = good, None
+    await bench.until(1)
+
+    await tasks.aclose()
+
+
+@pytest.mark.parametrize(
+    ("answer", "failure", "what"),
+    [
+        (None, ProcessEndedError("worker 0 ended while it prepared the configuration"), "applied"),
+        (ValidationFailedError("validation ended with status -9 and no verdict"), None, "validated"),
+    ],
+)
+async def test_a_process_that_ends_meanwhile_costs_no_edit_and_one_that_always_ends_no_endless_attempts(
+    bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    answer: Exception | None,
+    failure: Exception | None,
+    what: str,
+) -> None:
+    monkeypatch.setattr("gateway_core.reload.pipeline.TRY_AGAIN_AFTER", 0.01)
+    tasks = Tasks()
+    tasks.supervise(bench.pipeline.run, name="reload")
+    good = bench.answer
+    bench.answer, bench.failure = answer or good, failure
+    with caplog.at_level(logging.ERROR, "gateway.config"):
+        bench.pipeline.request("SIGHUP")
+        await until_logged(caplog, f"not {what}, the old one stays in force")
+    assert caplog.text.count("attempted again") == 3
+
+    bench.answer, bench.failure = good, None
+    bench.pipeline.request("SIGHUP")
+    await bench.until(1)
+
+    await tasks.aclose()
+
+
+async def test_what_is_rejected_while_plugins_are_installed_is_validated_again(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    tasks = Tasks()
+    tasks.supervise(bench.pipeline.run, name="reload")
+    bench.answers, bench.is_installing = [Verdict(WatchSet(), problems=(PROBLEM,))], True
+
+    bench.pipeline.request("gateway.yaml changed")
+    await bench.until(1)
+
+    assert "rejected" not in caplog.text
+    await tasks.aclose()
+
+
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [
+        (Verdict(WatchSet(), problems=(PROBLEM,)), None),
+        (None, ConfigError([PROBLEM])),
+        (None, GatewayError("worker 0 has no module 'zoo'")),
+    ],
+)
+async def test_an_installation_that_goes_on_costs_no_edit(
+    bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    answer: Verdict | None,
+    failure: Exception | None,
+) -> None:
+    monkeypatch.setattr("gateway_core.reload.pipeline.TRY_AGAIN_AFTER", 0.01)
+    tasks = Tasks()
+    tasks.supervise(bench.pipeline.run, name="reload")
+    good, bench.is_installing = bench.answer, True
+    bench.answer, bench.failure = answer or good, failure
+    bench.pipeline.request("gateway.yaml changed")
+    await until_logged(caplog, "attempted again")
+
+    bench.answer, bench.failure, bench.is_installing = good, None, False
+    await bench.until(1)
+
+    await tasks.aclose()
+
+
+async def test_documents_that_are_rejected_while_plugins_are_installed_are_tried_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway_core.reload.pipeline.TRY_AGAIN_AFTER", 0.01)
+    tasks = Tasks()
+    tasks.supervise(bench.pipeline.run, name="reload")
+    bench.answers, bench.is_installing = [Verdict(WatchSet(), ConfigBundle("v", ()), (PROBLEM,))], True
+
+    bench.pipeline.request("a source changed")
+    await bench.until(2)
+
+    await tasks.aclose()
+
+
+async def test_a_shortage_that_a_file_met_is_no_fault_of_the_configuration(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway_core.reload.pipeline.TRY_AGAIN_AFTER", 0.01)
+    tasks = Tasks()
+    tasks.supervise(bench.pipeline.run, name="reload")
+    bench.failure = GatewayError("cannot read 'c.pem': too many open files")
+    bench.failure.__cause__ = OSError(errno.EMFILE, "Too many open files")
+    bench.pipeline.request("SIGHUP")
+    async with asyncio.timeout(20):
+        while bench.validated < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    bench.failure = None
+    await bench.until(1)
+
+    await tasks.aclose()
+
+
+async def test_a_reload_that_fails_for_no_known_reason_is_still_to_be_done(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway_core.tasks._FIRST_DELAY", 0.01)
+    tasks = Tasks()
+    tasks.supervise(bench.pipeline.run, name="reload")
+    good = bench.answer
+    bench.answer = ValueError("a defect")
+    bench.pipeline.request("SIGHUP")
+    async with asyncio.timeout(20):
+        while bench.validated < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    bench.answer = good
+    await bench.until(1)
+
+    await tasks.aclose()
