@@ -35,7 +35,7 @@ def test_every_kind_is_counted_from_0_on() -> None:
     note_shortage("connect", "endpoints cannot be connected to", "no ports", 1.0)
     note_shortage("connect", "endpoints cannot be connected to", "no ports", 2.0)
 
-    assert shortages() == {"accept": 0, "connect": 2, "log": 0, "state": 0}
+    assert shortages() == {"accept": 0, "connect": 2, "log": 0, "memory": 0, "state": 0}
 
 
 def test_a_child_does_not_report_what_its_parent_has_met() -> None:

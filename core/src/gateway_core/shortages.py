@@ -10,8 +10,9 @@ import os
 import threading
 from typing import Final, Literal
 
-What = Literal["accept", "connect", "log", "state"]
-"""Accepting connections, connecting to endpoints, writing the gateway's log, writing to the state directory."""
+What = Literal["accept", "connect", "log", "memory", "state"]
+"""Accepting connections, connecting to endpoints, writing the gateway's log, having memory (a limit of the process, as
+of ``ulimit -v``), writing to the state directory."""
 
 SHOWN_SECONDS: Final = 60.0
 """Seconds for which a failure is shown, unless it lasts."""
@@ -52,7 +53,7 @@ def recent_shortages(now: float) -> list[str]:
 def shortages() -> dict[What, int]:
     """Return how often each has failed since the process began."""
     with _lock:
-        return {"accept": 0, "connect": 0, "log": 0, "state": 0, **_counts}
+        return {"accept": 0, "connect": 0, "log": 0, "memory": 0, "state": 0, **_counts}
 
 
 def _forget() -> None:

@@ -3,6 +3,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import pytest
+from gateway_core import shortages
+from gateway_core.clock import SystemClock
 from gateway_core.events import CONFIG_APPLIED, EVENTS, UPSTREAM_RESET
 from gateway_core.metrics.catalogue import LOG_EVENTS
 from gateway_core.metrics.samples import Samples
@@ -113,3 +116,30 @@ def test_a_fork_begins_with_nothing() -> None:
 
     assert events.recent(1000.0) == []
     assert set(counted(events).values()) == {0}
+
+
+def failed(error: Exception, text: str) -> logging.LogRecord:
+    made = record(logging.ERROR, text, name="asyncio")
+    made.exc_info = (type(error), error, None)
+    return made
+
+
+def test_errors_of_a_library_are_equal_if_their_first_line_and_their_kind_are_and_are_shown_by_these() -> None:
+    events = RecentEvents()
+
+    for address in ("0x1", "0x2"):
+        text = f"Fatal error\nprotocol: <{address}>"
+        events.note("library.log", {}, failed(ValueError("odd"), text), text.replace("\n", "\\n"))
+
+    assert [(each["message"], each["lines"]) for each in events.recent(1000.0)] == [("Fatal error: ValueError", 2)]
+
+
+def test_an_error_for_want_of_memory_is_a_shortage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shortages, "_noted", {})
+    monkeypatch.setattr(shortages, "_counts", {})
+
+    RecentEvents().note("library.log", {}, failed(MemoryError(), "Fatal error"), "Fatal error")
+
+    found = shortages.recent_shortages(SystemClock().monotonic())
+    assert found == ["a process has no more memory: Fatal error: MemoryError"]
+    assert shortages.shortages()["memory"] == 1

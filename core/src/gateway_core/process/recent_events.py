@@ -13,15 +13,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from gateway_core.clock import SystemClock
 from gateway_core.events import EVENTS
 from gateway_core.metrics.catalogue import LOG_EVENTS
 from gateway_core.metrics.samples import Samples
+from gateway_core.shortages import note_shortage
 
 KEPT_SECONDS: Final = 600.0
 """Seconds for which an event is shown after it was logged last."""
 
 MOST_KEPT: Final = 32
 """Events that are shown of one process; of more the latest."""
+
+_NEWLINE: Final = "\\n"
+"""As messages have it whose control characters are escaped."""
 
 _LONGEST: Final = 500
 """Characters of a message."""
@@ -65,8 +70,14 @@ class RecentEvents:
         level = record.levelname.lower()
         counted = name, level if level in _LEVELS else "info"  # a library's own levels are as many as it likes
         same = tuple(sorted((key, str(value)) for key, value in fields.items() if key not in _VARYING))
+        error = record.exc_info[0] if record.exc_info else None
+        if error is not None:
+            message = f"{message.partition(_NEWLINE)[0]}: {error.__name__}"
+            if issubclass(error, MemoryError):
+                note_shortage("memory", "a process has no more memory", message[:_LONGEST], SystemClock().monotonic())
         # What has no event of its own is told apart by its text without the arguments.
-        about = name if name in EVENTS and fields and "plugin" not in fields else f"{record.name} {record.msg}"
+        text = str(record.msg).partition("\n")[0]
+        about = name if name in EVENTS and fields and "plugin" not in fields else f"{record.name} {text} {error}"
         with self._lock:
             self._counts[counted] = self._counts.get(counted, 0) + 1
             if record.levelno < logging.WARNING:
