@@ -111,6 +111,9 @@ class Wire(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         return 0
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Do nothing: nothing is kept."""
+
     def abort(self) -> None:
         """Do nothing: there is no connection."""
 

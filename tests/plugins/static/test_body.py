@@ -77,6 +77,30 @@ async def test_a_file_that_another_is_renamed_over_is_sent_to_its_end(tmp_path: 
     assert b"".join(received) == data
 
 
+@pytest.mark.parametrize("error", [BlockingIOError(), OSError(95, "not supported")])
+async def test_what_is_not_in_memory_is_read_by_a_thread(
+    tmp_path: Path, data: bytes, error: OSError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise error
+
+    file, _ = opened(tmp_path / "file")
+    monkeypatch.setattr(os, "preadv", refuse)
+    with ThreadPoolExecutor(1) as threads:
+        assert file.read_cached(0, 10) == b""
+        assert b"".join([piece async for piece in FileBody(file, [(0, len(data))], threads, pytest.fail)]) == data
+
+
+async def test_a_part_that_is_in_memory_is_sent_alone(
+    tmp_path: Path, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.preadv
+    file, _ = opened(tmp_path / "file")
+    monkeypatch.setattr(os, "preadv", lambda fd, buffers, *rest: real(fd, [memoryview(buffers[0])[:1000]], *rest))
+    with ThreadPoolExecutor(1) as threads:
+        assert b"".join([piece async for piece in FileBody(file, [(0, len(data))], threads, pytest.fail)]) == data
+
+
 async def test_a_body_without_a_file_is_empty(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as threads:
         assert [piece async for piece in FileBody(None, (), threads, pytest.fail)] == []

@@ -78,8 +78,8 @@ def open_beneath(root: str, names: Sequence[str], follows_links: bool = False) -
         walk.close()
 
 
-_NAMES_NOTHING: Final = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO})
-"""Also where a link (ELOOP) or a socket (ENXIO) took the place of what was looked at."""
+_NAMES_NOTHING: Final = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO, errno.EINVAL})
+"""Also where a link (ELOOP), no link any more (EINVAL) or a socket (ENXIO) took the place of what was looked at."""
 
 
 class _Walk:
