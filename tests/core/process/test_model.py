@@ -83,6 +83,28 @@ def test_signals_that_come_during_the_exchange_wait_for_the_new_program(when: st
     assert done.stdout.strip() == waiting
 
 
+LEFT_BY_A_PLUGIN = """
+import signal, sys
+from gateway_core.process.model import Handover
+from gateway_core.reload.bundle import ConfigBundle
+
+if sys.argv[1] == "after":
+    print(signal.getitimer(signal.ITIMER_REAL), signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL)
+else:
+    signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    Handover({}, [], ConfigBundle("v", ())).replace_program([sys.executable, "-c", sys.argv[2], "after"])
+"""
+
+
+def test_timers_and_ignored_signals_of_plugins_end_with_their_program() -> None:
+    command = [sys.executable, "-c", LEFT_BY_A_PLUGIN, "before", LEFT_BY_A_PLUGIN]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout == "(0.0, 0.0) True\n"
+
+
 def test_what_another_version_left_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     left = tmp_path / "left"
     left.write_text('{"protocol": 99}')

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from gateway_core.metrics.ledger import Ledger
 from gateway_core.metrics.samples import Samples
 from gateway_core.process.log_writer import stop_all
 from gateway_core.process.loops import send_held_signals
+from gateway_core.process.plugin_guard import set_handler
 from gateway_core.process.plugin_services import CommandReport
 from gateway_core.reload.bundle import PROTOCOL, ConfigBundle
 from gateway_core.reload.pipeline import Change
@@ -75,6 +77,10 @@ class Handover:
         # Signals that come before the new program can take them wait instead of ending it.
         send_held_signals()
         restore_descriptor_limit()  # so that the new program knows what this one was started with
+        # What a plugin has set for this program and execve keeps: a timer would end one that has no handler for it.
+        for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+            signal.setitimer(timer, 0)
+        set_handler(signal.SIGCHLD, signal.SIG_DFL)
         os.execve(sys.executable, list(arguments), {**os.environ, VARIABLE: str(descriptor)})  # noqa: S606  # ourselves
 
     def _plain(self) -> dict[str, Any]:
