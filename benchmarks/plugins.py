@@ -51,6 +51,12 @@ CORS: Final = '{name: cors, config: {origins: ["https://shop.example.com"], cred
 HEADERS: Final = "{name: headers, config: {request: {set: {X-Api: v2}, remove: [x-debug]}, security: true}}"
 IP: Final = "{name: ip, config: {allow: [0.0.0.0/1, 128.0.0.0/1], deny: [192.0.2.0/24]}}"
 LOGGER: Final = "{name: logger, config: {sinks: [{type: file, path: /dev/null}]}}"
+AUTHORIZE: Final = (
+    "{name: authorize, config: {rule: {any: [{groups: [admins]}, {methods: [GET, HEAD], roles: [reader]}]}}}"
+)
+AUTHORIZE_PATHS: Final = (
+    "{name: authorize, config: {rule: {any: [{groups: [admins]}, {path_prefixes: [/api/users], roles: [reader]}]}}}"
+)
 UPSTREAM_BEARER: Final = "{name: upstream-auth, config: {bearer: {token: abc}}}"
 UPSTREAM_AWS: Final = (
     "{name: upstream-auth, config: {aws: {access_key_id: AK, secret_access_key: SK, region: eu, service: s3,"
@@ -71,6 +77,9 @@ PLUGINS: Final = {
     "cors": [CORS],
     "headers": [HEADERS],
     "ip": [IP],
+    "auth and no-op pre-proxy": [AUTH, "{name: decides}"],
+    "authorize behind auth": [AUTH, AUTHORIZE],
+    "authorize paths behind auth": [AUTH, AUTHORIZE_PATHS],
     "upstream-auth, bearer": [UPSTREAM_BEARER],
     "upstream-auth, aws": [UPSTREAM_AWS],
     "all": [AUTH, BY_IDENTITY, LOGGER],
@@ -83,6 +92,8 @@ SAME_PHASES: Final = {
     "cors": "no-op match and response",
     "headers": "no-op pre-proxy and response",
     "ip": "no-op pre-proxy",
+    "authorize behind auth": "auth and no-op pre-proxy",
+    "authorize paths behind auth": "auth and no-op pre-proxy",
     "upstream-auth, bearer": "no-op attempt",
     "upstream-auth, aws": "no-op attempt",
     "all": "no-op all",

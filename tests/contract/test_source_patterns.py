@@ -18,6 +18,7 @@ DISTRIBUTIONS = (
     "gateway_plugin_sdk",
     "gateway_tokens",
     "gateway_plugin_auth",
+    "gateway_plugin_authorize",
     "gateway_plugin_oidc",
     "gateway_plugin_ratelimit",
     "gateway_plugin_logger",

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from gateway_plugin_authorize.consumers import read_consumers
+from gateway_plugin_authorize.facts import SetOfCaller, members, words
+from gateway_plugin_sdk import Identity
+
+PATHS = ("groups", "realm.groups")
+
+
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [
+        ({"groups": ["a", "b"]}, {"a", "b"}),
+        ({"groups": ()}, set()),
+        ({"realm": {"groups": ["a"]}}, {"a"}),
+        ({"groups": ["a"], "realm": {"groups": ["b"]}}, {"a"}),
+        ({}, None),
+        ({"groups": None}, None),
+        ({"groups": "a"}, None),
+        ({"groups": ["a", 1]}, None),
+        ({"groups": {"a": 1}}, None),
+        ({"groups": ["a"], "hasgroups": True}, None),
+        ({"groups": ["a"], "hasgroups": "true"}, None),
+        ({"groups": ["a"], "hasgroups": False}, {"a"}),
+        ({"groups": ["a"], "_claim_names": {"groups": "src1"}}, None),
+        ({"realm": {"groups": ["a"]}, "_claim_names": {"realm": "src1"}}, None),
+        ({"groups": ["a"], "_claim_names": {"roles": "src1"}}, {"a"}),
+        ({"groups": ["a"], "_claim_names": "all"}, None),
+    ],
+)
+def test_groups_are_known_only_if_they_are_whole_and_a_list_of_texts(claims: Any, expected: set[str] | None) -> None:
+    source = SetOfCaller(PATHS, members)
+
+    assert source(Identity("x", "jwt", claims)) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("a b", {"a", "b"}), (["a b"], {"a b"}), ("", set()), (1, None), ([1], None)]
+)
+def test_scopes_may_be_one_text(value: object, expected: set[str] | None) -> None:
+    assert words(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [({}, {"g"}), ({"groups": ["a"]}, {"a", "g"}), ({"groups": 1}, None), ({"hasgroups": True}, None)],
+)
+def test_the_groups_of_a_consumer_count_beside_those_of_the_claim(claims: Any, expected: set[str] | None) -> None:
+    found = read_consumers("consumers: [{name: a, groups: [g], credentials: [{scheme: jwt, subject: x}]}]")
+    source = SetOfCaller(PATHS, members, found.find)
+
+    assert source(Identity("x", "jwt", claims)) == expected
+
+
+def test_what_is_remembered_is_of_the_very_identity_and_bounded() -> None:
+    source = SetOfCaller(PATHS, members)
+
+    for number in range(3000):
+        assert source(Identity("x", "jwt", {"groups": [str(number)]})) == frozenset([str(number)])
+    assert len(source._known) <= 1024
