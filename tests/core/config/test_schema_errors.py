@@ -78,6 +78,15 @@ def test_a_mapping_that_may_be_left_out_is_explained_by_its_keys() -> None:
             ['rte: unknown key "rte": did you mean "rate"?'],
         ),
         ({"patternProperties": {"^x-": {}}, "additionalProperties": False}, {"x-a": 1, "y": 1}, ['y: unknown key "y"']),
+        (
+            {
+                "$defs": {"Rules": {"properties": {"set": {}}}},
+                "properties": {"x": {"$ref": "#/$defs/Rules"}, "y": {"anyOf": [{"$ref": "#/$defs/Rules"}, {}]}},
+                "additionalProperties": False,
+            },
+            {"set": 1},
+            ['set: unknown key "set": it belongs in x or y'],
+        ),
         ({"properties": {"a": {}}, "unevaluatedProperties": False}, {"a": 1, "b": 1}, ['b: unknown key "b"']),
         ({"dependentRequired": {"cert": ["key"]}}, {"cert": 1}, ['key: "key" is missing: "cert" needs it']),
         ({"propertyNames": {"pattern": "^[a-z]+$"}}, {"A": 1}, ['A: "A" does not match the pattern ^[a-z]+$']),

@@ -102,3 +102,39 @@ def test_secrets_do_not_show_in_problems() -> None:
     assert "12345" not in text
     assert "67890" not in text
     assert "the value is a number" in text
+
+
+class Rule(ConfigModel):
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def _good(cls, value: str) -> str:
+        if value == "bad":
+            raise ValueError("is a bad name")
+        return value
+
+
+class Either(ConfigModel):
+    rules: Rule | tuple[Rule | int, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("rules", "path"),
+    [
+        ({"name": "bad"}, ("rules", "name")),
+        ([{"name": "good"}, {"name": "bad"}], ("rules", 1, "name")),
+    ],
+)
+def test_of_alternatives_the_one_that_was_meant_says_what_is_wrong(rules: Any, path: tuple[Any, ...]) -> None:
+    check = config_check(made(config_model=Either), frozenset())
+
+    (found,) = check({"rules": rules})
+
+    assert (found.path, found.text) == (path, "is a bad name")
+
+
+def test_a_value_that_is_no_alternative_is_told_what_it_may_be() -> None:
+    check = config_check(made(config_model=Either), frozenset())
+
+    assert {(each.path, each.code) for each in check({"rules": "x"})} == {(("rules",), "value.wrong-type")}

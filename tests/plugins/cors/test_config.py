@@ -42,6 +42,7 @@ def test_what_cannot_be_meant_is_a_problem_with_its_place(gateway: Any, config: 
 
     assert message in str(caught.value)
     assert "routes[0].plugins[0].config" in str(caught.value)
+    assert len(caught.value.problems) == 1
 
 
 @pytest.mark.parametrize(("origin", "codes"), [("null", ["null-credentials"]), ("https://a.test", [])])

@@ -25,6 +25,14 @@ from gateway_plugin_sdk.testing import InvalidConfigError, assert_plugin_ok, one
         ({"request": {"append": {"Cookie": "a=1"}}}, "no list with commas"),
         ({"response": {"append": {"set-cookie": "a=1"}}}, "no list with commas"),
         ({"request": {"sets": {}}}, "sets"),
+        ({"set": {"X-A": "b"}}, 'unknown key "set": it belongs in request or response'),
+        ({"hsts": True}, "it belongs in security"),
+        ({"request": {"set": {"X-A": "$remote_addr"}}}, "would be sent literally: write {client_ip}"),
+        ({"request": {"set": {"X-A": "a $http_x_name"}}}, "write {header:x-name}"),
+        ({"request": {"set": {"X-A": "$cookie_a_b"}}}, "write {cookie:a_b}"),
+        ({"request": {"set": {"X-A": "$(headers.x)"}}}, "write a source in braces"),
+        ({"response": {"set": {"X-A": "%REQ(X-A)%"}}}, "write a source in braces"),
+        ({"response": {"set": {"X-A": "{nope}"}}}, "response.set.X-A: names {nope}, which there is not"),
         ({"request": {"keep": []}}, "keep"),
         ({"response": {"statuses": ["60x"], "set": {"X-A": "b"}}}, "write for example 404, 500-599 or 5xx"),
         ({"response": {"statuses": ["599-500"], "set": {"X-A": "b"}}}, "ends before it begins: write 500-599"),
@@ -49,6 +57,11 @@ def test_what_cannot_be_meant_is_a_problem_with_its_place(gateway: Any, config: 
         gateway(one_route("http://127.0.0.1:9", {"name": "headers", "config": config}), plugins=[HeaderRules])
 
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["5 $", "$hostile", "100%", "50%OFF", "$(1)", "a$b", "%20%41"])
+def test_other_texts_with_such_signs_are_sent_as_they_are(value: str) -> None:
+    assert RequestRules.model_validate({"set": {"X-A": value}}).set == {"X-A": value}
 
 
 @pytest.mark.parametrize("host", ["users.internal", "users.internal:8080", "[2001:db8::1]:443"])

@@ -82,7 +82,8 @@ def test_whatever_a_client_sends_is_one_value_of_a_field(text: str) -> None:
         ("{response:x}", "only behind the upstream"),
         ("a } b", "has a } without its partner: write }} for the character"),
         ("{client_ip", "has a { without its partner"),
-        ("$host", ""),
+        ("$host", "would be sent literally: write {host}"),
+        ("$hosts", ""),
     ],
 )
 def test_what_there_is_not_is_named_with_what_there_is(template: str, message: str) -> None:

@@ -49,12 +49,17 @@ NO_HINTS: Final = Hints()
 
 
 def explain_model_errors(
-    model: type[BaseModel], error: ValidationError, show: Show = _show, hints: Hints = NO_HINTS
+    model: type[BaseModel], error: ValidationError, show: Show = _show, hints: Hints = NO_HINTS, value: object = None
 ) -> Iterator[ConfigFinding]:
-    """Yield what every error says in our words."""
+    """Yield what every error says in our words.
+
+    :param value: what was validated, if the model has alternatives: pydantic names them in the paths of errors.
+    """
     errors = error.errors(include_url=False)
     for details in errors:
         path = _real_path(details["loc"])
+        if value is not None:
+            path = _path_within(value, path, is_missing=details["type"] == "missing")
         if _is_consequence(details, errors):
             continue
         if details["type"] == "extra_forbidden":
@@ -70,12 +75,45 @@ def explain_model_errors(
             yield ConfigFinding(path, f"{quote(str(path[-1]))} is missing", code="key.missing")
         else:
             is_key = details["loc"][-1:] == ("[key]",)
-            value = show(path, details["input"]) if not is_key else quote(str(path[-1]))
-            fault = _fault(model, path, details, value)
+            shown_value = show(path, details["input"]) if not is_key else quote(str(path[-1]))
+            fault = _fault(model, path, details, shown_value)
             remedy = fault.remedy
             if details["type"] in _SECTION_TYPES:
                 remedy = hints.of_value(path, details["input"]) or remedy
             yield ConfigFinding(path, fault.reason, code=_code(details), remedy=remedy, is_key=is_key)
+
+
+def _path_within(value: object, path: KeyPath, *, is_missing: bool) -> KeyPath:
+    """Return a path without the steps that name an alternative rather than a key or an index.
+
+    :param is_missing: whether the last step is a key that there is not.
+    """
+    steps: list[str | int] = []
+    for number, step in enumerate(path):
+        is_key = isinstance(value, Mapping) and step in value
+        is_index = isinstance(value, list | tuple) and isinstance(step, int) and step < len(value)
+        if is_key or is_index:
+            value = value[step]  # type: ignore[index]  # one of the two
+        if is_key or is_index or (is_missing and number == len(path) - 1):
+            steps.append(step)
+    return tuple(steps)
+
+
+def meant_alternatives(findings: Iterable[ConfigFinding]) -> list[ConfigFinding]:
+    """Leave out why a value is not one alternative where another one says better what is wrong with it: further below,
+    or more than its kind.
+    """
+    found = list(dict.fromkeys(findings))
+
+    def is_worse(one: ConfigFinding, other: ConfigFinding) -> bool:
+        if other.path[: len(one.path)] != one.path:
+            return False
+        return len(other.path) > len(one.path) or (one.code in _KINDS and other.code not in _KINDS)
+
+    return [each for each in found if not any(is_worse(each, other) for other in found)]
+
+
+_KINDS: Final = frozenset({"value.wrong-type", "value.not-allowed"})
 
 
 def _known_elsewhere(model: type[BaseModel], path: KeyPath) -> str:

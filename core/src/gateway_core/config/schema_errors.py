@@ -68,6 +68,7 @@ class SchemaValidator:
             _check_schema(schema)
         self._validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
         self.secret_paths = secret_paths | schema_secret_paths(schema)
+        self._definitions: Mapping[str, Any] = schema.get("$defs", {})
         self._secret_parts = [tuple(path.split(".")) for path in self.secret_paths]
 
     def problems(self, value: object, shown_at: Callable[[KeyPath, object], str] | None = None) -> list[ConfigFinding]:
@@ -81,7 +82,8 @@ class SchemaValidator:
             errors = list(self._validator.iter_errors(value))
         except Unresolvable as error:
             raise ValueError(f"refers to {quote(str(error.ref))}, which is not in it") from None
-        explainer = _Explainer(shown_at or (lambda _path, item: shown(item)), self.is_secret)
+        show = shown_at or (lambda _path, item: shown(item))
+        explainer = _Explainer(show, self.is_secret, self._definitions)
         # There is an error for each key that is missing, and each of them names all.
         return list(dict.fromkeys(problem for error in errors for problem in explainer.explain(error)))
 
@@ -94,6 +96,7 @@ class SchemaValidator:
 class _Explainer:
     shown_at: Callable[[KeyPath, object], str]
     is_secret: Callable[[KeyPath], bool]
+    definitions: Mapping[str, Any]
 
     def explain(self, error: ValidationError) -> Iterator[ConfigFinding]:
         path: KeyPath = tuple(error.absolute_path)
@@ -159,8 +162,23 @@ class _Explainer:
         known = list(error.schema.get("properties", ())) if isinstance(error.schema, Mapping) else []
         for key in _instance(error):
             if key not in known and not _matches_pattern(key, error.schema):
-                fault = Fault(f"unknown key {quote(key)}", did_you_mean(key, known))
+                remedy = did_you_mean(key, known) or self._belongs_below(key, error.schema)
+                fault = Fault(f"unknown key {quote(key)}", remedy)
                 yield _finding((*path, key), fault, "key.unknown", is_key=True)
+
+    def _belongs_below(self, key: str, schema: Any) -> str:
+        """Return the sections beside an unknown key that know it, as a hint."""
+        properties = schema.get("properties", {}) if isinstance(schema, Mapping) else {}
+        sections = [name for name, each in properties.items() if key in self._keys_of(each)]
+        return f"it belongs in {listed(sections)}" if sections else ""
+
+    def _keys_of(self, schema: Any) -> Iterable[str]:
+        if not isinstance(schema, Mapping):
+            return ()
+        if (name := str(schema.get("$ref", "")).removeprefix("#/$defs/")) in self.definitions:
+            schema = self.definitions[name]
+        own = schema.get("properties", {})
+        return own or [key for option in schema.get("anyOf", ()) for key in self._keys_of(option)]
 
     def _key(self, error: ValidationError, path: KeyPath) -> ConfigFinding:
         key = str(_instance(error))

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigFinding, KeyPath, PluginDescription, SchemaValidator
-from gateway_core.config.model_errors import explain_model_errors
+from gateway_core.config.model_errors import explain_model_errors, meant_alternatives
 from gateway_core.config.redaction import is_at_secret
 from gateway_core.config.suggestions import shown
 from gateway_core.hooks.hook_inspection import PluginDefectError
@@ -110,7 +110,7 @@ def config_check(
             config = make_config(plugin, raw)
         except ValidationError as error:
             assert plugin.config_model is not None
-            return list(explain_model_errors(plugin.config_model, error, show))
+            return meant_alternatives(explain_model_errors(plugin.config_model, error, show, value=raw))
         except Exception as error:  # noqa: BLE001 - the plugin's own validators
             message = f"the plugin's configuration model failed: {type(error).__name__}: {error}"
             return [ConfigFinding((), message, code="plugin.check-failed")]

@@ -110,11 +110,40 @@ def parts_of(template: str) -> Iterator[str | Part]:
         yield template[position:]
 
 
+_FOREIGN: Final = re.compile(r"\$([a-z]\w*)|\$\([a-z][^$()]*\)|%[A-Z][A-Z_]+(?:\([^%()]*\))?%")
+"""What stands for a value in nginx, in Kong and in Envoy."""
+_OURS: Final = {
+    "remote_addr": "client_ip", "realip_remote_addr": "peer_ip", "proxy_add_x_forwarded_for": "client_ip",
+    "host": "host", "http_host": "host", "scheme": "scheme", "request_uri": "raw_path", "uri": "path",
+    "args": "query", "query_string": "query", "request_id": "request_id", "request_method": "method",
+    "remote_user": "identity",
+}  # fmt: skip
+
+
+def _refuse_foreign(text: str) -> None:
+    """Refuse what stands for a value elsewhere, and would be sent literally."""
+    for found in _FOREIGN.finditer(text):
+        ours = _ours(found[1]) if found[1] else "a source in braces, such as {client_ip} or {header:X-Name}"
+        if ours:
+            raise ValueError(f"has {found[0]!r}, which would be sent literally: write {ours}")
+
+
+def _ours(name: str) -> str:
+    """Return the source for a variable of nginx; empty if there is no such variable."""
+    kind, _, rest = name.partition("_")
+    if name in _OURS:
+        return f"{{{_OURS[name]}}}"
+    if kind == "http" and rest:
+        return f"{{header:{rest.replace('_', '-')}}}"
+    return f"{{{'query' if kind == 'arg' else kind}:{rest}}}" if kind in {"cookie", "arg"} and rest else ""
+
+
 def check_template(template: str, *, of_response: bool) -> None:
     """Refuse a template that names what there is not.
 
     :raises ValueError: with what there is.
     """
+    _refuse_foreign(template)
     for part in parts_of(template):
         if isinstance(part, Part):
             _read_of(part, of_response=of_response)
