@@ -149,3 +149,59 @@ def test_an_attempt_stays_as_it_is(bind: Bind) -> None:
 
     assert attempt.headers.items() == []
     assert binding.faults.count == 0
+
+
+class Pieces:
+    """A body that tells whether it was closed."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    def __aiter__(self) -> Pieces:
+        return self
+
+    async def __anext__(self) -> bytes:
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+
+@pytest.mark.parametrize("plugin", [Meddling, MeddlingLater])
+async def test_an_iterator_that_a_shadow_would_have_sent_is_closed(
+    bind: Bind, request_: Request, plugin: type[Meddling]
+) -> None:
+    binding, body, returned, own = bind(plugin, is_shadow=True), Pieces(), Pieces(), Pieces()
+    binding.instance.response = Response(200, body)  # type: ignore[attr-defined]
+    chain = build_chain([binding])
+
+    outcome = start_phase(chain.pre_proxy, request_)
+    assert isinstance(outcome, Suspended)
+    await outcome.finish()
+    binding.instance.response = Response(200, returned)  # type: ignore[attr-defined]
+    later = start_response_phase(chain.response, request_, Response(200, own))
+    assert isinstance(later, Suspended)
+    await later.finish()
+
+    assert (body.is_closed, returned.is_closed, own.is_closed) == (True, True, False)
+
+
+async def test_an_iterator_that_a_shadow_assigned_is_closed_and_the_one_that_is_sent_is_not(
+    bind: Bind, request_: Request
+) -> None:
+    assigned, own = Pieces(), Pieces()
+
+    class Assigning(Plugin[Any]):
+        name = "assigning"
+
+        @hookimpl
+        def gateway_response(self, response: Response) -> None:
+            response.body = assigned
+
+    outcome = start_response_phase(
+        build_chain([bind(Assigning, is_shadow=True)]).response, request_, Response(200, own)
+    )
+    assert isinstance(outcome, Suspended)
+    await outcome.finish()
+
+    assert (assigned.is_closed, own.is_closed) == (True, False)

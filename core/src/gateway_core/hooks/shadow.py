@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 from gateway_core.errors import ShadowModeError
@@ -14,6 +14,7 @@ from gateway_core.hooks.failure_log import count
 from gateway_core.messages import Request, Response, UpstreamAttempt
 from gateway_core.messages.body import FilterSpec
 from gateway_core.messages.request import RequestOperations
+from gateway_core.messages.response import close_bodies
 from gateway_core.metrics.catalogue import PLUGIN_SHADOW_DECISIONS
 
 _REQUEST_PARTS: Final = ("method", "raw_path", "query_string", "upstream", "identity", "headers_key")
@@ -44,7 +45,8 @@ def _copied(argument: Any) -> Any:
 async def _awaited(
     awaitable: Awaitable[Any], binding: Binding, phase: str, before: tuple[Any, ...], after: tuple[Any, ...]
 ) -> object:
-    return _observed(await awaitable, binding, phase, before, after)
+    outcome = _observed(await awaitable, binding, phase, before, after)
+    return await outcome if isinstance(outcome, Awaitable) else outcome
 
 
 def _observed(result: object, binding: Binding, phase: str, before: tuple[Any, ...], after: tuple[Any, ...]) -> object:
@@ -69,7 +71,23 @@ def _observed(result: object, binding: Binding, phase: str, before: tuple[Any, .
             request_id=request_id,
             reason=str(decision),
         )
-    return None
+    return _closing(result, before, after)
+
+
+def _closing(result: object, before: tuple[Any, ...], after: tuple[Any, ...]) -> Awaitable[None] | None:
+    """Return what closes the iterators that nothing will be sent of; None if there are none, as usual."""
+    kept = next((each for each in before if isinstance(each, Response)), None)
+    left = [
+        each for each in (result, *after[1:]) if isinstance(each, Response) and isinstance(each.body, AsyncIterator)
+    ]
+    if kept is not None:
+        left = [each for each in left if each.body is not kept.body]
+    return _close(left, kept) if left else None
+
+
+async def _close(responses: list[Response], kept: Response | None) -> None:
+    for each in responses:
+        await close_bodies(each, kept)
 
 
 def copy_request(request: Request) -> Request:
