@@ -89,6 +89,15 @@ def test_directories_that_are_links_are_followed_only_below_the_root(root: Path)
         open_beneath(str(root), ("link", "er", "x"))
 
 
+def test_a_mounted_config_map_is_served_with_links(root: Path) -> None:
+    (root / "..2026").mkdir()
+    (root / "..2026" / "page").write_bytes(b"mounted")
+    (root / "..data").symlink_to("..2026")
+    (root / "page").symlink_to("..data/page")
+
+    assert content(root, "page", follows_links=True) == b"mounted"
+
+
 def test_the_root_may_be_a_link_that_changes(root: Path) -> None:
     (root.parent / "release2").mkdir()
     (root.parent / "release2" / "file.txt").write_bytes(b"second")

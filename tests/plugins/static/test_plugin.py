@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import socket
@@ -18,6 +19,7 @@ from gateway_plugin_ratelimit import RateLimit
 from gateway_plugin_sdk.testing import PluginHarness, eventually, one_route
 from gateway_plugin_static import Static, plugin
 from gateway_plugin_static.beneath import open_beneath
+from gateway_plugin_static.body import ChangedError, OpenFile
 
 from tests.plugins.static.descriptors import open_below
 
@@ -263,6 +265,24 @@ def test_a_root_that_is_gone_is_a_failure_of_the_plugin(gateway: Any, root: Path
     assert running.get("/app.js").status == 200
 
 
+def test_a_file_that_changes_is_cut_off_over_both_protocols(gateway: Any, root: Path, monkeypatch: Any) -> None:
+    checks = iter([None, None])
+
+    def change_at_last(file: OpenFile) -> None:
+        if next(checks, file) is file:
+            raise ChangedError
+
+    running = gateway(files(root), plugins=[Static])
+    monkeypatch.setattr(OpenFile, "_check", change_at_last)
+
+    with pytest.raises((http.client.HTTPException, OSError)):
+        running.get("/big.bin")
+
+    assert 'kind="changed",route="files"} 1' in running.metrics()
+    monkeypatch.undo()
+    assert running.get("/big.bin").body == BIG
+
+
 @pytest.mark.one_protocol
 def test_a_file_that_shrinks_while_it_is_sent_cuts_the_connection(gateway: Any, root: Path) -> None:
     size = 64 * 1024 * 1024
@@ -332,6 +352,17 @@ def test_the_kit_alone_serves_files(root: Path, method: str) -> None:
         responses = [harness.request(method, path).response for path in ("/app.js", "/none")]
 
     assert [response.status for response in responses] == [200, 404]
+
+
+@pytest.mark.one_protocol
+def test_in_shadow_mode_nothing_is_sent_and_no_file_stays_open(gateway: Any, upstream: Any, root: Path) -> None:
+    running = gateway(one_route(upstream.url, {**static(root), "mode": "shadow"}), plugins=[Static])
+
+    responses = [running.get("/big.bin") for _ in range(3)]
+
+    assert {response.body for response in responses} == {b""}
+    assert len(upstream.requests) == 3
+    eventually(lambda: open_below(root) == [])
 
 
 def test_it_goes_together_with_the_other_plugins(gateway: Any, root: Path, tmp_path: Path) -> None:
