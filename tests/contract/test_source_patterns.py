@@ -29,6 +29,7 @@ DISTRIBUTIONS = (
     "gateway_plugin_consul",
     "gateway_plugin_cors",
     "gateway_plugin_fault",
+    "gateway_plugin_forward_auth",
     "gateway_plugin_headers",
     "gateway_plugin_ip",
     "gateway_plugin_mock",
