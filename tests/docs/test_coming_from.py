@@ -1,0 +1,34 @@
+"""The configurations of docs/coming-from.md do what the tables below them say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from gateway_core.testing import RunningGateway, ScriptedUpstream
+
+SECTIONS = (Path(__file__).parents[2] / "docs" / "coming-from.md").read_text("utf-8").split("\n## ")[1:]
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=[section.partition("\n")[0] for section in SECTIONS])
+def test_clients_get_what_the_table_says(section: str) -> None:
+    config = section.partition("```yaml\n")[2].partition("```")[0]
+    rows = [re.findall(r"`([^`]*)`", line) for line in section.splitlines() if line.startswith("| `")]
+    expected, found = [], []
+
+    with (
+        ScriptedUpstream() as upstream,
+        RunningGateway(config.replace("http://127.0.0.1:8081", upstream.url)) as running,
+    ):
+        for sent, *fields, gets in rows:
+            method, _, url = sent.partition(" ")
+            host, slash, path = url.partition("/")
+            headers = [("Host", host), *[tuple(field.split(": ", 1)) for field in fields]]
+            response = running.request(method, slash + path, headers=headers)
+            where = upstream.last.target if response.status == 200 else response.headers.get("location", "")
+            expected.append((sent, gets))
+            found.append((sent, f"{response.status} {where}".strip()))
+
+    assert len(rows) >= 4
+    assert found == expected
