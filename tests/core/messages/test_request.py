@@ -7,7 +7,7 @@ import pytest
 from gateway_core.errors import BadPathError, BodyTooLargeError
 from gateway_core.messages import Headers, Identity, Request, RouteInfo, TlsInfo
 from gateway_core.messages.headers import headers_of_block
-from gateway_core.messages.request import request_block
+from gateway_core.messages.request_lines import request_block
 from gateway_core.routing import PathPolicy
 from hypothesis import given
 from hypothesis import strategies as st

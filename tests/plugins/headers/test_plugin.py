@@ -8,8 +8,11 @@ import jwt
 import pytest
 from gateway_plugin_auth import Auth
 from gateway_plugin_headers import HeaderRules
+from gateway_plugin_headers.config import RequestRules, ResponseRules
+from gateway_plugin_headers.operations import additions_of, compile_rules
 from gateway_plugin_logger import Logger
 from gateway_plugin_ratelimit import RateLimit
+from gateway_plugin_sdk import Request, Response
 from gateway_plugin_sdk.testing import one_route
 
 SECRET = "a secret of more than thirty-two characters"
@@ -167,3 +170,41 @@ def test_nothing_of_a_request_begins_another_line(gateway: Any, upstream: Any) -
     assert response.status == 200
     assert upstream.last.headers["x-q"] == response.headers["x-q"] == "a%0D%0AX-Evil: 1%00\u00e2\u0098\u0083"
     assert "x-evil" not in response.headers
+
+
+FIXED = [
+    {"set": {"X-A": "1"}, "remove": ["x-b"]},
+    {"default": {"X-A": "1"}, "append": {"X-B": "2"}},
+    {"add": {"X-A": "1"}, "rename": {"X-B": "X-C"}},
+    {"dedupe": {"X-B": "first"}, "set": {"X-A": ""}},
+    {"remove": ["x-b"]},
+]
+
+
+@pytest.mark.parametrize("rules", FIXED)
+@pytest.mark.parametrize("came", [{}, {"X-A": "9"}, {"x-b": "8"}, {"X_A": "7"}, {"X-C": "6", "X-A": "5"}])
+def test_what_fixed_rules_add_to_most_heads_is_what_their_steps_do(rules: dict[str, Any], came: dict[str, str]) -> None:
+    for model in (RequestRules, ResponseRules):
+        additions = additions_of(model.model_validate(rules))
+        assert additions is not None
+        quick, by_steps = Response(headers={"X-Z": "0"} | came), Response(headers={"X-Z": "0"} | came)
+
+        for step in compile_rules(model.model_validate(rules)):
+            step(by_steps.headers, Request("GET", "/"), by_steps)
+        is_usual = quick.add_fields(additions.fields, additions.unless)
+
+        assert not is_usual or quick.headers.items() == by_steps.headers.items()
+        assert is_usual or came
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"keep": ["x-a"]},
+        {"remove": ["x-*"]},
+        {"set": {"X-A": "{client_ip}"}},
+        {"set": {"X-A": "1"}, "add": {"x-a": "2"}},
+    ],
+)
+def test_rules_that_depend_on_the_head_or_on_each_other_are_done_step_by_step(rules: dict[str, Any]) -> None:
+    assert additions_of(RequestRules.model_validate(rules)) is None

@@ -13,7 +13,7 @@ from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.failure_log import count
 from gateway_core.messages import Request, Response, UpstreamAttempt
 from gateway_core.messages.body import FilterSpec
-from gateway_core.messages.request import RequestOperations
+from gateway_core.messages.operations import RequestOperations
 from gateway_core.messages.response import close_bodies
 from gateway_core.metrics.catalogue import PLUGIN_SHADOW_DECISIONS
 
@@ -114,7 +114,7 @@ def copy_response(response: Response) -> Response:
 class _ShadowOperations:
     """What a request in shadow mode can be asked to do: to be read and observed."""
 
-    def __init__(self, operations: RequestOperations) -> None:
+    def __init__(self, operations: RequestOperations[Request, Response]) -> None:
         self._operations = operations
 
     async def read_body(self, limit: int) -> bytes:

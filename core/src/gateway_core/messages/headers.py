@@ -18,6 +18,7 @@ _LONGEST_NEEDLE: Final = 64
 """Bytes of a name that is remembered: some plugins look up names that clients send."""
 _needles: dict[str, bytes] = {}
 _starts: dict[str, bytes] = {}
+_spelled: dict[str, bytes] = {}
 
 HeadersKey = NewType("HeadersKey", bytes)
 """An opaque, hashable value: equal for heads with the same fields, written in the same way; for caches."""
@@ -31,6 +32,14 @@ def _needle(name: str) -> bytes:
         if len(_needles) < _MOST_NEEDLES and len(name) <= _LONGEST_NEEDLE:
             _needles[name] = needle
     return needle
+
+
+def _spelling(name: str) -> bytes:
+    """Return what a line of the field begins with if the name is spelled like this."""
+    spelled = b"\r\n" + checked_name(name) + b":"
+    if len(_spelled) < _MOST_NEEDLES and len(name) <= _LONGEST_NEEDLE:
+        _spelled[name] = spelled
+    return spelled
 
 
 def _start(name: str) -> bytes:
@@ -148,6 +157,13 @@ class Headers:
         self._block += lines
         self._written += lines
         self._lowered_block = None
+
+    def extend_unless(self, fields: FieldBlock, unless: FieldNames | None) -> bool:
+        """Append several fields and return True, or False if there is a field of one of some names."""
+        if unless is not None and self.has_any(unless):
+            return False
+        self.extend(fields)
+        return True
 
     def remove(self, name: str) -> None:
         """Remove every field of that name; there need not be one."""
@@ -304,10 +320,26 @@ class FrozenHeaders(Headers):
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("these headers are read-only: change request.headers, or a copy")
 
-    add = extend = remove = remove_any = pop = setdefault = __setitem__ = __delitem__ = _refuse
+    add = extend = extend_unless = remove = remove_any = pop = setdefault = __setitem__ = __delitem__ = _refuse
 
 
 # For the core: plugins never see in which form fields are kept.
+
+
+def first_value(block: bytes, name: str) -> bytes | None:
+    """Return a field's first value as its bytes if its name is spelled like this, or else in lower case; or None.
+
+    There may be one in another spelling all the same. A block in lower case, which would find it, takes longer to make
+    than two searches.
+    """
+    start = block.find(needle := _spelled.get(name) or _spelling(name))
+    if start < 0:
+        start = block.find(needle := _needles.get(name) or _needle(name))
+        if start < 0:
+            return None
+    start += len(needle)
+    end = block.find(b"\r", start)
+    return (block[start:] if end < 0 else block[start:end]).strip(b" \t")
 
 
 def headers_of_block(block: bytes, lowered: bytes | None = None, written: bytes = b"") -> Headers:

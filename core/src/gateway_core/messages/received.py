@@ -21,6 +21,13 @@ class RouteInfo:
     rewrite: Callable[[Mapping[str, str], str], str] | None = field(default=None, repr=False, compare=False)
     """Makes the path that goes upstream from the parameters and the raw path of a request; None leaves it."""
 
+    def sent_path(self, params: Mapping[str, str], raw_path: str) -> str:
+        """Return the path that goes upstream, as the route rewrites it."""
+        try:
+            return raw_path if self.rewrite is None else self.rewrite(params, raw_path)
+        except ValueError:  # there is no such path, and the request was refused with 400
+            return raw_path
+
 
 @dataclass(frozen=True, slots=True)
 class TlsInfo:
@@ -95,6 +102,10 @@ class HeadFacts(Protocol):
     @property
     def raw(self) -> bytes:
         """The block that was read."""
+
+    @property
+    def has_odd_names(self) -> bool:
+        """Whether a name has other characters than letters, digits and ``-``."""
 
     @property
     def authorization(self) -> bytes | None:

@@ -5,34 +5,27 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from operator import attrgetter
 from types import MappingProxyType
-from typing import Any, Final, Protocol, Unpack
+from typing import Any, Final, TypeAlias, Unpack
 from urllib.parse import parse_qsl
 
 from gateway_core.errors import BadPathError
 from gateway_core.messages.body import BodyFilter, FilterSpec, remove_body_fields
-from gateway_core.messages.headers import Headers, HeadersKey, block_of, cookie_of, headers_of_block
+from gateway_core.messages.fields import FieldBlock, FieldNames
+from gateway_core.messages.headers import Headers, HeadersKey, block_of, cookie_of, first_value, headers_of_block
 from gateway_core.messages.hook_owner import running_hook
 from gateway_core.messages.hook_timer import hook_timer_paused
 from gateway_core.messages.identity import Identity
+from gateway_core.messages.operations import InProgress, RequestOperations
 from gateway_core.messages.path import Captured, read_path
 from gateway_core.messages.received import Arrival, ReceivedHead, RequestHead, RequestOrigin, RouteInfo, TlsInfo
-from gateway_core.messages.response import InProgress, Response
+from gateway_core.messages.response import Response
 from gateway_core.reasons import REASON
 
 _NO_PARAMS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-class RequestOperations(Protocol):
-    """What a request in progress can be asked to do; see the methods of `Request`."""
-
-    async def read_body(self, limit: int) -> bytes: ...
-    def set_body(self, data: bytes) -> None: ...
-    def add_body_filter(self, spec: FilterSpec) -> bool: ...  # whether there is a body
-    async def forward(self) -> Response: ...
-    def detach(self) -> Request: ...
-    def abort(self, reason: str) -> None: ...
+Operations: TypeAlias = "RequestOperations[Request, Response]"
 
 
 class Request:
@@ -45,7 +38,7 @@ class Request:
     # What every request has is in slots. Without them each request would get a dict, which costs more than all of the
     # stores below: CPython 3.11 does without one only as long as all objects of a class have no more than 21 names.
     __slots__ = (
-        "__dict__", "__weakref__", "_arrival", "_head_block", "_headers", "_params", "_path", "_raw_path",
+        "__dict__", "__weakref__", "_added", "_arrival", "_head_block", "_headers", "_params", "_path", "_raw_path",
         "_received_head", "_state", "client_ip", "host", "identity", "in_progress", "matched", "method", "path_flags",
         "path_was_set", "peer_ip", "query_string", "request_id", "route", "scheme", "started", "upstream", "version",
     )  # fmt: skip
@@ -59,7 +52,7 @@ class Request:
     request_id: str
     started: float
     """Monotonic seconds at which the head was complete."""
-    in_progress: InProgress[RequestOperations] | None  # for the data path
+    in_progress: InProgress[Operations] | None  # for the data path
     path_was_set: bool
     """Whether a plugin set `raw_path`."""
     path_flags: int
@@ -74,7 +67,7 @@ class Request:
     _headers: Headers | None
     _params: Mapping[str, str] | None
     _state: dict[str, Any] | None
-    _given_operations: RequestOperations | None = None
+    _given_operations: Operations | None = None
     _received: ReceivedHead | None = None
     sent_target: str | None = None
     """Path and query as they went upstream, if the target rewrites them; for the data path."""
@@ -97,7 +90,8 @@ class Request:
         self.client_ip = self.peer_ip = self.request_id = ""
         self.scheme, self.version, self.started = "http", "1.1", 0.0
         self.in_progress = self.route = self.upstream = self.identity = self._arrival = self._state = None
-        self.matched, self._params, self.path_was_set, self.path_flags, self._head_block = None, None, False, 0, b""
+        self.matched, self._params, self.path_was_set, self.path_flags = None, None, False, 0
+        self._head_block = self._added = b""
         self.method = method
         self._raw_path, _, self.query_string = target.partition("?")
         """What stands behind the ``?``, as it was sent."""
@@ -124,9 +118,9 @@ class Request:
         request._path, request._raw_path = head.path, head.raw_path
         request.path_flags, request.path_was_set = head.path_flags, False
         request.method, request.query_string = head.method, head.query_string
-        request._head_block, request.host = facts.block, facts.host
-        request.client_ip, request.peer_ip = arrival.client_ip, arrival.peer_ip
-        request.scheme, request.version = arrival.scheme, head.version
+        request._head_block, request._added = facts.block, b""  # what hooks add, while nothing has looked at the fields
+        request.host, request.version = facts.host, head.version
+        request.client_ip, request.peer_ip, request.scheme = arrival.client_ip, arrival.peer_ip, arrival.scheme
         request._arrival = arrival
         request.request_id, request.started = request_id, started
         request.in_progress = request.route = request.upstream = request.identity = None
@@ -223,7 +217,7 @@ class Request:
         if headers is None:
             # The head makes the lower-case block on first use and keeps it.
             facts = self._received_head.facts  # type: ignore[union-attr]  # without headers it is one that was read
-            headers = self._headers = headers_of_block(facts.block, facts.lowered)
+            headers = self._headers = headers_of_block(facts.block, facts.lowered, self._added)
         return headers
 
     @headers.setter
@@ -240,12 +234,36 @@ class Request:
     def authorization_bytes(self) -> bytes | None:
         """The same as it was sent, with the white space before it: for looking up credentials that were seen before."""
         headers = self._headers
-        if headers is None or headers._block is self._head_block:
+        if not self._added if headers is None else headers._block is self._head_block:
             head = self._received_head
             if type(head) is not tuple and (value := head.facts.authorization) is not None:  # type: ignore[union-attr]
                 return value
         values = self.headers.get_all("authorization")
         return b" " + values[0].encode("latin-1") if len(values) == 1 else None
+
+    def first_value(self, name: str) -> bytes | None:
+        """Return the first value of a field as its bytes: quicker than ``headers.get_bytes`` if that is all.
+
+        :param name: spelled as most clients do. Of several fields the first one in that spelling, or in lower case.
+        """
+        value = None if self._headers is not None or self._added else first_value(self._head_block, name)
+        return self.headers.get_bytes(name) if value is None else value
+
+    def add_fields(self, fields: FieldBlock, unless: FieldNames | None = None) -> bool:
+        """Append fields: the same as ``headers.extend``, at the least cost where nothing looks at the other fields.
+
+        :param unless: append nothing if there is a field of one of these names.
+        :returns: whether they were appended.
+        """
+        headers, added = self._headers, self._added
+        if headers is not None:
+            return headers.extend_unless(fields, unless)
+        if unless is not None:
+            facts = self._received_head.facts  # type: ignore[union-attr]  # as in `headers`
+            if unless.are_in(facts.lowered, facts.has_odd_names) or (added and unless.are_in(added.lower())):
+                return False
+        self._added = added + fields.lines
+        return True
 
     def header_values(self, name: str) -> list[str]:
         """Return the values of all fields of a name, in order."""
@@ -254,18 +272,18 @@ class Request:
     @property
     def headers_key(self) -> HeadersKey:
         """The same as ``headers.key``, at the least cost where nothing looked at the fields yet."""
-        headers = self._headers
+        headers = self.headers if self._added else self._headers
         return self._head_block if headers is None else headers.key  # type: ignore[return-value]  # spares a call
 
     @property
-    def operations(self) -> RequestOperations | None:
+    def operations(self) -> Operations | None:
         """What serves `read`, `forward` and the like; for the data path and test kits."""
         if self._given_operations is not None or self.in_progress is None:
             return self._given_operations
         return self.in_progress.operations
 
     @operations.setter
-    def operations(self, operations: RequestOperations) -> None:
+    def operations(self, operations: Operations) -> None:
         self.in_progress, self._given_operations = None, operations
 
     @property
@@ -289,11 +307,7 @@ class Request:
         """The path that goes upstream, as route and target rewrite `raw_path`; at first as the route does."""
         if self.sent_target is not None:
             return self.sent_target.partition("?")[0]
-        rewrite = None if self.route is None else self.route.rewrite
-        try:
-            return self._raw_path if rewrite is None else rewrite(self.path_params, self._raw_path)
-        except ValueError:  # there is no such path, and the request was refused with 400
-            return self._raw_path
+        return self._raw_path if self.route is None else self.route.sent_path(self.path_params, self._raw_path)
 
     @property
     def sent_query(self) -> str:
@@ -374,23 +388,10 @@ class Request:
             self.operations.abort(reason)
 
     @property
-    def _operations(self) -> RequestOperations:
+    def _operations(self) -> Operations:
         if self.operations is None:
             raise RuntimeError("the request is over: use its body in an earlier phase, and keep what the log needs")
         return self.operations
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.request_id or hex(id(self) % sys.maxsize)}>"
-
-
-# For the core: plugins never see in which form a head is kept.
-
-
-def request_block(request: Request) -> bytes:
-    """Return the header block as it is now, changed or not (see `Headers`)."""
-    headers = request._headers
-    return request._head_block if headers is None else headers._block
-
-
-arrival_of: Final[Callable[[Request], Arrival | None]] = attrgetter("_arrival")
-"""Returns what is known of the connection that a request came over; None if it came over none."""

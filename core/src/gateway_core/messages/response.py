@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from copy import copy
 from http import HTTPStatus
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 from urllib.parse import quote
 
 from gateway_core.messages.body import (
@@ -23,6 +23,7 @@ from gateway_core.messages.body_sources import Body, BrokenBody, SourceIterator,
 from gateway_core.messages.fields import FieldBlock, FieldNames, checked_value
 from gateway_core.messages.headers import Headers, headers_of_block
 from gateway_core.messages.hook_owner import HookOwner, is_counted, running_hook
+from gateway_core.messages.operations import InProgress, ResponseOperations
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
@@ -37,30 +38,6 @@ _URI_CHARACTERS: Final = "%:/?#[]@!$&'()*+,;=-._~"
 def reason_phrase(status: int) -> str:
     """Return the usual reason phrase of a status, or an empty one."""
     return _REASONS.get(status, "")
-
-
-class ResponseOperations(Protocol):
-    """What a response whose body is streamed can be asked to do."""
-
-    async def read_body(self, limit: int) -> bytes:
-        """See `Response.read`."""
-
-    def set_body(self, data: bytes) -> None:
-        """See `Response.set_body`."""
-
-    def add_body_filter(self, spec: FilterSpec) -> object:
-        """See `Response.add_body_filter`."""
-
-
-OperationsT_co = TypeVar("OperationsT_co", covariant=True)
-
-
-class InProgress(Protocol[OperationsT_co]):
-    """What serves a request or a response while hooks see it."""
-
-    @property
-    def operations(self) -> OperationsT_co:
-        """What it can be asked to do; made when a hook asks."""
 
 
 class Response:
@@ -218,11 +195,7 @@ class Response:
         ):
             self._added = added + fields.lines
             return True
-        headers = self.headers
-        if unless is not None and headers.has_any(unless):
-            return False
-        headers.extend(fields)
-        return True
+        return self.headers.extend_unless(fields, unless)
 
     @classmethod
     def text(

@@ -17,7 +17,7 @@ from gateway_core.messages import Headers, Request, Response
 from gateway_core.messages.body import FilterSpec
 from gateway_core.messages.headers import block_of, headers_of_block
 from gateway_core.messages.hook_owner import current_request
-from gateway_core.messages.request import arrival_of
+from gateway_core.messages.request_lines import arrival_of
 from gateway_core.proxy.attempt_owner import PreparedRequest
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.request_body import RequestBody

@@ -17,7 +17,6 @@ from typing import Final
 
 from gateway_core.hooks import Hook, Stop, start_response_phase
 from gateway_core.messages import Response, UpstreamAttempt
-from gateway_core.messages.request import request_block
 from gateway_core.messages.response_lines import added_lines, has_assigned_body
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retries, UpstreamFailure, client_terms
@@ -36,6 +35,7 @@ from gateway_core.proxy.upstream_head import (
     target_of,
     undo_rewrite,
     upstream_head,
+    usual_tail,
 )
 from gateway_core.proxy.wire.grpc import is_grpc
 from gateway_core.proxy.wire.request_head import HEAD_ONLY, IN_CHUNKS
@@ -130,17 +130,12 @@ class Relay:
         is_reframed = body is not None and (body.is_chunked or body.is_gathered)
         if framing is None or is_reframed:
             framing = self._framing(body)
-        is_untouched = request is None or (
-            request_block(request) is head.facts.block
-            and request.query_string is head.query_string
-            and request.method is head.method
-            and not request.path_was_set
-        )
-        if is_untouched and target.is_plain and head.line and not head.path_flags and not endpoint.path:
+        tail = head.tail if request is None else usual_tail(request, head)
+        if tail is not None and target.is_plain and head.line and not head.path_flags and not endpoint.path:
             # The usual request: all parts are there.
             keeps_host = target.preserve_host and head.facts.host
             host = head.facts.host.encode("latin-1") if keeps_host else endpoint.authority
-            data = b"".join((head.line, b"\r\nHost: ", host, head.tail, framing, exchange.id_line))
+            data = b"".join((head.line, b"\r\nHost: ", host, tail, framing, exchange.id_line))
         else:
             policy = self._route.path_policy
             try:

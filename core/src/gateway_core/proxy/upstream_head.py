@@ -23,12 +23,12 @@ from gateway_core.hooks import Hook, Stop, start_attempt_phase
 from gateway_core.messages import Headers, Request, UpstreamAttempt
 from gateway_core.messages.fields import TOKEN_BYTES
 from gateway_core.messages.headers import block_of, headers_of_block, written_lines
-from gateway_core.messages.request import request_block
+from gateway_core.messages.request_lines import lines_added, request_block
 from gateway_core.proxy.attempt_owner import PreparedRequest
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.wire.field_names import has_special_fields
 from gateway_core.proxy.wire.fields import TARGET_BYTES, credentials_bind, split_block
-from gateway_core.proxy.wire.outgoing import outgoing_fields
+from gateway_core.proxy.wire.outgoing import are_ordinary, outgoing_fields
 from gateway_core.proxy.wire.request_fields import RequestFacts
 from gateway_core.proxy.wire.request_head import BINDS, RequestHead, flags_for
 from gateway_core.proxy.wire.response_head import ResponseHead
@@ -74,6 +74,23 @@ def framing_fields(
     if expects:
         block += b"\r\nExpect: 100-continue"
     return block
+
+
+def usual_tail(request: Request, head: RequestHead) -> bytes | None:
+    """Return the fields that go upstream behind Host, if hooks changed nothing or added ordinary fields; else None."""
+    added = lines_added(request, head.facts.block)
+    if (
+        added is None
+        or request.query_string is not head.query_string
+        or request.method is not head.method
+        or request.path_was_set
+    ):
+        return None
+    if not added:
+        return head.tail
+    if head.facts.has_odd_names or not are_ordinary(added):
+        return None
+    return b"".join((head.facts.kept, added, head.origin.tail))
 
 
 def upstream_head(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from gateway_plugin_sdk import FieldBlock, Headers, Request, Response
+from gateway_plugin_sdk import FieldBlock, FieldNames, Headers, Request, Response
 
 from gateway_plugin_headers.config import FRAMING, Dedupe, RequestRules, ResponseRules
 from gateway_plugin_headers.template import Value, compile_template, constant
@@ -48,6 +48,31 @@ def apply_to_request(steps: Sequence[Step], request: Request) -> None:
     headers = request.headers
     for step in steps:
         step(headers, request, _NO_RESPONSE)
+
+
+class Additions:
+    """What rules come to for a head that has none of the fields that they name: some fields more."""
+
+    __slots__ = ("fields", "unless")
+
+    def __init__(self, fields: Sequence[tuple[str, str]], unless: Sequence[str]) -> None:
+        self.fields = FieldBlock(fields)
+        self.unless = FieldNames(unless) if unless else None
+        """What a head must not have; None if that does not matter."""
+
+
+def additions_of(rules: RequestRules | ResponseRules) -> Additions | None:
+    """Return what rules add to most heads; None if that is not the same for all, or not all that they do."""
+    beginnings = [each for each in rules.remove if each.endswith("*")]
+    written = [*rules.set.items(), *rules.default.items(), *rules.add.items(), *rules.append.items()]
+    texts = [(name, constant(template)) for name, template in written]
+    fixed = [(name, text) for name, text in texts if text is not None]
+    names = {name.lower() for name, _ in fixed}
+    # One name in two rules: what one writes is what the other finds.
+    if rules.keep is not None or beginnings or len(fixed) < len(written) or len(names) < len(written):
+        return None
+    unless = [*rules.remove, *rules.rename, *rules.dedupe, *rules.set, *rules.default, *rules.append]
+    return Additions(fixed, unless)
 
 
 def _matcher(patterns: Sequence[str]) -> re.Pattern[str]:

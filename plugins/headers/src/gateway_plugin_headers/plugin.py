@@ -7,7 +7,7 @@ from typing import Final
 from gateway_plugin_sdk import FieldNames, Plugin, PluginContext, Request, Response, hookimpl
 
 from gateway_plugin_headers.config import HeadersConfig, RequestRules, ResponseRules, SecurityConfig
-from gateway_plugin_headers.operations import Step, apply_to_request, compile_rules
+from gateway_plugin_headers.operations import Additions, Step, additions_of, apply_to_request, compile_rules
 from gateway_plugin_headers.security import SecurityFields
 from gateway_plugin_headers.template import needs_identity
 
@@ -19,11 +19,12 @@ _SOFTWARE: Final = FieldNames(
 class StatusRules:
     """The steps for responses with some statuses."""
 
-    __slots__ = ("_statuses", "steps")
+    __slots__ = ("_statuses", "additions", "steps")
 
     def __init__(self, rules: ResponseRules) -> None:
         self._statuses = rules.statuses
         self.steps = compile_rules(rules)
+        self.additions = additions_of(rules)
 
     def are_for(self, status: int) -> bool:
         return not self._statuses or any(status in each for each in self._statuses)
@@ -42,6 +43,7 @@ class HeaderRules(Plugin[HeadersConfig]):
         # A client must not fill in what is missing, also where this binding fails or only watches.
         self.reserved_headers = frozenset(_names_of_identity(config))
         self._of_request: tuple[Step, ...] = () if config.request is None else compile_rules(config.request)
+        self._additions: Additions | None = None if config.request is None else additions_of(config.request)
         of_response = config.response if isinstance(config.response, tuple) else (config.response,)
         self._of_response = tuple(StatusRules(rules) for rules in of_response)
         security = SecurityConfig() if config.security is True else config.security or None
@@ -58,7 +60,9 @@ class HeaderRules(Plugin[HeadersConfig]):
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> None:
         """Change the fields of a request."""
-        apply_to_request(self._of_request, request)
+        additions = self._additions
+        if additions is None or not request.add_fields(additions.fields, additions.unless):
+            apply_to_request(self._of_request, request)
 
     @hookimpl
     def gateway_response(self, request: Request, response: Response) -> None:
@@ -69,6 +73,9 @@ class HeaderRules(Plugin[HeadersConfig]):
             self._protect(response, request)
         for rules in self._of_response:
             if rules.are_for(response.status):
+                additions = rules.additions
+                if additions is not None and response.add_fields(additions.fields, additions.unless):
+                    continue
                 headers = response.headers
                 for step in rules.steps:
                     step(headers, request, response)

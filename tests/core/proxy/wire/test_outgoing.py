@@ -9,7 +9,7 @@ from gateway_core.config.values import parse_trusted_peer
 from gateway_core.messages import Headers
 from gateway_core.messages.headers import block_of, headers_of_block, written_lines
 from gateway_core.proxy.wire.forwarding import Arrived
-from gateway_core.proxy.wire.outgoing import Outgoing, outgoing_fields
+from gateway_core.proxy.wire.outgoing import Outgoing, are_ordinary, outgoing_fields
 from gateway_core.snapshot import Trust
 
 from tests.core.proxy.wire.test_forwarding import read
@@ -157,3 +157,25 @@ def test_what_is_not_valid_is_refused(line: bytes) -> None:
         headers._lowered_block = None
 
     assert sent(append) is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (b"\r\nX-Api: v2", True),
+        (b"\r\nAuthorization: Bearer a", True),
+        (b"\r\nAuthorization: NTLM a", False),
+        (b"\r\nX-Api: v2\r\nHost: b", False),
+        (b"\r\nX_Api: v2", False),
+        (b"\r\nX-Forwarded-For: 10.0.0.1", False),
+    ],
+)
+def test_lines_of_which_each_simply_goes_on_are_ordinary(lines: bytes, expected: bool) -> None:
+    for _ in range(2):
+        assert are_ordinary(lines) is expected
+
+
+def test_what_is_remembered_of_lines_is_that_of_the_same_ones_however_many_there_are() -> None:
+    for number in [*range(1200), *range(1200)]:
+        assert are_ordinary(b"\r\nX-%d: Host" % number)
+        assert not are_ordinary(b"\r\nX_%d: 1" % number)

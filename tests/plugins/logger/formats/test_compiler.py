@@ -101,3 +101,15 @@ def test_what_is_said_of_fields_is_that_of_each_head_and_of_each_line(rule: Any)
     assert lines[0](requests[0], Response(), Record()) == "other /b"
     requests[0].headers.remove("User-Agent")
     assert lines[0](requests[0], Response(), Record()) == " /b"
+
+
+def test_lines_of_many_pieces_say_the_same_as_lines_of_few(make_event: Any) -> None:
+    pieces = [
+        Piece(Value("request.method", Kind.WORD), before=" "),
+        Piece(Value("record.error", optional=True), before="e=", missing="-"),
+        Piece(Value("response.status", Kind.INTEGER), before="{"),
+        Piece(Value("record.duration", Kind.MILLISECONDS), after="ms"),
+    ]
+    event = make_event()
+
+    assert compile_line(pieces * 9)(*event) == compile_line(pieces)(*event) * 9

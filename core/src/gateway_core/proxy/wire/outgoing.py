@@ -8,14 +8,32 @@ only in what CGI cannot distinguish (``X_User_Id`` and ``X-User-Id``) is removed
 from __future__ import annotations
 
 from collections.abc import Set
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from gateway_core.proxy.wire.fields import Field, join_lines, split_block
+from gateway_core.proxy.wire.field_names import has_special_fields
+from gateway_core.proxy.wire.fields import Field, credentials_bind, join_lines, split_block
 from gateway_core.proxy.wire.forwarding import Origin
 from gateway_core.proxy.wire.request_fields import RequestFacts, read_request_block
 from gateway_core.proxy.wire.untrusted import folded
 
 _REQUEST_ID = b"x-request-id"
+
+
+_MOST_LINES: Final = 512
+_LONGEST_LINES: Final = 1024
+_ordinary: dict[bytes, bool] = {}
+
+
+def are_ordinary(lines: bytes) -> bool:
+    """Return whether some fields simply go on, and bind no connection; plugins add the same ones again and again."""
+    found = _ordinary.get(lines)
+    if found is None:
+        found = not has_special_fields(lines) and not credentials_bind(lines.lower())
+        if len(lines) <= _LONGEST_LINES:
+            if len(_ordinary) >= _MOST_LINES:
+                _ordinary.clear()
+            _ordinary[lines] = found
+    return found
 
 
 class Outgoing(NamedTuple):

@@ -24,7 +24,7 @@ from gateway_core.errors import BadPathError
 from gateway_core.messages import Request
 from gateway_core.messages.fields import TOKEN_BYTES, VALUE_BYTES, FieldNames
 from gateway_core.messages.headers import headers_of_block
-from gateway_core.messages.request import request_block
+from gateway_core.messages.request_lines import request_block
 from gateway_core.proxy.wire.fields import valid_host
 from gateway_core.proxy.wire.forwarding import Origin
 from gateway_core.proxy.wire.request_fields import RequestFacts, read_fields, read_request_block

@@ -64,7 +64,7 @@ _FIELDS: Final = (
     _field("request_id", "request.request_id", Kind.WIRE, "request.id", "id of the request, as sent upstream"),
     _field(
         "trace_id",
-        "trace_id(head.get_bytes('traceparent'))",
+        "trace_id(first('traceparent'))",
         Kind.CLEAN,
         "trace_id",
         "trace of a valid `traceparent`",
@@ -72,7 +72,7 @@ _FIELDS: Final = (
     ),
     _field(
         "span_id",
-        "span_id(head.get_bytes('traceparent'))",
+        "span_id(first('traceparent'))",
         Kind.CLEAN,
         "span_id",
         "caller's span of a valid `traceparent`",
@@ -284,7 +284,7 @@ _FIELDS: Final = (
     ),
     _field(
         "user_agent",
-        "None if (agent := head.get_bytes('user-agent')) is None else texts[agent]",
+        "None if (agent := first('User-Agent')) is None else texts[agent]",
         Kind.WORD,
         "user_agent.original",
         "`User-Agent`",
@@ -292,7 +292,7 @@ _FIELDS: Final = (
     ),
     _field(
         "referer",
-        "None if (referer := head.get_bytes('referer')) is None else referer.decode('utf-8', 'backslashreplace')",
+        "None if (referer := first('Referer')) is None else referer.decode('utf-8', 'backslashreplace')",
         Kind.WIRE,
         "http.request.header.referer",
         "`Referer`",

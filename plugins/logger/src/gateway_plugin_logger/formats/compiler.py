@@ -40,13 +40,17 @@ target is. To find that out takes no hash of a head. A key that is kept is not f
 """
 _PRELUDES: Final = (
     ("head", "head = request.headers"),
+    ("first", "first = request.first_value"),
     ("target", "target = request.received.target"),
     ("_kept", _KEPT),
 )
 """What several values share, and what is done for it before."""
 _MOST_REMEMBERED: Final = 512
 _LONGEST_WORD: Final = 256
-
+_MANY: Final = 16
+"""Pieces of a line that are joined otherwise than by an f-string."""
+_TEXTS: Final = ("_words", "_kept", "_wholes", "_fractions")
+"""How tables of texts are named."""
 
 _HEADS: Final = 256
 """Heads whose texts are kept."""
@@ -130,7 +134,7 @@ def _is_of_fields(part: str | Piece) -> bool:
     if isinstance(part, str):
         return False
     used = _names_in(expression_of(part.value))
-    return "head" in used and used.isdisjoint({*_ARGUMENTS, "target"})
+    return not used.isdisjoint({"head", "first"}) and used.isdisjoint({*_ARGUMENTS, "target"})
 
 
 def _texts(part: str | Piece, number: int, names: dict[str, Any]) -> list[ast.expr]:
@@ -191,4 +195,20 @@ def _joined(texts: Iterable[ast.expr]) -> ast.expr:
             ("_words", "_kept")
         ):
             return text  # a text already
-    return ast.JoinedStr(joined)
+    if len(joined) < _MANY:
+        return ast.JoinedStr(joined)
+    # Of many pieces CPython makes a list, one at a time, and formats each; a tuple is made at once of what is text.
+    texts = [_as_text(each) for each in joined]
+    return ast.Call(ast.Attribute(ast.Constant(""), "join", ast.Load()), [ast.Tuple(texts, ast.Load())], [])
+
+
+def _as_text(piece: ast.expr) -> ast.expr:
+    """Return a piece of an f-string as an expression of its own."""
+    match piece:
+        case ast.FormattedValue(value=ast.IfExp(body=ast.Constant(value=str())) as text, format_spec=None):
+            return text
+        case ast.FormattedValue(value=ast.Subscript(value=ast.Name(id=name)) as text) if name.startswith(_TEXTS):
+            return text
+        case ast.FormattedValue():
+            return ast.JoinedStr([piece])
+    return piece

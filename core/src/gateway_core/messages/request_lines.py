@@ -1,0 +1,31 @@
+"""What the core reads of a request that hooks saw: its fields, and what they added. Plugins never see their form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Final
+
+from gateway_core.messages.received import Arrival
+from gateway_core.messages.request import Request
+
+arrival_of: Final[Callable[[Request], Arrival | None]] = attrgetter("_arrival")
+"""Returns what is known of the connection that a request came over; None if it came over none."""
+
+
+def request_block(request: Request) -> bytes:
+    """Return the header block as it is now, changed or not (see `Headers`)."""
+    headers = request._headers
+    return request._head_block + request._added if headers is None else headers._block
+
+
+def lines_added(request: Request, block: bytes) -> bytes | None:
+    """Return what hooks added behind the fields of a request by `Request.add_fields`.
+
+    :param block: the fields that came.
+    :returns: lines that each begin with CRLF, empty if nothing was added; None if fields were changed otherwise.
+    """
+    headers = request._headers
+    if headers is None:
+        return request._added
+    return b"" if headers._block is block else None
