@@ -18,12 +18,21 @@ from tests.core.proxy.kit import Peer, Proxied
 
 
 class Hooked(Plugin[Any]):
-    """Does nothing before the upstream, in the one phase that is run without more than the match."""
+    """Does nothing before the upstream, in one of the phases that are run without more than the match."""
 
     name = "hooked"
 
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> None: ...
+
+
+class Matched(Plugin[Any]):
+    """Does nothing in the other one."""
+
+    name = "matched"
+
+    @hookimpl
+    def gateway_route_match(self, request: Request) -> None: ...
 
 
 class Early(Plugin[Any]):
@@ -65,13 +74,15 @@ async def test_a_request_that_is_sent_straight_goes_upstream_as_one_that_passes_
     seen: dict[str, bytes] = {}
     statuses: dict[str, int] = {}
 
-    for extra in ("", "plugins: [{name: hooked}]", "plugins: [{name: early}]"):
+    for extra in ("", *[f"plugins: [{{name: {name}}}]" for name in ("hooked", "matched", "early")]):
 
         async def serve(peer: Peer, extra: str = extra) -> None:
             seen[extra] = await peer.head()
             await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
-        gateway, _ = await proxied(serve, extra=f"limits: {{max_body_bytes: 8}}\n{extra}", plugins=[Hooked, Early])
+        gateway, _ = await proxied(
+            serve, extra=f"limits: {{max_body_bytes: 8}}\n{extra}", plugins=[Hooked, Matched, Early]
+        )
         client = await gateway.connect()
         await client.send(sent)
         statuses[extra] = int((await client.head())[9:12])

@@ -298,7 +298,7 @@ routes:
     as_it_came = {name for name, route in snapshot.routes.items() if route.targets and route.targets[0].is_plain}
 
     assert direct == {"one", "changed", "hooked"}
-    assert {name for name in direct if snapshot.routes[name].has_pre_proxy} == {"hooked"}
+    assert {name for name in direct if snapshot.routes[name].has_hooks} == {"hooked"}
     assert as_it_came == {"one", "hooked", "split", "gathered"}
     changed = snapshot.routes["changed"]
     assert (changed.total, changed.idle) == (3, 5)

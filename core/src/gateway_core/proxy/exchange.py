@@ -21,12 +21,13 @@ from gateway_core.proxy.forward import ForwardedExchange
 from gateway_core.proxy.gateway_responses import gateway_response, report_crash
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.own_response import OwnResponse
+from gateway_core.proxy.plain_hooks import run_plain_hooks
 from gateway_core.proxy.relay import Relay
 from gateway_core.proxy.request_body import RequestBody
-from gateway_core.proxy.request_phases import RequestPhases, run_pre_proxy
+from gateway_core.proxy.request_phases import RequestPhases
 from gateway_core.proxy.response_stream import ResponseStream, failure_of
 from gateway_core.proxy.response_writer import ResponseWriter, cut_off
-from gateway_core.proxy.route_lookup import Found, find_route
+from gateway_core.proxy.route_lookup import Found, find_first
 from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.telemetry import make_record, response_of
@@ -84,14 +85,13 @@ class Exchange:
         snapshot, head, self.body = self.snapshot, self.head, body
         found: Found | None = None
         if len(self.proxy.exchanges) <= snapshot.max_requests:
-            found = head.match  # which there is only where nothing comes before the route
-            if found is None and not (self.chain.request or head.is_for_gateway) and head.refusal is None:
-                found = find_route(self.client.router_in(snapshot, head.facts.host), head.facts.host, head)
+            found = head.match or find_first(head, self.client, snapshot)
         if isinstance(found, Match) and not head.path_flags:
             route = found.payload
-            if route.is_direct and (body is None or body.limit_to(route.max_body_bytes, head.facts.content_length)):
+            is_direct = route.is_direct or (route.has_match_hooks and body is None and head.method != "OPTIONS")
+            if is_direct and (body is None or body.limit_to(route.max_body_bytes, head.facts.content_length)):
                 self.route, self.chain, self._match = route, route.chain, found
-                if route.has_pre_proxy and (phases := run_pre_proxy(self, route)) is not None:
+                if route.has_hooks and (phases := run_plain_hooks(self, route)) is not None:
                     self.phases = phases
                     phases.settle()
                 else:
@@ -127,7 +127,7 @@ class Exchange:
     def begin_hooks(self) -> Context:
         """Make the context of the hooks: the first one is about to run."""
         context = self.context = self.snapshot.scope.context.copy()
-        self.request.in_progress = self
+        (self.seen or self.request).in_progress = self
         return context
 
     @property
@@ -381,7 +381,7 @@ class Exchange:
         sent = self.forwarding.call if relay is None and self.forwarding is not None else relay
         record = make_record(self, sent, response, now - self.started, self.proxy.wall())
         shown, context = response or response_of(relay), self.context or self.begin_hooks()
-        outcome = context.run(start_log_phase, self.chain.log, self.request, shown, record)
+        outcome = context.run(start_log_phase, self.chain.log, self.seen or self.request, shown, record)
         if outcome is not None:
             self.runner().finish_last(outcome, self._pin.release)
         return outcome is None

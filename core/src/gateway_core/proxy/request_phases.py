@@ -34,45 +34,28 @@ from gateway_core.snapshot import CompiledRoute, RouteTarget
 _ROUTE_MATCH: Final = "gateway_route_match"
 
 
-def run_pre_proxy(owner: RequestOwner, route: CompiledRoute) -> RequestPhases | None:
-    """Run the pre-proxy hooks of a route that is direct.
-
-    :returns: what goes on from there; None if they let the request pass to the route's target, as almost always.
-    """
-    request, chain, target = owner.request, route.chain, route.targets[0]
-    if chain.reserved_by_route is not None:
-        owner.head.drop_reserved(request, chain.reserved_by_route)
-    if not (hooks := chain.pre_proxy):
-        return None
-    name = request.upstream = target.upstream.name  # setting another one overrides it
-    context = owner.context or owner.begin_hooks()
-    stop, runner = context.run(start_phase, hooks, request), owner.hooks
-    is_stopped = runner is not None and runner.is_stopped
-    if stop is None and request.upstream is name and not (is_stopped or request.path_flags):
-        return None
-    return RequestPhases(owner, (target, None), stop)
-
-
 class RequestPhases:
     """Decides over one request: which route takes it, where it goes, and whether it may.
 
-    Made unless nothing but the route is to be decided, and plain hooks let the request pass (`run_pre_proxy`).
+    Made unless nothing but the route is to be decided, and plain hooks let the request pass (`run_plain_hooks`).
     """
 
-    __slots__ = ("_owner", "_request", "_sticky_target", "_stop", "_target", "_was_rerouted")
+    __slots__ = ("_is_matched", "_owner", "_request", "_sticky_target", "_stop", "_target", "_was_rerouted")
 
     def __init__(
         self,
         owner: RequestOwner,
         chosen: ChosenTarget = (None, None),
         stop: Stop | Suspended[Stop | None] | None = None,
+        is_matched: bool = True,
     ) -> None:
         """Decide nothing yet.
 
-        :param chosen: what was decided already: over the request that this one is a copy of, or by `run_pre_proxy`.
-        :param stop: what the pre-proxy phase came to, which ran already.
+        :param chosen: what was decided already: over the request that this one is a copy of, or by `run_plain_hooks`.
+        :param stop: what the last phase came to that ran already: pre-proxy, or route match unless ``is_matched``.
         """
         self._stop = stop
+        self._is_matched = is_matched
         self._owner = owner
         self._request = owner.request
         self._was_rerouted = False
@@ -227,8 +210,10 @@ class RequestPhases:
             self._allowed(None)
 
     def settle(self) -> None:
-        """Go on from the pre-proxy phase that ran already."""
-        self._owner.runner().settle(self._allowed, self._stop, self._request)
+        """Go on from the phase that ran already."""
+        owner = self._owner
+        then = self._allowed if self._is_matched else partial(self._matched, owner.chain.route_match, None)
+        owner.runner().settle(then, self._stop, self._request)
 
     @property
     def chosen(self) -> ChosenTarget:

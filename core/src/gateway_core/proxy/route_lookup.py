@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 from gateway_core.errors import TextTooLongError
 from gateway_core.messages import Request, Response
 from gateway_core.messages.path import NAMELESS
+from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.wire.request_head import RequestHead
 from gateway_core.routing import (
@@ -20,7 +21,7 @@ from gateway_core.routing import (
     UnsafePathError,
     path_problem,
 )
-from gateway_core.snapshot import CompiledRoute, RouteTarget
+from gateway_core.snapshot import CompiledRoute, RouteTarget, Snapshot
 
 
 class RouteRefusal(NamedTuple):
@@ -49,6 +50,14 @@ class Destination(NamedTuple):
     target: RouteTarget
     sticky_target: RouteTarget | None
     """The target, if a cookie is to keep the client on it."""
+
+
+def find_first(head: RequestHead, client: Client, snapshot: Snapshot) -> Found | None:
+    """Return where a request goes by its head alone; None if something comes before its route."""
+    if snapshot.global_chain.request or head.is_for_gateway or head.refusal is not None:
+        return None
+    host = head.facts.host
+    return find_route(client.router_in(snapshot, host), host, head)
 
 
 def find_route(

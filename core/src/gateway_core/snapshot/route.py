@@ -184,8 +184,10 @@ class CompiledRoute:
     is_direct: bool = field(init=False)
     """Whether nothing but pre-proxy hooks decides once the route is known: there is one target, and a body goes on as
     it comes."""
-    has_pre_proxy: bool = field(init=False)
-    """Whether the pre-proxy phase has anything to do."""
+    has_match_hooks: bool = field(init=False)
+    """Whether it would be direct without its route-match hooks: for a preflight they run in place of another route's."""
+    has_hooks: bool = field(init=False)
+    """Whether there is anything to do before the upstream."""
     idle: float = field(init=False)
     """Seconds to wait for the next part of a response's body; infinite if there is no limit."""
     total: float = field(init=False)
@@ -195,8 +197,9 @@ class CompiledRoute:
 
     def __post_init__(self) -> None:
         chain = self.chain
-        self.is_direct = self.upstream is not None and not chain.route_match and not self.buffer_request
-        self.has_pre_proxy = bool(chain.pre_proxy) or chain.reserved_by_route is not None
+        is_alone = self.upstream is not None and not self.buffer_request
+        self.is_direct, self.has_match_hooks = is_alone and not chain.route_match, is_alone and bool(chain.route_match)
+        self.has_hooks = bool(chain.pre_proxy or chain.route_match) or chain.reserved_by_route is not None
         # Plain attributes of this class: those of a section of the configuration take three times as long to read.
         self.total = self.timeouts.total
         self.idle = self.timeouts.idle or math.inf
