@@ -325,3 +325,15 @@ def test_fields_that_a_plugin_assigns_replace_those_that_another_one_added() -> 
     response.headers = Headers({"C": "3"})
 
     assert response.headers.items() == [("C", "3")]
+
+
+@pytest.mark.parametrize("name", ["A", "b", "Via", "Gone"])
+def test_a_first_value_is_the_one_that_headers_have(name: str) -> None:
+    block, more = b"\r\nA: 1\r\nB:\t2 \r\nb: 3", (b"\r\nVia: 1.1 gw", b"\r\nX-Request-Id: 7\r\n\r\n")
+    untouched, changed = (Response.streamed(200, "OK", block, more, block.lower()) for _ in range(2))
+    made = Response(headers={"A": "1", "B": "2"})
+    assert made.first_value(name) == made.headers.get_bytes(name)
+
+    assert untouched.first_value(name) == Response.streamed(200, "OK", block, more).headers.get_bytes(name)
+    changed.headers["A"] = "9"
+    assert changed.first_value(name) == changed.headers.get_bytes(name)

@@ -102,18 +102,10 @@ class Headers:
 
     def get_bytes(self, name: str) -> bytes | None:
         """Return the first value of a field as its bytes, which are often UTF-8, or None."""
-        # Plugins ask for fields of every request: no call but those of bytes.
         lowered = self._lowered_block
         if lowered is None:
             lowered = self._lowered_block = self._block.lower()
-        needle = _needles.get(name) or _needle(name)
-        start = lowered.find(needle)
-        if start < 0:
-            return None
-        start += len(needle)
-        block = self._block
-        end = block.find(b"\r", start)  # five times as quick as to search for CRLF, and no value has a CR
-        return (block[start:] if end < 0 else block[start:end]).strip(b" \t")
+        return value_in(self._block, lowered, name)
 
     def count(self, name: str) -> int:
         """Return how many fields of that name there are."""
@@ -324,6 +316,20 @@ class FrozenHeaders(Headers):
 
 
 # For the core: plugins never see in which form fields are kept.
+
+
+def value_in(block: bytes, lowered: bytes, name: str) -> bytes | None:
+    """Return a field's first value as its bytes, or None.
+
+    :param lowered: the block in lower case.
+    """
+    needle = _needles.get(name) or _needle(name)
+    start = lowered.find(needle)
+    if start < 0:
+        return None
+    start += len(needle)
+    end = block.find(b"\r", start)  # five times as quick as to search for CRLF, and no value has a CR
+    return (block[start:] if end < 0 else block[start:end]).strip(b" \t")
 
 
 def first_value(block: bytes, name: str) -> bytes | None:

@@ -185,7 +185,7 @@ class CompiledRoute:
     """Whether nothing but pre-proxy hooks decides once the route is known: there is one target, and a body goes on as
     it comes."""
     has_match_hooks: bool = field(init=False)
-    """Whether it would be direct without its route-match hooks: for a preflight they run in place of another route's."""
+    """Whether it would be direct without its route-match hooks; a preflight runs them before it is sent elsewhere."""
     has_hooks: bool = field(init=False)
     """Whether there is anything to do before the upstream."""
     idle: float = field(init=False)

@@ -54,10 +54,10 @@ class Compress(Plugin[CompressConfig]):
     @hookimpl
     def gateway_response(self, request: Request, response: Response) -> None:
         """Have a response's body compressed."""
-        headers = response.headers
-        content_type = headers.get_bytes("Content-Type")
+        content_type = response.first_value("Content-Type")
         if content_type is None or not self._types.have(content_type):
             return
+        headers = response.headers
         if "Content-Encoding" in headers or _says(headers.joined("Cache-Control"), "no-transform"):
             return
         headers.add_vary("Accept-Encoding")
