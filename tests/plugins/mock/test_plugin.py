@@ -141,6 +141,19 @@ def test_the_kit_alone_responds() -> None:
     assert [response.status for response in responses] == [200, 404]
 
 
+def test_responses_are_kept_within_bounds_and_apart(document: str) -> None:
+    with PluginHarness(Mock, {"openapi": document}) as harness:
+        found = {}
+        for number in range(200):
+            for accept in ("text/plain", "application/json", f"application/json, x/{number}", "x/y, " * 100 + "*/*"):
+                found[accept] = harness.request("GET", "/pets/7", headers={"Accept": accept}).response.body
+        kept = len(harness.plugin._known)
+
+    assert found.pop("text/plain") == b"Tom"
+    assert set(found.values()) == {b'{"name": "Tom"}'}
+    assert kept <= 64
+
+
 def test_it_goes_together_with_the_other_plugins(gateway: Any, document: str, tmp_path: Path) -> None:
     log = tmp_path / "access.log"
     chain = [

@@ -31,6 +31,9 @@ _FAILURES: Final[dict[Failure, tuple[int, str]]] = {
     "no-response": (501, "the document has no response of this operation"),
     "no-body": (501, "the document has no example of this media type that can be sent"),
 }
+_MOST_KEPT: Final = 64
+_LONGEST_KEPT: Final = 300
+"""Characters of what a client asks for: browsers' Accept has 140."""
 _MOST_WARNINGS: Final = 20
 
 
@@ -44,6 +47,7 @@ class Mock(Plugin[MockConfig]):
         super().__init__(config, context)
         self._plain = [PlainResponse(each) for each in config.responses]
         self._api: Api | None = None
+        self._known: dict[tuple[str, str | None, str | None], Response] = {}
         self.provides = frozenset() if config.fallthrough else frozenset({"response"})
 
     @classmethod
@@ -103,10 +107,24 @@ class Mock(Plugin[MockConfig]):
         return self._after(self.config.delay, self._mocked(request, operation))
 
     def _mocked(self, request: Request, operation: Operation) -> Response:
-        assert self._api is not None
+        """Return the response of an operation: clients ask for few, so the last ones are kept."""
         headers = request.headers
-        preferences = read_preferences(headers.joined("Prefer") if self.config.prefer else None)
-        made = self._api.respond(operation, preferences, headers.joined("Accept"))
+        prefer = headers.joined("Prefer") if self.config.prefer else None
+        accept = headers.joined("Accept")
+        key = operation.place, prefer, accept
+        response = self._known.get(key)
+        if response is None:
+            response = self._made(operation, prefer, accept)
+            if len(prefer or "") + len(accept or "") <= _LONGEST_KEPT:
+                if len(self._known) >= _MOST_KEPT:
+                    self._known.clear()
+                self._known[key] = response
+        return response
+
+    def _made(self, operation: Operation, prefer: str | None, accept: str | None) -> Response:
+        assert self._api is not None
+        preferences = read_preferences(prefer)
+        made = self._api.respond(operation, preferences, accept)
         if not isinstance(made, Mocked):
             response = Response.problem(*_FAILURES[made])
         else:
