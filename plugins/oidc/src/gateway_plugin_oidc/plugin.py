@@ -85,7 +85,7 @@ class Oidc(Plugin[OidcConfig]):
             self.idle_hooks = frozenset({"gateway_request"})
         self._streams = Streams()
         self._ends_changed = asyncio.Event()
-        self._seen: VerifiedCache[tuple[Entry, str]] = VerifiedCache(_SEEN)
+        self._seen: VerifiedCache[tuple[Entry, str, str]] = VerifiedCache(_SEEN)
         takes_bearer = config.bearer is not None
         self._refusals = Refusals(context, config.realm, takes_bearer=takes_bearer)
         self._logins_total = self.metrics.counter(
@@ -148,20 +148,23 @@ class Oidc(Plugin[OidcConfig]):
             scheme, _, text = (request.authorization or "").partition(" ")
             if scheme.lower() == "bearer":
                 return self._with_bearer(request, text.strip())
-        field = cookie_field(request)
-        if not field:
+        headers = request.headers
+        raw = headers.get_bytes("cookie")
+        if raw is None:
             return self._stranger(request, NO_SESSION, _NO_COOKIES)
-        seen = self._seen.get(f"{request.host}\0{field}".encode("latin-1"))
+        seen = self._seen.get(raw)
         if seen is not None:
-            entry, rest = seen
+            entry, rest, host = seen
             if (
-                self.clock.wall() < entry.look_at
+                host == request.host
+                and headers.count("cookie") == 1
+                and self.clock.wall() < entry.look_at
                 and entry.generation == self._sessions.generation
                 and may_use_cookie(request, self._site.origins)
             ):
                 self._admit(request, entry, rest)
                 return None
-        return self._with_cookies(request, field)
+        return self._with_cookies(request, cookie_field(request))
 
     @hookimpl
     def gateway_response(self, request: Request, response: Response) -> None:
@@ -195,8 +198,8 @@ class Oidc(Plugin[OidcConfig]):
             age = self._sessions.max_age_of(found.session)
             request.state[_SET] = self._writer.session(found.text, age, cookies)
         elif not cookies.attempts(self._writer.base):
-            key = f"{request.host}\0{field}".encode("latin-1")
-            self._seen.put(key, (found, cookies.rest), 200 + 2 * len(key))
+            key = field.encode("latin-1")
+            self._seen.put(key, (found, cookies.rest, request.host), 200 + 2 * len(key))
         self._admit(request, found, cookies.rest)
         return None
 
@@ -215,7 +218,8 @@ class Oidc(Plugin[OidcConfig]):
         else:
             headers.pop("cookie", "")
         for name in self._reserved:
-            headers.pop(name, "")
+            if name in headers:
+                del headers[name]
 
     async def _with_bearer(self, request: Request, text: str) -> Response | None:
         identity: Identity | Refusal | None = self._bearers.known(text)

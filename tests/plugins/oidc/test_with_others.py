@@ -1,0 +1,89 @@
+"""The plugin beside the gateway's other plugins, and in front of a real browser."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from gateway_plugin_sdk.testing import ManualClock, RunningGateway, ScriptedUpstream, eventually
+
+from tests.plugins.oidc.conftest import Browser
+from tests.plugins.oidc.provider import Provider
+from tests.programs import program
+
+PAGE = """<!doctype html><title>shop</title><p id=out></p><script>
+const seen = [];
+(async () => {
+  seen.push((await fetch('/api', {method: 'POST'})).status);
+  seen.push(document.cookie.includes('gateway-session'));
+  document.getElementById('out').textContent = 'seen=' + seen.join(',') + ' at=' + location.pathname + location.search;
+})();
+</script>"""
+
+
+def test_logs_have_the_user_and_neither_codes_nor_states_and_limits_count_the_user(
+    options: dict[str, Any], upstream: ScriptedUpstream, clock: ManualClock, tmp_path: Path
+) -> None:
+    log = tmp_path / "access.log"
+    fields = ["target", "query", "query_params", "identity", "status", "path", "refusal"]
+    plugins = [
+        {"name": "logger", "config": {"path": str(log), "fields": fields, "redact": {"query": []}}},
+        {"name": "oidc", "config": options},
+        {"name": "ratelimit", "config": {"quota": 2, "window": "1h", "key": "identity"}},
+    ]
+    route = {"id": "app", "path_prefix": "/", "target": upstream.url}
+    with RunningGateway({"plugins": plugins, "routes": [route]}, clock=clock) as gateway:
+        browser = Browser(gateway)
+        callback = browser.to_provider("/")
+        browser.follow(callback)
+        statuses = [browser.get("/").status for _ in range(3)]
+
+        assert statuses == [200, 200, 429]
+        Browser(gateway).get("/")
+        eventually(lambda: log.read_text().count("\n") == 6)
+    asked = parse_qs(urlsplit(callback).query)
+    assert asked["code"][0] not in log.read_text()
+    assert asked["state"][0] not in log.read_text()
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert lines[1]["path"] == "/cb"
+    assert lines[5]["refusal"] == "no-session"
+    assert lines[2]["identity"].endswith("|alice")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+@pytest.mark.one_protocol
+def test_chromium_logs_in_and_its_scripts_have_the_session(
+    options: dict[str, Any], provider: Provider, upstream: ScriptedUpstream, tmp_path: Path
+) -> None:
+    upstream.answer_with(200, PAGE, headers=[("Content-Type", "text/html")])
+    route = {"id": "app", "path_prefix": "/", "target": upstream.url}
+    document: dict[str, Any] = {"plugins": [{"name": "oidc", "config": options}], "routes": [route]}
+    with RunningGateway(document) as gateway:
+        # The port is known now; what it is registered with and configured as follows.
+        place = f"http://127.0.0.1:{gateway.port}"
+        provider.redirect_uris = [f"{place}/cb"]
+        changed = {**options, "redirect_uri": f"{place}/cb"}
+        gateway.reload(
+            {
+                "listen": place.removeprefix("http://"),
+                "plugins": [{"name": "oidc", "config": changed}],
+                "routes": [route],
+            }
+        )
+
+        shown = subprocess.run(
+            [
+                program("chromium", "chromium"), "--headless", "--no-sandbox", "--disable-gpu",
+                "--disable-dev-shm-usage",
+                f"--user-data-dir={tmp_path}", "--virtual-time-budget=10000", "--dump-dom", f"{place}/cart?id=7",
+            ],
+            check=True, capture_output=True, text=True, timeout=150,
+        ).stdout  # fmt: skip
+
+    assert "seen=200,false at=/cart?id=7" in shown, "a POST of the page passes, and no script sees the cookie"
+    assert provider.requests["/token"] == 1
