@@ -30,6 +30,7 @@ from gateway_core.metrics.counts import KEPT, Counts, EndpointCounts, HookCounts
 from gateway_core.metrics.endpoint_fold import EndpointFold, Key, named_of
 from gateway_core.metrics.http2 import Http2Counts
 from gateway_core.metrics.render import PROMETHEUS, SUFFIX, render
+from gateway_core.metrics.route_fold import fold_routes
 from gateway_core.metrics.samples import Distribution, Family, Kind, Labels, Merge, Samples, Value
 
 if TYPE_CHECKING:  # it costs time and memory, and only plugins need it
@@ -67,6 +68,8 @@ class Metrics:
         self.max_endpoints = MAX_ENDPOINTS
         self.routes: Counts[RouteCounts] = Counts(lambda: RouteCounts(self.bounds))
         """By id; those beyond the limit by `OTHER`."""
+        self._other_routes: Counts[None] = Counts(lambda: None)
+        self._route_fold = EndpointFold()
         self.unrouted = RouteCounts()
         """Of requests that no route matched."""
         self.endpoints: Counts[EndpointCounts] = Counts(lambda: EndpointCounts(self.bounds))
@@ -140,6 +143,21 @@ class Metrics:
         counts = self._counts.setdefault(family, {})
         counts[labels] = counts.get(labels, 0) + by
 
+    def acquire_route(self, route: str, key: str) -> RouteCounts:
+        """Return the counts of a route, in use until it is released as often.
+
+        :param key: its id, or `OTHER` if it is beyond the limit, for which metrics of plugins are folded as well.
+        """
+        if key == OTHER:
+            self._other_routes.acquire(route)
+        return self.routes.acquire(key)
+
+    def release_route(self, route: str, key: str) -> None:
+        """End one use of the counts of a route."""
+        if key == OTHER:
+            self._other_routes.release(route)
+        self.routes.release(key)
+
     def named_endpoints(self) -> frozenset[Key]:
         """Return the endpoints that have series of their own, by upstream and id; others share those of `OTHER`."""
         in_use: list[Any] = self.endpoints.in_use()
@@ -178,10 +196,12 @@ class Metrics:
 
     def collect(self) -> Samples:
         """Return what this process has counted; may be called in a thread."""
-        samples = self.collect_own()
+        samples, of_plugins = self.collect_own(), Samples()
         for metric in () if self._registry is None else self._registry.collect():
             if metric.name not in CATALOGUE:
-                _put(samples, metric, self._merges.get(metric.name, "sum"))
+                _put(of_plugins, metric, self._merges.get(metric.name, "sum"))
+        fold_routes(of_plugins, {*self._other_routes.in_use()} - {*self.routes.in_use()}, self._route_fold)
+        samples.series |= of_plugins.series
         return samples
 
     def collect_own(self) -> Samples:

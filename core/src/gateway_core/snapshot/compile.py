@@ -135,13 +135,13 @@ class _Compiler:
         self.live: dict[str, LiveUpstream] = {}
         self.configured: dict[str, UpstreamConfig] = {}
         self.scope = UpstreamScope(self._open_url)
-        self.counted: list[str] = []
-        """What the routes so far are counted by."""
+        self.counted: list[tuple[str, str]] = []
+        """The routes so far, and what each is counted by."""
 
     async def aclose(self) -> None:
         """Give back what was made so far."""
         while self.counted:
-            self.environment.metrics.routes.release(self.counted.pop())
+            self.environment.metrics.release_route(*self.counted.pop())
         await self.bindings.aclose()
         await self.scope.aclose()
         for upstream in self.live.values():
@@ -344,8 +344,8 @@ class _Compiler:
     def _counts(self, route: str, number: int) -> RouteCounts:
         """Return where a route is counted: the first ones each for themselves, the same in every worker."""
         key = route if number < self.config.metrics.max_routes else OTHER
-        self.counted.append(key)
-        return self.environment.metrics.routes.acquire(key)
+        self.counted.append((route, key))
+        return self.environment.metrics.acquire_route(route, key)
 
     def _targets(
         self, config: RouteConfig, own: RequestRewrite, pattern: Pattern, key_path: str
