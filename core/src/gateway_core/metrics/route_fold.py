@@ -1,4 +1,4 @@
-"""Have routes beyond the limit share the series that metrics of plugins have for each route."""
+"""Have routes, or upstreams, beyond the limit share the series that families have for each of them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from gateway_core.metrics.catalogue import OTHER
 from gateway_core.metrics.endpoint_fold import EndpointFold
 from gateway_core.metrics.samples import Distribution, Labels, Samples, Series, Value
 
-_LABEL = "route"
 
-
-def fold_routes(samples: Samples, others: Collection[Hashable], fold: EndpointFold) -> None:
+def fold_routes(samples: Samples, others: Collection[Hashable], fold: EndpointFold, label: str = "route") -> None:
     """Replace samples of some routes by those of the route `OTHER`.
 
-    :param others: ids of routes.
+    :param others: ids of routes, or whatever has the label.
     :param fold: what has been done to the counters before; of gauges every value is one of now.
     """
-    with_routes = [each for each in samples if _LABEL in each.family.labels]
+    with_routes = [each for each in samples if label in each.family.labels]
     moved = Samples()
     for series in with_routes:
-        place = series.family.labels.index(_LABEL)
+        place = series.family.labels.index(label)
         rows = [(_to_front(labels, place), value) for labels, value in series.values.items()]
         if series.family.kind in {"counter", "histogram"}:
             moved.put(series.family, rows, series.bounds)
@@ -29,7 +27,7 @@ def fold_routes(samples: Samples, others: Collection[Hashable], fold: EndpointFo
     known = {(labels[0], labels[1]) for series in moved for labels in series.values}
     fold.fold(moved, frozenset(each for each in known if each[1] not in others), known, known)
     for series in moved:
-        place = series.family.labels.index(_LABEL)
+        place = series.family.labels.index(label)
         rows = [(_back(labels, place), value) for labels, value in series.values.items()]
         samples.series[series.family.name] = Series(series.family, dict(rows), series.bounds)
 

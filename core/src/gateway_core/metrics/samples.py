@@ -79,6 +79,13 @@ class Samples:
             series = self.series[family.name] = Series(family, bounds=tuple(bounds))
         series.values.update(rows)
 
+    def default(self, family: Family, labels: Iterable[Labels]) -> None:
+        """Add 0 for those labels of a counter that have no sample."""
+        self.put(family, ())
+        values = self.series[family.name].values
+        for each in labels:
+            values.setdefault(each, 0)
+
     def one(self, family: Family, value: float, *labels: str) -> None:
         """Add one sample."""
         self.put(family, [(labels, value)])

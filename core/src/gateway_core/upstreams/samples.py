@@ -30,8 +30,9 @@ from gateway_core.metrics.catalogue import (
     UPSTREAM_RETRIES,
     UPSTREAM_SENT_BYTES,
 )
-from gateway_core.metrics.endpoint_fold import Key
-from gateway_core.metrics.samples import Labels, Samples
+from gateway_core.metrics.endpoint_fold import Named
+from gateway_core.metrics.route_fold import fold_routes
+from gateway_core.metrics.samples import Family, Labels, Samples, Value
 from gateway_core.upstreams.breaker import BreakerState
 from gateway_core.upstreams.endpoint import Endpoint
 from gateway_core.upstreams.failure_events import REFUSALS
@@ -47,33 +48,60 @@ _COUNTERS: Final = (
 )
 
 
-def put_upstream_counts(samples: Samples, metrics: Metrics, named: frozenset[Key]) -> None:
+def put_upstream_counts(samples: Samples, metrics: Metrics, named: Named) -> None:
     """Add what was counted of requests to upstreams.
 
     :param named: the endpoints that have series of their own.
     """
+    _put_endpoint_counts(samples, metrics, named)
+    upstreams: Any = metrics.upstreams.items()
+    others = {*metrics.upstreams.in_use()} - named.upstreams
+    refusals: list[tuple[Labels, Value]] = []
+    retries: list[tuple[Labels, Value]] = []
+    for name, upstream in upstreams:
+        known_reasons = upstream.refusals if name in others else {**dict.fromkeys(REFUSALS, 0), **upstream.refusals}
+        refusals += [((name, reason), number) for reason, number in known_reasons.items()]
+        if upstream.retries or name not in others:
+            retries.append(((name,), upstream.retries))
+    of_upstreams = Samples()
+    of_upstreams.put(UPSTREAM_REFUSALS, refusals)
+    of_upstreams.put(UPSTREAM_RETRIES, retries)
+    fold_routes(of_upstreams, others, metrics.upstream_fold, "upstream")
+    if others:
+        of_upstreams.default(UPSTREAM_REFUSALS, [(OTHER, reason) for reason in REFUSALS])
+        of_upstreams.default(UPSTREAM_RETRIES, [(OTHER,)])
+    samples.series |= of_upstreams.series
+
+
+def _put_endpoint_counts(samples: Samples, metrics: Metrics, named: Named) -> None:
     known: Any = metrics.endpoints.items()
-    own = Samples()
-    for key, counts in known:
-        own.put(UPSTREAM_REQUESTS, [((*key, status), number) for status, number in counts.statuses()])
-        duration = counts.duration()
-        own.put(UPSTREAM_DURATION, [] if duration is None else [(key, duration)], counts.bounds)
-        reasons = {**dict.fromkeys(FAILURE_REASONS, 0), **counts.errors}
-        own.put(UPSTREAM_ERRORS, [((*key, reason), number) for reason, number in reasons.items()])
-        for family, name in _COUNTERS:
-            own.put(family, [(key, getattr(counts, name))])
     in_use: Any = metrics.endpoints.in_use()
-    metrics.endpoint_fold.fold(own, named, in_use, {key for key, _ in known})
+    own, families = Samples(), (UPSTREAM_REQUESTS, UPSTREAM_ERRORS, *(family for family, _ in _COUNTERS))
+    rows: dict[Family, list[tuple[Labels, Value]]] = {family: [] for family in (*families, UPSTREAM_DURATION)}
+    requests, errors, durations = rows[UPSTREAM_REQUESTS], rows[UPSTREAM_ERRORS], rows[UPSTREAM_DURATION]
+    for key, counts in known:
+        is_named = key in named.endpoints
+        requests += [((*key, status), number) for status, number in counts.statuses()]
+        if (duration := counts.duration()) is not None:
+            durations.append((key, duration))
+        # Of those that share series, which may be very many, what has not happened is left out.
+        reasons = {**dict.fromkeys(FAILURE_REASONS, 0), **counts.errors} if is_named else counts.errors
+        errors += [((*key, reason), number) for reason, number in reasons.items()]
+        for family, name in _COUNTERS:
+            if (number := getattr(counts, name)) or is_named:
+                rows[family].append((key, number))
+    for family, each in rows.items():
+        own.put(family, each, metrics.bounds if family is UPSTREAM_DURATION else ())
+    metrics.endpoint_fold.fold(own, named.endpoints, in_use, {key for key, _ in known}, named.upstream)
+    for upstream in {named.upstream(key[0]) for key in in_use if key not in named.endpoints}:
+        own.default(UPSTREAM_ERRORS, [(upstream, OTHER, reason) for reason in FAILURE_REASONS])
+        for family, _ in _COUNTERS:
+            own.default(family, [(upstream, OTHER)])
     for series in own:
         samples.put(series.family, series.values.items(), series.bounds)
-    upstreams: Any = metrics.upstreams.items()
-    for name, upstream in upstreams:
-        reasons = {**dict.fromkeys(REFUSALS, 0), **upstream.refusals}
-        samples.put(UPSTREAM_REFUSALS, [((name, reason), number) for reason, number in reasons.items()])
-        samples.put(UPSTREAM_RETRIES, [((name,), upstream.retries)])
 
 
-def put_upstream_states(samples: Samples, upstreams: Iterable[Upstream], now: float, named: frozenset[Key]) -> None:
+def put_upstream_states(samples: Samples, upstreams: Iterable[Upstream], now: float, named: Named) -> None:
     """Add how the upstreams in force are.
 
     :param now: monotonic seconds.
@@ -81,15 +109,19 @@ def put_upstream_states(samples: Samples, upstreams: Iterable[Upstream], now: fl
     """
     samples.put(UPSTREAM_PENDING, ())
     samples.put(ENDPOINT_HEALTHY, ())
+    pending: dict[str, int] = {}
+    panics: dict[str, bool] = {}
+    of_labels: dict[tuple[str, str], list[Endpoint]] = {}
     for upstream in upstreams:
-        samples.one(UPSTREAM_PENDING, upstream.admission.load.pending, upstream.name)
-        samples.one(UPSTREAM_PANIC, upstream.is_panic, upstream.name)
-        of_label: dict[str, list[Endpoint]] = {}
+        name = named.upstream(upstream.name)
+        pending[name] = pending.get(name, 0) + upstream.admission.load.pending
+        panics[name] = panics.get(name, False) or upstream.is_panic
         for endpoint in upstream.endpoints:
-            label = endpoint.id if (upstream.name, endpoint.id) in named else OTHER
-            of_label.setdefault(label, []).append(endpoint)
-        for label, endpoints in of_label.items():
-            _put_endpoints(samples, (upstream.name, label), endpoints, now)
+            of_labels.setdefault(named.endpoint(upstream.name, endpoint.id), []).append(endpoint)
+    samples.put(UPSTREAM_PENDING, [((name,), number) for name, number in pending.items()])
+    samples.put(UPSTREAM_PANIC, [((name,), is_panic) for name, is_panic in panics.items()])
+    for labels, endpoints in of_labels.items():
+        _put_endpoints(samples, labels, endpoints, now)
 
 
 def _put_endpoints(samples: Samples, labels: Labels, endpoints: list[Endpoint], now: float) -> None:

@@ -137,7 +137,7 @@ class MetricsConfig(Section):
 
     max_endpoints: Count = MAX_ENDPOINTS
     """Endpoints with series of their own, the first in the order of upstream and id; all others of an upstream together
-    are the endpoint ``_other``."""
+    are the endpoint ``_other``. Upstreams beyond as many are the upstream ``_other``."""
 
 
 def _check_source_url(url: SecretUrl) -> SecretUrl:
