@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Final
 
 from gateway_plugin_sdk import (
@@ -56,24 +57,39 @@ class ForwardAuth(Plugin[ForwardAuthConfig]):
         self._log_after = 0.0
 
     @hookimpl
-    async def gateway_pre_proxy(self, request: Request) -> Response | None:
+    def gateway_pre_proxy(self, request: Request) -> Response | Awaitable[Response | None] | None:
         """Ask the service, and let the request pass or respond in the upstream's place."""
-        config, cache = self.config, self._cache
-        body = b"" if config.body is None else await request.read(config.body.max_size)
-        asked = ask(request, config, body)
-        key = b"" if cache is None else asked.key
-        decision: Passed | Response | None = None if cache is None else cache.get(key, self.clock.monotonic())
+        if self.config.body is not None:
+            return self._read_and_ask(request, self.config.body.max_size)
+        return self._look_up(request, b"")
+
+    async def _read_and_ask(self, request: Request, max_size: int) -> Response | None:
+        found = self._look_up(request, await request.read(max_size))
+        return None if found is None else await found
+
+    def _look_up(self, request: Request, body: bytes) -> Awaitable[Response | None] | None:
+        """Let a request pass by a decision that is kept, else return what asks the service."""
+        asked, cache = ask(request, self.config, body), self._cache
+        if cache is None:
+            return self._ask(request, asked, b"")
+        key = asked.key
+        decision = cache.get(key, self.clock.monotonic())
         if decision is None:
-            try:
-                decision = await self._decide(asked)
-            except UpstreamError as error:
-                return self._unavailable(request, f"no response ({error.reason})")
-            except UndecidedError as error:
-                return self._unavailable(request, str(error))
+            return self._ask(request, asked, key)
+        self._admit(request, decision)
+        return None
+
+    async def _ask(self, request: Request, asked: Asked, key: bytes) -> Response | None:
+        try:
+            decision = await self._decide(asked)
+        except UpstreamError as error:
+            return self._unavailable(request, f"no response ({error.reason})")
+        except UndecidedError as error:
+            return self._unavailable(request, str(error))
         if isinstance(decision, Response):
             return self._refuse(request, decision)
-        if cache is not None and decision.lifetime > 0:
-            cache.put(key, decision, self.clock.monotonic())
+        if self._cache is not None and decision.lifetime > 0:
+            self._cache.put(key, decision, self.clock.monotonic())
         self._admit(request, decision)
         return None
 
