@@ -136,7 +136,7 @@ routes:
     assert (await request(gateway, version, "x/none", method="PUT")).status == 405  # no route, so no target
 
 
-@pytest.mark.one_protocol(reason="about the connections of HTTP/1 upstreams")
+@pytest.mark.http1_upstream
 async def test_a_connection_that_a_page_was_requested_over_with_a_login_serves_no_one_else(
     start_proxy: StartProxy, start_upstream: StartUpstream
 ) -> None:
@@ -202,7 +202,7 @@ routes: [{id: a, path: /a, methods: [GET], respond: {}}]
     assert missing.headers["content-type"] == kept.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.one_protocol(reason="about the request to the upstream, whatever the client speaks")
+@pytest.mark.http1_upstream
 @pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"])
 async def test_the_request_for_a_page_ends_with_the_client_that_left(
     start_proxy: StartProxy, start_upstream: StartUpstream, begun: bytes

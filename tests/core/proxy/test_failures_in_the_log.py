@@ -41,7 +41,7 @@ async def cut_off(peer: Peer) -> None:
     peer.close()
 
 
-@pytest.mark.one_protocol(reason="framing")
+@pytest.mark.http1_upstream
 @pytest.mark.parametrize(
     ("handler", "event", "reason"),
     [

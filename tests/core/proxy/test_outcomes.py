@@ -12,7 +12,7 @@ GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
 
 
-@pytest.mark.one_protocol(reason="framing")
+@pytest.mark.http1_upstream
 @pytest.mark.parametrize("stalls", [False, True])
 async def test_a_response_without_its_end_is_one_failure_and_no_success(proxied: Proxied, stalls: bool) -> None:
     async def break_off(peer: Peer) -> None:
@@ -34,7 +34,7 @@ async def test_a_response_without_its_end_is_one_failure_and_no_success(proxied:
     assert (await gateway.ask(GET))[0] == 503
 
 
-@pytest.mark.one_protocol(reason="framing")
+@pytest.mark.http1_upstream
 async def test_a_response_in_several_parts_is_a_success(proxied: Proxied) -> None:
     async def in_parts(peer: Peer) -> None:
         head = await peer.head()

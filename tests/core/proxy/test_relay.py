@@ -142,7 +142,7 @@ BAD = {
 }
 
 
-@pytest.mark.one_protocol(reason="framing")
+@pytest.mark.http1_upstream
 @pytest.mark.parametrize("response", BAD.values(), ids=list(BAD))
 async def test_what_is_no_response_is_a_502_at_once(proxied: Proxied, response: bytes) -> None:
     gateway, _ = await proxied(response)

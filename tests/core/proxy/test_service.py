@@ -226,7 +226,7 @@ async def test_a_client_that_does_not_read_is_let_go(proxied: Proxied) -> None:
     client.close()
 
 
-@pytest.mark.one_protocol(reason="connections of HTTP/1")
+@pytest.mark.http1_upstream
 @pytest.mark.parametrize("last", [b"", b"Connection: close\r\n"])
 async def test_a_client_that_does_not_read_a_whole_response_is_let_go(proxied: Proxied, last: bytes) -> None:
     size = 60_000
