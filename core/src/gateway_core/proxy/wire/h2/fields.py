@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from typing import Final, NamedTuple
 
@@ -44,12 +44,12 @@ def request_fields(fields: Sequence[Field]) -> RequestFields:
 
     :raises MalformedFieldsError: they make no request.
     """
-    pseudo, lines, host = _split(fields)
+    pseudo, lines, host, cookies = _split(fields)
     authority = _authority(pseudo, host)
-    if [each[0] for each in fields].count(b"cookie") > 1:  # crumbs (section 8.2.3)
-        cookies = [line for line in lines if line.startswith(_COOKIE)]
+    if cookies > 1:  # crumbs (section 8.2.3)
+        crumbs = [line for line in lines if line.startswith(_COOKIE)]
         lines = [line for line in lines if not line.startswith(_COOKIE)]
-        lines.append(_COOKIE + b"; ".join([line[len(_COOKIE) :] for line in cookies]))
+        lines.append(_COOKIE + b"; ".join([line[len(_COOKIE) :] for line in crumbs]))
     method, path, scheme = pseudo.get(b":method"), pseudo.get(b":path"), pseudo.get(b":scheme")
     protocol = pseudo.get(b":protocol")
     if method is None:
@@ -159,31 +159,30 @@ def without_handshake(block: bytes) -> bytes:
     return _HANDSHAKE.sub(b"", block)
 
 
-def _block(authority: bytes | None, lines: list[bytes]) -> bytes:
+def _block(authority: bytes | None, lines: Iterable[bytes]) -> bytes:
     rest = b"".join(lines)
     return rest if authority is None else b"\r\nHost: %b%b" % (authority, rest)
 
 
-def _split(fields: Sequence[Field]) -> tuple[dict[bytes, bytes], list[bytes], bytes | None]:
-    """Return pseudo-header fields, lines of the others, and the value of Host."""
-    pseudo: dict[bytes, bytes] = {}
-    for name, value, line, _ in fields:
-        if line != b"":
-            break
-        if name in pseudo or name not in _REQUEST_FIELDS:
-            raise MalformedFieldsError(f"the pseudo-header field {name!r} is not known, or comes twice")
-        pseudo[name] = value
-    rest = fields[len(pseudo) :]
-    lines = [each[2] for each in rest]
-    if None in lines or b"" in lines:
-        name = next(each[0] for each in rest if not each[2])
+def _split(fields: Sequence[Field]) -> tuple[dict[bytes, bytes], Sequence[bytes], bytes | None, int]:
+    """Return pseudo-header fields, lines of the others, the value of Host, and how many cookies there are."""
+    if not fields:
+        return {}, [], None, 0
+    names, values, lines, _ = zip(*fields, strict=True)
+    count = lines.count(b"")
+    if None in lines or any(lines[:count]):
+        name = next(name for position, name in enumerate(names) if not lines[position] and position not in range(count))
         raise MalformedFieldsError(f"the field {name!r} is not valid, or comes behind fields that it may not follow")
-    hosts = [each for each in rest if each[0] == b"host"]
-    if len(hosts) > 1:
-        raise MalformedFieldsError("there is more than one host")
-    if hosts:
-        return pseudo, [each[2] or b"" for each in rest if each[0] != b"host"], hosts[0][1]
-    return pseudo, lines, None  # type: ignore[return-value]  # none of them is None
+    pseudo = dict(zip(names[:count], values, strict=False))
+    if len(pseudo) < count or not pseudo.keys() <= _REQUEST_FIELDS:
+        raise MalformedFieldsError("a pseudo-header field is not known, or comes twice")
+    rest, host = lines[count:], None
+    if b"host" in names:
+        at = names.index(b"host")
+        if names.count(b"host") > 1:
+            raise MalformedFieldsError("there is more than one host")
+        host, rest = values[at], lines[count:at] + lines[at + 1 :]
+    return pseudo, rest, host, names.count(b"cookie")
 
 
 def _authority(pseudo: Mapping[bytes, bytes], host: bytes | None) -> bytes | None:

@@ -8,7 +8,9 @@ holds. A block that refers to nothing in the table means the same for ever, only
 
 from __future__ import annotations
 
+import re
 from collections import deque
+from operator import itemgetter
 from typing import Final
 
 from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError
@@ -116,6 +118,9 @@ STATIC: Final[tuple[Field, ...]] = (
     *(field(*line.encode().split(b"|")) for line in _STATIC_TEXT.split("\n")),
 )
 _FIRST_DYNAMIC: Final = len(STATIC)
+_INDEXED: Final = re.compile(b"[\x81-\xfe]+")
+_INDICES: Final = bytes([each & 0x7F for each in range(256)])
+_SIZE: Final = itemgetter(3)
 
 
 # -- decoding
@@ -138,15 +143,20 @@ class FieldsTooLargeError(Exception):
 
 _MOST_FIELDS: Final = 1024
 _LARGEST_FIELD: Final = 256
+_UNSHARED: Final = SENSITIVE | {b"traceparent", b"tracestate", b"x-request-id", b"b3", b"x-b3-spanid", b"x-b3-traceid"}
+"""Fields that carry credentials, or are other ones in each request."""
+
 _fields: Final[dict[tuple[bytes, bytes], Field]] = {}
 
 
 def shared_field(name: bytes, value: bytes) -> Field:
     """Return a field as `field` does; the same one for all connections, whose tables are much alike, if it is small."""
+    if name in _UNSHARED:
+        return field(name, value)
     entry = _fields.get((name, value))
     if entry is None:
         entry = field(name, value)
-        if entry[3] <= _LARGEST_FIELD and name not in SENSITIVE:
+        if entry[3] <= _LARGEST_FIELD:
             if len(_fields) >= _MOST_FIELDS:
                 _fields.clear()
             _fields[name, value] = entry
@@ -154,7 +164,9 @@ def shared_field(name: bytes, value: bytes) -> Field:
 
 
 _MOST_STRINGS: Final = 4096
-_LONGEST_STRING: Final = 128
+_LONGEST_STRING: Final = 32
+"""Bytes of a string that is remembered: longer ones come again as entries of the table, or never."""
+
 _strings: Final[dict[bytes, bytes]] = {}
 
 
@@ -186,7 +198,7 @@ class Decoder:
 
         :param most: size of a list of fields at most, as SETTINGS_MAX_HEADER_LIST_SIZE counts it.
         """
-        self._table: list[Field] = []  # the newest one last
+        self._table: list[Field] = [*STATIC]  # and behind them the dynamic one, the newest first
         # What `add_again` is to add. The table holds no more than the last of these, since each adds an entry.
         self._again: deque[tuple[Field, ...]] | None = None
         self._size = 0
@@ -206,24 +218,28 @@ class Decoder:
         """
         fields: list[Field] = [] if self._again is None else self._catch_up()
         added: tuple[Field, ...] = ()
-        table, position, end, left, is_pure = self._table, 0, len(data), self.most, True
-        bomb = -2 * left - _BOMB * end
-        static, first_dynamic = STATIC, _FIRST_DYNAMIC
+        position, end, is_pure = 0, len(data), True
+        entry_at = self._table.__getitem__
         while position < end:
             byte = data[position]
-            position += 1
             if byte & 0x80:
-                index = byte & 0x7F
-                if index == 0x7F:
-                    index, position = _integer(data, position, 0x7F)
-                if index < first_dynamic and index:
-                    entry = static[index]
-                elif index >= first_dynamic and index - first_dynamic < len(table):
-                    entry = table[first_dynamic - 1 - index]
-                    is_pure = False
-                else:
-                    entry = self._entry(index)
-            elif byte & 0xE0 == 0x20:
+                run = _INDEXED.match(data, position)
+                if run is not None:
+                    # Most of a block: what both sides have in their tables already, a byte each.
+                    position = run.end()
+                    indices = run[0].translate(_INDICES)
+                    try:
+                        fields += map(entry_at, indices)
+                    except IndexError:
+                        raise HpackError("a field is in none of the tables") from None
+                    is_pure = is_pure and max(indices) < _FIRST_DYNAMIC
+                    continue
+                index, position = _integer(data, position + 1, 0x7F) if byte == 0xFF else (0, position + 1)
+                fields.append(self._entry(index))
+                is_pure = is_pure and index < _FIRST_DYNAMIC
+                continue
+            position += 1
+            if byte & 0xE0 == 0x20:
                 if fields:
                     raise HpackError("a size of the dynamic table is announced behind a field")
                 size = byte & 0x1F
@@ -232,28 +248,28 @@ class Decoder:
                 self._resize(size)
                 is_pure = False
                 continue
+            prefix = 0x3F if byte & 0x40 else 0x0F
+            index = byte & prefix
+            if index == prefix:
+                index, position = _integer(data, position, prefix)
+            if index:
+                name = self._entry(index)[0]
+                is_pure = is_pure and index < _FIRST_DYNAMIC
             else:
-                prefix = 0x3F if byte & 0x40 else 0x0F
-                index = byte & prefix
-                if index == prefix:
-                    index, position = _integer(data, position, prefix)
-                if index:
-                    name = self._entry(index)[0]
-                    is_pure = is_pure and index < first_dynamic
-                else:
-                    name, position = _string(data, position)
-                value, position = _string(data, position)
-                entry = shared_field(name, value) if byte & 0x40 else field(name, value)
-                if byte & 0x40:
-                    self._add(entry)
-                    added = *added, entry
-            left -= entry[3]
-            if left >= 0:
-                fields.append(entry)
-            elif left < bomb:
-                raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "a block says far more fields than are taken")
+                name, position = _string(data, position)
+            value, position = _string(data, position)
+            if byte & 0x40:
+                entry = shared_field(name, value)
+                self._add(entry)
+                added = *added, entry
+            else:
+                entry = field(name, value)
+            fields.append(entry)
         self.added = added if is_pure else None
+        left = self.most - sum(map(_SIZE, fields))
         if left < 0:
+            if left < -2 * self.most - _BOMB * end:
+                raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "a block says far more fields than are taken")
             raise FieldsTooLargeError(f"the fields are larger than {self.most} bytes")
         return fields
 
@@ -277,11 +293,9 @@ class Decoder:
         return []
 
     def _entry(self, index: int) -> Field:
-        if 0 < index < _FIRST_DYNAMIC:
-            return STATIC[index]
-        if not index or index - _FIRST_DYNAMIC >= len(self._table):
-            raise HpackError(f"there is no entry {index} in the tables")
-        return self._table[_FIRST_DYNAMIC - 1 - index]
+        if 0 < index < len(self._table):
+            return self._table[index]
+        raise HpackError(f"there is no entry {index} in the tables")
 
     def _add(self, entry: Field) -> None:
         self.generation += 1
@@ -289,7 +303,7 @@ class Decoder:
         if self._size + size > self._limit:
             self._evict(self._limit - size)
         if size <= self._limit:
-            self._table.append(entry)
+            self._table.insert(_FIRST_DYNAMIC, entry)  # moves a few hundred bytes
             self._size += size
 
     def _resize(self, size: int) -> None:
@@ -300,14 +314,11 @@ class Decoder:
         self._evict(size)
 
     def _evict(self, most: int) -> None:
-        """Drop the oldest entries until no more than so many bytes are left."""
-        count = 0
-        for entry in self._table:
-            if self._size <= most:
-                break
-            self._size -= entry[3]
-            count += 1
-        del self._table[:count]
+        """Drop the oldest entries until no more than so many bytes are left, or none is."""
+        left, table = self._size, self._table
+        while left > most and left:
+            left -= table.pop()[3]
+        self._size = left
 
 
 def _integer(data: bytes, position: int, number: int) -> tuple[int, int]:
