@@ -3,7 +3,7 @@
 A test's client writes requests, and its upstream responses, as the text of HTTP/1. Over HTTP/2 there is a bridge
 between each and the gateway::
 
-    client --HTTP/1-- ClientBridge --HTTP/2-- gateway --HTTP/2-- UpstreamBridge --HTTP/1-- upstream
+    client --HTTP/1-- ClientSide --HTTP/2-- gateway --HTTP/2-- UpstreamSide --HTTP/1-- upstream
 
 A connection of the client's is a connection to the gateway, and each request on it a stream. A stream to the upstream
 is a connection of its own there. What ends one side early ends the other: a lost connection is RST_STREAM(CANCEL), and
@@ -20,6 +20,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
+from typing import Protocol
 
 from h2.errors import ErrorCodes
 from h2.events import InformationalResponseReceived, RequestReceived, ResponseReceived
@@ -45,17 +46,22 @@ _LIMIT = 1 << 20
 Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
 
+class Side(Protocol):
+    """What a bridge does with a connection."""
+
+    faults: list[Exception]
+    """What rules of HTTP/2 the gateway broke."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection to its end."""
+
+
 class Bridge:
     """Listens for connections of one side."""
 
-    def __init__(self, connect: Connect) -> None:
-        """Serve connections.
-
-        :param connect: makes a connection to the other side.
-        """
-        self.connect = connect
-        self.faults: list[Exception] = []
-        """What rules of HTTP/2 the gateway broke."""
+    def __init__(self, side: Side) -> None:
+        """Serve connections."""
+        self.side = side
         self._connections: set[asyncio.Task[None]] = set()
 
     async def on_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -63,15 +69,12 @@ class Bridge:
         assert task is not None
         self._connections.add(task)
         try:
-            await self.serve(reader, writer)
+            await self.side.serve(reader, writer)
         except (*_LOST, asyncio.CancelledError):
             pass
         finally:
             self._connections.discard(task)
             writer.close()
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        raise NotImplementedError
 
     async def close(self) -> None:
         """End every connection."""
@@ -81,8 +84,16 @@ class Bridge:
             await asyncio.wait(tuple(self._connections), timeout=5)
 
 
-class ClientBridge(Bridge):
+class ClientSide:
     """Takes requests over HTTP/1 and sends them to the gateway over HTTP/2."""
+
+    def __init__(self, connect: Connect) -> None:
+        """Serve clients.
+
+        :param connect: makes a connection to the gateway.
+        """
+        self.connect = connect
+        self.faults: list[Exception] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         link = Link(*await self.connect(), is_client=True)
@@ -205,11 +216,16 @@ class _Exchange:
         return has_body and not is_switched and "content-length" not in fields
 
 
-class UpstreamBridge(Bridge):
+class UpstreamSide:
     """Takes requests of the gateway, over HTTP/1 or HTTP/2, and sends them to the upstream over HTTP/1."""
 
     def __init__(self, connect: Connect, opened: Callable[[], None]) -> None:
-        super().__init__(connect)
+        """Serve the gateway.
+
+        :param connect: makes a connection to the upstream.
+        """
+        self.connect = connect
+        self.faults: list[Exception] = []
         self._opened = opened
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -319,14 +335,15 @@ def _to_address(port: int, tls: ssl.SSLContext | None = None) -> Connect:
 
 
 @asynccontextmanager
-async def _listening(bridge: Bridge) -> AsyncIterator[int]:
+async def _listening(side: Side) -> AsyncIterator[int]:
+    bridge = Bridge(side)
     server = await asyncio.start_server(bridge.on_connection, "127.0.0.1", 0, limit=_LIMIT)
     try:
         yield int(server.sockets[0].getsockname()[1])
     finally:
         server.close()
         await bridge.close()
-    assert not bridge.faults, bridge.faults
+    assert not side.faults, side.faults
 
 
 @asynccontextmanager
@@ -337,7 +354,7 @@ async def http2_to(port: int, tls: ssl.SSLContext | None = None) -> AsyncIterato
 
     :param tls: the client's; it is to choose HTTP/2 by ALPN.
     """
-    async with _listening(ClientBridge(_to_address(port, tls))) as listening:
+    async with _listening(ClientSide(_to_address(port, tls))) as listening:
         yield listening
 
 
@@ -350,7 +367,7 @@ async def http2_in_front_of(port: int, opened: Callable[[], None] = lambda: None
 
     :param opened: called for each connection of the gateway's.
     """
-    async with _listening(UpstreamBridge(_to_address(port), opened)) as listening:
+    async with _listening(UpstreamSide(_to_address(port), opened)) as listening:
         _ports.add(listening)
         try:
             yield listening

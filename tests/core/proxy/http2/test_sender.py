@@ -184,3 +184,30 @@ async def test_windows_that_are_too_large_or_opened_by_nothing_are_errors(wire: 
         with pytest.raises(Http2StreamError) as of_stream:
             wire.sender.open_stream(stream(7, 1), size)
         assert (of_stream.value.code, of_stream.value.stream) == (code, 7)
+
+
+async def test_large_bodies_are_sent_from_where_they_lie_and_what_waits_for_longer_is_kept(wire: Wire) -> None:
+    buffer = bytearray(b"a" * 100_000)
+    large = SendStream(1, 50_000)
+    wire.sender.open_window(1 << 20)
+
+    wire.sender.send(large, memoryview(buffer))
+    wire.sender.flush()
+    large.keep()
+    await wire.frames(4)
+    buffer[:] = b"b" * 100_000  # as the next read does
+    wire.sender.open_stream(large, 50_000)
+    rest = await wire.frames(4)
+
+    assert b"".join(frame.data for frame in rest) == b"a" * 50_000
+    assert large.queued == 0
+
+
+async def test_small_pieces_make_few_frames(wire: Wire) -> None:
+    small = SendStream(1, 50_000)
+    for number in range(10):
+        wire.sender.send(small, memoryview(b"%d" % number))
+
+    (frame,) = await wire.frames(1)
+
+    assert frame.data == b"0123456789"

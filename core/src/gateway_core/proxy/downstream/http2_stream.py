@@ -16,7 +16,8 @@ from typing import Final, Protocol
 
 from gateway_core.proxy.downstream.http2_tunnel import StreamTransport
 from gateway_core.proxy.exchange import Exchange
-from gateway_core.proxy.http2.sender import LOW_WATER, Sender, SendStream
+from gateway_core.proxy.http2.sender import Sender, SendStream
+from gateway_core.proxy.http2.waiting import LOW_WATER
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_fields import BODILESS, DateField
 from gateway_core.proxy.sweeper import NEVER
@@ -41,6 +42,9 @@ FIRST_WINDOW: Final = 65_535
 
 LARGEST_WINDOW: Final = 2_097_152
 """Bytes to which the window of a stream grows whose body is passed on as fast as it comes."""
+
+_PASSED: Final = 65_536
+"""Bytes of a view that is not copied: what it lies in, which then cannot be used again, is not much larger."""
 
 _CLOSED: Final = ReceiveWindow(0)
 """The window of requests without a body."""
@@ -280,7 +284,7 @@ class Http2Stream(SendStream):
     def data(self, data: bytes | memoryview) -> None:
         if data and not self._is_head:
             self.bytes_sent += len(data)
-            self._send(bytes(data))  # it may wait here, and what it lies in is used again
+            self._send(data if len(data) >= _PASSED else bytes(data))
 
     def sink(self) -> None:
         """Return none: a body goes in frames."""
@@ -288,11 +292,16 @@ class Http2Stream(SendStream):
     def passed(self, size: int, waiting: int) -> None:  # noqa: ARG002 - see `sink`
         raise AssertionError("nothing passes by a stream")
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes | memoryview) -> None:
         sender = self._owner.sender
         sender.send(self, data)
         most = sender.high_water if self.window > 0 else 1  # nothing leaves before a window opens
-        if self.queued >= most and not self.is_paused:
+        if self.queued < most or self.is_paused:
+            return
+        if self.window > 0:
+            sender.flush()  # which mostly sends all of it
+        if self.queued >= most:
+            self.keep()
             self.is_paused = True
             if self.exchange is not None:
                 self.exchange.pause_response()

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
-from gateway_core.proxy.http2.sender import HIGH_WATER, LOW_WATER, Sender, SendStream
+from gateway_core.proxy.http2.sender import Sender, SendStream
+from gateway_core.proxy.http2.waiting import HIGH_WATER, LOW_WATER
 from gateway_core.proxy.socket_options import READ_SIZE
 
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from gateway_core.metrics.counts import EndpointCounts
 from gateway_core.metrics.http2 import GATEWAY, Http2Counts
-from gateway_core.proxy.http2.waiting import Holding, WaitingBytes
+from gateway_core.proxy.http2.waiting import HIGH_WATER, Holding, WaitingBytes
 from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
 from gateway_core.proxy.wire.h2.frames import (
     DATA,
@@ -41,11 +41,7 @@ _MOST_QUEUED: Final = 2 * MOST_UNSENT
 """Bytes of all frames together that wait in a transport before its peer should not be read any more: what waits beyond
 `MOST_UNSENT` are heads and acknowledgements of what it sent."""
 
-HIGH_WATER: Final = 65_536
-"""Bytes that wait in a stream before their producer is paused."""
-
-LOW_WATER: Final = 16_384
-"""Bytes that are left when it is resumed."""
+_LARGE: Final = 32_768  # bytes that are written without a copy of all of them
 
 DEFAULT_URGENCY: Final = 3
 
@@ -54,7 +50,7 @@ class SendStream:
     """What one stream has to send. A subclass overrides `drained`."""
 
     __slots__ = (
-        "_parts", "_trailers", "is_ended", "is_incremental", "is_ready", "queued", "stalled_since", "stream_id",
+        "_parts", "is_ended", "is_incremental", "is_ready", "queued", "stalled_since", "stream_id", "trailers",
         "urgency", "window",
     )  # fmt: skip
 
@@ -71,19 +67,19 @@ class SendStream:
         """Whether nothing follows what waits."""
         self.is_ready = False
         """Whether it is in its connection's queue of those that may send."""
-        self.urgency = DEFAULT_URGENCY
-        self.is_incremental = True
+        self.urgency, self.is_incremental = DEFAULT_URGENCY, True
         self.stalled_since = 0.0
         """Since when bytes wait for its window, in seconds of the loop's clock; 0 if none do."""
-        self._parts: deque[bytes] | None = None  # until something has to wait
-        self._trailers = b""
+        self._parts: deque[bytes | memoryview] | None = None  # until something has to wait
+        self.trailers = b""
+        """The block that ends it; empty if DATA does."""
 
     def change_window(self, size: int) -> None:
         """Have the window be larger, or smaller, by so many bytes."""
         self.window += size
 
-    def add(self, data: bytes) -> None:
-        """Have more wait."""
+    def add(self, data: bytes | memoryview) -> None:
+        """Have more wait; a view is of what does not change before `keep`, or before all of it is sent."""
         if self._parts is None:
             self._parts = deque()
         self._parts.append(data)
@@ -91,32 +87,37 @@ class SendStream:
 
     def end_with(self, trailers: bytes) -> None:
         """Have the end wait, with a block of trailers or without."""
-        self.is_ended, self._trailers = True, trailers
+        self.is_ended, self.trailers = True, trailers
 
     def discard(self) -> None:
         """Have nothing wait any more."""
         self._parts = None
         self.queued = 0
 
-    def take(self, most: int) -> bytes:
+    def keep(self) -> None:
+        """Keep what waits by itself: it is going to wait for longer than the buffers in which it came."""
+        if self._parts:
+            self._parts = deque([b"".join(self._parts)])
+
+    def take(self, most: int) -> bytes | memoryview:
         """Return the next bytes, no more than so many; there are some."""
         parts = self._parts
         assert parts is not None, "something waits"
         data = parts.popleft()
         if len(data) > most:
-            parts.appendleft(data[most:])
-            data = data[:most]
-        else:
-            while parts and len(data) + len(parts[0]) <= most:  # small pieces make few frames
-                data += parts.popleft()
+            view = memoryview(data)  # of which parts are no copies
+            parts.appendleft(view[most:])
+            data = view[:most]
+        elif parts and len(data) + len(parts[0]) <= most:
+            small = [data, parts.popleft()]  # small pieces make few frames
+            size = len(small[0]) + len(small[1])
+            while parts and size + len(parts[0]) <= most:
+                size += len(parts[0])
+                small.append(parts.popleft())
+            data = b"".join(small)
         self.queued -= len(data)
         self.window -= len(data)
         return data
-
-    @property
-    def trailers(self) -> bytes:
-        """The block that ends it; empty if DATA does."""
-        return self._trailers
 
     def drained(self) -> None:
         """Called when bytes were sent, and when the end was."""
@@ -126,8 +127,8 @@ class Sender:
     """Writes the frames of one connection."""
 
     __slots__ = (
-        "_begun", "_counts", "_holding", "_is_paused", "_is_scheduled", "_loop", "_pieces", "_ready", "_size",
-        "_stalled_since", "_transport", "http2", "initial", "window",
+        "_begun", "_counts", "_holding", "_is_paused", "_is_scheduled", "_is_tls", "_loop", "_pieces", "_ready",
+        "_size", "_stalled_since", "_transport", "http2", "initial", "window",
     )  # fmt: skip
 
     def __init__(
@@ -142,15 +143,13 @@ class Sender:
         """
         self.http2 = http2
         self._holding = holding or Holding(WaitingBytes(), lambda: None)
-        self._transport = transport
-        self._counts = counts
-        self._loop = asyncio.get_running_loop()
-        self._begun = self._loop.time()
-        self._stalled_since = 0.0  # of the connection's window, as of those of streams
-        self._pieces: list[bytes] = []
+        self._transport, self._counts, self._loop = transport, counts, asyncio.get_running_loop()
+        self._begun, self._stalled_since = self._loop.time(), 0.0
+        self._pieces: list[bytes | memoryview] = []
         self._size = 0
         self._ready: dict[int, deque[SendStream]] = {}  # by urgency; only those that are not empty
         self._is_scheduled = self._is_paused = False
+        self._is_tls = transport.get_extra_info("ssl_object") is not None
         self.window = DEFAULT_WINDOW
         """Bytes of DATA that the peer takes on the connection."""
         self.initial = DEFAULT_WINDOW
@@ -159,7 +158,7 @@ class Sender:
 
     # -- writing
 
-    def write(self, frame: bytes) -> None:
+    def write(self, frame: bytes | memoryview) -> None:
         """Write frames with the next flush."""
         self._pieces.append(frame)
         self._size += len(frame)
@@ -177,12 +176,15 @@ class Sender:
             self._pump()
         self._is_scheduled = False
         if self._pieces:
-            data = b"".join(self._pieces)
+            pieces, size = self._pieces, self._size
             self._pieces, self._size = [], 0
             if not self._transport.is_closing():
                 if self._counts is not None:
-                    self._counts.bytes_out += len(data)
-                self._transport.write(data)
+                    self._counts.bytes_out += size
+                if size < _LARGE or self._is_tls:  # where each piece would be a record
+                    self._transport.write(b"".join(pieces))
+                else:
+                    self._transport.writelines(pieces)
                 if self._ready:
                     self._go_on()  # unless it waits for the transport
 
@@ -242,7 +244,7 @@ class Sender:
         self._hold(stream, body)
         self.end(stream, b"")
 
-    def send(self, stream: SendStream, data: bytes) -> None:
+    def send(self, stream: SendStream, data: bytes | memoryview) -> None:
         """Send bytes of a body when that is possible."""
         if data:
             self._hold(stream, data)
@@ -286,7 +288,7 @@ class Sender:
         self._holding.remove(stream.queued)
         stream.discard()
 
-    def _hold(self, stream: SendStream, data: bytes) -> None:
+    def _hold(self, stream: SendStream, data: bytes | memoryview) -> None:
         stream.add(data)
         self._holding.add(len(data))
 

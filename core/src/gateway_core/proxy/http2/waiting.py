@@ -13,6 +13,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+HIGH_WATER: Final = 65_536
+"""Bytes that wait in a stream before their producer is paused."""
+
+LOW_WATER: Final = 16_384
+"""Bytes that are left when it is resumed."""
+
 PLENTY: Final = 8_388_608
 """Bytes from which on a stream holds no more than one read of its upstream."""
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final, Protocol
 
-from gateway_core.proxy.http2.sender import HIGH_WATER, LOW_WATER, Sender, SendStream
+from gateway_core.proxy.http2.sender import Sender, SendStream
+from gateway_core.proxy.http2.waiting import HIGH_WATER, LOW_WATER
 from gateway_core.proxy.upstream.response_handler import Failure, StreamHandler
 from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2StreamError
 from gateway_core.proxy.wire.h2.fields import encode_request

@@ -209,7 +209,7 @@ class Decoder:
         self.added: tuple[Field, ...] | None = None
         """What the last block added to the table; None if it refers to the table, or makes it smaller."""
 
-    def decode(self, data: bytes) -> list[Field]:  # noqa: C901, PLR0912, PLR0915 - one loop over bytes
+    def decode(self, data: bytes) -> list[Field]:  # noqa: C901 - one loop over bytes
         """Return the fields of a block.
 
         :raises HpackError: the block is no HPACK.
@@ -248,22 +248,11 @@ class Decoder:
                 self._resize(size)
                 is_pure = False
                 continue
-            prefix = 0x3F if byte & 0x40 else 0x0F
-            index = byte & prefix
-            if index == prefix:
-                index, position = _integer(data, position, prefix)
-            if index:
-                name = self._entry(index)[0]
-                is_pure = is_pure and index < _FIRST_DYNAMIC
-            else:
-                name, position = _string(data, position)
-            value, position = _string(data, position)
+            entry, index, position = self._literal(data, position, byte)
+            is_pure = is_pure and index < _FIRST_DYNAMIC
             if byte & 0x40:
-                entry = shared_field(name, value)
                 self._add(entry)
                 added = *added, entry
-            else:
-                entry = field(name, value)
             fields.append(entry)
         self.added = added if is_pure else None
         left = self.most - sum(map(_SIZE, fields))
@@ -272,6 +261,22 @@ class Decoder:
                 raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "a block says far more fields than are taken")
             raise FieldsTooLargeError(f"the fields are larger than {self.most} bytes")
         return fields
+
+    def _literal(self, data: bytes, position: int, byte: int) -> tuple[Field, int, int]:
+        """Return a field that is spelled out, the index of its name, 0 if that is spelled out too, and where it ends.
+
+        :param byte: its first one, which is before the position.
+        """
+        prefix = 0x3F if byte & 0x40 else 0x0F
+        index = byte & prefix
+        if index == prefix:
+            index, position = _integer(data, position, prefix)
+        if index:
+            name = self._entry(index)[0]
+        else:
+            name, position = _string(data, position)
+        value, position = _string(data, position)
+        return (shared_field if byte & 0x40 else field)(name, value), index, position
 
     def limit(self, most: int) -> None:
         """Take lists of fields of no more than this size from now on."""
