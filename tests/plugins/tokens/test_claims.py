@@ -81,3 +81,25 @@ def test_an_accepted_token_is_accepted_until_exactly_its_end(claims: Any, leeway
     if math.isfinite(end):
         assert claims_problem(claims, policy, end + 0.001) is not None
         assert claims_problem(claims, policy, max(NOW, end - 0.001)) is None
+
+
+def test_a_number_is_a_subject_only_by_switch() -> None:
+    numeric = ClaimPolicy(numeric_subject=True)
+
+    assert claims_problem({"sub": 4711}, ClaimPolicy(), NOW) == "malformed-claim"
+    assert claims_problem({"sub": 4711}, numeric, NOW) is None
+    for value in (True, 1.5, None, ["a"]):
+        assert claims_problem({"sub": value}, numeric, NOW) == "malformed-claim"
+    assert claims_problem({"iss": 4711}, numeric, NOW) == "malformed-claim"
+
+
+def test_a_tenant_is_listed_and_the_one_of_the_issuer() -> None:
+    tenants = {"https://a/t1": "t1", "https://a/t2": "t2"}
+    policy = ClaimPolicy(issuers=frozenset({*tenants, "https://b"}), tenants=tenants)
+
+    assert claims_problem({"iss": "https://a/t1", "tid": "t1"}, policy, NOW) is None
+    for tenant in ("t2", "t3", None, 1):
+        assert claims_problem({"iss": "https://a/t1", "tid": tenant}, policy, NOW) == "tenant"
+    assert claims_problem({"iss": "https://a/t1"}, policy, NOW) == "tenant"
+    assert claims_problem({"iss": "https://a/t3", "tid": "t3"}, policy, NOW) == "issuer"
+    assert claims_problem({"iss": "https://b"}, policy, NOW) is None

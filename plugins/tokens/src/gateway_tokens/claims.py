@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 Claims = Mapping[str, Any]
@@ -27,6 +27,10 @@ class ClaimPolicy:
     required: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
     types: frozenset[str] = frozenset()
+    tenants: Mapping[str, str] = field(default_factory=dict)
+    """The ``tid`` that tokens of an issuer must have; of issuers that are not here it does not matter."""
+    numeric_subject: bool = False
+    """Whether ``sub`` may be a whole number, although RFC 7519 section 4.1.2 makes it a text."""
 
 
 def _is_date(value: object) -> bool:
@@ -46,13 +50,15 @@ def audiences_of(claims: Claims) -> Sequence[str] | None:
     return None
 
 
-def _is_well_formed(claims: Claims) -> bool:
+def _is_well_formed(claims: Claims, policy: ClaimPolicy) -> bool:
     for name in _DATES:
         if name in claims and not _is_date(claims[name]):
             return False
     for name in _TEXTS:
         if name in claims and not isinstance(claims[name], str):
-            return False
+            is_number = isinstance(claims[name], int) and not isinstance(claims[name], bool)
+            if name != "sub" or not policy.numeric_subject or not is_number:
+                return False
     return audiences_of(claims) is not None and not ("aud" in claims and claims["aud"] is None)
 
 
@@ -73,11 +79,13 @@ def _time_problem(claims: Claims, policy: ClaimPolicy, now: float) -> str | None
 
 
 def issuer_problem(claims: Claims, policy: ClaimPolicy) -> str | None:
-    """Return ``issuer`` if the token is not of an accepted issuer, else None."""
+    """Return ``issuer`` or ``tenant`` if the token is not of an accepted one, else None."""
     if not policy.issuers:
         return None
     issuer = claims.get("iss")
-    return None if isinstance(issuer, str) and issuer in policy.issuers else "issuer"
+    if not isinstance(issuer, str) or issuer not in policy.issuers:
+        return "issuer"
+    return "tenant" if issuer in policy.tenants and claims.get("tid") != policy.tenants[issuer] else None
 
 
 def _audience_problem(claims: Claims, policy: ClaimPolicy) -> str | None:
@@ -102,7 +110,7 @@ def claims_problem(claims: Claims, policy: ClaimPolicy, now: float) -> str | Non
 
     :param now: seconds since the epoch.
     """
-    if not _is_well_formed(claims):
+    if not _is_well_formed(claims, policy):
         return "malformed-claim"
     problem = issuer_problem(claims, policy) or _audience_problem(claims, policy) or _time_problem(claims, policy, now)
     if problem is not None:

@@ -40,6 +40,9 @@ class KeySource:
     issuer: str | None = None
     """Issuer whose metadata names the key set."""
 
+    metadata_url: str | None = None
+    """Where that metadata is, if not at the well-known place below the issuer."""
+
     fetch: FetchOptions = field(default_factory=FetchOptions)
 
 
@@ -144,7 +147,7 @@ class DocumentKeyring:
         source, context = self._source, self._context
         name, load, terms = self._place()
         options = await asyncio.to_thread(source.fetch.identity)
-        key = ("keys", tuple(sorted(source.algorithms)), options)
+        key = ("keys", source.issuer, tuple(sorted(source.algorithms)), options)
         document = self._document = acquire(name, key, load, terms, context)
         await document.start()
         if source.file is not None and document.current() is None:
@@ -166,7 +169,8 @@ class DocumentKeyring:
         if source.url is not None:
             return source.url, value_from_url(source.url, source.fetch, lifetime, read), terms
         issuer = source.issuer or ""
-        return issuer, value_from_issuer(issuer, source.fetch, lifetime, read), terms
+        load = value_from_issuer(issuer, source.fetch, lifetime, read, source.metadata_url)
+        return source.metadata_url or issuer, load, terms
 
 
 def make_keyring(source: KeySource, context: PluginContext) -> Keyring:

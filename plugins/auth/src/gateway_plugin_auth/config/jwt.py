@@ -24,6 +24,8 @@ from gateway_plugin_auth.revocation_list import parse_entries
 
 KEY_SOURCES: Final = ("secret", "public_key", "jwks", "jwks_file", "jwks_url", "discovery")
 
+_TENANT: Final = "{tenantid}"
+
 SecretFormat = Literal["text", "base64", "hex"]
 
 
@@ -80,8 +82,17 @@ class JwtOptions(AccessOptions):
     discovery: bool = False
     """Whether to find the key set through the issuer's metadata (OpenID Connect Discovery, RFC 8414)."""
 
+    discovery_url: SecretUrl | None = None
+    """URL of the issuer's metadata, if it is not at the well-known place below ``issuer``; with ``discovery``."""
+
     issuer: OneOrMore | None = None
-    """Accepted ``iss``, or several."""
+    """Accepted ``iss``, or several. `{tenantid}` in it stands for each of ``tenants``."""
+
+    tenants: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")], ...] = ()
+    """Tenants whose tokens are accepted, if the issuer has `{tenantid}`: ``tid`` has to be the one of ``iss``."""
+
+    numeric_subject: bool = False
+    """Whether ``sub`` may be a number, which some issuers write against RFC 7519; the caller's name is its digits."""
 
     audience: OneOrMore | None = None
     """Accepted ``aud``, or several."""
@@ -168,7 +179,9 @@ class JwtOptions(AccessOptions):
         if self.discovery:
             if len(many(self.issuer)) != 1:
                 raise ValueError("discovery needs issuer, and only one: its metadata names the key set")
-            urls.append(many(self.issuer)[0])
+            urls.append(many(self.issuer)[0].replace(_TENANT, "tenant"))
+            if self.discovery_url is not None:
+                urls.append(self.discovery_url.reveal())
             if urlsplit(many(self.issuer)[0]).query:
                 raise ValueError(f"{many(self.issuer)[0]!r} has a query: an issuer for discovery has none")
         if self.jwks_url is not None or self.discovery:
@@ -179,6 +192,16 @@ class JwtOptions(AccessOptions):
             problem = url_problem(url, allow_http=self.fetch.allow_http)
             if problem is not None:
                 raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
+    def _tenants_are_listed(self) -> JwtOptions:
+        if any(_TENANT in issuer for issuer in many(self.issuer)) != bool(self.tenants):
+            raise ValueError(f"an issuer with {_TENANT} needs tenants, and only that: name those that are accepted")
+        if self.discovery_url is not None and not self.discovery:
+            raise ValueError("discovery_url without discovery: set discovery: true")
+        if self.discovery and self.tenants and self.discovery_url is None:
+            raise ValueError(f"discovery of an issuer with {_TENANT} needs discovery_url: that of any of the tenants")
         return self
 
     @model_validator(mode="after")
@@ -197,7 +220,16 @@ class JwtOptions(AccessOptions):
     def claim_policy(self) -> ClaimPolicy:
         """Return what the registered claims must be."""
         return ClaimPolicy(
-            issuers=frozenset(many(self.issuer)),
+            issuers=frozenset(
+                issuer.replace(_TENANT, tenant) for issuer in many(self.issuer) for tenant in self.tenants or (_TENANT,)
+            ),
+            tenants={
+                issuer.replace(_TENANT, tenant): tenant
+                for issuer in many(self.issuer)
+                if _TENANT in issuer
+                for tenant in self.tenants
+            },
+            numeric_subject=self.numeric_subject,
             audiences=frozenset(many(self.audience)),
             all_audiences=self.audience_match == "all",
             leeway=self.leeway,
@@ -226,6 +258,7 @@ class JwtOptions(AccessOptions):
             file=self.jwks_file,
             url=self.jwks_url.reveal() if self.jwks_url is not None else None,
             issuer=many(self.issuer)[0] if self.discovery else None,
+            metadata_url=self.discovery_url.reveal() if self.discovery_url is not None else None,
             fetch=self.fetch,
         )
 
