@@ -53,11 +53,3 @@ def test_the_groups_of_a_consumer_count_beside_those_of_the_claim(claims: Any, e
     source = SetOfCaller(PATHS, members, found.find)
 
     assert source(Identity("x", "jwt", claims)) == expected
-
-
-def test_what_is_remembered_is_of_the_very_identity_and_bounded() -> None:
-    source = SetOfCaller(PATHS, members)
-
-    for number in range(3000):
-        assert source(Identity("x", "jwt", {"groups": [str(number)]})) == frozenset([str(number)])
-    assert len(source._known) <= 1024

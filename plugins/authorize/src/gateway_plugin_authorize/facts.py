@@ -9,7 +9,7 @@ it: Microsoft's tokens leave ``groups`` out when there are many, and have ``hasg
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from gateway_plugin_sdk import MISSING, Identity, claim_path
 
@@ -17,9 +17,6 @@ from gateway_plugin_authorize.consumers import Consumer
 
 Texts: TypeAlias = frozenset[str] | None
 """Members of a claim that is a set of texts; None if that is not known."""
-
-MOST_KNOWN: Final = 1024
-"""Callers whose sets are remembered."""
 
 
 def claim_reader(path: str) -> Callable[[Mapping[str, Any]], Any]:
@@ -58,9 +55,9 @@ def words(value: object) -> Texts:
 
 
 class SetOfCaller:
-    """One set of each caller: its groups, roles or scopes. An identity that came before costs a look-up."""
+    """One set of each caller: its groups, roles or scopes."""
 
-    __slots__ = ("_cut", "_find", "_known", "_of", "_readers")
+    __slots__ = ("_cut", "_find", "_of", "_readers")
 
     def __init__(
         self,
@@ -78,20 +75,9 @@ class SetOfCaller:
         self._cut = {name for path in paths for name in (path, path.partition(".")[0])}
         self._of = of
         self._find = find
-        self._known: dict[int, tuple[Identity, Texts]] = {}
 
     def __call__(self, identity: Identity) -> Texts:
         """Return the set; None if it is not known."""
-        known = self._known.get(id(identity))
-        if known is not None and known[0] is identity:
-            return known[1]
-        found = self._read(identity)
-        if len(self._known) >= MOST_KNOWN:
-            self._known.clear()
-        self._known[id(identity)] = identity, found  # which keeps the id from being another's
-        return found
-
-    def _read(self, identity: Identity) -> Texts:
         claims = identity.claims
         if _is_cut(claims, self._cut):
             return None

@@ -17,19 +17,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from gateway_plugin_sdk import MISSING, Identity, Request
 
 from gateway_plugin_authorize.config import AuthorizeConfig, ClaimRule, IdentityName, Rule, kind_of
 from gateway_plugin_authorize.consumers import Consumer
-from gateway_plugin_authorize.facts import MOST_KNOWN, SetOfCaller, Texts, claim_reader, members, words
+from gateway_plugin_authorize.facts import SetOfCaller, Texts, claim_reader, members, words
 
 Verdict: TypeAlias = bool | None
 Compiled: TypeAlias = Callable[[Request], Verdict]
 FindConsumer: TypeAlias = Callable[[Identity], Consumer | None]
 
-ANONYMOUS = "anonymous"
+MOST_KNOWN: Final = 1024
+"""Callers whose rules are remembered."""
+
+ANONYMOUS: Final = "anonymous"
 """The scheme of an identity that stands for callers who are not known."""
 
 
