@@ -74,7 +74,11 @@ def test_bindings_are_named_with_their_place() -> None:
     upstream = {"name": "u", "endpoints": [{"url": "http://h"}], "plugins": [{"name": "sign"}]}
     new = GatewayConfig.model_validate({"plugins": [{"name": "logger"}], "routes": [route], "upstreams": [upstream]})
 
-    found = asyncio.run(compare(bindings_of(old, {"r"}, {"u"}), bindings_of(new, {"r"}, {"u"}), Yielder(SystemClock())))
+    found = asyncio.run(
+        compare(
+            bindings_of(old, old.routes[:1], {"u"}), bindings_of(new, new.routes[:1], {"u"}), Yielder(SystemClock())
+        )
+    )
 
     assert found.removed == ("auth (gateway-wide)",)
     assert found.added == ("a (route r)", "ip (target u of route r)", "sign (upstream u)")

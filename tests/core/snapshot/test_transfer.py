@@ -82,3 +82,19 @@ async def test_has_a_new_slice_after_each_pause() -> None:
     await yielder.checkpoint()
 
     assert ran == []
+
+
+async def test_a_long_list_is_worked_through_in_parts_with_turns_of_others_between() -> None:
+    clock = ManualClock()
+    yielder = Yielder(clock, 0.003)
+    ran: list[int] = []
+    found: list[int] = []
+
+    async for part in yielder.parts(range(3500)):
+        assert len(part) <= 1000
+        found += part
+        asyncio.get_running_loop().call_soon(ran.append, len(found))
+        clock.advance(0.004)
+
+    assert found == list(range(3500))
+    assert ran == [1000, 2000, 3000]

@@ -121,7 +121,7 @@ class LoadedConfig:
         places: dict[str, Place] = {}
         written = list(canonical["places"].items())
         canonical["places"].clear()
-        for items in _use_up(written, 1000):
+        for items in _use_up(written, 200):
             places.update((path, Place(names[file], line, column)) for path, (file, line, column) in items)
             yield
         return cls(

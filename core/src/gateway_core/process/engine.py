@@ -218,10 +218,11 @@ class Engine:
 
     async def _look_for_plugins(self, config: GatewayConfig, checked: Collection[str]) -> None:
         """Load plugins, and extensions if the configuration asks for what the core has not; find what is new."""
-        bindings = [*config.plugins, *(binding for route in config.routes for binding in route.plugins)]
-        names = sorted({binding.name for binding in bindings if binding.enabled})
+        names = {binding.name for binding in config.plugins if binding.enabled}
+        async for part in Yielder(self.clock).parts(config.routes):
+            names |= {binding.name for route in part for binding in route.plugins if binding.enabled}
         # Importing a plugin takes a while: in a thread, so that requests go on meanwhile.
-        await asyncio.to_thread(self._load, names)
+        await asyncio.to_thread(self._load, sorted(names))
         logs.restore()
         wanted = {upstream.strategy for upstream in config.upstreams} - BUILT_IN_STRATEGIES.keys()
         found = {upstream.discovery.name for upstream in config.upstreams if upstream.discovery is not None}

@@ -6,7 +6,7 @@ from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from gateway_core.config import BindingConfig, GatewayConfig
+from gateway_core.config import BindingConfig, GatewayConfig, RouteConfig
 from gateway_core.snapshot.compile import Compiled
 from gateway_core.snapshot.transfer import Yielder
 
@@ -44,17 +44,19 @@ def _listed(names: Sequence[str]) -> str:
 
 async def compare(old: Mapping[str, Any], new: Mapping[str, Any], yielder: Yielder) -> Difference:
     """Compare two tables entry by entry; names are in the order of the tables."""
-    changed, kept = [], 0
+    added, changed, kept = list[str](), list[str](), 0
     for key, value in new.items():
-        if key in old:
-            if old[key] == value:
-                kept += 1
-            else:
-                changed.append(key)
+        if key not in old:
+            added.append(key)
+        elif old[key] == value:
+            kept += 1
+        else:
+            changed.append(key)
         await yielder.checkpoint()
-    await yielder.checkpoint()
-    added = tuple(key for key in new if key not in old)
-    return Difference(added, tuple(key for key in old if key not in new), tuple(changed), kept)
+    removed: list[str] = []
+    async for part in yielder.parts(list(old)):
+        removed += [key for key in part if key not in new]
+    return Difference(tuple(added), tuple(removed), tuple(changed), kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +95,17 @@ async def changes_between(old: GatewayConfig | None, compiled: Compiled, yielder
     await yielder.checkpoint()
     settings = () if old is None else changed_settings(old, new)
     old = old or GatewayConfig()
-    before = _routes(old)
-    await yielder.checkpoint()
-    routes = await compare(before, _routes(new), yielder)
-    del before
+    before, after = await _routes(old, yielder), await _routes(new, yielder)
+    routes = await compare(before, after, yielder)
     upstreams = await compare(_upstreams(old), _upstreams(new), yielder)
-    inside = frozenset(routes.changed), frozenset(upstreams.changed)
-    bound = bindings_of(old, *inside)
-    await yielder.checkpoint()
+    inside = frozenset(upstreams.changed)
+    bound = bindings_of(old, [before[name] for name in routes.changed], inside)
+    now_bound = bindings_of(new, [after[name] for name in routes.changed], inside)
     return Changes(
         routes=routes,
         upstreams=upstreams,
         endpoints=await compare(_endpoints(old), _endpoints(new), yielder),
-        bindings=await compare(bound, bindings_of(new, *inside), yielder),
+        bindings=await compare(bound, now_bound, yielder),
         bindings_rebuilt=compiled.bindings_made,
         bindings_kept=compiled.bindings_kept,
         settings=settings,
@@ -122,8 +122,11 @@ def changed_settings(old: GatewayConfig, new: GatewayConfig) -> tuple[str, ...]:
     )
 
 
-def _routes(config: GatewayConfig) -> dict[str, Any]:
-    return {route.id: route for route in config.routes}
+async def _routes(config: GatewayConfig, yielder: Yielder) -> dict[str, RouteConfig]:
+    found: dict[str, RouteConfig] = {}
+    async for part in yielder.parts(config.routes):
+        found.update((route.id, route) for route in part)
+    return found
 
 
 def _upstreams(config: GatewayConfig) -> dict[str, Any]:
@@ -134,18 +137,19 @@ def _endpoints(config: GatewayConfig) -> dict[str, Any]:
     return {f"{upstream.name}/{end.id}": end for upstream in config.upstreams for end in upstream.endpoints}
 
 
-def bindings_of(config: GatewayConfig, routes: Collection[str], upstreams: Collection[str]) -> dict[str, BindingConfig]:
-    """Return what is bound, by id and place: gateway-wide, and on some routes and upstreams.
+def bindings_of(
+    config: GatewayConfig, routes: Sequence[RouteConfig], upstreams: Collection[str]
+) -> dict[str, BindingConfig]:
+    """Return what is bound, by id and place: gateway-wide, and on some routes and upstreams of a configuration.
 
     Those of routes and upstreams that are new or gone come and go with them, and are not named.
     """
     found = {f"{binding.id} (gateway-wide)": binding for binding in config.plugins}
-    for route in config.routes:
-        if route.id in routes:
-            found |= {f"{binding.id} (route {route.id})": binding for binding in route.plugins}
-            for target in route.targets:
-                for binding in target.plugins:
-                    found[f"{binding.id} (target {target.target} of route {route.id})"] = binding
+    for route in routes:
+        found |= {f"{binding.id} (route {route.id})": binding for binding in route.plugins}
+        for target in route.targets:
+            for binding in target.plugins:
+                found[f"{binding.id} (target {target.target} of route {route.id})"] = binding
     for upstream in config.upstreams:
         if upstream.name in upstreams:
             found |= {f"{binding.id} (upstream {upstream.name})": binding for binding in upstream.plugins}

@@ -32,7 +32,7 @@ from gateway_core.metrics.catalogue import OTHER
 from gateway_core.metrics.counts import RouteCounts
 from gateway_core.observe import Timings
 from gateway_core.packages import Bindings, ChainBuilder, InstanceLeases, PluginRegistry
-from gateway_core.routing import Pattern, RuleError, rule_pattern
+from gateway_core.routing import Pattern, RuleError, arrival_policy, rule_pattern
 from gateway_core.snapshot.listeners import DEFAULT_LISTENER, CompiledListener, ListenerRoutes, listener_tables
 from gateway_core.snapshot.route import (
     CompiledRoute,
@@ -45,7 +45,6 @@ from gateway_core.snapshot.route import (
 )
 from gateway_core.snapshot.route_effects import targets_of
 from gateway_core.snapshot.rules import (
-    arrival_policy_of,
     no_response,
     path_policy,
     redirect_of,
@@ -151,10 +150,13 @@ class _Compiler:
         await self._open_upstreams()
         trust = document_trust(self.config)
         self.scope.name_via(trust.via)
-        chains = self._chains()
-        tables: ListenerRoutes[CompiledRoute] = ListenerRoutes(
-            (*self.config.listen, DEFAULT_LISTENER), self.config.routes
-        )
+        on_listeners, has_pages = list[RouteConfig](), bool(self.config.error_pages)
+        async for part in self.yielder.parts(self.config.routes):
+            on_listeners += [route for route in part if route.listeners]
+            has_pages = has_pages or any(route.error_pages for route in part)
+        chains = await self._chains(has_pages=has_pages)
+        tables: ListenerRoutes[CompiledRoute] = ListenerRoutes((*self.config.listen, DEFAULT_LISTENER), on_listeners)
+        policies = {path_policy(self.config.path_policy): None}
         self.scope.attempt_hooks = {
             config.name: chains.attempt_hooks_for(config.name, config.plugins, f"upstreams[{index}]")
             for index, config in enumerate(self.config.upstreams)
@@ -176,6 +178,7 @@ class _Compiler:
             except RuleError as error:
                 raise self._problem(key_path, error.reason, error.code, error.remedy) from error
             routes[config.id] = variants[0]
+            policies[variants[0].path_policy] = None
             await self.yielder.checkpoint()
         # Before the bindings start: they may send requests to these upstreams.
         await asyncio.gather(*(upstream.wait_for_endpoints(DISCOVERY_WAIT) for upstream in self.live.values()))
@@ -198,7 +201,7 @@ class _Compiler:
             global_chain=chains.global_chain,
             scope=self.scope,
             routes=routes,
-            path_policy=arrival_policy_of(self.config),
+            path_policy=arrival_policy(policies),
             close=self.aclose,
             made_of=made_of,
         )
@@ -206,17 +209,18 @@ class _Compiler:
         del self.loaded, self.config
         return Compiled(snapshot, self.bindings.made, self.bindings.kept)
 
-    def _chains(self) -> ChainBuilder:
+    async def _chains(self, *, has_pages: bool) -> ChainBuilder:
         environment, timings, server_timing = self.environment, self.environment.timings, None
         if self.config.server_timing:
             timings = timings or environment.times
             server_timing = server_timing_binding(environment.clock, environment.metrics)
         pages = None
-        if self.config.error_pages or any(route.error_pages for route in self.config.routes):
+        if has_pages:
             pages = ErrorPageHooks(
                 self.config.error_pages, environment.services.fetch, environment.clock, environment.metrics
             )
-            pages.targets.update((route.id, targets_of(route)[0]) for route in self.config.routes if targets_of(route))
+            async for part in self.yielder.parts(self.config.routes):
+                pages.targets.update((route.id, targets_of(route)[0]) for route in part if targets_of(route))
         return ChainBuilder(self.bindings, self.config.plugins, self.loaded.place_of, timings, server_timing, pages)
 
     def _problem(self, key_path: str, message: str, code: str, remedy: str = "") -> ConfigError:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from gateway_core.clock import Clock
 from gateway_core.config import LoadedConfig
 
 _ITEMS: Final = 20
 _PLACES: Final = 200
+_PART: Final = 1000
+
+T = TypeVar("T")
 
 
 def to_lines(loaded: LoadedConfig) -> Iterator[bytes]:
@@ -85,3 +88,12 @@ class Yielder:
         if self._clock.monotonic() >= self._until:
             await asyncio.sleep(0)
             self._until = self._clock.monotonic() + self._slice
+
+    async def parts(self, items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
+        """Yield the items in parts, each of them for work of less than half a microsecond an item.
+
+        One pass over ten thousand models takes as long as two slices: to read an attribute of theirs is slow.
+        """
+        for start in range(0, len(items), _PART):
+            await self.checkpoint()
+            yield items[start : start + _PART]
