@@ -221,8 +221,7 @@ class Engine:
         names = {binding.name for binding in config.plugins if binding.enabled}
         async for part in Yielder(self.clock).parts(config.routes):
             names |= {binding.name for route in part for binding in route.plugins if binding.enabled}
-        # Importing a plugin takes a while: in a thread, so that requests go on meanwhile.
-        await asyncio.to_thread(self._load, sorted(names))
+        await asyncio.to_thread(self._load, sorted(names))  # importing a plugin takes a while
         logs.restore()
         wanted = {upstream.strategy for upstream in config.upstreams} - BUILT_IN_STRATEGIES.keys()
         found = {upstream.discovery.name for upstream in config.upstreams if upstream.discovery is not None}
