@@ -172,9 +172,8 @@ class _Compiler:
                 rules = route_rules(config, index, None, self.config.path_policy)
                 variants = self._route(config, chains, key_path, [rule_pattern(rule) for rule in rules])
                 for rule, variant in zip(rules, variants, strict=True):
-                    made = rule.carrying(variant)
+                    made_of.append(made := rule.carrying(variant))
                     tables.add(config, made)
-                    made_of.append(made)
             except RuleError as error:
                 raise self._problem(key_path, error.reason, error.code, error.remedy) from error
             routes[config.id] = variants[0]
@@ -193,9 +192,7 @@ class _Compiler:
             config=self.config,
             listeners=listener_tables(
                 self.config.listen,
-                lambda listener: CompiledListener(
-                    listener, listener_trust(self.config, listener, trust), tables.router_for(listener)
-                ),
+                lambda each: CompiledListener(each, listener_trust(self.config, each, trust), tables.router_for(each)),
             ),
             fallback=CompiledListener(DEFAULT_LISTENER, trust, tables.router_for(DEFAULT_LISTENER)),
             global_chain=chains.global_chain,
