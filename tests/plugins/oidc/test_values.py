@@ -32,7 +32,7 @@ def pair(request: Any, start: StartOidc, valkey: Valkey) -> tuple[Browser, Brows
     """One browser, in front of two gateways that share a server."""
     valkey.command("FLUSHALL")
     options = {
-        "valkey": {"url": valkey.url}, "session": {"store": request.param, "recheck": "1s"},
+        "valkey": {"url": valkey.url, "timeout": "20s"}, "session": {"store": request.param, "recheck": "1s"},
         "access_token_header": "X-Token", "backchannel_logout_path": "/backchannel",
     }  # fmt: skip
     first, second = Browser(start(**options)), Browser(start(**options))
@@ -42,7 +42,8 @@ def pair(request: Any, start: StartOidc, valkey: Valkey) -> tuple[Browser, Brows
 
 
 async def test_values_come_and_go(valkey: Valkey) -> None:
-    values = ValkeyValues(ValkeyOptions.model_validate({"url": valkey.url, "prefix": "test:"}))
+    options = {"url": valkey.url, "prefix": "test:", "timeout": "20s"}
+    values = ValkeyValues(ValkeyOptions.model_validate(options))
     await values.start()
 
     assert await values.get("a") is None
@@ -77,7 +78,7 @@ def test_a_session_is_known_to_both_gateways(pair: tuple[Browser, Browser], prov
 
 def test_a_session_in_valkey_is_sealed_there_and_small_in_the_cookie(start: StartOidc, valkey: Valkey) -> None:
     valkey.command("FLUSHALL")
-    browser = Browser(start(valkey={"url": valkey.url}, session={"store": "valkey"}))
+    browser = Browser(start(valkey={"url": valkey.url, "timeout": "20s"}, session={"store": "valkey"}))
     browser.visit("/")
 
     keys = valkey.command("KEYS", "gateway:oidc:session:*")
@@ -141,7 +142,7 @@ def test_without_the_server_nobody_knows_whether_a_session_holds(
     start: StartOidc, tmp_path: Path, clock: ManualClock
 ) -> None:
     server = Valkey(tmp_path)
-    browser = Browser(start(valkey={"url": server.url, "timeout": "200ms"}))
+    browser = Browser(start(valkey={"url": server.url, "timeout": "20s"}))
     browser.visit("/")
     assert browser.get("/").status == 200
     server.kill()
