@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from hashlib import sha256
 
 import pytest
@@ -125,3 +126,16 @@ def test_host_type_and_the_fields_of_aws_are_signed_and_nothing_else() -> None:
     fields = [("Accept", "*/*"), ("X-Amz-Meta-A", "1"), ("Content-Type", "text/plain"), ("X-Request-Id", "1")]
 
     assert [name for name, _ in sigv4.fields_to_sign("h", fields)] == ["host", "X-Amz-Meta-A", "Content-Type"]
+
+
+def test_field_values_are_signed_as_the_bytes_that_are_sent() -> None:
+    # What came in UTF-8 is text in Latin-1 here, each byte a character; only spaces and tabs are left out around it.
+    value = "é\xa0".encode().decode("latin-1")
+    text, names = sigv4.canonical_request("GET", "/", "", [("x-amz-meta-a", f" {value}\t")], sigv4.EMPTY_HASH)
+    key = sigv4.signing_key("s", "20150830", "r", "s3")
+
+    signed = sigv4.authorization(key, "id", "20150830T123600Z", text, names).rpartition("Signature=")[2]
+
+    canonical = b"GET\n/\n\nx-amz-meta-a:" + "é\xa0".encode() + f"\n\nx-amz-meta-a\n{sigv4.EMPTY_HASH}".encode()
+    to_sign = f"AWS4-HMAC-SHA256\n20150830T123600Z\n{key.scope}\n{sha256(canonical).hexdigest()}"
+    assert signed == hmac.new(key.key, to_sign.encode(), "sha256").hexdigest()

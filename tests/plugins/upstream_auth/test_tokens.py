@@ -183,6 +183,7 @@ def test_an_operator_has_the_next_request_get_another_token(idp: Idp, clock: Man
         (True, (210, 240), 295),
         ("soon", (210, 240), 295),
         (float("nan"), (210, 240), 295),
+        (10**400, (366 * 86400 - 120, 366 * 86400 - 60), 366 * 86400 - 5),
         (float("inf"), (366 * 86400 - 120, 366 * 86400 - 60), 366 * 86400 - 5),
     ],
 )

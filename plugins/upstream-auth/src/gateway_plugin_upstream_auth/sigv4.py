@@ -97,7 +97,7 @@ def canonical_request(
     """
     fields: dict[str, list[str]] = {}
     for name, value in headers:
-        fields.setdefault(name.lower(), []).append(_SPACES.sub(" ", value.strip()))
+        fields.setdefault(name.lower(), []).append(_SPACES.sub(" ", value.strip(" \t")))
     lines = "".join([f"{name}:{','.join(values)}\n" for name, values in sorted(fields.items())])
     names = ";".join(sorted(fields))
     return f"{method}\n{path}\n{query}\n{lines}\n{names}\n{payload_hash}", names
@@ -105,7 +105,8 @@ def canonical_request(
 
 def authorization(key: SigningKey, access_key_id: str, when: str, request: str, names: str) -> str:
     """Sign a canonical request, and return the value of Authorization."""
-    text = f"{ALGORITHM}\n{when}\n{key.scope}\n{sha256(request.encode()).hexdigest()}"
+    digest = sha256(request.encode("latin-1")).hexdigest()  # the bytes of field values as they are sent
+    text = f"{ALGORITHM}\n{when}\n{key.scope}\n{digest}"
     signature = hmac.new(key.key, text.encode(), "sha256").hexdigest()
     return f"{ALGORITHM} Credential={access_key_id}/{key.scope}, SignedHeaders={names}, Signature={signature}"
 

@@ -83,7 +83,7 @@ def read_token(data: bytes, config: OAuth2Config, now: float, rng: Random) -> To
 def _lifetime(value: object, default: float) -> float:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 12:
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124 - NaN
         return default
     if value <= 0:
         raise TokenError("the token has expired already")
