@@ -79,6 +79,16 @@ def test_a_logout_token_names_a_subject_or_a_session() -> None:
         check_logout_token(token(**usual, sub=None), EXPECTED, 1001.0)
 
 
+@pytest.mark.parametrize("tid", [None, [], {}, 1, "", "t2"])
+def test_a_tenant_is_a_listed_one(tid: object) -> None:
+    expected = expected_of("https://{tenantid}", ("t1",), "web", 60.0)
+    made = {"iss": "https://t1", "aud": "api", "nonce": None}
+
+    check_bearer(token(**made, tid="t1"), expected, ["api"], 1500.0)
+    with pytest.raises(RefusedTokenError, match="token-tenant"):
+        check_bearer(token(**made, tid=tid), expected, ["api"], 1500.0)
+
+
 def test_text_that_is_no_token_is_refused() -> None:
     for text in ("", "a.b", "a.b.c", "é"):
         with pytest.raises(RefusedTokenError, match="token-malformed"):

@@ -11,7 +11,14 @@ from gateway_plugin_sdk import Clock, Identity
 from gateway_tokens.cache import VerifiedCache
 from gateway_tokens.jws import Token
 
-from gateway_plugin_oidc.id_tokens import Expected, RefusedTokenError, check_bearer, check_signature, read_token
+from gateway_plugin_oidc.id_tokens import (
+    Expected,
+    RefusedTokenError,
+    check_bearer,
+    check_signature,
+    read_token,
+    trusted_claims,
+)
 from gateway_plugin_oidc.provider import ProviderDocument
 from gateway_plugin_oidc.refusals import Refusal, away
 
@@ -24,8 +31,15 @@ class Bearers:
     """Verifies access tokens, and remembers those that it verified."""
 
     def __init__(
-        self, provider: ProviderDocument, expected: Expected, audiences: Collection[str], clock: Clock
+        self,
+        provider: ProviderDocument,
+        expected: Expected,
+        audiences: Collection[str],
+        clock: Clock,
+        *,
+        trust_unverified_email: bool,
     ) -> None:
+        self._trust_unverified_email = trust_unverified_email
         self._provider = provider
         self._expected = expected
         self._audiences = frozenset(audiences)
@@ -60,7 +74,8 @@ class Bearers:
 
     def _remember(self, text: str, token: Token) -> Identity:
         claims = token.claims
-        identity = Identity(f"{claims['iss']}|{claims['sub']}", "oidc", MappingProxyType(claims))
+        shown = trusted_claims(claims, trust_unverified_email=self._trust_unverified_email)
+        identity = Identity(f"{claims['iss']}|{claims['sub']}", "oidc", MappingProxyType(shown))
         until = claims.get("exp", math.inf) + self._expected.leeway
         weight = 600 + _BYTES_PER_CHARACTER * len(text)
         self._seen.put(self._seen.digest(text), (identity, until, self._provider.generation), weight)

@@ -6,9 +6,10 @@ name of the first with a number behind it. Each login attempt has a cookie of it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice, product
+from itertools import product
 from typing import Final
 
 from gateway_plugin_sdk import Request
@@ -19,6 +20,9 @@ _ATTRIBUTES: Final = 296
 MOST_PARTS: Final = 16
 _MOST_COMBINATIONS: Final = 16
 _ATTEMPT: Final = ".s"
+_OWS: Final = " \t"
+"""What may stand around a name. Other white space is part of it: for a browser, a name with NBSP before ``__Host-`` has
+no such prefix, and a sibling domain may set it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +35,23 @@ class OwnCookies:
     """The others, as a Cookie field; empty if there are none."""
 
     def sessions(self, base: str) -> Iterator[str]:
-        """Yield every text that the session's cookies may stand for: several if a name came more than once."""
+        """Yield every text that the session's cookies may stand for: several if a name came more than once.
+
+        Nothing if these are too many to look at: one of those that are left out might be valid too.
+        """
+        combinations = 0
+        found: list[tuple[str, list[tuple[str, ...]]]] = []
         for first in self.values.get(base, ()):
             count, dot, text = first.partition(".")
             if not dot or not count.isascii() or not count.isdigit() or not 1 <= int(count) <= MOST_PARTS:
                 continue
             parts = [self.values.get(f"{base}.{number}", ()) for number in range(1, int(count))]
-            for combination in islice(product(*parts), _MOST_COMBINATIONS):
-                yield "".join((text, *combination))
+            combinations += math.prod(map(len, parts))
+            found.append((text, parts))
+        if combinations <= _MOST_COMBINATIONS:
+            for text, parts in found:
+                for combination in product(*parts):
+                    yield "".join((text, *combination))
 
     def session_names(self, base: str) -> list[str]:
         """Return the names of those that may be parts of a session."""
@@ -55,17 +68,17 @@ def read_cookies(fields: str, base: str) -> OwnCookies:
     :param fields: the values of its Cookie fields, joined with ``;``.
     :param base: the name of the session's cookie.
     """
-    own: dict[str, tuple[str, ...]] = {}
+    own: dict[str, list[str]] = {}
     others = []
     dotted = base + "."
     for pair in fields.split(";"):
         name, _, value = pair.partition("=")
-        name = name.strip()
+        name = name.strip(_OWS)
         if name == base or name.startswith(dotted):
-            own[name] = (*own.get(name, ()), value.strip().strip('"'))
-        elif text := pair.strip():
+            own.setdefault(name, []).append(value.strip(_OWS).strip('"'))
+        elif text := pair.strip(_OWS):
             others.append(text)
-    return OwnCookies(own, "; ".join(others))
+    return OwnCookies({name: tuple(values) for name, values in own.items()}, "; ".join(others))
 
 
 def cookie_field(request: Request) -> str:
