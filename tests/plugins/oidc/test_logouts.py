@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import socket
 import threading
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -14,6 +15,7 @@ from gateway_plugin_sdk.testing import ManualClock
 
 from tests.plugins.oidc.conftest import HOST, NAVIGATION, Browser, StartOidc
 from tests.plugins.oidc.provider import Provider
+from tests.plugins.ratelimit.stores.conftest import Valkey
 
 pytestmark = pytest.mark.one_protocol
 
@@ -124,6 +126,47 @@ def test_a_logout_token_counts_once(browser: Browser, provider: Provider) -> Non
     token = provider.logout_token(sub="alice")
 
     assert [logout_by_provider(browser, token) for _ in range(2)] == [200, 400]
+
+
+def test_a_logout_token_counts_once_for_as_long_as_it_holds(
+    browser: Browser, provider: Provider, clock: ManualClock
+) -> None:
+    now = int(clock.wall())
+    token = provider.logout_token(sub="alice", exp=now + 7200)
+    assert logout_by_provider(browser, token) == 200
+
+    clock.advance(3600)
+
+    assert logout_by_provider(browser, token) == 400
+
+
+def test_a_logout_token_counts_again_if_the_sessions_could_not_be_ended(
+    start: StartOidc, provider: Provider, tmp_path: Path
+) -> None:
+    server = Valkey(tmp_path)
+    browser = Browser(start(valkey={"url": server.url}, backchannel_logout_path="/backchannel"))
+    browser.visit("/")
+    token = provider.logout_token(sub="alice")
+    server.command("ACL", "SETUSER", "default", "resetkeys", "~gateway:oidc:used:*")  # no end can be written
+
+    assert logout_by_provider(browser, token) == 503
+    server.command("ACL", "SETUSER", "default", "allkeys")
+
+    assert logout_by_provider(browser, token) == 200
+    assert browser.get("/").status == 401
+    server.kill()
+
+
+def test_an_operator_ends_the_sessions_of_every_tenant(start: StartOidc, provider: Provider) -> None:
+    place = provider.url + "/.well-known/openid-configuration"
+    provider.issuer = provider.url + "/{tenantid}"
+    browser = Browser(start(issuer=provider.issuer, tenants=["t1", "t2"], discovery_url=place))
+    provider.tamper_claims = lambda claims: claims.update(iss=f"{provider.url}/t2", tid="t2")
+    browser.visit("/")
+
+    browser.gateway.call("oidc", "end_sessions", subject="alice")
+
+    assert browser.get("/").status == 401
 
 
 def test_an_operator_ends_the_sessions_of_a_user(browser: Browser) -> None:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from gateway_core.tasks import spawn
+from gateway_plugin_oidc.endpoints import Endpoints
+from gateway_plugin_oidc.id_tokens import expected_of
+from gateway_plugin_oidc.provider import Provider as KnownProvider
+from gateway_plugin_oidc.provider import ProviderDocument
+from gateway_plugin_oidc.renewal import Renewals
+from gateway_plugin_oidc.sealing import Sealer
+from gateway_plugin_oidc.session import Session
 from gateway_plugin_sdk.testing import ManualClock, ScriptedUpstream, eventually
+from gateway_tokens.fetch import FetchOptions
+from gateway_tokens.keys import KeySet
+from gateway_tokens.loaders import Client
 
 from tests.plugins.oidc.conftest import Browser, StartOidc
-from tests.plugins.oidc.provider import Provider
+from tests.plugins.oidc.provider import Provider, RefreshToken
 
 pytestmark = pytest.mark.one_protocol
 
@@ -89,6 +103,61 @@ def test_a_session_that_the_provider_ended_is_over(browser: Browser, provider: P
 
     assert browser.get("/").status == 401
     assert not browser.cookies
+
+
+def test_a_session_that_the_provider_ended_is_over_at_once(
+    browser: Browser, provider: Provider, clock: ManualClock
+) -> None:
+    provider.refresh_tokens.clear()
+    clock.advance(3600 - 30)
+
+    eventually(lambda: browser.get("/").status == 401)
+
+    assert provider.requests["refresh"] == 1, "not once for each request until the old token ends"
+
+
+class Memory:
+    """Values that remember which of them were there when one was deleted."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, bytes] = {}
+        self.there_at_deletion: list[str] = []
+
+    async def get(self, key: str) -> bytes | None:
+        return self.values.get(key)
+
+    async def put(self, key: str, value: bytes, ttl: float | None = None) -> None:
+        self.values[key] = value
+
+    async def add(self, key: str, value: bytes, ttl: float | None = None) -> bool:
+        return self.values.setdefault(key, value) is value
+
+    async def delete(self, key: str) -> None:
+        self.there_at_deletion = [name.partition(":")[0] for name in self.values]
+        del self.values[key]
+
+
+async def test_the_lock_of_a_refresh_is_removed_when_its_result_is_there(provider: Provider) -> None:
+    # Another gateway that got the lock before would use the old token a second time.
+    provider.refresh_tokens["old"] = RefreshToken("old", "alice", "openid")
+    provider.tamper_tokens = lambda tokens: tokens.pop("id_token")
+    endpoints = Endpoints(Client(FetchOptions()), provider.client_id, provider.client_secrets[0], "basic")
+    known = cast(
+        "ProviderDocument", SimpleNamespace(current=lambda: KnownProvider("", f"{provider.url}/token", KeySet(())))
+    )
+    values, expected = Memory(), expected_of(provider.issuer, (), provider.client_id, 60.0)
+    renewals = Renewals(
+        endpoints, known, expected, Sealer(["k" * 32], ()), values, clock=ManualClock(), log=logging.getLogger(),
+        spawn=partial(spawn, name="refresh"), refresh_before=60.0, longest=28800.0, wait=15.0,
+    )  # fmt: skip
+
+    flight = renewals.begin(Session("id", provider.issuer, "alice", 0.0, 0.0, refresh_token="old"), "host")
+    renewed = await flight if flight is not None else None
+
+    assert renewed is not None
+    assert renewed.refresh_token != "old"
+    assert sorted(values.there_at_deletion) == ["renewed", "renewing"]
+    assert [name.partition(":")[0] for name in values.values] == ["renewed"]
 
 
 def test_without_the_provider_a_session_goes_on_with_the_old_token(

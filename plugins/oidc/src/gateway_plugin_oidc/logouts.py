@@ -94,9 +94,13 @@ class Logouts:
         except RefusedTokenError as error:
             return self._refused(error.code)
         issuer = token.claims["iss"]
-        if not await self._sessions.use_once(f"{issuer}|{token.claims['jti']}", _JTI_LIFETIME):
+        name = f"{issuer}|{token.claims['jti']}"
+        if await self._sessions.was_used(name):
             return self._refused("token-replayed")
         await end_all(issuer, subject, sid)
+        # Only now: if the sessions could not be ended, the provider may send the same token again.
+        left = token.claims.get("exp", 0.0) + self._expected.leeway - self._clock.wall()
+        await self._sessions.use_once(name, max(_JTI_LIFETIME + 2 * self._expected.leeway, left))
         return Response(200, headers=_NO_STORE)
 
     def _refused(self, code: str) -> Response:

@@ -110,7 +110,8 @@ class Oidc(Plugin[OidcConfig]):
         endpoints = Endpoints(Client(config.fetch), config.client_id, secret, config.client_auth)
         self._renewals = Renewals(
             endpoints, self._provider, self._expected, self._sealer, values, clock=clock, log=log, spawn=self.spawn,
-            refresh_before=config.session.refresh_before, wait=2 * config.fetch.timeout + 5,
+            refresh_before=config.session.refresh_before, longest=config.session.max_age,
+            wait=2 * config.fetch.timeout + 5,
         )  # fmt: skip
         readers = field_readers(config.claims_to_headers)
         self._sessions = Sessions(config, self._sealer, values, self._writer, self._renewals, clock, readers)
@@ -122,7 +123,13 @@ class Oidc(Plugin[OidcConfig]):
             config, self._site, self._writer, self._sessions, self._logins, self._logouts, self._refusals, self, log
         )
         audiences = many(config.bearer.audience) if config.bearer is not None else ()
-        self._bearers = Bearers(self._provider, self._expected, audiences, clock)
+        self._bearers = Bearers(
+            self._provider,
+            self._expected,
+            audiences,
+            clock,
+            trust_unverified_email=config.trust_unverified_email,
+        )
         await self._provider.start()
         self.spawn(self._watch_streams())
 
@@ -254,7 +261,8 @@ class Oidc(Plugin[OidcConfig]):
         """End every session of a user (``sub``), or one by the provider's name of it (``sid``)."""
         if not subject and not sid:
             return "nothing ended: give subject or sid"
-        await self._sessions.end_all_of(issuer or self.config.issuer, subject, sid)
+        for each in (issuer,) if issuer else self._expected.issuers:
+            await self._sessions.end_all_of(each, subject, sid)
         self._ends_changed.set()
         return "ended"
 

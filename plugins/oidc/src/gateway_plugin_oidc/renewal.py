@@ -49,11 +49,13 @@ class Renewals:
         log: logging.Logger,
         spawn: Spawn,
         refresh_before: float,
+        longest: float,
         wait: float,
     ) -> None:
         """Take what a refresh needs.
 
         :param refresh_before: seconds before their end at which tokens are renewed.
+        :param longest: seconds that a session lasts at most.
         :param wait: seconds that a refresh may take, that of another gateway included.
         """
         self._endpoints = endpoints
@@ -65,6 +67,7 @@ class Renewals:
         self._log = log
         self._spawn = spawn
         self._refresh_before = refresh_before
+        self._longest = longest
         self._wait = wait
         self._flights: dict[str, asyncio.Task[Session | None]] = {}
         self._paused: dict[str, float] = {}
@@ -104,7 +107,11 @@ class Renewals:
                 await asyncio.sleep(_LOOK_AGAIN)
             if (found := await self._result(key, host)) is not None:
                 return found
-            return await self._ask(session, host, key)
+            try:
+                return await self._ask(session, host, key)
+            finally:
+                # Not before the result is there: who asks next would use the old token once more.
+                await self._forget_lock(key)
         except (GatewayError, ProviderAwayError) as error:
             return self._away(session, key, str(error))
 
@@ -121,19 +128,32 @@ class Renewals:
                 raise ProviderAwayError(f"the provider refuses the refresh: {shown_error(error.code)}") from None
             found = await self._result(key, host)
             if found is None:
-                self.results["refused"] += 1
                 self._log.info("the provider ended session %s", session.id[:6])
+                await self._refused(session)
             return found
         except RefusedTokenError as error:
-            self.results["refused"] += 1
             self._log.warning("a refresh gave an ID token that is refused: %s", error.code)
+            await self._refused(session)
             return None
-        finally:
-            await self._values.delete(f"renewing:{key}")
         self.results["renewed"] += 1
         sealed = self._sealer.seal(renewed.to_bytes(), "renewed", host)
-        await self._values.put(f"renewed:{key}", sealed, ttl=RESULT_LIFETIME)
+        try:
+            await self._values.put(f"renewed:{key}", sealed, ttl=RESULT_LIFETIME)
+        except GatewayError as error:
+            # The old token is used up, so those who wait get the new one whatever the store does.
+            self._log.warning("the result of a refresh cannot be kept: %s", error)
         return renewed
+
+    async def _refused(self, session: Session) -> None:
+        """End a session at once: until its token ends, every request would ask the provider again."""
+        self.results["refused"] += 1
+        await self._values.put(ended_key(session.id), b"1", ttl=self._longest + RESULT_LIFETIME)
+
+    async def _forget_lock(self, key: str) -> None:
+        try:
+            await self._values.delete(f"renewing:{key}")
+        except GatewayError as error:  # it ends by itself
+            self._log.warning("the lock of a refresh cannot be removed: %s", error)
 
     async def _checked(self, session: Session, tokens: Tokens) -> Session:
         now = self._clock.wall()
@@ -162,6 +182,11 @@ class Renewals:
         self._paused[key] = self._clock.monotonic() + _PAUSE
         self._log.warning("cannot renew session %s: %s", session.id[:6], why)
         return session
+
+
+def ended_key(session_id: str) -> str:
+    """Return the key of the mark that a session was ended."""
+    return f"ended:{session_id}"
 
 
 def _key(refresh_token: str) -> str:

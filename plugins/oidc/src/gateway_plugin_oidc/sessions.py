@@ -22,7 +22,7 @@ from gateway_plugin_oidc.config import OidcConfig
 from gateway_plugin_oidc.cookies import CookieWriter, OwnCookies
 from gateway_plugin_oidc.id_tokens import trusted_claims
 from gateway_plugin_oidc.refusals import Refusal
-from gateway_plugin_oidc.renewal import RESULT_LIFETIME, Renewals
+from gateway_plugin_oidc.renewal import RESULT_LIFETIME, Renewals, ended_key
 from gateway_plugin_oidc.sealing import Sealer, as_text, from_text
 from gateway_plugin_oidc.session import Session
 from gateway_plugin_oidc.values import Values
@@ -207,7 +207,7 @@ class Sessions:
 
         :raises GatewayError: the store does not respond.
         """
-        if await self._values.get(f"ended:{session.id}") is not None:
+        if await self._values.get(ended_key(session.id)) is not None:
             return True
         names = [("sub", session.subject)] + ([("sid", session.provider_sid)] if session.provider_sid else [])
         for kind, name in names:
@@ -221,7 +221,7 @@ class Sessions:
 
         :raises GatewayError: the store does not respond.
         """
-        await self._values.put(f"ended:{session.id}", b"1", ttl=self._options.max_age + RESULT_LIFETIME)
+        await self._values.put(ended_key(session.id), b"1", ttl=self._options.max_age + RESULT_LIFETIME)
         if self._in_valkey:
             await self._values.delete(_stored(session.id))
         self.generation += 1
@@ -241,9 +241,17 @@ class Sessions:
         age = self._options.max_age
         return self._clock.wall() >= session.ends_at(age, 0.0) or await self.is_ended(session)
 
+    async def was_used(self, what: str) -> bool:
+        """Return whether `use_once` was called for something."""
+        return await self._values.get(_used(what)) is not None
+
     async def use_once(self, what: str, ttl: float) -> bool:
         """Return whether something is used for the first time, by all who share the store."""
-        return await self._values.add(f"used:{hashlib.sha256(what.encode()).hexdigest()}", b"1", ttl=ttl)
+        return await self._values.add(_used(what), b"1", ttl=ttl)
+
+
+def _used(what: str) -> str:
+    return f"used:{hashlib.sha256(what.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
 def _stored(session_id: str) -> str:
