@@ -85,7 +85,7 @@ def test_a_reader_that_has_seen_enough_is_no_error_to_speak_of(folder: Path, arg
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("arguments", ["schema", "explain", "check --json"])
+@pytest.mark.parametrize("arguments", ["schema", "explain", "check --json", "--help", "--version", "check -h"])
 def test_an_output_on_a_full_disk_is_one_line_and_undecided(folder: Path, arguments: str) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
@@ -94,6 +94,22 @@ def test_an_output_on_a_full_disk_is_one_line_and_undecided(folder: Path, argume
 
     assert done.stderr == "gateway: standard output cannot be written: No space left on device\n"
     assert done.returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"), [("check", 0), ("check bad.yaml --json", 1), ("routes", 0), ("explain", 0), ("status", 3)]
+)
+@pytest.mark.parametrize("closed", [">&-", "<&- >&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_standard_stream_that_is_closed_is_as_if_nobody_read_it(
+    folder: Path, arguments: str, status: int, closed: str
+) -> None:
+    run = ["sh", "-c", f'exec "$@" {closed}', "sh", *GATEWAY, *arguments.split()]
+    environ = {**os.environ, "XDG_RUNTIME_DIR": str(folder)}
+
+    done = subprocess.run(run, capture_output=True, text=True, cwd=folder, env=environ, check=False)
+
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("environ", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["color", "no-color", "dumb"])
@@ -174,4 +190,6 @@ def test_the_codes_of_explain_are_completed(folder: Path) -> None:
 
 
 def test_every_command_has_help_without_an_error(folder: Path) -> None:
-    assert [name for name in COMMANDS if gateway(name, "--help", folder=folder).returncode] == []
+    asked = {name: gateway(name, "--help", folder=folder) for name in COMMANDS}
+
+    assert [name for name, done in asked.items() if done.returncode or done.stderr or not done.stdout] == []

@@ -41,17 +41,20 @@ def echo(text: str) -> None:
     except BrokenPipeError:
         raise  # its reader has seen enough, which click and `containment` end quietly
     except OSError as error:
-        click.echo(f"gateway: standard output cannot be written: {error.strerror or error}", err=True)
-        _drop_output()
-        raise click.exceptions.Exit(UNDECIDABLE) from None
+        raise click.exceptions.Exit(output_failed(error)) from None
 
 
-def _drop_output() -> None:
-    """Have what standard output still holds go nowhere: Python would complain about it at its end."""
+def output_failed(error: OSError) -> int:
+    """Say that standard output takes nothing, and return the exit status.
+
+    What it still holds goes nowhere: Python would complain about it at its end.
+    """
+    click.echo(f"gateway: standard output cannot be written: {error.strerror or error}", err=True)
     with contextlib.suppress(OSError, ValueError):  # it has no descriptor
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, (_output[0] if _output else sys.stdout).fileno())
         os.close(nowhere)
+    return UNDECIDABLE
 
 
 def config_option(function: CommandT) -> CommandT:

@@ -38,6 +38,12 @@ _COMPLETION: Final = "_GATEWAY_COMPLETE"
 _NO_DESCRIPTORS: Final = os.strerror(errno.EMFILE)
 """What the import of an extension module says without an error number."""
 
+_HELP: Final = frozenset({"-h", "--help"})
+"""Which imports no plugin."""
+
+_WRITTEN_BY_CLICK: Final = _HELP | {"--version"}
+"""Whose text click writes to standard output itself."""
+
 _CONTAINED: Final = frozenset({"check", "match", "plugins", "routes", "schema"})
 """Commands that import plugins, and run in a child process (`gateway_core.cli.containment`)."""
 
@@ -92,7 +98,8 @@ def gateway() -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 fine, 1 problems found, 2 wrong usage, 3 undecidable."""
     given = sys.argv[1:] if arguments is None else arguments
-    if given[:1] and given[0] in _CONTAINED:
+    _open_standard_streams()
+    if given[:1] and given[0] in _CONTAINED and not _HELP.intersection(given):
         from gateway_core.cli.containment import run_contained  # noqa: PLC0415  # it imports what --help can do without
 
         # A command that comes to its end has no garbage worth looking for; imports make many objects.
@@ -101,12 +108,33 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     raise SystemExit(_run(given))
 
 
+def _open_standard_streams() -> None:
+    """Open the null device as each standard stream that is closed.
+
+    Otherwise the next file or socket has its number, and gets what is printed.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number
+            os.set_inheritable(number, True)
+    # Python has none of those that were closed; they stay open as long as the process.
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
 def _run(arguments: Sequence[str]) -> int:
     try:
         result: Any = gateway.main(args=list(arguments), prog_name="gateway", standalone_mode=True)
     except SystemExit as exit_:
         result = exit_.code
     except (OSError, ImportError) as error:  # a command's modules are imported when it is used
+        if isinstance(error, OSError) and _WRITTEN_BY_CLICK.intersection(arguments):
+            from gateway_core.cli.options import output_failed  # noqa: PLC0415 - so that the overview is quick
+
+            return output_failed(error)
         if not (isinstance(error, OSError) and error.errno == errno.EMFILE) and _NO_DESCRIPTORS not in str(error):
             raise
         text = "too many open files to begin with: raise the limit (ulimit -n, LimitNOFILE= of systemd)"
