@@ -56,6 +56,17 @@ async def numbers(name: str, *, fail: bool = False) -> AsyncIterator[bytes]:
         closed.append(name)
 
 
+class Pieceless:
+    def __aiter__(self) -> Any:
+        return self
+
+    async def __anext__(self) -> bytes:
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        closed.append("first")
+
+
 def plugin(hook: Callable[..., Any], phase: str = "gateway_response") -> type[Plugin[Any]]:
     """Return a plugin with one hook: of a response, or before it."""
 
@@ -353,23 +364,19 @@ async def test_an_iterator_that_is_replaced_is_closed(proxied: Proxied, path: st
 
 @pytest.mark.parametrize("phase", ["gateway_response", "gateway_pre_proxy"])
 async def test_an_iterator_is_closed_when_its_client_leaves_in_a_later_hook(proxied: Proxied, phase: str) -> None:
-    class Iterator:
-        def __aiter__(self) -> Any:
-            return self
+    made: list[object] = []
 
-        async def __anext__(self) -> bytes:
-            raise StopAsyncIteration
-
-        async def aclose(self) -> None:
-            closed.append("first")
+    def hook(_: object) -> Response:
+        made.append(response := Response(200, Pieceless()))
+        return response
 
     gateway, _ = await proxied(
         extra="plugins: [{name: other}, {name: p}]",
-        plugins=[plugin(lambda _: Response(200, Iterator()), phase), Replaces],
+        plugins=[plugin(hook, phase), Replaces],
     )
     client = await gateway.connect()
     await client.send(b"GET /leaves HTTP/1.1\r\nHost: x\r\n\r\n")
-    await until(lambda: gateway.proxy.exchanges)
+    await until(lambda: made)
 
     client.reset()
 
@@ -378,19 +385,9 @@ async def test_an_iterator_is_closed_when_its_client_leaves_in_a_later_hook(prox
 
 
 async def test_an_iterator_is_closed_when_its_hook_ended_the_request(proxied: Proxied) -> None:
-    class Iterator:
-        def __aiter__(self) -> Any:
-            return self
-
-        async def __anext__(self) -> bytes:
-            raise StopAsyncIteration
-
-        async def aclose(self) -> None:
-            closed.append("first")
-
     def hook(request: Request) -> Response:
         request.abort("enough")
-        return Response(200, Iterator())
+        return Response(200, Pieceless())
 
     gateway, _ = await proxied(extra="plugins: [{name: p}]", plugins=[plugin(hook, "gateway_pre_proxy")])
 
