@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 from gateway_core.tasks import spawn
+from gateway_plugin_oidc import Oidc
 from gateway_plugin_oidc.endpoints import Endpoints
 from gateway_plugin_oidc.id_tokens import expected_of
 from gateway_plugin_oidc.provider import Provider as KnownProvider
@@ -17,12 +18,12 @@ from gateway_plugin_oidc.provider import ProviderDocument
 from gateway_plugin_oidc.renewal import Renewals
 from gateway_plugin_oidc.sealing import Sealer
 from gateway_plugin_oidc.session import Session
-from gateway_plugin_sdk.testing import ManualClock, ScriptedUpstream, eventually
+from gateway_plugin_sdk.testing import ManualClock, RunningGateway, ScriptedUpstream, eventually, one_route
 from gateway_tokens.fetch import FetchOptions
 from gateway_tokens.keys import KeySet
 from gateway_tokens.loaders import Client
 
-from tests.plugins.oidc.conftest import Browser, StartOidc
+from tests.plugins.oidc.conftest import HOST, Browser, StartOidc
 from tests.plugins.oidc.provider import Provider, RefreshToken
 
 pytestmark = pytest.mark.one_protocol
@@ -55,6 +56,44 @@ def test_tokens_are_renewed_ahead_without_a_wait(
     assert provider.requests["refresh"] == 1
     browser.get("/")
     assert provider.requests["refresh"] == 1
+
+
+def test_the_response_to_the_request_that_renews_has_the_new_session(
+    browser: Browser, provider: Provider, upstream: ScriptedUpstream, clock: ManualClock
+) -> None:
+    # Or a user who is away for longer than the result is kept comes back with a refresh token that is used up.
+    first, cookie = token_of(upstream), browser.cookies["gateway-session"]
+    clock.advance(3600 - 59)
+
+    assert browser.get("/").status == 200
+    assert browser.cookies["gateway-session"] != cookie
+    clock.advance(600)
+
+    assert browser.get("/").status == 200
+    assert token_of(upstream) != first
+    assert provider.requests["refresh"] == 1
+
+
+def test_a_refresh_token_that_stays_the_same_is_used_again(
+    start: StartOidc, provider: Provider, upstream: ScriptedUpstream, clock: ManualClock
+) -> None:
+    provider.expires_in = 30
+    browser = Browser(start(access_token_header="X-Token"))
+    browser.visit("/")
+    (kept,) = provider.refresh_tokens.values()
+
+    def keep_refresh_token(tokens: dict[str, Any]) -> None:
+        del tokens["refresh_token"]
+        provider.refresh_tokens[kept.text] = kept
+
+    provider.tamper_tokens = keep_refresh_token
+    seen = []
+    for _ in range(3):
+        clock.advance(31)
+        assert browser.get("/").status == 200
+        seen.append(token_of(upstream))
+
+    assert len(set(seen)) == 3, "the result of one refresh is not that of the next"
 
 
 def test_of_fifty_requests_at_once_one_renews_and_all_go_on(
@@ -214,3 +253,30 @@ def test_odd_lifetimes_are_taken_as_far_as_they_make_sense(
     assert browser.visit("/").status == 200
     assert browser.get("/").status == 200
     assert provider.requests["refresh"] == 0
+
+
+def test_two_bindings_keep_their_sessions_apart(
+    options: dict[str, Any], provider: Provider, upstream: ScriptedUpstream, clock: ManualClock
+) -> None:
+    with Provider() as other:
+        other.user, other.redirect_uris = "bob", [f"http://{HOST}/b/cb"]
+        second = {
+            **options, "issuer": other.issuer, "redirect_uri": other.redirect_uris[0], "logout_path": "/b/logout",
+            "cookie": {"name": "b"}, "claims_to_headers": {"X-Second": "sub"},
+        }  # fmt: skip
+        document = one_route(upstream.url)
+        document["plugins"] = [{"name": "oidc", "config": {**options, "claims_to_headers": {"X-First": "sub"}}}]
+        document["routes"][0]["plugins"] = [{"name": "oidc", "id": "second", "config": second}]
+        with RunningGateway(document, plugins=[Oidc], clock=clock) as gateway:
+            browser = Browser(gateway)
+            browser.visit("/")
+            before = dict(browser.cookies)
+            clock.advance(3600 - 59)
+
+            answer = browser.get("/")
+
+            names = [field.partition("=")[0] for field in answer.headers.get_all("set-cookie")]
+            assert sorted(names) == sorted(before) == ["b", "gateway-session"]
+            clock.advance(300)
+            assert browser.get("/").status == 200
+            assert (upstream.last.headers["x-first"], upstream.last.headers["x-second"]) == ("alice", "bob")

@@ -51,8 +51,6 @@ from gateway_plugin_oidc.values import ValkeyValues, Values
 
 _NO_COOKIES: Final = OwnCookies({}, "")
 _SEEN: Final = 10_000
-_STATE: Final = "oidc.session"
-_SET: Final = "oidc.set-cookie"
 
 
 class Oidc(Plugin[OidcConfig]):
@@ -83,6 +81,9 @@ class Oidc(Plugin[OidcConfig]):
         self.reserved_headers = frozenset(name for name in self._reserved if name.lower() != "authorization")
         if context.route is not None:
             self.idle_hooks = frozenset({"gateway_request"})
+        # Another binding of the plugin may serve the same request, with another session.
+        place = f"{context.route or ''}:{context.binding}"
+        self._entry_key, self._set_key = f"oidc.session:{place}", f"oidc.set-cookie:{place}"
         self._streams = Streams()
         self._ends_changed = asyncio.Event()
         self._seen: VerifiedCache[tuple[Entry, str, str]] = VerifiedCache(_SEEN)
@@ -174,13 +175,35 @@ class Oidc(Plugin[OidcConfig]):
         return self._with_cookies(request, cookie_field(request))
 
     @hookimpl
-    def gateway_response(self, request: Request, response: Response) -> None:
+    def gateway_response(self, request: Request, response: Response) -> Awaitable[None] | None:
         """Set the cookie of a session that changed, and remember responses that last."""
         state = request.state
-        entry = state.get(_STATE)
+        entry = state.get(self._entry_key)
         if entry is None:
-            return
-        cookies = state.get(_SET)
+            return None
+        if entry.flight is not None:
+            return self._with_renewed(request, response, entry)
+        self._finish(request, response, entry)
+        return None
+
+    async def _with_renewed(self, request: Request, response: Response, entry: Entry) -> None:
+        """Set the cookie of a session that was renewed while the upstream responded.
+
+        Later nobody could: if the user is away for a while, the old cookie has a refresh token that is used up.
+        """
+        try:
+            text = await self._sessions.renewed(entry)
+        except GatewayError as error:
+            self.log.warning("a session cannot be kept: %s", error)
+            text = ""
+        if text:
+            cookies = read_cookies("; ".join(request.received.headers.get_all("cookie")), self._writer.base)
+            request.state[self._set_key] = self._writer.session(text, self._sessions.max_age_of(entry.session), cookies)
+        self._finish(request, response, entry)
+
+    def _finish(self, request: Request, response: Response, entry: Entry) -> None:
+        state = request.state
+        cookies = state.get(self._set_key)
         if cookies:
             set_cookies(response, cookies)
         if may_last(response):
@@ -203,7 +226,7 @@ class Oidc(Plugin[OidcConfig]):
             return self._stranger(request, Refusal(403, "cross-site"), cookies)
         if found.text:
             age = self._sessions.max_age_of(found.session)
-            request.state[_SET] = self._writer.session(found.text, age, cookies)
+            request.state[self._set_key] = self._writer.session(found.text, age, cookies)
         elif not cookies.attempts(self._writer.base):
             key = field.encode("latin-1")
             self._seen.put(key, (found, cookies.rest, request.host), 200 + 2 * len(key))
@@ -215,7 +238,7 @@ class Oidc(Plugin[OidcConfig]):
         if entry.fields:
             request.headers.extend(entry.fields)
         request.identity = entry.identity
-        request.state[_STATE] = entry
+        request.state[self._entry_key] = entry
 
     def _strip(self, request: Request, rest: str) -> None:
         """Take out what goes upstream from nobody but us: our cookies, and fields of our names."""

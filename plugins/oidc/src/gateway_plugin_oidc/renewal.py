@@ -80,7 +80,7 @@ class Renewals:
         The task returns the session with new tokens, the session as it is if the provider is away, or None if the
         provider ended it. It goes on when those who wait for it leave: the old token is used up by then.
         """
-        key = _key(session.refresh_token)
+        key = _key(session)
         flight = self._flights.get(key)
         if flight is None:
             if self._clock.monotonic() < self._paused.get(key, 0.0):
@@ -89,23 +89,27 @@ class Renewals:
             flight.add_done_callback(lambda _: self._flights.pop(key, None))
         return flight
 
+    def is_under_way(self, session: Session) -> bool:
+        """Return whether this worker renews a session now."""
+        return _key(session) in self._flights
+
     async def found(self, session: Session, host: str) -> Session | None:
         """Return what a refresh that somebody made of this session's token has given, if there was one.
 
         :raises GatewayError: the store does not respond.
         """
-        return await self._result(_key(session.refresh_token), host)
+        return await self._result(session, host)
 
     async def _renew(self, session: Session, host: str, key: str) -> Session | None:
         values, deadline = self._values, self._clock.monotonic() + self._wait
         try:
             while not await values.add(f"renewing:{key}", b"1", ttl=self._wait):
-                if (found := await self._result(key, host)) is not None:
+                if (found := await self._result(session, host)) is not None:
                     return found
                 if self._clock.monotonic() > deadline:
                     return self._away(session, key, "another gateway does not finish a refresh")
                 await asyncio.sleep(_LOOK_AGAIN)
-            if (found := await self._result(key, host)) is not None:
+            if (found := await self._result(session, host)) is not None:
                 return found
             try:
                 return await self._ask(session, host, key)
@@ -126,7 +130,7 @@ class Renewals:
             if error.code != "invalid_grant":
                 # Our own secret is wrong, or the provider has a bad day: no user is logged out for that.
                 raise ProviderAwayError(f"the provider refuses the refresh: {shown_error(error.code)}") from None
-            found = await self._result(key, host)
+            found = await self._result(session, host)
             if found is None:
                 self._log.info("the provider ended session %s", session.id[:6])
                 await self._refused(session)
@@ -170,10 +174,11 @@ class Renewals:
             raise RefusedTokenError("token-subject")
         return replace(renewed, id_token=tokens.id_token) if session.id_token else renewed
 
-    async def _result(self, key: str, host: str) -> Session | None:
-        sealed = await self._values.get(f"renewed:{key}")
+    async def _result(self, session: Session, host: str) -> Session | None:
+        sealed = await self._values.get(f"renewed:{_key(session)}")
         data = self._sealer.unseal(sealed, "renewed", host) if sealed is not None else None
-        return Session.from_bytes(data) if data is not None else None
+        found = Session.from_bytes(data) if data is not None else None
+        return found if found is not None and _is_newer(found, session) else None
 
     def _away(self, session: Session, key: str, why: str) -> Session:
         self.results["away"] += 1
@@ -189,5 +194,12 @@ def ended_key(session_id: str) -> str:
     return f"ended:{session_id}"
 
 
-def _key(refresh_token: str) -> str:
-    return hashlib.sha256(refresh_token.encode()).hexdigest()
+def _key(session: Session) -> str:
+    # With the session: some providers have one refresh token for all sessions of a user.
+    return hashlib.sha256(f"{session.id}\0{session.refresh_token}".encode()).hexdigest()
+
+
+def _is_newer(found: Session, session: Session) -> bool:
+    # A provider that leaves the refresh token as it is has results of one renewal found at the next one, too.
+    tokens = (session.access_token, session.refresh_token)
+    return (found.access_token, found.refresh_token) != tokens or found.renew_at > session.renew_at

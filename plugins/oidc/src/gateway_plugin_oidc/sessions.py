@@ -29,7 +29,12 @@ from gateway_plugin_oidc.values import Values
 
 _REMEMBERED: Final = 10_000
 _BYTES_PER_CHARACTER: Final = 5
+_LONGEST_WAIT: Final = 1.0
+"""Seconds that a response waits for a refresh which its request began."""
 NO_SESSION: Final = Refusal(401, "no-session")
+
+
+Flight = asyncio.Task[Session | None]
 
 
 @dataclass(slots=True)
@@ -47,6 +52,12 @@ class Entry:
     """Which ends were known then."""
     text: str = field(default="", repr=False)
     """What the cookie should have, if that is not what it has."""
+    flight: Flight | None = None
+    """A refresh that began with this look, ahead of the end of the token."""
+
+
+_Found = tuple[Session, str, Flight | None]
+"""A session, what its cookie should have if that is something else, and a refresh that has begun."""
 
 
 class Sessions:
@@ -102,12 +113,13 @@ class Sessions:
         if isinstance(result, Refusal):
             self._entries.drop(key)
             return result
-        session, renewed_text = result
+        session, renewed_text, flight = result
         entry = self._entry(session, host, renewed_text, generation)
+        entry.flight = flight
         self._entries.put(key, entry, 1000 + _BYTES_PER_CHARACTER * len(text))
         return entry
 
-    async def _load(self, text: str, data: bytes, known: Entry | None, host: str) -> tuple[Session, str] | Refusal:
+    async def _load(self, text: str, data: bytes, known: Entry | None, host: str) -> _Found | Refusal:
         stored: bytes | None = data
         if self._in_valkey:
             sealed = await self._values.get(_stored(data.decode("ascii", "replace")))
@@ -124,24 +136,25 @@ class Sessions:
             return Refusal(401, "session-ended")
         return await self._in_force(session, text, renewed_text, host)
 
-    async def _in_force(
-        self, session: Session, text: str, renewed_text: str, host: str
-    ) -> tuple[Session, str] | Refusal:
-        """Return the session with tokens that hold, and what its cookie should have if that is something else."""
-        before, now = session, self._clock.wall()
+    async def _in_force(self, session: Session, text: str, renewed_text: str, host: str) -> _Found | Refusal:
+        """Return the session with tokens that hold."""
+        before, now, ahead = session, self._clock.wall(), None
         if now >= session.renew_at and session.refresh_token:
             found = await self._renewals.found(session, host)
+            begins = not self._renewals.is_under_way(session)
             flight = self._renewals.begin(session, host) if found is None else None
             if found is not None:
                 session = found
             elif flight is not None and now >= session.expires_at:
-                # Ahead of the end nobody waits: a later request finds the result.
                 result = await asyncio.shield(flight)
                 if result is None:
                     if self._in_valkey:
                         await self.end(session)
                     return Refusal(401, "session-revoked")
                 session = result
+            elif begins:
+                # Ahead of the end nobody waits: the response to this request has the result, or a later one.
+                ahead = flight
         elif now >= session.expires_at and self._config.access_token_header is not None:
             return Refusal(401, "access-token-expired")
         idle = self._options.idle_timeout
@@ -149,8 +162,8 @@ class Sessions:
             session = replace(session, seen=now)
         is_old_key = not self._sealer.is_of_first_key(from_text(text))
         if session is before and not is_old_key:
-            return session, renewed_text
-        return session, await self.kept(session, host)
+            return session, renewed_text, ahead
+        return session, await self.kept(session, host), ahead
 
     def _entry(self, session: Session, host: str, text: str, generation: int) -> Entry:
         config, now = self._config, self._clock.wall()
@@ -194,6 +207,19 @@ class Sessions:
     def max_age_of(self, session: Session) -> float:
         """Return the seconds that a session's cookie should live."""
         return session.ends_at(self._options.max_age, self._options.idle_timeout) - self._clock.wall()
+
+    async def renewed(self, entry: Entry) -> str:
+        """Return what the cookie should have once the refresh that began with an entry is over; empty if nothing else.
+
+        It does not wait for long: a provider that is slow must not hold up responses.
+        """
+        if entry.flight is None:
+            return ""
+        await asyncio.wait({entry.flight}, timeout=_LONGEST_WAIT)
+        if not entry.flight.done() or entry.flight.cancelled() or entry.flight.exception() is not None:
+            return ""
+        session = entry.flight.result()
+        return "" if session is None or session is entry.session else await self.kept(session, entry.host)
 
     # -- ends
 
