@@ -48,3 +48,13 @@ def test_a_logout_by_navigation_is_the_users_own() -> None:
     assert may_log_out(request(sec_fetch_site="none"), OURS)
     assert not may_log_out(request(sec_fetch_site="cross-site"), OURS)
     assert not may_log_out(request("POST"), OURS)
+
+
+def test_what_the_client_sent_counts_and_not_what_goes_upstream() -> None:
+    foreign = request("POST", origin="https://evil.example", sec_fetch_site="cross-site")
+    foreign.headers["Origin"] = "https://app.example"
+    navigation = request(sec_fetch_site="cross-site")
+    del navigation.headers["Sec-Fetch-Site"]
+
+    assert not is_from_us(foreign, OURS)
+    assert not may_log_out(navigation, OURS)

@@ -260,6 +260,24 @@ def test_userinfo_of_another_user_is_refused(start: StartOidc, provider: Provide
     assert browser.follow(browser.to_provider()).status == 400
 
 
+def test_an_address_of_userinfo_is_not_verified_by_the_id_token_of_another(
+    start: StartOidc, provider: Provider, upstream: ScriptedUpstream
+) -> None:
+    gateway = start(userinfo=True, claims_to_headers={"X-Mail": "email"})
+    provider.extra_claims = {"email": "alice@example.com", "email_verified": True}
+    for userinfo, shown in (
+        ({}, "alice@example.com"),
+        ({"email": "alice@example.com"}, "alice@example.com"),
+        ({"email": "ceo@example.com"}, None),
+        ({"email": "ceo@example.com", "email_verified": True}, "ceo@example.com"),
+    ):
+        provider.userinfo = userinfo
+
+        Browser(gateway).visit("/")
+
+        assert upstream.last.headers.get("x-mail") == shown
+
+
 def test_tenants_of_an_issuer_have_to_be_listed(start: StartOidc, provider: Provider) -> None:
     place = provider.url + "/.well-known/openid-configuration"
     provider.issuer = provider.url + "/{tenantid}/v2.0"

@@ -82,6 +82,19 @@ def test_the_provider_ends_a_session_by_its_own_name_of_it(browser: Browser, pro
     assert browser.visit("/").status == 200, "a session that begins later is another one"
 
 
+def test_a_session_of_which_the_provider_gave_no_name_ends_with_any_of_its_user(
+    start: StartOidc, provider: Provider
+) -> None:
+    provider.tamper_claims = lambda claims: claims.pop("sid")
+    browser = Browser(start(backchannel_logout_path="/backchannel"))
+    browser.visit("/")
+
+    assert logout_by_provider(browser, provider.logout_token(sub="bob", sid="x")) == 200
+    assert browser.get("/").status == 200
+    assert logout_by_provider(browser, provider.logout_token(sub="alice", sid="x")) == 200
+    assert browser.get("/").status == 401
+
+
 def test_the_provider_ends_every_session_of_a_user(browser: Browser, provider: Provider) -> None:
     other = Browser(browser.gateway)
     other.visit("/")

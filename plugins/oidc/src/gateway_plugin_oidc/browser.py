@@ -44,12 +44,14 @@ def is_navigation(request: Request) -> bool:
 def is_from_us(request: Request, origins: Collection[str]) -> bool:
     """Return whether one of our own pages, or a listed one, sent a request (RFC 9700 section 4.7, OWASP).
 
-    Origin decides if it is there, else Sec-Fetch-Site; a request with neither is not known to be ours.
+    Origin decides if it is there, else Sec-Fetch-Site; a request with neither is not known to be ours. What the client
+    sent counts: another binding may have changed the fields for the upstream.
     """
-    sent = request.headers.get_all("origin")
+    headers = request.received.headers
+    sent = headers.get_all("origin")
     if sent:
         return len(sent) == 1 and sent[0].lower() in origins
-    return request.headers.get("sec-fetch-site") in {"same-origin", "none"}
+    return headers.get("sec-fetch-site") in {"same-origin", "none"}
 
 
 def may_use_cookie(request: Request, origins: Collection[str]) -> bool:
@@ -62,5 +64,5 @@ def may_use_cookie(request: Request, origins: Collection[str]) -> bool:
 def may_log_out(request: Request, origins: Collection[str]) -> bool:
     """Return whether a request to log out is the user's own, and not another site's."""
     if request.method == "GET":
-        return request.headers.get("sec-fetch-site", "none") in {"same-origin", "none"}
+        return request.received.headers.get("sec-fetch-site", "none") in {"same-origin", "none"}
     return request.method == "POST" and is_from_us(request, origins)

@@ -261,6 +261,8 @@ class Logins:
         if found.get("sub") != session.subject:
             raise RefusedTokenError("userinfo-subject")  # OpenID Connect Core section 5.3.2
         kept = self._config.session.claims
+        if "email" in found and "email_verified" not in found and found["email"] != session.claims.get("email"):
+            found = {**found, "email_verified": False}  # what the ID token says is about another address
         more = {name: value for name, value in found.items() if not kept or name in kept}
         return session.with_more(more)
 

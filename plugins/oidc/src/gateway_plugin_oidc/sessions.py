@@ -235,7 +235,8 @@ class Sessions:
         """
         if await self._values.get(ended_key(session.id)) is not None:
             return True
-        names = [("sub", session.subject)] + ([("sid", session.provider_sid)] if session.provider_sid else [])
+        sid = session.provider_sid
+        names = (("sub", session.subject), ("sid", sid) if sid else ("sub-of-sid", session.subject))
         for kind, name in names:
             mark = await self._values.get(_mark(kind, session.issuer, name))
             if mark is not None and session.began <= float(mark):
@@ -257,9 +258,12 @@ class Sessions:
 
         :raises GatewayError: the store does not respond.
         """
-        kind, name = ("sid", sid) if sid else ("sub", subject)
         now = repr(self._clock.wall()).encode()
-        await self._values.put(_mark(kind, issuer, name), now, ttl=self._options.max_age + RESULT_LIFETIME)
+        # Some providers name their session in a logout token, but in no ID token: then it may be any of the user's.
+        names = [("sid", sid), ("sub-of-sid", subject)] if sid else [("sub", subject)]
+        for kind, name in names:
+            if name:
+                await self._values.put(_mark(kind, issuer, name), now, ttl=self._options.max_age + RESULT_LIFETIME)
         self.generation += 1
 
     async def is_gone(self, session: Session) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from weakref import WeakSet
 
-from gateway_plugin_sdk import Request, Response
+from gateway_plugin_sdk import GatewayError, Request, Response
 
 from gateway_plugin_oidc.session import Session
 
@@ -39,11 +39,20 @@ class Streams:
         return sum(len(requests) for _, requests in self._by_session.values())
 
     async def end_those(self, is_over: Callable[[Session], Awaitable[bool]]) -> None:
-        """Abort the streams whose sessions are over."""
+        """Abort the streams whose sessions are over.
+
+        :raises GatewayError: of some session it is not known; the streams of the others were ended.
+        """
+        unknown: GatewayError | None = None
         for id_, (session, requests) in list(self._by_session.items()):
-            if not requests:
-                self._by_session.pop(id_, None)
-            elif await is_over(session):
-                for request in list(requests):
-                    request.abort(ENDED)
-                self._by_session.pop(id_, None)
+            try:
+                if requests and not await is_over(session):
+                    continue
+            except GatewayError as error:
+                unknown = error
+                continue
+            for request in list(requests):
+                request.abort(ENDED)
+            self._by_session.pop(id_, None)
+        if unknown is not None:
+            raise unknown
