@@ -198,8 +198,9 @@ def test_errors_of_the_provider_are_told_apart(browser: Browser, provider: Provi
         parameters["error"] = error
 
     provider.tamper_callback = tamper
+    callback = browser.to_provider()
 
-    assert browser.follow(browser.to_provider()).status == status
+    assert [browser.follow(callback).status for _ in range(2)] == [status] * 2, "an error uses nothing up"
 
 
 def test_a_provider_that_was_never_there_makes_logins_wait(start: StartOidc, provider: Provider) -> None:

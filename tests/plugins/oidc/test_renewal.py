@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from gateway_core.tasks import spawn
 from gateway_plugin_oidc import Oidc
 from gateway_plugin_oidc.endpoints import Endpoints
@@ -213,6 +214,18 @@ def test_without_the_provider_a_session_goes_on_with_the_old_token(
     clock.advance(6)
     assert browser.get("/").status == 200
     assert token_of(upstream) != first
+
+
+def test_a_key_that_cannot_be_loaded_ends_no_session_and_lets_nobody_in(
+    browser: Browser, provider: Provider, clock: ManualClock
+) -> None:
+    provider.key, provider.key_id = ec.generate_private_key(ec.SECP256R1()), "k2"
+    provider.metadata_changes = {"jwks_uri": f"{provider.url}/nothing"}
+    clock.advance(3601)
+
+    assert browser.get("/").status == 200
+    stranger = Browser(browser.gateway)
+    assert stranger.follow(stranger.to_provider()).status == 503, "nobody knows whether the token is right"
 
 
 def test_a_wrong_secret_of_ours_ends_no_session(browser: Browser, provider: Provider, clock: ManualClock) -> None:

@@ -162,12 +162,13 @@ class Logins:
             return away("provider-away", self._provider.retry_after())
         if (refusal := self._issuer_problem(parameters, provider)) is not None:
             return refusal
-        if not await self._sessions.use_once(state, ATTEMPT_LIFETIME):
-            return Stale("callback-replayed", *stale_as)
+        # Before anything is kept: whoever makes up callbacks must not fill the store.
         if "error" in parameters:
             return self._refused_by_provider(parameters["error"], stale_as)
         if not parameters.get("code"):
             return Refusal(400, "callback-malformed")
+        if not await self._sessions.use_once(state, ATTEMPT_LIFETIME):
+            return Stale("callback-replayed", *stale_as)
         return await self._redeem(request, parameters["code"], attempt, provider, host, cookies)
 
     def _attempt_of(self, state: str, host: str, cookies: OwnCookies) -> Attempt | None:

@@ -115,13 +115,18 @@ class ProviderDocument:
         return self._document.retry_after() if self._document is not None else 1.0
 
     async def has_key_for(self, token: Token, client: str) -> Provider | None:
-        """Return the provider once it has a token's key, with one look whether its keys became others."""
+        """Return the provider once it has a token's key, with one look whether its keys became others.
+
+        It is None also if the key may exist all the same, since the provider's keys cannot be read now.
+        """
         document, found = self._document, self.current()
         if document is None or (found is not None and found.keys.has_key_for(token)):
             return found
         if document.may_ask(client):
             await document.refetch(client)
-        return document.current()
+            found = document.current()
+        is_unknown = found is None or (document.is_unsure and not found.keys.has_key_for(token))
+        return None if is_unknown else found
 
     @property
     def generation(self) -> Any:
