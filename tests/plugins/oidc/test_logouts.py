@@ -49,6 +49,18 @@ def test_a_logout_ends_the_session_here_and_at_the_provider(browser: Browser, pr
     assert browser.get("/").status == 401, "a copy of the cookie is no session either"
 
 
+def test_a_logout_ends_every_session_that_the_cookies_stand_for(browser: Browser) -> None:
+    other = Browser(browser.gateway)
+    other.visit("/")
+    both = "; ".join(f"gateway-session={each.cookies['gateway-session']}" for each in (browser, other))
+    refused = Browser(browser.gateway).send("GET", "/", {"Cookie": both})
+
+    gone = Browser(browser.gateway).send("GET", "/oauth2/logout", {"Cookie": both})
+
+    assert (refused.status, gone.status) == (400, 303)
+    assert [browser.get("/").status, other.get("/").status] == [401, 401]
+
+
 def test_a_logout_without_a_session_goes_on_to_the_provider(start: StartOidc, provider: Provider) -> None:
     provider.metadata_changes = {"end_session_endpoint": None}
     browser = Browser(start(post_logout_redirect_uri="https://www.example.com/bye"))

@@ -27,7 +27,7 @@ Handler = Callable[[Request, str], Awaitable[Response]]
 class Effects(Protocol):
     """What reaches beyond this worker and this request."""
 
-    async def end(self, session: Session) -> None:
+    async def end(self, session_id: str) -> None:
         """End a session in every worker."""
         ...
 
@@ -128,9 +128,8 @@ class OwnPaths:
         if isinstance(finished, Stale):
             return await self._stale(request, finished, cookies)
         session, way_back = finished
-        before = await self._sessions.find(cookies, host)
-        if isinstance(before, Entry):
-            await self._effects.end(before.session)
+        for before in self._sessions.ids_of(cookies, host):
+            await self._effects.end(before)
         self._effects.logged_in(request)
         self._log.info("session %s began", session.id[:6])
         return self._back(origin_of(uri), way_back)
@@ -175,10 +174,11 @@ class OwnPaths:
         cookies = read_cookies(cookie_field(request), self._writer.base)
         found = await self._sessions.find(cookies, self._site.bound_host(request))
         session = found.session if isinstance(found, Entry) else None
-        if session is not None:
-            await self._effects.end(session)
-            if session.refresh_token:
-                self._effects.revoke(session)
+        # Also those that are refused, such as two at once: a copy of one of them would still be one.
+        for each in self._sessions.ids_of(cookies, self._site.bound_host(request)):
+            await self._effects.end(each)
+        if session is not None and session.refresh_token:
+            self._effects.revoke(session)
         location = self._logouts.location(session, self._site.origin(request))
         return redirect(location, self._writer.removed(cookies.values), 303)
 

@@ -295,9 +295,9 @@ class Oidc(Plugin[OidcConfig]):
         self._sessions.generation += 1
         self._ends_changed.set()
 
-    async def end(self, session: Session) -> None:
+    async def end(self, session_id: str) -> None:
         """End a session in every worker."""
-        await self._sessions.end(session)
+        await self._sessions.end(session_id)
         await self._tell("look_again")
 
     async def end_all(self, issuer: str, subject: str, sid: str) -> None:

@@ -28,6 +28,8 @@ RESULT_LIFETIME: Final = 60.0
 """Seconds that the result of a refresh is found under the old token."""
 _PAUSE: Final = 5.0
 """Seconds after a failure in which the provider is not asked again for the same session."""
+_HOLDS: Final = 2
+"""The lock lives so many times as long as others wait for it: the keys of an ID token may have to be loaded as well."""
 _LOOK_AGAIN: Final = 0.05
 _MOST_PAUSES: Final = 10_000
 
@@ -103,7 +105,7 @@ class Renewals:
     async def _renew(self, session: Session, host: str, key: str) -> Session | None:
         values, deadline = self._values, self._clock.monotonic() + self._wait
         try:
-            while not await values.add(f"renewing:{key}", b"1", ttl=self._wait):
+            while not await values.add(f"renewing:{key}", b"1", ttl=_HOLDS * self._wait):
                 if (found := await self._result(session, host)) is not None:
                     return found
                 if self._clock.monotonic() > deadline:

@@ -93,11 +93,7 @@ class Sessions:
 
         :raises GatewayError: the store does not respond.
         """
-        found = [
-            (text, data)
-            for text in cookies.sessions(self._writer.base)
-            if (data := self._sealer.unseal(from_text(text), "session", host)) is not None
-        ]
+        found = self._unsealed(cookies, host)
         if not found:
             return NO_SESSION if not cookies.values else Refusal(401, "no-valid-session")
         if len(found) > 1:
@@ -118,6 +114,20 @@ class Sessions:
         entry.flight = flight
         self._entries.put(key, entry, 1000 + _BYTES_PER_CHARACTER * len(text))
         return entry
+
+    def _unsealed(self, cookies: OwnCookies, host: str) -> list[tuple[str, bytes]]:
+        return [
+            (text, data)
+            for text in cookies.sessions(self._writer.base)
+            if (data := self._sealer.unseal(from_text(text), "session", host)) is not None
+        ]
+
+    def ids_of(self, cookies: OwnCookies, host: str) -> list[str]:
+        """Return the names of all sessions that cookies stand for, whatever became of these."""
+        datas = [data for _, data in self._unsealed(cookies, host)]
+        if self._in_valkey:
+            return [data.decode("ascii", "replace") for data in datas]
+        return [session.id for data in datas if (session := Session.from_bytes(data)) is not None]
 
     async def _load(self, text: str, data: bytes, known: Entry | None, host: str) -> _Found | Refusal:
         stored: bytes | None = data
@@ -149,7 +159,7 @@ class Sessions:
                 result = await asyncio.shield(flight)
                 if result is None:
                     if self._in_valkey:
-                        await self.end(session)
+                        await self.end(session.id)
                     return Refusal(401, "session-revoked")
                 session = result
             elif begins:
@@ -243,14 +253,14 @@ class Sessions:
                 return True
         return False
 
-    async def end(self, session: Session) -> None:
+    async def end(self, session_id: str) -> None:
         """End one session.
 
         :raises GatewayError: the store does not respond.
         """
-        await self._values.put(ended_key(session.id), b"1", ttl=self._options.max_age + RESULT_LIFETIME)
+        await self._values.put(ended_key(session_id), b"1", ttl=self._options.max_age + RESULT_LIFETIME)
         if self._in_valkey:
-            await self._values.delete(_stored(session.id))
+            await self._values.delete(_stored(session_id))
         self.generation += 1
 
     async def end_all_of(self, issuer: str, subject: str, sid: str) -> None:
