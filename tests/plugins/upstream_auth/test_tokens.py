@@ -156,6 +156,24 @@ def test_a_401_replaces_a_token_unless_it_is_new(idp: Idp, clock: ManualClock) -
     assert old == ["Bearer t1", "Bearer t2", "Bearer t2"]
 
 
+def test_a_401_takes_no_token_away_while_there_is_no_other(idp: Idp, clock: ManualClock) -> None:
+    refused = Response(401)
+    with harness(idp, clock) as gateway:
+        gateway.request()
+        clock.advance(11)
+        gateway.request(upstream_response=refused)
+        idp.failure = Response.text("", 503)
+
+        meanwhile = [sent(gateway.request(upstream_response=refused)) for _ in range(3)]
+        idp.failure = None
+        clock.advance(11)
+        gateway.request(upstream_response=refused)
+
+        assert meanwhile == ["Bearer t1"] * 3
+        assert len(idp.requests) == 2, "one client's 401s are no storm of requests for tokens"
+        assert sent(gateway.request()) == "Bearer t3"
+
+
 def test_a_401_may_be_left_alone(idp: Idp, clock: ManualClock) -> None:
     with harness(idp, clock, retry_unauthorized=False) as gateway:
         clock.advance(11)

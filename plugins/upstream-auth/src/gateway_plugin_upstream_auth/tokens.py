@@ -5,7 +5,8 @@
 * One request for a token at a time, whoever waits for it. It does not end with the request that began it.
 * After a failure the server is left alone for a while that grows (`Backoff`); requests that need a token then get 503
   at once, with the time until the next one is asked for as Retry-After. A token that is still valid goes on to be used.
-* A 401 of the upstream ends a token before its time, unless the token is so new that it cannot be the reason.
+* A 401 of the upstream ends a token before its time, unless the token is so new that it cannot be the reason. If no
+  other one can be had, the token is used on: a client that knows how to get a 401 must not take it from everybody else.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import logging
 import math
 import re
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Final
 from urllib.parse import quote_plus, urlencode, urlsplit
@@ -124,6 +125,8 @@ class TokenSource:
         self._flight: asyncio.Task[None] | None = None
         self._waiting = 0
         self._error = ""
+        self._doubted: Token | None = None
+        """One that the upstream refused, while there is no other."""
         self.token: Token | None = None
         """The last one."""
         self.requests = 0
@@ -183,12 +186,12 @@ class TokenSource:
             return True
         if self._clock.monotonic() - token.obtained_at < YOUNG:
             return False
-        self.token = None
+        self._doubted, self.token = token, None
         return True
 
     def drop(self) -> None:
         """Have the next request get a new token."""
-        self.token = None
+        self._doubted = self.token = None
         self._not_before = -math.inf
 
     def _unavailable(self, why: str, retry_after: float) -> UpstreamError:
@@ -210,12 +213,16 @@ class TokenSource:
             self.token = await self._request()
         except TokenError as error:
             delay = self._backoff.next_delay(min(error.retry_after, _LONGEST_BACKOFF))
-            self._not_before = self._clock.monotonic() + delay
+            now = self._clock.monotonic()
+            self._not_before = now + delay
+            if self._doubted is not None:  # young again, or the next 401 would begin the same
+                self.token, self._doubted = replace(self._doubted, obtained_at=now), None
             self.count("failed")
             if str(error) != self._error:  # the same was logged
                 self._error = str(error)
                 self._log.warning("cannot get a token from %s%s: %s", self._server, self._path.partition("?")[0], error)
             return
+        self._doubted = None
         self._backoff.reset()
         self._not_before = -math.inf
         self.count("obtained")
