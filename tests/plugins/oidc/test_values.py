@@ -69,6 +69,17 @@ async def test_a_server_that_is_away_is_named_without_the_password() -> None:
     await values.stop()
 
 
+@pytest.mark.parametrize("scheme", ["valkeys", "rediss"])
+async def test_the_name_of_a_server_is_compared_with_its_certificate(scheme: str) -> None:
+    values = ValkeyValues(ValkeyOptions.model_validate({"url": f"{scheme}://127.0.0.1:1/0"}))
+    await values.start()
+
+    settings = values._client.connection_pool.connection_kwargs  # the default differs by version
+
+    assert (settings["ssl_cert_reqs"], settings["ssl_check_hostname"]) == ("required", True)
+    await values.stop()
+
+
 def test_a_session_is_known_to_both_gateways(pair: tuple[Browser, Browser], provider: Provider) -> None:
     first, second = pair
 

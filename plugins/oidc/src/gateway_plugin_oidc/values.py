@@ -67,7 +67,8 @@ class ValkeyValues:
             "retry": retry.Retry(importlib.import_module("redis.backoff").NoBackoff(), 0),
         }
         if address.scheme in {"rediss", "valkeys"} or options.tls is not None:
-            settings["ssl"] = True
+            # Said, since versions of the library before 6 do not compare the name by themselves.
+            settings |= {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": True}
             if options.tls is not None:
                 files = {
                     "ssl_ca_certs": options.tls.ca,
