@@ -24,7 +24,7 @@ from gateway_tokens.fetch import FetchOptions
 from gateway_tokens.keys import KeySet
 from gateway_tokens.loaders import Client
 
-from tests.plugins.oidc.conftest import HOST, Browser, StartOidc
+from tests.plugins.oidc.conftest import HOST, KEY, Browser, StartOidc
 from tests.plugins.oidc.provider import Provider, RefreshToken
 
 pytestmark = pytest.mark.one_protocol
@@ -72,6 +72,25 @@ def test_the_response_to_the_request_that_renews_has_the_new_session(
 
     assert browser.get("/").status == 200
     assert token_of(upstream) != first
+    assert provider.requests["refresh"] == 1
+
+
+@pytest.mark.parametrize("keys", [[KEY], ["n" * 32, KEY]])
+def test_while_a_refresh_is_under_way_no_response_has_the_old_session(
+    start: StartOidc, provider: Provider, clock: ManualClock, keys: list[str]
+) -> None:
+    # It could reach the browser after the new one, and the old refresh token is used up.
+    before = Browser(start())
+    before.visit("/")
+    browser = Browser(start(session={"idle_timeout": "2h"}, keys=keys))
+    browser.cookies = dict(before.cookies)
+    provider.refreshing.clear()
+    clock.advance(3600 - 59)
+
+    assert [browser.get("/").headers.get_all("set-cookie") for _ in range(2)] == [[], []]
+    provider.refreshing.set()
+
+    eventually(lambda: browser.get("/").status == 200 and browser.cookies != before.cookies)
     assert provider.requests["refresh"] == 1
 
 

@@ -148,23 +148,15 @@ class Sessions:
 
     async def _in_force(self, session: Session, text: str, renewed_text: str, host: str) -> _Found | Refusal:
         """Return the session with tokens that hold."""
-        before, now, ahead = session, self._clock.wall(), None
+        before, now = session, self._clock.wall()
         if now >= session.renew_at and session.refresh_token:
-            found = await self._renewals.found(session, host)
-            begins = not self._renewals.is_under_way(session)
-            flight = self._renewals.begin(session, host) if found is None else None
-            if found is not None:
-                session = found
-            elif flight is not None and now >= session.expires_at:
-                result = await asyncio.shield(flight)
-                if result is None:
-                    if self._in_valkey:
-                        await self.end(session.id)
-                    return Refusal(401, "session-revoked")
-                session = result
-            elif begins:
-                # Ahead of the end nobody waits: the response to this request has the result, or a later one.
-                ahead = flight
+            renewing = await self._renewing(session, host, now)
+            if isinstance(renewing, Refusal):
+                return renewing
+            session, flight, begins = renewing
+            if flight is not None:
+                # Nothing is kept of a session that is about to be another: it could come after that.
+                return session, renewed_text, flight if begins else None
         elif now >= session.expires_at and self._config.access_token_header is not None:
             return Refusal(401, "access-token-expired")
         idle = self._options.idle_timeout
@@ -172,8 +164,28 @@ class Sessions:
             session = replace(session, seen=now)
         is_old_key = not self._sealer.is_of_first_key(from_text(text))
         if session is before and not is_old_key:
-            return session, renewed_text, ahead
-        return session, await self.kept(session, host), ahead
+            return session, renewed_text, None
+        return session, await self.kept(session, host), None
+
+    async def _renewing(self, session: Session, host: str, now: float) -> tuple[Session, Flight | None, bool] | Refusal:
+        """Return a session whose renewal is due, renewed if that was done or cannot wait.
+
+        Beside it the refresh that is under way, and whether it began here. Ahead of the end nobody waits: the response
+        to the request that began it has the result, or a later one.
+        """
+        found = await self._renewals.found(session, host)
+        if found is not None:
+            return found, None, False
+        begins = not self._renewals.is_under_way(session)
+        flight = self._renewals.begin(session, host)
+        if flight is None or now < session.expires_at:
+            return session, flight, begins
+        result = await asyncio.shield(flight)
+        if result is None:
+            if self._in_valkey:
+                await self.end(session.id)
+            return Refusal(401, "session-revoked")
+        return result, None, False
 
     def _entry(self, session: Session, host: str, text: str, generation: int) -> Entry:
         config, now = self._config, self._clock.wall()
