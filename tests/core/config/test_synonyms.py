@@ -21,6 +21,7 @@ SECTIONS: dict[str, KeyPath] = {
     "admin": ("admin",),
     "retries": ("upstreams", 0, "retries"),
     "timeouts": ("upstreams", 0, "timeouts"),
+    "tls": ("listen", 0, "tls"),
 }
 
 
@@ -61,41 +62,52 @@ def test_what_resembles_no_key_of_a_binding_is_an_option_of_the_plugin() -> None
 
 WORDS = {
     "Kong": {
-        "": "services consumers _format_version",
-        "routes": "paths service snis regex_priority protocols",
-        "upstreams": "targets algorithm healthchecks host_header slots",
+        "": "services consumers _format_version certificates snis vaults consumer_groups",
+        "routes": "paths service snis regex_priority protocols request_buffering path_handling tags openid-connect acl",
+        "upstreams": "targets algorithm healthchecks host_header slots tls_verify ca_certificates client_certificate",
         "plugins": "route service run_on instance_name",
     },
     "Traefik": {
         "": "entryPoints providers routers services middlewares accessLog certificatesResolvers ping api",
-        "routes": "rule service middlewares entryPoints stripPrefix tls",
-        "upstreams": "servers loadBalancer healthCheck sticky passHostHeader serversTransport",
+        "routes": "rule service middlewares entryPoints stripPrefix tls replacePathRegex redirectScheme "
+        "buffering responseForwarding forwardAuth",
+        "listen": "forwardedHeaders certResolver",
+        "upstreams": "servers loadBalancer healthCheck sticky passHostHeader serversTransport "
+        "insecureSkipVerify failover",
     },
     "nginx": {
-        "": "server location upstream worker_processes client_max_body_size keepalive_timeout error_log access_log ssl",
+        "": "server location upstream worker_processes client_max_body_size keepalive_timeout error_log access_log ssl "
+        "real_ip_header set_real_ip_from server_tokens stub_status large_client_header_buffers split_clients map "
+        "client_header_timeout send_timeout ssl_protocols",
         "routes": "proxy_pass proxy_set_header return proxy_read_timeout limit_req auth_basic add_header server_name "
-        "auth_request limit_conn try_files proxy_next_upstream proxy_send_timeout proxy_http_version",
-        "upstreams": "server least_conn ip_hash max_fails fail_timeout",
-        "endpoints": "down max_fails",
-        "listen": "ssl reuseport default_server server_name",
+        "auth_request limit_conn try_files proxy_next_upstream proxy_send_timeout proxy_http_version "
+        "proxy_request_buffering proxy_cache split_clients proxy_ssl_verify server_tokens",
+        "upstreams": "server least_conn ip_hash max_fails fail_timeout max_conns proxy_ssl_verify",
+        "endpoints": "down max_fails max_conns",
+        "listen": "ssl reuseport default_server server_name ssl_certificate ssl_protocols location keepalive_timeout",
         "tls": "ssl_certificate ssl_certificate_key ssl_protocols ssl_ciphers ssl_client_certificate",
     },
     "Envoy": {
-        "": "static_resources listeners clusters dynamic_resources node",
-        "routes": "match route cluster prefix_rewrite host_rewrite_literal timeout retry_policy weighted_clusters",
-        "upstreams": "load_assignment lb_policy health_checks circuit_breakers connect_timeout transport_socket type",
-        "listen": "socket_address filter_chains",
+        "": "static_resources listeners clusters dynamic_resources node overload_manager",
+        "routes": "match route cluster prefix_rewrite host_rewrite_literal timeout retry_policy weighted_clusters "
+        "safe_regex per_try_timeout stat_prefix",
+        "upstreams": "load_assignment lb_policy health_checks circuit_breakers connect_timeout transport_socket type "
+        "common_tls_context http2_protocol_options max_requests_per_connection dns_lookup_family",
+        "listen": "socket_address filter_chains http_filters use_remote_address xff_num_trusted_hops transport_socket",
         "retries": "num_retries retry_on",
     },
     "Caddy": {
         "": "apps logging handle reverse_proxy auto_https import encode",
         "routes": "handle reverse_proxy handle_path redir to uri strip_prefix basicauth header_up "
-        "matchers path_regexp host_regexp header_regexp try_files forward_auth lb_try_duration",
-        "upstreams": "to lb_policy health_uri dial transport max_fails lb_try_duration tls_insecure_skip_verify",
+        "matchers path_regexp host_regexp header_regexp try_files forward_auth lb_try_duration "
+        "flush_interval matcher request_buffers",
+        "upstreams": "to lb_policy health_uri dial transport max_fails lb_try_duration tls_insecure_skip_verify "
+        "health_interval unhealthy_status",
     },
     "APISIX": {
-        "": "services global_rules consumers plugin_configs ssls deployment",
-        "routes": "uri uris upstream_id plugin_config_id vars remote_addrs enable_websocket service_id timeout",
+        "": "services global_rules consumers plugin_configs ssls deployment plugin_metadata",
+        "routes": "uri uris upstream_id plugin_config_id vars remote_addrs enable_websocket service_id timeout "
+        "traffic-split proxy-rewrite proxy-mirror script filter_func openid-connect",
         "upstreams": "nodes type key checks pass_host upstream_host scheme discovery_type service_name",
     },
 }

@@ -9,9 +9,12 @@ _WORDS: Final = {
         "auth basic_auth basicAuth basicauth auth_basic auth_jwt jwt jwt_authn jwt-auth key-auth keyauth key_auth "
         "basic-auth digestAuth hmac-auth jwt-validator apiKey api_key jwt-signer auth_user_file"
     ),
+    "authorize": "acl cedar permissions authz-casbin authz_casbin",
     "compress": "gzip encode compress compression compressor brotli zstd gzip_types deflate",
     "cors": "cors cors_policy crossOrigin",
     "fault": "fault fault-injection fault_injection",
+    "forward-auth": "forwardAuth forward_auth auth_request ext_authz forward-auth",
+    "grpc-web": "grpc_web grpc-web grpcWeb",
     "headers": (
         "request_headers response_headers proxy_set_header add_header header_up header_down more_set_headers "
         "request_headers_to_add response_headers_to_add request_headers_to_remove response_headers_to_remove expires "
@@ -24,6 +27,8 @@ _WORDS: Final = {
         "ip_restriction allow_list allowlist denylist blacklist sourceRange geoip rbac"
     ),
     "logger": "accessLog access_log access_logs http-log file-log http-logger file-logger tcp-log log_format",
+    "mock": "mocking mock mock_response",
+    "oidc": "oidc openid-connect openid_connect openidConnect oauth2 oauth2Login OAuth2Login",
     "ratelimit": (
         "rate_limit rate_limits ratelimits rateLimit rate-limiting rate-limiting-advanced limit_req limit_conn "
         "limit-count limit-req limit-conn RequestRateLimiter rate_limiting throttling throttle inFlightReq"

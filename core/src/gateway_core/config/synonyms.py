@@ -11,6 +11,7 @@ from typing import Final
 from gateway_core.config.catalog import FIRST_PARTY
 from gateway_core.config.location import KeyPath
 from gateway_core.config.plugin_words import KEYS
+from gateway_core.config.section_words import SECTION_WORDS
 
 _TARGET: Final = "write target, with the name of an upstream or a URL"
 _ENDPOINTS: Final = "write endpoints: [{url: http://127.0.0.1:8081}]"
@@ -22,6 +23,16 @@ _NO_WEBSOCKETS: Final = "leave it out, WebSockets pass without a setting"
 _HEADERS: Final = "write headers: {x-version: v2}"
 _MIDDLEWARES: Final = "write plugins: [{name: ..., config: {...}}]"
 _TLS: Final = 'write it on a listener: listen: {address: ":443", tls: {cert: ..., key: ...}}'
+_LISTENER_TLS: Final = "write tls: {cert: ..., key: ...}"
+_TRUSTED: Final = "write trusted_proxies: [10.0.0.5], and client_address for what they send it in"
+_WEIGHTS: Final = "write targets: [{target: a, weight: 9}, {target: b, weight: 1}]"
+_STREAMED: Final = "leave it out, bodies are streamed"
+_BUFFERED: Final = "write buffer_request: 1MiB for requests; responses are streamed"
+_NO_VERIFICATION: Final = "write tls: {verify: false}"
+_REAL_IP: Final = (
+    *("real_ip_header", "set_real_ip_from", "real_ip_recursive", "xff_num_trusted_hops", "use_remote_address"),
+    *("forwardedHeaders", "trusted_ips", "trustedIPs", "real-ip", "skip_xff_append"),
+)
 _OUTLIERS: Final = "write outlier_detection: {consecutive_failures: 5, base_ejection_time: 30s}"
 
 _TOP: Final[Mapping[str, str]] = {
@@ -81,17 +92,36 @@ _TOP: Final[Mapping[str, str]] = {
     "route": "write routes: [{path_prefix: /, target: ...}]",
     "reverse_proxy": "write routes: [{path_prefix: /, target: ...}]",
     "plugin_configs": "write plugins, gateway-wide or on a route",
+    "plugin_metadata": "write it into the config of the plugin's bindings",
+    **dict.fromkeys(_REAL_IP, _TRUSTED),
+    **dict.fromkeys(["certificates", "snis", "certResolver", "tls_automation", "ssl_protocols"], _TLS),
+    **dict.fromkeys(
+        ["large_client_header_buffers", "client_header_buffer_size"], "write limits: {max_head_bytes: 64KiB}"
+    ),
+    **dict.fromkeys(["client_header_timeout"], "write limits: {header_timeout: 10s}"),
+    **dict.fromkeys(["client_body_timeout"], "write limits: {body_timeout: 30s}"),
+    "send_timeout": "write limits: {write_timeout: 30s}",
+    "overload_manager": "write limits",
+    "server_tokens": "leave it out, the gateway sends no Server of its own",
+    **dict.fromkeys(
+        ["stub_status", "observability", "prometheus"], "write admin: {listen: 127.0.0.1:9090}, which serves /metrics"
+    ),
+    **dict.fromkeys(["consumer_groups", "credentials"], "write them into the configuration of the plugin auth"),
+    **dict.fromkeys(["vaults", "secrets"], "write ${NAME} or ${file:/path} where the secret is needed"),
+    "split_clients": "write targets with weights on a route",
+    "map": "write conditions on routes: headers, query, cookies",
+    "proxy_cache_path": "leave it out, responses are not cached",
 }
 
 _ROUTE: Final[Mapping[str, str]] = {
     **KEYS,
     "when": "its conditions are keys of the route itself: methods, headers, query, cookies, client_ip",
     **dict.fromkeys(
-        ["https_redirect", "redirect_https", "ssl_redirect", "https_only", "require_tls"],
+        ["https_redirect", "redirect_https", "ssl_redirect", "https_only", "require_tls", "redirectScheme"],
         "write https_redirect: true on a listener, or redirect: {scheme: https} on a route beside this one",
     ),
     "predicates": "write path, path_prefix, hosts, methods or headers beside each other",
-    "weight": "write targets: [{target: a, weight: 9}, {target: b, weight: 1}]",
+    "weight": _WEIGHTS,
     "strip_prefix": "write strip_path: true",
     "stripPrefix": "write strip_path: true",
     "strip_uri": "write strip_path: true",
@@ -101,8 +131,8 @@ _ROUTE: Final[Mapping[str, str]] = {
     "backends": "write target, or targets with weights",
     "endpoints": "write them on an upstream, and its name as target",
     "nodes": "write them as endpoints of an upstream, and its name as target",
-    "weighted_clusters": "write targets: [{target: a, weight: 9}, {target: b, weight: 1}]",
-    "split": "write targets: [{target: a, weight: 9}, {target: b, weight: 1}]",
+    "weighted_clusters": _WEIGHTS,
+    "split": _WEIGHTS,
     "name": "write id",
     "uri": "write path, path_prefix or path_regex",
     "uris": "write path, path_prefix or path_regex",
@@ -159,14 +189,13 @@ _ROUTE: Final[Mapping[str, str]] = {
     "proxy_read_timeout": "write timeouts: {response: 30s, idle: 30s}",
     "proxy_connect_timeout": "write timeouts: {connect: 2s} on the upstream",
     "proxy_redirect": "write rewrite_response: {location: true}",
-    "proxy_buffering": "leave it out, bodies are streamed",
+    "proxy_buffering": _STREAMED,
     "route": _TARGET,
     "virtual_hosts": "write hosts and path_prefix beside each other",
     "hash_policy": "write hash_on: [cookie:session]",
     "request_mirror_policies": "write mirror: [{target: shadow, percent: 10}]",
     "mirroring": "write mirror: [{target: shadow, percent: 10}]",
-    **dict.fromkeys(["typed_per_filter_config", "auth_request", "forward_auth", "ext_authz"], _MIDDLEWARES),
-    "plugin_config_id": _MIDDLEWARES,
+    **dict.fromkeys(["typed_per_filter_config", "plugin_config_id"], _MIDDLEWARES),
     "handle": "write path_prefix",
     "matchers": "write path, path_prefix, hosts, methods or headers beside each other",
     "path_regexp": "write path_regex",
@@ -175,8 +204,25 @@ _ROUTE: Final[Mapping[str, str]] = {
     **dict.fromkeys(["lb_try_duration", "num_retries", "proxy_next_upstream"], "write retries: {attempts: 2}"),
     "proxy_send_timeout": "write timeouts: {total: 30s}",
     "proxy_http_version": "write protocol: http1, http2 or auto on the upstream",
-    "response_buffering": "leave it out, bodies are streamed",
+    "response_buffering": _STREAMED,
     "terminal": "leave it out, one route takes a request",
+    **dict.fromkeys(["traffic-split", "traffic_split", "split_clients", "canary"], _WEIGHTS),
+    **dict.fromkeys(["replacePathRegex", "replacePath", "proxy-rewrite", "addPrefix", "sub_filter"], _REWRITE),
+    **dict.fromkeys(["proxy-mirror", "mirror_percent"], "write mirror: [{target: shadow, percent: 10}]"),
+    **dict.fromkeys(["request_buffering", "proxy_request_buffering", "buffering", "request_buffers"], _BUFFERED),
+    **dict.fromkeys(["flush_interval", "flushInterval", "responseForwarding", "response_buffers"], _STREAMED),
+    "per_try_timeout": "write retries: {per_try_timeout: 1s}",
+    "safe_regex": "write path_regex",
+    "matcher": "write path, path_prefix, hosts, methods or headers beside each other",
+    "path_handling": "leave it out",
+    "stat_prefix": "leave it out, metrics have the id of the route",
+    "tags": "write x-tags, which is ignored",
+    **dict.fromkeys(
+        ["script", "filter_func", "content_by_lua_block", "njs", "js_content"], "write a plugin of your own"
+    ),
+    **dict.fromkeys(["proxy_cache", "proxy-cache", "cache"], "leave it out, responses are not cached"),
+    "server_tokens": "leave it out, the gateway sends no Server of its own",
+    "proxy_ssl_verify": "write tls: {verify: false} on the upstream",
 }
 
 _UPSTREAM: Final[Mapping[str, str]] = {
@@ -244,22 +290,21 @@ _UPSTREAM: Final[Mapping[str, str]] = {
     "backup": "write backup: true on an endpoint",
     "slots": "leave it out",
     **dict.fromkeys(["lb_try_duration", "proxy_next_upstream"], "write retries: {attempts: 2}"),
-    "tls_insecure_skip_verify": "write tls: {verify: false}",
-}
-
-_ENDPOINT: Final[Mapping[str, str]] = {
-    "address": "write url: http://127.0.0.1:8081",
-    "host": "write url: http://127.0.0.1:8081",
-    "port": "write it in url: http://127.0.0.1:8081",
-    "target": "write url: http://127.0.0.1:8081",
-    "server": "write url: http://127.0.0.1:8081",
-    "scheme": "write it in url: https://127.0.0.1:8443",
-    "name": "write id",
-    "down": "write status: down",
-    "tls": "write https in url, and tls on the upstream",
-    "max_fails": "write outlier_detection on the upstream",
-    "fail_timeout": "write outlier_detection on the upstream",
-    "dial": "write url: http://127.0.0.1:8081",
+    **dict.fromkeys(["tls_insecure_skip_verify", "insecureSkipVerify", "tls_verify"], _NO_VERIFICATION),
+    **dict.fromkeys(["proxy_ssl_verify", "insecure_skip_verify"], _NO_VERIFICATION),
+    **dict.fromkeys(["ca_certificates", "rootCAs", "proxy_ssl_trusted_certificate"], "write tls: {ca: ca.pem}"),
+    **dict.fromkeys(["client_certificate", "proxy_ssl_certificate"], "write tls: {cert: ..., key: ...}"),
+    "common_tls_context": "write tls",
+    **dict.fromkeys(["http2", "h2c", "http2_protocol_options", "codec_type"], "write protocol: http2"),
+    "per_try_timeout": "write retries: {per_try_timeout: 1s}",
+    "max_conns": "write limits: {max_connections_per_endpoint: ...}",
+    "max_requests_per_connection": "write keepalive: {max_requests: ...}",
+    "health_interval": "write health_check: {interval: 10s}",
+    "unhealthy_status": "write outlier_detection: {consecutive_5xx: 5}",
+    "failover": "write backup: true on an endpoint",
+    "dns_lookup_family": "write discovery: {name: dns, config: {family: ...}}",
+    "rewrite": "write it on routes",
+    "strip_path": "write it on routes",
 }
 
 _LISTENER: Final[Mapping[str, str]] = {
@@ -278,89 +323,22 @@ _LISTENER: Final[Mapping[str, str]] = {
     "default_server": "leave it out, the first listener of an address takes other hosts",
     "socket_address": 'write address: ":8080"',
     "filter_chains": "write tls, and routes at the top level",
-}
-
-_BINDING: Final[Mapping[str, str]] = {
-    "conf": "write config",
-    "options": "write config",
-    "settings": "write config",
-    "with": "write config",
-    "plugin": "write name",
-    "type": "write name",
-    "disabled": "write enabled: false",
-    "disable": "write enabled: false",
-    "instance_name": "write id",
-    "failure_mode_allow": "write on_error: continue",
-    "route": "write plugins on that route",
-    "service": "write plugins on the routes of that upstream",
-    "run_on": "leave it out",
+    **dict.fromkeys(["ssl_certificate", "ssl_certificate_key", "certificates", "snis", "certResolver"], _LISTENER_TLS),
+    **dict.fromkeys(["cert", "key", "transport_socket"], _LISTENER_TLS),
+    "ssl_protocols": "write tls: {min_version: ...}",
+    **dict.fromkeys(_REAL_IP, _TRUSTED),
+    "http_filters": "write plugins at the top level",
+    **dict.fromkeys(["location", "route_config", "virtual_hosts"], "write routes at the top level"),
+    **dict.fromkeys(["keepalive_timeout", "idle_timeout"], "write limits: {idle_timeout: 75s} at the top level"),
+    "client_max_body_size": "write limits: {max_body_bytes: 1MiB} at the top level",
 }
 
 _HINTS: Final[Mapping[str, Mapping[str, str]]] = {
     "": _TOP,
     "routes": _ROUTE,
     "upstreams": _UPSTREAM,
-    "endpoints": _ENDPOINT,
     "listen": _LISTENER,
-    "plugins": _BINDING,
-    "tls": {
-        **dict.fromkeys(["certificate", "certFile", "cert_file", "ssl_certificate", "crt"], "write cert"),
-        **dict.fromkeys(["private_key", "keyFile", "key_file", "ssl_certificate_key"], "write key"),
-        "ssl_protocols": "write min_version",
-        "ssl_ciphers": "write ciphers",
-        "ssl_client_certificate": "write client_ca",
-        "trusted_ca": "write ca on an upstream, client_ca on a listener",
-        "insecure_skip_verify": "write verify: false",
-        "insecureSkipVerify": "write verify: false",
-        "insecure": "write verify: false",
-        "sni": "write server_name",
-        "protocols": "write min_version",
-    },
-    "health_check": {
-        "http_path": "write path",
-        "uri": "write path",
-        "unhealthy": "write unhealthy_threshold",
-        "healthy": "write healthy_threshold",
-        "passive": "write outlier_detection on the upstream",
-        "active": "write its content here",
-        "fails": "write unhealthy_threshold",
-        "passes": "write healthy_threshold",
-        "status": "write expected_statuses",
-    },
-    "error_pages": {
-        "url": "write path, and target unless it is the route's",
-        "file": "write body: ${file:page.html}",
-        **dict.fromkeys(["code", "codes"], "write statuses"),
-        "service": "write target",
-    },
-    "rewrite": {
-        "uri": "write prefix, or template",
-        "path": "write prefix, or template",
-        "regex": "write path_regex on the route, and template here",
-    },
-    "admin": {
-        "port": "write listen: 127.0.0.1:9090",
-        "address": "write listen: 127.0.0.1:9090",
-        "bind": "write listen: 127.0.0.1:9090",
-    },
-    "metrics": {
-        "listen": "write admin: {listen: 127.0.0.1:9090}, which serves /metrics",
-        "address": "write admin: {listen: 127.0.0.1:9090}, which serves /metrics",
-        "enabled": "write admin: {listen: 127.0.0.1:9090}, which serves /metrics",
-        "prometheus": "write admin: {listen: 127.0.0.1:9090}, which serves /metrics",
-    },
-    "retries": {
-        "true": 'write "on": with quotes, as a writer of YAML 1.1 takes on for true',
-        "num_retries": "write attempts",
-        "count": "write attempts",
-        "retry_on": "write on",
-    },
-    "timeouts": {
-        "read": "write response for the head, idle between pieces of the body",
-        "send": "write total",
-        "write": "write total",
-        "request": "write total",
-    },
+    **SECTION_WORDS,
 }
 """Hints by the section that a key stands in, then by the key."""
 
