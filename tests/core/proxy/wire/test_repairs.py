@@ -255,3 +255,20 @@ def test_a_beginning_of_a_head_is_told_from_garbage(data: bytes) -> None:
     assert may_begin_head(b"\r\n" + data, TOLERANT)
     assert not may_begin_head(b"\r\n" + data, REPAIR)
     assert not may_begin_head(b"x" + data, TOLERANT)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (bytes.fromhex("15030100020246"), "no HTTP/1 response but TLS: its url needs https"),
+        (bytes.fromhex("000012040000000000"), "no HTTP/1 response but HTTP/2: the upstream needs protocol: http2"),
+        (bytes.fromhex("000008070000000000"), "no HTTP/1 response but HTTP/2: the upstream needs protocol: http2"),
+        (b"SSH-2.0-OpenSSH_9.2", "what it sends is no HTTP/1 response"),
+        (bytes(9), "what it sends is no HTTP/1 response"),
+    ],
+)
+def test_another_protocol_is_named(data: bytes, reason: str) -> None:
+    with pytest.raises(BadResponseError) as caught:
+        read_response_head(data, 1000, Leniency.STRICT)
+
+    assert str(caught.value).endswith(reason)

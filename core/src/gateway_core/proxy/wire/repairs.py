@@ -87,6 +87,15 @@ def _empty_lines(data: bytes) -> int:
     return min(len(data) - len(data.lstrip(b"\r\n")), _MOST_EMPTY)
 
 
+def _protocol_of(data: bytes) -> str:
+    """Return what an endpoint that does not speak HTTP/1 speaks, as the end of a reason; empty for all else."""
+    if data.startswith((b"\x15\x03", b"\x16\x03")):  # an alert or a handshake (RFC 8446 section 5.1)
+        return " but TLS: its url needs https"
+    if data[:2] == b"\0\0" and data[3:4] in {b"\4", b"\7"} and data[5:9] == bytes(4):  # SETTINGS or GOAWAY
+        return " but HTTP/2: the upstream needs protocol: http2"
+    return ""
+
+
 def repair_head(data: bytes, limit: int, leniency: Leniency) -> RepairedHead | None:
     """Return the head that bytes begin with, or None if it is not complete.
 
@@ -94,7 +103,7 @@ def repair_head(data: bytes, limit: int, leniency: Leniency) -> RepairedHead | N
     :raises BadResponseError: there is no reading of it, or more than one.
     """
     if not may_begin_head(data, leniency):
-        raise BadResponseError("what it sends is no HTTP/1 response")
+        raise BadResponseError(f"what it sends is no HTTP/1 response{_protocol_of(data)}")
     start = _empty_lines(data) if leniency is Leniency.TOLERANT else 0
     found = _find_lines(data, start, leniency)
     if (len(data) if found is None else found[1]) > limit:

@@ -157,6 +157,11 @@ def test_a_connection_begins_with_the_preface_and_settings(beginning: bytes) -> 
     assert refused(b"", beginning) is ErrorCode.PROTOCOL_ERROR
 
 
+def test_a_server_that_speaks_http_1_is_named() -> None:
+    with pytest.raises(Http2ConnectionError, match="it speaks HTTP/1, not HTTP/2"):
+        list(FrameReader(from_client=False).read(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
+
+
 def test_frames_of_extensions_come_as_they_are() -> None:
     found = read(frames.frame(0xEE, 0xFF, 7, b"unknown"), frames.ping(b"12345678"))
     assert [each[0] for each in found] == [0xEE, PING]

@@ -126,6 +126,12 @@ _PAIR: Final = Struct(">HI")
 _STREAM: Final = 0x7FFFFFFF
 
 
+def _too_large(length: int, beginning: bytes) -> Http2ConnectionError:
+    if beginning.startswith(b"HTTP/1"):
+        return Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "it speaks HTTP/1, not HTTP/2")
+    return Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length} bytes is too large")
+
+
 class FrameReader:
     """Reads the frames of one direction of a connection."""
 
@@ -166,7 +172,7 @@ class FrameReader:
             word, flags, stream = _read_head(data, position)
             length, kind = word >> 8, word & 0xFF
             if length > MAX_FRAME_SIZE:
-                raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length} bytes is too large")
+                raise _too_large(length, data if self._expects_settings else b"")
             start = position + 9
             end = start + length
             if end > size:
