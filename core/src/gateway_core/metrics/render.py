@@ -22,7 +22,8 @@ SUFFIX: Final = {"counter": "_total", "info": "_info"}
 def content_type_for(accept: str) -> str:
     """Return the format for a client that sends this Accept: OpenMetrics if it prefers that, else Prometheus' own."""
     qualities = _qualities(accept)
-    wanted, plain = qualities.get("application/openmetrics-text", 0.0), qualities.get("text/plain", 0.0)
+    wanted = qualities.get("application/openmetrics-text", qualities.get("application/*", 0.0))
+    plain = qualities.get("text/plain", qualities.get("text/*", qualities.get("*/*", 0.0)))
     return OPENMETRICS if wanted > 0 and wanted >= plain else PROMETHEUS
 
 
