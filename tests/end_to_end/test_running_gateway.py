@@ -157,6 +157,25 @@ async def test_a_gateway_that_does_not_respond_in_time_leaves_it_undecided() -> 
     assert "did not respond within 0.2 s" in done.stderr
 
 
+@pytest.mark.parametrize("body", [b"{}", b"[1]", b"1", b'{"status": "UP"}'])
+@pytest.mark.parametrize("command", ["status", "status --json", "reload --wait", "match GET /"])
+async def test_a_server_that_is_no_gateway_leaves_it_undecided(command: str, body: bytes) -> None:
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        )
+        writer.close()
+
+    server = await asyncio.start_server(respond, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    done = await gateway(*command.split(), "--admin", f"127.0.0.1:{port}")
+    server.close()
+
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_matching_asks_the_configuration_in_force_and_not_the_file(
     start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, workers: int

@@ -122,7 +122,7 @@ def _ask(
         exit_undecided(error)
     if status == 422:
         raise click.UsageError(str(result).removeprefix("the body cannot be used: "))
-    if status != 200 or not isinstance(result, dict):
+    if status != 200 or not isinstance(result, dict) or "route" not in result:
         exit_undecided(f"the gateway responded {status}: {result}")
     return result
 

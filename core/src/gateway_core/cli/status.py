@@ -43,6 +43,8 @@ def command(roots: tuple[str, ...], pid: int | None, admin: str | None, *, outpu
             status = client_of(roots, pid, admin).get(OVERVIEW, _TIMEOUT)
     except GatewayError as error:
         exit_undecided(error)
+    if not isinstance(status, dict) or not {"state", "gateway", "degraded"} <= status.keys():
+        exit_undecided("what responded is no gateway of this version")
     if output == "json" or (as_json and output is None):
         print_json(status)
     else:
