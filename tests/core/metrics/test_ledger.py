@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 import pytest
+from gateway_core.metrics import Metrics
 from gateway_core.metrics.catalogue import ENDPOINT_HEALTHY, OTHER, UPSTREAM_PENDING
 from gateway_core.metrics.ledger import InForce, Ledger, counters, merge
 from gateway_core.metrics.samples import Distribution, Family, Labels, Merge, Samples, Value
@@ -66,6 +67,24 @@ def test_histograms_with_other_buckets_are_not_mixed() -> None:
     new.put(TOOK, [((), Distribution([4, 5], 1.0))], (0.5,))
 
     assert merge([old, new]).value("took_seconds") == Distribution([4, 5], 1.0)
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+@pytest.mark.parametrize("name", ["hits", "took"])
+def test_a_process_where_a_plugin_has_counted_nothing_yet_takes_nothing_from_others(name: str, position: int) -> None:
+    counted, idle = Metrics(), Metrics()
+    for each in (counted, idle):
+        each.counter("hits", "Hits.", ["kind"])
+        each.histogram("took", "Took.", ["kind"], buckets=(0.1, 1.0))
+    counted.counter("hits", "Hits.", ["kind"]).labels("a").inc(3)
+    counted.histogram("took", "Took.", ["kind"], buckets=(0.1, 1.0)).labels("a").observe(0.5)
+    parts = [counted.collect(), counted.collect()]
+    parts.insert(position, idle.collect())
+
+    merged = merge(Samples.load(each.dump()) for each in parts)
+
+    assert merged.value(name, "a") == {"hits": 6, "took": Distribution([0, 2, 0], 1.0)}[name]
+    assert merged.series[name].family.labels == ("kind",)
 
 
 def test_of_a_process_that_is_gone_counters_stay_and_gauges_go() -> None:

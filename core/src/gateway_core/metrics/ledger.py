@@ -25,7 +25,7 @@ _ADDED: Final = frozenset({"counter", "histogram"})
 
 
 def merge(parts: Iterable[Samples]) -> Samples:
-    """Return several samples as one; of those that differ in kind, labels or buckets the latest counts."""
+    """Return several samples as one; of those that differ in kind, labels or buckets the latest with values counts."""
     merged = Samples()
     for part in parts:
         for series in part:
@@ -35,12 +35,14 @@ def merge(parts: Iterable[Samples]) -> Samples:
 
 def _add(merged: Samples, series: Series) -> None:
     family, before = series.family, merged.series.get(series.family.name)
+    if before is not None and not series.values:  # of a plugin's metric without values, not even the labels are known
+        return
     is_alike = before is not None and (before.family.kind, before.family.labels, before.bounds) == (
         family.kind,
         family.labels,
         series.bounds,
     )
-    if before is None or not is_alike:
+    if before is None or not before.values or not is_alike:
         merged.series[family.name] = Series(family, dict(series.values), series.bounds)
         return
     before.family = family
