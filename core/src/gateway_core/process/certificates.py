@@ -29,6 +29,7 @@ from gateway_core.config.documents import read_regular
 from gateway_core.config.models.listen import openssl_ciphers
 from gateway_core.errors import GatewayError
 from gateway_core.hooks import Certificate
+from gateway_core.process.certificate_expiry import expiries, issuers_in
 
 _VERIFY_MODES: Final = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -77,7 +78,7 @@ class Certificates:
     revocation_ends: float = inf
     """When the first revocation list expires, in seconds since the epoch: from then on every client is refused."""
     expiries: Sequence[tuple[str, float]] = ()
-    """The first name of each certificate, and when it expires in seconds since the epoch."""
+    """The first name of each certificate, and when it expires in seconds since the epoch (`certificate_expiry`)."""
 
     def flaws(self, now: float) -> Iterator[Flaw]:
         """Yield what is wrong with files that can be used, at a time in seconds since the epoch."""
@@ -170,13 +171,12 @@ def _load(config: ListenTlsConfig, named: Sequence[_Named], digest: str) -> Cert
     sharing = _by_name_and_kind(named)
     by_name = {name: context_of(list(members.values())) for name, members in sharing.items()}
     default = next((by_name[name] for name in named[0].names), None) or context_of([pairs[0]])
-    expiries = [(next(iter(each.names), ""), _expires_at(each.pair[0])) for each in named]
-    return Certificates(default, by_name, config, digest, _revocation_ends(config), expiries)
-
-
-def _expires_at(cert: str) -> float:
-    """Return when a certificate file, the first one in it, expires, in seconds since the epoch."""
-    return float(ssl.cert_time_to_seconds(_decoded(cert)["notAfter"]))
+    found = [
+        each_expiry
+        for each in named
+        for each_expiry in expiries(next(iter(each.names), ""), _decoded(each.pair[0]), issuers_in(each.pair[0]))
+    ]
+    return Certificates(default, by_name, config, digest, _revocation_ends(config), found)
 
 
 _Pair = tuple[str, str]
