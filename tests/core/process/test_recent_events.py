@@ -134,6 +134,14 @@ def test_errors_of_a_library_are_equal_if_their_first_line_and_their_kind_are_an
     assert [(each["message"], each["lines"]) for each in events.recent(1000.0)] == [("Fatal error: ValueError", 2)]
 
 
+def test_a_message_that_names_its_error_is_shown_as_it_is() -> None:
+    events = RecentEvents()
+
+    events.note("library.log", {}, failed(ValueError("odd"), "x"), "hook failed: ValueError: odd (a.py:1)")
+
+    assert [each["message"] for each in events.recent(1000.0)] == ["hook failed: ValueError: odd (a.py:1)"]
+
+
 def test_an_error_for_want_of_memory_is_a_shortage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shortages, "_noted", {})
     monkeypatch.setattr(shortages, "_counts", {})

@@ -72,7 +72,9 @@ class RecentEvents:
         same = tuple(sorted((key, str(value)) for key, value in fields.items() if key not in _VARYING))
         error = record.exc_info[0] if record.exc_info else None
         if error is not None:
-            message = f"{message.partition(_NEWLINE)[0]}: {error.__name__}"
+            message = message.partition(_NEWLINE)[0]
+            if error.__name__ not in message:
+                message = f"{message}: {error.__name__}"
             if issubclass(error, MemoryError):
                 note_shortage("memory", "a process has no more memory", message[:_LONGEST], SystemClock().monotonic())
         # What has no event of its own is told apart by its text without the arguments.
