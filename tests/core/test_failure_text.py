@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import ssl
@@ -71,3 +72,38 @@ def test_a_connection_that_is_lost_to_a_tls_alert_names_it() -> None:
     assert lost_text(alert, "before") == "it ended TLS before its response: tlsv13 alert certificate required"
     assert lost_text(None, "within") == "it closed the connection within its response"
     assert lost_text(ConnectionResetError(), "before") == "it closed the connection before its response"
+
+
+async def _handshake_with(respond: bytes) -> Exception:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(respond)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with pytest.raises(OSError) as caught:  # noqa: PT011 - whatever it is, its text is what is looked at
+        await asyncio.open_connection("127.0.0.1", port, ssl=ssl.create_default_context())
+    server.close()
+    return caught.value
+
+
+async def test_an_endpoint_without_tls_is_named() -> None:
+    error = await _handshake_with(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    assert system_reason(error).startswith("what it sends is not TLS (")
+
+
+async def test_a_tls_alert_is_named_without_openssls_places() -> None:
+    error = await _handshake_with(bytes.fromhex("15030300020228"))
+
+    assert system_reason(error).startswith("TLS failed: ")
+    assert "[SSL" not in system_reason(error)
+
+
+def test_a_certificate_that_is_not_trusted_is_named() -> None:
+    error = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed (_ssl.c:1006)")
+    error.verify_message = "certificate has expired"
+
+    assert system_reason(error) == "its certificate is not trusted: certificate has expired"

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import ssl
+from typing import Final
+
+_NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"})
+"""What OpenSSL, by its version, says of the beginning of a plain text."""
 
 
 def failure_text(error: BaseException) -> str:
@@ -35,7 +39,12 @@ def lost_text(error: BaseException | None, when: str, hint: str = "") -> str:
 
 
 def system_reason(error: BaseException) -> str:
-    """Return why something failed in the system's own words, in place of those of an event loop; never empty."""
+    """Return why something failed in the system's or OpenSSL's words, in place of an event loop's; never empty."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {getattr(error, 'verify_message', '') or error.strerror or error}"
+    if isinstance(error, ssl.SSLError) and (code := getattr(error, "reason", None)):
+        words = code.replace("_", " ").lower()
+        return f"what it sends is not TLS ({words})" if code in _NO_TLS else f"TLS failed: {words}"
     number = getattr(error, "errno", None)
     # Below 0 is an error of name resolution, which has words of its own; OpenSSL counts its own errors.
     if isinstance(number, int) and number > 0 and not isinstance(error, ssl.SSLError):

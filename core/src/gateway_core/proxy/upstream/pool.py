@@ -280,7 +280,7 @@ class Pool:
             failure = Failure.CONNECT_TIMEOUT
             reason = "the TLS handshake took too long" if steps else "connecting took too long"
         except ssl.SSLCertVerificationError as error:
-            reason = f"its certificate is not trusted: {error.verify_message or error.strerror}"
+            reason = system_reason(error)
         except (OSError, RuntimeError) as error:  # uvloop raises RuntimeError for some states of sockets
             reason = f"cannot connect: {system_reason(error)}"
             if not isinstance(error, ssl.SSLError) and getattr(error, "errno", None) in _LOCAL_ERRORS:
