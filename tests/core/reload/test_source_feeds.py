@@ -40,7 +40,7 @@ def test_nothing_is_fetched_from_nowhere() -> None:
 async def test_a_source_that_refuses_is_named_without_its_password(url: str) -> None:
     parsed = SourceUrl.parse(url.replace("://", "://me:word@").replace("g.yaml", "other.yaml"))
 
-    with pytest.raises(SourceError, match="it answers 404") as raised:
+    with pytest.raises(SourceError, match="it responds 404") as raised:
         await asyncio.to_thread(fetch_documents, [parsed])
 
     assert raised.value.source == str(parsed)

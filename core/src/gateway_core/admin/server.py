@@ -75,7 +75,7 @@ class AdminServer(web.Server):
     ) -> None:
         """Serve some pages.
 
-        :param names: further names of the listener; None answers whatever Host says.
+        :param names: further names of the listener; None responds whatever Host says.
         :param operations: serves what is under `API` and no page.
         """
         super().__init__(self._serve)
@@ -114,7 +114,7 @@ class _Handler(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what could not be read or served, without a word of why."""
+        """Respond to what could not be read or served, without a word of why."""
         if status >= 500:
             super().handle_error(request, status, exc, message)  # which logs it
         reply = text_reply(f"{HTTPStatus(status).phrase.lower()}\n", status)

@@ -111,7 +111,11 @@ async def test_a_source_that_goes_away_is_stale_until_it_is_back(site: Site, ses
 
     site.status = 503
     away = await following(states)
-    assert (away.documents, away.is_stale, away.reason) == (first.documents, True, "it answers 503 Service Unavailable")
+    assert (away.documents, away.is_stale, away.reason) == (
+        first.documents,
+        True,
+        "it responds 503 Service Unavailable",
+    )
     site.status = 200
 
     while (back := await following(states)).is_stale:
@@ -123,8 +127,8 @@ async def test_a_source_that_goes_away_is_stale_until_it_is_back(site: Site, ses
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"status": 404}, "it answers 404 Not Found"),
-        ({"status": 302, "more": {"Location": "/other"}}, "it answers 302, which is not followed"),
+        ({"status": 404}, "it responds 404 Not Found"),
+        ({"status": 302, "more": {"Location": "/other"}}, "it responds 302, which is not followed"),
         ({"text": "x" * 2000}, "larger than 1024 bytes: raise max_size"),
         ({"more": {"Content-Encoding": "br"}}, "encoded as 'br', unasked"),
     ],
@@ -147,7 +151,7 @@ async def test_text_that_is_not_utf_8_fails(site: Site, session: aiohttp.ClientS
     application.router.add_get("/g.yaml", latin)
     async with TestServer(application) as server:
         site.port = server.port
-        with pytest.raises(HttpSourceError, match="byte 3 of the answer is not UTF-8"):
+        with pytest.raises(HttpSourceError, match="byte 3 of the response is not UTF-8"):
             await following(source(site, session))
 
 

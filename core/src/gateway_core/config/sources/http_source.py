@@ -29,12 +29,12 @@ _MEDIA_TYPES: Final = {"json": DocumentFormat.JSON, "toml": DocumentFormat.TOML,
 
 
 class HttpSourceError(GatewayError):
-    """An answer that is no document."""
+    """A response that is no document."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The last good answer, and how to ask whether it still holds (RFC 9110 section 13.1)."""
+    """The last good response, and how to ask whether it still holds (RFC 9110 section 13.1)."""
 
     document: Document
     etag: str = ""
@@ -109,18 +109,18 @@ class HttpSource:
             body = await self._body(response)
         text = decode(body)
         if isinstance(text, int):
-            raise HttpSourceError(f"byte {text} of the answer is not UTF-8: save the document as UTF-8")
+            raise HttpSourceError(f"byte {text} of the response is not UTF-8: save the document as UTF-8")
         document = Document(self._name, text, format_of(response.content_type, self._name))
         return Known(document, response.headers.get("ETag", ""), response.headers.get("Last-Modified", ""))
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise HttpSourceError(f"the answer is encoded as {response.headers['Content-Encoding']!r}, unasked")
+            raise HttpSourceError(f"the response is encoded as {response.headers['Content-Encoding']!r}, unasked")
         body = bytearray()
         async for part in response.content.iter_any():
             body += part
             if len(body) > self._largest:
-                raise HttpSourceError(f"the answer is larger than {self._largest} bytes: raise max_size in the URL")
+                raise HttpSourceError(f"the response is larger than {self._largest} bytes: raise max_size in the URL")
         return bytes(body)
 
 
@@ -154,5 +154,5 @@ def _headers(url: SourceUrl, context: SourceContext) -> dict[str, str]:
 
 def _refusal(response: aiohttp.ClientResponse) -> str:
     if 300 <= response.status < 400:
-        return f"it answers {response.status}, which is not followed: give the URL of the document itself"
-    return f"it answers {response.status} {response.reason}"
+        return f"it responds {response.status}, which is not followed: give the URL of the document itself"
+    return f"it responds {response.status} {response.reason}"
