@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from gateway_core.config.sources import SourceUrl, parse_root
+from gateway_core.errors import GatewayError
 from gateway_core.process.control_socket import (
     ControlSocket,
     control_directory,
@@ -115,6 +116,26 @@ async def test_a_directory_that_others_may_change_is_not_used(tmp_path: Path, ca
     assert "run chmod 700" in caplog.text
     assert list(directory.iterdir()) == []
     await opened.aclose()
+
+
+def test_sockets_are_not_looked_for_where_others_could_put_them(tmp_path: Path) -> None:
+    directory = tmp_path / "shared"
+    directory.mkdir()
+    directory.chmod(0o777)
+    with socket.socket(socket.AF_UNIX) as false:
+        false.bind(str(socket_path(directory, [Path("a")], os.getpid())))
+        false.listen()
+
+        with pytest.raises(GatewayError, match="not a directory for this user alone: run this as the gateway's user"):
+            find_sockets(directory)
+
+
+def test_what_is_no_directory_is_an_error_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(GatewayError, match="gateway cannot be read: not a directory"):
+        find_sockets(tmp_path / "file" / "gateway")
+    assert find_sockets(tmp_path / "gone") == []
 
 
 async def test_a_directory_may_have_a_longer_path_than_an_address_of_a_socket(tmp_path: Path) -> None:

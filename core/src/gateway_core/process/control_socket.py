@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Final
 from gateway_core.config.sources import ConfigRoot, SourceUrl
 from gateway_core.errors import GatewayError
 from gateway_core.events import CONTROL_SOCKET_MISSING, emit
+from gateway_core.failure_text import system_reason
 from gateway_core.process.sockets import serve_unix
 
 if TYPE_CHECKING:
@@ -61,7 +62,19 @@ def socket_path(directory: Path, roots: Sequence[ConfigRoot], pid: int) -> Path:
 
 
 def find_sockets(directory: Path, *, roots: Sequence[ConfigRoot] | None = None, pid: int | None = None) -> list[Path]:
-    """Return the control sockets of gateways of a configuration, of a process, or of all; stale ones are left out."""
+    """Return the control sockets of gateways of a configuration, of a process, or of all; stale ones are left out.
+
+    :raises GatewayError: the directory is another user's, or open to others, who could pose as a gateway there.
+    """
+    remedy = "run this as the gateway's user, or name its admin listener with --admin"
+    try:
+        is_own = _is_own(directory)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise GatewayError(f"{directory} cannot be read: {system_reason(error).lower()}: {remedy}") from error
+    if not is_own:
+        raise GatewayError(f"{directory} is not a directory for this user alone: {remedy}")
     begin = "*" if roots is None else _digest(roots)
     end = "*" if pid is None else str(pid)
     return sorted(path for path in directory.glob(f"{begin}-{end}{_SUFFIX}") if not _is_stale(path))
@@ -178,6 +191,10 @@ def _check_directory(directory: Path) -> None:
 
     :raises GatewayError: it is another user's, no directory, or open to others.
     """
-    found = directory.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+    if not _is_own(directory):
         raise GatewayError(f"{str(directory)!r} is not a directory for this user alone: remove it, or run chmod 700")
+
+
+def _is_own(directory: Path) -> bool:
+    found = directory.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
