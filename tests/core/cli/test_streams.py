@@ -189,6 +189,19 @@ def test_the_codes_of_explain_are_completed(folder: Path) -> None:
     assert set(done.stdout.split()) == {"plain,breaker.opened", "plain,breaker.half_open", "plain,breaker.closed"}
 
 
+@pytest.mark.parametrize("words", ["check ba", "check -c ba", "run -c ba", "status -c ba", "match -c ba"])
+def test_paths_of_configurations_are_completed_by_the_shell(folder: Path, words: str) -> None:
+    asked = {"COMP_WORDS": f"gateway {words}", "COMP_CWORD": str(len(words.split()))}
+
+    assert gateway(folder=folder, _GATEWAY_COMPLETE="bash_complete", **asked).stdout.strip() == "file,ba"
+
+
+def test_names_of_installed_plugins_are_completed(folder: Path) -> None:
+    environ = {"_GATEWAY_COMPLETE": "bash_complete", "COMP_WORDS": "gateway plugins show hea", "COMP_CWORD": "3"}
+
+    assert gateway(folder=folder, **environ).stdout.split() == ["plain,headers"]
+
+
 def test_every_command_has_help_without_an_error(folder: Path) -> None:
     asked = {name: gateway(name, "--help", folder=folder) for name in COMMANDS}
 

@@ -12,6 +12,7 @@ from typing import Any, Final, TextIO, TypeVar, cast
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from gateway_core.config.source import ConfigRoot, parse_root
 
@@ -57,6 +58,11 @@ def output_failed(error: OSError) -> int:
     return UNDECIDABLE
 
 
+def complete_path(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Have the shell complete the path of a file or directory."""
+    return [CompletionItem(begun, type="file")]
+
+
 def config_option(function: CommandT) -> CommandT:
     """Add ``-c PATH`` or ``-c URL``, which may be given several times."""
     return click.option(
@@ -68,6 +74,7 @@ def config_option(function: CommandT) -> CommandT:
         help="Configuration file, directory, or source such as etcd://127.0.0.1:2379/gateway; "
         f"{DEFAULT_CONFIG} unless given. Several are read as one, files first.",
         callback=_roots,
+        shell_complete=complete_path,
     )(function)
 
 
@@ -79,7 +86,9 @@ def config_argument(function: CommandT) -> CommandT:
         given = click.get_current_context().get_parameter_source("roots") is not ParameterSource.DEFAULT
         return function(*args, roots=(*roots, *named) if given or not named else named, **options)
 
-    argument = click.argument("named", nargs=-1, metavar="[PATH|URL]...", callback=_parsed)
+    argument = click.argument(
+        "named", nargs=-1, metavar="[PATH|URL]...", callback=_parsed, shell_complete=complete_path
+    )
     return cast("CommandT", argument(config_option(with_named)))
 
 
@@ -98,7 +107,13 @@ def running_gateway_options(function: CommandT) -> CommandT:
     """Add ``-c``, ``--pid`` and ``--admin``, which name a running gateway: `control_client.client_of` takes them."""
     options = (
         click.option(
-            "-c", "--config", "roots", multiple=True, metavar="PATH|URL", help="Of the gateway that runs this."
+            "-c",
+            "--config",
+            "roots",
+            multiple=True,
+            metavar="PATH|URL",
+            help="Of the gateway that runs this.",
+            shell_complete=complete_path,
         ),
         click.option("--pid", type=int, help="Of the gateway that is this process."),
         click.option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import asdict
+from importlib.metadata import entry_points
 from typing import Any, Final
 
 import click
@@ -13,6 +14,7 @@ from gateway_core.cli.options_table import example, table
 from gateway_core.cli.routes import aligned
 from gateway_core.config import did_you_mean
 from gateway_core.config.catalog import install_advice
+from gateway_core.hookspecs import ENTRY_POINT_GROUP
 from gateway_core.packages import PluginInfo, PluginRegistry, installed_plugins
 
 MODULES: Final = {
@@ -73,8 +75,13 @@ def _row(info: PluginInfo) -> tuple[str, ...]:
     return (info.name, info.distribution, info.version, info.kind, hooks, state)
 
 
+def _complete_name(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Complete the name of an installed plugin, without importing any."""
+    return sorted({each.name for each in entry_points(group=ENTRY_POINT_GROUP) if each.name.startswith(begun)})
+
+
 @command.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=_complete_name)
 @json_option
 def show(name: str, *, as_json: bool) -> None:
     """Show a plugin's documentation, its hooks and options, and an example."""
