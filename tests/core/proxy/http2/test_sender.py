@@ -99,6 +99,14 @@ async def test_the_more_urgent_go_first(wire: Wire) -> None:
     assert order(await wire.frames(6)) == [3, 3, 3, 1, 1, 1]
 
 
+@pytest.mark.parametrize("size", [17, 16_384], ids=["acknowledgements", "bodies"])
+async def test_a_peer_that_takes_nothing_chokes_the_connection(wire: Wire, size: int) -> None:
+    for _ in range((4 << 20) // size):
+        wire.sender.write(bytes(size))
+    wire.sender.flush()
+    assert wire.sender.is_choked
+
+
 async def test_no_more_than_a_bound_waits_in_the_transport(wire: Wire) -> None:
     wire.sender.open_window(1 << 30)
     large = stream(1, 50 << 20, window=1 << 30)

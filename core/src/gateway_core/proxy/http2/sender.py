@@ -41,7 +41,8 @@ _MOST_QUEUED: Final = 2 * MOST_UNSENT
 """Bytes of all frames together that wait in a transport before its peer should not be read any more: what waits beyond
 `MOST_UNSENT` are heads and acknowledgements of what it sent."""
 
-_LARGE: Final = 32_768  # bytes that are written without a copy of all of them
+_LARGE: Final = 32_768  # bytes that are written without a copy of all of them, if they are
+_LARGE_PIECE: Final = 4_096  # bytes of a piece on average: asyncio goes through all pieces to say how much waits
 
 DEFAULT_URGENCY: Final = 3
 
@@ -154,7 +155,10 @@ class Sender:
         """Bytes of DATA that the peer takes on the connection."""
         self.initial = DEFAULT_WINDOW
         """The window of a new stream."""
-        transport.set_write_buffer_limits(high=MOST_UNSENT - 1, low=MOST_UNSENT // 4)
+        self._limit()
+
+    def _limit(self) -> None:
+        self._transport.set_write_buffer_limits(high=MOST_UNSENT - 1, low=MOST_UNSENT // 4)
 
     # -- writing
 
@@ -181,10 +185,14 @@ class Sender:
             if not self._transport.is_closing():
                 if self._counts is not None:
                     self._counts.bytes_out += size
-                if size < _LARGE or self._is_tls:  # where each piece would be a record
+                # Over TLS each piece would be a record.
+                if size < _LARGE or size < _LARGE_PIECE * len(pieces) or self._is_tls:
                     self._transport.write(b"".join(pieces))
                 else:
                     self._transport.writelines(pieces)
+                    # asyncio of CPython 3.12.1 and 3.13.0 pauses nobody after it; setting the limits looks again.
+                    if not self._is_paused and self._transport.get_write_buffer_size() >= MOST_UNSENT:
+                        self._limit()
                 if self._ready:
                     self._go_on()  # unless it waits for the transport
 
@@ -251,10 +259,7 @@ class Sender:
             self.enter(stream)
 
     def end(self, stream: SendStream, trailers: bytes) -> None:
-        """End a message behind what waits of it.
-
-        :param trailers: a block of fields; empty if there are none.
-        """
+        """End a message behind what waits of it, with a block of trailers unless that is empty."""
         stream.end_with(trailers)
         if stream.queued:
             self.enter(stream)
@@ -349,10 +354,7 @@ class Sender:
     # -- what the peer says
 
     def open_window(self, size: int) -> None:
-        """Take a WINDOW_UPDATE of the connection.
-
-        :raises Http2ConnectionError: the window would be larger than there are.
-        """
+        """Take a WINDOW_UPDATE of the connection; Http2ConnectionError if the window would be too large."""
         try:
             self.window = opened(self.window, size)
         except ValueError as error:
@@ -368,10 +370,7 @@ class Sender:
         self.initial = size
 
     def open_stream(self, stream: SendStream, size: int) -> None:
-        """Take a WINDOW_UPDATE of a stream.
-
-        :raises Http2StreamError: the window would be larger than there are.
-        """
+        """Take a WINDOW_UPDATE of a stream; Http2StreamError if the window would be too large."""
         try:
             stream.window = opened(stream.window, size)
         except ValueError as error:
