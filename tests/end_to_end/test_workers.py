@@ -151,6 +151,7 @@ async def test_a_program_whose_workers_cannot_serve_leaves_the_old_ones_in_place
         await load.answered_more(20)
         gateway.signal(signal.SIGUSR2)
         await gateway.says("the workers of the new program cannot serve, the old ones go on")
+        await gateway.says("the new program has taken over")
         await load.answered_more(20)
 
     assert load.lost == []
