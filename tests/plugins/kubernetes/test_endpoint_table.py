@@ -6,7 +6,7 @@ import pytest
 from gateway_plugin_kubernetes.endpoint_table import EndpointTable, Found, PortChoice, Scheme
 from gateway_plugin_kubernetes.objects import Service, Slice, SliceEndpoint, SlicePort
 from gateway_plugin_sdk import EndpointSpec, EndpointStatus
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 HTTP, WEB, METRICS = SlicePort("http", 8080), SlicePort("web", 8081), SlicePort("metrics", 9090)
@@ -34,7 +34,9 @@ def found_of(item: Slice, service: Service | None, choice: PortChoice) -> dict[s
         status = EndpointStatus.DRAIN if each.is_terminating else EndpointStatus.UP
         if port is not None and (each.is_ready or each.is_terminating):
             spec = EndpointSpec("http", each.address, port.number, status=status)
-            found[spec.id] = Found(spec, each.is_serving or not each.is_terminating)
+            made = Found(spec, each.is_serving or not each.is_terminating)
+            if spec.id not in found or found[spec.id].rank < made.rank:
+                found[spec.id] = made
     return found
 
 
@@ -57,6 +59,10 @@ def naive(
     }
 
 
+READY, GOING = SliceEndpoint("a", True, False, True), SliceEndpoint("a", False, True)
+
+
+@example([("slice", "a", Slice("a", (HTTP,), (READY, GOING, READY)))], None, False)
 @given(CHANGES, st.sampled_from([None, 80, 8081, "web"]), st.booleans())
 def test_differences_lead_where_a_new_start_would(
     changes: list[tuple[str, str, object]], port: int | str | None, needs_service: bool

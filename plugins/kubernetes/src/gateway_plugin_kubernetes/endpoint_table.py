@@ -30,7 +30,7 @@ class Found(NamedTuple):
 
     @property
     def rank(self) -> tuple[bool, bool]:
-        """What counts where two EndpointSlices differ: the larger one."""
+        """What counts where two EndpointSlices, or two entries of one, differ: the larger one."""
         return self.spec.status is EndpointStatus.UP, self.is_serving
 
 
@@ -178,7 +178,10 @@ class EndpointTable:
             if each.is_terminating or each.is_ready
         }
         self._read_of[key] = (scheme, port.number, read)
-        return {each.spec.id: each for each in read.values()}
+        found = {each.spec.id: each for each in read.values()}
+        if len(found) < len(read):  # one address more than once, in different states
+            found = {each.spec.id: each for each in sorted(read.values(), key=lambda each: each.rank)}
+        return found
 
     def _set(self, key: Key, found: dict[str, Found]) -> None:
         before = self._found_in.pop(key, {})
