@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import aiohttp
@@ -118,11 +119,11 @@ async def test_a_directory_that_others_may_change_is_not_used(tmp_path: Path, ca
     await opened.aclose()
 
 
-def test_sockets_are_not_looked_for_where_others_could_put_them(tmp_path: Path) -> None:
-    directory = tmp_path / "shared"
-    directory.mkdir()
-    directory.chmod(0o777)
-    with socket.socket(socket.AF_UNIX) as false:
+def test_sockets_are_not_looked_for_where_others_could_put_them() -> None:
+    # Below /tmp itself: the address of a socket is short.
+    with tempfile.TemporaryDirectory() as name, socket.socket(socket.AF_UNIX) as false:
+        directory = Path(name)
+        directory.chmod(0o777)
         false.bind(str(socket_path(directory, [Path("a")], os.getpid())))
         false.listen()
 
