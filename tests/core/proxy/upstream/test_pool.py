@@ -19,9 +19,11 @@ from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Record, Request, Response
 from gateway_core.process.certificates import load_certificates
 from gateway_core.process.tls import ListenerTls
+from gateway_core.proxy.upstream.connection import UpstreamConnection
 
 from tests.core.proxy.kit import Peer, RunningProxy, StartProxy, StartUpstream, field, turns, until
 from tests.core.proxy.upstream.authority import Authority, Pair
+from tests.core.proxy.upstream.kit import connect, make_pool
 
 pytestmark = pytest.mark.one_protocol(reason="connections of HTTP/1")
 
@@ -206,6 +208,29 @@ class Logs(Plugin[Any]):
     @hookimpl
     def gateway_log(self, request: Request, response: Response, record: Record) -> None:
         self.errors.append(record.error)
+
+
+async def test_a_connection_that_is_given_up_when_tls_is_there_is_closed_by_nobody_but_the_loop(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = UpstreamConnection.connection_made
+
+    def give_up(self: UpstreamConnection, transport: asyncio.BaseTransport) -> None:
+        begin(self, transport)
+        connecting.cancel()
+
+    async with tls_upstream(authority.issue("127.0.0.1")) as (port, _):
+        pool = make_pool(port, context=ssl.create_default_context(cafile=str(authority.cert)), tls={})
+        with monkeypatch.context() as patch:
+            patch.setattr(UpstreamConnection, "connection_made", give_up)
+            connecting = pool.connect(10, lambda *_: None)
+            await until(lambda: isinstance(connecting, asyncio.Task) and connecting.done())
+
+        # A socket that was closed behind its transport would give its number to this one.
+        result = await connect(pool)
+
+        assert result.connection is not None, result.reason
+        result.connection.abort()
 
 
 def https(port: int, tls: str) -> str:

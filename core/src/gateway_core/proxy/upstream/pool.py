@@ -306,29 +306,29 @@ class Pool:
             await loop.create_connection(lambda: connection, self.host, self.port)
             return
         sock = await self._connect_socket()
-        try:
-            if version is not None:
+        if version is not None:
+            try:
                 await loop.sock_sendall(sock, proxy_header(version, client.source, client.destination))
-            if context is not None:
-                steps.append("TLS")
-            if self.path:
-                await loop.create_unix_connection(lambda: connection, sock=sock)
-            else:
-                await loop.create_connection(lambda: connection, sock=sock, ssl=context, server_hostname=server_name)
-        except BaseException:
-            sock.close()
-            raise
+            except BaseException:
+                sock.close()
+                raise
+        if context is not None:
+            steps.append("TLS")
+        # From here on only the loop closes the socket: TLS may still wait for the peer's end when this is given up.
+        if self.path:
+            await loop.create_unix_connection(lambda: connection, sock=sock)
+        else:
+            await loop.create_connection(lambda: connection, sock=sock, ssl=context, server_hostname=server_name)
 
     async def _connect_socket(self) -> socket.socket:
         """Return a socket that is connected to the endpoint."""
-        loop = self._loop
         if not self.path:
             addresses = await self._resolver.resolve(self.host, self.port)
-            return await start_connection(addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY, loop=loop)
+            return await start_connection(addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY, loop=self._loop)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
-            await loop.sock_connect(sock, self.path)
+            await self._loop.sock_connect(sock, self.path)
         except BaseException:
             sock.close()
             raise
