@@ -294,7 +294,7 @@ async def new_tokens(seed: int, rounds: int, count: int) -> None:
 
 
 class Receiving(Wire):
-    """A transport that tells when enough was written."""
+    """A transport that signals when enough was written."""
 
     def __init__(self) -> None:
         super().__init__()

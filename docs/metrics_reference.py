@@ -70,8 +70,8 @@ order of upstream and id ({MAX_ENDPOINTS} unless given) have their own; the othe
 sides, as endpoints come or go, leaves what it has counted where it was. Metrics of plugins with a label `route` have
 `_other` for the same routes.
 
-Of the statuses of one route or endpoint 32 are told apart. A route with requests has about 20 series, 17 more for each
-further class of status, and an endpoint 35.
+Of the statuses of one route or endpoint 32 have series of their own. A route with requests has about 20 series, 17 more
+for each further class of status, and an endpoint 35.
 
 The budget, which `python benchmarks/metrics.py` measures: with 10,000 routes that all have requests, two statuses each,
 as many upstreams, and two workers, at most 40,000 series, 4 MB of text (160 kB compressed), and 1.2 s of CPU

@@ -156,7 +156,7 @@ async def test_documents_in_the_middle_of_being_written(
     file = tmp_path / "gateway.yaml"
 
     def of(*names: str) -> str:
-        """Write a document of which no part is a document: where one is, nobody can see that it is written on."""
+        """Return a document of which no part is valid: a valid part would be put in force."""
         routes = [{"id": name, "path": f"/{name}", "target": upstream.url} for name in names]
         return json.dumps({**yaml.safe_load(head), "routes": routes})
 

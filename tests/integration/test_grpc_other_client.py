@@ -114,7 +114,7 @@ async def test_a_deadline_of_grpclib_ends_its_call(channel: Channel) -> None:
 async def test_a_service_of_grpclib_serves_calls_of_grpcio(start: Start) -> None:
     server = Server([Echo()], codec=Bytes())
     await server.start("127.0.0.1", 0)
-    port = server._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]  # it tells nothing of it
+    port = server._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]  # there is no public way to it
     try:
         channel, _, _ = await start(address=f"127.0.0.1:{port}")
         call = channel.unary_unary("/echo/Unary")(b"x" * 100_000)

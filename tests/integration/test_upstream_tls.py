@@ -112,11 +112,11 @@ def before(
 def test_sans_replace_the_check_of_the_name(pair: Pair, tls: dict[str, Any], status: int, sni: str | None) -> None:
     with before(pair, responds, **tls) as (gateway, names):
         assert [gateway.get("/").status for _ in range(2)] == [status, status]
-        told = [each.getMessage() for each in gateway.logs]
+        logged = [each.getMessage() for each in gateway.logs]
 
     assert set(names) <= {sni}
     if status == 502 and "sans" in tls:
-        assert told[0].endswith("is not trusted: the certificate has none of the names other.internal")
+        assert logged[0].endswith("is not trusted: the certificate has none of the names other.internal")
 
 
 @pytest.mark.parametrize("tolerates", [False, True])
@@ -146,10 +146,10 @@ def test_a_body_until_the_end_of_its_connection_is_whole_if_that_is_told_or_need
 def test_a_server_that_wants_a_certificate_is_named_in_the_log(pair: Pair) -> None:
     with before(pair, responds, True, sans=["users.internal"]) as (gateway, _):
         assert gateway.get("/").status == 502
-        told = [each.getMessage() for each in gateway.logs]
+        logged = [each.getMessage() for each in gateway.logs]
 
     # With TLS 1.3 the alert comes when the handshake is over for the gateway, or not at all.
-    assert told[0].endswith(
+    assert logged[0].endswith(
         (
             "it ended TLS before its response: tlsv13 alert certificate required",
             "it closed the connection before its response (perhaps it wants a certificate: tls.cert)",

@@ -8,7 +8,7 @@ from gateway_core.config.location import format_path
 from pydantic import SecretStr
 
 
-def told(schema: dict[str, Any], value: Any, **more: Any) -> list[str]:
+def texts(schema: dict[str, Any], value: Any, **more: Any) -> list[str]:
     problems = SchemaValidator(schema, **more).problems(value)
     return [f"{format_path(problem.path)}: {problem.text}" for problem in problems]
 
@@ -58,14 +58,14 @@ def prop(schema: Any) -> dict[str, Any]:
         ({"anyOf": [{"type": "string", "minLength": 2}, {"type": "null"}]}, "a", '"a" is shorter than 2 characters'),
     ],
 )
-def test_every_keyword_is_told_in_our_words(schema: Any, value: Any, expected: str) -> None:
-    assert told(prop(schema), {"a": value}) == [f"a: {expected}"]
+def test_every_keyword_is_explained_in_our_words(schema: Any, value: Any, expected: str) -> None:
+    assert texts(prop(schema), {"a": value}) == [f"a: {expected}"]
 
 
 def test_a_mapping_that_may_be_left_out_is_explained_by_its_keys() -> None:
     schema = prop({"anyOf": [prop({"enum": ["x", "y"]}), {"type": "null"}]})
 
-    assert told(schema, {"a": {"a": "z"}}) == ['a.a: "z" is not one of x and y']
+    assert texts(schema, {"a": {"a": "z"}}) == ['a.a: "z" is not one of x and y']
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_mapping_that_may_be_left_out_is_explained_by_its_keys() -> None:
     ],
 )  # fmt: skip
 def test_problems_with_keys_are_problems_of_their_own(schema: Any, value: Any, expected: list[str]) -> None:
-    assert told({"type": "object", **schema}, value) == expected
+    assert texts({"type": "object", **schema}, value) == expected
 
 
 def test_the_alternative_that_was_meant_is_explained() -> None:
@@ -106,8 +106,8 @@ def test_the_alternative_that_was_meant_is_explained() -> None:
         ]
     }
 
-    assert told(schema, {"kind": "redis"}) == ['url: "url" is missing']
-    assert told(schema, {"kind": "local", "ulr": 1}) == ['ulr: unknown key "ulr"']
+    assert texts(schema, {"kind": "redis"}) == ['url: "url" is missing']
+    assert texts(schema, {"kind": "local", "ulr": 1}) == ['ulr: unknown key "ulr"']
 
 
 class Config(ConfigModel):
@@ -120,7 +120,7 @@ class Config(ConfigModel):
 def test_our_own_types_say_what_they_expect() -> None:
     schema = Config.model_json_schema()
 
-    assert told(schema, {"secret": "x", "window": 5, "size": "x"}) == [
+    assert texts(schema, {"secret": "x", "window": 5, "size": "x"}) == [
         "window: 5 is not a duration: write for example 250ms, 5s, 2m, 1h or 1d",
         'size: "x" is not a size: write bytes, or for example 64KiB, 1MiB or 10MB',
     ]
@@ -129,11 +129,11 @@ def test_our_own_types_say_what_they_expect() -> None:
 def test_secrets_are_not_shown() -> None:
     schema = Config.model_json_schema()
 
-    assert told(schema, {"secret": 1234, "keys": {"a": 5678}}) == [
+    assert texts(schema, {"secret": 1234, "keys": {"a": 5678}}) == [
         "secret: the value is a number, where text is expected: put it in quotes",
         "keys.a: the value is a number, where text is expected: put it in quotes",
     ]
-    assert told(prop({"minLength": 9}), {"a": "hunter2"}, secret_paths=frozenset({"a"})) == [
+    assert texts(prop({"minLength": 9}), {"a": "hunter2"}, secret_paths=frozenset({"a"})) == [
         "a: the value is shorter than 9 characters"
     ]
 
@@ -162,5 +162,5 @@ def test_alternatives_that_one_key_tells_apart_are_named_at_that_key() -> None:
 
     schema = {"oneOf": [shape("file"), shape("http")]}
 
-    assert told(schema, {"type": "fil"}) == ['type: "fil" is not one of file and http: did you mean "file"?']
-    assert told(schema, {}) == ['type: "type" is missing']
+    assert texts(schema, {"type": "fil"}) == ['type: "fil" is not one of file and http: did you mean "file"?']
+    assert texts(schema, {}) == ['type: "type" is missing']

@@ -41,7 +41,7 @@ def test_a_single_value_in_the_place_of_a_section_is_written_out(path: KeyPath, 
 
 
 @pytest.mark.parametrize(
-    ("route", "told"),
+    ("route", "hint"),
     [
         ("mirror: shadow", '"shadow" is text, where a list is expected: write {target: "shadow"}'),
         ("plugins: {logger: {}}", "is a mapping, where a list is expected: write a list: [{name: ..., config: {...}}]"),
@@ -50,8 +50,8 @@ def test_a_single_value_in_the_place_of_a_section_is_written_out(path: KeyPath, 
         ("timeouts: 5s", '"5s" is text, where a mapping is expected: write {total: 5s}'),
     ],
 )
-def test_the_hint_ends_the_problem(load: Load, route: str, told: str) -> None:
+def test_the_hint_ends_the_problem(load: Load, route: str, hint: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(f'routes: [{{path: /, target: "http://127.0.0.1:9", {route}}}]')
 
-    assert [problem.text for problem in caught.value.problems] == [told]
+    assert [problem.text for problem in caught.value.problems] == [hint]

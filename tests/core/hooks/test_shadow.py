@@ -152,7 +152,7 @@ def test_an_attempt_stays_as_it_is(bind: Bind) -> None:
 
 
 class Pieces:
-    """A body that tells whether it was closed."""
+    """A body that records whether it was closed."""
 
     def __init__(self) -> None:
         self.is_closed = False

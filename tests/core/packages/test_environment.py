@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from gateway_core.packages import EnvironmentChange, EnvironmentWatch, published_plugins
-from gateway_core.packages.environment import PluginWatch, environment_stamp, is_complete, told
+from gateway_core.packages.environment import PluginWatch, described, environment_stamp, is_complete
 from gateway_core.tasks import Tasks
 
 
@@ -143,12 +143,12 @@ async def test_a_reload_waits_for_an_installation_that_is_under_way(site: Path) 
     await watch.start()
     install(site, "zoo", "1")
 
-    told: list[str] = []
-    has_changed = await watch.settle(told.append)
+    reported: list[str] = []
+    has_changed = await watch.settle(reported.append)
 
     assert has_changed
-    assert told == ["plugin zoo installed"]
-    assert not await watch.settle(told.append)
+    assert reported == ["plugin zoo installed"]
+    assert not await watch.settle(reported.append)
 
 
 async def test_what_was_read_beside_an_installer_is_in_doubt_even_if_nothing_is_changed_in_the_end(site: Path) -> None:
@@ -182,4 +182,4 @@ async def test_without_a_start_nothing_is_waited_for(site: Path) -> None:
     ],
 )
 def test_a_change_is_told_in_words(change: EnvironmentChange, text: str) -> None:
-    assert told(change) == text
+    assert described(change) == text

@@ -195,13 +195,18 @@ def test_a_text_that_is_too_long_to_match_is_no_false() -> None:
 def test_what_is_remembered_is_of_the_very_caller_and_method() -> None:
     rule = compiled({"any": [{"groups": ["a"]}, {"methods": ["GET"], "groups": ["b"]}]})
 
-    def told(method: str, *groups: str) -> Verdict:
+    def verdict(method: str, *groups: str) -> Verdict:
         request = Request(method, "/", Headers())
         request.identity = Identity("x", "jwt", {"groups": list(groups)})
         return rule(request)
 
     for _ in range(1500):
-        assert (told("GET", "a"), told("GET", "b"), told("PUT", "b"), told("GET", "c")) == (True, True, False, False)
+        assert (verdict("GET", "a"), verdict("GET", "b"), verdict("PUT", "b"), verdict("GET", "c")) == (
+            True,
+            True,
+            False,
+            False,
+        )
     request = Request("GET", "/", Headers())
     request.identity = ALICE
     assert [rule(request) for _ in range(2)] == [False, False]

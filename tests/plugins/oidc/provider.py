@@ -1,6 +1,6 @@
-"""An OpenID provider on a real socket, made of authlib; it can be told to misbehave.
+"""An OpenID provider on a real socket, made of authlib; it misbehaves on request.
 
-Users need not type anything: whoever comes to the authorization endpoint is ``user``.
+Users need not type anything: every visitor of the authorization endpoint is ``user``.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # authlib has no types
         """Everything is kept by `make_tokens`."""
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
-        """Nobody listens."""
+        """Nothing listens there."""
 
     def create_oauth2_request(self, request: Any) -> OAuth2Request:
         method, path, headers, fields = request

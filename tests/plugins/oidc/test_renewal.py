@@ -244,7 +244,7 @@ def test_a_key_that_cannot_be_loaded_ends_no_session_and_lets_nobody_in(
 
     assert browser.get("/").status == 200
     stranger = Browser(browser.gateway)
-    assert stranger.follow(stranger.to_provider()).status == 503, "nobody knows whether the token is right"
+    assert stranger.follow(stranger.to_provider()).status == 503, "whether the token is right is not known"
 
 
 def test_a_wrong_secret_of_ours_ends_no_session(browser: Browser, provider: Provider, clock: ManualClock) -> None:

@@ -24,7 +24,7 @@ OPTIONS: dict[str, Any] = {
 
 
 class Idp:
-    """Gives tokens that have a number, or fails as it is told."""
+    """Returns numbered tokens, or the failure that a test sets."""
 
     def __init__(self) -> None:
         self.requests: list[FetchRequest] = []

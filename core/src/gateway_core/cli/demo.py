@@ -77,7 +77,7 @@ async def _gateway(config: Path, settings: Mapping[str, str], stop: asyncio.Even
         # Ctrl-C reaches this process only, which then ends the gateway: nothing is stopped twice.
         start_new_session=True,
     )
-    told = spawn(_tell(process, config), name="demo output")
+    output = spawn(_show(process, config), name="demo output")
     ended = spawn(process.wait(), name="demo gateway")
     stopped = spawn(stop.wait(), name="demo stop")
     try:
@@ -88,11 +88,11 @@ async def _gateway(config: Path, settings: Mapping[str, str], stop: asyncio.Even
                 process.send_signal(signal.SIGTERM)
         stopped.cancel()
         status = await ended
-        await told
+        await output
     return status
 
 
-async def _tell(process: asyncio.subprocess.Process, config: Path) -> None:
+async def _show(process: asyncio.subprocess.Process, config: Path) -> None:
     """Pass on what the gateway says; once it listens, say what to try."""
     assert process.stderr is not None
     async for line in process.stderr:

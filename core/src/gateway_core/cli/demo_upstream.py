@@ -10,9 +10,9 @@ from functools import partial
 MOST_HEAD_BYTES = 65536
 
 
-async def start_upstream(name: str, port: int, *, tells_headers: bool = False) -> tuple[asyncio.Server, int]:
+async def start_upstream(name: str, port: int, *, shows_headers: bool = False) -> tuple[asyncio.Server, int]:
     """Listen on a port, or on any free one if it is taken; return the server and its port."""
-    serve = partial(_serve, name, tells_headers)
+    serve = partial(_serve, name, shows_headers)
     try:
         server = await asyncio.start_server(serve, "127.0.0.1", port, limit=MOST_HEAD_BYTES)
     except OSError:
@@ -20,7 +20,7 @@ async def start_upstream(name: str, port: int, *, tells_headers: bool = False) -
     return server, server.sockets[0].getsockname()[1]
 
 
-async def _serve(name: str, tells_headers: bool, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _serve(name: str, shows_headers: bool, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError, EOFError, ValueError, asyncio.LimitOverrunError):
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -29,8 +29,8 @@ async def _serve(name: str, tells_headers: bool, reader: asyncio.StreamReader, w
                 key.strip().lower(): value.strip() for key, _, value in (line.partition(":") for line in head[1:-2])
             }
             received = await _body(reader, headers)
-            told = {"upstream": name, "method": method, "target": target, "bytes": received}
-            body = json.dumps({**told, "headers": headers} if tells_headers else told) + "\n"
+            seen = {"upstream": name, "method": method, "target": target, "bytes": received}
+            body = json.dumps({**seen, "headers": headers} if shows_headers else seen) + "\n"
             answer = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             writer.write((answer + ("" if method == "HEAD" else body)).encode())
             await writer.drain()

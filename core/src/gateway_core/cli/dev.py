@@ -70,7 +70,7 @@ class Dev:
         """Go on until a signal comes; return the exit status."""
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
-        upstream, upstream_port = await start_upstream("demo", 8081, tells_headers=True)
+        upstream, upstream_port = await start_upstream("demo", 8081, shows_headers=True)
         with _listening(port) as sock:
             port = sock.getsockname()[1]
             environ = {

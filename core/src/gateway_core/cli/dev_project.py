@@ -51,9 +51,9 @@ class Project:
             except PluginDefectError as error:
                 raise ProjectError(str(error)) from error
             except (Exception, SystemExit) as error:
-                raise ProjectError(f"plugin {name!r} does not load:\n{self._told(error)}") from error
+                raise ProjectError(f"plugin {name!r} does not load:\n{self._described(error)}") from error
 
-    def _told(self, error: BaseException) -> str:
+    def _described(self, error: BaseException) -> str:
         """Return an exception with the frames that are in the folder, which is what its author can mend."""
         trace = traceback.TracebackException.from_exception(error)
         inside = str(self.folder)

@@ -133,9 +133,9 @@ def trial(distributions: tuple[str, ...], paths: tuple[Path, ...]) -> list[str]:
         path = os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH", ""))))
         environ = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
         check = [*_check_command(paths), "--json"]
-        told = subprocess.run(check, env=environ, capture_output=True, text=True, check=False).stdout  # noqa: S603
+        report = subprocess.run(check, env=environ, capture_output=True, text=True, check=False).stdout  # noqa: S603
     try:
-        problems = json.loads(told).get("problems", ())
+        problems = json.loads(report).get("problems", ())
     except ValueError:
         return []
     return [

@@ -125,7 +125,7 @@ class EndpointFold:
 def _minus(value: Value, part: Value) -> Value:
     if isinstance(value, Distribution) and isinstance(part, Distribution):
         if len(value.counts) != len(part.counts):
-            return value  # it has other buckets, and began anew
+            return value  # it has other buckets, and began at 0
         counts = [max(0, a - b) for a, b in zip(value.counts, part.counts, strict=True)]
         return Distribution(counts, max(0.0, value.sum - part.sum))
     assert not isinstance(value, Distribution)

@@ -172,7 +172,7 @@ class PluginWatch:
             await asyncio.sleep(self._look_every)
             change = await self._look()
             if change is not None:
-                on_change(told(change))
+                on_change(described(change))
 
     async def settle(self, on_change: Callable[[str], None]) -> bool:
         """Wait until no installation is under way, so that no half of one is read.
@@ -189,7 +189,7 @@ class PluginWatch:
                 emit(PLUGINS_UNREADABLE, f"what is installed cannot be read: {error}", reason=str(error))
                 break
             if change is not None:
-                emit(PLUGINS_CHANGED, text := told(change), change=text)
+                emit(PLUGINS_CHANGED, text := described(change), change=text)
                 on_change(text)
             elif not self._watch.is_settled:
                 await asyncio.sleep(_LOOK_AGAIN)
@@ -212,7 +212,7 @@ class PluginWatch:
         return change
 
 
-def told(change: EnvironmentChange) -> str:
+def described(change: EnvironmentChange) -> str:
     """Say what changed in words, to stand before what was made of it."""
     return "; ".join(_parts(change))
 

@@ -1,7 +1,7 @@
 """When a chain of certificates expires.
 
-A certificate is of no use once one of those that issued it has expired. Such an issuer is told only where it expires
-before what it has issued: then it is the one to renew, and otherwise the certificate itself comes first.
+A certificate is of no use once one of those that issued it has expired. Such an issuer is reported only where it
+expires before what it has issued: then it is the one to renew, and otherwise the certificate itself comes first.
 """
 
 from __future__ import annotations

@@ -132,8 +132,8 @@ class CommandReport:
         """
         errors = {outcome.error: number for number, outcome in self.outcomes if outcome.kind != "done"}
         if errors:
-            told = "; ".join(f"worker {number}: {text}" for text, number in errors.items())
-            raise CommandError(told)
+            each = (f"worker {number}: {text}" for text, number in errors.items())
+            raise CommandError("; ".join(each))
         if not self.outcomes:
             raise CommandError("no worker serves")
         return [outcome.result for _, outcome in self.outcomes]

@@ -1,6 +1,6 @@
 """The warnings and errors that a process has logged lately, for status pages, and all events in numbers, for metrics.
 
-A line of the log is gone for whoever looks at the gateway later, or elsewhere. So each process keeps the last warnings
+The log is not at hand later, or on another machine. So each process keeps the last warnings
 and errors for some minutes, equal ones together, and `/metrics` counts lines by their event.
 """
 
@@ -77,7 +77,7 @@ class RecentEvents:
                 message = f"{message}: {error.__name__}"
             if issubclass(error, MemoryError):
                 note_shortage("memory", "a process has no more memory", message[:_LONGEST], SystemClock().monotonic())
-        # What has no event of its own is told apart by its text without the arguments.
+        # What has no event of its own is identified by its text without the arguments.
         text = str(record.msg).partition("\n")[0]
         about = name if name in EVENTS and fields and "plugin" not in fields else f"{record.name} {text} {error}"
         with self._lock:

@@ -51,7 +51,7 @@ class CallHead(NamedTuple):
             framing = b"\r\nTransfer-Encoding: chunked"
             flags |= IN_CHUNKS
         if credentials_bind(self.block.lower()):
-            flags |= BINDS  # whoever logs in so, as for the page of an error, must not do so for the next request
+            flags |= BINDS  # a login by this request, as for an error page, must not count for the next one
         line = f"{self.method} {self.target} HTTP/1.1\r\nHost: ".encode("latin-1")
         host = self.host or endpoint.authority
         return b"".join((line, host, self.block, framing, b"\r\n\r\n")), flags

@@ -91,7 +91,7 @@ class Pipeline:
         :param during: entered for each reload.
         :param is_installing: whether an installer may have been at work since the last validation began. What failed
             then may be right, and is attempted again: what is installed in the end may be what was there before, which
-            nobody would call a change.
+            does not show as a change.
         """
         self.turn = asyncio.Lock()
         """Held by what changes the configuration in force: a reload, or the exchange of the program."""

@@ -33,7 +33,7 @@ class _PublishedFeed:
         self._key = key
         self._lease = lease
         self._publish = publish
-        self._told: dict[str, EndpointSpec] = {}
+        self._reported: dict[str, EndpointSpec] = {}
         self._strategy = ""
         self._is_known = False
         self.feed = lease.value
@@ -45,7 +45,7 @@ class _PublishedFeed:
     @property
     def endpoints(self) -> tuple[EndpointSpec, ...]:
         """What was published last."""
-        return tuple(self._told.values())
+        return tuple(self._reported.values())
 
     async def aclose(self) -> None:
         self.feed.unsubscribe(self._put)
@@ -53,14 +53,14 @@ class _PublishedFeed:
         await self._lease.aclose()
 
     def _put(self, found: Discovered) -> None:
-        before, self._told = self._told, {spec.id: spec for spec in found.endpoints}
+        before, self._reported = self._reported, {spec.id: spec for spec in found.endpoints}
         self._strategy = found.strategy
         # The first result replaces whatever an earlier process had found.
         is_first, self._is_known = not self._is_known, True
         changed = [
-            spec for name, spec in self._told.items() if (known := before.get(name)) is not spec and known != spec
+            spec for name, spec in self._reported.items() if (known := before.get(name)) is not spec and known != spec
         ]
-        gone = [name for name in before if name not in self._told]
+        gone = [name for name in before if name not in self._reported]
         self._publish({**self._finding(changed, gone), "all": is_first})
 
     def _publish_status(self) -> None:

@@ -147,7 +147,7 @@ class AuthorizeConfig(ConfigModel):
     """Whether paths are compared without case, for routes with ``path_policy.case: insensitive``."""
 
     consumer_header: HeaderName | None = None
-    """Tells the upstream the consumer's name in this field, which is removed from what clients send."""
+    """The request field that has the consumer's name for the upstream; it is removed from what clients send."""
 
     status: Annotated[int, Field(ge=400, le=499)] = 403
     """The status of a refusal; 404 hides that there is something."""
@@ -165,7 +165,7 @@ class AuthorizeConfig(ConfigModel):
 
 
 def kind_of(value: object) -> str:
-    """Return the type of a JSON value, as far as rules tell types apart: ``true`` is no number."""
+    """Return the type of a JSON value, as far as rules distinguish types: ``true`` is no number."""
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, int | float):

@@ -36,7 +36,7 @@ class Credential(ConfigModel):
 
 
 class Consumer(ConfigModel):
-    """Somebody who uses the API."""
+    """A user of the API."""
 
     name: Annotated[str, Field(pattern=r"^[!-~]([ -~]*[!-~])?$")]
     """The name, which rules use and the upstream may get."""

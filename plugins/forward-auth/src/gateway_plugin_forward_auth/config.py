@@ -17,7 +17,7 @@ REQUEST_HEADERS: Final = (
     "Referer",
     "X-Requested-With",
 )
-"""What services that show a login page, or tell programs from browsers, look at."""
+"""What services that show a login page, or distinguish programs from browsers, look at."""
 
 _FRAMING: Final = FieldNames(
     ["Connection", "Content-Length", "Host", "Keep-Alive", "TE", "Trailer", "Transfer-Encoding", "Upgrade"]

@@ -1,6 +1,6 @@
 """What a browser says of a request: is it a navigation, and does it come from our own pages? Pure.
 
-Fetch Metadata (W3C) says it in fields that no script can set; where a client does not send them, Accept tells
+Fetch Metadata (W3C) says it in fields that no script can set; where a client does not send them, Accept shows
 navigations from calls of scripts.
 """
 

@@ -21,7 +21,7 @@ _JSON: Final = {"Accept": "application/json"}
 
 
 class ProviderAwayError(Exception):
-    """The provider does not respond, or not in a way that means anything: nobody is to blame but it."""
+    """The provider does not respond, or with something that is no response of OpenID Connect."""
 
 
 class TokensRefusedError(Exception):

@@ -100,8 +100,8 @@ def check_bearer(token: Token, expected: Expected, audiences: Collection[str], n
     """
     kind = str(token.header.get("typ", "")).lower().removeprefix("application/")
     if kind not in {"", "jwt", "at+jwt"} or "nonce" in token.claims or "events" in token.claims:
-        raise RefusedTokenError("token-type")  # an ID token or a logout token is nobody's access token
-    if "cnf" in token.claims:  # the client must prove a key (RFC 9449, RFC 8705), which nobody here checks
+        raise RefusedTokenError("token-type")  # an ID token or a logout token is no access token
+    if "cnf" in token.claims:  # the client must prove a key (RFC 9449, RFC 8705), which is not checked here
         raise RefusedTokenError("token-bound")
     _check(token, expected, audiences, ("iss", "sub", "aud", "exp"), now)
 

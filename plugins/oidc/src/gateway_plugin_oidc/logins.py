@@ -56,7 +56,7 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """A callback that cannot be used, and is nobody's fault."""
+    """A callback that cannot be used, without an error of the provider."""
 
     reason: str
     return_to: str = "/"
@@ -162,7 +162,7 @@ class Logins:
             return away("provider-away", self._provider.retry_after())
         if (refusal := self._issuer_problem(parameters, provider)) is not None:
             return refusal
-        # Before anything is kept: whoever makes up callbacks must not fill the store.
+        # Before anything is kept: made-up callbacks must not fill the store.
         if "error" in parameters:
             return self._refused_by_provider(parameters["error"], stale_as)
         if not parameters.get("code"):

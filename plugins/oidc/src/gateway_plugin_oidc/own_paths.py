@@ -107,7 +107,7 @@ class OwnPaths:
 
     async def _handled(self, handler: Handler, request: Request) -> Response:
         query = request.query_string
-        request.forget_query()  # codes, states and hints are nobody's to keep
+        request.forget_query()  # codes, states and hints must not be kept in logs
         try:
             return await handler(request, query)
         except GatewayError as error:

@@ -189,7 +189,7 @@ class Oidc(Plugin[OidcConfig]):
     async def _with_renewed(self, request: Request, response: Response, entry: Entry) -> None:
         """Set the cookie of a session that was renewed while the upstream responded.
 
-        Later nobody could: if the user is away for a while, the old cookie has a refresh token that is used up.
+        Later that is impossible: if the user is away for a while, the old cookie has a refresh token that is used up.
         """
         try:
             text = await self._sessions.renewed(entry)
@@ -241,7 +241,7 @@ class Oidc(Plugin[OidcConfig]):
         request.state[self._entry_key] = entry
 
     def _strip(self, request: Request, rest: str) -> None:
-        """Take out what goes upstream from nobody but us: our cookies, and fields of our names."""
+        """Remove our cookies, and fields that only this plugin may send upstream."""
         headers = request.headers
         if rest:
             headers["Cookie"] = rest
@@ -317,7 +317,7 @@ class Oidc(Plugin[OidcConfig]):
         try:
             await self.everywhere(what)
         except CommandError as error:
-            self.log.warning("a worker was not told of an end of a session: %s", error)
+            self.log.warning("a worker was not notified of the end of a session: %s", error)
             await self.look_again()
 
     async def _watch_streams(self) -> None:

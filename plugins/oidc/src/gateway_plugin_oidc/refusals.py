@@ -50,7 +50,7 @@ def away(reason: str, retry_after: float = 5.0) -> Refusal:
 
 
 class Refusals:
-    """Refuses requests, and tells operators why: by log, metric and ``request.state["oidc.refusal"]``."""
+    """Refuses requests, and reports the reason to operators: by log, metric and ``request.state["oidc.refusal"]``."""
 
     def __init__(self, context: PluginContext, realm: str, *, takes_bearer: bool) -> None:
         self._context = context

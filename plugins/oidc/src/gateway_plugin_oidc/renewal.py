@@ -96,7 +96,7 @@ class Renewals:
         return _key(session) in self._flights
 
     async def found(self, session: Session, host: str) -> Session | None:
-        """Return what a refresh that somebody made of this session's token has given, if there was one.
+        """Return the result of a refresh of this session's token, in any process, if there was one.
 
         :raises GatewayError: the store does not respond.
         """

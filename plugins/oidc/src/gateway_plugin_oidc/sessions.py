@@ -170,8 +170,8 @@ class Sessions:
     async def _renewing(self, session: Session, host: str, now: float) -> tuple[Session, Flight | None, bool] | Refusal:
         """Return a session whose renewal is due, renewed if that was done or cannot wait.
 
-        Beside it the refresh that is under way, and whether it began here. Ahead of the end nobody waits: the response
-        to the request that began it has the result, or a later one.
+        Beside it the refresh that is under way, and whether it began here. Ahead of the end no request waits: the
+        response to the request that began it has the result, or a later one.
         """
         found = await self._renewals.found(session, host)
         if found is not None:
@@ -251,7 +251,7 @@ class Sessions:
         return now >= session.ends_at(self._options.max_age, self._options.idle_timeout)
 
     async def is_ended(self, session: Session) -> bool:
-        """Return whether somebody ended a session: the user, the provider or an operator.
+        """Return whether the user, the provider or an operator ended a session.
 
         :raises GatewayError: the store does not respond.
         """
@@ -307,7 +307,7 @@ def _used(what: str) -> str:
 
 
 def _stored(session_id: str) -> str:
-    # The name in the store does not tell the name in the cookie.
+    # The name in the store does not reveal the name in the cookie.
     return f"session:{hashlib.sha256(session_id.encode()).hexdigest()}"
 
 

@@ -13,7 +13,7 @@ from gateway_plugin_oidc.config import ValkeyOptions
 
 
 class StoreAwayError(GatewayError):
-    """The server that has the sessions does not respond: nobody knows whether a session still holds."""
+    """The server that has the sessions does not respond: whether a session still holds is not known."""
 
 
 class Values(Protocol):

@@ -1,7 +1,7 @@
 """Opens what is below a directory, and nothing else, whatever happens to names meanwhile.
 
 A name is looked up in the directory that was opened before it, by descriptor and without following a link
-(``openat`` with ``O_NOFOLLOW``), so nobody can exchange a part of the path between the check and the use. A link is
+(``openat`` with ``O_NOFOLLOW``), so no part of the path can be exchanged between the check and the use. A link is
 read, and its parts are walked in the same way; ``..`` in it goes back to the descriptor of the parent that was walked
 through, and not beyond the root. Only regular files are opened: FIFOs and devices may have no end, or an effect.
 """

@@ -121,7 +121,7 @@ class FileBody:
     ) -> None:
         """Take a file, which is closed with the body.
 
-        :param file: None for the body of a response to HEAD, which nobody reads.
+        :param file: None for the body of a response to HEAD, which is never sent.
         :param on_change: cuts off the response, as the file is not what its head says any more.
         """
         self._file = file

@@ -16,7 +16,7 @@ EtagKind = Literal["strong", "weak", "none"]
 Verdict = Literal["send", "not-modified", "failed"]
 
 _NOT_A_TIME: Final = 315_619_200
-"""1980-01-02: what archives and reproducible builds write for no time (0, 1, 1980-01-01) tells no contents apart."""
+"""1980-01-02: what archives and reproducible builds write for no time (0, 1, 1980-01-01) identifies no contents."""
 _TICK: Final = 0.02
 """Seconds in which a file may change twice with one time of modification, on file systems of Linux."""
 _COARSE_TICK: Final = 2.0
@@ -47,7 +47,7 @@ class Fields(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """What tells the version of a file that is sent from others."""
+    """What distinguishes the version of a file that is sent from others."""
 
     etag: str | None
     modified: int | None

@@ -32,8 +32,8 @@ def read_metadata(text: bytes, url: str, issuer: str) -> Metadata:
     """Return the metadata of an issuer.
 
     :param url: where the text was fetched from.
-    :raises FetchError: it is none, or that of another issuer (OpenID Connect Discovery section 4.3): whoever serves it
-        could else have tokens of one issuer verified with the keys of another.
+    :raises FetchError: it is none, or that of another issuer (OpenID Connect Discovery section 4.3): its
+        server could else have tokens of one issuer verified with the keys of another.
     """
     try:
         metadata = decode_json(text)

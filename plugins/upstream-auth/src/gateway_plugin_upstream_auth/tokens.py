@@ -2,7 +2,7 @@
 
     none -> (the first request asks) -> fresh -> (refresh_at: the next request asks, and does not wait) -> expired
 
-* One request for a token at a time, whoever waits for it. It does not end with the request that began it.
+* One request for a token at a time, however many wait for it. It does not end with the request that began it.
 * After a failure the server is left alone for a while that grows (`Backoff`); requests that need a token then get 503
   at once, with the time until the next one is asked for as Retry-After. A token that is still valid goes on to be used.
 * A 401 of the upstream ends a token before its time, unless the token is so new that it cannot be the reason. If no

@@ -2,7 +2,7 @@
 
     OPEN -> DRAINING -> FINISHING -> CLOSING
 
-A connection that is to end, because the gateway drains or it has reached its age, says so in two steps (RFC 9113
+A connection that is to end, because the gateway drains or it has reached its age, announces it in two steps (RFC 9113
 section 6.8): a GOAWAY that refuses nothing, with a PING behind it, and when that is acknowledged, so that the client
 has surely read both, a GOAWAY with the last stream that is served. It is closed once all streams are done. What was
 begun before ``max_connection_age`` has as long again: a stream that never ends would keep its client where it is for

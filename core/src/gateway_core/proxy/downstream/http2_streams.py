@@ -358,7 +358,7 @@ class ClientStreams:
         self.cut(stream, code)
 
     def end_exchanges(self, detail: str) -> None:
-        """End all exchanges while the client is there to be told."""
+        """End all exchanges while responses still reach the client."""
         for stream in self:
             exchange = stream.exchange
             if exchange is None:

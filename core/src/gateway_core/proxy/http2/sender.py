@@ -190,7 +190,7 @@ class Sender:
                     self._transport.write(b"".join(pieces))
                 else:
                     self._transport.writelines(pieces)
-                    # asyncio of CPython 3.12.1 and 3.13.0 pauses nobody after it; setting the limits looks again.
+                    # asyncio of CPython 3.12.1 and 3.13.0 does not call pause_writing here; setting the limits does.
                     if not self._is_paused and self._transport.get_write_buffer_size() >= MOST_UNSENT:
                         self._limit()
                 if self._ready:
