@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+from collections.abc import AsyncIterator
 
 import pytest
 from gateway_core.config import ConfigError
@@ -16,6 +17,17 @@ from gateway_core.tasks import Tasks
 from tests.core.reload.conftest import PROBLEM, Bench, until_logged
 
 
+@pytest.fixture(autouse=True)
+async def reloading(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """Run the pipeline, with pauses before further attempts that are hardly any."""
+    monkeypatch.setattr("gateway_core.reload.pipeline.TRY_AGAIN_AFTER", 0.01)
+    monkeypatch.setattr("gateway_core.tasks._FIRST_DELAY", 0.01)
+    tasks = Tasks()
+    tasks.supervise(bench.pipeline.run, name="reload")
+    yield
+    await tasks.aclose()
+
+
 @pytest.mark.parametrize(
     ("answer", "failure"),
     [
@@ -25,14 +37,10 @@ from tests.core.reload.conftest import PROBLEM, Bench, until_logged
 )
 async def test_a_reload_that_the_system_was_short_for_is_tried_again(
     bench: Bench,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     answer: Exception | None,
     failure: Exception | None,
 ) -> None:
-    monkeypatch.setattr("gateway_core.reload.pipeline.TRY_AGAIN_AFTER", 0.01)
-    tasks = Tasks()
-    tasks.supervise(bench.pipeline.run, name="reload")
     good = bench.answer
     bench.answer, bench.failure = answer or good, failure
     with caplog.at_level(logging.ERROR, "gateway.config"):
@@ -41,8 +49,6 @@ async def test_a_reload_that_the_system_was_short_for_is_tried_again(
 
     bench.answer, bench.failure = good, None
     await bench.until(1)
-
-    await tasks.aclose()
 
 
 @pytest.mark.parametrize(
@@ -54,15 +60,11 @@ async def test_a_reload_that_the_system_was_short_for_is_tried_again(
 )
 async def test_a_process_that_ends_meanwhile_costs_no_edit_and_one_that_always_ends_no_endless_attempts(
     bench: Bench,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     answer: Exception | None,
     failure: Exception | None,
     what: str,
 ) -> None:
-    monkeypatch.setattr("gateway_core.reload.pipeline.TRY_AGAIN_AFTER", 0.01)
-    tasks = Tasks()
-    tasks.supervise(bench.pipeline.run, name="reload")
     good = bench.answer
     bench.answer, bench.failure = answer or good, failure
     with caplog.at_level(logging.ERROR, "gateway.config"):
@@ -74,21 +76,16 @@ async def test_a_process_that_ends_meanwhile_costs_no_edit_and_one_that_always_e
     bench.pipeline.request("SIGHUP")
     await bench.until(1)
 
-    await tasks.aclose()
-
 
 async def test_what_is_rejected_while_plugins_are_installed_is_validated_again(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tasks = Tasks()
-    tasks.supervise(bench.pipeline.run, name="reload")
     bench.answers, bench.is_installing = [Verdict(WatchSet(), problems=(PROBLEM,))], True
 
     bench.pipeline.request("gateway.yaml changed")
     await bench.until(1)
 
     assert "rejected" not in caplog.text
-    await tasks.aclose()
 
 
 @pytest.mark.parametrize(
@@ -101,14 +98,10 @@ async def test_what_is_rejected_while_plugins_are_installed_is_validated_again(
 )
 async def test_an_installation_that_goes_on_costs_no_edit(
     bench: Bench,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     answer: Verdict | None,
     failure: Exception | None,
 ) -> None:
-    monkeypatch.setattr("gateway_core.reload.pipeline.TRY_AGAIN_AFTER", 0.01)
-    tasks = Tasks()
-    tasks.supervise(bench.pipeline.run, name="reload")
     good, bench.is_installing = bench.answer, True
     bench.answer, bench.failure = answer or good, failure
     bench.pipeline.request("gateway.yaml changed")
@@ -117,29 +110,15 @@ async def test_an_installation_that_goes_on_costs_no_edit(
     bench.answer, bench.failure, bench.is_installing = good, None, False
     await bench.until(1)
 
-    await tasks.aclose()
 
-
-async def test_documents_that_are_rejected_while_plugins_are_installed_are_tried_again(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway_core.reload.pipeline.TRY_AGAIN_AFTER", 0.01)
-    tasks = Tasks()
-    tasks.supervise(bench.pipeline.run, name="reload")
+async def test_documents_that_are_rejected_while_plugins_are_installed_are_tried_again(bench: Bench) -> None:
     bench.answers, bench.is_installing = [Verdict(WatchSet(), ConfigBundle("v", ()), (PROBLEM,))], True
 
     bench.pipeline.request("a source changed")
     await bench.until(2)
 
-    await tasks.aclose()
 
-
-async def test_a_shortage_that_a_file_met_is_no_fault_of_the_configuration(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway_core.reload.pipeline.TRY_AGAIN_AFTER", 0.01)
-    tasks = Tasks()
-    tasks.supervise(bench.pipeline.run, name="reload")
+async def test_a_shortage_that_a_file_met_is_no_fault_of_the_configuration(bench: Bench) -> None:
     bench.failure = GatewayError("cannot read 'c.pem': too many open files")
     bench.failure.__cause__ = OSError(errno.EMFILE, "Too many open files")
     bench.pipeline.request("SIGHUP")
@@ -150,15 +129,8 @@ async def test_a_shortage_that_a_file_met_is_no_fault_of_the_configuration(
     bench.failure = None
     await bench.until(1)
 
-    await tasks.aclose()
 
-
-async def test_a_reload_that_fails_for_no_known_reason_is_still_to_be_done(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway_core.tasks._FIRST_DELAY", 0.01)
-    tasks = Tasks()
-    tasks.supervise(bench.pipeline.run, name="reload")
+async def test_a_reload_that_fails_for_no_known_reason_is_still_to_be_done(bench: Bench) -> None:
     good = bench.answer
     bench.answer = ValueError("a defect")
     bench.pipeline.request("SIGHUP")
@@ -168,5 +140,3 @@ async def test_a_reload_that_fails_for_no_known_reason_is_still_to_be_done(
 
     bench.answer = good
     await bench.until(1)
-
-    await tasks.aclose()
