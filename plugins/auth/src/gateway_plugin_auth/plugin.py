@@ -16,7 +16,7 @@ from gateway_plugin_auth.findings import findings
 from gateway_plugin_auth.outcomes import Needs, Verified
 from gateway_plugin_auth.preflight import is_preflight
 from gateway_plugin_auth.providers import make_provider
-from gateway_plugin_auth.refusals import Refusal, response_to
+from gateway_plugin_auth.refusals import UNAVAILABLE, Refusal, response_to
 from gateway_plugin_auth.requirements import Judgement, compile_requirement
 
 _EARLY: Final = frozenset({"not-yet-valid", "issued-in-the-future"})
@@ -55,6 +55,8 @@ class Auth(Plugin[AuthConfig]):
         self._refusals = self.metrics.counter(
             "gateway_auth_refusals_total", "Requests that auth refused.", ["binding", "route", "reason"]
         )
+        for reason in UNAVAILABLE if context.route is not None else ():  # so that the first failure is an increase
+            self._refusals.labels(context.binding, context.route, reason)
         self._refusal_log = RefusalLog()
 
     @classmethod

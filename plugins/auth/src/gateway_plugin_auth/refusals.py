@@ -52,6 +52,10 @@ NO_CREDENTIALS: Final = Refusal("missing", None)
 """No credentials were presented."""
 
 
+UNAVAILABLE: Final = ("no-keys", "no-users", "no-revocations", "busy")
+"""The reasons that are failures of this side, not of a client."""
+
+
 def unavailable(reason: str, retry_after: float, detail: str = "") -> Refusal:
     """Return the refusal of credentials that may be right, but cannot be checked now.
 

@@ -53,6 +53,8 @@ class Authorize(Plugin[AuthorizeConfig]):
         self._refusals = self.metrics.counter(
             "gateway_authorize_refusals", "Requests that authorize refused, or would in shadow mode.", labels
         )
+        if context.route is not None:  # from 0 on, so that the first failure is an increase
+            self._refusals.labels(context.route, context.binding, POLICY_UNAVAILABLE)
         self._shadow_refusals = self.metrics.counter(
             "gateway_authorize_shadow_refusals", "Requests that a shadow_rule would refuse.", labels
         )

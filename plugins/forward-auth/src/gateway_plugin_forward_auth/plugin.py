@@ -54,6 +54,8 @@ class ForwardAuth(Plugin[ForwardAuthConfig]):
         self._decisions = self.metrics.counter(
             "gateway_forward_auth_decisions", "Decisions of the service.", ("route", "binding", "decision")
         )
+        if context.route is not None:  # from 0 on, so that the first failure is an increase
+            self._decisions.labels(context.route, context.binding, UNAVAILABLE)
         self._log_after = 0.0
 
     @hookimpl

@@ -61,6 +61,8 @@ class RateLimit(Plugin[RateLimitConfig]):
         self._refused = self.metrics.counter(
             "gateway_ratelimit_refused", "Requests that a limit refused.", ("route", "binding", "limit")
         )
+        for limit in self._limits:  # from 0 on, so that the first refusal is an increase
+            self._refused.labels(context.route or "", context.binding, limit.name)
 
     @classmethod
     def check_config(cls, config: RateLimitConfig) -> Iterable[ConfigFinding]:

@@ -52,6 +52,8 @@ class Static(Plugin[StaticConfig]):
         self._failures = self.metrics.counter(
             "gateway_static_failures", "Files that could not be sent.", ("route", "binding", "kind")
         )
+        for kind in ("busy", "permission", "changed"):  # from 0 on, so that the first failure is an increase
+            self._failures.labels(context.route or "", context.binding, kind)
         self.provides = frozenset() if config.fallthrough else frozenset({"response"})
 
     @classmethod

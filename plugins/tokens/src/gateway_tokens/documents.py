@@ -97,6 +97,8 @@ class Document(Generic[ValueT]):
             self._loads = metrics.counter(
                 "gateway_auth_document_loads_total", "Loads of key sets and lists.", ("document", "result")
             )
+            for result in ("loaded", "failed"):  # from 0 on, so that the first failure is an increase
+                self._loads.labels(self.name, result)
             self._unusable = metrics.gauge(
                 "gateway_auth_unusable_keys", "Keys of a key set that were left out.", ("document",)
             ).labels(self.name)

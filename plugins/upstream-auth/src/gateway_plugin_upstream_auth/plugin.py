@@ -88,6 +88,8 @@ class UpstreamAuth(Plugin[UpstreamAuthConfig]):
             "gateway_upstream_auth_tokens", "Requests for tokens.", ("route", "binding", "result")
         )
         route, binding = self.context.route or "", self.context.binding
+        for result in ("obtained", "failed"):  # from 0 on, so that the first failure is an increase
+            counter.labels(route, binding, result)
         tokens.count = lambda result: counter.labels(route, binding, result).inc()
 
         def give(attempt: UpstreamAttempt, token: Token) -> None:
