@@ -209,11 +209,13 @@ async def get_json(url: str, path: str) -> Any:
 
 
 async def eventually(url: str, path: str, expected: str) -> None:
-    """Ask until the answer contains the text."""
+    """Ask until the answer, "STATUS BODY", contains the text; three digits alone are a status."""
+    is_status = re.fullmatch(r"\d{3}", expected) is not None
     deadline = time.monotonic() + PATIENCE
     while True:
         status, body = await get(url, path)
-        if expected in f"{status} {body}":
+        # An error's body names its request, whose id may contain any number.
+        if status == int(expected) if is_status else expected in f"{status} {body}":
             return
         assert time.monotonic() < deadline, f"{status} {body}"
         await asyncio.sleep(0.05)
