@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from gateway_plugin_oidc import Oidc
-from gateway_plugin_sdk.testing import ManualClock, ScriptedUpstream, assert_plugin_ok
+from gateway_plugin_sdk.testing import ManualClock, RunningGateway, ScriptedUpstream, assert_plugin_ok
 
 from tests.plugins.oidc.conftest import HOST, KEY, NAVIGATION, Browser, StartOidc
 from tests.plugins.oidc.provider import Provider
@@ -252,3 +252,24 @@ def test_several_providers_serve_several_routes(start: StartOidc, upstream: Scri
 
         assert (first_user, upstream.last.headers["x-user"]) == ("alice", "bob")
         assert sorted(browser.cookies) == ["b", "gateway-session"]
+
+
+def test_our_cookies_reach_the_upstream_of_no_other_route(
+    options: dict[str, Any], upstream: ScriptedUpstream, clock: ManualClock
+) -> None:
+    oidc = {"name": "oidc", "config": options}
+    routes = [
+        {"id": "app", "path_prefix": "/", "target": upstream.url, "plugins": [oidc]},
+        {"id": "api", "path_prefix": "/api", "target": upstream.url},
+        {"id": "ws", "path_prefix": "/ws", "target": upstream.url, "timeouts": {"response": "5s"}},
+    ]
+    with RunningGateway({"routes": routes}, plugins=[Oidc], clock=clock) as gateway:
+        browser = Browser(gateway)
+        browser.visit("/")
+        browser.to_provider_again()
+        assert len(browser.cookies) == 2, "a session, and an attempt"
+        browser.cookies["theme"] = "dark"
+
+        for path in ("/api", "/ws", "/"):
+            assert browser.get(path).status == 200
+            assert upstream.last.headers["cookie"] == "theme=dark"

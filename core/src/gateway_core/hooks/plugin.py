@@ -95,6 +95,14 @@ class Plugin(Generic[ConfigT]):
     they are written, and whatever becomes of the hooks. So no client gets one through to the upstream in shadow mode,
     in quarantine, or where a hook fails and ``on_error`` is ``continue``."""
 
+    own_cookies: frozenset[str] = frozenset()
+    """Names of cookies that only this instance reads; those that begin with one of them and a dot are its own, too. Set
+    in __init__.
+
+    The instance removes them from what goes upstream. The gateway does it on every route that does not have the
+    binding, since browsers send them there as well, and on its own where it is passed over: in shadow mode, in
+    quarantine, by ``when``, or where a hook fails and ``on_error`` is ``continue``."""
+
     @classmethod
     def check_config(cls, config: Any) -> Iterable[ConfigFinding]:  # noqa: ARG003  # for subclasses
         """Return errors and warnings about a valid configuration that neither schema nor model can express.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from gateway_core.config import BindingConfig, ErrorPageConfig, PlaceOf, effective_chain
+from gateway_core.clock import Clock
+from gateway_core.config import BindingConfig, ErrorPageConfig, PlaceOf, RouteConfig, effective_chain
 from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.chain import Chain, Hook, attempt_hooks, build_chain
 from gateway_core.hooks.error_pages import ErrorPageHooks
+from gateway_core.hooks.own_cookies import CookieRemovals
 from gateway_core.hooks.server_timing import with_server_timing
+from gateway_core.metrics import Metrics
 from gateway_core.observe.hook_times import Timings
 from gateway_core.packages.instances import Bindings
 
@@ -40,12 +43,22 @@ class ChainBuilder:
         self._timings = timings
         self._server_timing = server_timing
         self._inherited: dict[str, Binding] = {}
+        self._built: list[Chain] = []
+        self._has_cookies = False
         for index, config in enumerate(gateway_wide):
             if config.enabled:
                 is_after = config.order == "after"
                 self._inherited[config.id] = self._bind(config, None, f"plugins[{index}]", is_after=is_after)
         self.global_chain: Chain = self._build(self._inherited.values())
         """The gateway-wide bindings alone, for the request phase and for requests without a route."""
+
+    def chain_of(self, route: RouteConfig, index: int) -> Chain:
+        """Return the chain of a route, by its position in the configuration.
+
+        :raises ConfigError: a binding cannot be made.
+        """
+        targets = [(each.target, each.plugins) for each in route.targets]
+        return self.chain_for(route.id, route.plugins, f"routes[{index}]", targets, route.error_pages)
 
     def chain_for(
         self,
@@ -101,7 +114,15 @@ class ChainBuilder:
         chain = build_chain(before, self._timings, after=after, targets=targets)
         if self._pages is not None:
             chain = self._pages.put_into(chain, error_pages)
-        return chain if self._server_timing is None else with_server_timing(chain, self._server_timing)
+        if self._server_timing is not None:
+            chain = with_server_timing(chain, self._server_timing)
+        self._built.append(chain)
+        return chain
+
+    def keep_cookies(self, clock: Clock, metrics: Metrics) -> None:
+        """Keep the cookies of plugins from upstreams, once the chains of all routes are built."""
+        if self._has_cookies:
+            CookieRemovals(clock, metrics).put_into(self._built)
 
     def _bind_all(
         self, listed: Sequence[BindingConfig], route: str | None, key_path: str, upstream: str
@@ -122,6 +143,8 @@ class ChainBuilder:
         is_after: bool = False,
     ) -> Binding:
         place = self._place_of(key_path)
-        return self._bindings.bind(
+        binding = self._bindings.bind(
             config, route=route, upstream=upstream, is_after=is_after, place=place, key_path=key_path
         )
+        self._has_cookies = self._has_cookies or bool(binding.instance.own_cookies)
+        return binding

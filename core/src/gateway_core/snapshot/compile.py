@@ -134,6 +134,8 @@ class _Compiler:
         self.live: dict[str, LiveUpstream] = {}
         self.configured: dict[str, UpstreamConfig] = {}
         self.scope = UpstreamScope(self._open_url)
+        self.chain_of: dict[str, Chain] = {}
+        """The chains of routes that are not compiled yet, by their ids."""
         self.counted: list[tuple[str, str]] = []
         """The routes so far, and what each is counted by."""
 
@@ -170,7 +172,7 @@ class _Compiler:
             key_path = f"routes[{index}]"
             try:
                 rules = route_rules(config, index, None, self.config.path_policy)
-                variants = self._route(config, chains, key_path, [rule_pattern(rule) for rule in rules])
+                variants = self._route(config, key_path, [rule_pattern(rule) for rule in rules])
                 for rule, variant in zip(rules, variants, strict=True):
                     made_of.append(made := rule.carrying(variant))
                     tables.add(config, made)
@@ -218,7 +220,13 @@ class _Compiler:
             )
             async for part in self.yielder.parts(self.config.routes):
                 pages.targets.update((route.id, targets_of(route)[0]) for route in part if targets_of(route))
-        return ChainBuilder(self.bindings, self.config.plugins, self.loaded.place_of, timings, server_timing, pages)
+        chains = ChainBuilder(self.bindings, self.config.plugins, self.loaded.place_of, timings, server_timing, pages)
+        for index, route in enumerate(self.config.routes):
+            if route.enabled:
+                self.chain_of[route.id] = chains.chain_of(route, index)
+                await self.yielder.checkpoint()
+        chains.keep_cookies(environment.clock, environment.metrics)
+        return chains
 
     def _problem(self, key_path: str, message: str, code: str, remedy: str = "") -> ConfigError:
         place = self.loaded.place_of(key_path)
@@ -273,18 +281,10 @@ class _Compiler:
 
     # -- routes
 
-    def _route(
-        self, config: RouteConfig, chains: ChainBuilder, key_path: str, patterns: Sequence[Pattern]
-    ) -> list[CompiledRoute]:
+    def _route(self, config: RouteConfig, key_path: str, patterns: Sequence[Pattern]) -> list[CompiledRoute]:
         """Return a route for each of its paths: what it makes of the path of a request depends on which one matched."""
         shared = _Shared(
-            chains.chain_for(
-                config.id,
-                config.plugins,
-                key_path,
-                [(each.target, each.plugins) for each in config.targets],
-                config.error_pages,
-            ),
+            self.chain_of.pop(config.id),
             tuple([self._mirror(each, key_path) for each in config.mirror]),
             None if config.retries is None else RetryPolicy(config.retries),
             self._counts(config.id, len(self.counted)),

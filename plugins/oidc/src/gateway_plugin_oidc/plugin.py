@@ -72,6 +72,7 @@ class Oidc(Plugin[OidcConfig]):
         self._writer = CookieWriter(
             cookie.name, secure=config.is_secure, domain=cookie.domain, same_site=cookie.same_site
         )
+        self.own_cookies = frozenset({self._writer.base})
         self._site = Site(config)
         self._expected = expected_of(config.issuer, config.tenants, config.client_id, config.leeway)
         url = config.discovery_url.reveal() if config.discovery_url is not None else None
