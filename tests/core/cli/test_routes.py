@@ -27,3 +27,13 @@ def test_says_that_there_is_none(invoke: Invoke, config: Path) -> None:
     config.write_text("listen: 127.0.0.1:0\n")
 
     assert invoke("routes", "-c", config).output == "no routes\n"
+
+
+def test_a_route_that_is_switched_off_is_shown_so(invoke: Invoke, config: Path) -> None:
+    config.write_text("routes: [{id: a, path: /a, respond: {}}, {id: b, path: /b, enabled: false}]")
+
+    lines = invoke("routes", "-c", config).output.splitlines()
+    rows = json.loads(invoke("routes", "-c", config, "--json").stdout)
+
+    assert [line.split()[4:6] for line in lines[1:]] == [["200", "-"], ["off", "(none)"]]
+    assert [row["enabled"] for row in rows] == [True, False]

@@ -40,7 +40,9 @@ def target_text(route: RouteConfig) -> str:
         return f"{route.respond.status}"
     if route.target is not None:
         return route.target
-    return ", ".join(f"{item.target} x{item.weight}" for item in route.targets) or "a plugin's response"
+    if not route.targets:
+        return "a plugin's response" if route.plugins else "none"
+    return ", ".join(f"{item.target} x{item.weight}" for item in route.targets)
 
 
 def bindings_of(route: str, loaded: LoadedConfig) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ def route_row(route: RouteConfig, config: GatewayConfig) -> dict[str, Any]:
     """Return what there is to know of a route at a glance."""
     return {
         "id": route.id,
+        "enabled": route.enabled,
         "methods": list(route.methods),
         "hosts": list(route.hosts),
         "path": path_text(route),
@@ -51,7 +52,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
             ",".join(row["methods"]) or "*",
             ",".join(row["hosts"]) or "*",
             row["path"],
-            row["target"],
+            row["target"] if row["enabled"] else f"off ({row['target']})",
             " > ".join(row["plugins"]) or "-",
         )
         for row in rows

@@ -268,6 +268,11 @@ CODES: Final[Mapping[str, Code]] = {
         "a redirect leads to a location that its own route takes",
         "give the route conditions that the new location does not meet, or redirect to another one",
     ),
+    "route.redirect-passed-by": Code(
+        "a redirect to HTTPS beside a more specific route, whose requests are served over HTTP (warning)",
+        "give the redirect a higher `priority`, or write `https_redirect: true` on the listener; `scheme: http` on the "
+        "other route says that it is meant",
+    ),
     "route.rewrite-invalid": Code(
         "a rewrite or redirect cannot be carried out",
         "correct it: docs/rewriting.md has the forms",

@@ -13,7 +13,7 @@ from gateway_core.snapshot.checks import check_addresses, check_routes
 from gateway_core.snapshot.effects import check_effects
 from gateway_core.snapshot.hazards import check_hazards, unreachable_bindings
 from gateway_core.snapshot.protection import check_protection
-from gateway_core.snapshot.redirect_loops import check_redirects
+from gateway_core.snapshot.redirects import check_redirect_gaps, check_redirects
 
 if TYPE_CHECKING:
     from gateway_core.config import ExtraCheck
@@ -92,6 +92,7 @@ def _load(
         extra_checks=[
             check_routes,
             check_redirects,
+            check_redirect_gaps,
             unreachable_bindings(registry),
             check_protection(registry),
             check_effects,

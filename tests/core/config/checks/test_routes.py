@@ -59,6 +59,24 @@ def test_a_route_without_target_has_a_binding_that_responds(
     assert all("lacks a key" in message for message in found)
 
 
+@pytest.mark.parametrize("rest", ["", "plugins: [{name: logger}]"])
+def test_a_route_that_is_switched_off_needs_no_target(tmp_path: Path, rest: str) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(f"routes: [{{id: on, path: /a, respond: {{}}}}, {{id: r, path: /, enabled: false, {rest}}}]")
+
+    assert not load_config(path, environ={}, catalog=Catalog()).config.routes[1].enabled
+
+
+def test_what_a_route_that_is_switched_off_says_is_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text("routes: [{id: r, path: /, enabled: false, target: gone}]")
+
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, environ={}, catalog=Catalog())
+
+    assert [problem.code for problem in caught.value.problems] == ["upstream.unknown"]
+
+
 DEFAULTS = """
 plugin_sets: [{name: guarded, plugins: [{name: guard}, {name: logger}]}]
 route_defaults: {target: "http://127.0.0.1:9", plugins: [{use: guarded}]}

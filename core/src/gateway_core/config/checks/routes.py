@@ -22,6 +22,8 @@ def check_responses(scope: Scope) -> None:
     for path, route in mappings(scope.document, "routes"):
         if any(route.get(key) is not None for key in _RESPONDING):
             continue
+        if route.get("enabled") is False:
+            continue  # It takes no requests.
         own = bindings(route, path)
         if any(not key.startswith(EXTENSION) and key not in RouteConfig.model_fields for key in route):
             continue  # A misspelt key may be the one that is missing.

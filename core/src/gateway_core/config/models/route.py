@@ -310,7 +310,7 @@ class RouteConfig(RouteDefaultsConfig, RoutePaths):
             problems.append(
                 Fault(f"{' and '.join(given)} are given", f"keep exactly one of {listed(targets, last='and')}")
             )
-        elif not given and not any(binding.enabled for binding in self.plugins):
+        elif not given and self.enabled and not any(binding.enabled for binding in self.plugins):
             # One of its bindings may respond: the catalog of plugins knows (`check_responses`).
             problems.append(Fault("lacks a key", f"give exactly one of {listed(targets, last='and')}"))
         problems += [*self._check_paths(), *self._check_targets(), *self._check_rewrites(), *self._check_grpc()]

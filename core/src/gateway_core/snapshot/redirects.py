@@ -1,16 +1,21 @@
-"""Redirects that lead to themselves: a client would follow them until it gives up.
+"""Redirects that lead to themselves, and redirects to HTTPS that more specific routes keep requests from.
 
+A client would follow the former until it gives up.
 A sample of the requests that a redirecting route takes is redirected, and what a client would send next is matched
 again. Redirects whose new location depends on what a regular expression captures are not judged.
+
+Routes are ranked by their paths, whatever their order: of a host whose every path is redirected to HTTPS, a route for
+``/api`` without a condition on the scheme takes its requests over HTTP as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
 from gateway_core.config import ConfigProblem, GatewayConfig, ListenConfig, PlaceOf, RouteConfig
+from gateway_core.config.suggestions import quote
 from gateway_core.errors import BadPathError, TextTooLongError
 from gateway_core.messages.path import encode_match_text, read_path
 from gateway_core.routing import (
@@ -34,6 +39,8 @@ _HOST = "host.invalid"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _MOST_PATHS = 20
 """Paths of a route that are tried at most."""
+_MOST_HOSTS = 20
+"""Hosts of redirects that are tried at most with a route that takes many."""
 
 
 def check_redirects(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigProblem]:
@@ -174,3 +181,81 @@ def _match(router: Router[int], probe: Probe, query: str | None = None) -> Match
     except TextTooLongError:
         return None
     return found if isinstance(found, Match) else None
+
+
+# --- redirects to HTTPS, and what passes them by ------------------------------------------------------------------
+
+
+def check_redirect_gaps(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigProblem]:
+    """Warn of redirects to HTTPS beside routes that serve a part of their requests over HTTP."""
+    redirecting = [index for index, route in enumerate(config.routes) if _redirects_http(route)]
+    listeners = [each for each in config.listen or (DEFAULT_LISTENER,) if each.tls is None and not each.https_redirect]
+    if not redirecting or not listeners:
+        return
+    hosts = tuple(dict.fromkeys(host for index in redirecting for host in config.routes[index].hosts))[:_MOST_HOSTS]
+    passed: dict[int, dict[int, Probe]] = {}
+    try:
+        alone, all_routes = _tables(config, redirecting), _tables(config, range(len(config.routes)))
+        for index, probe in _samples_over_http(config, hosts):
+            for listener in listeners:
+                redirect = _taker(alone, listener, probe)
+                if redirect is not None and _taker(all_routes, listener, probe) == index:
+                    passed.setdefault(redirect, {}).setdefault(index, probe)
+    except RuleError:
+        return  # An error of its own.
+    for redirect, found in passed.items():
+        yield _passed_by(config, redirect, found, place_of)
+
+
+def _redirects_http(route: RouteConfig) -> bool:
+    is_to_https = route.redirect is not None and route.redirect.scheme == "https"
+    return route.enabled and is_to_https and route.effective_scheme == "http"
+
+
+def _tables(config: GatewayConfig, indices: Iterable[int]) -> ListenerRoutes[int]:
+    tables: ListenerRoutes[int] = ListenerRoutes(config.listen, config.routes)
+    for index in indices:
+        route = config.routes[index]
+        if route.enabled:
+            for rule in route_rules(route, index, index, config.path_policy):
+                tables.add(route, rule)
+    return tables
+
+
+def _samples_over_http(config: GatewayConfig, hosts: tuple[str, ...]) -> Iterator[tuple[int, Probe]]:
+    """Yield requests over HTTP that routes without a condition on the scheme may serve.
+
+    :param hosts: those of redirects, for routes that take more than one.
+    """
+    for index, route in enumerate(config.routes):
+        if not route.enabled or route.scheme is not None or route.redirect is not None or route.respond is not None:
+            continue
+        method = route.methods[0] if route.methods else "GET"
+        named = [host for host in route.hosts if not host.startswith(("*.", ":"))]
+        tried = named if route.hosts and len(named) == len(route.hosts) else [*route.hosts, *hosts, _HOST]
+        for rule in route_rules(route, index, index, config.path_policy)[:_MOST_PATHS]:
+            path = path_for(rule_pattern(rule), _SAMPLE)
+            for host in tried:
+                yield index, meeting(rule, Probe(method, host_for(host), path, {}, {}))
+
+
+def _taker(tables: ListenerRoutes[int], listener: ListenConfig, probe: Probe) -> int | None:
+    found = _match(tables.router_for(listener), probe)
+    return None if found is None else found.payload
+
+
+def _passed_by(config: GatewayConfig, index: int, passed: dict[int, Probe], place_of: PlaceOf) -> ConfigProblem:
+    where = f"routes[{index}].redirect.scheme"
+    first, probe = next(iter(passed.items()))
+    others = f" and {len(passed) - 1} more" if len(passed) > 1 else ""
+    most = max(config.routes[each].priority for each in passed) + 1
+    return ConfigProblem(
+        place_of(where),
+        where,
+        f"does not redirect requests such as {probe}: route {quote(config.routes[first].id)}{others} comes first",
+        code="route.redirect-passed-by",
+        remedy=f"write priority: {most} on the redirect, https_redirect: true on the listener for all routes, or "
+        "scheme: http on the other route if that is meant",
+        severity="warning",
+        related=tuple(place_of(f"routes[{each}]") for each in passed),
+    )
