@@ -61,6 +61,7 @@ EXCEPTIONS = {
     "gateway_core.proxy.wire.request_head._USUAL_LINE": ONLY_MATCHED,
     "gateway_core.regex.parser._GROUP": ONLY_MATCHED,
     "gateway_core.regex.parser._QUANTIFIER": OPERATORS,
+    "gateway_core.snapshot.unknown_names._PLACEHOLDER": OPERATORS,
     "gateway_tokens.texts._URL": OPERATORS,
     "gateway_plugin_auth.passwords._DES": ONLY_MATCHED,
     "gateway_plugin_logger.redaction.bodies._SCALAR": ONLY_MATCHED,

@@ -17,6 +17,16 @@ from gateway_plugin_sdk.testing import InvalidConfigError, assert_plugin_ok, one
         ({"request": {"remove": ["*-debug"]}}, "write a name, or its beginning"),
         ({"request": {"set": {"a b": "x"}}}, "request.set"),
         ({"request": {"set": {"X-A": "{user}"}}}, "names {user}, which there is not"),
+        ({"request": {"set": {"X-A": "{segment}"}}}, "{param:segment} is a parameter of the route's path"),
+        ({"request": {"set": {"X-A": "{env:HOME}"}}}, "${HOME} is the environment's"),
+        ({"request": {"set": {"X-A": "{env.HOME}"}}}, "${HOME} is the environment's"),
+        ({"request": {"set": {"X-A": "{http.request.header.X-B}"}}}, "write {header:X-B}"),
+        ({"request": {"set": {"X-A": "{http.request.host}"}}}, "write {host}"),
+        ({"request": {"set": {"X-A": "{remote_host}"}}}, "write {client_ip}"),
+        ({"response": {"set": {"X-A": "{user_agent}"}}}, "use one of client_ip"),
+        ({"request": {"set": {"X-A": "%[src]"}}}, "write a source in braces"),
+        ({"request": {"set": {"X-A": "$context.requestId"}}}, "write a source in braces"),
+        ({"request": {"set": {"X-A": "$tyk_meta.id"}}}, "write a source in braces"),
         ({"request": {"set": {"X-A": "{status}"}}}, "only behind the upstream: move it to response"),
         ({"request": {"set": {"X-A": "${gone"}}}, "${"),
         ({"request": {"set": {"X-A": "a\u0001b"}}}, "control character"),
@@ -86,3 +96,19 @@ def test_every_option_is_described() -> None:
 
 def test_the_plugin_keeps_to_what_plugins_should() -> None:
     assert_plugin_ok(HeaderRules, {"hide_server": True, "request": {"set": {"X-A": "b"}}})
+
+
+def test_a_parameter_that_the_route_does_not_capture_is_a_problem_at_its_place(gateway: Any) -> None:
+    response = [{"statuses": [404], "add": {"X-A": "for {param:nmae}"}}]
+    request = {"set": {"X-B": "{param:name}", "X-C": "{param:gone|none}"}}
+    route = {
+        "id": "r", "path": "/:name", "target": "http://127.0.0.1:9",
+        "plugins": [{"name": "headers", "config": {"request": request, "response": response}}],
+    }  # fmt: skip
+
+    with pytest.raises(InvalidConfigError) as caught:
+        gateway({"routes": [route]}, plugins=[HeaderRules])
+
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.key_path) == ("param.unknown", "routes[0].plugins[0].config.response[0].add.X-A")
+    assert problem.remedy == 'did you mean "name"?'

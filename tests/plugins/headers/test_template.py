@@ -74,7 +74,7 @@ def test_whatever_a_client_sends_is_one_value_of_a_field(text: str) -> None:
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("{user}", "which there is not: use one of client_ip"),
+        ("{user}", "{param:user} is a parameter of the route.s path, or use one of client_ip"),
         ("{header}", "which there is not"),
         ("{client_ip:x}", "which there is not"),
         ("{}", "which there is not"),

@@ -53,6 +53,8 @@ class PluginDescription:
     """What a binding with this config needs, in place of ``needs``."""
     provides_of: Callable[[Mapping[str, Any]], Iterable[str]] | None = None
     """What a binding with this config provides, in place of ``provides``."""
+    params_of: Callable[[Mapping[str, Any]], Iterable[tuple[KeyPath, str]]] | None = None
+    """The path parameters that a binding with this config reads, each with the key path of the text that names it."""
 
     @property
     def label(self) -> str:

@@ -116,6 +116,10 @@ CODES: Final[Mapping[str, Code]] = {
     "value.out-of-range": Code(
         "a number, text or list is too small, too large, too short or too long", "write a value within the limits"
     ),
+    "value.placeholder": Code(
+        "a fixed text has what stands for a value in another gateway or in a plugin's template (warning)",
+        "leave it out: texts of `respond` and `error_pages` are sent as they are, and the plugin headers sets fields",
+    ),
     "value.wrong-type": Code(
         "a value is of another kind than expected, such as text where a number is expected",
         "write a value of the expected kind; quotes make text of numbers and of true and false",
@@ -226,6 +230,11 @@ CODES: Final[Mapping[str, Code]] = {
     ),
     "binding.unreachable": Code(
         "a binding is never called where it stands", "move the binding to where its hooks are called"
+    ),
+    "param.unknown": Code(
+        "a plugin reads a path parameter that the route does not capture (a warning for gateway-wide bindings, if no "
+        "route does)",
+        "correct the name, or capture it: `/users/:id` in a path, `:tenant.example.com` in `hosts`",
     ),
     # trusted peers
     "trust.every-address": Code(

@@ -116,6 +116,19 @@ class Plugin(Generic[ConfigT]):
         """
         return ()
 
+    @classmethod
+    def params_of(cls, config: Any) -> Iterable[tuple[tuple[str | int, ...], str]]:  # noqa: ARG003  # for subclasses
+        """Return the path parameters without which a configuration makes no sense, each with the place of its name.
+
+        ``gateway check`` reports one that no path and no host of the binding's route captures: an error for a binding
+        of a route or target, a warning for a gateway-wide one, if no route at all has it. Leave out what may be missing
+        because the configuration says what stands in its place.
+
+        :param config: what ``self.config`` will be.
+        :returns: key paths such as ``("request", "set", "X-Tenant")`` and names of parameters.
+        """
+        return ()
+
     async def start(self) -> None:
         """Open what the hooks use; awaited before the first request.
 

@@ -148,7 +148,22 @@ def description_of(
         check=config_check(plugin, secrets, schema),
         needs_of=_by_config(plugin, "needs"),
         provides_of=_by_config(plugin, "provides"),
+        params_of=_params_of(plugin),
     )
+
+
+def _params_of(plugin: type[Plugin[Any]]) -> Callable[[Mapping[str, Any]], Iterable[tuple[KeyPath, str]]] | None:
+    """Return the parameters that a binding reads as a function of its raw configuration, if the plugin names any."""
+    if getattr(plugin.params_of, "__func__", None) is getattr(Plugin.params_of, "__func__", None):
+        return None
+
+    def of_config(raw: Mapping[str, Any]) -> Iterable[tuple[KeyPath, str]]:
+        try:
+            return list(plugin.params_of(make_config(plugin, raw)))
+        except Exception:  # noqa: BLE001 - a config that the plugin refuses is reported as such elsewhere
+            return ()
+
+    return of_config
 
 
 def _by_config(

@@ -14,6 +14,7 @@ from gateway_core.snapshot.effects import check_effects
 from gateway_core.snapshot.hazards import check_hazards, unreachable_bindings
 from gateway_core.snapshot.protection import check_protection
 from gateway_core.snapshot.redirects import check_redirect_gaps, check_redirects
+from gateway_core.snapshot.unknown_names import check_params, check_placeholders
 
 if TYPE_CHECKING:
     from gateway_core.config import ExtraCheck
@@ -94,6 +95,8 @@ def _load(
             check_redirects,
             check_redirect_gaps,
             unreachable_bindings(registry),
+            check_params(registry),
+            check_placeholders,
             check_protection(registry),
             check_effects,
             check_hazards(registry),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from gateway_plugin_sdk import FieldNames, Plugin, PluginContext, Request, Response, hookimpl
@@ -9,7 +10,7 @@ from gateway_plugin_sdk import FieldNames, Plugin, PluginContext, Request, Respo
 from gateway_plugin_headers.config import HeadersConfig, RequestRules, ResponseRules, SecurityConfig
 from gateway_plugin_headers.operations import Additions, Step, additions_of, apply_to_request, compile_rules
 from gateway_plugin_headers.security import SecurityFields
-from gateway_plugin_headers.template import needs_identity
+from gateway_plugin_headers.template import needs_identity, required_params
 
 _SOFTWARE: Final = FieldNames(
     ["server", "x-powered-by", "x-aspnet-version", "x-aspnetmvc-version", "x-generator", "x-runtime"]
@@ -57,6 +58,16 @@ class HeaderRules(Plugin[HeadersConfig]):
         }
         self.idle_hooks = frozenset(name for name, is_idle in idle.items() if is_idle)
 
+    @classmethod
+    def params_of(cls, config: HeadersConfig) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """Return the parameters in templates."""
+        for where, rules in _placed_rules(config):
+            for key in ("set", "default", "add", "append"):
+                texts: dict[str, str] = getattr(rules, key)
+                for field, text in texts.items():
+                    for name in required_params(text):
+                        yield (*where, key, field), name
+
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> None:
         """Change the fields of a request."""
@@ -96,12 +107,21 @@ def _names_of_identity(config: HeadersConfig) -> list[str]:
     return [name.lower() for name, text in texts.items() if needs_identity(text)]
 
 
+def _placed_rules(config: HeadersConfig) -> Iterator[tuple[tuple[str | int, ...], RequestRules | ResponseRules]]:
+    """Yield all rules, each with its key path."""
+    if config.request is not None:
+        yield ("request",), config.request
+    if isinstance(config.response, tuple):
+        for index, rules in enumerate(config.response):
+            yield ("response", index), rules
+    else:
+        yield ("response",), config.response
+
+
 def _needs_identity(config: HeadersConfig) -> bool:
-    of_response = config.response if isinstance(config.response, tuple) else (config.response,)
-    rules: list[RequestRules | ResponseRules] = [*([] if config.request is None else [config.request]), *of_response]
     return any(
         needs_identity(text)
-        for each in rules
+        for _, each in _placed_rules(config)
         for texts in (each.set, each.default, each.add, each.append)
         for text in texts.values()
     )

@@ -110,8 +110,21 @@ def parts_of(template: str) -> Iterator[str | Part]:
         yield template[position:]
 
 
-_FOREIGN: Final = re.compile(r"\$([a-z]\w*)|\$\([a-z][^$()]*\)|%[A-Z][A-Z_]+(?:\([^%()]*\))?%")
-"""What stands for a value in nginx, in Kong and in Envoy."""
+_FOREIGN: Final = re.compile(
+    r"\$(?:context|request|stageVariables|tyk_\w+)\.[\w.]+|\$([a-z]\w*)|\$\([a-z][^$()]*\)|"
+    r"%[A-Z][A-Z_]+(?:\([^%()]*\))?%|%\[[^\[\]]+\]"
+)
+"""What stands for a value in AWS, Tyk, nginx, Kong, Envoy and HAProxy."""
+_OF_CADDY: Final = re.compile(
+    r"(?:http\.(?:request|reverse_proxy)\.)?"
+    r"(?:(?P<kind>header|cookie|query|re|vars)\.(?P<name>[\w.-]+)|(?P<plain>[a-z_]+(?:\.[a-z_]+)*))"
+)
+_PLAIN_OF_CADDY: Final = {
+    "remote_host": "client_ip", "remote.host": "client_ip", "remote": "client_ip", "client_ip": "client_ip",
+    "uri": "raw_path", "orig_uri": "raw_path", "hostport": "host", "orig_method": "method", "uuid": "request_id",
+    "http.request.uuid": "request_id", "http.auth.user.id": "identity", "uri.path": "path", "uri.query": "query",
+    "host": "host", "method": "method", "scheme": "scheme", "path": "path", "query": "query",
+}  # fmt: skip
 _OURS: Final = {
     "remote_addr": "client_ip", "realip_remote_addr": "peer_ip", "proxy_add_x_forwarded_for": "client_ip",
     "host": "host", "http_host": "host", "scheme": "scheme", "request_uri": "raw_path", "uri": "path",
@@ -152,6 +165,12 @@ def check_template(template: str, *, of_response: bool) -> None:
 def needs_identity(template: str) -> bool:
     """Whether a template names who is calling."""
     return any(isinstance(part, Part) and part.source in {"identity", "claim"} for part in parts_of(template))
+
+
+def required_params(template: str) -> list[str]:
+    """Return the names of path parameters in a template without a default: what is no parameter would be no value."""
+    parts = [part for part in parts_of(template) if isinstance(part, Part)]
+    return [part.name for part in parts if part.source == "param" and part.default is None]
 
 
 def constant(template: str) -> str | None:
@@ -205,9 +224,25 @@ def _read_of(part: Part, *, of_response: bool) -> Read:
         raise ValueError(f"names {{{source}}}, which there is only behind the upstream: move it to response")
     shown = f"{source}:{name}" if name else source
     raise ValueError(
-        f"names {{{shown}}}, which there is not: use one of {', '.join(plain)}, "
+        f"names {{{shown}}}, which there is not: {_meant(shown)}use one of {', '.join(plain)}, "
         f"or {', '.join(f'{kind}:NAME' for kind in named)}; {{{{ is a brace"
     )
+
+
+def _meant(source: str) -> str:
+    """Return what was probably meant by a source of another gateway, before the list of those that there are."""
+    if found := re.fullmatch(r"\$?env[.:](\w+)", source):
+        return f"${{{found[1]}}} is the environment's, or "
+    found = _OF_CADDY.fullmatch(source)
+    if found is None:
+        return ""
+    if found["kind"] in {"header", "cookie", "query"}:
+        return f"write {{{found['kind']}:{found['name']}}}, or "
+    if plain := _PLAIN_OF_CADDY.get(found["plain"] or ""):
+        return f"write {{{plain}}}, or "
+    if source not in _NAMED and re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", source):
+        return f"{{param:{source}}} is a parameter of the route's path, or "
+    return ""
 
 
 def _is_plain(value: object) -> bool:

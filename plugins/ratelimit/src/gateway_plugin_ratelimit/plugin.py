@@ -16,6 +16,7 @@ from gateway_plugin_ratelimit.fields import ALMOST_ONE, OLDER_NAMES, FieldWriter
 from gateway_plugin_ratelimit.keys import LONGEST_KEY, NEEDS_IDENTITY
 from gateway_plugin_ratelimit.limits import MISSING, Limit
 from gateway_plugin_ratelimit.loopholes import find_loopholes
+from gateway_plugin_ratelimit.path_params import path_params
 from gateway_plugin_ratelimit.reservation import Reservation
 from gateway_plugin_ratelimit.resources import resources_of
 from gateway_plugin_ratelimit.responses import missing_key, refusal, unavailable
@@ -72,6 +73,11 @@ class RateLimit(Plugin[RateLimitConfig]):
         if tls is not None:
             files = {"ca": tls.ca, "cert": tls.cert, "key": tls.key}
             yield from certificate_findings(("redis", "tls"), files)
+
+    @classmethod
+    def params_of(cls, config: RateLimitConfig) -> Iterable[tuple[tuple[str | int, ...], str]]:
+        """Return the parameters in keys and conditions."""
+        return path_params(config)
 
     async def start(self) -> None:
         """Find the counters, or make them."""
