@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from gateway_plugin_auth.config import (
+    AlbOptions,
     ApiKeyEntry,
     ApiKeyProvider,
     AuthConfig,
@@ -63,8 +64,8 @@ def test_every_example_loads(tmp_path: Path, folder: Path) -> None:
 @pytest.mark.parametrize(
     "model",
     [
-        AuthConfig, ApiKeyProvider, BasicProvider, ApiKeyEntry, BasicUser, CacheOptions, ClaimRule, FetchOptions,
-        RevocationOptions, SourceConfig,
+        AlbOptions, AuthConfig, ApiKeyProvider, BasicProvider, ApiKeyEntry, BasicUser, CacheOptions, ClaimRule,
+        FetchOptions, RevocationOptions, SourceConfig,
     ],
 )  # fmt: skip
 def test_every_option_is_told(model: type[AuthConfig]) -> None:

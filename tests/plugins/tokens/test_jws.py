@@ -75,3 +75,21 @@ def test_a_token_is_described_in_one_bounded_line(b64: Any) -> None:
     assert text.endswith(" exp=5")
     assert len(text) < 200
     assert "hush" not in text
+
+
+@given(st.dictionaries(st.text(max_size=5), st.integers(), max_size=3), st.binary(min_size=1, max_size=40))
+def test_a_padded_token_has_one_spelling_and_its_padding_is_signed(claims: dict[str, int], signature: bytes) -> None:
+    parts = [json.dumps({"alg": "ES256"}).encode(), json.dumps(claims).encode(), signature]
+    segments = [base64.urlsafe_b64encode(part) for part in parts]
+    text = b".".join(segments).decode()
+
+    token = parse_token(text, is_padded=True)
+
+    assert (token.claims, token.signature) == (claims, signature)
+    assert token.signing_input == b".".join(segments[:2])
+    for index, segment in enumerate(segments):
+        others = [segment + b"=", b"=" + segment, *([segment.rstrip(b"=")] if segment.endswith(b"=") else [])]
+        for other in others:
+            changed = b".".join([*segments[:index], other, *segments[index + 1 :]]).decode()
+            with pytest.raises(MalformedTokenError):
+                parse_token(changed, is_padded=True)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from gateway_tokens.algorithms import UnusableKeyError
 from gateway_tokens.jws import parse_token
-from gateway_tokens.keys import from_jwks, from_pem, from_secret
+from gateway_tokens.keys import from_certificates, from_jwks, from_pem, from_secret
 
 
 def test_a_certificate_gives_its_key(keys: Any) -> None:
@@ -133,3 +133,20 @@ def test_a_key_verifies_nothing_of_an_algorithm_that_it_is_not_pinned_to(keys: A
 
     assert key.verifies(parse_token(jwt.encode({}, keys.rsa, "RS256")))
     assert not key.verifies(parse_token(jwt.encode({}, keys.rsa, "PS256")))
+
+
+def test_certificates_are_taken_by_kid_and_those_that_cannot_be_used_are_named(keys: Any) -> None:
+    pem = keys.pem(keys.rsa)
+
+    found = from_certificates({"a": pem, "b": "x"}, ("RS256",))
+
+    (key,) = found.keys
+    assert (key.key_id, key.algorithms) == ("a", {"RS256"})
+    assert len(found.unusable) == 1
+    assert found.unusable[0].startswith("'b': ")
+
+
+@pytest.mark.parametrize("document", ["", "[]", "{}", '{"a": 1}', '{"keys": []}', '{"a": "x"}', b"\xff"])
+def test_what_is_no_object_of_certificates_is_refused(document: Any) -> None:
+    with pytest.raises(UnusableKeyError):
+        from_certificates(document, ())

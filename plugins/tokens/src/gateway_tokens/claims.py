@@ -33,7 +33,8 @@ class ClaimPolicy:
     """Whether ``sub`` may be a whole number, although RFC 7519 section 4.1.2 makes it a text."""
 
 
-def _is_date(value: object) -> bool:
+def is_date(value: object) -> bool:
+    """Return whether a value is a NumericDate (RFC 7519 section 2) that a float holds."""
     # A bool is an int in Python, and JSON has 1e999 as well as integers of 4,000 digits, which no float can hold.
     return isinstance(value, int | float) and not isinstance(value, bool) and -_LARGEST <= value <= _LARGEST
 
@@ -52,7 +53,7 @@ def audiences_of(claims: Claims) -> Sequence[str] | None:
 
 def _is_well_formed(claims: Claims, policy: ClaimPolicy) -> bool:
     for name in _DATES:
-        if name in claims and not _is_date(claims[name]):
+        if name in claims and not is_date(claims[name]):
             return False
     for name in _TEXTS:
         if name in claims and not isinstance(claims[name], str):

@@ -13,8 +13,9 @@ from gateway_tokens.discovery import value_from_issuer
 from gateway_tokens.documents import Document, FetchError, Load
 from gateway_tokens.fetch import FetchOptions
 from gateway_tokens.freshness import Terms, lifetime_of
-from gateway_tokens.keys import KeySet, from_jwks
-from gateway_tokens.loaders import terms_of, value_from_file, value_from_url
+from gateway_tokens.jws import Token
+from gateway_tokens.keys import KeySet, from_certificates, from_jwks
+from gateway_tokens.loaders import Read, terms_of, value_from_file, value_from_url
 from gateway_tokens.sharing import acquire, release
 
 FILE_REFRESH: Final = 10.0
@@ -37,6 +38,9 @@ class KeySource:
     url: str | None = None
     """URL of a key set."""
 
+    has_certificates: bool = False
+    """Whether what is at ``url`` is an object of X.509 certificates by ``kid``, and no JSON Web Key Set."""
+
     issuer: str | None = None
     """Issuer whose metadata names the key set."""
 
@@ -56,20 +60,19 @@ class Keyring(Protocol):
 
     def current(self) -> KeySet | None: ...
 
-    def may_ask(self, client: str) -> bool:
-        """Return whether `refetch` may bring a key that is not there yet."""
+    def may_ask(self, token: Token, client: str) -> bool:
+        """Return whether `refetch` may bring the token's key, which is not there yet."""
         ...
 
-    @property
-    def is_unsure(self) -> bool:
-        """Whether a key that is not there may exist all the same, since its source cannot be read now."""
+    def is_unsure(self, token: Token) -> bool:
+        """Return whether the token's key may exist although it is not there, since its source cannot be read now."""
         ...
 
     def retry_after(self) -> float:
         """Return the seconds after which there may be other keys."""
         ...
 
-    async def refetch(self, client: str) -> None: ...
+    async def refetch(self, token: Token, client: str) -> None: ...
 
     async def start(self) -> None: ...
 
@@ -79,8 +82,6 @@ class Keyring(Protocol):
 class StaticKeyring:
     """Keys that stand in the configuration."""
 
-    is_unsure = False
-
     def __init__(self, keys: KeySet) -> None:
         self.stamp: object = keys
         self._keys = keys
@@ -88,13 +89,16 @@ class StaticKeyring:
     def current(self) -> KeySet:
         return self._keys
 
-    def may_ask(self, client: str) -> bool:  # noqa: ARG002 - of the protocol
+    def may_ask(self, token: Token, client: str) -> bool:  # noqa: ARG002 - of the protocol
+        return False
+
+    def is_unsure(self, token: Token) -> bool:  # noqa: ARG002 - of the protocol
         return False
 
     def retry_after(self) -> float:
         return 0.0
 
-    async def refetch(self, client: str) -> None:
+    async def refetch(self, token: Token, client: str) -> None:
         """Do nothing: these keys never change."""
 
     async def start(self) -> None:
@@ -124,17 +128,16 @@ class DocumentKeyring:
         """Return the keys that are in force, or None if there are none yet or they are too old."""
         return self._document.current() if self._document is not None else None
 
-    def may_ask(self, client: str) -> bool:
+    def may_ask(self, token: Token, client: str) -> bool:  # noqa: ARG002 - any load may bring any key
         return self._document is not None and self._document.may_ask(client)
 
-    @property
-    def is_unsure(self) -> bool:
+    def is_unsure(self, token: Token) -> bool:  # noqa: ARG002 - see above
         return self._document is not None and self._document.is_unsure
 
     def retry_after(self) -> float:
         return self._document.retry_after() if self._document is not None else 0.0
 
-    async def refetch(self, client: str) -> None:
+    async def refetch(self, token: Token, client: str) -> None:  # noqa: ARG002 - see above
         if self._document is not None:
             await self._document.refetch(client)
 
@@ -147,7 +150,7 @@ class DocumentKeyring:
         source, context = self._source, self._context
         name, load, terms = self._place()
         options = await asyncio.to_thread(source.fetch.identity)
-        key = ("keys", source.issuer, tuple(sorted(source.algorithms)), options)
+        key = ("keys", source.issuer, source.has_certificates, tuple(sorted(source.algorithms)), options)
         document = self._document = acquire(name, key, load, terms, context)
         await document.start()
         if source.file is not None and document.current() is None:
@@ -160,7 +163,9 @@ class DocumentKeyring:
 
     def _place(self) -> tuple[str, Load[KeySet], Terms]:
         source = self._source
-        read = partial(from_jwks, algorithms=source.algorithms, secrets_allowed=source.file is not None)
+        read: Read[KeySet] = partial(from_certificates, algorithms=source.algorithms)
+        if not source.has_certificates:
+            read = partial(from_jwks, algorithms=source.algorithms, secrets_allowed=source.file is not None)
         if source.file is not None:
             terms = Terms(FILE_REFRESH, cooldown=1.0, stale_for=source.fetch.stale_for)
             return source.file, value_from_file(source.file, FILE_REFRESH, read), terms

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gateway_tokens.public_keys import PublicKey
 
 _MOST_TRIES: Final = 8
+_CERTIFICATES_LOOK_LIKE: Final = 'they look like {"KID": "-----BEGIN CERTIFICATE-----..."}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,4 +139,30 @@ def from_jwks(document: object, algorithms: Sequence[str], *, secrets_allowed: b
             unusable.append(f"keys[{index}]: {error}")
     if not keys:
         raise UnusableKeyError("; ".join(["the key set has no usable key", *unusable]))
+    return KeySet(tuple(keys), tuple(unusable))
+
+
+def from_certificates(document: object, algorithms: Sequence[str]) -> KeySet:
+    """Return the keys of a JSON object that has X.509 certificates in PEM by ``kid``, as Google and Firebase publish.
+
+    The document says which keys are in force; the dates and the issuer of a certificate are not looked at.
+
+    :param document: the object, or its JSON text.
+    :raises UnusableKeyError: it is no such object, or none of its keys is usable.
+    """
+    if isinstance(document, str | bytes):
+        try:
+            document = decode_json(document)
+        except ValueError as error:
+            raise UnusableKeyError(f"this is not JSON ({error}): {_CERTIFICATES_LOOK_LIKE}") from error
+    if not isinstance(document, Mapping) or not all(isinstance(text, str) for text in document.values()):
+        raise UnusableKeyError(f"these are no certificates by kid: {_CERTIFICATES_LOOK_LIKE}")
+    keys, unusable = [], []
+    for key_id, text in document.items():
+        try:
+            keys.append(from_pem(text, algorithms, key_id))
+        except UnusableKeyError as error:
+            unusable.append(f"{key_id!r:.80}: {error}")
+    if not keys:
+        raise UnusableKeyError("; ".join(["there is no usable certificate", *unusable]))
     return KeySet(tuple(keys), tuple(unusable))

@@ -1,5 +1,6 @@
 """The configuration of the plugin."""
 
+from gateway_plugin_auth.config.alb import AlbOptions
 from gateway_plugin_auth.config.api_key import ApiKeyEntry, ApiKeyProvider
 from gateway_plugin_auth.config.auth import AuthConfig
 from gateway_plugin_auth.config.basic import BasicProvider, BasicUser
@@ -11,6 +12,7 @@ from gateway_plugin_auth.config.sources import SourceConfig
 
 __all__ = [
     "AccessOptions",
+    "AlbOptions",
     "AllOf",
     "AnyOf",
     "ApiKeyEntry",

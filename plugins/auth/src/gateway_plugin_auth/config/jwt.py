@@ -17,12 +17,16 @@ from gateway_tokens.keys import KeySet, from_jwks, from_pem, from_secret
 from gateway_tokens.texts import Header, OneOrMore, check_distinct, many, url_problem
 from pydantic import Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
+from gateway_plugin_auth.config.alb import AlbOptions
 from gateway_plugin_auth.config.revocation import CacheOptions, RevocationOptions
 from gateway_plugin_auth.config.rules import AccessOptions
 from gateway_plugin_auth.config.sources import SourceConfig
+from gateway_plugin_auth.credentials import Source
 from gateway_plugin_auth.revocation_list import parse_entries
 
-KEY_SOURCES: Final = ("secret", "public_key", "jwks", "jwks_file", "jwks_url", "discovery")
+KEY_SOURCES: Final = (
+    "secret", "public_key", "jwks", "jwks_file", "jwks_url", "certificates_url", "discovery", "aws_alb",
+)  # fmt: skip
 
 _TENANT: Final = "{tenantid}"
 
@@ -79,11 +83,17 @@ class JwtOptions(AccessOptions):
     jwks_url: SecretUrl | None = None
     """URL of a JSON Web Key Set."""
 
+    certificates_url: SecretUrl | None = None
+    """URL of a JSON object of X.509 certificates in PEM by ``kid``, as Google and Firebase publish."""
+
     discovery: bool = False
     """Whether to find the key set through the issuer's metadata (OpenID Connect Discovery, RFC 8414)."""
 
     discovery_url: SecretUrl | None = None
     """URL of the issuer's metadata, if it is not at the well-known place below ``issuer``; with ``discovery``."""
+
+    aws_alb: AlbOptions | None = None
+    """Tokens are those that AWS's Application Load Balancers put into ``x-amzn-oidc-data``."""
 
     issuer: OneOrMore | None = None
     """Accepted ``iss``, or several. `{tenantid}` in it stands for each of ``tenants``."""
@@ -122,7 +132,7 @@ class JwtOptions(AccessOptions):
         default=(SourceConfig(header="Authorization", scheme="Bearer"),), min_length=1
     )
     """Where the token is looked for; the first place that has one, and is not empty, counts. A
-    wrong token there is refused, whatever is in the places behind it."""
+    wrong token there is refused, whatever is in the places behind it. With ``aws_alb`` it is ``x-amzn-oidc-data``."""
 
     max_token_bytes: Size = 16384
     """Longer tokens are refused unread."""
@@ -174,7 +184,12 @@ class JwtOptions(AccessOptions):
 
     @model_validator(mode="after")
     def _urls_are_safe(self) -> JwtOptions:
-        given = (self.jwks_url, self.revocation.url if self.revocation is not None else None)
+        given = (
+            self.jwks_url,
+            self.certificates_url,
+            self.aws_alb.keys_url if self.aws_alb is not None else None,
+            self.revocation.url if self.revocation is not None else None,
+        )
         urls = [url.reveal() for url in given if url is not None]
         if self.discovery:
             if len(many(self.issuer)) != 1:
@@ -184,7 +199,7 @@ class JwtOptions(AccessOptions):
                 urls.append(self.discovery_url.reveal())
             if urlsplit(many(self.issuer)[0]).query:
                 raise ValueError(f"{many(self.issuer)[0]!r} has a query: an issuer for discovery has none")
-        if self.jwks_url is not None or self.discovery:
+        if self.jwks_url is not None or self.certificates_url is not None or self.discovery:
             secret = [name for name in self.algorithms if name in SECRET_ALGORITHMS]
             if secret:
                 raise ValueError(f"{', '.join(secret)} needs a secret, which no URL gives: remove it from algorithms")
@@ -192,6 +207,12 @@ class JwtOptions(AccessOptions):
             problem = url_problem(url, allow_http=self.fetch.allow_http)
             if problem is not None:
                 raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
+    def _alb_signs_with_its_own(self) -> JwtOptions:
+        if self.aws_alb is not None and set(self.algorithms) - {"ES256"}:
+            raise ValueError("a token of aws_alb is signed with ES256: leave algorithms out")
         return self
 
     @model_validator(mode="after")
@@ -235,7 +256,7 @@ class JwtOptions(AccessOptions):
             leeway=self.leeway,
             max_lifetime=self.max_lifetime,
             max_age=self.max_age,
-            required=self.required_claims,
+            required=self.required_claims if self.aws_alb is None else (*self.required_claims, "exp"),
             forbidden=self.forbidden_claims,
             types=frozenset(name.lower().removeprefix("application/") for name in self.types),
         )
@@ -250,13 +271,21 @@ class JwtOptions(AccessOptions):
             return from_jwks(revealed(self.jwks), self.algorithms, secrets_allowed=True)
         return None
 
+    def token_sources(self) -> tuple[Source, ...]:
+        """Return where the token is looked for."""
+        if self.aws_alb is not None and "token_from" not in self.model_fields_set:
+            return (Source("header", "X-Amzn-Oidc-Data"),)
+        return tuple(source.compiled() for source in self.token_from)
+
     def key_source(self) -> KeySource:
-        """Return where the keys are read from."""
+        """Return where the keys are read from; not those of ``aws_alb``."""
+        url = self.jwks_url or self.certificates_url
         return KeySource(
             algorithms=self.algorithms,
             static=self.static_keys(),
             file=self.jwks_file,
-            url=self.jwks_url.reveal() if self.jwks_url is not None else None,
+            url=url.reveal() if url is not None else None,
+            has_certificates=self.certificates_url is not None,
             issuer=many(self.issuer)[0] if self.discovery else None,
             metadata_url=self.discovery_url.reveal() if self.discovery_url is not None else None,
             fetch=self.fetch,

@@ -19,10 +19,11 @@ from gateway_tokens.cache import VerifiedCache
 from gateway_tokens.claims import claims_problem, type_problem, valid_until
 from gateway_tokens.forwarding import field_readers, fields_of
 from gateway_tokens.jws import MalformedTokenError, Token, described, parse_token
-from gateway_tokens.keyring import make_keyring
+from gateway_tokens.keyring import Keyring, make_keyring
 from gateway_tokens.keys import KeySet
 from gateway_tokens.texts import many
 
+from gateway_plugin_auth.alb import AlbKeyring, header_problem, parse_alb_token
 from gateway_plugin_auth.config import JwtOptions
 from gateway_plugin_auth.config.revocation import BYTES_PER_TOKEN
 from gateway_plugin_auth.credentials import AmbiguousError
@@ -57,14 +58,19 @@ class Tokens:
     def __init__(self, config: JwtOptions, context: PluginContext) -> None:
         self._config = config
         self._wall = context.clock.wall
-        self._sources = tuple(source.compiled() for source in config.token_from)
+        self._sources = config.token_sources()
         self._policy = config.claim_policy()
         self._access = config.access_rules()
         self._most_characters = config.max_token_bytes
         self._identity_claims = tuple(map(claim_path, many(config.identity_claim)))
         self._identity_is_asked_for = config.identity_claim != JwtOptions.model_fields["identity_claim"].default
         self._mapping = field_readers(config.claims_to_headers)
-        self._keyring = make_keyring(config.key_source(), context)
+        self._alb_signers: frozenset[str] | None = None
+        if config.aws_alb is not None:
+            self._alb_signers = frozenset(config.aws_alb.signers())
+            self._keyring: Keyring = AlbKeyring(config.aws_alb, config.fetch, context)
+        else:
+            self._keyring = make_keyring(config.key_source(), context)
         self._revocations = (
             RevocationSource(config.revocation, config.fetch, context) if config.revocation is not None else None
         )
@@ -132,12 +138,14 @@ class Tokens:
             return Refusal("signature")
         self._cache.drop(spelled)
         try:
-            token = parse_token(text)
+            token = parse_token(text) if self._alb_signers is None else parse_alb_token(text)
         except MalformedTokenError:
             return Refusal("malformed")
         now = self._wall()
         # What needs no key comes first: it is cheap, and a stranger's token must not make us fetch keys.
         problem = type_problem(token.header, self._policy.types) or claims_problem(token.claims, self._policy, now)
+        if problem is None and self._alb_signers is not None:
+            problem = header_problem(token, self._alb_signers)
         if problem is not None:
             return Refusal(problem, detail=described(token))
         return self._check_signature(request, token, digest) or self._accept(token, text, spelled, now)
@@ -146,8 +154,8 @@ class Tokens:
         keys = self._keyring.current()
         if keys is None or not keys.has_key_for(token):
             client = client_network(request.client_ip)
-            if self._keyring.may_ask(client):
-                return Needs(partial(self._keyring.refetch, client), self._without_key(keys, token))
+            if self._keyring.may_ask(token, client):
+                return Needs(partial(self._keyring.refetch, token, client), self._without_key(keys, token))
             return self._without_key(keys, token)
         candidates = keys.candidates(token)
         if not candidates:
@@ -158,7 +166,7 @@ class Tokens:
         return None
 
     def _without_key(self, keys: KeySet | None, token: Token) -> Refusal:
-        if keys is None or self._keyring.is_unsure:
+        if keys is None or self._keyring.is_unsure(token):
             return unavailable("no-keys", self._keyring.retry_after(), described(token))
         return Refusal("unknown-key", detail=described(token))
 
