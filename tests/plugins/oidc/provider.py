@@ -21,10 +21,12 @@ import jwt
 from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Request
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant, RefreshTokenGrant
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
+from authlib.oauth2.rfc7523 import JWTBearerClientAssertion
 from authlib.oauth2.rfc7636 import CodeChallenge
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
+AUTH_METHODS: Final = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
 LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 Answer = tuple[int, Any, list[tuple[str, str]]]
 
@@ -96,8 +98,29 @@ class RefreshToken:
         return self.scope
 
 
+class KeyAuthentication(JWTBearerClientAssertion):  # type: ignore[misc]  # authlib has no types
+    """Authenticates the client by its key (RFC 7523)."""
+
+    CLIENT_AUTH_METHOD = "private_key_jwt"
+
+    def __init__(self, provider: Provider) -> None:
+        super().__init__()
+        self.provider = provider
+
+    def get_audiences(self) -> list[str]:
+        # Of the tests' choice; the issuer unless they choose.
+        return self.provider.assertion_audiences or [self.provider.issuer]
+
+    def validate_jti(self, claims: Any, jti: str) -> bool:
+        self.provider.assertions[jti] += 1
+        return self.provider.assertions[jti] == 1
+
+    def resolve_client_public_key(self, client: Client) -> Any:
+        return self.provider.client_key
+
+
 class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # authlib has no types
-    TOKEN_ENDPOINT_AUTH_METHODS = ["client_secret_basic", "client_secret_post", "none"]
+    TOKEN_ENDPOINT_AUTH_METHODS = AUTH_METHODS
 
     def save_authorization_code(self, code: str, request: Any) -> None:
         self.server.provider.codes[code] = Code(request.payload.data, request.user)
@@ -116,7 +139,7 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # authlib has no
 
 
 class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]  # authlib has no types
-    TOKEN_ENDPOINT_AUTH_METHODS = ["client_secret_basic", "client_secret_post", "none"]
+    TOKEN_ENDPOINT_AUTH_METHODS = AUTH_METHODS
     INCLUDE_NEW_REFRESH_TOKEN = True
 
     def authenticate_refresh_token(self, text: str) -> RefreshToken | None:
@@ -137,6 +160,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # authlib has no types
         self.provider = provider
         self.register_grant(CodeGrant, [CodeChallenge(required=True)])
         self.register_grant(RefreshGrant)
+        self.register_client_auth_method(KeyAuthentication.CLIENT_AUTH_METHOD, KeyAuthentication(provider))
         self.register_token_generator("default", self.make_tokens)
 
     def query_client(self, client_id: str) -> Client | None:
@@ -177,6 +201,9 @@ class Provider:
         self.client_id, self.client_secrets = "web", ["s3cret+/%"]
         self.redirect_uris = ["http://127.0.0.1/cb"]
         self.auth_methods = ["client_secret_basic", "client_secret_post"]
+        self.client_key: Any = None
+        self.assertion_audiences: list[str] = []
+        self.assertions: Counter[str] = Counter()
         self.user = "alice"
         self.expires_in: Any = 3600
         self.gives_refresh_tokens = True

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from gateway_plugin_oidc.config import (
     BearerOptions,
+    ClientKeyOptions,
     CookieOptions,
     OidcConfig,
     SessionOptions,
@@ -22,13 +23,16 @@ IN_TEXT = {"keys_file", "client_secret_file", "tls"}
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_an_example_of_the_readme_loads(example: str) -> None:
+def test_an_example_of_the_readme_loads(example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("client.key", "client.crt"):
+        (tmp_path / name).touch()
     for binding in yaml.safe_load(example)["plugins"]:
         assert OidcConfig.model_validate(binding["config"]).issuer
 
 
 def test_every_option_is_in_an_example() -> None:
-    models = (OidcConfig, CookieOptions, SessionOptions, ValkeyOptions, BearerOptions)
+    models = (OidcConfig, CookieOptions, SessionOptions, ValkeyOptions, BearerOptions, ClientKeyOptions)
     names = [name for model in models for name in model.model_fields if name not in IN_TEXT]
 
     assert [name for name in names if not re.search(rf"\b{name}:", "".join(EXAMPLES))] == []

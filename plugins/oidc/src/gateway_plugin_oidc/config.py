@@ -143,6 +143,25 @@ class BearerOptions(ConfigModel):
     """Accepted ``aud``, or several; never that of ``client_id``, whose ID tokens are no access tokens."""
 
 
+class ClientKeyOptions(ConfigModel):
+    """A key of ours, in place of a secret: the provider has its public half (``private_key_jwt``, RFC 7523)."""
+
+    file: ConfigFile
+    """File of the private key (PEM, without a password): when it is replaced, the new one is used without a restart."""
+
+    id: str | None = Field(default=None, min_length=1)
+    """Its name at the provider: ``kid`` of what is signed."""
+
+    certificate: ConfigFile | None = None
+    """File of its certificate (PEM), if the provider knows the key by that: ``x5t#S256`` of what is signed."""
+
+    algorithm: Algorithm | None = None
+    """What to sign with; RS256 with an RSA key unless given."""
+
+    audience: Literal["issuer", "token_endpoint"] = "issuer"
+    """Whom what is signed names as its recipient: some providers take only the URL of the token endpoint."""
+
+
 class OidcConfig(ConfigModel):
     """Users who log in at an OpenID provider, and what becomes of their sessions."""
 
@@ -164,8 +183,12 @@ class OidcConfig(ConfigModel):
     client_secret_file: ConfigFile | None = None
     """File with the secret: when it is replaced, the new one is used without a restart."""
 
-    client_auth: Literal["auto", "basic", "post", "none"] = "auto"
-    """How we authenticate at the token endpoint; ``auto`` is as the provider's metadata says."""
+    client_key: ClientKeyOptions | None = None
+    """Our key, in place of a secret."""
+
+    client_auth: Literal["auto", "basic", "post", "private_key_jwt", "none"] = "auto"
+    """How we authenticate at the token endpoint; ``auto`` is with ``client_key`` if there is one, else as the
+    provider's metadata says."""
 
     algorithms: tuple[Algorithm, ...] = ()
     """Accepted algorithms of tokens; by default the one of each key."""
@@ -287,8 +310,15 @@ class OidcConfig(ConfigModel):
         if self.client_secret is not None and self.client_secret_file is not None:
             raise ValueError("client_secret beside client_secret_file: give one of them")
         has_secret = self.client_secret is not None or self.client_secret_file is not None
+        if has_secret and self.client_key is not None:
+            raise ValueError("client_secret beside client_key: the key takes the place of a secret, give one of them")
         if self.client_auth in {"basic", "post"} and not has_secret:
             raise ValueError(f"client_auth: {self.client_auth} needs client_secret or client_secret_file")
+        methods = {"auto", "private_key_jwt"} if self.client_key is not None else {"auto", "basic", "post", "none"}
+        if self.client_auth not in methods:
+            raise ValueError("client_auth: private_key_jwt and client_key go together: give both, or the key alone")
+        if self.client_key is not None and self.client_key.audience == "issuer" and self.tenants:
+            raise ValueError(f"client_key.audience: an issuer with {TENANT} is none to sign for, write token_endpoint")
         return self
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote_plus
 
@@ -18,6 +18,9 @@ from gateway_plugin_oidc.session import Tokens
 
 _LONGEST_CODE: Final = 64
 _JSON: Final = {"Accept": "application/json"}
+
+
+Assertions = Callable[[Provider], Mapping[str, str]]
 
 
 class ProviderAwayError(Exception):
@@ -35,15 +38,19 @@ class TokensRefusedError(Exception):
 class Endpoints:
     """Asks a provider as one client."""
 
-    def __init__(self, client: Client, client_id: str, client_secret: str, method: str) -> None:
+    def __init__(
+        self, client: Client, client_id: str, client_secret: str, method: str, assertions: Assertions | None = None
+    ) -> None:
         """Take what the client is.
 
         :param method: ``basic``, ``post``, ``none``, or ``auto`` for what the provider's metadata says.
+        :param assertions: gives the fields that authenticate the client by a key, whatever the method is.
         """
         self._client = client
         self._id = client_id
         self._secret = client_secret
         self._method = method
+        self._assertions = assertions
 
     async def redeem(self, provider: Provider, code: str, redirect_uri: str, verifier: str) -> Tokens:
         """Return the tokens for an authorization code.
@@ -107,6 +114,8 @@ class Endpoints:
 
     def _authenticated(self, provider: Provider, form: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
         method = self._method
+        if self._assertions is not None:
+            return dict(_JSON), {**form, "client_id": self._id, **self._assertions(provider)}
         if method == "auto":
             offered = provider.auth_methods
             only_post = "client_secret_post" in offered and "client_secret_basic" not in offered

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from gateway_plugin_sdk import ConfigFinding
 from gateway_plugin_sdk.certificates import certificate_findings
@@ -15,6 +16,10 @@ def findings(config: OidcConfig) -> Iterator[ConfigFinding]:
     for option, read in (("keys_file", config.key_texts), ("client_secret_file", config.client_secret_text)):
         if getattr(config, option) is not None:
             yield from _in_file(option, read)
+    if config.client_key is not None:
+        from gateway_plugin_oidc.client_key import ClientKey  # noqa: PLC0415 - only where a key is configured
+
+        yield from _in_file("client_key", partial(ClientKey, config.client_key, config.client_id, lambda: 0.0))
     fetch = config.fetch
     yield from certificate_findings(("fetch",), {"ca": fetch.ca, "cert": fetch.cert, "key": fetch.key})
     if config.valkey is not None and config.valkey.tls is not None:

@@ -33,7 +33,7 @@ from gateway_plugin_oidc.bearer import Bearers
 from gateway_plugin_oidc.browser import is_navigation, may_use_cookie
 from gateway_plugin_oidc.config import OidcConfig
 from gateway_plugin_oidc.cookies import CookieWriter, OwnCookies, cookie_field, read_cookies
-from gateway_plugin_oidc.endpoints import Endpoints
+from gateway_plugin_oidc.endpoints import Assertions, Endpoints
 from gateway_plugin_oidc.findings import findings
 from gateway_plugin_oidc.id_tokens import expected_of
 from gateway_plugin_oidc.logins import Logins
@@ -109,7 +109,8 @@ class Oidc(Plugin[OidcConfig]):
         values: Values = self._valkey if self._valkey is not None else self.shared
         if self._valkey is not None:
             await self._valkey.start()
-        endpoints = Endpoints(Client(config.fetch), config.client_id, secret, config.client_auth)
+        assertions = await asyncio.to_thread(self._assertions) if config.client_key is not None else None
+        endpoints = Endpoints(Client(config.fetch), config.client_id, secret, config.client_auth, assertions)
         self._renewals = Renewals(
             endpoints, self._provider, self._expected, self._sealer, values, clock=clock, log=log, spawn=self.spawn,
             refresh_before=config.session.refresh_before, longest=config.session.max_age,
@@ -134,6 +135,19 @@ class Oidc(Plugin[OidcConfig]):
         )
         await self._provider.start()
         self.spawn(self._watch_streams())
+
+    def _assertions(self) -> Assertions:
+        """Return what signs for our client key. Blocks.
+
+        :raises ValueError: the key cannot be used; `OSError` if it cannot be read.
+        """
+        from gateway_plugin_oidc.client_key import ClientKey  # noqa: PLC0415 - only where a key is configured
+
+        options, issuer = self.config.client_key, self.config.issuer
+        assert options is not None, "it is configured"
+        key = ClientKey(options, self.config.client_id, self.clock.wall)
+        is_for_issuer = options.audience == "issuer"
+        return lambda provider: key.fields(issuer if is_for_issuer else provider.token_endpoint)
 
     async def stop(self) -> None:
         """End what `start` began."""

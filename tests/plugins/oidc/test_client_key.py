@@ -1,0 +1,149 @@
+"""Authentication of the client by a key."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+from cryptography.x509.oid import NameOID
+from gateway_plugin_oidc.client_key import ClientKey
+from gateway_plugin_oidc.config import ClientKeyOptions
+from gateway_plugin_oidc.findings import findings
+from gateway_plugin_sdk.testing import ManualClock
+from joserfc.jwk import ECKey, RSAKey
+
+from tests.plugins.oidc.conftest import Browser, StartOidc
+from tests.plugins.oidc.provider import Provider
+from tests.plugins.oidc.test_config import made
+
+RSA = rsa.generate_private_key(65537, 2048)
+EC = ec.generate_private_key(ec.SECP256R1())
+
+
+def write(path: Path, key: Any, password: bytes = b"") -> Path:
+    protection = BestAvailableEncryption(password) if password else NoEncryption()
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, protection))
+    return path
+
+
+def public_half(key: Any) -> Any:
+    pem: bytes = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return (RSAKey if key is RSA else ECKey).import_key(pem)
+
+
+def write_certificate(path: Path, key: Any) -> bytes:
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "shop")]), datetime.datetime(2026, 1, 1)  # noqa: DTZ001
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+    certificate = builder.sign(key, hashes.SHA256())
+    path.write_bytes(certificate.public_bytes(Encoding.PEM))
+    return certificate.public_bytes(Encoding.DER)
+
+
+@pytest.mark.one_protocol
+@pytest.mark.parametrize("audience", ["issuer", "token_endpoint"])
+@pytest.mark.parametrize("key", [RSA, EC], ids=["rsa", "ec"])
+def test_logins_and_refreshes_are_authenticated_by_a_fresh_assertion_each(
+    start: StartOidc, provider: Provider, clock: ManualClock, tmp_path: Path, key: Any, audience: str
+) -> None:
+    provider.auth_methods, provider.client_key, provider.expires_in = ["private_key_jwt"], public_half(key), 60
+    provider.assertion_audiences = [f"{provider.url}/token"] if audience == "token_endpoint" else []
+    options = {"file": str(write(tmp_path / "key", key)), "audience": audience}
+    browser = Browser(start(client_secret=None, client_key=options))
+
+    assert browser.visit("/").status == 200
+    clock.advance(31)
+    assert browser.get("/").status == 200
+
+    assert provider.requests["refresh"] == 1
+    assert sorted(provider.assertions.values()) == [1, 1]
+
+
+@pytest.mark.one_protocol
+def test_a_key_that_the_provider_does_not_know_logs_nobody_in(
+    start: StartOidc, provider: Provider, tmp_path: Path
+) -> None:
+    provider.auth_methods, provider.client_key = ["private_key_jwt"], public_half(EC)
+    other = ec.generate_private_key(ec.SECP256R1())
+    browser = Browser(start(client_secret=None, client_key={"file": str(write(tmp_path / "key", other))}))
+
+    assert browser.visit("/").status == 503
+    assert not [name for name in browser.cookies if ".s" not in name]
+
+
+def test_an_assertion_says_what_providers_look_at(tmp_path: Path) -> None:
+    der = write_certificate(tmp_path / "certificate", RSA)
+    options = ClientKeyOptions.model_validate(
+        {
+            "file": str(write(tmp_path / "key", RSA)), "certificate": str(tmp_path / "certificate"), "id": "k7",
+            "algorithm": "PS256",
+        }
+    )  # fmt: skip
+    fields = ClientKey(options, "shop", lambda: 1000.5).fields("https://as.example.com")
+    text = fields["client_assertion"]
+
+    claims = jwt.decode(
+        text, RSA.public_key(), ["PS256"], audience="https://as.example.com",
+        options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
+    )  # fmt: skip
+    thumbprint = base64.urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()
+    assert fields["client_assertion_type"] == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+    assert {name: claims[name] for name in ("iss", "sub", "iat", "exp")} == {
+        "iss": "shop", "sub": "shop", "iat": 1000, "exp": 1060,
+    }  # fmt: skip
+    assert len(claims["jti"]) >= 16
+    assert jwt.get_unverified_header(text) == {"alg": "PS256", "typ": "JWT", "kid": "k7", "x5t#S256": thumbprint}
+
+
+def test_check_says_why_a_key_cannot_be_used(tmp_path: Path) -> None:
+    key, text = write(tmp_path / "key", EC), tmp_path / "text"
+    text.write_text("hello")
+    write_certificate(tmp_path / "certificate", RSA)
+    cases: list[tuple[dict[str, str], str]] = [
+        ({"file": str(text)}, "is no private key in PEM"),
+        ({"file": str(write(tmp_path / "locked", EC, b"secret"))}, "is encrypted"),
+        ({"file": str(write(tmp_path / "small", rsa.generate_private_key(65537, 1024)))}, "is too small"),
+        ({"file": str(key), "algorithm": "RS256"}, "does not fit the key"),
+        ({"file": str(key), "certificate": str(tmp_path / "certificate")}, "of another key"),
+        ({"file": str(key), "certificate": str(text)}, "is no certificate in PEM"),
+    ]
+
+    for options, message in cases:
+        found = list(findings(made(client_key=options, session={"single_gateway": True})))
+        assert [(each.path, each.code) for each in found] == [(("client_key",), "file-invalid")]
+        assert message in found[0].message
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"client_secret": "s", "client_key": {"file": __file__}}, "client_secret beside client_key"),
+        ({"client_auth": "private_key_jwt"}, "go together"),
+        ({"client_secret": None, "client_key": {"file": __file__}, "client_auth": "none"}, "go together"),
+        ({"client_secret": None, "client_key": {"file": __file__}, "client_auth": "post"}, "needs client_secret"),
+        (
+            {
+                "client_secret": None, "client_key": {"file": __file__}, "issuer": "https://as.example.com/{tenantid}",
+                "tenants": ["a"], "discovery_url": "https://as.example.com/common",
+            },
+            "write token_endpoint",
+        ),
+    ],
+)  # fmt: skip
+def test_key_and_method_go_together(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        made(**changes)
