@@ -99,11 +99,14 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 fine, 1 problems found, 2 wrong usage, 3 undecidable."""
     given = sys.argv[1:] if arguments is None else arguments
     _open_standard_streams()
-    if given[:1] and given[0] in _CONTAINED and not _HELP.intersection(given):
+    command = given[0] if given else ""
+    if command in _CONTAINED or command == "run":
+        # Imports make many objects, of which none is garbage. A command that comes to its end has none worth looking
+        # for, and what the gateway makes until it serves lives as long as it does; then it collects again.
+        gc.disable()
+    if command in _CONTAINED and not _HELP.intersection(given):
         from gateway_core.cli.containment import run_contained  # noqa: PLC0415  # it imports what --help can do without
 
-        # A command that comes to its end has no garbage worth looking for; imports make many objects.
-        gc.disable()
         raise SystemExit(run_contained(lambda: _run(given)))
     raise SystemExit(_run(given))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from pathlib import Path
 
@@ -47,7 +46,6 @@ def command(roots: tuple[ConfigRoot, ...], state: Path | None, locked: Path | No
 
     Exit status: 0 after a stop, 1 if it could not start.
     """
-    gc.disable()  # what is made until the gateway serves lives as long as it does
     from gateway_core.process.composition import run  # noqa: PLC0415  # so that help and usage errors are quick
 
     if locked is not None:

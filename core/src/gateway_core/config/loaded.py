@@ -8,11 +8,8 @@ import json
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
-
-from pydantic import TypeAdapter
 
 from gateway_core.config.location import Place
 from gateway_core.config.models.gateway import GatewayConfig
@@ -23,16 +20,6 @@ from gateway_core.config.values import CANONICAL
 
 CANONICAL_FORMAT: Final = 1
 _SLICE: Final = 50
-
-
-@cache
-def _routes() -> TypeAdapter[tuple[RouteConfig, ...]]:
-    return TypeAdapter(tuple[RouteConfig, ...])
-
-
-@cache
-def _upstreams() -> TypeAdapter[tuple[UpstreamConfig, ...]]:
-    return TypeAdapter(tuple[UpstreamConfig, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +95,11 @@ class LoadedConfig:
         document = dict(canonical["config"])
         routes: list[RouteConfig] = []
         for part in _use_up(document.pop("routes", [])):
-            routes += _routes().validate_python(part, context=CANONICAL)
+            routes += GatewayConfig.model_validate({"routes": part}, context=CANONICAL).routes
             yield
         upstreams: list[UpstreamConfig] = []
         for part in _use_up(document.pop("upstreams", [])):
-            upstreams += _upstreams().validate_python(part, context=CANONICAL)
+            upstreams += GatewayConfig.model_validate({"upstreams": part}, context=CANONICAL).upstreams
             yield
         config = GatewayConfig.model_validate(document, context=CANONICAL)
         config = config.model_copy(update={"routes": tuple(routes), "upstreams": tuple(upstreams)})

@@ -14,6 +14,7 @@ import re
 import stat
 import sys
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -79,6 +80,12 @@ class InstalledDistribution(importlib_metadata.PathDistribution):
         super().__init__(path)
         self.path = path
         """Its metadata directory; a file in very old ones."""
+
+    @cached_property
+    def metadata(self) -> importlib_metadata.PackageMetadata:
+        """The metadata, parsed once: for name and version it would be parsed twice, each in half a millisecond."""
+        parsed: importlib_metadata.PackageMetadata = super().metadata
+        return parsed
 
     def read_text(self, filename: str | os.PathLike[str]) -> str | None:
         """Return the text of a metadata file; see `read_metadata_file`."""

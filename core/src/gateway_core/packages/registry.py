@@ -228,7 +228,9 @@ class PluginRegistry:
 
     def codes(self) -> dict[str, str]:
         """Return version and digest of everything that is loaded, or was tried to, by name."""
-        return {name: self.code(name) for name, entry in self._known.items() if entry.state != "found"}
+        if self._entries is None:
+            return {}  # To look at what is installed takes some milliseconds, and nothing of it is loaded.
+        return {name: self.code(name) for name, entry in self._entries.items() if entry.state != "found"}
 
     def loaded(self, names: Iterable[str] | None = None) -> Iterable[tuple[str, Loaded]]:
         """Load everything, or what has one of these names, and return what loaded, by name."""

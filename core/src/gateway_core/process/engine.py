@@ -237,7 +237,7 @@ class Engine:
             self._certificates.extend(extensions.certificates)
 
     def _load(self, names: Sequence[str]) -> None:
-        known = {info.name: info.state for info in self.registry.states()}
+        known = {info.name: info.state for info in self.registry.states()} if names else {}
         if any(known.get(name, "broken") in {"found", "broken"} for name in names):
             # Something may have been installed since, and what is not loaded is not in use.
             self.registry.scan()
