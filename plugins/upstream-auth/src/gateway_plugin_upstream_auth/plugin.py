@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gateway_plugin_sdk import (
+    BadBodyError,
     ConfigFinding,
     FieldNames,
     Plugin,
@@ -138,11 +139,16 @@ class UpstreamAuth(Plugin[UpstreamAuthConfig]):
             headers["Authorization"] = sigv4.authorization(key, config.access_key_id, when, text, names)
 
         async def read_and_sign(request: Request, attempt: UpstreamAttempt) -> None:
+            if (chunked := sigv4.chunked_payload(request.headers)) is not None:
+                raise BadBodyError(f"a body in pieces that the client signed ({chunked}) cannot be signed again", 415)
             body = await request.read(config.max_body)
             sign(request, attempt, hashlib.sha256(body).hexdigest())
 
         def sign_without_body(request: Request, attempt: UpstreamAttempt) -> None:
-            sign(request, attempt, sigv4.UNSIGNED)
+            chunked = sigv4.chunked_payload(request.headers)
+            if chunked not in {None, sigv4.UNSIGNED_TRAILER}:
+                raise BadBodyError(f"pieces of the body are signed by the client ({chunked})", 415)
+            sign(request, attempt, chunked or sigv4.UNSIGNED)
 
         return read_and_sign if config.payload == "signed" else sign_without_body
 

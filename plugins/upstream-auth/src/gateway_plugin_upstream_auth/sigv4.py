@@ -7,6 +7,11 @@ request again out of what came, so what is signed is what goes on the wire: meth
 
 **Paths.** S3 decodes the path once and takes it as it is, empty segments included. All other services take the path
 without dot segments and empty ones, and encode what was sent, escapes included, once more.
+
+**Bodies in pieces.** Clients of S3 may send a body as `aws-chunked`, in pieces with a signature each, a checksum as
+trailer, or both; X-Amz-Content-Sha256 begins with ``STREAMING-`` then, and by it S3 knows to take the pieces apart.
+Signatures of pieces are the client's own, and each depends on the one before, so they cannot be replaced without
+taking the body apart; pieces without signatures go on as they are.
 """
 
 from __future__ import annotations
@@ -20,12 +25,21 @@ from time import gmtime, strftime
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
+from gateway_plugin_sdk import Headers
+
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 UNSIGNED: Final = "UNSIGNED-PAYLOAD"
+UNSIGNED_TRAILER: Final = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 EMPTY_HASH: Final = sha256(b"").hexdigest()
 
 _SPACES: Final = re.compile(r" {2,}")
 _LIKE_S3: Final = frozenset({"s3", "s3-object-lambda", "s3-outposts", "s3express"})
+
+
+def chunked_payload(headers: Headers) -> str | None:
+    """Return how the client of S3 says that a body is in pieces; None if it is not."""
+    value = headers.get("x-amz-content-sha256")
+    return value if value is not None and value.startswith("STREAMING-") else None
 
 
 def is_like_s3(service: str) -> bool:
