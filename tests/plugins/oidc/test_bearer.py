@@ -6,12 +6,11 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from gateway_plugin_oidc.bearer import Bearers
+from gateway_plugin_oidc.bearer import Bearers, Caller
 from gateway_plugin_oidc.id_tokens import expected_of
 from gateway_plugin_oidc.provider import Provider as KnownProvider
 from gateway_plugin_oidc.provider import ProviderDocument
 from gateway_plugin_oidc.refusals import Refusal
-from gateway_plugin_sdk import Identity
 from gateway_plugin_sdk.testing import ManualClock
 from gateway_tokens.keys import from_jwks
 
@@ -26,7 +25,9 @@ def bearers(provider: Provider, clock: ManualClock, *, trust_unverified_email: b
 
     document = cast("ProviderDocument", SimpleNamespace(has_key_for=has_key_for, generation=known))
     expected = expected_of(provider.issuer, (), provider.client_id, 60.0)
-    return Bearers(document, expected, ["api"], clock, trust_unverified_email=trust_unverified_email)
+    return Bearers(
+        document, expected, ["api"], clock, trust_unverified_email=trust_unverified_email, fields=lambda *_: ()
+    )
 
 
 def token(provider: Provider, **claims: Any) -> str:
@@ -39,10 +40,10 @@ async def test_an_address_counts_only_if_it_is_verified(provider: Provider, cloc
     text, verified = token(provider, email="a@example.com"), token(provider, email="a@example.com", email_verified=True)
 
     for each, counts in ((text, trusted), (verified, True)):
-        identity = await made.check(each, "client")
-        assert isinstance(identity, Identity)
-        assert ("email" in identity.claims) is counts
-        assert made.known(each) == identity
+        caller = await made.check(each, "client")
+        assert isinstance(caller, Caller)
+        assert ("email" in caller.identity.claims) is counts
+        assert made.known(each) == caller
 
 
 async def test_a_token_that_is_bound_to_a_key_is_not_enough_by_itself(provider: Provider, clock: ManualClock) -> None:

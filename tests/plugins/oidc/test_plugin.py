@@ -235,6 +235,28 @@ def test_a_bearer_token_and_a_cookie_work_side_by_side(
     assert status(provider.signed({**provider.claims_for("r"), "aud": "api", "exp": 1})) == 401
 
 
+@pytest.mark.parametrize("name", ["X-Token", "Authorization"])
+def test_upstreams_get_the_same_of_a_bearer_token_as_of_a_session(
+    start: StartOidc, provider: Provider, upstream: ScriptedUpstream, name: str
+) -> None:
+    headers = {"claims_to_headers": {"X-User": "sub", "X-Mail": "email"}, "access_token_header": name}
+    browser = Browser(start(bearer={"audience": "api"}, **headers))
+    browser.visit("/")
+    claims = {**provider.claims_for("robot"), "aud": "api", "email": "r@example.com"}
+    token = provider.signed(claims, typ="at+jwt")
+    forged = {"X-User": "root", "X_Mail": "root@example.com", "X-Token": "forged"}
+
+    for _ in range(2):  # the second one is known
+        for cookies in (dict(browser.cookies), {}):
+            browser.cookies = cookies
+            assert browser.send("GET", "/", {**forged, "Authorization": f"Bearer {token}"}).status == 200
+            got = upstream.last.headers
+            assert (got.get_all("x-user"), got.get("x-mail"), got.get("x_mail")) == (["robot"], None, None)
+            assert got.get_all(name) == [f"Bearer {token}" if name == "Authorization" else token]
+            assert got.get_all("authorization") == [f"Bearer {token}"]
+            assert "cookie" not in got
+
+
 def test_several_providers_serve_several_routes(start: StartOidc, upstream: ScriptedUpstream) -> None:
     with Provider() as other:
         other.user = "bob"

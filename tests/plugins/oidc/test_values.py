@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
 from gateway_plugin_oidc.config import ValkeyOptions
 from gateway_plugin_oidc.values import StoreAwayError, ValkeyValues
 from gateway_plugin_sdk.testing import ManualClock, ScriptedUpstream, eventually
 
-from tests.plugins.oidc.conftest import Browser, StartOidc
+from tests.plugins.oidc.conftest import NAVIGATION, Browser, StartOidc
 from tests.plugins.oidc.provider import Provider
 from tests.plugins.ratelimit.stores.conftest import Valkey
 
@@ -98,6 +98,27 @@ def test_a_session_in_valkey_is_sealed_there_and_small_in_the_cookie(start: Star
     script = "return string.find(redis.call('get', KEYS[1]), ARGV[1], 1, true) or 0"
     assert valkey.command("EVAL", script, "1", name, "access-") == ":0\r\n"
     assert 0 < int(valkey.command("TTL", name).strip(": \r\n")) <= 8 * 3600
+
+
+def test_callbacks_that_were_made_up_leave_nothing_in_the_store_and_ask_the_provider_once_each(
+    start: StartOidc, provider: Provider, valkey: Valkey
+) -> None:
+    valkey.command("FLUSHALL")
+    browser = Browser(start(valkey={"url": valkey.url, "timeout": "20s"}))
+    callback = browser.to_provider()
+    state = parse_qs(urlsplit(callback).query)["state"][0]
+    made_up = [
+        "/cb", "/cb?state=x&code=y", f"/cb?state={state}", f"/cb?state={state}&error=access_denied",
+        *[f"/cb?state={state}&code=made-up-{number}&iss={quote(provider.issuer, safe='')}" for number in range(3)],
+    ]  # fmt: skip
+
+    for target in made_up:
+        browser.send("GET", target, NAVIGATION)
+
+    assert valkey.command("DBSIZE") == ":0\r\n"
+    assert provider.requests["/token"] == 1
+    assert Browser(browser.gateway).visit("/").status == 200
+    assert valkey.command("DBSIZE") == ":1\r\n", "a login that is complete counts once"
 
 
 def test_two_gateways_refresh_once(

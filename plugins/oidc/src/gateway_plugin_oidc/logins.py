@@ -43,6 +43,7 @@ from gateway_plugin_oidc.session import Session, Tokens
 from gateway_plugin_oidc.sessions import Sessions
 
 _PARAMETERS: Final = frozenset({"state", "code", "iss", "error"})
+_MOST_REFUSED: Final = 1000
 _PROVIDER_ERRORS: Final = {"temporarily_unavailable", "server_error"}
 
 
@@ -87,6 +88,8 @@ class Logins:
         self._writer = writer
         self._clock = clock
         self._log = log
+        self._refused: dict[str, None] = {}
+        """Ids of the latest attempts whose code the provider refused."""
 
     # -- there
 
@@ -167,9 +170,19 @@ class Logins:
             return self._refused_by_provider(parameters["error"], stale_as)
         if not parameters.get("code"):
             return Refusal(400, "callback-malformed")
-        if not await self._sessions.use_once(state, ATTEMPT_LIFETIME):
+        if attempt.id in self._refused or not await self._sessions.use_once(state, ATTEMPT_LIFETIME):
             return Stale("callback-replayed", *stale_as)
         return await self._redeem(request, parameters["code"], attempt, provider, host, cookies)
+
+    async def _forget(self, attempt: Attempt) -> None:
+        """Keep nothing in the store of an attempt whose code the provider refused: anybody can make one up.
+
+        The worker remembers it, so that one attempt does not make us ask the provider again and again.
+        """
+        await self._sessions.forget_use(attempt.state)
+        self._refused[attempt.id] = None
+        if len(self._refused) > _MOST_REFUSED:
+            del self._refused[next(iter(self._refused))]
 
     def _attempt_of(self, state: str, host: str, cookies: OwnCookies) -> Attempt | None:
         name = attempt_name(self._writer.base, attempt_id(state))
@@ -208,6 +221,7 @@ class Logins:
                 session = await self._with_userinfo(session, provider)
         except TokensRefusedError as error:
             if error.code == "invalid_grant":
+                await self._forget(attempt)
                 return Stale("code-refused", attempt.return_to, attempt.is_restart)
             self._log.error("the provider refuses our request for tokens: %s", shown_error(error.code))
             return away("client-refused")

@@ -15,7 +15,6 @@ from gateway_plugin_sdk import (
     CommandError,
     ConfigFinding,
     GatewayError,
-    Identity,
     Plugin,
     PluginContext,
     Request,
@@ -29,7 +28,7 @@ from gateway_tokens.forwarding import field_readers
 from gateway_tokens.loaders import Client
 from gateway_tokens.texts import many
 
-from gateway_plugin_oidc.bearer import Bearers
+from gateway_plugin_oidc.bearer import Bearers, Caller
 from gateway_plugin_oidc.browser import is_navigation, may_use_cookie
 from gateway_plugin_oidc.config import OidcConfig
 from gateway_plugin_oidc.cookies import CookieWriter, OwnCookies, cookie_field, read_cookies
@@ -132,6 +131,7 @@ class Oidc(Plugin[OidcConfig]):
             audiences,
             clock,
             trust_unverified_email=config.trust_unverified_email,
+            fields=self._sessions.fields,
         )
         await self._provider.start()
         self.spawn(self._watch_streams())
@@ -267,15 +267,15 @@ class Oidc(Plugin[OidcConfig]):
                 del headers[name]
 
     async def _with_bearer(self, request: Request, text: str) -> Response | None:
-        identity: Identity | Refusal | None = self._bearers.known(text)
-        if identity is None:
-            identity = await self._bearers.check(text, client_network(request.client_ip))
-        if isinstance(identity, Refusal):
-            return self._refusals.refuse(request, identity)
+        caller: Caller | Refusal | None = self._bearers.known(text)
+        if caller is None:
+            caller = await self._bearers.check(text, client_network(request.client_ip))
+        if isinstance(caller, Refusal):
+            return self._refusals.refuse(request, caller)
         field = cookie_field(request)
-        if field and (cookies := read_cookies(field, self._writer.base)).values:
-            self._strip(request, cookies.rest)
-        request.identity = identity
+        self._strip(request, read_cookies(field, self._writer.base).rest if field else "")
+        request.headers.extend(caller.fields)
+        request.identity = caller.identity
         return None
 
     def _stranger(self, request: Request, refusal: Refusal, cookies: OwnCookies) -> Response | None:

@@ -201,15 +201,18 @@ class Sessions:
             looks.append(session.seen + self._options.idle_timeout / 10 + 0.001)
         return Entry(session, host, identity, self._fields(session, claims), min(looks), generation, text)
 
-    def _fields(self, session: Session, claims: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
-        config = self._config
+    def fields(self, claims: Mapping[str, object], access_token: str) -> tuple[tuple[str, str], ...]:
+        """Return what the upstream gets of the claims and the access token of a session, or of another client."""
         fields = fields_of(claims, self._readers) if self._readers else []
-        if (name := config.access_token_header) is not None:
-            scheme = "Bearer " if name.lower() == "authorization" else ""
-            fields.append((name, scheme + session.access_token))
-        if (name := config.id_token_header) is not None and session.id_token:
-            fields.append((name, session.id_token))
+        name = self._config.access_token_header
+        if name is not None:
+            is_usual = name.lower() == "authorization"
+            fields.append((name, f"Bearer {access_token}" if is_usual else access_token))
         return tuple(fields)
+
+    def _fields(self, session: Session, claims: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+        fields, name = self.fields(claims, session.access_token), self._config.id_token_header
+        return (*fields, (name, session.id_token)) if name is not None and session.id_token else fields
 
     # -- keeping
 
@@ -296,6 +299,10 @@ class Sessions:
     async def was_used(self, what: str) -> bool:
         """Return whether `use_once` was called for something."""
         return await self._values.get(_used(what)) is not None
+
+    async def forget_use(self, what: str) -> None:
+        """Take `use_once` back, so that nothing is left of it in the store."""
+        await self._values.delete(_used(what))
 
     async def use_once(self, what: str, ttl: float) -> bool:
         """Return whether something is used for the first time, by all who share the store."""
