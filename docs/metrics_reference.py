@@ -12,7 +12,7 @@ from gateway_core.metrics.render import SUFFIX
 from gateway_core.metrics.samples import Family
 
 PAGE = Path(__file__).with_name("metrics.md")
-HEAD = f"""# Metrics and alerts
+HEAD = f"""# Metrics
 
 Made from the code by `python docs/metrics_reference.py`; do not edit.
 
@@ -80,75 +80,9 @@ time of all processes together for a scrape, outside of the event loop.
 Routes, bindings and endpoints that are removed leave `/metrics` with the next scrape. One that comes back soon goes on
 where it was; one that comes back after 256 others were removed begins at 0.
 
-## Alerts
+## Alerts and dashboards
 
-```yaml
-groups:
-  - name: gateway
-    rules:
-      - alert: GatewayErrors
-        expr: |
-          sum by (route) (rate(gateway_requests_total{{status=~"5.."}}[5m]))
-            / sum by (route) (rate(gateway_requests_total[5m])) > 0.05
-        for: 5m
-        annotations: {{summary: "more than 5 % of the requests of route {{{{ $labels.route }}}} fail"}}
-      - alert: GatewaySlow
-        expr: |
-          histogram_quantile(0.99, sum by (route, le) (rate(gateway_request_duration_seconds_bucket[5m]))) > 1
-        for: 10m
-        annotations: {{summary: "1 % of the requests of route {{{{ $labels.route }}}} take longer than a second"}}
-      - alert: GatewayEndpointFails
-        expr: sum by (upstream, endpoint, reason) (increase(gateway_upstream_errors_total[5m])) > 0
-        for: 5m
-        annotations:
-          summary: "endpoint {{{{ $labels.endpoint }}}} of {{{{ $labels.upstream }}}} fails: {{{{ $labels.reason }}}}"
-      - alert: GatewayEndpointUnhealthy
-        expr: gateway_upstream_endpoint_healthy == 0
-        for: 2m
-        annotations: {{summary: "checks of endpoint {{{{ $labels.endpoint }}}} of {{{{ $labels.upstream }}}} fail"}}
-      - alert: GatewayNoEndpoint
-        expr: sum by (upstream, reason) (increase(gateway_upstream_refusals_total[5m])) > 0
-        annotations: {{summary: "upstream {{{{ $labels.upstream }}}} gets no requests: {{{{ $labels.reason }}}}"}}
-      - alert: GatewayConfigRejected
-        expr: gateway_config_last_reload_successful == 0
-        for: 1m
-        annotations: {{summary: "the last change of the configuration is not in force: gateway status"}}
-      - alert: GatewaySourceStale
-        expr: gateway_source_stale == 1 or gateway_discovery_stale == 1 or gateway_source_documents_rejected > 0
-        for: 5m
-        annotations: {{summary: "a source or a registry does not respond, or has what cannot be used"}}
-      - alert: GatewayCertificateExpires
-        expr: gateway_certificate_expiry_timestamp_seconds - time() < 14 * 86400
-        annotations: {{summary: "the certificate for {{{{ $labels.name }}}} expires within two weeks"}}
-      - alert: GatewayWorkersMissing
-        expr: gateway_workers < gateway_workers_wanted or gateway_workers_silent > 0
-        for: 2m
-        annotations: {{summary: "a worker is missing, or does not respond"}}
-      - alert: GatewayWorkerCrashes
-        expr: increase(gateway_worker_crashes_total[10m]) > 0
-        annotations: {{summary: "a worker ended unexpectedly: see worker.ended in the log"}}
-      - alert: GatewayPluginFails
-        expr: |
-          sum by (plugin, binding) (increase(gateway_plugin_errors_total[5m])
-            + increase(gateway_plugin_timeouts_total[5m])) > 0
-        annotations: {{summary: "plugin {{{{ $labels.plugin }}}} fails"}}
-      - alert: GatewayTaskFails
-        expr: gateway_tasks_failing > 0
-        for: 5m
-        annotations: {{summary: "a background task keeps failing: see task.failed in the log"}}
-      - alert: GatewayLoopLag
-        expr: |
-          histogram_quantile(0.99, sum by (le) (rate(gateway_event_loop_lag_seconds_bucket[5m]))) > 0.25
-        for: 5m
-        annotations: {{summary: "something holds the event loop, or there is not enough CPU"}}
-      - alert: GatewayDescriptors
-        expr: gateway_process_open_descriptors / gateway_process_descriptor_limit > 0.8
-        for: 5m
-        annotations: {{summary: "a process has used four fifths of its file descriptors"}}
-      - alert: GatewayLogDropped
-        expr: increase(gateway_log_dropped_lines_total[10m]) > 0
-        annotations: {{summary: "the gateway's stderr is not read in time"}}
-```
+[alerts](alerts.md) has rules for Prometheus, each with what to do; [dashboards](dashboards.md) has those for Grafana.
 
 ## All metrics
 

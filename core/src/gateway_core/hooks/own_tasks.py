@@ -58,7 +58,7 @@ def _report(
         loop.default_exception_handler(failure)
         return
     hook, binding = task.hook, task.hook.binding
-    binding.instance.metrics.count(PLUGIN_TASK_ERRORS, binding.plugin, binding.path)
+    binding.instance.metrics.count(PLUGIN_TASK_ERRORS, binding.plugin, binding.id)
     reason = describe(error)
     count = repeats.count((binding.path, hook.phase, type(error)), now())
     if count:

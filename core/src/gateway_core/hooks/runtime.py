@@ -129,7 +129,7 @@ class PluginRuntime:
 
     def _failed(self, error: BaseException) -> None:
         if self._metrics is not None:
-            self._metrics.count(PLUGIN_TASK_ERRORS, self._plugin, self.path)
+            self._metrics.count(PLUGIN_TASK_ERRORS, self._plugin, self.path.rpartition("/")[2])
         reason = describe(error)
         emit(
             PLUGIN_TASK_FAILED,

@@ -24,6 +24,9 @@ from gateway_core.metrics.catalogue import (
     OTHER,
     PLUGIN_CALLS,
     PLUGIN_ERRORS,
+    PLUGIN_QUARANTINED,
+    PLUGIN_QUARANTINES,
+    PLUGIN_TASK_ERRORS,
     PLUGIN_TIMEOUTS,
 )
 from gateway_core.metrics.counts import KEPT, Counts, EndpointCounts, HookCounts, RouteCounts, UpstreamCounts
@@ -214,9 +217,12 @@ class Metrics:
         references = list(self._hooks.items())  # in one step: the path of a reload adds to them meanwhile
         hooks = [(labels, hook) for labels, each in references if (hook := each()) is not None]
         samples.put(PLUGIN_CALLS, [(labels, hook.calls) for labels, hook in hooks])
-        for family in (PLUGIN_ERRORS, PLUGIN_TIMEOUTS):  # the first failure is to be seen as one
+        # The first failure is to be seen as an increase.
+        for family in (PLUGIN_ERRORS, PLUGIN_TIMEOUTS, PLUGIN_QUARANTINES, PLUGIN_QUARANTINED):
             counted = self._counts.get(family, {})
             samples.put(family, [(labels, counted.get(labels, 0)) for labels, _ in hooks])
+        counted = self._counts.get(PLUGIN_TASK_ERRORS, {})
+        samples.put(PLUGIN_TASK_ERRORS, [(key, counted.get(key, 0)) for key in {labels[:2] for labels, _ in hooks}])
         self.http2_clients.put(samples, "client")
         self.http2_upstreams.put(samples, "upstream")
         for collector in self._collectors:
