@@ -175,3 +175,32 @@ async def test_a_plugin_takes_neither_the_log_nor_the_signals_nor_the_directory_
     gateway.signal(signal.SIGHUP)
     await gateway.says("SIGHUP: configuration in force", after=after)
     await gateway.stops()
+
+
+ASKS_FOR_THE_MAIN_THREAD = {
+    "a signal of its own": ("signal.signal(signal.SIGWINCH, lambda *_: None)", True),
+    "a signal of the gateway": ("signal.signal(signal.SIGTERM, signal.SIG_IGN)", True),
+    "a function for SIGUSR1": ("signal.signal(signal.SIGUSR1, lambda *_: None)", True),
+    "a loop": ("asyncio.get_event_loop()", False),
+}
+
+
+@pytest.mark.parametrize("what", ASKS_FOR_THE_MAIN_THREAD)
+async def test_check_and_run_agree_on_a_plugin_that_asks_for_the_main_thread_at_import(
+    start: Start, upstream: Upstream, environment: Environment, tmp_path: Path, what: str
+) -> None:
+    statement, loads = ASKS_FOR_THE_MAIN_THREAD[what]
+    environment.install("1.0", code=CODE % ("pass", "pass", "pass") + statement + "\n")
+    file = tmp_path / "checked.yaml"
+    file.write_text(config(upstream, 1, BOUND))
+
+    checked = environment.gateway("check", str(file))
+    assert (checked.returncode, "does not load: RuntimeError" in checked.stderr) == (0 if loads else 1, not loads)
+
+    for workers in (1, 2):
+        gateway = start(config(upstream, workers, BOUND), python=environment.python)
+        if loads:
+            assert (await get(await gateway.ready(), "/load"))[0] == 200
+            await gateway.stops()
+        else:
+            await gateway.says("does not load: RuntimeError: There is no current event loop")

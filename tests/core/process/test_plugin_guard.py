@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -9,7 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gateway_core.process.plugin_guard import handing_on, keep_from_children, keep_surroundings, release
+from gateway_core.process.plugin_guard import (
+    HandlerGuard,
+    handing_on,
+    keep_from_children,
+    keep_surroundings,
+    release,
+)
 
 
 def test_the_directory_and_removed_variables_come_back(
@@ -123,3 +131,23 @@ def test_a_worker_gets_what_it_is_given(kept: socket.socket) -> None:
         done = subprocess.run(command, pass_fds=[kept.fileno()], preexec_fn=os.getpid, check=False)
 
     assert done.returncode == 0
+
+
+async def test_a_plugin_that_is_imported_in_a_thread_handles_signals_of_its_own() -> None:
+    guard = HandlerGuard(asyncio.get_running_loop())
+    received: list[int] = []
+    before = signal.getsignal(signal.SIGWINCH)
+
+    try:
+        replaced = await asyncio.to_thread(
+            signal.signal, signal.SIGWINCH, lambda number, _frame: received.append(number)
+        )
+        signal.raise_signal(signal.SIGWINCH)
+        with pytest.raises(TypeError):
+            await asyncio.to_thread(signal.signal, signal.SIGWINCH, "no handler")
+    finally:
+        guard.release()
+        signal.signal(signal.SIGWINCH, before)
+
+    assert replaced is before
+    assert received == [signal.SIGWINCH]

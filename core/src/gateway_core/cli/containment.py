@@ -11,6 +11,7 @@ with status 0, which a pipeline would take for "fine". So such a command runs in
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import mmap
 import os
@@ -66,6 +67,7 @@ def _run(run: Callable[[], int], shared: mmap.mmap) -> NoReturn:
 
     status = FAILED
     try:
+        asyncio.set_event_loop(None)  # as in the thread in which a gateway imports plugins, for those that look for one
         observe_imports(note)
         output = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
         set_output(output)

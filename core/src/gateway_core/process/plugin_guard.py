@@ -21,6 +21,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -84,6 +85,9 @@ set_handler: Final = signal.signal
 """Set a handler, whatever a guard has put in the module's place."""
 _set_wakeup_fd: Final = signal.set_wakeup_fd
 
+_HANDLER_TIMEOUT: Final = 10.0
+"""Seconds for the main thread to set a handler, which may itself wait for what the plugin's thread holds."""
+
 
 class HandlerGuard:
     """Keeps plugins from replacing or removing the handlers of this process's signals.
@@ -93,6 +97,10 @@ class HandlerGuard:
 
     SIGUSR1 is for everything that has files to reopen. The loop learns of it by that descriptor, so a function that a
     plugin has called as well, by `signal.signal`, takes nothing away.
+
+    Other signals are for plugins to handle. Python sets handlers in the main thread only, and plugins are imported in
+    another one while requests are served (`gateway check` imports them in its main thread). So there the main thread
+    sets it for them.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -129,7 +137,11 @@ class HandlerGuard:
         is_beside = signalnum == signal.SIGUSR1 and callable(handler)
         if not is_beside and self._refuses(signalnum):
             return signal.getsignal(signalnum)
-        return set_handler(signalnum, handler)
+        if threading.current_thread() is threading.main_thread() or not self._loop.is_running():
+            return set_handler(signalnum, handler)
+        before: Future[Any] = Future()
+        self._loop.call_soon_threadsafe(_resolve, before, signalnum, handler)
+        return before.result(_HANDLER_TIMEOUT)
 
     def _wake_up(self, fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
         if self._loop.is_running() and fd != self._wakeup_fd:
@@ -137,6 +149,13 @@ class HandlerGuard:
             emit(PLUGIN_CALL_REFUSED, text, reason=text)
             return self._wakeup_fd
         return _set_wakeup_fd(fd, warn_on_full_buffer=warn_on_full_buffer)
+
+
+def _resolve(before: Future[Any], signalnum: int, handler: Any) -> None:
+    try:
+        before.set_result(set_handler(signalnum, handler))
+    except Exception as error:  # noqa: BLE001 - the caller's, in its thread
+        before.set_exception(error)
 
 
 def restore_signal_module() -> None:

@@ -109,6 +109,7 @@ def _work(channel: BlockingChannel, job: Message, printed: int) -> NoReturn:
         os.dup2(printed, 1)
         os.dup2(printed, 2)
         importlib.invalidate_caches()
+        asyncio.set_event_loop(None)  # as in the thread in which a gateway imports plugins, for those that look for one
         send_verdict(channel, judge(*read_job(job.body), PluginRegistry(on_load=lambda each: _note(channel, each))))
         sys.stdout.flush()
         status = 0
