@@ -3,9 +3,11 @@ from __future__ import annotations
 import asyncio
 import importlib
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
+from gateway_core.clock import SystemClock
 from gateway_core.packages import EnvironmentChange, EnvironmentWatch, published_plugins
 from gateway_core.packages.environment import PluginWatch, described, environment_stamp, is_complete
 from gateway_core.tasks import Tasks
@@ -57,6 +59,33 @@ def test_an_upgrade_and_a_removal_are_told_apart(site: Path) -> None:
     watch.look(10.0)
 
     assert watch.look(11.0) == EnvironmentChange(added=(), removed=("removed",), changed=("upgraded",))
+
+
+def test_a_first_reading_is_doubted_until_its_files_are_there(site: Path) -> None:
+    install(site, "zoo", "1", lacks="zoo_data.json")
+    watch = EnvironmentWatch()
+    states = [watch.is_settled]
+
+    assert watch.doubt(SystemClock().wall(), 10.0)
+
+    assert [watch.look(now) for now in (10.1, 10.6)] == [None, None]
+    states.append(watch.is_settled)
+    (site / "zoo_data.json").touch()
+    assert [watch.look(now) for now in (10.7, 11.3)] == [None, None]
+    assert [*states, watch.is_settled] == [True, False, True]
+
+
+@pytest.mark.parametrize(("ago", "is_doubted"), [(0.0, True), (60.0, False)])
+def test_a_first_reading_is_doubted_after_an_installation_a_moment_ago(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ago: float, is_doubted: bool
+) -> None:
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    monkeypatch.setattr(sys, "path", [str(folder)])
+    install(folder, "zoo", "1")
+    watch = EnvironmentWatch()
+
+    assert watch.doubt(SystemClock().wall() + ago, 10.0) is is_doubted
 
 
 def test_an_installer_at_work_starts_the_wait_anew(site: Path) -> None:

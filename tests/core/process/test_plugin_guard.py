@@ -144,7 +144,7 @@ async def test_a_plugin_that_is_imported_in_a_thread_handles_signals_of_its_own(
         )
         signal.raise_signal(signal.SIGWINCH)
         with pytest.raises(TypeError):
-            await asyncio.to_thread(signal.signal, signal.SIGWINCH, "no handler")
+            await asyncio.to_thread(signal.signal, signal.SIGWINCH, "no handler")  # type: ignore[arg-type]  # on purpose
     finally:
         guard.release()
         signal.signal(signal.SIGWINCH, before)

@@ -29,6 +29,12 @@ SETTLED_AFTER: Final = 0.5
 COMPLETE_WITHIN: Final = 10.0
 """Seconds for which files may be missing before a reading counts without them."""
 
+SITES: Final = frozenset({"site-packages", "dist-packages"})
+"""Names of the folders that distributions are installed into."""
+
+RECENT: Final = 3.0
+"""Seconds after a change in which an installer may be copying files into folders that are there already."""
+
 Reading = InstalledPlugins
 Stamp = tuple[tuple[str, int], ...]
 
@@ -86,6 +92,23 @@ class EnvironmentWatch:
         self._stamped = stamp()
         self._believed = read()
         self._pending: tuple[Reading, float] | None = None
+        self._is_doubted = False
+
+    def doubt(self, wall: float, now: float) -> bool:
+        """Let the first reading settle as well if it may be one of an installation that is under way.
+
+        Blocks.
+
+        :param wall: seconds since the Unix epoch.
+        :param now: monotonic seconds.
+        :returns: whether it may be: something was installed a moment ago, or files of a plugin are missing.
+        """
+        sites = [changed for path, changed in self._stamped if Path(path).name in SITES]
+        is_recent = any(wall - changed / 1e9 < RECENT for changed in sites)
+        plugins = [each for found in self._believed.plugins.values() for each in found]
+        if is_recent or self._believed.broken or not all(map(is_complete, plugins)):
+            self._pending, self._is_doubted = (self._believed, now), True
+        return self._is_doubted
 
     @property
     def is_settled(self) -> bool:
@@ -111,14 +134,14 @@ class EnvironmentWatch:
         if age < self._settled_after or (age < COMPLETE_WITHIN and not self._has_all_files(reading)):
             return None
         before, self._believed, self._pending = self._believed, reading, None
-        self._stamped = stamped
+        self._stamped, self._is_doubted = stamped, False
         return _difference(before, reading)
 
     def _has_all_files(self, reading: Reading) -> bool:
         return all(
             is_complete(each)
             for name, found in reading.plugins.items()
-            if found != self._believed.plugins.get(name)
+            if self._is_doubted or found != self._believed.plugins.get(name)
             for each in found
         )
 
@@ -161,7 +184,17 @@ class PluginWatch:
 
     async def start(self) -> None:
         """Note what is installed now."""
+        # First of all: what is installed while it is read may be noted, and a validation that has begun may miss it.
+        self._settled = environment_stamp()
         self._watch = await asyncio.to_thread(self._make)
+
+    async def doubt(self) -> None:
+        """Take what was noted at the start for a part of an installation if it may be: see `EnvironmentWatch.doubt`."""
+        watch = self._watch
+        if watch is None or not watch.is_settled:
+            return
+        if await asyncio.to_thread(watch.doubt, self._clock.wall(), self._clock.monotonic()):
+            self._settled = None
 
     async def follow(self, on_change: Callable[[str], None]) -> None:
         """Call back with each change, in words; ends only when it is cancelled.

@@ -24,7 +24,7 @@ from gateway_core.process.loops import Signals, StoppedError
 from gateway_core.process.model import Handover, ProcessModel, RestartNeededError
 from gateway_core.process.program_view import ProgramView
 from gateway_core.process.validator import ValidatorProcess
-from gateway_core.reload.bundle import ConfigBundle, Verdict
+from gateway_core.reload.bundle import ConfigBundle, ValidationFailedError, Verdict
 from gateway_core.reload.last_good import LastBundle
 from gateway_core.reload.pipeline import Change, Pipeline, Prepare, check_protocol
 from gateway_core.reload.source_feeds import SourceError
@@ -114,8 +114,18 @@ class Program:
 
     async def _first_verdict(self) -> Verdict:
         # What is installed is read while the validating process starts: whatever it finds cannot be older.
-        verdict, _ = await asyncio.gather(self.pipeline.first(), self._plugins.start())
-        return verdict
+        verdict, noted = await asyncio.gather(self.pipeline.first(), self._plugins.start(), return_exceptions=True)
+        if isinstance(noted, BaseException):
+            raise noted
+        if isinstance(verdict, Verdict) and verdict.bundle is not None:
+            return verdict
+        if isinstance(verdict, BaseException) or any(map(_is_of_plugin, verdict.problems)):
+            await self._plugins.doubt()
+        if isinstance(verdict, BaseException):
+            if not isinstance(verdict, ValidationFailedError) or not self._plugins.is_installing():
+                raise verdict
+            verdict = await self.pipeline.first()
+        return await self.pipeline.until_written(verdict)
 
     async def _validate(self, paths: Sequence[Path]) -> Verdict:
         if await self._plugins.settle(self.pipeline.history.join):
@@ -208,7 +218,13 @@ class Program:
             return Change(change.commit, partial(self._discard_first, change), partial(self._conclude_first, bundle))
 
         try:
-            await self._start_or_fall_back(verdict, prepare)
+            try:
+                await self._start_or_fall_back(verdict, prepare)
+            except (ConfigError, GatewayError):
+                if not self._plugins.is_installing():
+                    raise
+                # What was validated may have been replaced before it was imported here.
+                await self._start_or_fall_back(await self.pipeline.first(), prepare)
         except BaseException:
             self.model = None
             if model is not None:
@@ -372,6 +388,10 @@ class Program:
         await self._control.aclose()
         if self._admin is not None:
             await self._admin.aclose()
+
+
+def _is_of_plugin(problem: ConfigProblem) -> bool:
+    return bool(problem.reporter) or problem.code.startswith("plugin.") or problem.code.endswith(".not-installed")
 
 
 async def _nothing() -> None:

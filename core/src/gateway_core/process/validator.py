@@ -26,7 +26,7 @@ from typing import Any, Final, NoReturn
 from gateway_core.config import ConfigError, ConfigProblem, Document, LoadedConfig, Place
 from gateway_core.config.sources import WatchSet
 from gateway_core.packages import PluginRegistry, Published
-from gateway_core.packages.environment import Stamp, environment_stamp
+from gateway_core.packages.environment import SITES, Stamp, environment_stamp
 from gateway_core.packages.installed import with_broken_distributions
 from gateway_core.packages.lock_file import LOCK_VARIABLE, LockError, read_lock
 from gateway_core.packages.locking import drift, installed_plugins
@@ -321,4 +321,4 @@ class ValidatorProcess:
 
 def site_stamp() -> Stamp:
     """Return when the folders of installed distributions last changed."""
-    return environment_stamp(path for path in sys.path if Path(path).name in {"site-packages", "dist-packages"})
+    return environment_stamp(path for path in sys.path if Path(path).name in SITES)

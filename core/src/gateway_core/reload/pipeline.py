@@ -31,6 +31,7 @@ from gateway_core.errors import GatewayError, ProcessEndedError
 from gateway_core.events import CONFIG_APPLIED, CONFIG_FAILED, CONFIG_REJECTED, emit
 from gateway_core.reload.bundle import PROTOCOL, ConfigBundle, ValidationFailedError, ValidationHungError, Verdict
 from gateway_core.reload.history import ReloadHistory, ReloadOutcome, State
+from gateway_core.tasks import spawn
 
 TRY_AGAIN_AFTER: Final = 5.0
 """Seconds after which a reload is attempted again that the system had no descriptors, processes or memory for."""
@@ -164,7 +165,7 @@ class Pipeline:
     async def _reload(self, *why: str) -> ReloadOutcome:
         self.history.begin(*why)
         try:
-            verdict = await self._look_until_written()
+            verdict = await self._look_until_written(await self._look())
             changes, problems, version = await self.put_in_force(verdict, self._prepare)
             await self._settle(verdict)
         except ConfigError as error:
@@ -226,9 +227,20 @@ class Pipeline:
         """
         return await self._look()
 
-    async def _look_until_written(self) -> Verdict:
-        """Validate; again when what is rejected turns out to be only a part of what is being written or installed."""
-        verdict = await self._look()
+    async def until_written(self, verdict: Verdict) -> Verdict:
+        """Validate again, before `watch` is called, what may be only a part of what is being written or installed.
+
+        :param verdict: of `first`.
+        """
+        watching = spawn(self.watch(), name="watch the configuration before it is in force", on_error=lambda _: None)
+        try:
+            return await self._look_until_written(verdict)
+        finally:
+            watching.cancel()
+            await asyncio.wait({watching})
+
+    async def _look_until_written(self, verdict: Verdict) -> Verdict:
+        """Validate again when what is rejected turns out to be only a part of what is being written or installed."""
         for number in range(_MOST_PARTS):
             is_part = number < _MOST_INSTALLATIONS and self._is_installing()
             if verdict.bundle is not None or not (is_part or await self._is_written_on()):
