@@ -71,6 +71,8 @@ def test_distributions_need_each_other_in_versions_that_fit() -> None:
 
     assert f"gateway-core{fits}" in SDK.settings["project"]["dependencies"]
     for plugin in PLUGINS:
+        if plugin.name == "gateway-openapi":  # which reads documents, and knows no gateway
+            continue
         assert f"gateway-plugin-sdk{fits}" in plugin.settings["project"]["dependencies"], plugin.name
 
 
@@ -107,7 +109,7 @@ def test_types_are_published(distribution: Distribution) -> None:
 def test_entry_points_name_what_there_is(plugin: Distribution) -> None:
     published = plugin.settings["project"].get("entry-points", {}).get("gateway.plugins", {})
 
-    assert bool(published) == (plugin.name != "gateway-tokens"), "only the library of some plugins publishes nothing"
+    assert bool(published) == (plugin.name not in {"gateway-tokens", "gateway-openapi"}), "a library publishes nothing"
     for name, value in published.items():
         loaded = metadata.EntryPoint(name, value, "gateway.plugins").load()
         assert getattr(loaded, "name", name) == name

@@ -35,6 +35,8 @@ DISTRIBUTIONS = (
     "gateway_plugin_mock",
     "gateway_plugin_upstream_auth",
     "gateway_plugin_grpc_web",
+    "gateway_plugin_validate",
+    "gateway_openapi",
 )
 
 ONLY_MATCHED = "never searched for, and linear where it is matched"

@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from gateway_plugin_mock.documents import DocumentError, read_document
+from gateway_openapi.documents import DocumentError, read_document
+from gateway_openapi.templates import segments_of
 from gateway_plugin_mock.operations import Api, Mocked, encode
 from gateway_plugin_mock.preferences import Preferences
-from gateway_plugin_mock.templates import segments_of
 
 ANY = Preferences()
 

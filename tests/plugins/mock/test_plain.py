@@ -3,9 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from gateway_openapi.templates import segments_of
 from gateway_plugin_mock.config import DelayConfig, ResponseConfig
 from gateway_plugin_mock.plain import PlainResponse, seconds_of
-from gateway_plugin_mock.templates import segments_of
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from gateway_plugin_mock.documents import References
+from gateway_openapi.documents import References
 from gateway_plugin_mock.samples import sample
 from hypothesis import given
 from hypothesis import strategies as st

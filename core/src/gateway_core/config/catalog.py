@@ -75,7 +75,7 @@ class PluginCatalog(Protocol):
 FIRST_PARTY: Final = frozenset(
     {
         "auth", "authorize", "compress", "consul", "cors", "etcd", "fault", "forward-auth", "grpc-web", "headers",
-        "ip", "kubernetes", "logger", "mock", "oidc", "ratelimit", "static", "upstream-auth",
+        "ip", "kubernetes", "logger", "mock", "oidc", "ratelimit", "static", "upstream-auth", "validate",
     }
 )  # fmt: skip
 """Plugins and extensions of this repository, each in the distribution ``gateway-plugin-NAME``."""

@@ -34,6 +34,7 @@ _WORDS: Final = {
         "limit-count limit-req limit-conn RequestRateLimiter rate_limiting throttling throttle inFlightReq"
     ),
     "static": "file_server root try_files static alias staticFiles",
+    "validate": "request-validator request-validation request_validation oas-validation openapi_validator",
     "upstream-auth": "aws_sigv4 upstream_auth aws-lambda",
 }
 _PLUGINS: Final = {word.lower(): name for name, words in _WORDS.items() for word in words.split()}

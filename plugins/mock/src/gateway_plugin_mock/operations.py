@@ -11,12 +11,14 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-from gateway_plugin_mock.documents import DocumentError, References
+from gateway_openapi.documents import DocumentError, References
+from gateway_openapi.servers import server_paths
+from gateway_openapi.templates import Templates
+
 from gateway_plugin_mock.preferences import Preferences, acceptable, concrete, is_json
 from gateway_plugin_mock.samples import OMITTED, given_value, sample
-from gateway_plugin_mock.templates import Templates
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 LARGEST_BODY: Final = 1024 * 1024
@@ -59,7 +61,7 @@ class Api:
         self._references = References(document)
         self._templates: Templates[Mapping[str, Operation]] = Templates()
         self.operations: list[Operation] = []
-        self.bases = _bases(document)
+        self.bases = server_paths(document)
         """Paths of the servers, the longest first, which requests may have in front; the last one is empty."""
         self._made: dict[tuple[str, str, str, str | None], Mocked | Failure] = {}
         for path, item in document["paths"].items():
@@ -173,25 +175,6 @@ class Api:
                     if value is not OMITTED and encode(value, kind, schema) is None:
                         what = f"{operation.place}.responses.{key}.content.{media_type}"
                         yield f"the example of {what} cannot be sent as {kind}: write it as text, below 1 MiB"
-
-
-def _bases(document: Mapping[str, Any]) -> list[list[str]]:
-    """Return the segments of the paths of ``servers``, whose variables have their defaults."""
-    found: set[tuple[str, ...]] = {()}
-    servers = document.get("servers")
-    for server in servers if isinstance(servers, list) else ():
-        url = server.get("url") if isinstance(server, dict) else None
-        if not isinstance(url, str):
-            continue
-        variables = server.get("variables")
-        for name, variable in (variables if isinstance(variables, dict) else {}).items():
-            default = variable.get("default") if isinstance(variable, dict) else None
-            url = url.replace(f"{{{name}}}", str(default))
-        try:
-            found.add(tuple(segment for segment in urlsplit(url).path.split("/") if segment))
-        except ValueError:
-            continue
-    return sorted((list(base) for base in found), key=len, reverse=True)
 
 
 def _choose(responses: Mapping[str, Any], code: int | None) -> tuple[str, int] | None:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Iterable
 from typing import Final
 
+from gateway_openapi.documents import DocumentError, References, read_document, references_in
+from gateway_openapi.templates import segments_of
 from gateway_plugin_sdk import (
     ConfigFile,
     ConfigFinding,
@@ -18,11 +20,9 @@ from gateway_plugin_sdk import (
 )
 
 from gateway_plugin_mock.config import DelayConfig, MockConfig
-from gateway_plugin_mock.documents import DocumentError, References, read_document, references_in
 from gateway_plugin_mock.operations import Api, Failure, Mocked, Operation
 from gateway_plugin_mock.plain import PlainResponse, seconds_of
 from gateway_plugin_mock.preferences import read_preferences
-from gateway_plugin_mock.templates import segments_of
 
 _FAILURES: Final[dict[Failure, tuple[int, str]]] = {
     "no-code": (404, "the operation has no response with the status that Prefer asks for"),

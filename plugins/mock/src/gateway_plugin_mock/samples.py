@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway_plugin_mock.documents import References
+from gateway_openapi.documents import References
 
 _DEPTH: Final = 12
 """Levels below which only required properties are made; twice as deep nothing is."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from gateway_plugin_mock.yaml_reader import YamlError, read_yaml
+from gateway_openapi.yaml_reader import YamlError, read_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 

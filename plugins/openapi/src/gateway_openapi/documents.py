@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
-from gateway_plugin_mock.yaml_reader import YamlError, read_yaml
+from gateway_openapi.yaml_reader import YamlError, read_yaml
 
 LARGEST_YAML: Final = 4 * 1024 * 1024
 """Bytes of YAML, which takes a hundred times as long to read as JSON."""
@@ -29,7 +29,7 @@ def read_document(data: bytes) -> Mapping[str, Any]:
 
     :raises DocumentError: it is none.
     """
-    document = _parsed(data)
+    document = read_value(data)
     if not isinstance(document, dict):
         raise DocumentError("is no OpenAPI document: it must be a mapping with openapi, info and paths")
     version = document.get("openapi")
@@ -48,7 +48,11 @@ def read_document(data: bytes) -> Mapping[str, Any]:
     return document
 
 
-def _parsed(data: bytes) -> Any:
+def read_value(data: bytes) -> Any:
+    """Read any value out of YAML or JSON.
+
+    :raises DocumentError: it is neither, is nested too deep, or is too large for YAML.
+    """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

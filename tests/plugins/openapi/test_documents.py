@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from gateway_plugin_mock.documents import LARGEST_YAML, DocumentError, References, read_document, references_in
+from gateway_openapi.documents import LARGEST_YAML, DocumentError, References, read_document, references_in
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from itertools import permutations
 
 import pytest
-from gateway_plugin_mock.templates import Templates, segments_of
+from gateway_openapi.templates import Templates, segments_of
 
 TEMPLATES = ["/pets/{id}", "/pets/mine", "/pets/{id}.json", "/{kind}/mine/photos", "/pets/{id}/toys", "/", "/pets/"]
 

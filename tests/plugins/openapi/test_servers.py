@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from gateway_openapi.servers import server_paths
+
+
+def test_paths_of_servers_have_the_defaults_of_their_variables_and_come_longest_first() -> None:
+    document = {
+        "servers": [
+            {"url": "https://api.example.com/v{major}", "variables": {"major": {"default": 2}}},
+            {"url": "/base/v1/"},
+            {"url": "https://[broken"},
+            7,
+        ]
+    }
+
+    assert server_paths(document) == [["base", "v1"], ["v2"], []]
+    assert server_paths({}) == [[]]
