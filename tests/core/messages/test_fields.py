@@ -8,7 +8,6 @@ from random import Random
 import pytest
 from gateway_core.messages import FieldBlock, FieldNames, FieldTemplate, HeaderError, Headers
 from gateway_core.messages.fields import field_names, in_any_case
-from gateway_core.messages.headers import block_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,30 +50,6 @@ def test_removing_lines_leaves_all_others_in_order(fields: list[tuple[str, str]]
     assert headers.remove_any(found) is (len(kept) < len(fields))
     assert headers.items() == kept
     assert not headers.remove_any(found)
-
-
-@given(st.sets(st.from_regex(r"[a-z][a-z_.-]{0,5}", fullmatch=True), min_size=1), FIELDS)
-def test_lines_are_found_without_the_expression_in_heads_without_odd_names(
-    names: set[str], fields: list[tuple[str, str]]
-) -> None:
-    found = field_names(names)
-    plain = [(name.replace("_", "-"), value) for name, value in fields if name.replace("-", "").isalnum()]
-    lowered = block_of(Headers(plain)).lower()
-
-    assert found is not None
-    assert found.are_in(lowered, has_odd_names=False) is (found.pattern.search(lowered) is not None)
-
-
-@given(st.sets(st.from_regex(r"[a-z_.-]{1,12}", fullmatch=True), min_size=1), st.sampled_from("-_."), st.booleans())
-def test_lines_are_found_by_a_word_before_the_expression_whatever_the_separators(
-    names: set[str], separator: str, is_there: bool
-) -> None:
-    found = FieldNames(names)
-    name = "".join(each if each.isalpha() else separator for each in min(names))
-
-    assert found.are_in(f"\r\nhost: {name}\r\n{name if is_there else 'q' + name}:".encode()) is (
-        is_there or found.pattern.search(f"\r\nq{name}:".encode()) is not None
-    )
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=3, max_size=3))

@@ -192,8 +192,7 @@ class Headers:
         lowered = self._lowered_block
         if lowered is None:
             lowered = self._lowered_block = self._block.lower()
-        # Not `in`: it takes five times as long on bytes, as CPython first has an error made that they are no number.
-        return lowered.find(names._word) >= 0 and names.are_in(lowered)
+        return names.search(lowered) is not None
 
     def get_any(self, names: FieldNames) -> list[str]:
         """Return every value of the fields of these names, in order."""

@@ -196,10 +196,8 @@ class Response:
         if (
             self._headers is None
             and not fields.has_framing
-            and (unless is None or (lowered and not unless.has_added))
-            # The first look without a call: for a word that all of the names have in common.
-            and (unless is None or lowered.find(unless._word) < 0 or not unless.are_in(lowered))
-            and (unless is None or not added or not unless.are_in(added.lower()))
+            and (unless is None or (lowered and not unless.has_added and unless.search(lowered) is None))
+            and (unless is None or not added or unless.search(added.lower()) is None)
         ):
             self._added = added + fields.lines
             return True

@@ -351,10 +351,10 @@ def believed_facts(facts: RequestFacts, trust: Trust, *, is_trusted: bool) -> Re
     :param facts: just read; it is changed.
     """
     unwanted: set[bytes] = set()
-    lowered, has_odd_names = facts.lowered if trust.looks_at_names else b"", facts.has_odd_names
-    if trust.stripped is not None and trust.stripped.are_in(lowered, has_odd_names):
+    lowered = facts.lowered if trust.looks_at_names else b""
+    if trust.stripped is not None:
         unwanted.update(trust.stripped.pattern.findall(lowered))
-    if trust.reserved is not None and trust.reserved.are_in(lowered, has_odd_names):
+    if trust.reserved is not None:
         found = trust.reserved.pattern.findall(lowered)
         # From a trusted proxy its own spelling counts; another one is its client's.
         unwanted.update(found if not is_trusted else [name for name in found if name != trust.header])

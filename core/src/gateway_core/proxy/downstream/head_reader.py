@@ -47,9 +47,7 @@ class CachedHead(RequestHead):
             if isinstance(found, Match):  # each request gets the same, which nothing changes
                 self.match = found
                 reserved.append(found.payload.chain.reserved_by_route)
-        self._absent = tuple(
-            lines for lines in reserved if lines is not None and not lines.are_in(facts.lowered, facts.has_odd_names)
-        )
+        self._absent = tuple(lines for lines in reserved if lines is not None and not lines.are_in(facts.lowered))
 
     def forget_route(self) -> None:
         """Have the route found again: its configuration was replaced before the request was begun."""

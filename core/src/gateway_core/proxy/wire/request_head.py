@@ -186,7 +186,7 @@ class RequestHead:
             return
         facts = self.facts
         if request_block(request) is not facts.block or (
-            not self.is_free_of(reserved) and reserved.are_in(facts.lowered, facts.has_odd_names)
+            not self.is_free_of(reserved) and reserved.are_in(facts.lowered)
         ):
             request.headers.remove_any(reserved)
 
