@@ -22,6 +22,16 @@ def test_the_received_head_cannot_be_changed(name: str) -> None:
     assert request.received.headers["host"] == "a"
 
 
+@pytest.mark.parametrize("line", ["Origin: https://a", "ORIGIN:https://a ", "origin:\thttps://a"])
+def test_the_first_value_of_a_field_is_the_one_that_was_sent(line: str) -> None:
+    request = make("/cb?code=1", "Host: a", line, "Origin: https://b")
+    request.headers.remove("origin")
+    request.forget_query()
+
+    assert request.received.first_value("Origin") == b"https://a"
+    assert request.received.first_value("Referer") is None
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -361,10 +361,15 @@ def headers_of_block(block: bytes, lowered: bytes | None = None, written: bytes 
     return headers
 
 
-def frozen_headers(block: bytes) -> FrozenHeaders:
-    """Return read-only headers over a block that is known to be valid."""
-    headers = FrozenHeaders()
+def frozen_headers(block: bytes, lowered: bytes | None = None) -> FrozenHeaders:
+    """Return read-only headers over a block that is known to be valid.
+
+    :param lowered: the same in lower case, if it is there already.
+    """
+    headers = FrozenHeaders.__new__(FrozenHeaders)
     headers._block = block
+    headers._lowered_block = lowered
+    headers._written = b""
     return headers
 
 

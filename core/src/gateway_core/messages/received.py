@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn, Protocol, TypedDict
 
-from gateway_core.messages.headers import Headers, cookie_of, frozen_headers
+from gateway_core.messages.headers import Headers, cookie_of, frozen_headers, value_in
 from gateway_core.messages.path import ReadPath
 
 
@@ -104,10 +104,6 @@ class HeadFacts(Protocol):
         """The block that was read."""
 
     @property
-    def has_odd_names(self) -> bool:
-        """Whether a name has other characters than letters, digits and ``-``."""
-
-    @property
     def authorization(self) -> bytes | None:
         """The value of Authorization, with white space around it, if it is known that there is exactly one."""
 
@@ -182,8 +178,19 @@ class ReceivedHead:
         head = self._head
         if isinstance(head, tuple):
             return frozen_headers(head[2])
-        sent = head.facts.sent
-        return frozen_headers(head.facts.raw if sent is None else sent[1])
+        facts = head.facts
+        if facts.sent is not None:
+            return frozen_headers(facts.sent[1])
+        return frozen_headers(facts.raw, facts.lowered if facts.block is facts.raw else None)
+
+    def first_value(self, name: str) -> bytes | None:
+        """Return the first value of a field as its bytes: quicker than ``headers.get_bytes`` if that is all."""
+        head = self._head
+        if not isinstance(head, tuple):
+            facts = head.facts
+            if facts.block is facts.raw and facts.sent is None:  # as mostly: nothing was rewritten or removed
+                return value_in(facts.block, facts.lowered, name)
+        return self.headers.get_bytes(name)
 
     def cookie(self, name: str) -> str | None:
         """Return a cookie's value (RFC 6265 section 4.2), or None."""

@@ -62,7 +62,7 @@ class Compress(Plugin[CompressConfig]):
             return
         headers.add_vary("Accept-Encoding")
         # What the client sent: another plugin may keep the upstream from compressing.
-        accepted = request.received.headers.get_bytes("Accept-Encoding")
+        accepted = request.received.first_value("Accept-Encoding")
         coding = None if accepted is None else self._choose(accepted, request)
         if coding is None or not self._is_worth_it(request, response):
             return

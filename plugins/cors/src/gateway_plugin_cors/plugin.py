@@ -89,7 +89,7 @@ class Cors(Plugin[CorsConfig]):
             self._finish_preflight(response, preflight)
             return
         # What the client sent: another plugin may keep Origin from the upstream.
-        origin = request.received.headers.get_bytes("Origin")
+        origin = request.received.first_value("Origin")
         fields = self._without_origin if origin is None else self._fields_for(origin, request)
         if response.add_fields(fields, unless=_OWN_AND_VARY):
             return

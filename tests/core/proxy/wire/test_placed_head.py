@@ -48,6 +48,20 @@ def request_of(head: RequestHead, request_id: str, started: float) -> Request:
     return Request.for_head(head, request_id, started)
 
 
+@pytest.mark.parametrize("line", [b"Origin: https://a", b"ORIGIN:https://a ", b"origin:\thttps://a"])
+@pytest.mark.parametrize("hidden", [b"", b"accept"])
+def test_the_first_value_of_a_received_field_is_the_one_that_was_sent(line: bytes, hidden: bytes) -> None:
+    head = make(fields=b"\r\nAccept: b\r\n" + line + b"\r\nOrigin: https://b")
+    if hidden:
+        head.facts.hide({hidden})  # from plugins; it was sent all the same
+    request = request_of(head, "1", 0.0)
+    request.headers["Origin"] = "https://c"
+
+    assert request.received.first_value("Origin") == b"https://a"
+    assert request.received.first_value("Accept") == b"b"
+    assert request.received.first_value("Referer") is None
+
+
 @pytest.mark.parametrize(
     ("target", "raw_path", "path", "query"),
     [

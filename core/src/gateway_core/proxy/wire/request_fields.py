@@ -185,7 +185,8 @@ def read_fields(
     if len(notable) == 1 and not http_1_0 and sent is None:
         line, name, value = notable[0]
         if name in (b"Host", b"host") and (host := known_hosts.get(value)) is not None:  # as mostly
-            return RequestFacts(block, block, block.replace(b"\r\n" + line, b"", 1), host)
+            kept = block[len(line) + 2 :] if line is lines[0] else block.replace(b"\r\n" + line, b"", 1)
+            return RequestFacts(block, block, kept, host)
     facts = None if http_1_0 or sent is not None else _read_usual(block, notable, is_trusted)
     return facts or _read_notable(block, notable, http_1_0, is_trusted, sent)
 
