@@ -143,8 +143,12 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]  # authlib has no t
     INCLUDE_NEW_REFRESH_TOKEN = True
 
     def authenticate_refresh_token(self, text: str) -> RefreshToken | None:
-        with self.server.provider.lock:  # good for one use
-            found: RefreshToken | None = self.server.provider.refresh_tokens.pop(text, None)
+        provider = self.server.provider
+        with provider.lock:  # good for one use; the second ends all that came of the first (RFC 9700 section 4.14.2)
+            found: RefreshToken | None = provider.refresh_tokens.pop(text, None)
+            if found is None:
+                provider.requests["reuse"] += 1
+                provider.refresh_tokens.clear()
         return found
 
     def authenticate_user(self, credential: RefreshToken) -> str:

@@ -222,6 +222,9 @@ class OidcConfig(ConfigModel):
     backchannel_logout_path: Path | None = None
     """Path for the provider's logout tokens (OpenID Connect Back-Channel Logout)."""
 
+    end_session_endpoint: str | None = None
+    """URL of the provider's logout, if its metadata names none, or another."""
+
     post_logout_redirect_uri: str | None = None
     """Where users come to after a logout; registered at the provider. The application's ``/`` unless given."""
 
@@ -285,8 +288,7 @@ class OidcConfig(ConfigModel):
     @model_validator(mode="after")
     def _provider_is_told(self) -> Self:
         urls = [self.issuer.replace(TENANT, "tenant"), *([self.discovery_url.reveal()] if self.discovery_url else [])]
-        if self.post_logout_redirect_uri is not None:
-            urls.append(self.post_logout_redirect_uri)
+        urls += [url for url in (self.end_session_endpoint, self.post_logout_redirect_uri) if url is not None]
         for url in urls:
             problem = url_problem(url, allow_http=self.fetch.allow_http)
             if problem is not None:

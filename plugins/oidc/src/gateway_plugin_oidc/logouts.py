@@ -52,12 +52,12 @@ class Logouts:
         """
         back = self._config.post_logout_redirect_uri or f"{origin}/"
         provider = self._provider.current()
-        if provider is None or not provider.end_session_endpoint:
+        endpoint = self._config.end_session_endpoint or (provider.end_session_endpoint if provider is not None else "")
+        if not endpoint:
             return back
         query = {"client_id": self._config.client_id, "post_logout_redirect_uri": back}
         if session is not None and session.id_token:
             query["id_token_hint"] = session.id_token
-        endpoint = provider.end_session_endpoint
         return f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{urlencode(query)}"
 
     async def revoke(self, session: Session) -> None:
