@@ -39,6 +39,8 @@ class TlsInfo:
     """OpenSSL's name of the cipher suite."""
     peer: Mapping[str, Any] | None = None
     """The verified client certificate as ``ssl.SSLSocket.getpeercert`` gives it, or None."""
+    certificate: bytes | None = field(default=None, repr=False)
+    """The same certificate in DER: what thumbprints are made of (RFC 8705 section 3.1)."""
 
 
 class RequestOrigin(TypedDict, total=False):

@@ -369,7 +369,8 @@ def believed_facts(facts: RequestFacts, trust: Trust, *, is_trusted: bool) -> Re
 def _tls_of(transport: asyncio.BaseTransport) -> TlsInfo:
     tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
     cipher, certificate = tls.cipher(), transport.get_extra_info("peercert")
-    return TlsInfo(tls.version() or "", "" if cipher is None else cipher[0], certificate or None)
+    encoded = tls.getpeercert(binary_form=True) if certificate else None
+    return TlsInfo(tls.version() or "", "" if cipher is None else cipher[0], certificate or None, encoded)
 
 
 def plain_ip(address: str) -> str:
