@@ -10,13 +10,13 @@ from gateway_plugin_sdk import ConfigFile, ConfigModel, Duration, Secret, Secret
 from gateway_tokens.algorithms import SECRET_ALGORITHMS, Algorithm
 from gateway_tokens.fetch import FetchOptions
 from gateway_tokens.texts import Header, OneOrMore, check_distinct, many, shown_url, url_problem
+from gateway_tokens.valkey import ServerOptions
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from gateway_plugin_oidc.browser import origin_of
 from gateway_plugin_oidc.id_tokens import TENANT
 
 SHORTEST_KEY: Final = 32
-_VALKEY_URL: Final = r"^(redis|rediss|valkey|valkeys|unix)://.+$"
 _OURS: Final = frozenset({
     "response_type", "response_mode", "client_id", "client_secret", "redirect_uri", "scope", "state", "nonce",
     "code_challenge", "code_challenge_method", "request", "request_uri", "max_age", "id_token_hint",
@@ -45,19 +45,9 @@ def _check_key(value: str) -> None:
         )
 
 
-def _check_valkey_url(value: str) -> None:
-    if not re.match(_VALKEY_URL, value):
-        raise ValueError("the url is not that of a server: write valkey://host:port/0, valkeys:// or unix:///path")
-
-
 Path = Annotated[str, AfterValidator(_check_path)]
 Origin = Annotated[str, AfterValidator(_check_origin)]
 Key = Annotated[Secret, AfterValidator(Secret.checked(_check_key))]
-ServerUrl = Annotated[
-    SecretUrl,
-    AfterValidator(SecretUrl.checked(_check_valkey_url)),
-    Field(json_schema_extra={"pattern": _VALKEY_URL}),
-]
 
 
 class CookieOptions(ConfigModel):
@@ -98,39 +88,8 @@ class SessionOptions(ConfigModel):
     """There is only one gateway, so nothing has to reach others: ``check`` then does not ask for ``valkey``."""
 
 
-class ValkeyTlsOptions(ConfigModel):
-    """How the server and we prove who we are."""
-
-    ca: ConfigFile | None = None
-    """File of certificate authorities; those of the system unless given."""
-
-    cert: ConfigFile | None = None
-    """File of our own certificate."""
-
-    key: ConfigFile | None = None
-    """File of its private key."""
-
-
-class ValkeyOptions(ConfigModel):
+class ValkeyOptions(ServerOptions):
     """A Valkey or Redis server that all gateways share."""
-
-    url: ServerUrl
-    """The server: ``valkey://host:port/database``, ``valkeys://`` with TLS, or ``unix:///path``; ``redis://`` too."""
-
-    username: str | None = None
-    """The user to log in as."""
-
-    password: Secret | None = None
-    """The password to log in with."""
-
-    tls: ValkeyTlsOptions | None = None
-    """Certificates of connections with TLS."""
-
-    timeout: Annotated[Duration, Field(gt=0)] = 1.0
-    """How long one command may take."""
-
-    max_connections: Annotated[int, Field(ge=1, le=1000)] = 16
-    """Connections of one worker at most."""
 
     prefix: Annotated[str, Field(pattern=r"^[^\s{}]*$")] = "gateway:oidc:"
     """What the names of our keys begin with."""

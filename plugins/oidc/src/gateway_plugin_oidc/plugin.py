@@ -27,6 +27,7 @@ from gateway_tokens.cache import VerifiedCache
 from gateway_tokens.forwarding import field_readers
 from gateway_tokens.loaders import Client
 from gateway_tokens.texts import many
+from gateway_tokens.valkey import ValkeyValues, Values
 
 from gateway_plugin_oidc.bearer import Bearers, Caller
 from gateway_plugin_oidc.browser import is_navigation, may_use_cookie
@@ -46,7 +47,6 @@ from gateway_plugin_oidc.session import Session
 from gateway_plugin_oidc.sessions import NO_SESSION, Entry, Sessions
 from gateway_plugin_oidc.site import Site
 from gateway_plugin_oidc.streams import Streams, may_last
-from gateway_plugin_oidc.values import ValkeyValues, Values
 
 _NO_COOKIES: Final = OwnCookies({}, "")
 _SEEN: Final = 10_000

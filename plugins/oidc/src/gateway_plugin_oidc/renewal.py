@@ -16,13 +16,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from gateway_plugin_sdk import Clock, GatewayError
+from gateway_tokens.valkey import Values
 
 from gateway_plugin_oidc.endpoints import Endpoints, ProviderAwayError, TokensRefusedError, shown_error
 from gateway_plugin_oidc.id_tokens import Expected, RefusedTokenError, check_id_token, check_signature, read_token
 from gateway_plugin_oidc.provider import ProviderDocument
 from gateway_plugin_oidc.sealing import Sealer
 from gateway_plugin_oidc.session import Session, Tokens
-from gateway_plugin_oidc.values import Values
 
 RESULT_LIFETIME: Final = 60.0
 """Seconds that the result of a refresh is found under the old token."""

@@ -17,6 +17,7 @@ from typing import Final
 from gateway_plugin_sdk import Clock, Identity
 from gateway_tokens.cache import VerifiedCache
 from gateway_tokens.forwarding import FieldReaders, fields_of
+from gateway_tokens.valkey import Values
 
 from gateway_plugin_oidc.config import OidcConfig
 from gateway_plugin_oidc.cookies import CookieWriter, OwnCookies
@@ -25,7 +26,6 @@ from gateway_plugin_oidc.refusals import Refusal
 from gateway_plugin_oidc.renewal import RESULT_LIFETIME, Renewals, ended_key
 from gateway_plugin_oidc.sealing import Sealer, as_text, from_text
 from gateway_plugin_oidc.session import Session
-from gateway_plugin_oidc.values import Values
 
 _REMEMBERED: Final = 10_000
 _BYTES_PER_CHARACTER: Final = 5

@@ -1,19 +1,71 @@
-"""Where sessions keep what others must know too: in the gateway's own store, or on a Valkey server that all share."""
+"""Values that several gateways share: on a Valkey or Redis server, behind the interface of the gateway's own store."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib
-from typing import Any, Final, Protocol
+import re
+from typing import Annotated, Any, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
-from gateway_plugin_sdk import GatewayError
+from gateway_plugin_sdk import ConfigFile, ConfigModel, Duration, GatewayError, Secret, SecretUrl
+from pydantic import AfterValidator, Field
 
-from gateway_plugin_oidc.config import ValkeyOptions
+_URL: Final = r"^(redis|rediss|valkey|valkeys|unix)://.+$"
+
+
+def _check_url(value: str) -> None:
+    if not re.match(_URL, value):
+        raise ValueError("the url is not that of a server: write valkey://host:port/0, valkeys:// or unix:///path")
+
+
+ServerUrl = Annotated[
+    SecretUrl,
+    AfterValidator(SecretUrl.checked(_check_url)),
+    Field(json_schema_extra={"pattern": _URL}),
+]
+
+
+class ValkeyTlsOptions(ConfigModel):
+    """How the server and we prove who we are."""
+
+    ca: ConfigFile | None = None
+    """File of certificate authorities; those of the system unless given."""
+
+    cert: ConfigFile | None = None
+    """File of our own certificate."""
+
+    key: ConfigFile | None = None
+    """File of its private key."""
+
+
+class ServerOptions(ConfigModel):
+    """A Valkey or Redis server that all gateways share."""
+
+    url: ServerUrl
+    """The server: ``valkey://host:port/database``, ``valkeys://`` with TLS, or ``unix:///path``; ``redis://`` too."""
+
+    username: str | None = None
+    """The user to log in as."""
+
+    password: Secret | None = None
+    """The password to log in with."""
+
+    tls: ValkeyTlsOptions | None = None
+    """Certificates of connections with TLS."""
+
+    timeout: Annotated[Duration, Field(gt=0)] = 1.0
+    """How long one command may take."""
+
+    max_connections: Annotated[int, Field(ge=1, le=1000)] = 16
+    """Connections of one worker at most."""
+
+    prefix: Annotated[str, Field(pattern=r"^[^\s{}]*$")] = "gateway:"
+    """What the names of our keys begin with."""
 
 
 class StoreAwayError(GatewayError):
-    """The server that has the sessions does not respond: whether a session still holds is not known."""
+    """The server does not respond: what it knows is not known here."""
 
 
 class Values(Protocol):
@@ -31,7 +83,7 @@ _MODULES: Final = ("redis.asyncio", "redis.asyncio.retry", "redis.backoff", "red
 class ValkeyValues:
     """Values on a server. No command is repeated: what failed may have been done."""
 
-    def __init__(self, options: ValkeyOptions) -> None:
+    def __init__(self, options: ServerOptions) -> None:
         self._options = options
         self._prefix = options.prefix
         self._client: Any = None
@@ -47,7 +99,7 @@ class ValkeyValues:
             await asyncio.to_thread(lambda: [importlib.import_module(name) for name in _MODULES])
         except ImportError as error:
             raise GatewayError(
-                f"valkey needs the redis package, which is missing ({error}): pip install 'gateway-plugin-oidc[valkey]'"
+                f"valkey needs the redis package, which is missing ({error}): pip install redis"
             ) from None
         errors = importlib.import_module("redis.exceptions")
         self._failures = (OSError, TimeoutError, errors.RedisError)
