@@ -65,6 +65,8 @@ EXCEPTIONS = {
     "gateway_core.regex.parser._QUANTIFIER": OPERATORS,
     "gateway_core.snapshot.unknown_names._PLACEHOLDER": OPERATORS,
     "gateway_tokens.texts._URL": OPERATORS,
+    "gateway_tokens.confirmation._THUMBPRINT": ONLY_MATCHED,
+    "gateway_plugin_auth.client_certificates._HASH": ONLY_MATCHED,
     "gateway_plugin_auth.passwords._DES": ONLY_MATCHED,
     "gateway_plugin_logger.redaction.bodies._SCALAR": ONLY_MATCHED,
 }

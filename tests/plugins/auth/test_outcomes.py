@@ -22,7 +22,7 @@ async def test_every_scheme_is_a_provider(context: Any, config: dict[str, Any], 
 
     provider = make_provider(options, context)
 
-    assert provider.challenge == challenge
+    assert provider.challenges == (challenge,)
     assert list(provider.header_names) == ([] if "payload_header" not in str(config) else ["X-P"])
     await provider.stop()
 

@@ -23,6 +23,8 @@ from gateway_plugin_auth.config import (
     RevocationOptions,
     SourceConfig,
 )
+from gateway_plugin_auth.config.possession import DpopOptions, MtlsOptions, StepUpOptions, ValkeyOptions
+from gateway_plugin_auth.config.resource import ResourceOptions
 from gateway_tokens.fetch import FetchOptions
 
 README = Path(__file__).parents[3] / "plugins" / "auth" / "README.md"
@@ -65,7 +67,8 @@ def test_every_example_loads(tmp_path: Path, folder: Path) -> None:
     "model",
     [
         AlbOptions, AuthConfig, ApiKeyProvider, BasicProvider, ApiKeyEntry, BasicUser, CacheOptions, ClaimRule,
-        FetchOptions, RevocationOptions, SourceConfig,
+        FetchOptions, RevocationOptions, SourceConfig, DpopOptions, MtlsOptions, StepUpOptions, ResourceOptions,
+        ValkeyOptions,
     ],
 )  # fmt: skip
 def test_every_option_is_told(model: type[AuthConfig]) -> None:
@@ -84,7 +87,7 @@ def test_every_code_is_told() -> None:
 def test_every_reason_is_told() -> None:
     folders = (README.parent, README.parents[1] / "tokens")
     source = "".join(path.read_text() for folder in folders for path in (folder / "src").rglob("*.py"))
-    patterns = r'(?:Refusal|unavailable)\("([a-z-]+)"', r'return "([a-z-]+)"'
+    patterns = r'(?:Refusal|unavailable|ProofError|_bad_proof)\("([a-z-]+)"', r'return "([a-z-]+)"', r'"(dpop-[a-z]+)"'
     reasons = {reason for pattern in patterns for reason in re.findall(pattern, source)}
     reasons -= {"unsettled", "name"}  # cannot happen; not a reason
 

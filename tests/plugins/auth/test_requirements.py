@@ -28,7 +28,7 @@ GOOD = {name: Verified(Identity(name)) for name in "abc"}
 class Fixed:
     """A provider that has made up its mind."""
 
-    challenge = "Bearer"
+    challenges: tuple[str, ...] = ("Bearer",)
     header_names: tuple[str, ...] = ()
 
     def __init__(self, outcome: Outcome) -> None:

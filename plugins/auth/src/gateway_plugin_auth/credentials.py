@@ -11,6 +11,9 @@ from gateway_plugin_sdk import Request
 
 Place = Literal["header", "cookie", "query"]
 
+DPOP: Final = "DPoP"
+"""The scheme of tokens that come with a proof of their key (RFC 9449 section 7.1)."""
+
 _MOST_PARAMETERS: Final = 1000
 
 
@@ -32,7 +35,11 @@ class Source:
     is_authorization: bool = field(init=False, repr=False, compare=False)
     """Whether it is the Authorization field with a scheme."""
 
+    is_dpop: bool = field(init=False, repr=False, compare=False)
+    """Whether the scheme is that of bound tokens."""
+
     def __post_init__(self) -> None:
+        object.__setattr__(self, "is_dpop", self.scheme.lower() == DPOP.lower())
         object.__setattr__(self, "_before", f"{self.scheme} ")
         is_authorization = self.place == "header" and self.name.lower() == "authorization" and bool(self.scheme)
         object.__setattr__(self, "is_authorization", is_authorization)

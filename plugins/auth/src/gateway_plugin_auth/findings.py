@@ -86,6 +86,10 @@ def _of_tokens(config: JwtOptions, path: Path) -> Iterator[ConfigFinding]:
     if config.revocation is not None and config.revocation.file is not None:
         yield from _in_file(config.revocation.file, (*path, "revocation", "file"), read_revocations)
     yield from _of_certificates(config.fetch, (*path, "fetch"))
+    if config.dpop is not None and config.dpop.valkey is not None and (tls := config.dpop.valkey.tls) is not None:
+        yield from certificate_findings(
+            (*path, "dpop", "valkey", "tls"), {"ca": tls.ca, "cert": tls.cert, "key": tls.key}
+        )
 
 
 def _of_certificates(options: FetchOptions, path: Path) -> Iterator[ConfigFinding]:

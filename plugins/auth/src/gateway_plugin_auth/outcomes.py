@@ -44,8 +44,8 @@ Outcome: TypeAlias = Verified | Refusal | Needs
 class Provider(Protocol):
     """Knows the callers of one configured provider."""
 
-    challenge: str
-    """The scheme of its challenge: ``Bearer``, ``ApiKey`` or ``Basic``."""
+    challenges: tuple[str, ...]
+    """The schemes of its challenges: ``Bearer``, ``DPoP``, ``ApiKey`` or ``Basic``."""
 
     header_names: tuple[str, ...]
     """Header fields that only it may set."""

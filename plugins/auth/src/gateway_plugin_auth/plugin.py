@@ -11,13 +11,16 @@ from gateway_tokens.forwarding import ReservedHeaders
 from gateway_tokens.refusal_log import RefusalLog
 
 from gateway_plugin_auth.config import AuthConfig
+from gateway_plugin_auth.config.possession import PossessionOptions
 from gateway_plugin_auth.config.requirement import names_in
 from gateway_plugin_auth.findings import findings
 from gateway_plugin_auth.outcomes import Needs, Verified
+from gateway_plugin_auth.possession import NONCE, challenge_parameters, hides
 from gateway_plugin_auth.preflight import is_preflight
 from gateway_plugin_auth.providers import make_provider
 from gateway_plugin_auth.refusals import UNAVAILABLE, Refusal, response_to
 from gateway_plugin_auth.requirements import Judgement, compile_requirement
+from gateway_plugin_auth.resource_metadata import ResourceMetadata
 
 _EARLY: Final = frozenset({"not-yet-valid", "issued-in-the-future"})
 """Reasons for which a token of a known issuer is refused that say that clocks differ."""
@@ -45,11 +48,19 @@ class Auth(Plugin[AuthConfig]):
         # Most bindings have one provider; it is asked without a tree around it.
         self._check = self._providers[requirement].check if isinstance(requirement, str) else None
         everyone = self._providers.values()
-        self._challenges = tuple(dict.fromkeys(provider.challenge for provider in everyone))
+        self._challenges = tuple(dict.fromkeys(scheme for provider in everyone for scheme in provider.challenges))
+        metadata = config.resource_metadata
+        self._metadata = ResourceMetadata(metadata, config) if metadata is not None else None
+        tokens = [each for each in configs.values() if isinstance(each, PossessionOptions)]
+        self._parameters = challenge_parameters(tokens, self._metadata.url if self._metadata is not None else "")
+        self.idle_hooks = frozenset(
+            ([] if self._metadata is not None else ["gateway_route_match"])
+            + ([] if any(each.dpop and each.dpop.nonce for each in tokens) else ["gateway_response"])
+        )
         names = [name for provider in everyone for name in provider.header_names]
         self._reserved = ReservedHeaders(names) if names else None
         self.reserved_headers = frozenset(names)
-        self._hides = tuple(self._providers[name].hide for name in self._providers if configs[name].hide_credentials)
+        self._hides = tuple(self._providers[name].hide for name in self._providers if hides(configs[name]))
         self._changes_head = bool(names or self._hides)
         self._anonymous = Identity(config.anonymous, "anonymous") if config.anonymous is not None else None
         self._refusals = self.metrics.counter(
@@ -79,6 +90,18 @@ class Auth(Plugin[AuthConfig]):
             await provider.stop()
 
     @hookimpl
+    def gateway_route_match(self, request: Request) -> Response | None:
+        """Respond with the metadata of the resource: before access control, since clients without tokens ask for it."""
+        return self._metadata.respond(request) if self._metadata is not None else None
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> None:
+        """Give out a nonce for the client's next proof."""
+        nonce = request.state.get(NONCE)
+        if nonce is not None:
+            response.headers["DPoP-Nonce"] = nonce
+
+    @hookimpl
     def gateway_pre_proxy(self, request: Request) -> Response | Awaitable[Response | None] | None:
         """Respond with 401 or 403, or let the request go on with its caller's name."""
         judgement: Judgement
@@ -101,8 +124,9 @@ class Auth(Plugin[AuthConfig]):
         return self._wait_and_settle(request, judgement)
 
     async def _wait_and_settle(self, request: Request, judgement: Judgement) -> Response | None:
-        # Each provider needs something at most twice: a key, or a second look if what it stood on changed meanwhile.
-        for _ in range(2 * len(self._providers)):
+        # Each provider needs something at most three times: a key, a second look if what it stood on changed meanwhile,
+        # and a verdict on a proof.
+        for _ in range(3 * len(self._providers)):
             if not isinstance(judgement, Needs):
                 break
             await judgement.work()
@@ -138,7 +162,7 @@ class Auth(Plugin[AuthConfig]):
         route = request.route.id if request.route is not None else self.context.route or ""
         self._refusals.labels(self.context.binding, route, refusal.reason).inc()
         self._report(request, refusal, route)
-        return response_to(refusal, self._challenges, self.config.realm)
+        return response_to(refusal, self._challenges, self.config.realm, self._parameters)
 
     def _report(self, request: Request, refusal: Refusal, route: str) -> None:
         left_out = self._refusal_log.take(refusal.reason, self.clock.monotonic())

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, Literal
 
 from gateway_plugin_sdk import Response
 
-Error = Literal["invalid_request", "invalid_token", "insufficient_scope", "temporarily_unavailable"]
-"""Error codes of RFC 6750 section 3.1, and one of RFC 6749 section 4.1.2.1 for what the client is not to blame for."""
+Error = Literal[
+    "invalid_request", "invalid_token", "insufficient_scope", "temporarily_unavailable", "invalid_dpop_proof",
+    "use_dpop_nonce", "insufficient_user_authentication",
+]  # fmt: skip
+"""Error codes of RFC 6750 section 3.1, RFC 9449 section 12.2, RFC 9470 section 3, and one of RFC 6749 section 4.1.2.1
+for what the client is not to blame for."""
+
+_OF_PROOFS: Final = frozenset({"invalid_dpop_proof", "use_dpop_nonce"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,9 @@ class Refusal:
     retry_after: int = 0
     """Seconds after which it is worth to try again; only with ``temporarily_unavailable``."""
 
+    parameters: tuple[tuple[str, str], ...] = ()
+    """What else the challenge says, by name."""
+
     @property
     def status(self) -> int:
         """403 for a known caller who may not, 503 if credentials cannot be checked now, else 401."""
@@ -45,14 +55,15 @@ class Refusal:
 
 # What could not be checked comes last: it might have let the caller in.
 _WEIGHTS: Final[dict[Error | None, int]] = {
-    None: 0, "invalid_token": 1, "invalid_request": 2, "insufficient_scope": 3, "temporarily_unavailable": 4,
+    None: 0, "invalid_token": 1, "invalid_request": 2, "invalid_dpop_proof": 2, "use_dpop_nonce": 2,
+    "insufficient_scope": 3, "insufficient_user_authentication": 3, "temporarily_unavailable": 4,
 }  # fmt: skip
 
 NO_CREDENTIALS: Final = Refusal("missing", None)
 """No credentials were presented."""
 
 
-UNAVAILABLE: Final = ("no-keys", "no-users", "no-revocations", "busy")
+UNAVAILABLE: Final = ("no-keys", "no-users", "no-revocations", "dpop-store", "busy")
 """The reasons that are failures of this side, not of a client."""
 
 
@@ -72,6 +83,9 @@ _DETAILS: Final[dict[Error | None, str]] = {
     "invalid_request": "the credentials are not in a usable form",
     "invalid_token": "the credentials are not valid",
     "insufficient_scope": "the credentials do not allow this request",
+    "invalid_dpop_proof": "the proof of possession is not valid",
+    "use_dpop_nonce": "the proof of possession needs the nonce of this response",
+    "insufficient_user_authentication": "this request needs another login",
     "temporarily_unavailable": "the credentials cannot be checked at the moment",
 }
 
@@ -82,23 +96,36 @@ def quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def challenge(scheme: str, realm: str, refusal: Refusal | None = None) -> str:
-    """Write one challenge of a ``WWW-Authenticate`` field (RFC 6750 section 3, RFC 7617 section 2)."""
+def challenge(scheme: str, realm: str, refusal: Refusal | None = None, more: str = "") -> str:
+    """Write one challenge of a ``WWW-Authenticate`` field (RFC 6750 section 3, RFC 7617 section 2, RFC 9449 section 7).
+
+    :param more: parameters that every challenge of the scheme has.
+    """
     text = f"{scheme} realm={quoted(realm)}"
     if scheme == "Basic":
         return text + ', charset="UTF-8"'
-    if scheme == "Bearer" and refusal is not None and refusal.error is not None:
+    is_token = scheme in {"Bearer", "DPoP"} and not (scheme == "Bearer" and refusal and refusal.error in _OF_PROOFS)
+    if is_token and refusal is not None and refusal.error is not None:
         text += f', error="{refusal.error}"'
         if refusal.scope:
             text += f", scope={quoted(refusal.scope)}"
-    return text
+        for name, value in refusal.parameters:
+            text += f", {name}={quoted(value)}"
+    return text + more
 
 
-def response_to(refusal: Refusal, schemes: Sequence[str], realm: str) -> Response:
-    """Return the response to a refused request: one challenge for each scheme that would be accepted."""
+def response_to(
+    refusal: Refusal, schemes: Sequence[str], realm: str, parameters: Mapping[str, str] = MappingProxyType({})
+) -> Response:
+    """Return the response to a refused request: one challenge for each scheme that would be accepted.
+
+    :param parameters: by scheme what every challenge of it has behind the realm and the error.
+    """
     if refusal.error == "temporarily_unavailable":
         fields = [("Retry-After", str(refusal.retry_after))]
     else:
-        fields = [("WWW-Authenticate", challenge(scheme, realm, refusal)) for scheme in schemes]
+        fields = [
+            ("WWW-Authenticate", challenge(scheme, realm, refusal, parameters.get(scheme, ""))) for scheme in schemes
+        ]
     fields.append(("Cache-Control", "no-store"))
     return Response.problem(refusal.status, _DETAILS[refusal.error], headers=fields)

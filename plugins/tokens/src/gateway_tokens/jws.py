@@ -114,8 +114,11 @@ def _refuse_lone_surrogates(value: dict[str, Any]) -> None:
         raise MalformedTokenError("a text has half of a surrogate pair") from error
 
 
-def _read_header(segment: bytes) -> tuple[Mapping[str, Any], str, str | None]:
-    """Return a header with its algorithm and key id; not to be changed, since it may be remembered."""
+def read_header(segment: bytes) -> tuple[Mapping[str, Any], str, str | None]:
+    """Return a header with its algorithm and key id; not to be changed, since it may be remembered.
+
+    :raises MalformedTokenError: it is none, or one that needs an extension.
+    """
     header = decode_object(decode_segment(segment))
     algorithm, key_id = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str) or not (key_id is None or isinstance(key_id, str)):
@@ -127,7 +130,7 @@ def _read_header(segment: bytes) -> tuple[Mapping[str, Any], str, str | None]:
     return header, algorithm, key_id
 
 
-_remembered_header: Final = lru_cache(_MOST_HEADERS)(_read_header)
+_remembered_header: Final = lru_cache(_MOST_HEADERS)(read_header)
 """The tokens of one issuer and key have one header, and to read it takes a third of the time for the whole token."""
 
 
@@ -156,7 +159,7 @@ def parse_token(text: str, *, is_padded: bool = False) -> Token:
     signing_input = encoded[: len(head) + 1 + len(payload)]
     if is_padded:
         head, payload, signature = map(_without_padding, segments)
-    header, algorithm, key_id = (_remembered_header if len(head) <= _LONGEST_HEADER else _read_header)(head)
+    header, algorithm, key_id = (_remembered_header if len(head) <= _LONGEST_HEADER else read_header)(head)
     return Token(
         algorithm,
         key_id,

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from gateway_core.config.redaction import marked_paths
 from gateway_plugin_auth.config import AnyOf, AuthConfig
+from gateway_plugin_auth.config.jwt import KEY_SOURCES
 from pydantic import ValidationError
 
 APPS = {"scheme": "api-key", "keys": [{"subject": "a", "key": "k"}]}
@@ -34,7 +35,7 @@ def test_any_of_several_providers_is_enough_by_default() -> None:
 @pytest.mark.parametrize(
     ("config", "problem"),
     [
-        ({}, "exactly one of secret, public_key, jwks, jwks_file, jwks_url, discovery gives the keys, not none"),
+        ({}, f"exactly one of {', '.join(KEY_SOURCES)} gives the keys, not none"),
         ({"secret": "s" * 32, "jwks_url": "https://a.example"}, "gives the keys, not secret and jwks_url"),
         ({"secrte": "a"}, "secrte: Extra inputs"),
         (BOTH | {"issuer": "a", "leeway": "5s"}, "issuer, leeway beside providers: move it into the provider"),
@@ -97,5 +98,6 @@ def test_every_file_is_marked_so_that_it_is_watched_and_refused_in_remote_docume
     within = {path[2:] for path in marked_paths(AuthConfig.model_json_schema(), "x-file") if path[0] == "providers"}
 
     files = {("jwks_file",), ("revocation", "file"), ("fetch", "ca"), ("fetch", "cert"), ("fetch", "key")}
+    files |= {("dpop", "valkey", "tls", name) for name in ("ca", "cert", "key")}
     assert marked == files
     assert within == files | {("keys_file",), ("users_file",)}

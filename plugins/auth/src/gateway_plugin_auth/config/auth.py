@@ -12,6 +12,7 @@ from gateway_plugin_auth.config.api_key import ApiKeyProvider
 from gateway_plugin_auth.config.basic import BasicProvider
 from gateway_plugin_auth.config.jwt import JwtOptions, JwtProvider, check_key_source
 from gateway_plugin_auth.config.requirement import AnyOf, Requirement, lets_strangers_in, names_in
+from gateway_plugin_auth.config.resource import ResourceOptions
 
 ProviderConfig: TypeAlias = Annotated[JwtProvider | ApiKeyProvider | BasicProvider, Field(discriminator="scheme")]
 """A provider of any scheme."""
@@ -38,6 +39,9 @@ class AuthConfig(JwtOptions):
 
     allow_preflight: bool = False
     """Whether CORS preflight requests, which never carry credentials, pass without."""
+
+    resource_metadata: ResourceOptions | None = None
+    """Serve the metadata of the API (RFC 9728), and name its URL in challenges."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> AuthConfig:

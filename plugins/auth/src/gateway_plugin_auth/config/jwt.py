@@ -18,6 +18,7 @@ from gateway_tokens.texts import Header, OneOrMore, check_distinct, many, url_pr
 from pydantic import Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
 from gateway_plugin_auth.config.alb import AlbOptions
+from gateway_plugin_auth.config.possession import PossessionOptions
 from gateway_plugin_auth.config.revocation import CacheOptions, RevocationOptions
 from gateway_plugin_auth.config.rules import AccessOptions
 from gateway_plugin_auth.config.sources import SourceConfig
@@ -58,7 +59,7 @@ def decode_secret(secret: str, form: SecretFormat) -> bytes:
     return secret.encode()
 
 
-class JwtOptions(AccessOptions):
+class JwtOptions(PossessionOptions, AccessOptions):
     """How tokens are found, verified and judged. Exactly one source of keys is given."""
 
     algorithms: tuple[Algorithm, ...] = ()

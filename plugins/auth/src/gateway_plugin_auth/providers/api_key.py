@@ -53,7 +53,7 @@ def read_entries(text: bytes) -> tuple[ApiKeyEntry, ...]:
 class ApiKeys:
     """Looks keys up by their SHA-256, so that the time that it takes reveals nothing of the keys."""
 
-    challenge = "ApiKey"
+    challenges: tuple[str, ...] = ("ApiKey",)
 
     def __init__(self, config: ApiKeyProvider, context: PluginContext) -> None:
         self._config = config

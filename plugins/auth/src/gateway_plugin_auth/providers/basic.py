@@ -107,7 +107,7 @@ class _Judged:
 class Passwords:
     """Verifies passwords in threads, one verification for equal credentials at a time."""
 
-    challenge = "Basic"
+    challenges: tuple[str, ...] = ("Basic",)
 
     def __init__(self, config: BasicProvider, context: PluginContext) -> None:
         self._config = config
