@@ -32,6 +32,23 @@ def test_secrets_of_pydantic_models_are_found_through_references() -> None:
     assert schema_secret_paths(Config.model_json_schema()) == {"secret", "providers.*.key", "by_name.*"}
 
 
+def test_a_secret_is_found_in_a_model_within_models_within_a_mapping() -> None:
+    def optional(name: str) -> dict[str, object]:
+        return {"anyOf": [{"$ref": f"#/$defs/{name}"}, {"type": "null"}]}
+
+    schema = {
+        "properties": {"providers": {"additionalProperties": {"oneOf": [{"$ref": "#/$defs/Provider"}]}}},
+        "$defs": {
+            "Provider": {"properties": {"dpop": optional("Dpop")}},
+            "Dpop": {"properties": {"server": optional("Server")}},
+            "Server": {"properties": {"tls": optional("Tls")}},
+            "Tls": {"properties": {"password": {"anyOf": [{"type": "string", "writeOnly": True}, {"type": "null"}]}}},
+        },
+    }  # fmt: skip
+
+    assert schema_secret_paths(schema) == {"providers.*.dpop.server.tls.password"}
+
+
 def test_recursive_schemas_end() -> None:
     schema = {
         "$ref": "#/$defs/n",

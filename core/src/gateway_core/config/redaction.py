@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from gateway_core.config.location import KeyPath
 
-_DEEPEST: Final = 12
+_DEEPEST: Final = 16
+"""Schemas within each other. A model within another takes three: its option, the alternative to null, the reference."""
 _SHORTEST: Final = 3
 _LONG_ENOUGH: Final = 12
 # A reference says where the secret is, not what it is.
