@@ -7,6 +7,7 @@ import pytest
 from gateway_core.config import ConfigFinding, ConfigModel, model_problems
 from gateway_core.config.location import format_path
 from gateway_core.config.model_errors import fields_at
+from gateway_core.config.schema_errors import SchemaValidator
 from pydantic import Field, model_validator
 
 
@@ -95,3 +96,31 @@ def test_list_is_not_called_too_short_for_its_invalid_items() -> None:
 )
 def test_known_keys_are_found_along_paths(path: tuple[str | int, ...], first: str | None) -> None:
     assert next(iter(fields_at(Model, path)), None) == first
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"text": 7},
+        {"number": 0},
+        {"number": 10},
+        {"number": 0.7},
+        {"number": "x"},
+        {"flag": "maybe"},
+        {"mode": "shadwo"},
+        {"items": [{"name": "a"}] * 3},
+        {"items": {"name": "a"}},
+        {"items": [{"nmae": "a"}]},
+        {"inner": {"name": "a", "count": 9}},
+        {"code": "a"},
+        {"code": "abcd"},
+        {"code": "A1"},
+        {"tetx": "a"},
+    ],
+)
+def test_schemas_and_models_say_the_same_of_what_both_refuse(value: Mapping[str, Any]) -> None:
+    by_schema = SchemaValidator(Model.model_json_schema()).problems(value)
+
+    assert {(each.path, each.text, each.code) for each in by_schema} == {
+        (each.path, each.text, each.code) for each in model_problems(Model, value)
+    }

@@ -14,10 +14,10 @@ from pydantic import BaseModel, ValidationError
 
 from gateway_core.config.location import KeyPath, format_path
 from gateway_core.config.model_errors import explain_model_errors
-from gateway_core.config.problems import ConfigFinding
+from gateway_core.config.problems import ConfigFinding, unknown_key
 from gateway_core.config.redaction import is_at_secret, schema_secret_paths
 from gateway_core.config.schema_errors import SchemaValidator
-from gateway_core.config.suggestions import quote, shown, there_are
+from gateway_core.config.suggestions import shown, there_are
 
 HOOK_TIMES: Final = "hook-times"
 """What a plugin `needs` to see what each hook took; the gateway itself provides it."""
@@ -141,7 +141,7 @@ def factory_model(factory: ConfiguredFactory) -> type[BaseModel] | None:
 def _read(factory: ConfiguredFactory, raw: Mapping[str, Any]) -> tuple[Sequence[ConfigFinding], Any]:
     model = factory_model(factory)
     if model is None:
-        return [_unknown(key) for key in raw], {}
+        return [unknown_key((key,), "it takes no keys, so leave it out") for key in raw], {}
     try:
         return (), model.model_validate(raw)
     except ValidationError as error:
@@ -157,8 +157,3 @@ def _show_for(model: type[BaseModel]) -> Any:
         return "the value" if hidden or isinstance(value, Mapping | list) else shown(value)
 
     return show
-
-
-def _unknown(key: str) -> ConfigFinding:
-    remedy = "it takes no keys, so leave it out"
-    return ConfigFinding((key,), f"unknown key {quote(key)}", code="key.unknown", remedy=remedy, is_key=True)

@@ -12,16 +12,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway_core.config.location import KeyPath
-from gateway_core.config.problems import ConfigFinding
+from gateway_core.config.problems import ConfigFinding, finding, missing_key, unknown_key
 from gateway_core.config.suggestions import (
-    EXPLANATIONS,
     Fault,
     code_of,
     did_you_mean,
-    not_one_of,
+    explain,
     quote,
     shown,
-    wrong_kind,
 )
 from gateway_core.config.values import InconsistentError, InvalidValueError
 
@@ -69,18 +67,17 @@ def explain_model_errors(
                 or did_you_mean(str(path[-1]), fields_at(model, path[:-1]))
                 or hints.of_place(path)
             )
-            message = f"unknown key {quote(str(path[-1]))}"
-            yield ConfigFinding(path, message, code="key.unknown", remedy=remedy, is_key=True)
+            yield unknown_key(path, remedy)
         elif details["type"] == "missing":
-            yield ConfigFinding(path, f"{quote(str(path[-1]))} is missing", code="key.missing")
+            yield missing_key(path)
         else:
             is_key = details["loc"][-1:] == ("[key]",)
             shown_value = show(path, details["input"]) if not is_key else quote(str(path[-1]))
-            fault = _fault(model, path, details, shown_value)
-            remedy = fault.remedy
+            rule = _rule(model, path, details)
+            fault = _fault(rule, details, shown_value)
             if details["type"] in _SECTION_TYPES:
-                remedy = hints.of_value(path, details["input"]) or remedy
-            yield ConfigFinding(path, fault.reason, code=_code(details), remedy=remedy, is_key=is_key)
+                fault = fault._replace(remedy=hints.of_value(path, details["input"]) or fault.remedy)
+            yield finding(path, fault, _code(rule, details), is_key=is_key)
 
 
 def _path_within(value: object, path: KeyPath, *, is_missing: bool) -> KeyPath:
@@ -147,38 +144,41 @@ def _real_path(loc: Iterable[str | int]) -> KeyPath:
     return tuple(part for part in loc if part != "[key]")
 
 
-def _code(details: ErrorDetails) -> str:
-    kind = details["type"]
-    if kind == "value_error":
-        code = getattr(details.get("ctx", {}).get("error"), "code", None)
-        if isinstance(code, str):
-            return code
-        # What refuses a mapping compares its keys.
-        return "value.inconsistent" if isinstance(details["input"], Mapping) else "value.invalid"
-    if kind in _KEYWORDS:
-        return code_of(_KEYWORDS[kind][0])
-    if kind in _EXPECTED:
-        return code_of("type")
-    return code_of("enum") if kind in {"literal_error", "enum"} else "value.invalid"
+def _rule(model: type[BaseModel], path: KeyPath, details: ErrorDetails) -> tuple[str, Any] | None:
+    """Return the keyword and the limit of JSON Schema that say what an error says; None if there are none."""
+    kind, context = details["type"], details.get("ctx", {})
+    if kind in _TYPES:
+        return "type", _TYPES[kind]
+    if kind in _LIMITS:
+        keyword, limit = _LIMITS[kind]
+        return keyword, context.get(limit)
+    if kind in {"literal_error", "enum"}:
+        allowed = [str(one) for kind in _kinds_at(model, path) for one in _values_of(kind)]
+        return "enum", allowed or [str(context.get("expected", ""))]
+    return None
 
 
-def _fault(model: type[BaseModel], path: KeyPath, details: ErrorDetails, value: str) -> Fault:
-    context: dict[str, Any] = details.get("ctx", {})
-    kind = details["type"]
-    if kind == "value_error":
-        cause = context.get("error")
+def _code(rule: tuple[str, Any] | None, details: ErrorDetails) -> str:
+    if rule is not None:
+        return code_of(rule[0])
+    if details["type"] != "value_error":
+        return "value.invalid"
+    code = getattr(details.get("ctx", {}).get("error"), "code", None)
+    if isinstance(code, str):
+        return code
+    # What refuses a mapping compares its keys.
+    return "value.inconsistent" if isinstance(details["input"], Mapping) else "value.invalid"
+
+
+def _fault(rule: tuple[str, Any] | None, details: ErrorDetails, value: str) -> Fault:
+    if rule is not None and (fault := explain(rule[0], details["input"], value, rule[1])) is not None:
+        return fault
+    if details["type"] == "value_error":
+        cause = details.get("ctx", {}).get("error")
         if isinstance(cause, InvalidValueError):
             is_alone = isinstance(cause, InconsistentError)
             return Fault(cause.reason if is_alone else f"{value} {cause.reason}", cause.remedy)
         return Fault(str(cause) if cause is not None else details["msg"])
-    if kind in _KEYWORDS:
-        keyword, limit = _KEYWORDS[kind]
-        return EXPLANATIONS[keyword](value, context.get(limit))
-    if (expected := _EXPECTED.get(kind)) is not None:
-        return wrong_kind(details["input"], value, expected)
-    if kind in {"literal_error", "enum"}:
-        allowed = [str(one) for kind in _kinds_at(model, path) for one in _values_of(kind)]
-        return not_one_of(details["input"], value, allowed or [str(context.get("expected", ""))])
     return Fault(f"{value} is refused: {details['msg'][:1].lower()}{details['msg'][1:]}")
 
 
@@ -191,27 +191,27 @@ def _values_of(kind: Any) -> Sequence[object]:
 
 _SECTION_TYPES: Final = frozenset({"model_type", "model_attributes_type", "tuple_type", "list_type"})
 
-_EXPECTED: Final = {
-    "string_type": "text",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "int_parsing": "a whole number",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "tuple_type": "a list",
-    "list_type": "a list",
-    "set_type": "a list",
-    "frozen_set_type": "a list",
-    "dict_type": "a mapping",
-    "mapping_type": "a mapping",
-    "model_type": "a mapping",
-    "model_attributes_type": "a mapping",
+_TYPES: Final = {
+    "string_type": "string",
+    "int_type": "integer",
+    "int_from_float": "integer",
+    "int_parsing": "integer",
+    "float_type": "number",
+    "float_parsing": "number",
+    "bool_type": "boolean",
+    "bool_parsing": "boolean",
+    "tuple_type": "array",
+    "list_type": "array",
+    "set_type": "array",
+    "frozen_set_type": "array",
+    "dict_type": "object",
+    "mapping_type": "object",
+    "model_type": "object",
+    "model_attributes_type": "object",
 }
+"""The type of JSON Schema that a kind of pydantic's errors expects."""
 
-
-_KEYWORDS: Final = {
+_LIMITS: Final = {
     "greater_than_equal": ("minimum", "ge"),
     "less_than_equal": ("maximum", "le"),
     "greater_than": ("exclusiveMinimum", "gt"),

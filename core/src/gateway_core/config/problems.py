@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from gateway_core.config.codes import remedy_of
 from gateway_core.config.location import KeyPath, Place
 from gateway_core.config.redaction import masked_line, without_credentials
-from gateway_core.config.suggestions import counted
+from gateway_core.config.suggestions import Fault, counted, quote
 
 Severity = Literal["error", "warning"]
 """Errors reject a configuration; warnings are printed, counted and shown."""
@@ -215,3 +215,18 @@ class ConfigFinding:
     def text(self) -> str:
         """Message and remedy as one line for people."""
         return _sentence(self.message, self.remedy, "")
+
+
+def finding(path: KeyPath, fault: Fault, code: str, *, is_key: bool = False) -> ConfigFinding:
+    """Return the finding of a fault."""
+    return ConfigFinding(path, fault.reason, code=code, remedy=fault.remedy, is_key=is_key)
+
+
+def unknown_key(path: KeyPath, remedy: str = "") -> ConfigFinding:
+    """Return the finding of a key that there is not, the last one of a path."""
+    return finding(path, Fault(f"unknown key {quote(str(path[-1]))}", remedy), "key.unknown", is_key=True)
+
+
+def missing_key(path: KeyPath, remedy: str = "") -> ConfigFinding:
+    """Return the finding of a key that is needed, the last one of a path."""
+    return finding(path, Fault(f"{quote(str(path[-1]))} is missing", remedy), "key.missing")

@@ -5,22 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from gateway_core.config.location import KeyPath, format_path
-from gateway_core.config.problems import ConfigFinding
+from gateway_core.config.problems import ConfigFinding, finding, missing_key, unknown_key
 from gateway_core.config.redaction import is_at_secret, is_marked_secret, schema_secret_paths
 from gateway_core.config.suggestions import (
-    EXPLANATIONS,
     Fault,
     code_of,
     did_you_mean,
+    explain,
     kind_of,
+    kinds,
     listed,
     not_one_of,
+    plain,
     quote,
     shown,
-    wrong_kind,
 )
 from gateway_core.regex import Pattern, PatternSyntaxError, SlowPatternError, compile_pattern
 
@@ -28,16 +29,6 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
 # jsonschema is imported where something is validated: a process that only serves does without its 3 MiB.
-
-_KINDS: Final = {
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "object": "a mapping",
-    "array": "a list",
-    "null": "nothing",
-}
 
 
 def _check_schema(schema: Mapping[str, Any]) -> None:
@@ -85,7 +76,7 @@ class SchemaValidator:
         show = shown_at or (lambda _path, item: shown(item))
         explainer = _Explainer(show, self.is_secret, self._definitions)
         # There is an error for each key that is missing, and each of them names all.
-        return list(dict.fromkeys(problem for error in errors for problem in explainer.explain(error)))
+        return list(dict.fromkeys(problem for error in errors for problem in explainer.findings(error)))
 
     def is_secret(self, path: KeyPath) -> bool:
         """Whether the value at ``path`` must not be shown."""
@@ -98,11 +89,11 @@ class _Explainer:
     is_secret: Callable[[KeyPath], bool]
     definitions: Mapping[str, Any]
 
-    def explain(self, error: ValidationError) -> Iterator[ConfigFinding]:
+    def findings(self, error: ValidationError) -> Iterator[ConfigFinding]:
         path: KeyPath = tuple(error.absolute_path)
         if (expected := _expected(error)) is not None:
             fault = Fault(f"{self._show(error, path)} is not {expected.reason}", expected.remedy)
-            yield _finding(path, fault, "value.invalid")
+            yield finding(path, fault, "value.invalid")
             return
         if "propertyNames" in list(error.schema_path)[-2:-1]:
             yield self._key(error, path)
@@ -111,29 +102,21 @@ class _Explainer:
             case "anyOf" | "oneOf" if error.context:
                 yield from self._alternatives(error, path)
             case "required":
-                yield from (
-                    ConfigFinding((*path, key), f"{quote(key)} is missing", code="key.missing")
-                    for key in _missing(error)
-                )
+                yield from (missing_key((*path, key)) for key in _missing(error))
             case "dependentRequired":
                 yield from self._dependent(error, path)
             case "additionalProperties" | "unevaluatedProperties":
                 yield from self._unknown_keys(error, path)
             case _:
-                yield _finding(path, self._fault(error, path), code_of(str(error.validator)))
+                yield finding(path, self._fault(error, path), code_of(str(error.validator)))
 
     def _fault(self, error: ValidationError, path: KeyPath) -> Fault:
         value = self._show(error, path)
         limit = _limit(error)
         if error.validator == "format" and limit == "regex" and (why := _why_no_regex(error.instance)):
             return Fault(f"{value} is not a regular expression: {why}")
-        explain = EXPLANATIONS.get(str(error.validator))
-        if explain is not None:
-            return explain(value, limit)
-        if error.validator == "type":
-            return wrong_kind(self._found(error, path), value, _kinds(limit))
-        if error.validator == "enum":
-            return not_one_of(self._found(error, path), value, [_plain(item) for item in limit])
+        if (fault := explain(str(error.validator), self._found(error, path), value, limit)) is not None:
+            return fault
         if error.schema is False:
             return Fault(f"{value} is not allowed here")
         return Fault(f"{value} does not fit the schema ({error.validator})")
@@ -155,16 +138,14 @@ class _Explainer:
             if key in _instance(error):
                 for other in needed:
                     if other not in _instance(error):
-                        fault = Fault(f"{quote(other)} is missing", f"{quote(key)} needs it")
-                        yield _finding((*path, other), fault, "key.missing")
+                        yield missing_key((*path, other), f"{quote(key)} needs it")
 
     def _unknown_keys(self, error: ValidationError, path: KeyPath) -> Iterator[ConfigFinding]:
         known = list(error.schema.get("properties", ())) if isinstance(error.schema, Mapping) else []
         for key in _instance(error):
             if key not in known and not _matches_pattern(key, error.schema):
                 remedy = did_you_mean(key, known) or self._belongs_below(key, error.schema)
-                fault = Fault(f"unknown key {quote(key)}", remedy)
-                yield _finding((*path, key), fault, "key.unknown", is_key=True)
+                yield unknown_key((*path, key), remedy)
 
     def _belongs_below(self, key: str, schema: Any) -> str:
         """Return the sections beside an unknown key that know it, as a hint."""
@@ -182,9 +163,9 @@ class _Explainer:
 
     def _key(self, error: ValidationError, path: KeyPath) -> ConfigFinding:
         key = str(_instance(error))
-        explain = EXPLANATIONS.get(str(error.validator))
-        fault = explain(quote(key), _limit(error)) if explain else Fault(f"{quote(key)} is not a key that fits here")
-        return _finding((*path, key), fault, "key.invalid", is_key=True)
+        fault = explain(str(error.validator), key, quote(key), _limit(error))
+        fault = fault or Fault(f"{quote(key)} is not a key that fits here")
+        return finding((*path, key), fault, "key.invalid", is_key=True)
 
     def _alternatives(self, error: ValidationError, path: KeyPath) -> Iterator[ConfigFinding]:
         """Explain the alternative that was most likely meant: one whose type and constants fit."""
@@ -199,13 +180,13 @@ class _Explainer:
         if fitting:
             best = min(fitting, key=lambda errors: (len(errors), -max(len(inner.absolute_path) for inner in errors)))
             for inner in best:
-                yield from self.explain(inner)
+                yield from self.findings(inner)
             return
         if (tags := _tags(branches.values())) is not None:
             first, allowed = tags
             where = tuple(first.absolute_path)
             value = self._show(first, where)
-            yield _finding(where, not_one_of(self._found(first, where), value, allowed), "value.not-allowed")
+            yield finding(where, not_one_of(self._found(first, where), value, allowed), "value.not-allowed")
             return
         options = [option for errors in branches.values() for option in _options(errors)]
         value = self._show(error, path)
@@ -213,14 +194,10 @@ class _Explainer:
             is_scalar = isinstance(_instance(error), int | float)
             remedy = "put it in quotes" if "text" in options and is_scalar else ""
             reason = f"{value} is {kind_of(_instance(error))}, where {listed(options)} is expected"
-            yield _finding(path, Fault(reason, remedy), "value.wrong-type")
+            yield finding(path, Fault(reason, remedy), "value.wrong-type")
         else:
             fault = Fault(f"{value} fits none of the {len(branches)} forms that are allowed here")
-            yield _finding(path, fault, "value.invalid")
-
-
-def _finding(path: KeyPath, fault: Fault, code: str, *, is_key: bool = False) -> ConfigFinding:
-    return ConfigFinding(path, fault.reason, code=code, remedy=fault.remedy, is_key=is_key)
+            yield finding(path, fault, "value.invalid")
 
 
 def _tags(branches: Iterable[list[ValidationError]]) -> tuple[ValidationError, list[str]] | None:
@@ -228,7 +205,7 @@ def _tags(branches: Iterable[list[ValidationError]]) -> tuple[ValidationError, l
     tags = [[e for e in errors if e.validator == "const" and len(e.relative_path) == 1] for errors in branches]
     if not all(tags) or len({tuple(errors[0].relative_path) for errors in tags}) != 1:
         return None
-    return tags[0][0], [_plain(_limit(errors[0])) for errors in tags]
+    return tags[0][0], [plain(_limit(errors[0])) for errors in tags]
 
 
 def _limit(error: ValidationError) -> Any:
@@ -272,11 +249,11 @@ def _options(errors: Iterable[ValidationError]) -> list[str]:
     options = []
     for error in errors:
         if error.validator == "type" and _limit(error) != "null":
-            options.append(_kinds(_limit(error)))
+            options.append(kinds(_limit(error)))
         elif error.validator == "const" and not error.relative_path:
-            options.append(_plain(_limit(error)))
+            options.append(plain(_limit(error)))
         elif error.validator == "enum" and not error.relative_path:
-            options.extend(_plain(item) for item in _limit(error))
+            options.extend(plain(item) for item in _limit(error))
     return list(dict.fromkeys(options))
 
 
@@ -287,12 +264,3 @@ def _missing(error: ValidationError) -> list[str]:
 def _matches_pattern(key: str, schema: Any) -> bool:
     patterns = schema.get("patternProperties", {}) if isinstance(schema, Mapping) else {}
     return any(re.search(pattern, key) for pattern in patterns)
-
-
-def _kinds(limit: str | list[str]) -> str:
-    names = [limit] if isinstance(limit, str) else [name for name in limit if name != "null"] or list(limit)
-    return listed([_KINDS.get(name, name) for name in names])
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else shown(value)

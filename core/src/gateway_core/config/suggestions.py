@@ -1,6 +1,7 @@
 """How problems are put into words: values, names, and rules that are broken.
 
-One table (`EXPLANATIONS`) has the words for JSON Schemas and for models; rules go by their keywords in JSON Schema.
+`explain` has the words for what JSON Schemas and models refuse alike. Rules go by their keywords in JSON Schema, into
+which `model_errors` translates those of models.
 """
 
 from __future__ import annotations
@@ -102,7 +103,23 @@ def did_you_mean(name: str, candidates: Collection[str]) -> str:
     return f"did you mean {quote(folded[close[0]])}?" if close else ""
 
 
-EXPLANATIONS: Final[Mapping[str, Callable[[str, Any], Fault]]] = {
+def explain(keyword: str, found: object, value: str, limit: Any) -> Fault | None:
+    """Say in words which rule a value breaks; None if there are no words for it.
+
+    :param keyword: the rule's, in JSON Schema.
+    :param found: the value, for hints.
+    :param value: how it is shown.
+    :param limit: what the rule says.
+    """
+    if keyword == "type":
+        return wrong_kind(found, value, kinds(limit))
+    if keyword == "enum":
+        return not_one_of(found, value, [plain(item) for item in limit])
+    words = _EXPLANATIONS.get(keyword)
+    return None if words is None else words(value, limit)
+
+
+_EXPLANATIONS: Final[Mapping[str, Callable[[str, Any], Fault]]] = {
     "minimum": lambda value, limit: Fault(f"{value} is less than the minimum of {_number(limit)}"),
     "maximum": lambda value, limit: Fault(f"{value} is greater than the maximum of {_number(limit)}"),
     "exclusiveMinimum": lambda value, limit: Fault(f"{value} is not greater than {_number(limit)}"),
@@ -122,6 +139,28 @@ EXPLANATIONS: Final[Mapping[str, Callable[[str, Any], Fault]]] = {
     "not": lambda value, _limit: Fault(f"{value} is not allowed here"),
 }
 """By keyword: the message about a value and the limit that it breaks."""
+
+
+def kinds(types: str | Sequence[str]) -> str:
+    """Name the types of JSON Schema that a rule allows."""
+    names = [types] if isinstance(types, str) else [name for name in types if name != "null"] or list(types)
+    return listed([_KINDS.get(name, name) for name in names])
+
+
+_KINDS: Final = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "object": "a mapping",
+    "array": "a list",
+    "null": "nothing",
+}
+
+
+def plain(value: object) -> str:
+    """Name a constant that a rule allows: a text as it is, without quotes."""
+    return value if isinstance(value, str) else shown(value)
 
 
 def _number(value: object) -> str:
