@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Final
 
-from gateway_plugin_static.ranges import Range
+from gateway_plugin_sdk.ranges import Range
 
 PIECE: Final = 128 * 1024
 """Bytes that are read at once; a client holds this much of the gateway's memory, and what its connection buffers."""

@@ -8,8 +8,8 @@ from typing import Annotated, Final, Self
 from gateway_plugin_sdk import ConfigModel, DirectoryName, Duration, HeaderValue
 from pydantic import AfterValidator, Field, model_validator
 
-from gateway_plugin_static.conditions import EtagKind
 from gateway_plugin_static.encodings import Coding
+from gateway_plugin_static.validators import EtagKind
 
 _TOKEN: Final = re.compile(r"[a-z0-9!#$&^_.+-]+")
 _YEAR: Final = 365 * 24 * 3600

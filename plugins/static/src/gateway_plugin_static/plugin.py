@@ -16,18 +16,19 @@ from functools import partial
 from typing import Final
 
 from gateway_plugin_sdk import ConfigFinding, Plugin, PluginContext, Request, Response, hookimpl
+from gateway_plugin_sdk.conditions import Validators, may_send_ranges, verdict
+from gateway_plugin_sdk.ranges import Range, Ranges, content_range, multipart, parse_ranges
 
 from gateway_plugin_static import listing
 from gateway_plugin_static.beneath import NotServedError, open_beneath
 from gateway_plugin_static.body import ChangedError, FileBody, length_of
-from gateway_plugin_static.conditions import Validators, may_send_ranges, validators_of, verdict
 from gateway_plugin_static.config import StaticConfig
 from gateway_plugin_static.encodings import accepted_codings
 from gateway_plugin_static.lookup import Found, FoundDirectory, FoundFile, FoundListing, Lookup, Query
 from gateway_plugin_static.media_types import MediaTypes
 from gateway_plugin_static.names import names_of
 from gateway_plugin_static.patterns import FilePatterns
-from gateway_plugin_static.ranges import Range, Ranges, content_range, multipart, parse_ranges
+from gateway_plugin_static.validators import validators_of
 
 _METHODS: Final = frozenset({"GET", "HEAD"})
 _MOST_WAITING: Final = 1024

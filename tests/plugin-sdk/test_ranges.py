@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gateway_plugin_static.ranges import content_range, multipart, parse_ranges
+from gateway_plugin_sdk.ranges import content_range, multipart, parse_ranges
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,4 +1,7 @@
-"""Parts of a file that a request asks for (RFC 9110 section 14)."""
+"""Parts of a representation that a request asks for (RFC 9110 section 14).
+
+Not part of the stable contract: the gateway's own plugins use it.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,10 @@ _DIGITS: Final = 18
 
 
 def parse_ranges(value: str, size: int, most: int) -> Ranges:
-    """Return the parts that a Range field asks for, in its order, each within the file.
+    """Return the parts that a Range field asks for, in its order, each within the whole.
 
-    The whole file is sent for what cannot be read, for other units than bytes, for more ranges than there may be, and
-    for those that together are as long as the file: ranges that overlap cost more than they spare (section 17.15).
+    The whole is sent for what cannot be read, for other units than bytes, for more ranges than there may be, and
+    for those that together are as long as the whole: ranges that overlap cost more than they spare (section 17.15).
 
     :param most: ranges that one request may ask for.
     """
@@ -41,7 +44,7 @@ def parse_ranges(value: str, size: int, most: int) -> Ranges:
 
 
 def _range(spec: str, size: int) -> Range | None:
-    """Return the part that one range takes of a file, empty if it takes nothing; None if it is none."""
+    """Return the part that one range takes of the whole, empty if it takes nothing; None if it is none."""
     texts = spec.strip(" \t").split("-")
     if len(texts) != 2 or not all(not text or (text.isascii() and text.isdigit()) for text in texts):
         return None

@@ -1,7 +1,9 @@
-"""Validators of a file, and what a request's conditions come to (RFC 9110 sections 8.8 and 13).
+"""Validators of a representation, and what a request's conditions come to (RFC 9110 sections 8.8 and 13).
 
 The order is that of section 13.2.2: If-Match, or else If-Unmodified-Since; If-None-Match, or else If-Modified-Since;
 If-Range last. A field that cannot be read counts as not sent, apart from If-Match, of which nothing then matches.
+
+Not part of the stable contract: the gateway's own plugins use it.
 """
 
 from __future__ import annotations
@@ -12,15 +14,8 @@ from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Final, Literal, Protocol
 
-EtagKind = Literal["strong", "weak", "none"]
 Verdict = Literal["send", "not-modified", "failed"]
 
-_NOT_A_TIME: Final = 315_619_200
-"""1980-01-02: what archives and reproducible builds write for no time (0, 1, 1980-01-01) identifies no contents."""
-_TICK: Final = 0.02
-"""Seconds in which a file may change twice with one time of modification, on file systems of Linux."""
-_COARSE_TICK: Final = 2.0
-"""The same on file systems that keep whole seconds, such as FAT and ext3."""
 _ENTITY_TAG: Final = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*(?:,[ \t]*|$)')
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _CLOCK: Final = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
@@ -47,14 +42,14 @@ class Fields(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """What distinguishes the version of a file that is sent from others."""
+    """What distinguishes the version of a representation that is sent from others."""
 
     etag: str | None
     modified: int | None
     """Seconds since the epoch, never later than now; None if the time says nothing."""
 
     is_modified_strong: bool
-    """Whether the file cannot have changed twice in that second (section 8.8.2.2)."""
+    """Whether it cannot have changed twice in that second (section 8.8.2.2)."""
 
     @property
     def last_modified(self) -> str | None:
@@ -62,30 +57,8 @@ class Validators:
         return None if self.modified is None else formatdate(self.modified, usegmt=True)
 
 
-def validators_of(
-    modified_ns: int, size: int, now: float, *, etag: EtagKind, has_modified: bool, coding: str = ""
-) -> Validators:
-    """Return the validators of a file.
-
-    An ETag is weak while the file may change again without another time of modification.
-
-    :param now: seconds since the epoch.
-    :param coding: the content coding of a variant, whose ETag is another one than the plain file's.
-    """
-    seconds = modified_ns // 10**9
-    if seconds < _NOT_A_TIME:
-        return Validators(None, None, False)
-    age = abs(now - modified_ns / 1e9)
-    tag = None
-    if etag != "none":
-        opaque = f'"{modified_ns:x}-{size:x}{coding and "-" + coding}"'
-        may_change = age < (_TICK if modified_ns % 10**9 else _COARSE_TICK)
-        tag = f"W/{opaque}" if etag == "weak" or may_change else opaque
-    return Validators(tag, min(seconds, int(now)) if has_modified else None, now - seconds >= 1.0)
-
-
 def verdict(fields: Fields, validators: Validators) -> Verdict:
-    """Decide whether a GET or HEAD gets a file, has it already, or is about another version."""
+    """Decide whether a GET or HEAD gets a representation, has it already, or is about another version."""
     modified = validators.modified
     if (wanted := fields.joined("If-Match")) is not None:
         if not _matches(wanted, validators.etag, weakly=False):
