@@ -290,3 +290,15 @@ def test_a_query_that_is_forgotten_is_shown_nowhere() -> None:
 
     assert (request.query_string, request.received.target, request.query) == ("", "/cb", [])
     assert request.received.headers["host"] == "a"
+
+
+def test_the_fields_that_plugins_wrote_are_told_apart() -> None:
+    request = Request("GET", "/", {"A": "1"})
+    request.headers = headers_of_block(b"\r\nA: 1")
+    assert len(request.written_headers) == 0
+
+    request.headers["A"] = "2"
+    request.headers.add("B", "3")
+    request.headers.remove("B")
+
+    assert request.written_headers.items() == [("A", "2"), ("B", "3")]

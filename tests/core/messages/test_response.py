@@ -337,3 +337,17 @@ def test_a_first_value_is_the_one_that_headers_have(name: str) -> None:
     assert untouched.first_value(name) == Response.streamed(200, "OK", block, more).headers.get_bytes(name)
     changed.headers["A"] = "9"
     assert changed.first_value(name) == changed.headers.get_bytes(name)
+
+
+def test_what_an_upstream_sent_is_told_apart_from_what_was_added() -> None:
+    response = Response.streamed(200, "OK", b"\r\nA: 1\r\nDate: now", (b"\r\nVia: g", b"\r\n\r\n"), b"", b"\r\nA: 1")
+    response.headers["B"] = "2"
+    response.headers.remove("A")
+
+    received = response.copy_head().received_headers
+
+    assert received is not None
+    assert received.items() == [("A", "1")]
+    with pytest.raises(TypeError, match="read-only"):
+        received["A"] = "2"
+    assert Response(200).received_headers is None

@@ -23,8 +23,6 @@ from gateway_core.messages.response import Response
 from gateway_core.reasons import REASON
 
 _NO_PARAMS: Final[Mapping[str, str]] = MappingProxyType({})
-
-
 Operations: TypeAlias = "RequestOperations[Request, Response]"
 
 
@@ -275,6 +273,11 @@ class Request:
         """The same as ``headers.key``, at the least cost where nothing looked at the fields yet."""
         headers = self.headers if self._added else self._headers
         return self._head_block if headers is None else headers.key  # type: ignore[return-value]  # spares a call
+
+    @property
+    def written_headers(self) -> Headers:
+        """A copy of the fields that plugins wrote into `headers` so far, those that were removed again included."""
+        return headers_of_block(self._added if self._headers is None else self._headers._written)
 
     @property
     def operations(self) -> Operations | None:

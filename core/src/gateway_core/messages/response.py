@@ -21,7 +21,7 @@ from gateway_core.messages.body import (
 )
 from gateway_core.messages.body_sources import Body, BrokenBody, SourceIterator, source_of
 from gateway_core.messages.fields import FieldBlock, FieldNames, checked_value
-from gateway_core.messages.headers import Headers, headers_of_block, value_in
+from gateway_core.messages.headers import Headers, frozen_headers, headers_of_block, value_in
 from gateway_core.messages.hook_owner import HookOwner, is_counted, running_hook
 from gateway_core.messages.operations import InProgress, ResponseOperations
 
@@ -74,6 +74,7 @@ class Response:
     _more: tuple[bytes, ...] = ()  # blocks behind that one
     _lowered = b""  # the first block in lower case, or nothing if that is not known
     _added = b""  # by `add_fields`, while nothing has looked at the fields
+    _came: bytes | None = None  # the block of an upstream's head, without what the gateway added for hooks to see
 
     def __init__(
         self,
@@ -139,13 +140,19 @@ class Response:
 
     @staticmethod
     def streamed(
-        status: int, reason: str, block: bytes, more: tuple[bytes, ...] = (), lowered: bytes = b""
+        status: int,
+        reason: str,
+        block: bytes,
+        more: tuple[bytes, ...] = (),
+        lowered: bytes = b"",
+        came: bytes | None = None,
     ) -> Response:
         """Return an upstream's response, whose body passes by; the block is known to be valid.
 
         :param more: blocks that follow it on the wire, the last one with the empty line that ends the head: hooks see
             them too. They are joined only if one looks.
         :param lowered: the block in lower case, if it is there already.
+        :param came: the block without fields of the gateway's own; the same unless given.
         """
         # What is read of each response is stored, also where the class has the same: it takes longer to find it there.
         response = _StreamedResponse.__new__(_StreamedResponse)
@@ -154,6 +161,7 @@ class Response:
         response._head_block = block
         response._more = more
         response._lowered = lowered
+        response._came = block if came is None else came
         response._headers = response._body = None
         response._added = b""
         return response
@@ -177,6 +185,14 @@ class Response:
     def headers(self, headers: Headers) -> None:
         self._headers = headers
         self._head_block, self._more, self._added = b"", (), b""  # these have nothing to do with the fields that came
+
+    @property
+    def received_headers(self) -> Headers | None:
+        """The fields of an upstream's response as they came, read-only: without what the gateway and hooks added.
+
+        With ``rewrite_response`` they are in the client's words already. None for a response that was made here.
+        """
+        return None if self._came is None else frozen_headers(self._came)
 
     def first_value(self, name: str) -> bytes | None:
         """Return the first value of a field as its bytes: quicker than ``headers.get_bytes`` if that is all."""

@@ -152,7 +152,9 @@ class ClientCall:
         sent, call = self._sent, self.call
         if sent.target.rewrite.response is not None:
             head = self._undone(head)
-        response = Response.streamed(head.status, head.reason, head.block + sent.snapshot.scope.via_line)
+        response = Response.streamed(
+            head.status, head.reason, head.block + sent.snapshot.scope.via_line, came=head.block
+        )
         response.came_length = head.length if head.length >= 0 else None
         attempt, route, target = call.attempt, sent.route, sent.sticky_target
         sticky, endpoint = attempt.upstream.sticky, attempt.endpoint

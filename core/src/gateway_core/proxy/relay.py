@@ -301,7 +301,7 @@ class Relay:
         exchange = self._exchange
         block = head.block if head.has_date else head.block + exchange.proxy.date.block()
         more = exchange.snapshot.scope.via_line, exchange.id_line if hooks else b"\r\n\r\n"
-        response = self.response = Response.streamed(head.status, head.reason, block, more, head.lowered)
+        response = self.response = Response.streamed(head.status, head.reason, block, more, head.lowered, head.block)
         if exchange.head.method == "HEAD":
             response.is_for_head = True
         if head.length >= 0:
