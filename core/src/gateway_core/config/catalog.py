@@ -43,6 +43,8 @@ class PluginDescription:
     """What later bindings may rely on, such as ``identity``."""
     access_control: bool = False
     """Whether it decides who may pass: `gateway check` warns where such a binding can be passed by."""
+    shares_responses: bool = False
+    """Whether a response that one request got may be given to another one, past the bindings behind it."""
     needs: frozenset[str] = frozenset()
     """What an earlier binding must provide."""
     secret_paths: frozenset[str] = frozenset()
@@ -74,8 +76,8 @@ class PluginCatalog(Protocol):
 
 FIRST_PARTY: Final = frozenset(
     {
-        "auth", "authorize", "compress", "consul", "cors", "etcd", "fault", "forward-auth", "grpc-web", "headers",
-        "ip", "kubernetes", "logger", "mock", "oidc", "ratelimit", "static", "upstream-auth", "validate",
+        "auth", "authorize", "cache", "compress", "consul", "cors", "etcd", "fault", "forward-auth", "grpc-web",
+        "headers", "ip", "kubernetes", "logger", "mock", "oidc", "ratelimit", "static", "upstream-auth", "validate",
     }
 )  # fmt: skip
 """Plugins and extensions of this repository, each in the distribution ``gateway-plugin-NAME``."""

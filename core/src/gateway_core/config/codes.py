@@ -219,6 +219,10 @@ CODES: Final[Mapping[str, Code]] = {
         "write `mode: enforce` once its decisions are right",
     ),
     "binding.order-not-here": Code("`order` stands on a binding that is not gateway-wide", "remove `order`"),
+    "binding.passed-by": Code(
+        "a binding that decides who may pass stands behind one that gives responses without asking it, as a cache does",
+        "move it before that one",
+    ),
     "binding.order": Code(
         "a binding stands before what it needs, or on the wrong side of another one",
         "move the binding behind the one that provides what it needs",

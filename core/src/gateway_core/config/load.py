@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from gateway_core.config.catalog import ConfiguredFactory, PluginCatalog
 from gateway_core.config.checks.bindings import (
-    OrderCheck,
     check_config_files,
     check_order_keys,
     check_plugins,
@@ -24,6 +23,7 @@ from gateway_core.config.checks.bindings import (
     section_files,
 )
 from gateway_core.config.checks.listeners import check_listeners, check_named_listeners, check_trust
+from gateway_core.config.checks.order import OrderCheck
 from gateway_core.config.checks.references import (
     DISCOVERIES,
     STRATEGIES,

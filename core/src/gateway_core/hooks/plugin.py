@@ -71,6 +71,11 @@ class Plugin(Generic[ConfigT]):
     warns where a request can reach the same target without them, and where they fail open. Unless said, a plugin does
     if it ``provides`` an ``identity``."""
 
+    shares_responses: ClassVar[bool] = False
+    """Whether a response that one request got may be given to another one, as a cache does: no binding behind it sees
+    that request. ``gateway check`` refuses a binding that provides or needs an ``identity`` behind it, and warns of
+    other ``access_control``."""
+
     needs: frozenset[str] = frozenset()
     """What an earlier binding must provide; of the class or set in __init__, like `provides`. The gateway itself
     provides ``hook-times``: `Request.plugin_times` then holds what each hook took, which costs every hook of the

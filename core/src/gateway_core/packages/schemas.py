@@ -143,6 +143,7 @@ def description_of(
         default_on_error=plugin.default_on_error,
         provides=frozenset(plugin.provides),
         access_control=controls_access(plugin),
+        shares_responses=plugin.shares_responses,
         needs=frozenset(plugin.needs),
         secret_paths=secrets,
         check=config_check(plugin, secrets, schema),

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from gateway_core.config import ConfigError
+from gateway_core.config import ConfigError, PluginDescription
 
-from tests.core.config.conftest import Load
+from tests.core.config.conftest import Catalogue, Load
 
 AUTH = "{name: auth, config: {secret: x}}"
 LIMIT = "{name: ratelimit, config: {rate: 1, key: identity}}"
@@ -105,3 +105,30 @@ def test_nothing_is_said_about_chains_with_plugins_that_are_missing(load: Load) 
         "routes[0].plugins[0].name: no plugin"
     )
     assert len(messages(load, "routes:\n" + route("{name: gone}", LIMIT))) == 1
+
+
+@pytest.fixture
+def with_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind: dict[str, object] = {"type": "object"}
+    described = [
+        PluginDescription("cache", "acme-cache", "1", kind, shares_responses=True),
+        PluginDescription("ip", "acme-ip", "1", kind, access_control=True),
+    ]
+    monkeypatch.setattr(Catalogue, "plugins", {**Catalogue.plugins, **{each.name: each for each in described}})
+
+
+@pytest.mark.usefixtures("with_cache")
+@pytest.mark.parametrize("plugins", ["{name: cache}, " + AUTH, AUTH + ", {name: cache}, " + LIMIT])
+def test_no_binding_about_identities_stands_behind_a_cache(load: Load, plugins: str) -> None:
+    (told,) = messages(load, "routes:\n" + route(plugins))
+
+    assert "gives stored responses without asking" in told
+    assert told.endswith("put this one before it")
+
+
+@pytest.mark.usefixtures("with_cache")
+def test_other_access_control_behind_a_cache_is_a_warning(load: Load) -> None:
+    loaded = load("routes:\n" + route("{name: cache}", "{name: ip}"))
+
+    assert [problem.code for problem in loaded.warnings] == ["binding.passed-by"]
+    assert not load("routes:\n" + route("{name: ip}", AUTH, "{name: cache}", "{name: logger}")).warnings

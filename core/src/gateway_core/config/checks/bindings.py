@@ -1,33 +1,28 @@
-"""Bindings: plugins can be used, configs fit their schemas, what they name is there, and chains are in order.
-
-In every chain what a binding needs comes after what provides it (`OrderCheck`).
-"""
+"""Bindings: plugins can be used, configs fit their schemas, and what they name is there."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel
 
 from gateway_core.config.address import UNIX
-from gateway_core.config.catalog import HOOK_TIMES, PluginDescription, install_advice
+from gateway_core.config.catalog import PluginDescription, install_advice
 from gateway_core.config.checks.listeners import listeners
 from gateway_core.config.checks.references import known_upstreams
 from gateway_core.config.checks.scope import BindingView, Scope, all_bindings, bindings, mappings, targets_of, text
 from gateway_core.config.config_file import DIRECTORY_KEY, FILE_KEY, OUTPUT_KEY, STREAM_KEY, UPSTREAM_KEY
 from gateway_core.config.documents import Document
 from gateway_core.config.location import KeyPath
-from gateway_core.config.models.binding import effective_chain
 from gateway_core.config.models.route import is_url
 from gateway_core.config.plugin_words import plugin_for
 from gateway_core.config.problems import ConfigFinding
 from gateway_core.config.redaction import marked_paths, secret_texts, texts_at
 from gateway_core.config.schema_errors import SchemaValidator
-from gateway_core.config.suggestions import Fault, listed, quote, there_are
+from gateway_core.config.suggestions import listed, quote, there_are
 
 
 def check_plugins(scope: Scope) -> None:
@@ -298,94 +293,3 @@ def _marked(scope: Scope, plugin: str, key: str) -> frozenset[tuple[str, ...]]:
     description = scope.catalog.describe(plugin)
     schema: Mapping[str, Any] = {} if description is None else description.schema
     return marked_paths(schema, key)
-
-
-@dataclass(frozen=True, slots=True)
-class _Link:
-    """A binding in a chain, with what its plugin declares for its config."""
-
-    binding: BindingView
-    needs: frozenset[str]
-    provides: frozenset[str]
-
-
-@dataclass(slots=True)
-class OrderCheck:
-    """Checks chains; every pair of bindings is reported once, however many routes share it."""
-
-    scope: Scope
-    _links: dict[tuple[str | int, ...], _Link | None] = field(default_factory=dict)
-    _reported: set[tuple[KeyPath, str]] = field(default_factory=set)
-
-    def run(self) -> None:
-        """Check the chain of every route, or the gateway-wide one if there are no routes."""
-        gateway_wide = bindings(self.scope.document)
-        routes = list(mappings(self.scope.document, "routes"))
-        is_plain_checked = False
-        for path, route in routes:
-            own = bindings(route, path)
-            if not own and not route.get("targets"):
-                # Routes without bindings all have the same chain.
-                if is_plain_checked:
-                    continue
-                is_plain_checked = True
-            of_targets = [bindings(target, inner) for inner, target in mappings(route, "targets", path)]
-            for index, of_target in enumerate(of_targets or [[]]):
-                chain = effective_chain(gateway_wide, own, index, of_target)
-                self._check([entry.binding for entry in chain], text(route, "id"))
-        if not routes:
-            self._check([binding for binding in gateway_wide if binding.enabled], None)
-
-    def _check(self, chain: list[BindingView], route: str | None) -> None:
-        links = [link for binding in chain if (link := self._link(binding)) is not None]
-        if len(links) < len(chain):
-            return  # A plugin that is missing or broken may be the one that provides.
-        for position, link in enumerate(links):
-            for need, fault in self._misplaced(link, links[:position], links[position + 1 :]):
-                key = (link.binding.path, need)
-                if key not in self._reported:
-                    self._reported.add(key)
-                    is_shared = link.binding.path[0] == "plugins" and route is not None
-                    where = f" (on route {quote(route or '')})" if is_shared else ""
-                    reason = f"{quote(link.binding.id)} needs {quote(need)}, which {fault.reason}{where}"
-                    self.scope.add(link.binding.path, reason, code="binding.order", remedy=fault.remedy)
-
-    def _misplaced(self, link: _Link, earlier: list[_Link], later: list[_Link]) -> Iterator[tuple[str, Fault]]:
-        """Yield what a binding needs and no earlier one provides, with why that is so."""
-        for need in sorted(link.needs):
-            if not any(need in other.provides for other in earlier):
-                yield need, self._source(need, next((other for other in later if need in other.provides), None))
-
-    def _source(self, need: str, provider: _Link | None) -> Fault:
-        if provider is not None:
-            return Fault(f"{self._named(provider)} provides only later", "put that one first")
-        known = [name for name in sorted(self.scope.catalog.names()) if self._may_provide(name, need)]
-        if known:
-            return Fault("no binding before it provides", f"add one of {listed(known)} before it")
-        return Fault("no installed plugin provides")
-
-    def _may_provide(self, name: str, need: str) -> bool:
-        description = self.scope.catalog.describe(name)
-        return description is not None and description.load_error is None and need in description.provides
-
-    def _named(self, link: _Link) -> str:
-        return f"{quote(link.binding.id)} at {self.scope.place(link.binding.path)}"
-
-    def _link(self, binding: BindingView) -> _Link | None:
-        if binding.path not in self._links:
-            self._links[binding.path] = self._describe(binding)
-        return self._links[binding.path]
-
-    def _describe(self, binding: BindingView) -> _Link | None:
-        description = self.scope.catalog.describe(binding.name)
-        if description is None or description.load_error is not None or binding.path in self.scope.broken:
-            return None
-        config = binding.config if binding.config is not None else {}
-        try:
-            needs = description.needs_of(config) if description.needs_of else description.needs
-            provides = description.provides_of(config) if description.provides_of else description.provides
-        except Exception as error:  # noqa: BLE001 - the plugin's own code
-            finding = ConfigFinding((), f"the plugin fails on this config: {error}", code="plugin.check-failed")
-            self.scope.report(finding, binding.path, description.label)
-            return None
-        return _Link(binding, frozenset(needs) - {HOOK_TIMES}, frozenset(provides))

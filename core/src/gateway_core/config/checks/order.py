@@ -1,0 +1,128 @@
+"""In every chain what a binding needs comes after what provides it, and nothing that decides who may pass comes behind
+what gives stored responses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from gateway_core.config.catalog import HOOK_TIMES
+from gateway_core.config.checks.scope import BindingView, Scope, bindings, mappings, text
+from gateway_core.config.location import KeyPath
+from gateway_core.config.models.binding import effective_chain
+from gateway_core.config.problems import ConfigFinding
+from gateway_core.config.suggestions import Fault, listed, quote
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A binding in a chain, with what its plugin declares for its config."""
+
+    binding: BindingView
+    needs: frozenset[str]
+    provides: frozenset[str]
+    shares_responses: bool
+    access_control: bool
+
+
+@dataclass(slots=True)
+class OrderCheck:
+    """Checks chains; every pair of bindings is reported once, however many routes share it."""
+
+    scope: Scope
+    _links: dict[tuple[str | int, ...], _Link | None] = field(default_factory=dict)
+    _reported: set[tuple[KeyPath, str]] = field(default_factory=set)
+
+    def run(self) -> None:
+        """Check the chain of every route, or the gateway-wide one if there are no routes."""
+        gateway_wide = bindings(self.scope.document)
+        routes = list(mappings(self.scope.document, "routes"))
+        is_plain_checked = False
+        for path, route in routes:
+            own = bindings(route, path)
+            if not own and not route.get("targets"):
+                # Routes without bindings all have the same chain.
+                if is_plain_checked:
+                    continue
+                is_plain_checked = True
+            of_targets = [bindings(target, inner) for inner, target in mappings(route, "targets", path)]
+            for index, of_target in enumerate(of_targets or [[]]):
+                chain = effective_chain(gateway_wide, own, index, of_target)
+                self._check([entry.binding for entry in chain], text(route, "id"))
+        if not routes:
+            self._check([binding for binding in gateway_wide if binding.enabled], None)
+
+    def _check(self, chain: list[BindingView], route: str | None) -> None:
+        links = [link for binding in chain if (link := self._link(binding)) is not None]
+        if len(links) < len(chain):
+            return  # A plugin that is missing or broken may be the one that provides.
+        for position, link in enumerate(links):
+            for need, fault in self._misplaced(link, links[:position], links[position + 1 :]):
+                key = (link.binding.path, need)
+                if key not in self._reported:
+                    self._reported.add(key)
+                    is_shared = link.binding.path[0] == "plugins" and route is not None
+                    where = f" (on route {quote(route or '')})" if is_shared else ""
+                    reason = f"{quote(link.binding.id)} needs {quote(need)}, which {fault.reason}{where}"
+                    self.scope.add(link.binding.path, reason, code="binding.order", remedy=fault.remedy)
+            sharing = next((other for other in links[:position] if other.shares_responses), None)
+            if sharing is not None:
+                self._check_passed_by(link, sharing)
+
+    def _check_passed_by(self, link: _Link, sharing: _Link) -> None:
+        """Report a binding that decides who may pass, where responses are given without asking it."""
+        decides = "identity" in link.provides | link.needs
+        key = (link.binding.path, "shares_responses")
+        if key in self._reported or not (decides or link.access_control):
+            return
+        self._reported.add(key)
+        reason = f"{self._named(sharing)} gives stored responses without asking {quote(link.binding.id)}"
+        report = self.scope.add if decides else self.scope.warn
+        report(link.binding.path, reason, code="binding.passed-by", remedy="put this one before it")
+
+    def _misplaced(self, link: _Link, earlier: list[_Link], later: list[_Link]) -> Iterator[tuple[str, Fault]]:
+        """Yield what a binding needs and no earlier one provides, with why that is so."""
+        for need in sorted(link.needs):
+            if not any(need in other.provides for other in earlier):
+                yield need, self._source(need, next((other for other in later if need in other.provides), None))
+
+    def _source(self, need: str, provider: _Link | None) -> Fault:
+        if provider is not None:
+            return Fault(f"{self._named(provider)} provides only later", "put that one first")
+        known = [name for name in sorted(self.scope.catalog.names()) if self._may_provide(name, need)]
+        if known:
+            return Fault("no binding before it provides", f"add one of {listed(known)} before it")
+        return Fault("no installed plugin provides")
+
+    def _may_provide(self, name: str, need: str) -> bool:
+        description = self.scope.catalog.describe(name)
+        return description is not None and description.load_error is None and need in description.provides
+
+    def _named(self, link: _Link) -> str:
+        return f"{quote(link.binding.id)} at {self.scope.place(link.binding.path)}"
+
+    def _link(self, binding: BindingView) -> _Link | None:
+        if binding.path not in self._links:
+            self._links[binding.path] = self._describe(binding)
+        return self._links[binding.path]
+
+    def _describe(self, binding: BindingView) -> _Link | None:
+        description = self.scope.catalog.describe(binding.name)
+        if description is None or description.load_error is not None or binding.path in self.scope.broken:
+            return None
+        config = binding.config if binding.config is not None else {}
+        try:
+            needs = description.needs_of(config) if description.needs_of else description.needs
+            provides = description.provides_of(config) if description.provides_of else description.provides
+        except Exception as error:  # noqa: BLE001 - the plugin's own code
+            finding = ConfigFinding((), f"the plugin fails on this config: {error}", code="plugin.check-failed")
+            self.scope.report(finding, binding.path, description.label)
+            return None
+        return _Link(
+            binding,
+            frozenset(needs) - {HOOK_TIMES},
+            frozenset(provides),
+            description.shares_responses,
+            description.access_control,
+        )
