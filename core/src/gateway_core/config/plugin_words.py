@@ -22,6 +22,10 @@ _WORDS: Final = {
         "customRequestHeaders customResponseHeaders requestHeaderModifier responseHeaderModifier AddRequestHeader "
         "AddResponseHeader SetResponseHeader RemoveRequestHeader"
     ),
+    "cache": (
+        "proxy_cache proxy-cache proxy-cache-advanced httpCache http_cache http-cache Souin souin cacheControl "
+        "proxy_cache_path proxy_cache_valid LocalResponseCache"
+    ),
     "ip": (
         "allow deny remote_addr remote_addrs whitelist ip_whitelist ipWhiteList ipAllowList ip-restriction "
         "ip_restriction allow_list allowlist denylist blacklist sourceRange geoip rbac"

@@ -1,0 +1,108 @@
+"""What a request asks of a cache, and why a cache may have no part in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from gateway_plugin_sdk import FieldNames, Headers, Request
+
+from gateway_plugin_cache.directives import NONE, Directives, parse_cache_control
+
+_OVERRIDES: Final = FieldNames(
+    ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Original-URL", "X-Rewrite-URL",
+     "X-Original-Host", "X-Host", "X-HTTP-Host-Override")
+)  # fmt: skip
+"""Fields by which frameworks take a request for another one: of another method, URL or host than the key has."""
+_CONDITIONS: Final = FieldNames(("If-None-Match", "If-Modified-Since"))
+_FOR_ORIGINS: Final = FieldNames(("If-Match", "If-Unmodified-Since"))
+"""Conditions that a cache must not evaluate (RFC 9111 section 4.3.2)."""
+_BODY: Final = FieldNames(("Content-Length", "Transfer-Encoding"))
+_SPECIAL: Final = (
+    "Authorization", "Cache-Control", "Pragma", "Cookie", "Upgrade", "X-HTTP-Method-Override", "X-HTTP-Method",
+    "X-Method-Override", "X-Original-URL", "X-Rewrite-URL", "X-Original-Host", "X-Host", "X-HTTP-Host-Override",
+    "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Range",
+    "Content-Length", "Transfer-Encoding",
+)  # fmt: skip
+FORWARDED: Final = FieldNames(
+    ("X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Scheme",
+     "X-Forwarded-Ssl", "X-Forwarded-Server", "Forwarded")
+)  # fmt: skip
+"""Fields of trusted proxies from which applications make URLs: they keep responses apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks for beyond its URL."""
+
+    directives: Directives = NONE
+    bypass: str | None = None
+    """Why the cache has no part in it."""
+
+    has_credentials: bool = False
+    has_range: bool = False
+    is_conditional: bool = False
+
+    @property
+    def wants_validation(self) -> bool:
+        """Whether a stored response is to be validated first, however fresh it is."""
+        return "no-cache" in self.directives
+
+    def accepts(self, age: float, lifetime: float) -> bool:
+        """Whether a stored response of that age is good enough (RFC 9111 section 5.2.1); max-stale is ignored."""
+        directives = self.directives
+        if directives is NONE:
+            return age < lifetime
+        most, least = directives.seconds("max-age"), directives.seconds("min-fresh")
+        if "no-cache" in directives or (most is not None and age > most):
+            return False
+        return age + (least or 0) < lifetime
+
+
+PLAIN: Final = Asked()
+"""A request without any of these."""
+
+
+class Asking:
+    """Reads what requests ask for, with a configuration."""
+
+    def __init__(self, credentials: tuple[str, ...], ignores_cookies: bool, heeds_directives: bool) -> None:
+        self._special = FieldNames([*_SPECIAL, *credentials])
+        self._credentials = FieldNames(["Authorization", *credentials])
+        self._ignores_cookies = ignores_cookies
+        self._heeds_directives = heeds_directives
+
+    def read(self, request: Request, headers: Headers) -> Asked:
+        """Return what a GET or HEAD request asks for."""
+        if "_method=" in request.query_string:
+            return Asked(bypass="method-override")
+        if not headers.has_any(self._special):
+            return PLAIN
+        return self._read(request, headers)
+
+    def _read(self, request: Request, headers: Headers) -> Asked:
+        directives = NONE
+        if self._heeds_directives:
+            directives = parse_cache_control(headers.get_all("Cache-Control"))
+            if directives is NONE and "no-cache" in (headers.get("Pragma") or "").lower():
+                directives = parse_cache_control(["no-cache"])  # section 5.4
+        return Asked(
+            directives,
+            self._bypass(request, headers, directives),
+            headers.has_any(self._credentials),
+            "range" in headers,
+            headers.has_any(_CONDITIONS),
+        )
+
+    def _bypass(self, request: Request, headers: Headers, directives: Directives) -> str | None:
+        if headers.has_any(_OVERRIDES):
+            return "method-override"
+        if headers.has_any(_BODY) and (headers.get("Content-Length", "0") != "0" or "transfer-encoding" in headers):
+            return "body"
+        if not self._ignores_cookies and "cookie" in headers:
+            return "cookie"
+        if headers.has_any(_FOR_ORIGINS):
+            return "precondition"
+        if request.upgrade is not None:
+            return "upgrade"
+        return "no-store" if "no-store" in directives else None

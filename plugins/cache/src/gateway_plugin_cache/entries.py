@@ -1,0 +1,173 @@
+"""Stored responses, and how requests find them: by URL, then by what else keeps them apart (RFC 9111 section 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from gateway_plugin_sdk import FieldNames, Headers, Request, Response
+from gateway_plugin_sdk.conditions import Validators, parse_date
+
+from gateway_plugin_cache.asked import FORWARDED
+from gateway_plugin_cache.freshness import Policy
+
+Variant = tuple[object, ...]
+"""What keeps responses for one URL apart, with the values of one request."""
+
+_OVERHEAD: Final = 1024
+"""Bytes that an entry takes beside its texts, roughly."""
+_NOT_SEEN: Final = frozenset(
+    {"x-forwarded-for", "forwarded", "via", "x-request-id", "x-real-ip", "traceparent", "tracestate", "*"}
+)
+"""What a response must not vary by: the gateway writes these, another value for each client or request."""
+_MOST_VARY: Final = 16
+
+
+def url_of(request: Request) -> str:
+    """Return what a response is stored under: scheme, host, path and query as they go on."""
+    query = request.query_string
+    url = f"{request.scheme}://{request.host.lower()}{request.raw_path}"
+    return f"{url}?{query}" if query else url
+
+
+def vary_of(values: Iterable[str]) -> tuple[str, ...] | None:
+    """Return the names that Vary lists, in lower case and in order; None if the response can match no other request."""
+    names = sorted({name for value in values for each in value.split(",") if (name := each.strip(" \t").lower())})
+    return None if len(names) > _MOST_VARY or not _NOT_SEEN.isdisjoint(names) else tuple(names)
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """What keeps responses apart whatever they say themselves."""
+
+    fields: tuple[str, ...]
+    cookies: tuple[str, ...]
+    ignored: FieldNames | None
+
+    def of(self, request: Request, headers: Headers) -> Variant:
+        """Return the values of a request: its route and target, what plugins wrote, what a trusted proxy says."""
+        written = request.written_headers
+        if self.ignored is not None and len(written):
+            written = _without(written, self.ignored)
+        route = request.route
+        common = (None if route is None else route.id, request.upstream, written.key)
+        forwarded = tuple(headers.get_any(FORWARDED)) if headers.has_any(FORWARDED) else ()
+        if not (self.fields or self.cookies or forwarded):
+            return common
+        cookies = [request.cookie(name) for name in self.cookies]
+        return (*common, forwarded, *[headers.joined(name) for name in self.fields], *cookies)
+
+
+def _without(headers: Headers, names: FieldNames) -> Headers:
+    kept = Headers(headers.items())
+    kept.remove_any(names)
+    return kept
+
+
+def values_of(vary: tuple[str, ...], headers: Headers) -> Variant:
+    """Return the values of a request for the fields that responses vary by, white space between members aside."""
+    return tuple([_normal(headers.joined(name)) for name in vary])
+
+
+def _normal(value: str | None) -> str | None:
+    if value is None or "," not in value:
+        return value
+    return ",".join([each.strip(" \t") for each in value.split(",")])
+
+
+class Entry:
+    """One stored response."""
+
+    __slots__ = (
+        "body", "born", "headers", "is_public", "policy", "ready", "ready_until", "refresh_at", "size", "status",
+        "tags", "url", "uses", "validators", "variant", "vary",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        url: str,
+        variant: Variant,
+        vary: tuple[str, ...],
+        status: int,
+        headers: Headers,
+        body: bytes,
+        policy: Policy,
+        born: float,
+        tags: frozenset[str],
+        is_public: bool,
+    ) -> None:
+        """Keep a response.
+
+        :param variant: what `Apart.of` gave for its request, with the values for ``vary``.
+        :param headers: without Age and framing.
+        :param born: monotonic seconds at which its age was 0.
+        :param is_public: whether requests with credentials may share it (RFC 9111 section 3.5).
+        """
+        self.url = url
+        self.variant = variant
+        self.vary = vary
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.policy = policy
+        self.born = born
+        self.tags = tags
+        self.is_public = is_public
+        self.validators = validators_in(headers)
+        self.size = len(body) + headers.size + 2 * len(url) + sum(map(len, tags)) + _OVERHEAD
+        self.uses = 0
+        """How often it was used since it was last looked at for eviction, at most 3."""
+        self.ready: Response | None = None
+        """The response to most requests, for a second."""
+        self.ready_until = 0.0
+        """Monotonic seconds up to which that one may be sent."""
+        self.refresh_at = 0.0
+        """Monotonic seconds before which it is not validated in the background again."""
+
+    def age(self, now: float) -> float:
+        """Return its age in seconds, at a monotonic time."""
+        return now - self.born
+
+    def expire(self, now: float) -> None:
+        """Have it validated before it is used again, as it is not fresh any more."""
+        self.born = min(self.born, now - self.policy.lifetime)
+        self.ready = None
+
+    @property
+    def has_validator(self) -> bool:
+        return self.validators.etag is not None or "last-modified" in self.headers
+
+
+def validators_in(headers: Headers) -> Validators:
+    """Return the validators of a response (RFC 9110 section 8.8)."""
+    etag, modified = headers.get("ETag"), parse_date(headers.get("Last-Modified") or "")
+    date = parse_date(headers.get("Date") or "")
+    # A minute is between them, as section 8.8.2.2 asks for before the date counts as strong.
+    is_strong = modified is not None and date is not None and date - modified >= 60
+    return Validators(etag, modified, is_strong)
+
+
+class Resource:
+    """The stored responses for one URL."""
+
+    __slots__ = ("entries", "vary")
+
+    def __init__(self) -> None:
+        self.vary: tuple[str, ...] = ()
+        """All request fields that its responses vary by."""
+        self.entries: dict[Variant, Entry] = {}
+
+    def find(self, apart: Variant, headers: Headers) -> Entry | None:
+        """Return the response for a request.
+
+        :param apart: what `Apart.of` gave for it.
+        """
+        vary = self.vary
+        return self.entries.get(apart + values_of(vary, headers) if vary else apart)
+
+
+def tags_of(headers: Headers, names: Iterable[str]) -> frozenset[str]:
+    """Return the tags of a response."""
+    values = [value for name in names for value in headers.get_all(name)]
+    return frozenset(tag for value in values for tag in value.replace(",", " ").split())

@@ -1,0 +1,174 @@
+"""Decides over a response at its head, and keeps it when its body is complete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from gateway_plugin_sdk import BodyFilter, Clock, Headers, Request, Response
+
+from gateway_plugin_cache.asked import Asked
+from gateway_plugin_cache.config import CacheConfig
+from gateway_plugin_cache.entries import Entry, Variant, tags_of, validators_in, values_of, vary_of
+from gateway_plugin_cache.fetches import Fetch
+from gateway_plugin_cache.freshness import Policy, age_at_arrival, policy_of
+from gateway_plugin_cache.stores.memory import MemoryStore
+from gateway_plugin_cache.storing import is_public, stored_headers, updated_headers, why_not
+
+_MOST_VARY: Final = 16
+
+
+@dataclass(slots=True)
+class Sought:
+    """One request as the cache sees it."""
+
+    request: Request
+    url: str
+    apart: Variant
+    asked: Asked
+    has_credentials: bool
+    started: float
+    """Monotonic seconds."""
+
+    headers: Headers
+    """As they were before the cache put conditions of its own in the place of the client's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A response that may be stored, without its body."""
+
+    sought: Sought
+    status: int
+    headers: Headers
+    policy: Policy
+    vary: tuple[str, ...]
+    tags: frozenset[str]
+    born: float
+
+
+class Keeper:
+    """Stores responses."""
+
+    def __init__(self, config: CacheConfig, store: MemoryStore, clock: Clock) -> None:
+        self._config = config
+        self._statuses = frozenset(config.statuses)
+        self._refuses_cookies = config.set_cookie == "refuse"
+        self._store = store
+        self._clock = clock
+        self.gathered = 0
+        """Bytes of bodies that are not complete yet."""
+
+    def draft(self, sought: Sought, response: Response) -> Draft | str:
+        """Return what to store of a response, or why it is not stored, as a word of Cache-Status' ``detail``."""
+        # The upstream's: sticky cookies of the gateway, and those of plugins, are for the one client in any case.
+        came = response.received_headers
+        has_cookie = self._refuses_cookies and came is not None and "set-cookie" in came
+        length = response.content_length
+        if length is not None and length > self._config.max_body:
+            return "size"
+        return self._draft(sought, response.status, stored_headers(response), response.headers, has_cookie=has_cookie)
+
+    def freshened(self, sought: Sought, entry: Entry, response: Response) -> Draft | str:
+        """Return a stored response as a 304 changes it (RFC 9111 section 4.3.4)."""
+        headers = updated_headers(entry.headers, stored_headers(response))
+        return self._draft(sought, entry.status, headers, response.headers, has_cookie=False)
+
+    def _draft(self, sought: Sought, status: int, headers: Headers, came: Headers, *, has_cookie: bool) -> Draft | str:
+        wall, now, config = self._clock.wall(), self._clock.monotonic(), self._config
+        policy, validators = policy_of(headers, status, wall, config), validators_in(headers)
+        refusal = why_not(
+            policy,
+            status,
+            self._statuses,
+            has_cookie=has_cookie,
+            # A plugin behind the cache may have found out who it is.
+            has_credentials=sought.has_credentials or sought.request.identity is not None,
+            can_validate=validators.etag is not None or validators.modified is not None,
+        )
+        vary, tags = vary_of(headers.get_all("Vary")), tags_of(headers, config.tags)
+        if refusal is not None:
+            return refusal
+        if vary is None:
+            return "vary"
+        if len(tags) > config.max_tags:
+            return "tags"
+        born = now - age_at_arrival(came, wall, now - sought.started)
+        return Draft(sought, status, headers, policy, vary, tags, born)
+
+    def keep(self, draft: Draft, body: bytes) -> Entry | None:
+        """Store a response with its body; return None if it is larger than the store."""
+        sought, url = draft.sought, draft.sought.url
+        vary = self._joined_vary(url, draft.vary)
+        variant = sought.apart + values_of(vary, sought.headers)
+        entry = Entry(
+            url, variant, vary, draft.status, draft.headers, body, draft.policy, draft.born, draft.tags,
+            is_public(draft.policy),
+        )  # fmt: skip
+        return entry if self._store.put(entry) else None
+
+    def _joined_vary(self, url: str, vary: tuple[str, ...]) -> tuple[str, ...]:
+        """Return what responses for a URL vary by, the earlier ones included: some name fewer fields than others."""
+        resource = self._store.resources.get(url)
+        if resource is None or resource.vary == vary:
+            return vary
+        joined = tuple(sorted({*resource.vary, *vary}))
+        return joined if len(joined) <= _MOST_VARY else vary
+
+    def end(self, fetch: Fetch, draft: Draft, body: bytes) -> Entry | None:
+        """Store a complete response, and give it to those who wait for it."""
+        if fetch.is_invalid:
+            fetch.failed()
+            return None
+        entry = self.keep(draft, body)
+        if entry is None:
+            fetch.not_stored()
+        else:
+            fetch.stored(entry)
+        return entry
+
+    def record(self, response: Response, fetch: Fetch, draft: Draft) -> None:
+        """Store a response as it passes."""
+        if not response.has_body or response.content_length == 0:
+            self.end(fetch, draft, b"")
+        else:
+            response.add_body_filter(lambda: Recorder(self, fetch, draft, self._config), observe=True)
+
+
+class Recorder(BodyFilter):
+    """Gathers a body as it passes, and stores the response at its complete end (RFC 9111 section 3.3)."""
+
+    def __init__(self, keeper: Keeper, fetch: Fetch, draft: Draft, config: CacheConfig) -> None:
+        self._keeper = keeper
+        self._fetch = fetch
+        self._draft = draft
+        self._most, self._most_gathered = config.max_body, config.memory.size
+        self._pieces: list[bytes] | None = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Keep a piece, unless the body is too large by now, or all of them are."""
+        if self._pieces is not None:
+            self._pieces.append(data)
+            self._size += len(data)
+            self._keeper.gathered += len(data)
+            if self._size > self._most or self._keeper.gathered > self._most_gathered:
+                self._drop()
+                self._fetch.not_stored()
+        return data
+
+    def finish(self, trailers: Headers) -> bytes:  # noqa: ARG002 - trailers are not stored
+        """Store the response."""
+        if self._pieces is not None:
+            self._keeper.end(self._fetch, self._draft, b"".join(self._pieces))
+        return b""
+
+    def close(self, error: Exception | None) -> None:  # noqa: ARG002 - whatever it was, the body is not complete
+        """End the fetch, if the body did not come to its end."""
+        self._drop()
+        self._fetch.failed()
+
+    def _drop(self) -> None:
+        if self._pieces is not None:
+            self._pieces = None
+            self._keeper.gathered -= self._size

@@ -1,0 +1,345 @@
+"""The plugin: responds with what is stored, and stores what passes.
+
+A hit is a plain function: URL, variant, age, and a response that is made once a second. A request that finds nothing
+fresh forwards itself within its hook, so that the upstream's response, a 304 and a failure that something stale helps
+with can be told apart before anything is sent; an observer stores the body as it passes.
+
+Decisions are elsewhere: what a request asks (`asked`), how long a response is fresh (`freshness`), whether it may be
+stored (`storing`, `keeper`), what a client gets of it (`responses`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Hashable
+from functools import partial
+from typing import Final
+
+from gateway_plugin_sdk import (
+    CommandError,
+    FieldNames,
+    Headers,
+    Plugin,
+    PluginContext,
+    Request,
+    Response,
+    command,
+    hookimpl,
+)
+
+from gateway_plugin_cache.asked import PLAIN, Asked, Asking
+from gateway_plugin_cache.config import CacheConfig
+from gateway_plugin_cache.entries import Apart, Entry, url_of, values_of
+from gateway_plugin_cache.fetches import End, Fetch, Fetches
+from gateway_plugin_cache.keeper import Keeper, Sought
+from gateway_plugin_cache.purging import Purged, changed_urls
+from gateway_plugin_cache.responses import Responder
+from gateway_plugin_cache.stores.memory import MemoryStore, note_use
+
+_READS: Final = frozenset({"GET", "HEAD"})
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+_CONDITIONS: Final = FieldNames(("If-None-Match", "If-Modified-Since"))
+_NEWER: Final = frozenset({"no-cache", "max-age", "min-fresh"})
+"""Directives of requests that no stale response satisfies."""
+_RETRY_REFRESH: Final = 1.0
+"""Seconds between two validations of one response in the background."""
+_AT_ONCE: Final = 2000
+"""Entries that a purge looks at in one turn of the event loop: about a millisecond."""
+_INVALIDATION_TIMEOUT: Final = 2.0
+"""Seconds that the response to an unsafe request waits for the other workers."""
+_RESULTS: Final = ("hit", "stale", "collapsed", "validated", "miss", "bypass")
+
+
+class Cache(Plugin[CacheConfig]):
+    """A shared cache."""
+
+    name = "cache"
+    config_model = CacheConfig
+    shares_responses = True
+
+    def __init__(self, config: CacheConfig, context: PluginContext) -> None:
+        super().__init__(config, context)
+        self._slot = f"cache {context.route or ''}/{context.binding}"
+        self._asking = Asking(config.credentials, config.cookies != "bypass", config.client_directives)
+        cookies = () if isinstance(config.cookies, str) else config.cookies
+        ignored = FieldNames(config.ignore_written) if config.ignore_written else None
+        self._apart = Apart(config.vary, cookies, ignored)
+        self._responder = Responder(config.cache_status, config.max_ranges, config.tags)
+        self._store = MemoryStore(config.memory.size, config.max_variants)
+        self._keeper = Keeper(config, self._store, context.clock)
+        self._now = context.clock.monotonic
+        self._waits = 0.0 if config.collapse is None else config.collapse.timeout
+        self._fetches = Fetches(0.0 if config.collapse is None else config.collapse.pass_for, self._now)
+        requests = self.metrics.counter(
+            "gateway_cache_requests", "Requests to routes with a cache, by what it did.", ("route", "binding", "result")
+        )
+        labels = partial(requests.labels, context.route or "", context.binding)
+        self._counts = {result: labels(result) for result in _RESULTS}
+        self._count_hit = self._counts["hit"].inc
+
+    # -- requests
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> Response | Awaitable[Response | None] | None:
+        """Respond with what is stored, or fetch it."""
+        if request.method not in _READS:
+            return None
+        headers = request.headers
+        asked = self._asking.read(request, headers)
+        if asked.bypass is not None:
+            self._pass(request, "bypass", f"fwd=bypass; detail={asked.bypass}")
+            return None
+        url, apart, now, tls = url_of(request), self._apart.of(request, headers), self._now(), request.tls
+        has_credentials = (
+            asked.has_credentials or request.identity is not None or (tls is not None and tls.peer is not None)
+        )
+        resource = self._store.resources.get(url)
+        entry = None if resource is None else resource.find(apart, headers)
+        if entry is not None and (entry.is_public or not has_credentials):
+            age, policy = entry.age(now), entry.policy
+            if asked.accepts(age, policy.lifetime):
+                note_use(entry)
+                self._count_hit()
+                if asked is PLAIN:
+                    return self._responder.hit(entry, now)
+                return self._responder.reply(entry, request.method, headers, asked, now, "hit")
+            if age < policy.stale_while_revalidate and _NEWER.isdisjoint(asked.directives.values):
+                return self._stale(entry, request, asked, now, has_credentials)
+        elif entry is not None:
+            self._pass(request, "miss", "fwd=miss; detail=credentials")
+            return None
+        if "only-if-cached" in asked.directives:
+            response = Response.problem(504, "there is no stored response")
+            self._responder.mark(response, "fwd=miss; detail=only-if-cached")
+            return response
+        sought = Sought(request, url, apart, asked, has_credentials, now, headers if entry is None else headers.copy())
+        if entry is None:
+            return self._miss(sought, None, "uri-miss" if resource is None else "vary-miss")
+        return self._miss(sought, entry, "request" if entry.age(now) < entry.policy.lifetime else "stale")
+
+    def _pass(self, request: Request, count: str, result: str) -> None:
+        """Let a request go upstream without a part in it."""
+        self._counts[count].inc()
+        request.state[self._slot] = result
+
+    def _miss(self, sought: Sought, entry: Entry | None, reason: str) -> Awaitable[Response | None] | None:
+        asked = sought.asked
+        # Parts are not put together, HEAD has no body, and a 304 that a client asked for is about what it has already:
+        # none of these is worth to be stored or waited for.
+        is_alone = asked.has_range or asked.is_conditional or sought.request.method == "HEAD"
+        key = self._key(sought)
+        if (is_alone and (entry is None or not entry.has_validator)) or self._fetches.is_passed(key):
+            self._pass(sought.request, "miss", f"fwd={reason}")
+            return None
+        if not self._waits or is_alone:
+            return self._fetch(sought, entry, self._fetches.begin(key, sought.url, is_shared=False), reason)
+        return self._collapsed(sought, entry, key, reason)
+
+    def _key(self, sought: Sought) -> Hashable:
+        """Return what requests have in common that may wait for one response."""
+        resource = self._store.resources.get(sought.url)
+        values = () if resource is None else values_of(resource.vary, sought.headers)
+        return sought.url, sought.apart, values, sought.has_credentials
+
+    async def _collapsed(self, sought: Sought, entry: Entry | None, key: Hashable, reason: str) -> Response | None:
+        """Wait for the fetch that is under way, or begin one."""
+        deadline = sought.started + self._waits
+        while (running := self._fetches.running(key)) is not None:
+            end = await running.wait(max(0.0, deadline - self._now()))
+            found = running.entry if end is End.STORED else None
+            if found is not None and self._is_for(found, sought):
+                # Those who wait share it even if its lifetime is 0: it was fetched for all of them.
+                self._counts["collapsed"].inc()
+                result = f"fwd={reason}; collapsed"
+                return self._responder.reply(
+                    found, sought.request.method, sought.headers, sought.asked, self._now(), result
+                )
+            if end is not End.FAILED:
+                # For want of time, or because the response is not for this request: none waits a second time.
+                return await self._fetch(sought, entry, self._fetches.begin(key, sought.url, is_shared=False), reason)
+        return await self._fetch(sought, entry, self._fetches.begin(key, sought.url, is_shared=True), reason)
+
+    def _is_for(self, entry: Entry, sought: Sought) -> bool:
+        """Return whether a response that another request got is for this one as well."""
+        is_shared = entry.is_public or not sought.has_credentials
+        return is_shared and entry.variant == sought.apart + values_of(entry.vary, sought.headers)
+
+    async def _fetch(self, sought: Sought, entry: Entry | None, fetch: Fetch, reason: str) -> Response | None:
+        """Forward a request, and have the response stored."""
+        request = sought.request
+        try:
+            if entry is not None:
+                _validate(request.headers, entry)
+            response = await request.forward()
+            if entry is not None:
+                if response.status == 304 and response.is_streamed and entry.has_validator:
+                    return self._validated(sought, entry, response, fetch, reason)
+                is_stale_used = entry.age(self._now()) < entry.policy.stale_if_error
+                if _is_error(response) and is_stale_used and _NEWER.isdisjoint(sought.asked.directives.values):
+                    self._counts["stale"].inc()
+                    result = f"fwd={reason}; fwd-status={response.status}; detail=stale-if-error"
+                    fetch.failed()
+                    return self._responder.reply(
+                        entry, request.method, sought.headers, sought.asked, self._now(), result
+                    )
+            self._counts["miss"].inc()
+            stored = self._take(sought, response, fetch)
+        except BaseException:
+            fetch.failed()
+            raise
+        self._responder.hide(response)
+        self._responder.mark(response, f"fwd={reason}; fwd-status={response.status}; {stored}")
+        return response
+
+    def _take(self, sought: Sought, response: Response, fetch: Fetch) -> str:
+        """Have a response stored as it passes; return what became of that, as a parameter of Cache-Status."""
+        if not response.is_streamed:
+            fetch.not_stored()
+            return "detail=own"
+        draft = "method" if sought.request.method != "GET" else self._keeper.draft(sought, response)
+        if isinstance(draft, str):
+            fetch.not_stored()
+            return f"detail={draft}"
+        self._keeper.record(response, fetch, draft)
+        return "stored"
+
+    def _validated(self, sought: Sought, entry: Entry, response: Response, fetch: Fetch, reason: str) -> Response:
+        """Respond with what a 304 made fresh."""
+        self._counts["validated"].inc()
+        draft = self._keeper.freshened(sought, entry, response)
+        stored = None if isinstance(draft, str) else self._keeper.end(fetch, draft, entry.body)
+        if stored is None:
+            fetch.not_stored()
+            self._store.remove(entry)
+        result = f"fwd={reason}; fwd-status=304"
+        reply = self._responder.reply(
+            stored or entry, sought.request.method, sought.headers, sought.asked, self._now(), result
+        )
+        for value in response.headers.get_all("Set-Cookie"):  # for this client alone
+            reply.headers.add("Set-Cookie", value)
+        return reply
+
+    # -- stale responses
+
+    def _stale(self, entry: Entry, request: Request, asked: Asked, now: float, has_credentials: bool) -> Response:
+        """Respond with what is stale, and validate it in the background (RFC 5861 section 3)."""
+        note_use(entry)
+        self._counts["stale"].inc()
+        if now >= entry.refresh_at and request.method == "GET":
+            entry.refresh_at = now + _RETRY_REFRESH
+            copy = request.detach()
+            headers = copy.headers.copy()
+            for name in ("Range", "If-Range"):
+                copy.headers.remove(name)
+            apart = self._apart.of(request, request.headers)
+            sought = Sought(copy, entry.url, apart, PLAIN, has_credentials, now, headers)
+            self.spawn(self._refresh(sought, entry))
+        return self._responder.reply(entry, request.method, request.headers, asked, now, "hit")
+
+    async def _refresh(self, sought: Sought, entry: Entry) -> None:
+        """Validate a stale response."""
+        key, request = self._key(sought), sought.request
+        if self._fetches.running(key) is not None:
+            return
+        fetch = self._fetches.begin(key, entry.url, is_shared=True)
+        try:
+            _validate(request.headers, entry)
+            response = await request.forward()
+            if response.status == 304 and response.is_streamed and entry.has_validator:
+                self._validated(sought, entry, response, fetch, "stale")
+                await response.read(0)
+            elif not _is_error(response):
+                await self._replace(sought, entry, response, fetch)
+        finally:
+            fetch.failed()
+
+    async def _replace(self, sought: Sought, entry: Entry, response: Response, fetch: Fetch) -> None:
+        """Store a new response in place of a stale one, or drop that if there is none to store."""
+        draft = self._keeper.draft(sought, response) if response.is_streamed else "own"
+        if isinstance(draft, str):
+            self._store.remove(entry)
+            fetch.not_stored()
+        else:
+            self._keeper.end(fetch, draft, await response.read(self.config.max_body))
+
+    # -- invalidation
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> Awaitable[None] | None:
+        """Drop what an unsafe request changed (RFC 9111 section 4.4), and mark the response to one that was passed."""
+        if request.method not in _SAFE:
+            urls = changed_urls(request, response)
+            return self._invalidate(list(urls)) if urls else None
+        result = request.state.get(self._slot)
+        if result is not None:
+            self._responder.hide(response)
+            self._responder.mark(response, result)
+        return None
+
+    async def _invalidate(self, urls: list[str]) -> None:
+        """Drop what is stored for some URLs, in all workers, before the client knows of the change."""
+        self.invalidate(urls)
+        try:
+            async with asyncio.timeout(_INVALIDATION_TIMEOUT):
+                await self.everywhere("invalidate", urls=urls)
+        except (CommandError, TimeoutError) as error:
+            self.log.warning("a changed URL may still be cached by another worker: %s", str(error) or "no response")
+
+    @command(role="operator")
+    def invalidate(self, urls: list[str]) -> int:
+        """Drop the responses for some URLs, and return how many there were."""
+        dropped = 0
+        for url in urls:
+            self._fetches.invalidate(url)
+            for entry in self._store.of_url(url):
+                self._store.remove(entry)
+                dropped += 1
+        return dropped
+
+    @command(role="operator")
+    async def purge(
+        self, url: str | None = None, tag: str | None = None, prefix: str | None = None, soft: bool = False
+    ) -> int:
+        """Drop responses by URL, tag or the beginning of a URL, all without any of these; return how many there were.
+
+        :param url: with scheme, host and query; or path and query alone, for every host. Likewise ``prefix``.
+        :param soft: have them validated before they are used again, instead of dropping them.
+        """
+        self._fetches.invalidate_all()
+        purged, count = Purged(url, tag, prefix), 0
+        for number, entry in enumerate(self._store.entries(), 1):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if not purged.has(entry):
+                continue
+            count += 1
+            if soft:
+                entry.expire(self._now())
+            else:
+                self._store.remove(entry)
+        return count
+
+    @command(role="viewer")
+    def stats(self) -> dict[str, int]:
+        """Return how much this worker stores and fetches, and how many requests wait for a fetch."""
+        store = self._store
+        return {
+            "entries": len(store),
+            "bytes": store.used,
+            "evictions": store.evictions,
+            "fetches": len(self._fetches),
+            "waiting": self._fetches.waiting,
+        }
+
+
+def _validate(headers: Headers, entry: Entry) -> None:
+    """Ask the upstream whether a stored response is still good (RFC 9111 section 4.3.1)."""
+    headers.remove_any(_CONDITIONS)
+    if (etag := entry.validators.etag) is not None:
+        headers["If-None-Match"] = etag
+    if (modified := entry.headers.get("Last-Modified")) is not None:
+        headers["If-Modified-Since"] = modified
+
+
+def _is_error(response: Response) -> bool:
+    return response.status >= 500

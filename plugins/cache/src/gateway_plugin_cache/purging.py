@@ -1,0 +1,55 @@
+"""Which responses a purge is about, and which URLs an unsafe request changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
+
+from gateway_plugin_sdk import Request, Response
+
+from gateway_plugin_cache.entries import Entry, url_of
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """Responses by URL, tag and the beginning of the URL; all without any of these."""
+
+    url: str | None = None
+    tag: str | None = None
+    prefix: str | None = None
+
+    def has(self, entry: Entry) -> bool:
+        """Whether a response is one of them."""
+        if self.url is not None and self.url != _seen_as(entry.url, self.url):
+            return False
+        if self.prefix is not None and not _seen_as(entry.url, self.prefix).startswith(self.prefix):
+            return False
+        return self.tag is None or self.tag in entry.tags
+
+
+def _seen_as(url: str, wanted: str) -> str:
+    """Return a URL without its scheme and host, if the wanted one has none either."""
+    return url[url.find("/", url.find("://") + 3) :] if wanted.startswith("/") else url
+
+
+def changed_urls(request: Request, response: Response) -> Sequence[str]:
+    """Return what an unsafe request changed: its URL, and those of the same origin that the response names (RFC 9111
+    section 4.4); none if it failed.
+    """
+    if not 200 <= response.status < 400:
+        return ()
+    url = url_of(request)
+    named = [response.headers.get(name) for name in ("Location", "Content-Location")]
+    others = [other for value in named if value is not None and (other := _of_same_origin(url, value)) is not None]
+    return list(dict.fromkeys([url, *others]))
+
+
+def _of_same_origin(url: str, reference: str) -> str | None:
+    try:
+        other, own = urlsplit(urljoin(url, reference)), urlsplit(url)
+    except ValueError:
+        return None
+    if (other.scheme, other.netloc.lower()) != (own.scheme, own.netloc):
+        return None
+    return other._replace(netloc=own.netloc, path=other.path or "/", fragment="").geturl()

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+from gateway_plugin_cache.entries import Apart, tags_of, url_of, validators_in, values_of, vary_of
+from gateway_plugin_sdk import FieldNames, Headers, Request
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([], ()),
+        (["Accept"], ("accept",)),
+        (["B, a", "b"], ("a", "b")),
+        ([" , a ,"], ("a",)),
+        (["*"], None),
+        (["a, *"], None),
+        (["*, a"], None),
+        (["Via"], None),
+        (["Forwarded"], None),
+        (["x-forwarded-for"], None),
+        ([",".join(f"a{number}" for number in range(20))], None),
+    ],
+)
+def test_vary_is_read(values: list[str], expected: tuple[str, ...] | None) -> None:
+    assert vary_of(values) == expected
+
+
+def test_values_match_whatever_white_space_and_lines_they_have() -> None:
+    one = Headers([("Accept-Language", "en,  de ")])
+    other = Headers([("accept-language", "en"), ("Accept-Language", "de")])
+
+    assert values_of(("accept-language",), one) == values_of(("accept-language",), other)
+    assert values_of(("accept-language",), Headers()) != values_of(
+        ("accept-language",), Headers({"Accept-Language": ""})
+    )
+    assert values_of(("a",), Headers({"a": "B"})) != values_of(("a",), Headers({"a": "b"}))
+
+
+def test_urls_have_what_goes_on() -> None:
+    request = Request("GET", "/A%2f;b?x=1", host="Shop.Example:81", scheme="https")
+
+    assert url_of(request) == "https://shop.example:81/A%2f;b?x=1"
+
+
+def test_fields_of_trusted_proxies_and_of_plugins_keep_apart() -> None:
+    apart = Apart(("accept",), ("lang",), FieldNames(["X-Time"]))
+
+    def of(written: dict[str, str], **fields: str) -> object:
+        request = Request("GET", "/", {name.replace("_", "-"): value for name, value in fields.items()})
+        request.headers = Headers(request.headers.items())
+        request.headers._written = b""
+        for name, value in written.items():
+            request.headers[name] = value
+        return apart.of(request, request.headers)
+
+    plain = of({})
+    assert plain == of({}, X_Other="1")
+    assert plain != of({}, X_Forwarded_Host="evil")
+    assert plain != of({}, Forwarded="host=evil")
+    assert plain != of({}, Accept="a")
+    assert plain != of({}, Cookie="lang=de")
+    assert of({"X-User": "a"}) != of({"X-User": "b"})
+    assert of({"X-Time": "1"}) == of({"X-Time": "2"})
+
+
+def test_tags_are_separated_by_commas_or_white_space() -> None:
+    headers = Headers([("Cache-Tag", "a, b,c"), ("Surrogate-Key", "d e"), ("Cache-Tag", "a")])
+
+    assert tags_of(headers, ("Cache-Tag", "Surrogate-Key")) == {"a", "b", "c", "d", "e"}
+
+
+def test_a_last_modified_is_strong_a_minute_after() -> None:
+    modified = ("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT")
+
+    assert validators_in(Headers([modified, ("Date", "Sun, 06 Nov 1994 08:50:37 GMT")])).is_modified_strong
+    assert not validators_in(Headers([modified, ("Date", "Sun, 06 Nov 1994 08:50:36 GMT")])).is_modified_strong

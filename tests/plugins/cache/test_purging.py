@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+from gateway_plugin_cache.config import CacheConfig
+from gateway_plugin_cache.entries import Entry
+from gateway_plugin_cache.freshness import policy_of
+from gateway_plugin_cache.purging import Purged, changed_urls
+from gateway_plugin_sdk import Headers, Request, Response
+
+
+@pytest.mark.parametrize(
+    ("purged", "expected"),
+    [
+        (Purged(), True),
+        (Purged(url="https://a.example/x?y=1"), True),
+        (Purged(url="https://a.example/x"), False),
+        (Purged(url="/x?y=1"), True),
+        (Purged(url="/x"), False),
+        (Purged(prefix="https://a.example/"), True),
+        (Purged(prefix="https://b.example/"), False),
+        (Purged(prefix="/x"), True),
+        (Purged(prefix="/y"), False),
+        (Purged(tag="t"), True),
+        (Purged(tag="u"), False),
+        (Purged(prefix="/x", tag="u"), False),
+    ],
+)
+def test_responses_are_purged_by_url_prefix_and_tag(purged: Purged, expected: bool) -> None:
+    policy = policy_of(Headers(), 200, 0.0, CacheConfig())
+    url = "https://a.example/x?y=1"
+
+    entry = Entry(url, (), (), 200, Headers(), b"", policy, 0.0, frozenset({"t"}), False)
+
+    assert purged.has(entry) is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "fields", "expected"),
+    [
+        (200, {}, ["http://a.example/x"]),
+        (303, {"Location": "/y?z"}, ["http://a.example/x", "http://a.example/y?z"]),
+        (201, {"Location": "http://A.EXAMPLE/y#top"}, ["http://a.example/x", "http://a.example/y"]),
+        (200, {"Content-Location": "../y"}, ["http://a.example/x", "http://a.example/y"]),
+        (200, {"Location": "http://b.example/y"}, ["http://a.example/x"]),
+        (200, {"Location": "https://a.example/y"}, ["http://a.example/x"]),
+        (200, {"Location": "http://[nonsense"}, ["http://a.example/x"]),
+        (404, {"Location": "/y"}, []),
+        (500, {}, []),
+    ],
+)
+def test_what_an_unsafe_request_changed(status: int, fields: dict[str, str], expected: list[str]) -> None:
+    request = Request("POST", "/x", host="a.example")
+
+    assert list(changed_urls(request, Response(status, headers=fields))) == expected
