@@ -114,7 +114,7 @@ def test_guesses_are_a_part_of_the_time_since_the_last_change_and_at_most_a_day(
     ],
 )
 def test_how_long_a_stale_response_is_of_use(control: str, expected: tuple[float, float]) -> None:
-    config = CacheConfig(stale_while_revalidate=20.0, stale_if_error=30.0)
+    config = CacheConfig.model_validate({"stale_while_revalidate": "20s", "stale_if_error": "30s"})
 
     policy = policy_of(Headers([("Cache-Control", control)]), 200, NOW, config)
 

@@ -92,7 +92,6 @@ class Request:
         self._head_block = self._added = b""
         self.method = method
         self._raw_path, _, self.query_string = target.partition("?")
-        """What stands behind the ``?``, as it was sent."""
         try:
             self._path, self.path_flags = read_path(self._raw_path)
         except BadPathError:  # it is going to be refused
