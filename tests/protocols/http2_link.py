@@ -136,6 +136,8 @@ class Link:
         self.streams: dict[int, Stream] = {}
         self._received = bytearray()
         self._changed = asyncio.Event()
+        self.is_terminated = asyncio.Event()
+        """Set by the first GOAWAY of the other side."""
         self.fault: ProtocolError | None = None
         """What rule the other side broke."""
 
@@ -188,6 +190,7 @@ class Link:
         if isinstance(event, ConnectionTerminated):
             # The library takes nothing behind GOAWAY, where responses may still come (RFC 9113 section 6.8).
             is_client = self._h2.config.client_side
+            self.is_terminated.set()
             self._h2.state_machine.state = ConnectionState.CLIENT_OPEN if is_client else ConnectionState.SERVER_OPEN
         elif isinstance(event, RequestReceived):
             assert on_request is not None
