@@ -90,3 +90,17 @@ def test_what_starting_left_behind_is_let_go_of() -> None:
     memory.tidy()
 
     assert gone() is None
+
+
+class Cyclic:
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_a_reload_left_behind_in_cycles_is_collected_before_the_rest_is_frozen() -> None:
+    memory.pause_collector()
+    left = weakref.ref(Cyclic())
+
+    memory.freeze()
+
+    assert left() is None

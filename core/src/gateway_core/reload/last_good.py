@@ -164,7 +164,8 @@ def write_private(path: Path, plain: Mapping[str, Any]) -> None:
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(plain, file, ensure_ascii=False)
+            # Not `json.dump`, whose encoder refers to itself: each one would stay until the next full collection.
+            file.write(json.dumps(plain, ensure_ascii=False))
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(path)

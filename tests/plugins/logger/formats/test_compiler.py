@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import ast
+import gc
+import weakref
 from typing import Any
 
 import pytest
 from gateway_plugin_logger.fields import FIELDS, Kind, Value, find_value
 from gateway_plugin_logger.formats.build import build_renderer
-from gateway_plugin_logger.formats.compiler import Piece, compile_line
+from gateway_plugin_logger.formats.compiler import Piece, compile_expression, compile_line
 from gateway_plugin_sdk import Record, Request, Response
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,3 +116,14 @@ def test_lines_of_many_pieces_say_the_same_as_lines_of_few(make_event: Any) -> N
     event = make_event()
 
     assert compile_line(pieces * 9)(*event) == compile_line(pieces)(*event) * 9
+
+
+def test_a_function_that_is_dropped_goes_by_reference_counting() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        compiled = weakref.ref(compile_expression(ast.parse("request.method", mode="eval").body, {}))
+        assert compiled() is None
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

@@ -114,10 +114,14 @@ def compile_expression(body: ast.expr, names: dict[str, Any]) -> Callable[[Reque
     signature = ast.arguments([], [ast.arg(name) for name in _ARGUMENTS], None, [], [], None, [])
     function = ast.FunctionDef("evaluate", signature, [*prelude, ast.Return(body)], [], None)
     function.type_params = []  # type: ignore[attr-defined,unused-ignore]  # Python 3.12 and later ask for it
-    module = ast.fix_missing_locations(ast.Module([function], []))
+    module = ast.Module([function], [])
+    for node in ast.walk(module):  # not `ast.fix_missing_locations`, whose inner function refers to itself
+        node.lineno = node.end_lineno = 1  # type: ignore[attr-defined]  # of statements and expressions, and no harm elsewhere
+        node.col_offset = node.end_col_offset = 0  # type: ignore[attr-defined]
     scope = dict(names)
     exec(compile(module, "<gateway_plugin_logger>", "exec"), scope)  # noqa: S102 - a tree of our own making, see above
-    return cast("Callable[..., Any]", scope["evaluate"])
+    # Out of its own names, by which it would refer to itself: what a reload drops goes by reference counting.
+    return cast("Callable[..., Any]", scope.pop("evaluate"))
 
 
 def expression_of(value: Value) -> ast.expr:
