@@ -36,6 +36,7 @@ DISTRIBUTIONS = (
     "gateway_plugin_upstream_auth",
     "gateway_plugin_cache",
     "gateway_plugin_grpc_web",
+    "gateway_plugin_transform",
     "gateway_plugin_validate",
     "gateway_openapi",
 )

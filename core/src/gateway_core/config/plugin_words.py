@@ -38,6 +38,7 @@ _WORDS: Final = {
         "limit-count limit-req limit-conn RequestRateLimiter rate_limiting throttling throttle inFlightReq"
     ),
     "static": "file_server root try_files static alias staticFiles",
+    "transform": "body-transformer body_transformer jq modify_body modify_response_body",
     "validate": "request-validator request-validation request_validation oas-validation openapi_validator",
     "upstream-auth": "aws_sigv4 upstream_auth aws-lambda",
 }
