@@ -73,7 +73,7 @@ async def test_what_is_no_object_of_certificates_does_not_replace_those_that_wor
     for number, text in enumerate(['{"error": {"code": 500}}', "[]", "{}", "<html>", '{"a": 1}', '{"a": "x"}'], 2):
         key_server.documents["/x509"] = text
         gate.clock.advance(901)
-        await gate.visit(sign(keys.rsa, "RS256", {"kid": "a"}, **claims(jti=str(number))))
+        await gate.visit(sign(keys.rsa, "RS256", {"kid": "a"}, **claims(jti=str(number), exp=NOW + 90000)))
         await until(lambda count=number: document.loads >= count and document._flight is None)
         fresh = claims(jti=f"x{number}", exp=NOW + 90000)
         assert (await gate.visit(sign(keys.rsa, "RS256", {"kid": "a"}, **fresh))).status == 200

@@ -130,3 +130,16 @@ def test_certificates_of_fetches_are_opened(tmp_path: Path, write_certificate: A
     assert found_in(**url, fetch={"ca": cert, "cert": cert, "key": key}) == []
     swapped = found_in(**url, fetch={"cert": key, "key": cert})
     assert [each[:3] for each in swapped] == [("fetch", "file-invalid", "error")]
+
+
+def test_what_proves_to_an_introspection_endpoint_who_we_are_is_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    base = {"scheme": "introspection", "endpoint": "https://login.example.com/", "client_id": "a"}
+    for text, options in (
+        (" \n", {"client_secret_file": str(path)}),
+        ("x", {"client_auth": "private_key_jwt", "client_key": {"file": str(path)}}),
+    ):
+        path.write_text(text)
+        ((place, code, severity, message),) = found_in(providers={"opaque": {**base, **options}})
+        assert (place.partition(".")[0], code, severity) == ("providers", "file-invalid", "error")
+        assert str(path) in message

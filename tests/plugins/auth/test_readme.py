@@ -20,6 +20,8 @@ from gateway_plugin_auth.config import (
     BasicUser,
     CacheOptions,
     ClaimRule,
+    IntrospectionCache,
+    IntrospectionProvider,
     RevocationOptions,
     SourceConfig,
 )
@@ -42,6 +44,7 @@ def folder(tmp_path: Path, write_certificate: Any, keys: Any) -> Path:
     (tmp_path / "keys.json").write_text(json.dumps({"keys": [keys.jwk(keys.p256)]}))
     (tmp_path / "api-keys.json").write_text('[{"subject": "robot-2", "key": "k2"}]')
     (tmp_path / "htpasswd").write_text("carol:$2y$04$gbwwPMCDAuyZ1jHeWn3Zw.LjHB4dPYaX1UutwHJ9N9fWpAwwqZGb2\n")
+    (tmp_path / "introspection.pem").write_bytes(key.read_bytes())
     (tmp_path / "revoked").write_text("jti:1\n")
     return tmp_path
 
@@ -54,7 +57,7 @@ def test_every_example_loads(tmp_path: Path, folder: Path) -> None:
         routes.append(head + binding)
     path = tmp_path / "gateway.yaml"
     path.write_text("routes:\n" + "".join(routes).replace("/etc/gateway", str(folder)), encoding="utf-8")
-    environment = {**os.environ, "JWT_SECRET": "c2VjcmV0" * 20, "PHONE_KEY": "k"}
+    environment = {**os.environ, "JWT_SECRET": "c2VjcmV0" * 20, "PHONE_KEY": "k", "INTROSPECTION_SECRET": "s"}
 
     command = [sys.executable, "-m", "gateway_core.cli", "check", "-c", str(path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=50)
@@ -67,8 +70,8 @@ def test_every_example_loads(tmp_path: Path, folder: Path) -> None:
     "model",
     [
         AlbOptions, AuthConfig, ApiKeyProvider, BasicProvider, ApiKeyEntry, BasicUser, CacheOptions, ClaimRule,
-        FetchOptions, RevocationOptions, SourceConfig, DpopOptions, MtlsOptions, StepUpOptions, ResourceOptions,
-        ValkeyOptions,
+        FetchOptions, IntrospectionCache, IntrospectionProvider, RevocationOptions, SourceConfig, DpopOptions,
+        MtlsOptions, StepUpOptions, ResourceOptions, ValkeyOptions,
     ],
 )  # fmt: skip
 def test_every_option_is_told(model: type[AuthConfig]) -> None:

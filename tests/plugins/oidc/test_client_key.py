@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import datetime
-import hashlib
 from pathlib import Path
 from typing import Any
 
-import jwt
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
-from cryptography.x509.oid import NameOID
-from gateway_plugin_oidc.client_key import ClientKey
-from gateway_plugin_oidc.config import ClientKeyOptions
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from gateway_plugin_oidc.findings import findings
 from gateway_plugin_sdk.testing import ManualClock
 from joserfc.jwk import ECKey, RSAKey
@@ -30,28 +15,12 @@ from joserfc.jwk import ECKey, RSAKey
 from tests.plugins.oidc.conftest import Browser, StartOidc
 from tests.plugins.oidc.provider import Provider
 from tests.plugins.oidc.test_config import made
-
-RSA = rsa.generate_private_key(65537, 2048)
-EC = ec.generate_private_key(ec.SECP256R1())
-
-
-def write(path: Path, key: Any, password: bytes = b"") -> Path:
-    protection = BestAvailableEncryption(password) if password else NoEncryption()
-    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, protection))
-    return path
+from tests.plugins.tokens.test_client_key import EC, RSA, write, write_certificate
 
 
 def public_half(key: Any) -> Any:
     pem: bytes = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     return (RSAKey if key is RSA else ECKey).import_key(pem)
-
-
-def write_certificate(path: Path, key: Any) -> bytes:
-    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "shop")]), datetime.datetime(2026, 1, 1)  # noqa: DTZ001
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
-    certificate = builder.sign(key, hashes.SHA256())
-    path.write_bytes(certificate.public_bytes(Encoding.PEM))
-    return certificate.public_bytes(Encoding.DER)
 
 
 @pytest.mark.one_protocol
@@ -83,30 +52,6 @@ def test_a_key_that_the_provider_does_not_know_logs_nobody_in(
 
     assert browser.visit("/").status == 503
     assert not [name for name in browser.cookies if ".s" not in name]
-
-
-def test_an_assertion_says_what_providers_look_at(tmp_path: Path) -> None:
-    der = write_certificate(tmp_path / "certificate", RSA)
-    options = ClientKeyOptions.model_validate(
-        {
-            "file": str(write(tmp_path / "key", RSA)), "certificate": str(tmp_path / "certificate"), "id": "k7",
-            "algorithm": "PS256",
-        }
-    )  # fmt: skip
-    fields = ClientKey(options, "shop", lambda: 1000.5).fields("https://as.example.com")
-    text = fields["client_assertion"]
-
-    claims = jwt.decode(
-        text, RSA.public_key(), ["PS256"], audience="https://as.example.com",
-        options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
-    )  # fmt: skip
-    thumbprint = base64.urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()
-    assert fields["client_assertion_type"] == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-    assert {name: claims[name] for name in ("iss", "sub", "iat", "exp")} == {
-        "iss": "shop", "sub": "shop", "iat": 1000, "exp": 1060,
-    }  # fmt: skip
-    assert len(claims["jti"]) >= 16
-    assert jwt.get_unverified_header(text) == {"alg": "PS256", "typ": "JWT", "kid": "k7", "x5t#S256": thumbprint}
 
 
 def test_check_says_why_a_key_cannot_be_used(tmp_path: Path) -> None:

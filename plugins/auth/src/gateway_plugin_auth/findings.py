@@ -6,6 +6,7 @@ Each file is read by the code that reads it at the start, so that what passes he
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Final, Literal, TypeVar
 
 from gateway_plugin_sdk import ConfigFinding
@@ -14,7 +15,7 @@ from gateway_tokens.fetch import FetchOptions
 from gateway_tokens.keys import KeySet, from_jwks
 from gateway_tokens.reading import read_file
 
-from gateway_plugin_auth.config import ApiKeyProvider, AuthConfig, BasicProvider, JwtOptions
+from gateway_plugin_auth.config import ApiKeyProvider, AuthConfig, BasicProvider, IntrospectionProvider, JwtOptions
 from gateway_plugin_auth.config.jwt import revealed
 from gateway_plugin_auth.htpasswd import read_users, weak_lines
 from gateway_plugin_auth.revocation_source import read_revocations
@@ -37,6 +38,8 @@ def findings(config: AuthConfig) -> Iterator[ConfigFinding]:
             yield from _of_users(provider, path)
         elif isinstance(provider, ApiKeyProvider):
             yield from _of_keys(provider, path)
+        elif isinstance(provider, IntrospectionProvider):
+            yield from _of_introspection(provider, path)
         else:
             yield from _of_tokens(provider, path)
 
@@ -68,6 +71,24 @@ def _of_keys(config: ApiKeyProvider, path: Path) -> Iterator[ConfigFinding]:
         from gateway_plugin_auth.providers.api_key import read_entries  # noqa: PLC0415 - only where there is such a file
 
         yield from _in_file(config.keys_file, (*path, "keys_file"), read_entries)
+
+
+def _of_introspection(config: IntrospectionProvider, path: Path) -> Iterator[ConfigFinding]:
+    if config.client_secret_file is not None:
+        yield from _by_reading(config.client_secret_text, (*path, "client_secret_file"))
+    if config.client_key is not None:
+        from gateway_tokens.client_key import ClientKey  # noqa: PLC0415 - only where a key is configured
+
+        yield from _by_reading(partial(ClientKey, config.client_key, "", lambda: 0.0), (*path, "client_key"))
+
+
+def _by_reading(read: Callable[[], object], path: Path) -> Iterator[ConfigFinding]:
+    try:
+        read()
+    except OSError as error:
+        yield _finding(path, f"the file cannot be read: {error.strerror or error}", "file-unreadable")
+    except ValueError as error:
+        yield _finding(path, str(error), "file-invalid")
 
 
 def _of_tokens(config: JwtOptions, path: Path) -> Iterator[ConfigFinding]:

@@ -63,7 +63,7 @@ NO_CREDENTIALS: Final = Refusal("missing", None)
 """No credentials were presented."""
 
 
-UNAVAILABLE: Final = ("no-keys", "no-users", "no-revocations", "dpop-store", "busy")
+UNAVAILABLE: Final = ("no-keys", "no-users", "no-revocations", "no-introspection", "dpop-store", "busy")
 """The reasons that are failures of this side, not of a client."""
 
 

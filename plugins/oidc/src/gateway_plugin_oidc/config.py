@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from gateway_plugin_sdk import ConfigFile, ConfigModel, Duration, Secret, SecretUrl
 from gateway_tokens.algorithms import SECRET_ALGORITHMS, Algorithm
+from gateway_tokens.client_key_options import ClientKeyOptions as ClientKeyFiles
 from gateway_tokens.fetch import FetchOptions
 from gateway_tokens.texts import Header, OneOrMore, check_distinct, many, shown_url, url_problem
 from gateway_tokens.valkey import ServerOptions
@@ -102,20 +103,8 @@ class BearerOptions(ConfigModel):
     """Accepted ``aud``, or several; never that of ``client_id``, whose ID tokens are no access tokens."""
 
 
-class ClientKeyOptions(ConfigModel):
+class ClientKeyOptions(ClientKeyFiles):
     """A key of ours, in place of a secret: the provider has its public half (``private_key_jwt``, RFC 7523)."""
-
-    file: ConfigFile
-    """File of the private key (PEM, without a password): when it is replaced, the new one is used without a restart."""
-
-    id: str | None = Field(default=None, min_length=1)
-    """Its name at the provider: ``kid`` of what is signed."""
-
-    certificate: ConfigFile | None = None
-    """File of its certificate (PEM), if the provider knows the key by that: ``x5t#S256`` of what is signed."""
-
-    algorithm: Algorithm | None = None
-    """What to sign with; RS256 with an RSA key unless given."""
 
     audience: Literal["issuer", "token_endpoint"] = "issuer"
     """Whom what is signed names as its recipient: some providers take only the URL of the token endpoint."""

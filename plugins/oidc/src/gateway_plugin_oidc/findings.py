@@ -17,7 +17,7 @@ def findings(config: OidcConfig) -> Iterator[ConfigFinding]:
         if getattr(config, option) is not None:
             yield from _in_file(option, read)
     if config.client_key is not None:
-        from gateway_plugin_oidc.client_key import ClientKey  # noqa: PLC0415 - only where a key is configured
+        from gateway_tokens.client_key import ClientKey  # noqa: PLC0415 - only where a key is configured
 
         yield from _in_file("client_key", partial(ClientKey, config.client_key, config.client_id, lambda: 0.0))
     fetch = config.fetch

@@ -141,7 +141,7 @@ class Oidc(Plugin[OidcConfig]):
 
         :raises ValueError: the key cannot be used; `OSError` if it cannot be read.
         """
-        from gateway_plugin_oidc.client_key import ClientKey  # noqa: PLC0415 - only where a key is configured
+        from gateway_tokens.client_key import ClientKey  # noqa: PLC0415 - only where a key is configured
 
         options, issuer = self.config.client_key, self.config.issuer
         assert options is not None, "it is configured"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NoReturn
@@ -176,7 +176,14 @@ def described(token: Token) -> str:
 
     Any client can write that: it is bounded, and quoted so that it cannot be taken for more than one line.
     """
-    header, claims = token.header, token.claims
-    parts = [f"{name}={header[name]!r:.80}" for name in ("alg", "kid") if name in header]
-    parts += [f"{name}={claims[name]!r:.80}" for name in ("iss", "aud", "exp", "nbf", "iat") if name in claims]
-    return " ".join(parts)
+    header = token.header
+    return " ".join([*_shown(header, ("alg", "kid")), described_claims(token.claims)]).strip()
+
+
+def described_claims(claims: Mapping[str, Any]) -> str:
+    """Return what claims say of issuer, audience and times, for logs, as `described` does."""
+    return " ".join(_shown(claims, ("iss", "aud", "exp", "nbf", "iat")))
+
+
+def _shown(values: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    return [f"{name}={values[name]!r:.80}" for name in names if name in values]

@@ -100,4 +100,5 @@ def test_every_file_is_marked_so_that_it_is_watched_and_refused_in_remote_docume
     files = {("jwks_file",), ("revocation", "file"), ("fetch", "ca"), ("fetch", "cert"), ("fetch", "key")}
     files |= {("dpop", "valkey", "tls", name) for name in ("ca", "cert", "key")}
     assert marked == files
-    assert within == files | {("keys_file",), ("users_file",)}
+    of_clients = {("client_secret_file",), ("client_key", "file"), ("client_key", "certificate")}
+    assert within == files | of_clients | {("keys_file",), ("users_file",)}

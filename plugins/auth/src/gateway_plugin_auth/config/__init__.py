@@ -4,6 +4,7 @@ from gateway_plugin_auth.config.alb import AlbOptions
 from gateway_plugin_auth.config.api_key import ApiKeyEntry, ApiKeyProvider
 from gateway_plugin_auth.config.auth import AuthConfig
 from gateway_plugin_auth.config.basic import BasicProvider, BasicUser
+from gateway_plugin_auth.config.introspection import IntrospectionCache, IntrospectionProvider
 from gateway_plugin_auth.config.jwt import JwtOptions, JwtProvider
 from gateway_plugin_auth.config.requirement import AllOf, AnyOf, AttemptOf, OptionalOf, Requirement
 from gateway_plugin_auth.config.revocation import CacheOptions, RevocationOptions
@@ -23,6 +24,8 @@ __all__ = [
     "BasicUser",
     "CacheOptions",
     "ClaimRule",
+    "IntrospectionCache",
+    "IntrospectionProvider",
     "JwtOptions",
     "JwtProvider",
     "OptionalOf",

@@ -10,11 +10,14 @@ from pydantic import Field, model_validator
 
 from gateway_plugin_auth.config.api_key import ApiKeyProvider
 from gateway_plugin_auth.config.basic import BasicProvider
+from gateway_plugin_auth.config.introspection import IntrospectionProvider
 from gateway_plugin_auth.config.jwt import JwtOptions, JwtProvider, check_key_source
 from gateway_plugin_auth.config.requirement import AnyOf, Requirement, lets_strangers_in, names_in
 from gateway_plugin_auth.config.resource import ResourceOptions
 
-ProviderConfig: TypeAlias = Annotated[JwtProvider | ApiKeyProvider | BasicProvider, Field(discriminator="scheme")]
+ProviderConfig: TypeAlias = Annotated[
+    JwtProvider | ApiKeyProvider | BasicProvider | IntrospectionProvider, Field(discriminator="scheme")
+]
 """A provider of any scheme."""
 
 DEFAULT_PROVIDER = "jwt"
@@ -25,7 +28,7 @@ class AuthConfig(JwtOptions):
     """Who may pass: either one JWT provider, whose options stand at the top, or ``providers`` by name."""
 
     providers: dict[Annotated[str, Field(min_length=1)], ProviderConfig] = {}
-    """Providers by name, each with its ``scheme``: ``jwt``, ``api-key`` or ``basic``."""
+    """Providers by name, each with its ``scheme``: ``jwt``, ``introspection``, ``api-key`` or ``basic``."""
 
     require: Requirement | None = None
     """Which providers a request must satisfy: a name, ``any``, ``all``, ``optional`` (nothing presented passes) or
@@ -62,7 +65,7 @@ class AuthConfig(JwtOptions):
             raise ValueError(f"nobody is {self.anonymous!r}: set require to optional or attempt")
         return self
 
-    def provider_configs(self) -> Mapping[str, JwtOptions | ApiKeyProvider | BasicProvider]:
+    def provider_configs(self) -> Mapping[str, JwtOptions | ApiKeyProvider | BasicProvider | IntrospectionProvider]:
         """Return the providers by name."""
         return self.providers or {DEFAULT_PROVIDER: self}
 

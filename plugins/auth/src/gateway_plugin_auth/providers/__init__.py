@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from gateway_plugin_sdk import PluginContext
 
-from gateway_plugin_auth.config import ApiKeyProvider, BasicProvider, JwtOptions
+from gateway_plugin_auth.config import ApiKeyProvider, BasicProvider, IntrospectionProvider, JwtOptions
 from gateway_plugin_auth.outcomes import Provider
 
 
-def make_provider(config: JwtOptions | ApiKeyProvider | BasicProvider, context: PluginContext) -> Provider:
+def make_provider(
+    config: JwtOptions | ApiKeyProvider | BasicProvider | IntrospectionProvider, context: PluginContext
+) -> Provider:
     """Return the provider that a configuration describes; `start` it before the first request."""
     # Imported when one is configured: most gateways have one scheme.
     if isinstance(config, ApiKeyProvider):
@@ -19,6 +21,10 @@ def make_provider(config: JwtOptions | ApiKeyProvider | BasicProvider, context: 
         from gateway_plugin_auth.providers.basic import Passwords  # noqa: PLC0415 - see above
 
         return Passwords(config, context)
+    if isinstance(config, IntrospectionProvider):
+        from gateway_plugin_auth.providers.introspection import IntrospectedTokens  # noqa: PLC0415 - see above
+
+        return IntrospectedTokens(config, context)
     from gateway_plugin_auth.providers.jwt import Tokens  # noqa: PLC0415 - see above
 
     return Tokens(config, context)

@@ -9,12 +9,11 @@ Tokens with a wrong signature are anybody's text, and are kept as digests.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
-from gateway_plugin_sdk import MISSING, Identity, PluginContext, Request, claim_path, client_network
+from gateway_plugin_sdk import Identity, PluginContext, Request, claim_path, client_network
 from gateway_tokens.cache import VerifiedCache
 from gateway_tokens.claims import claims_problem, type_problem, valid_until
 from gateway_tokens.confirmation import Confirmation, UnknownConfirmationError, read_confirmation
@@ -33,6 +32,7 @@ from gateway_plugin_auth.possession import Possession, challenges_of, with_dpop
 from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal, unavailable
 from gateway_plugin_auth.revocation_source import RevocationSource
 from gateway_plugin_auth.step_up import StepUp
+from gateway_plugin_auth.subjects import subject_of
 
 _MOST_REFUSED: Final = 1000
 # What claims and token take in memory; measured, between four and five times the token.
@@ -200,7 +200,7 @@ class Tokens:
             confirmation = read_confirmation(token.claims)
         except UnknownConfirmationError as error:
             return Refusal("confirmation", detail=str(error))
-        subject = self._subject(token.claims)
+        subject = subject_of(token.claims, self._identity_claims, is_asked_for=self._identity_is_asked_for)
         if subject is None:
             return Refusal("identity")
         until = min(valid_until(token.claims, self._policy), now + (self._config.cache.max_age or math.inf))
@@ -224,17 +224,6 @@ class Tokens:
         cache = self._bound if entry.is_bound else self._cache
         cache.put(spelled, entry, _BYTES_OF_AN_ENTRY + _BYTES_PER_CHARACTER * len(text))
         return entry
-
-    def _subject(self, claims: Mapping[str, Any]) -> str | None:
-        for read in self._identity_claims:
-            value = read(claims)
-            if isinstance(value, str):
-                return value
-            if isinstance(value, int) and not isinstance(value, bool):
-                return str(value)
-            if value is not MISSING:
-                return None
-        return None if self._identity_is_asked_for else ""
 
     def _fields(self, token: Token) -> tuple[tuple[str, str], ...]:
         fields = fields_of(token.claims, self._mapping)

@@ -16,9 +16,9 @@ import jwt
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
-from gateway_tokens.algorithms import UnusableKeyError, fitting_algorithms
 
-from gateway_plugin_oidc.config import ClientKeyOptions
+from gateway_tokens.algorithms import UnusableKeyError, fitting_algorithms
+from gateway_tokens.client_key_options import ClientKeyOptions
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _LIFETIME: Final = 60

@@ -1,0 +1,214 @@
+"""Configuration of a provider that asks an authorization server about each token."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from gateway_plugin_sdk import (
+    ConfigFile,
+    ConfigModel,
+    Duration,
+    Secret,
+    SecretHeaderValue,
+    SecretUrl,
+    Size,
+    UpstreamName,
+)
+from gateway_tokens.claims import ClaimPolicy
+from gateway_tokens.client_key_options import ClientKeyOptions
+from gateway_tokens.texts import Header, OneOrMore, many, url_problem
+from pydantic import Field, model_validator
+
+from gateway_plugin_auth.config.rules import AccessOptions
+from gateway_plugin_auth.config.sources import SourceConfig
+
+
+class IntrospectionCache(ConfigModel):
+    """What is remembered of the authorization server's responses."""
+
+    size: Annotated[int, Field(ge=0, le=1_000_000)] = 10_000
+    """Tokens at most, and as many that are not active; 0 remembers none. Together they take at most 4 KiB of memory for
+    each of these: of tokens with many claims fewer are remembered."""
+
+    max_age: Duration = 60.0
+    """How long an active token is remembered, which is how late its revocation is noticed; never longer than its
+    ``exp``. 0 asks about each request's token."""
+
+    inactive_max_age: Duration = 10.0
+    """How long it is remembered that a token is not active."""
+
+
+class IntrospectionKey(ClientKeyOptions):
+    """A key of ours, in place of a secret: the server has its public half (``private_key_jwt``, RFC 7523)."""
+
+    audience: str | None = Field(default=None, min_length=1)
+    """Whom what is signed names as its recipient, such as the server's issuer; by default the URL of the endpoint."""
+
+
+class IntrospectionProvider(AccessOptions):
+    """Callers who present a token that only its authorization server can read (RFC 7662)."""
+
+    scheme: Literal["introspection"]
+    """``introspection``."""
+
+    endpoint: SecretUrl | None = None
+    """URL of the introspection endpoint."""
+
+    target: UpstreamName | None = None
+    """In place of ``endpoint``, the upstream that has it."""
+
+    path: str = Field(default="/introspect", pattern=r"^/[!-\"$-~]*$")
+    """With ``target``, the path of the introspection endpoint."""
+
+    allow_http: bool = False
+    """Whether ``http`` is accepted to other machines. To this machine it always is."""
+
+    client_id: str | None = Field(default=None, min_length=1)
+    """Our name at the authorization server."""
+
+    client_secret: Secret | None = None
+    """Our secret there."""
+
+    client_secret_file: ConfigFile | None = None
+    """File with the secret: when it is replaced, the new one is used without a restart."""
+
+    client_auth: Literal["basic", "post", "private_key_jwt", "none"] = "basic"
+    """How we authenticate: by HTTP Basic, in the form (``post``), or by a signed assertion (RFC 7523). ``none`` is for
+    a server that knows us otherwise, such as by ``headers``."""
+
+    client_key: IntrospectionKey | None = None
+    """Our key, in place of a secret (``private_key_jwt``)."""
+
+    headers: dict[Header, SecretHeaderValue] = {}
+    """More header fields to send, such as ``Authorization``."""
+
+    token_type_hint: str = Field(default="access_token", pattern=r"^[!-~]*$")
+    """What the server is told of the token; empty for nothing."""
+
+    timeout: Annotated[Duration, Field(gt=0)] = 5.0
+    """How long the server may take for a response, all in all."""
+
+    max_concurrent: Annotated[int, Field(ge=1, le=1000)] = 64
+    """Requests to the server at once. 256 more wait, 64 of one client."""
+
+    cache: IntrospectionCache = IntrospectionCache()
+    """What is remembered."""
+
+    issuer: OneOrMore | None = None
+    """Accepted ``iss``, or several; if this is set, a response without is refused."""
+
+    audience: OneOrMore | None = None
+    """Accepted ``aud``, or several; if this is set, a response without is refused."""
+
+    audience_match: Literal["any", "all"] = "any"
+    """Whether a token must be for one of the audiences or for all."""
+
+    leeway: Duration = 60.0
+    """Difference of clocks that is allowed for at ``exp``, ``nbf`` and ``iat``; 0 allows none."""
+
+    required_claims: tuple[str, ...] = ()
+    """Members that a response must have."""
+
+    forbidden_claims: tuple[str, ...] = ()
+    """Members that a response must not have."""
+
+    numeric_subject: bool = False
+    """Whether ``sub`` may be a number; the caller's name is its digits."""
+
+    token_from: tuple[SourceConfig, ...] = Field(
+        default=(SourceConfig(header="Authorization", scheme="Bearer"),), min_length=1
+    )
+    """Where the token is looked for; the first place that has one, and is not empty, counts."""
+
+    max_token_bytes: Size = 4096
+    """Longer tokens are refused, and the server is not asked."""
+
+    identity_claim: OneOrMore = ("sub", "username", "client_id")
+    """The member that names the caller, or several of which the first that is there counts. If this is set, a token
+    without it is refused."""
+
+    @model_validator(mode="after")
+    def _endpoint_is_one(self) -> Self:
+        if (self.endpoint is None) == (self.target is None):
+            raise ValueError("the introspection endpoint is given by exactly one of endpoint and target")
+        if self.endpoint is not None and "path" in self.model_fields_set:
+            raise ValueError("path goes with target: write it into endpoint")
+        url = self.endpoint.reveal() if self.endpoint is not None else str(self.target)
+        problem = url_problem(url, allow_http=self.allow_http) if self.endpoint is not None or "://" in url else None
+        if problem is not None:
+            raise ValueError(problem.replace("fetch.allow_http", "allow_http"))
+        if self.endpoint is not None:
+            parts = urlsplit(url)
+            if parts.username is not None or parts.password is not None:
+                raise ValueError("endpoint has a user: give client_id and client_secret")
+            if "#" in url:
+                raise ValueError("endpoint has a fragment: remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _client_is_known(self) -> Self:
+        if self.client_secret is not None and self.client_secret_file is not None:
+            raise ValueError("client_secret beside client_secret_file: give one of them")
+        has_secret = self.client_secret is not None or self.client_secret_file is not None
+        method = self.client_auth
+        if method != "none" and self.client_id is None:
+            raise ValueError(f"client_auth: {method} needs client_id")
+        if (method in {"basic", "post"}) != has_secret:
+            what = "needs" if method in {"basic", "post"} else "does not go with"
+            raise ValueError(f"client_auth: {method} {what} client_secret or client_secret_file")
+        if (method == "private_key_jwt") != (self.client_key is not None):
+            raise ValueError("client_key and client_auth: private_key_jwt go together")
+        if method == "basic" and any(name.lower() == "authorization" for name in self.headers):
+            raise ValueError("headers has Authorization, which client_auth: basic sends: set client_auth: none")
+        return self
+
+    def place(self) -> tuple[str, str]:
+        """Return the upstream, or the URL of scheme, host and port, and the path of the endpoint."""
+        if self.endpoint is None:
+            return str(self.target), self.path
+        parts = urlsplit(self.endpoint.reveal())
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return f"{parts.scheme}://{parts.netloc}", path
+
+    def client_secret_text(self) -> str:
+        """Return our secret. Blocks.
+
+        :raises ValueError: the file has none; `OSError` if it cannot be read.
+        """
+        if self.client_secret_file is not None:
+            text = self.client_secret_file.read_text().strip()
+            if not text:
+                raise ValueError(f"{self.client_secret_file} is empty: write the secret into it")
+            return text
+        return self.client_secret.reveal() if self.client_secret is not None else ""
+
+    def claim_policy(self) -> ClaimPolicy:
+        """Return what the registered members of a response must be."""
+        return ClaimPolicy(
+            issuers=frozenset(many(self.issuer)),
+            audiences=frozenset(many(self.audience)),
+            all_audiences=self.audience_match == "all",
+            leeway=self.leeway,
+            required=self.required_claims,
+            forbidden=self.forbidden_claims,
+            numeric_subject=self.numeric_subject,
+        )
+
+    def asked_alike(self) -> Hashable:
+        """Return what two providers have in common that may use each other's responses. Blocks."""
+        key = self.client_key
+        return (
+            self.place(),
+            self.client_id,
+            self.client_secret_text(),
+            self.client_auth,
+            None if key is None else (key.model_dump_json(), key.file.read_bytes()),
+            None if key is None or key.certificate is None else key.certificate.read_bytes(),
+            tuple(sorted((name, value.reveal()) for name, value in self.headers.items())),
+            self.token_type_hint,
+            self.timeout,
+            self.max_concurrent,
+            self.cache.model_dump_json(),
+        )
