@@ -87,3 +87,43 @@ def test_chromium_logs_in_and_its_scripts_have_the_session(
 
     assert "seen=200,false at=/cart?id=7" in shown, "a POST of the page passes, and no script sees the cookie"
     assert provider.requests["/token"] == 1
+
+
+def test_a_session_is_authorised_asked_about_limited_and_logged(
+    options: dict[str, Any], provider: Provider, upstream: ScriptedUpstream, clock: ManualClock, tmp_path: Path
+) -> None:
+    log = tmp_path / "access.log"
+    with ScriptedUpstream() as service:
+        service.answer_with(200, headers=[("Remote-User", "alice@shop"), ("X-Plan", "gold")])
+        asking = {"target": service.url, "request_headers": ["Cookie", "X-User"], "upstream_headers": ["X-Plan"]}
+        chain = [
+            {
+                "name": "logger",
+                "config": {"path": str(log), "fields": ["status", "identity", "refusal", "produced_by"]},
+            },
+            {"name": "oidc", "config": {**options, "claims_to_headers": {"X-User": "sub"}}},
+            {"name": "authorize", "config": {"rule": {"groups": ["staff"]}}},
+            {"name": "forward-auth", "config": asking},
+            {"name": "ratelimit", "config": {"quota": 2, "window": "1h", "key": "identity"}},
+        ]
+        route = {"id": "app", "path_prefix": "/", "target": upstream.url, "plugins": chain}
+        with RunningGateway({"routes": [route]}, clock=clock) as gateway:
+            browser = Browser(gateway)
+            outsider = browser.visit("/").status
+            provider.extra_claims = {"groups": ["staff"]}
+            browser = Browser(gateway)
+            browser.cookies["theme"] = "dark"
+            statuses = [browser.visit("/").status, *(browser.get("/").status for _ in range(2))]
+            service.answer_with(403)
+            statuses.append(browser.get("/").status)
+
+            assert (outsider, statuses) == (403, [200, 200, 429, 403])
+            assert service.last.headers.get_all("cookie") == ["theme=dark"], "our cookies are no other service's"
+            assert service.last.headers.get_all("x-user") == ["alice"]
+            assert upstream.last.headers["x-plan"] == "gold"
+            eventually(lambda: log.read_text().count("\n") == 9)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    found = [(line["status"], line.get("refusal"), line["produced_by"]) for line in lines if line["status"] < 300]
+    refused = [(line.get("refusal"), line["produced_by"]) for line in lines if line["status"] >= 400]
+    assert found == [(200, None, "upstream")] * 2
+    assert refused == [("rule-unknown", "authorize"), ("ratelimit", "ratelimit"), ("refused", "forward-auth")]
