@@ -71,6 +71,15 @@ async def test_schemes_and_kinds_of_tokens_belong_together(make_gate: Any, sign:
         assert (await gate.visit(plain)).status == 200
 
 
+@pytest.mark.parametrize("options", [{}, {"dpop": {}}])
+async def test_a_place_with_the_scheme_dpop_takes_no_plain_token(make_gate: Any, sign: Any, options: Any) -> None:
+    places = [{"header": "Authorization", "scheme": scheme} for scheme in ("DPoP", "Bearer")]
+    gate = await make_gate(secret=SECRET, token_from=places, **options)
+
+    assert (await gate.visit(sign())).status == 200
+    assert (await gate.visit(headers={"Authorization": f"DPoP {sign()}"})).reason == "dpop-unbound"
+
+
 async def test_a_bound_token_in_a_cookie_is_refused(make_gate: Any, sign: Any) -> None:
     gate = await make_gate(DPOP, token_from=[{"cookie": "t"}])
     token = bound(sign)

@@ -88,8 +88,9 @@ class Tokens:
         self._bound: VerifiedCache[Entry] = VerifiedCache(config.cache.size, BYTES_PER_TOKEN)
         self._refused: VerifiedCache[object] = VerifiedCache(min(config.cache.size, _MOST_REFUSED))
         # The first place that has credentials counts, so a field may be looked up at once only if it is the first one.
-        self._is_looked_up = self._sources[0].is_authorization
-        self._before = f" {self._sources[0].scheme or 'Bearer'} ".encode()
+        first = self._sources[0]
+        self._is_looked_up = first.is_authorization and not first.is_dpop
+        self._before = f" {first.scheme or 'Bearer'} ".encode()
         own = (config.payload_header,) if config.payload_header is not None else ()
         self.header_names = (*config.claims_to_headers, *own)
 
