@@ -301,6 +301,12 @@ class Receiving(Wire):
         self._wanted = 0
         self._done: asyncio.Future[None] | None = None
 
+    def pause_reading(self) -> None:
+        """Go on: what is sent comes only after a response."""
+
+    def resume_reading(self) -> None:
+        """Go on."""
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
         super().write(data)
         if self._done is not None and self.written >= self._wanted and not self._done.done():
