@@ -29,6 +29,11 @@ from tests.core.config.conftest import Load
         (("routes", 0, "redirect"), "/new", 'write {path: "/new"}'),
         (("routes", 0, "redirect"), "https://a", ""),
         (("routes", 0, "rewrite"), "/v2", 'write {prefix: "/v2"}'),
+        (
+            ("routes", 0, "rewrite"),
+            "^/a/(.*)$ /$1 break",
+            "write path_regex: /old/(?P<rest>.*) on the route, and {template: /new/:rest} here",
+        ),
         (("routes", 0, "sticky_cookie"), "split", 'write {name: "split"}'),
         (("routes", 0, "timeouts"), "5s", "write {total: 5s}"),
         (("routes", 0, "retries"), 3, "write {attempts: 3}"),

@@ -222,7 +222,15 @@ def test_what_stands_for_a_parameter_elsewhere_is_refused_with_our_form(text: st
 
 
 @pytest.mark.parametrize(
-    ("text", "remedy"), [("/api/(.*)", "path_regex"), ("/v1*", "leave it out"), ("/{a}", "write :a")]
+    ("text", "remedy"),
+    [
+        ("/api/(.*)", "path_regex"),
+        ("/v1*", "leave it out"),
+        ("/{a}", "write :a"),
+        ("/api/*", "write '/api'"),
+        ("/a/b/**", "write '/a/b'"),
+        ("/*", "leave it out"),
+    ],
 )
 def test_prefixes_take_nothing_of_other_gateways_literally(text: str, remedy: str) -> None:
     with pytest.raises(PatternError, match=remedy):

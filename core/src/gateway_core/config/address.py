@@ -103,9 +103,7 @@ def parse_origin(text: str) -> Origin:
     except ValueError:
         raise InvalidValueError("is not a URL", remedy="write for example http://127.0.0.1:8081") from None
     if parts.scheme not in DEFAULT_PORTS or not text.startswith(f"{parts.scheme}://"):
-        raise InvalidValueError(
-            "is not an http or https URL", remedy="write for example http://127.0.0.1:8081, or unix:/run/users.sock"
-        )
+        raise InvalidValueError("is not an http or https URL", remedy=_SCHEMES.get(parts.scheme, _EXAMPLES))
     if text != text.strip() or any(ord(character) <= 0x20 for character in text):
         raise InvalidValueError("holds a space or a control character")
     _refuse_extras(text, parts.path, parts.username is not None or "@" in parts.netloc)
@@ -117,6 +115,16 @@ def parse_origin(text: str) -> Origin:
     _, colon, port_text = parts.netloc.rpartition("]" if bracketed else ":")
     port_text = port_text.removeprefix(":") if bracketed else (port_text if colon else "")
     return Origin(parts.scheme, host, _port(port_text, least=1) if port_text else DEFAULT_PORTS[parts.scheme])
+
+
+_EXAMPLES: Final = "write for example http://127.0.0.1:8081, or unix:/run/users.sock"
+_SCHEMES: Final = {
+    **dict.fromkeys(["grpc", "h2c"], "write http:// in the endpoint of an upstream with protocol: http2"),
+    "grpcs": "write https:// in the endpoint of an upstream with protocol: http2",
+    "ws": "write http://, WebSockets pass without a setting",
+    "wss": "write https://, WebSockets pass without a setting",
+    "lb": "write the name of an upstream, with endpoints or discovery",
+}
 
 
 def _refuse_extras(text: str, path: str, has_user: bool) -> None:

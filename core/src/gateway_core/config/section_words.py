@@ -61,6 +61,16 @@ SECTION_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "passes": "write healthy_threshold",
         "status": "write expected_statuses",
     },
+    "circuit_breaker": {
+        **dict.fromkeys(["failure_threshold", "failures", "unhealthy"], "write outlier_detection on the upstream"),
+        **dict.fromkeys(["failure-rate-threshold", "error_ratio", "expression"], "write failure_ratio: 0.5"),
+        **dict.fromkeys(["sliding-window-size", "minimum-number-of-calls", "max_requests"], "write minimum_requests"),
+        **dict.fromkeys(
+            ["wait-duration-in-open-state", "break_duration", "fallbackDuration", "timeout"], "write open_for"
+        ),
+        "permitted-number-of-calls-in-half-open-state": "write half_open_requests",
+        **dict.fromkeys(["fallback", "fallbackUri"], "write error_pages on the route"),
+    },
     "error_pages": {
         "url": "write path, and target unless it is the route's",
         "file": "write body: ${file:page.html}",
@@ -94,6 +104,7 @@ SECTION_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "send": "write total",
         "write": "write total",
         "request": "write total",
+        "backendRequest": "write response",
     },
 }
 """Hints by the section that a key stands in, then by the key."""

@@ -53,6 +53,8 @@ def _of_number(section: str, value: int) -> str:
 
 def _of_text(section: str, value: str, *, is_whole_list: bool) -> str:
     if section in {"rewrite", "redirect"}:
+        if section == "rewrite" and (len(value.split()) > 1 or value.startswith("^")):  # nginx, Caddy
+            return "write path_regex: /old/(?P<rest>.*) on the route, and {template: /new/:rest} here"
         key = "prefix" if section == "rewrite" else "path"
         return f"write {{{key}: {quote(value)}}}" if value.startswith("/") else ""
     if section == "timeouts":

@@ -11,23 +11,15 @@ from typing import Final
 from gateway_core.config.catalog import FIRST_PARTY
 from gateway_core.config.location import KeyPath
 from gateway_core.config.plugin_words import KEYS
+from gateway_core.config.route_words import MIDDLEWARES, ROUTE_WORDS
 from gateway_core.config.section_words import SECTION_WORDS
 
-_TARGET: Final = "write target, with the name of an upstream or a URL"
 _ENDPOINTS: Final = "write endpoints: [{url: http://127.0.0.1:8081}]"
 _LISTEN: Final = 'write listen: ":8080"'
 _STRATEGY: Final = "write strategy, such as least-requests"
-_ON_UPSTREAM: Final = "it belongs on an upstream, under upstreams"
-_REWRITE: Final = "write rewrite: {prefix: /new}, or rewrite: {template: ...}"
-_NO_WEBSOCKETS: Final = "leave it out, WebSockets pass without a setting"
-_HEADERS: Final = "write headers: {x-version: v2}"
-_MIDDLEWARES: Final = "write plugins: [{name: ..., config: {...}}]"
 _TLS: Final = 'write it on a listener: listen: {address: ":443", tls: {cert: ..., key: ...}}'
 _LISTENER_TLS: Final = "write tls: {cert: ..., key: ...}"
 _TRUSTED: Final = "write trusted_proxies: [10.0.0.5], and client_address for what they send it in"
-_WEIGHTS: Final = "write targets: [{target: a, weight: 9}, {target: b, weight: 1}]"
-_STREAMED: Final = "leave it out, bodies are streamed"
-_BUFFERED: Final = "write buffer_request: 1MiB for requests; responses are streamed"
 _NO_VERIFICATION: Final = "write tls: {verify: false}"
 _REAL_IP: Final = (
     *("real_ip_header", "set_real_ip_from", "real_ip_recursive", "xff_num_trusted_hops", "use_remote_address"),
@@ -54,7 +46,7 @@ _TOP: Final[Mapping[str, str]] = {
     "routers": "write routes",
     "services": "write upstreams, and their names as target of routes",
     "clusters": "write upstreams",
-    "middlewares": _MIDDLEWARES,
+    "middlewares": MIDDLEWARES,
     "providers": "write sources: [{url: ...}], or give them with -c",
     "static_resources": "write its content at the top level: listen, upstreams, routes",
     "api": "write admin: {listen: 127.0.0.1:9090}",
@@ -67,6 +59,19 @@ _TOP: Final[Mapping[str, str]] = {
     "error_page": "write error_pages: [{statuses: [404], body: ...}]",
     "defaults": "write route_defaults, or plugins, which are gateway-wide",
     "snippets": "write plugin_sets: [{name: ..., plugins: [...]}]",
+    # HAProxy
+    "frontend": _LISTEN + " and routes",
+    **dict.fromkeys(["backend", "backends"], "write upstreams"),
+    "global": "leave it out",
+    # KrakenD, Tyk, Spring Cloud Gateway, Gateway API
+    **dict.fromkeys(["endpoints", "apis", "api_definition", "rules"], "write routes: [{path_prefix: /, target: ...}]"),
+    "timeout": "write timeouts on an upstream or a route",
+    **dict.fromkeys(["version", "name", "$schema", "output_encoding"], "leave it out"),
+    **dict.fromkeys(["cache_ttl", "cache_options"], "bind the plugin cache: plugins: [{name: cache, config: {...}}]"),
+    "extra_config": "write plugins, which are gateway-wide",
+    **dict.fromkeys(["spring", "spec"], "write its content at the top level: listen, upstreams, routes"),
+    "resilience4j": "write circuit_breaker or outlier_detection on upstreams",
+    **dict.fromkeys(["apiVersion", "kind"], "leave it out"),
     # everybody
     **dict.fromkeys(
         ["tls", "ssl", "ssls", "ssl_certificate", "ssl_certificate_key", "certificatesResolvers", "auto_https"], _TLS
@@ -110,122 +115,13 @@ _TOP: Final[Mapping[str, str]] = {
     **dict.fromkeys(["vaults", "secrets"], "write ${NAME} or ${file:/path} where the secret is needed"),
     "split_clients": "write targets with weights on a route",
     "map": "write conditions on routes: headers, query, cookies",
-    "proxy_cache_path": "leave it out, responses are not cached",
-}
-
-_ROUTE: Final[Mapping[str, str]] = {
-    **KEYS,
-    "when": "its conditions are keys of the route itself: methods, headers, query, cookies, client_ip",
-    **dict.fromkeys(
-        ["https_redirect", "redirect_https", "ssl_redirect", "https_only", "require_tls", "redirectScheme"],
-        "write https_redirect: true on a listener, or redirect: {scheme: https} on a route beside this one",
-    ),
-    "predicates": "write path, path_prefix, hosts, methods or headers beside each other",
-    "weight": _WEIGHTS,
-    "strip_prefix": "write strip_path: true",
-    "stripPrefix": "write strip_path: true",
-    "strip_uri": "write strip_path: true",
-    "handle_path": "write path_prefix and strip_path: true",
-    **dict.fromkeys(["upstream", "upstream_id", "upstream_url", "service", "service_id", "services"], _TARGET),
-    **dict.fromkeys(["cluster", "backend", "proxy_pass", "reverse_proxy", "to", "url"], _TARGET),
-    "backends": "write target, or targets with weights",
-    "endpoints": "write them on an upstream, and its name as target",
-    "nodes": "write them as endpoints of an upstream, and its name as target",
-    "weighted_clusters": _WEIGHTS,
-    "split": _WEIGHTS,
-    "name": "write id",
-    "uri": "write path, path_prefix or path_regex",
-    "uris": "write path, path_prefix or path_regex",
-    "paths": "write path, path_prefix or path_regex",
-    "prefix": "write path_prefix",
-    "pathPrefix": "write path_prefix",
-    "location": "write path_prefix",
-    "regex": "write path_regex",
-    "rule": "write path, path_prefix, hosts, methods or headers",
-    "match": "write path, path_prefix, hosts, methods or headers beside each other",
-    "matches": "write path, path_prefix, hosts, methods or headers beside each other",
-    "method": "write methods: [GET]",
-    "host": "write hosts: [api.example.com]",
-    "domains": "write hosts",
-    "server_name": "write hosts",
-    "header": _HEADERS,
-    "vars": _HEADERS,
-    "query_params": "write query",
-    "query_string": "write query",
-    "prefix_rewrite": _REWRITE,
-    "regex_rewrite": _REWRITE,
-    "rewrite_target": _REWRITE,
-    "replace_prefix": _REWRITE,
-    "host_rewrite": "write rewrite: {host: ...}",
-    "host_rewrite_literal": "write rewrite: {host: ...}",
-    "pass_host": "write preserve_host: true, or rewrite: {host: ...}",
-    "passHostHeader": "write preserve_host: true",
-    "return": "write respond: {status: 200, body: ...}, or redirect: {status: 301, ...}",
-    "direct_response": "write respond: {status: 200, body: ...}",
-    "static_response": "write respond: {status: 200, body: ...}",
-    "error_page": "write error_pages: [{statuses: [404], body: ...}]",
-    "disabled": "write enabled: false",
-    "redir": "write redirect",
-    "middlewares": _MIDDLEWARES,
-    "plugin": _MIDDLEWARES,
-    "filters": _MIDDLEWARES,
-    "timeout": "write timeouts: {total: 5s}",
-    "retry": "write retries: {attempts: 2}",
-    "retry_policy": "write retries: {attempts: 2}",
-    "priorities": "write priority",
-    "order": "write priority",
-    **dict.fromkeys(["websocket", "websockets", "enable_websocket", "upgrade_configs"], _NO_WEBSOCKETS),
-    "entryPoints": "write listeners, with the names of listeners",
-    "entrypoints": "write listeners, with the names of listeners",
-    **dict.fromkeys(["health_check", "healthcheck", "health_checks", "healthchecks"], _ON_UPSTREAM),
-    **dict.fromkeys(["strategy", "circuit_breaker", "outlier_detection", "keepalive"], _ON_UPSTREAM),
-    "load_balancer": _ON_UPSTREAM + ", as strategy",
-    "lb_policy": _ON_UPSTREAM + ", as strategy",
-    "tls": "it belongs on a listener (from clients) or on an upstream (to endpoints)",
-    "client_max_body_size": "write max_body_bytes",
-    "protocols": "write listeners, with the names of listeners",
-    "snis": "write hosts",
-    "regex_priority": "write priority",
-    "proxy_read_timeout": "write timeouts: {response: 30s, idle: 30s}",
-    "proxy_connect_timeout": "write timeouts: {connect: 2s} on the upstream",
-    "proxy_redirect": "write rewrite_response: {location: true}",
-    "proxy_buffering": _STREAMED,
-    "route": _TARGET,
-    "virtual_hosts": "write hosts and path_prefix beside each other",
-    "hash_policy": "write hash_on: [cookie:session]",
-    "request_mirror_policies": "write mirror: [{target: shadow, percent: 10}]",
-    "mirroring": "write mirror: [{target: shadow, percent: 10}]",
-    **dict.fromkeys(["typed_per_filter_config", "plugin_config_id"], _MIDDLEWARES),
-    "handle": "write path_prefix",
-    "matchers": "write path, path_prefix, hosts, methods or headers beside each other",
-    "path_regexp": "write path_regex",
-    "host_regexp": "write hosts, in which :name stands for one label",
-    "header_regexp": _HEADERS,
-    **dict.fromkeys(["lb_try_duration", "num_retries", "proxy_next_upstream"], "write retries: {attempts: 2}"),
-    "proxy_send_timeout": "write timeouts: {total: 30s}",
-    "proxy_http_version": "write protocol: http1, http2 or auto on the upstream",
-    "response_buffering": _STREAMED,
-    "terminal": "leave it out, one route takes a request",
-    **dict.fromkeys(["traffic-split", "traffic_split", "split_clients", "canary"], _WEIGHTS),
-    **dict.fromkeys(["replacePathRegex", "replacePath", "proxy-rewrite", "addPrefix", "sub_filter"], _REWRITE),
-    **dict.fromkeys(["proxy-mirror", "mirror_percent"], "write mirror: [{target: shadow, percent: 10}]"),
-    **dict.fromkeys(["request_buffering", "proxy_request_buffering", "buffering", "request_buffers"], _BUFFERED),
-    **dict.fromkeys(["flush_interval", "flushInterval", "responseForwarding", "response_buffers"], _STREAMED),
-    "per_try_timeout": "write retries: {per_try_timeout: 1s}",
-    "safe_regex": "write path_regex",
-    "matcher": "write path, path_prefix, hosts, methods or headers beside each other",
-    "path_handling": "leave it out",
-    "stat_prefix": "leave it out, metrics have the id of the route",
-    "tags": "write x-tags, which is ignored",
-    **dict.fromkeys(
-        ["script", "filter_func", "content_by_lua_block", "njs", "js_content"], "write a plugin of your own"
-    ),
-    **dict.fromkeys(["proxy_cache", "proxy-cache", "cache"], "leave it out, responses are not cached"),
-    "server_tokens": "leave it out, the gateway sends no Server of its own",
-    "proxy_ssl_verify": "write tls: {verify: false} on the upstream",
+    "proxy_cache_path": "bind the plugin cache: plugins: [{name: cache, config: {...}}]",
 }
 
 _UPSTREAM: Final[Mapping[str, str]] = {
+    "balance": _STRATEGY,
+    "maxconn": "write limits: {max_connections: ...}",
+    **dict.fromkeys(["httpchk", "http_check", "health_uri"], "write health_check: {path: /healthz}"),
     "nodes": _ENDPOINTS,
     "targets": _ENDPOINTS,
     "servers": _ENDPOINTS,
@@ -335,7 +231,7 @@ _LISTENER: Final[Mapping[str, str]] = {
 
 _HINTS: Final[Mapping[str, Mapping[str, str]]] = {
     "": _TOP,
-    "routes": _ROUTE,
+    "routes": ROUTE_WORDS,
     "upstreams": _UPSTREAM,
     "listen": _LISTENER,
     **SECTION_WORDS,

@@ -164,6 +164,11 @@ def parse_prefix(text: str, policy: PathPolicy = DEFAULT_POLICY) -> Pattern:
     """
     _check_text(text)
     parts = text.removesuffix("/").split("/")[1:]
+    if parts and set(parts[-1]) == {"*"} and "*" not in (before := "/".join(parts[:-1])):
+        raise PatternError(
+            f"prefix {text!r} has {parts[-1]!r}, which would be taken literally",
+            remedy=f"write {'/' + before!r}, as a prefix takes all that is below it",
+        )
     for part in parts:
         if part.startswith((":", "*")):
             raise PatternError(

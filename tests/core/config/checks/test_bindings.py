@@ -33,6 +33,7 @@ from tests.core.config.conftest import Catalogue, Load
         ("{name: zookeper}", 'no plugin "zookeper" is installed: installed are audit, auth, cors, geo, logger, '),
         ("{name: jwt}", 'no plugin "jwt" is installed: auth does what it does elsewhere'),
         ("{name: gzip}", "compress does what it does elsewhere: pip install gateway-plugin-compress"),
+        ("{name: StripPrefix}", 'no plugin "StripPrefix" is installed: write strip_path: true on the route'),
         ("{name: geo}", 'the plugin "geo" of acme-geo 3.2.1 does not load: ModuleNotFoundError'),
         ("{name: odd}", "the plugin's own schema is broken"),
         ("{name: auth}", r'"secret" is missing (auth 1.0.0)'),

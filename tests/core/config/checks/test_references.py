@@ -29,6 +29,26 @@ def test_targets_that_do_not_exist_have_a_suggestion(load: Load, route: str) -> 
         load(UPSTREAM + f"routes: [{{id: a, path: /, {route}}}]")
 
 
+@pytest.mark.parametrize("target", ["localhost:3000", "10.0.0.7:80", "users.internal:8080"])
+def test_a_target_without_a_scheme_is_written_with_one(load: Load, target: str) -> None:
+    with pytest.raises(ConfigError, match=f"is not an upstream: write http://{target}"):
+        load(UPSTREAM + f"routes: [{{id: a, path: /, target: '{target}'}}]")
+
+
+@pytest.mark.parametrize(
+    ("target", "remedy"),
+    [
+        ("grpc://users:50051", "protocol: http2"),
+        ("h2c://users:80", "protocol: http2"),
+        ("ws://users:80", "write http://, WebSockets pass without a setting"),
+        ("lb://USERS", "write the name of an upstream"),
+    ],
+)
+def test_schemes_of_other_gateways_are_explained(load: Load, target: str, remedy: str) -> None:
+    with pytest.raises(ConfigError, match=f"is not an http or https URL: .*{remedy}"):
+        load(UPSTREAM + f"routes: [{{id: a, path: /, target: '{target}'}}]")
+
+
 def test_upstream_that_is_itself_invalid_still_counts_as_known(load: Load) -> None:
     with pytest.raises(ConfigError) as caught:
         load("upstreams: [{name: users}]\nroutes: [{id: a, path: /, target: users}]")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from gateway_core.config.config_file import DIRECTORY_KEY, FILE_KEY, OUTPUT_KEY,
 from gateway_core.config.documents import Document
 from gateway_core.config.location import KeyPath
 from gateway_core.config.models.route import is_url
-from gateway_core.config.plugin_words import plugin_for
+from gateway_core.config.plugin_words import core_form_of, option_hint, plugin_for
 from gateway_core.config.problems import ConfigFinding
 from gateway_core.config.redaction import marked_paths, secret_texts, texts_at
 from gateway_core.config.schema_errors import SchemaValidator
@@ -59,6 +60,8 @@ def _usable(scope: Scope, binding: BindingView) -> PluginDescription | None:
         if peer := plugin_for(binding.name):
             how = "" if peer in names else install_advice(peer)
             advice = f"{peer} does what it does elsewhere{how and ': '}{how}"
+        elif form := core_form_of(binding.name):
+            advice = form
         message = f"no plugin {scope.shown(path, binding.name)} is installed"
         scope.add(path, message, code="plugin.not-installed", remedy=advice or _installed(names))
     elif description.load_error is not None:
@@ -108,12 +111,17 @@ def _check_config(
         _broken_schema(scope, binding, description, error)
         scope.broken.add(binding.path)
         return False
-    problems = problems or _further(description, config)
+    problems = [_with_hint(each, binding.name) for each in problems] or _further(description, config)
     if any(problem.severity == "error" for problem in problems):
         scope.broken.add(binding.path)
     for problem in problems:
         scope.report(problem, base, description.label)
     return not problems
+
+
+def _with_hint(problem: ConfigFinding, plugin: str) -> ConfigFinding:
+    hint = option_hint(plugin, str(problem.path[-1])) if problem.code == "key.unknown" and problem.path else ""
+    return replace(problem, remedy=hint) if hint else problem
 
 
 def _further(description: PluginDescription, config: Mapping[str, Any]) -> list[ConfigFinding]:

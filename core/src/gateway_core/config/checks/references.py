@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from gateway_core.config.address import parse_origin
+from gateway_core.config.address import is_host, parse_origin
 from gateway_core.config.checks.listeners import listeners
 from gateway_core.config.checks.scope import Scope, bindings, mappings, targets_of, text
 from gateway_core.config.location import KeyPath
@@ -38,6 +38,9 @@ def check_targets(scope: Scope) -> None:
                 scope.add(path, message, code="upstream.unknown", remedy=known_upstreams(names))
             continue
         remedy = scope.suggestion(target, names) or known_upstreams(names)
+        host, _, port = target.rpartition(":")
+        if port.isdecimal() and is_host(host):
+            remedy = f"write http://{target}"
         if "{" in target or "$" in target:
             remedy = "write :name for what the route's path or host captures, as in users-:tenant"
         scope.add(path, f"{scope.shown(path, target)} is not an upstream", code="upstream.unknown", remedy=remedy)
