@@ -331,3 +331,13 @@ def test_what_is_cut_off_is_not_stored(cached: CachedRoute) -> None:
 
     route.upstream.answer_with(200, "whole")
     assert [route.get(path).body for path in ("/a", "/b")] == [b"whole", b"whole"]
+
+
+def test_query_parameters_that_do_not_count_do_not_reach_the_upstream_either(cached: CachedRoute) -> None:
+    route = cached(remove_query=["utm_*", "gclid"])
+    route.upstream.answer_by(echo())
+
+    bodies = [route.get(target).body for target in ("/?a=1&utm_source=x", "/?gclid=y&a=1", "/?a=1", "/?a=1&gclid2=z")]
+
+    assert bodies == [b"1", b"1", b"1", b"2"]
+    assert [each.target for each in route.upstream.requests] == ["/?a=1", "/?a=1&gclid2=z"]

@@ -67,7 +67,10 @@ class Asking:
     """Reads what requests ask for, with a configuration."""
 
     def __init__(self, credentials: tuple[str, ...], ignores_cookies: bool, heeds_directives: bool) -> None:
-        self._special = FieldNames([*_SPECIAL, *credentials])
+        # What counts for nothing is not looked for: every request of a browser has cookies.
+        ignored = {"Cookie"} if ignores_cookies else set()
+        ignored |= set() if heeds_directives else {"Cache-Control", "Pragma"}
+        self._special = FieldNames([*(name for name in _SPECIAL if name not in ignored), *credentials])
         self._credentials = FieldNames(["Authorization", *credentials])
         self._ignores_cookies = ignores_cookies
         self._heeds_directives = heeds_directives

@@ -31,6 +31,29 @@ def url_of(request: Request) -> str:
     return f"{url}?{query}" if query else url
 
 
+@dataclass(frozen=True, slots=True)
+class ParameterNames:
+    """Names of query parameters, whole ones and beginnings."""
+
+    whole: frozenset[str]
+    beginnings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, patterns: Iterable[str]) -> ParameterNames:
+        """Read names, of which one that ends with ``*`` is a beginning."""
+        patterns = tuple(patterns)
+        return cls(frozenset(patterns), tuple(each[:-1] for each in patterns if each.endswith("*")))
+
+    def has(self, name: str) -> bool:
+        """Whether a name is one of them."""
+        return name in self.whole or name.startswith(self.beginnings)
+
+
+def without_parameters(query: str, names: ParameterNames) -> str:
+    """Return a query without the parameters of these names, as they are spelled; the rest stays as it was sent."""
+    return "&".join([each for each in query.split("&") if not names.has(each.partition("=")[0])])
+
+
 def vary_of(values: Iterable[str]) -> tuple[str, ...] | None:
     """Return the names that Vary lists, in lower case and in order; None if the response can match no other request."""
     names = sorted({name for value in values for each in value.split(",") if (name := each.strip(" \t").lower())})

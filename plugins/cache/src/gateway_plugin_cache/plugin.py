@@ -29,7 +29,7 @@ from gateway_plugin_sdk import (
 
 from gateway_plugin_cache.asked import PLAIN, Asked, Asking
 from gateway_plugin_cache.config import CacheConfig
-from gateway_plugin_cache.entries import Apart, Entry, url_of, values_of
+from gateway_plugin_cache.entries import Apart, Entry, ParameterNames, url_of, values_of, without_parameters
 from gateway_plugin_cache.fetches import End, Fetch, Fetches
 from gateway_plugin_cache.keeper import Keeper, Sought
 from gateway_plugin_cache.purging import Purged, changed_urls
@@ -64,6 +64,7 @@ class Cache(Plugin[CacheConfig]):
         cookies = () if isinstance(config.cookies, str) else config.cookies
         ignored = FieldNames(config.ignore_written) if config.ignore_written else None
         self._apart = Apart(config.vary, cookies, ignored)
+        self._removes_query = ParameterNames.of(config.remove_query) if config.remove_query else None
         self._responder = Responder(config.cache_status, config.max_ranges, config.tags)
         self._store = MemoryStore(config.memory.size, config.max_variants)
         self._keeper = Keeper(config, self._store, context.clock)
@@ -84,15 +85,15 @@ class Cache(Plugin[CacheConfig]):
         """Respond with what is stored, or fetch it."""
         if request.method not in _READS:
             return None
+        if self._removes_query is not None and request.query_string:
+            request.query_string = without_parameters(request.query_string, self._removes_query)
         headers = request.headers
         asked = self._asking.read(request, headers)
         if asked.bypass is not None:
             self._pass(request, "bypass", f"fwd=bypass; detail={asked.bypass}")
             return None
-        url, apart, now, tls = url_of(request), self._apart.of(request, headers), self._now(), request.tls
-        has_credentials = (
-            asked.has_credentials or request.identity is not None or (tls is not None and tls.peer is not None)
-        )
+        url, apart, now = url_of(request), self._apart.of(request, headers), self._now()
+        has_credentials = asked.has_credentials or _is_identified(request)
         resource = self._store.resources.get(url)
         entry = None if resource is None else resource.find(apart, headers)
         if entry is not None and (entry.is_public or not has_credentials):
@@ -108,22 +109,22 @@ class Cache(Plugin[CacheConfig]):
         elif entry is not None:
             self._pass(request, "miss", "fwd=miss; detail=credentials")
             return None
-        if "only-if-cached" in asked.directives:
-            response = Response.problem(504, "there is no stored response")
-            self._responder.mark(response, "fwd=miss; detail=only-if-cached")
-            return response
         sought = Sought(request, url, apart, asked, has_credentials, now, headers if entry is None else headers.copy())
-        if entry is None:
-            return self._miss(sought, None, "uri-miss" if resource is None else "vary-miss")
-        return self._miss(sought, entry, "request" if entry.age(now) < entry.policy.lifetime else "stale")
+        if entry is not None:
+            return self._miss(sought, entry, "request" if entry.age(now) < entry.policy.lifetime else "stale")
+        return self._miss(sought, None, "uri-miss" if resource is None else "vary-miss")
 
     def _pass(self, request: Request, count: str, result: str) -> None:
         """Let a request go upstream without a part in it."""
         self._counts[count].inc()
         request.state[self._slot] = result
 
-    def _miss(self, sought: Sought, entry: Entry | None, reason: str) -> Awaitable[Response | None] | None:
+    def _miss(self, sought: Sought, entry: Entry | None, reason: str) -> Response | Awaitable[Response | None] | None:
         asked = sought.asked
+        if "only-if-cached" in asked.directives:
+            response = Response.problem(504, "there is no stored response")
+            self._responder.mark(response, f"fwd={reason}; detail=only-if-cached")
+            return response
         # Parts are not put together, HEAD has no body, and a 304 that a client asked for is about what it has already:
         # none of these is worth to be stored or waited for.
         is_alone = asked.has_range or asked.is_conditional or sought.request.method == "HEAD"
@@ -339,6 +340,12 @@ def _validate(headers: Headers, entry: Entry) -> None:
         headers["If-None-Match"] = etag
     if (modified := entry.headers.get("Last-Modified")) is not None:
         headers["If-Modified-Since"] = modified
+
+
+def _is_identified(request: Request) -> bool:
+    """Whether it is known who sends a request, whatever its fields are."""
+    tls = request.tls
+    return request.identity is not None or (tls is not None and tls.peer is not None)
 
 
 def _is_error(response: Response) -> bool:
