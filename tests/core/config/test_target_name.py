@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from gateway_core.config.target_name import target_name
+from gateway_core.config.address import target_name
 
 
 def test_a_target_is_named_by_all_of_its_parameters() -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from gateway_core.admin.route_view import bindings_of, chain_of, path_text, target_text
 from gateway_core.config import GatewayConfig, ListenConfig, LoadedConfig, RewriteConfig, RouteConfig, is_url
-from gateway_core.config.target_name import target_name
+from gateway_core.config.address import target_name
 from gateway_core.errors import BadPathError, TextTooLongError
 from gateway_core.messages.addresses import canonical_address
 from gateway_core.proxy.wire.field_names import is_removed

@@ -1,9 +1,10 @@
-"""Addresses that configurations hold: what to listen on, and the origins of endpoints and targets."""
+"""Addresses that configurations hold: what to listen on, the origins of endpoints, and what targets are named by."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 UNIX: Final = "unix:"
 """What the address of a unix socket begins with."""
 _HOST: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
+_PLACEHOLDER: Final = re.compile(r":([A-Za-z_][A-Za-z0-9_-]*)")
 _LONGEST_HOST: Final = 253
 _LONGEST_SOCKET_PATH: Final = 107
 """``sun_path`` of ``sockaddr_un`` on Linux, less the final NUL."""
@@ -212,3 +214,41 @@ def _port(text: str, *, least: int) -> int:
     if not (text.isascii() and text.isdigit()) or not least <= int(text[:6]) <= 65535:
         raise InvalidValueError(f"has no port between {least} and 65535 at its end")
     return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetName:
+    """A target with parameters in its name (``users-:tenant``).
+
+    ``parts`` alternates between literal texts and names of parameters.
+    """
+
+    parts: tuple[str, ...]
+
+    @property
+    def params(self) -> tuple[str, ...]:
+        """The names of its parameters."""
+        return self.parts[1::2]
+
+    def for_params(self, params: Mapping[str, str]) -> str | None:
+        """Return the name of a request's target; None if a parameter is missing."""
+        texts = list(self.parts)
+        for index in range(1, len(texts), 2):
+            text = params.get(texts[index])
+            if text is None:
+                return None
+            texts[index] = text
+        return "".join(texts)
+
+    def among(self, names: Iterable[str]) -> list[str]:
+        """Return those of the names that a request may be sent to."""
+        pattern = re.compile(
+            "".join([".+" if index % 2 else re.escape(part) for index, part in enumerate(self.parts)]), re.DOTALL
+        )
+        return [name for name in names if pattern.fullmatch(name)]
+
+
+def target_name(target: str) -> TargetName | None:
+    """Return what names a target by parameters; None if the text has none."""
+    parts = tuple(_PLACEHOLDER.split(target))
+    return TargetName(parts) if len(parts) > 1 else None

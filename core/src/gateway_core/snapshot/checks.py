@@ -19,8 +19,8 @@ from gateway_core.config import (
     is_url,
     parse_listen,
 )
+from gateway_core.config.address import target_name
 from gateway_core.config.suggestions import quote
-from gateway_core.config.target_name import target_name
 from gateway_core.regex import Pattern, compile_pattern
 from gateway_core.routing import (
     Conflict,

@@ -23,7 +23,7 @@ from gateway_core.config import (
     WeightedTargetConfig,
     is_url,
 )
-from gateway_core.config.target_name import TargetName, target_name
+from gateway_core.config.address import TargetName, target_name
 from gateway_core.hooks import Chain, PluginServices, UpstreamScope, current_scope, server_timing_binding
 from gateway_core.hooks.error_pages import ErrorPageHooks
 from gateway_core.messages import RouteInfo

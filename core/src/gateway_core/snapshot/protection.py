@@ -26,8 +26,8 @@ from gateway_core.config import (
     effective_chain,
     is_url,
 )
+from gateway_core.config.address import target_name
 from gateway_core.config.suggestions import listed, quote
-from gateway_core.config.target_name import target_name
 from gateway_core.messages.path import encode_match_text, read_path
 from gateway_core.routing import (
     Match,

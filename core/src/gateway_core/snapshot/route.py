@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from gateway_core.config import RewriteConfig, RouteConfig, TimeoutsConfig
-from gateway_core.config.target_name import TargetName
+from gateway_core.config.address import TargetName
 from gateway_core.metrics.counts import RouteCounts
 from gateway_core.routing import (
     DEFAULT_POLICY,

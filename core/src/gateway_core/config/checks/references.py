@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from gateway_core.config.address import is_host, parse_origin
+from gateway_core.config.address import is_host, parse_origin, target_name
 from gateway_core.config.checks.listeners import listeners
 from gateway_core.config.checks.scope import Scope, bindings, mappings, targets_of, text
 from gateway_core.config.location import KeyPath
@@ -15,7 +15,6 @@ from gateway_core.config.model_errors import explain_model_errors
 from gateway_core.config.models.route import is_url
 from gateway_core.config.models.upstream import DnsDiscoveryConfig
 from gateway_core.config.suggestions import listed, quote, there_are
-from gateway_core.config.target_name import target_name
 from gateway_core.config.values import InvalidValueError
 
 STRATEGIES: Final = frozenset({"round-robin", "weighted-round-robin", "random", "least-requests", "consistent-hash"})
