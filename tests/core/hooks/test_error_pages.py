@@ -10,7 +10,7 @@ from gateway_core.config import GatewayConfig
 from gateway_core.config.values import CANONICAL
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
-from gateway_core.messages import Request, Response
+from gateway_core.messages import Record, Request, Response
 
 from tests.core.proxy.conftest import start_proxy, start_upstream
 from tests.core.proxy.kit import Peer, StartProxy, StartUpstream, counts, field, unfinished, until
@@ -60,6 +60,38 @@ routes:
     assert (down.status, down.body) == (502, b"<p>wide")
     missing = await request(gateway, version, "x/missing")
     assert (missing.status, missing.body, missing.headers["content-type"]) == (200, b"none", "text/plain")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "reason"), [("guarded", 401, None), ("up", 503, None), ("none", 404, "no-route")]
+)
+async def test_a_page_has_the_reason_of_what_it_replaces(
+    start_proxy: StartProxy, start_upstream: StartUpstream, path: str, status: int, reason: str | None
+) -> None:
+    logged: list[tuple[int, str | None, str | None]] = []
+
+    class Logs(Plugin[Any]):
+        name = "logs"
+
+        @hookimpl
+        def gateway_log(self, response: Response, record: Record) -> None:
+            logged.append((response.status, response.failure, record.reason))
+
+    upstream = await start_upstream(FAILING)
+    gateway = await start_proxy(
+        f"""
+error_pages: [{{statuses: [400-599], from: [gateway, plugin, upstream], body: page}}]
+plugins: [{{name: logs}}]
+routes:
+  - {{id: guarded, path: /guarded, plugins: [{{name: guard}}], respond: {{}}}}
+  - {{id: up, path: /up, target: "{upstream.url}"}}
+""",
+        [Guard, Logs],
+    )
+
+    assert (await request(gateway, "1.1", f"x/{path}")).body == b"page"
+    await until(lambda: logged)
+    assert logged == [(status, reason, reason)]
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -9,7 +9,7 @@ from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Record, Request, Response, RouteInfo
 
-from tests.core.proxy.kit import StartProxy, StartUpstream, until
+from tests.core.proxy.kit import Proxied, StartProxy, StartUpstream, until
 
 GET = b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n"
 called: list[str] = []
@@ -129,6 +129,15 @@ routes:
     assert len(other.heads) == 1
 
 
+async def test_the_only_target_is_known_to_pre_proxy_hooks(proxied: Proxied) -> None:
+    gateway, _ = await proxied(extra="plugins: [{name: guard}]", plugins=[Guards])
+    Guards.seen.clear()
+
+    assert (await gateway.ask(GET % b""))[0] == 200
+
+    assert Guards.seen == ["u"]
+
+
 @pytest.mark.one_protocol(reason="heads over HTTP/1 that are refused")
 @pytest.mark.parametrize(
     ("data", "status", "reason"),
@@ -205,3 +214,72 @@ routes:
     assert status == (200 if passes else 500)
     assert Guards.seen == (["b"] if is_guarded and passes else [])
     assert [len(each.heads) for each in upstreams] == [int(passes and name == chosen) for name in "abc"]
+
+
+responses: list[tuple[str, int, str | None, str]] = []
+
+
+class All(Plugin[Any]):
+    """Notes each response that it sees."""
+
+    name = "all"
+    responses = "all"
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> None:
+        responses.append((self.context.binding, response.status, response.failure, response.produced_by))
+
+
+class Refuses(Plugin[Any]):
+    name = "refuses"
+
+    @hookimpl
+    def gateway_request(self, request: Request) -> Response | None:
+        return Response(429) if request.path == "/refused" else None
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (b"%zz", [("wide", 400, "path-refused", "gateway")]),
+        (b"refused", [("wide", 429, None, "refuses")]),
+        (b"none", [("wide", 404, "no-route", "gateway")]),
+        (b"put", [("wide", 405, "method-not-allowed", "gateway")]),
+        (b"fixed", [("own", 503, None, "gateway"), ("wide", 503, None, "gateway")]),
+        (b"moved", [("own", 308, None, "gateway"), ("wide", 308, None, "gateway")]),
+        (b"up", [("own", 200, None, "upstream"), ("wide", 200, None, "upstream")]),
+        (b"down", [(each, 502, "upstream.connect-failure", "gateway") for each in ("own", "wide")]),
+        (b"sent", [("own", 503, None, "gateway"), ("wide", 503, None, "gateway")]),  # nothing of the route before
+    ],
+)
+async def test_who_sees_all_responses_sees_by_whom_and_why_each_was_made(
+    start_proxy: StartProxy,
+    start_upstream: StartUpstream,
+    path: bytes,
+    expected: list[tuple[str, int, str | None, str]],
+) -> None:
+    upstream = await start_upstream()
+    gateway = await start_proxy(
+        f"""
+plugins: [{{name: refuses}}, {{name: all, id: wide}}]
+error_pages: [{{statuses: [503], body: not for the responses of routes}}]
+routes:
+  - {{id: put, path: /put, methods: [PUT], respond: {{}}, plugins: [{{name: all, id: own}}]}}
+  - {{id: fixed, path: /fixed, respond: {{status: 503, body: fixed}}, plugins: [{{name: all, id: own}}]}}
+  - {{id: moved, path: /moved, redirect: {{prefix: /new}}, plugins: [{{name: all, id: own}}]}}
+  - {{id: up, path: /up, target: "{upstream.url}", plugins: [{{name: all, id: own}}]}}
+  - {{id: down, path: /down, target: "http://127.0.0.1:1", plugins: [{{name: all, id: own}}]}}
+  - id: sent
+    path: /sent
+    target: "{upstream.url}"
+    plugins: [{{name: sends, config: {{to: fixed}}}}, {{name: all, id: old}}]
+""",
+        [All, Refuses, Sends],
+    )
+    responses.clear()
+
+    got, _, body = await gateway.ask(GET % path)
+
+    assert responses == expected
+    assert got == expected[0][1]
+    assert path != b"fixed" or body == b"fixed"

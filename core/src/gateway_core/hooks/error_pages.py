@@ -72,9 +72,9 @@ class ErrorPages(Plugin[None]):
 
     def _page_for(self, request: Request, response: Response) -> ErrorPageConfig | None:
         status = response.status
-        if status < 400 or not response.produced_by:
-            return None  # What `respond` and `redirect` give is produced by nothing but the route.
         source = response.produced_by if response.produced_by in {"gateway", "upstream"} else "plugin"
+        if status < 400 or (source == "gateway" and response.failure is None):
+            return None  # What `respond` and `redirect` give is no failure of the gateway, whatever its status.
         for page in self._pages:
             if source in page.from_ and any(status in statuses for statuses in page.statuses):
                 content_type = request.headers.get("content-type", "").lower()

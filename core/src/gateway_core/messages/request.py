@@ -58,7 +58,7 @@ class Request:
     route: RouteInfo | None
     matched: Captured | None  # for the data path
     upstream: str | None
-    """Name of the upstream that a plugin wants instead of the route's."""
+    """Name of the target, which is chosen before the pre-proxy phase; None before. Setting it overrides the choice."""
     identity: Identity | None
     _arrival: Arrival | None
     _received_head: RequestHead | tuple[str, str, bytes]

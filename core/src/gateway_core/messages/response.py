@@ -53,7 +53,8 @@ class Response:
     produced_by = ""
     """``upstream``, ``gateway``, or the id of the binding that responded."""
     failure: str | None = None
-    """Code of why the gateway made this response (docs/reasons.md); None for an upstream's and a plugin's."""
+    """Code of why the gateway made this response (docs/reasons.md); None for an upstream's, a plugin's, and what a
+    route's ``respond`` or ``redirect`` says."""
     in_progress: InProgress[ResponseOperations] | None = None
     """What passes the response on, while hooks may ask something of its body; for the data path."""
     _operations: ResponseOperations | None = None

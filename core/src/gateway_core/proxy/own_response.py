@@ -67,7 +67,7 @@ class OwnResponse:
         """Write a response, or begin to."""
         response = with_assigned_body(response)
         if response is not self.response:
-            self.reason = response.failure or ("plugin.failed" if response.produced_by == "gateway" else None)
+            self.reason = response.failure
             self.response = response
         owner, specs = self._owner, response.body_filters
         if owner.head.method == "HEAD":

@@ -9,6 +9,7 @@ from typing import TypeVar
 from gateway_core.config import AddressConditionConfig, GatewayConfig, PathPolicyConfig, RouteConfig
 from gateway_core.config.models.grpc import GRPC_CONTENT_TYPE, GRPC_METHOD
 from gateway_core.messages import Request, Response
+from gateway_core.reasons import NO_ROUTE, PATH_REFUSED
 from gateway_core.routing import (
     DEFAULT_POLICY,
     AddressCondition,
@@ -107,8 +108,8 @@ def redirect_of(config: RouteConfig, pattern: Pattern, policy: PathPolicy = DEFA
         try:
             location = redirect.location(request.scheme, request.host, path, request.query_string, request.path_params)
         except UnsafePathError:
-            return Response.problem(400, "the address cannot be redirected")
-        return Response(redirect.status, headers={"Location": location})
+            return _of_gateway(Response.problem(400, "the address cannot be redirected"), PATH_REFUSED)
+        return _of_gateway(Response(redirect.status, headers={"Location": location}))
 
     return respond
 
@@ -147,13 +148,20 @@ def respond_of(config: RouteConfig) -> OwnResponse | None:
     headers = dict(configured.headers)
     if body and not any(name.lower() == "content-type" for name in headers):
         headers["Content-Type"] = "text/plain; charset=utf-8"
-    return lambda _request: Response(status, headers=headers, body=body)
+    return lambda _request: _of_gateway(Response(status, headers=headers, body=body))
 
 
 def no_response(_request: Request) -> Response:
     """Respond for a route without target none of whose bindings responded."""
-    response = Response.problem(404, "there is no such resource")
-    response.produced_by, response.failure = "gateway", "no-route"
+    return _of_gateway(Response.problem(404, "there is no such resource"), NO_ROUTE)
+
+
+def _of_gateway(response: Response, failure: str | None = None) -> Response:
+    """Return a response as one that the gateway made.
+
+    :param failure: the code of why it is not what was asked for; None for what the route says.
+    """
+    response.produced_by, response.failure = "gateway", failure
     return response
 
 
