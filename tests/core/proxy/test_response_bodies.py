@@ -169,13 +169,18 @@ async def test_a_caught_limit_leaves_the_body_from_its_first_byte(proxied: Proxi
     assert (status, field(head, b"x-caught"), body) == (200, b"1", b"abcdef")
 
 
-async def test_an_uncaught_limit_is_502(proxied: Proxied) -> None:
+@pytest.mark.parametrize(("on_error", "status"), [("deny", 502), ("continue", 200)])
+async def test_an_uncaught_limit_is_502_unless_the_binding_continues(
+    proxied: Proxied, on_error: str, status: int
+) -> None:
     async def run(response: Response) -> None:
         await response.read(3)
 
-    gateway, _ = await proxied(WHOLE, extra=BIND, plugins=hook(run))
+    gateway, _ = await proxied(WHOLE, f"plugins: [{{name: p, on_error: {on_error}}}]", plugins=hook(run))
 
-    assert (await gateway.ask(GET))[0] == 502
+    got, _, body = await gateway.ask(GET)
+
+    assert (got, body == b"abcdef") == (status, status == 200)
 
 
 async def test_what_a_filter_holds_passes_when_the_upstream_pauses(proxied: Proxied) -> None:

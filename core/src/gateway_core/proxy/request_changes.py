@@ -27,7 +27,7 @@ from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_fields import trailer_block
 from gateway_core.proxy.response_stream import close_source, report_filter
 from gateway_core.proxy.running_exchange import RunningExchange
-from gateway_core.proxy.streamed_body import BodyQueue, StreamedBody, outside
+from gateway_core.proxy.streamed_body import BodyQueue, OneReader, StreamedBody, outside
 
 _TURN: Final = 262144
 """Bytes that one upload passes on before others have their turn."""
@@ -226,7 +226,7 @@ class BodySender(Protocol):
 class RequestChanges:
     """The body of one request, as hooks leave it."""
 
-    __slots__ = ("_changes", "_exchange", "_has_continued", "_is_taken", "_sender", "_sent", "whole")
+    __slots__ = ("_changes", "_exchange", "_has_continued", "_is_taken", "_reading", "_sender", "_sent", "whole")
 
     def __init__(self, exchange: RunningExchange) -> None:
         self._exchange = exchange
@@ -234,11 +234,16 @@ class RequestChanges:
         self.whole: bytes | None = None
         """The body, if it was read or set and no filter follows."""
         self._changes: StreamedBody | None = None
+        self._reading = OneReader()
         self._sent: RequestBody | None = None
         self._is_taken = self._has_continued = False
 
     async def read_body(self, limit: int) -> bytes:
         """Return the whole body (see `Request.read`)."""
+        async with self._reading:
+            return await self._read_body(limit)
+
+    async def _read_body(self, limit: int) -> bytes:
         if self._changes is not None and not self._is_taken:
             self.whole = await self._changes.read_body(limit)
             return self.whole

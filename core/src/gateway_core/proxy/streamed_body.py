@@ -154,12 +154,38 @@ class BodyQueue:
             outside(self._flow.unwanted)
 
 
+class OneReader:
+    """Has tasks that read the same body wait for each other: what it comes from has one reader."""
+
+    __slots__ = ("_lock", "_reader")
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._reader: asyncio.Task[object] | None = None
+
+    async def __aenter__(self) -> None:
+        """Wait for the reader before.
+
+        :raises RuntimeError: that is this task, which would wait for itself.
+        """
+        task = asyncio.current_task()
+        if task is not None and task is self._reader:
+            raise RuntimeError("a body filter cannot read the body that passes through it")
+        await self._lock.acquire()
+        self._reader = task
+
+    async def __aexit__(self, *_: object) -> None:
+        self._reader = None
+        self._lock.release()
+
+
 class StreamedBody:
     """The body of one message while hooks decide over it."""
 
     __slots__ = (
         "_failed",
         "_is_filtered",
+        "_reading",
         "_replaced",
         "_side",
         "_source",
@@ -186,6 +212,7 @@ class StreamedBody:
         self._specs: list[FilterSpec] = []
         self._whole: bytes | None = None
         self._is_filtered = False
+        self._reading = OneReader()
         self._replaced: list[BodySource] = []
         self.is_changed = False
         """Whether it may differ from what came: length and digests do not hold."""
@@ -197,6 +224,10 @@ class StreamedBody:
 
         :raises BodyTooLargeError: it is larger; it goes on from its first byte.
         """
+        async with self._reading:
+            return await self._read_body(limit)
+
+    async def _read_body(self, limit: int) -> bytes:
         source, pieces, size = self._filtered(), [], 0
         try:
             while data := await source.read():
