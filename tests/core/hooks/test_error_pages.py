@@ -10,7 +10,7 @@ from gateway_core.config import GatewayConfig
 from gateway_core.config.values import CANONICAL
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
-from gateway_core.messages import Record, Request, Response
+from gateway_core.messages import Record, Request, Response, UpstreamAttempt
 
 from tests.core.proxy.conftest import start_proxy, start_upstream
 from tests.core.proxy.kit import Peer, StartProxy, StartUpstream, counts, field, unfinished, until
@@ -166,6 +166,45 @@ routes:
     assert field(page, b"if-none-match") is field(page, b"range") is field(heads[3], b"content-length") is None
     assert (await request(gateway, version, "x/503")).body == b"plain"  # the page fails
     assert (await request(gateway, version, "x/none", method="PUT")).status == 405  # no route, so no target
+
+
+async def test_the_request_of_a_page_runs_only_its_upstreams_hooks(
+    start_proxy: StartProxy, start_upstream: StartUpstream
+) -> None:
+    seen: list[tuple[str, str, str]] = []
+
+    class Marks(Plugin[Any]):
+        name = "m"
+
+        @hookimpl
+        def gateway_attempt(self, request: Request, attempt: UpstreamAttempt) -> None:
+            seen.append((request.method, request.raw_path, request.query_string))
+            attempt.headers["x-marks"] = attempt.headers.get("x-marks", "") + self.context.binding
+
+    upstream = await start_upstream(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n")
+    pages = await start_upstream(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npage")
+    gateway = await start_proxy(
+        f"""
+upstreams:
+  - {{name: u, endpoints: [{{url: "{upstream.url}"}}], plugins: [{{name: m, id: u}}]}}
+  - {{name: pages, endpoints: [{{url: "{pages.url}"}}], plugins: [{{name: m, id: p}}]}}
+plugins: [{{name: m, id: a, order: after}}, {{name: m, id: b}}]
+routes:
+  - id: all
+    path_prefix: /
+    error_pages: [{{statuses: [404], from: [upstream], target: pages, path: "/errors/:status?a"}}]
+    plugins: [{{name: m, id: r}}]
+    targets: [{{target: u, plugins: [{{name: m, id: t}}]}}]
+""",
+        [Marks],
+    )
+
+    assert (await gateway.ask(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na"))[::2] == (404, b"page")
+
+    # Gateway-wide (before), route, gateway-wide (after), target, upstream.
+    assert field(upstream.heads[0], b"x-marks") == b"bratu"
+    assert field(pages.heads[0], b"x-marks") == b"p"
+    assert seen[-1] == ("GET", "/errors/404", "a")
 
 
 @pytest.mark.http1_upstream

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from gateway_core.hooks import Plugin, PluginDefectError, table_of
+from gateway_core.hooks.removed_names import HEADERS, PLUGIN, REQUEST, RESPONSE
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
 
@@ -131,6 +133,34 @@ class Times(Plugin[Any]):
 def test_a_plugin_that_uses_what_is_gone_is_refused_with_the_replacement(plugin: type[Plugin[Any]], text: str) -> None:
     with pytest.raises(PluginDefectError, match=text):
         table_of(plugin)
+
+
+@pytest.mark.parametrize(
+    ("use", "replacement"),
+    [
+        *((f"request.{name}", text) for name, text in REQUEST.items()),
+        *((f"response.{name}", text) for name, text in RESPONSE.items()),
+        *((f"response.headers.{name}", text) for name, text in HEADERS.items()),
+        *((f"self.{name}", text) for name, text in PLUGIN.items()),
+    ],
+)
+def test_each_name_that_is_gone_has_its_replacement(use: str, replacement: str, tmp_path: Path) -> None:
+    source = tmp_path / "old_plugin.py"  # what is looked at is the text of a file
+    source.write_text(
+        "from gateway_core.hooks import Plugin\n"
+        "from gateway_core.hookspecs import hookimpl\n"
+        "class Old(Plugin):\n"
+        "    name = 'old'\n"
+        "    @hookimpl\n"
+        f"    def gateway_response(self, request, response):\n        {use}\n"
+    )
+    found: dict[str, Any] = {"__name__": "old_plugin"}
+    exec(compile(source.read_text(), source, "exec"), found)
+
+    with pytest.raises(PluginDefectError) as refused:
+        table_of(found["Old"])
+
+    assert f"{use} ({source}:7) is gone: use {replacement}" in str(refused.value)
 
 
 def test_all_uses_are_counted() -> None:

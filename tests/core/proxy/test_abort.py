@@ -11,6 +11,7 @@ from gateway_core.hooks import Plugin, hookimpl_blocking
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Record, Request, Response
 
+from tests.core.proxy.downstream.http2_client import http2
 from tests.core.proxy.kit import Peer, Proxied, RawUpstream, RunningProxy, counts, until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -136,3 +137,28 @@ async def test_in_shadow_mode_nothing_ends(proxied: Proxied) -> None:
 
     assert (await gateway.ask(GET))[0] == 200
     assert (await ended(gateway)).reason is None
+
+
+@pytest.mark.one_protocol(reason="HTTP/2 has streams")
+async def test_over_http2_its_stream_ends_and_no_other(proxied: Proxied) -> None:
+    class Some(Base):
+        @hookimpl
+        def gateway_pre_proxy(self, request: Request) -> None:
+            if request.path == "/ended":
+                request.abort("quota.over")
+
+    gateway, _ = await proxied(extra=BIND, plugins=[Some])
+    async with http2(gateway) as client:
+        ended, other = client.head(path="/ended"), client.head()
+        await client.send(ended, other)
+        await client.until(lambda: client.streams[ended.stream_id].reset is not None)
+        await client.until(lambda: client.streams[other.stream_id].ended)
+
+        assert (client.streams[ended.stream_id].heads, client.streams[other.stream_id].status) == ([], 200)
+        assert (await client.ask()).status == 200
+
+
+@pytest.mark.parametrize("reason", ["", "x", "Quota", "9a", "two words", "a/b"])
+def test_a_reason_is_a_code(reason: str) -> None:
+    with pytest.raises(ValueError, match="is not a reason"):
+        Request("GET", "/").abort(reason)

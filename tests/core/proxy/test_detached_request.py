@@ -14,7 +14,7 @@ from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Record, Request, Response
 from gateway_core.tasks import spawn
 
-from tests.core.proxy.kit import Peer, Proxied, StartProxy, StartUpstream, counts, field, unfinished, until
+from tests.core.proxy.kit import Peer, Proxied, StartProxy, StartUpstream, counts, field, turns, unfinished, until
 
 POST = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
 PART = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nx"
@@ -80,6 +80,22 @@ async def test_it_may_be_forwarded_once(proxied: Proxied) -> None:
 
     with pytest.raises(RuntimeError, match="once"):
         await copies[0].forward()
+
+
+@pytest.mark.parametrize("ends", ["read", "dropped"])
+async def test_its_log_record_is_written_when_its_response_was_read_or_closed(proxied: Proxied, ends: str) -> None:
+    gateway, _ = await proxied(extra=BIND, plugins=[Detaching, Inner])
+    await gateway.ask(POST)
+    await until(lambda: len(records) == 1)
+    response = await copies[0].forward()
+    await turns(50)
+    assert len(records) == 1
+
+    if ends == "read":
+        await response.read()
+    del response
+
+    await until(lambda: len(records) == 2 and not counts(gateway))
 
 
 async def test_one_that_is_dropped_unsent_keeps_no_snapshot_without_the_collector(proxied: Proxied) -> None:

@@ -176,17 +176,24 @@ async def test_forward_may_be_called_once(started: Start) -> None:
 
 
 async def test_forward_belongs_to_the_pre_proxy_phase(proxied: Proxied) -> None:
-    class Late(Plugin[Any]):
-        name = "p"
+    refused: list[str] = []
+    elsewhere = ("request", "route_match", "attempt", "response", "log")
 
-        @hookimpl
-        async def gateway_response(self, request: Request, response: Response) -> None:
-            with pytest.raises(RuntimeError, match="pre-proxy"):
+    def tries(phase: str) -> Any:
+        async def hook(self: Any, request: Request) -> None:
+            with pytest.raises(RuntimeError, match="request is over" if phase == "log" else "pre-proxy"):
                 await request.forward()
+            refused.append(phase)
 
-    gateway, _ = await proxied(OK, "plugins: [{name: p}]", plugins=[Late])
+        hook.__qualname__ = f"Elsewhere.gateway_{phase}"  # it tells pluggy of `self`
+        return hookimpl(hook)
+
+    plugin = type("Elsewhere", (Plugin,), {"name": "p", **{f"gateway_{phase}": tries(phase) for phase in elsewhere}})
+    gateway, upstream = await proxied(OK, "plugins: [{name: p}]", plugins=[plugin])
 
     assert (await gateway.ask(GET))[0] == 200
+    await until(lambda: "log" in refused)
+    assert (tuple(refused), len(upstream.heads)) == (elsewhere, 1)
 
 
 @pytest.mark.parametrize(("on_error", "status"), [("deny", 500), ("continue", 200)])

@@ -97,6 +97,29 @@ async def test_a_body_that_is_set_goes_up_with_its_length(proxied: Proxied) -> N
     assert field(upstream.heads[0], b"digest") is None
 
 
+async def test_a_body_that_is_set_replaces_reads_and_filters_and_keeps_its_coding(proxied: Proxied) -> None:
+    async def run(request: Request) -> None:
+        await request.read()
+        request.add_body_filter(Upper)
+        request.set_body(b"other")
+
+    gateway, upstream = await proxied(extra=BIND, plugins=hook(run))
+
+    assert (await gateway.ask(POST.replace(b"Digest: x", b"Content-Digest: x\r\nContent-Encoding: odd")))[0] == 200
+    (head,) = upstream.heads
+    assert upstream.bodies == [b"other"]
+    assert (field(head, b"content-digest"), field(head, b"content-encoding")) == (None, b"odd")
+
+
+async def test_a_request_of_content_length_0_has_no_body(proxied: Proxied) -> None:
+    made: list[BodyFilter] = []
+    gateway, upstream = await proxied(extra=BIND, plugins=filters(collected(made)))
+
+    assert (await gateway.ask(POST[:-6].replace(b": 6", b": 0")))[0] == 200
+    (head,) = upstream.heads
+    assert (made, field(head, b"content-length"), field(head, b"digest")) == ([], b"0", b"x")
+
+
 async def test_an_empty_body_that_is_set_is_none(proxied: Proxied) -> None:
     async def run(request: Request) -> None:
         request.set_body(b"")

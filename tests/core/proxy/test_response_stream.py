@@ -218,6 +218,28 @@ async def test_a_file_is_sent(proxied: Proxied, tmp_path: Path) -> None:
         assert (status, body) == (200, path.read_bytes())
 
 
+@pytest.mark.one_protocol(reason="fields")
+@pytest.mark.parametrize("length", [None, 3])
+async def test_of_a_file_no_type_and_no_range_is_derived_and_a_length_is_enforced(
+    proxied: Proxied, tmp_path: Path, caplog: pytest.LogCaptureFixture, length: int | None
+) -> None:
+    path = tmp_path / "page.html"
+    path.write_bytes(b"abcdef")
+    headers = {} if length is None else {"Content-Length": str(length)}
+    gateway = await started(proxied, Response(body=path, headers=headers))
+    client = await gateway.connect()
+
+    await client.send(GET.replace(b"\r\n\r\n", b"\r\nRange: bytes=0-1\r\n\r\n"))
+    head = await client.head()
+
+    assert head.startswith(b"HTTP/1.1 200")
+    assert field(head, b"content-type") is field(head, b"accept-ranges") is field(head, b"content-range") is None
+    body = await chunks(client) if length is None else await client.exactly(length)
+    assert body == (b"6\r\nabcdef\r\n0\r\n\r\n" if length is None else b"abc")
+    await until(lambda: not counts(gateway))
+    assert ("more than its Content-Length of 3 bytes" in caplog.text) is (length is not None)
+
+
 async def test_a_missing_file_is_500(proxied: Proxied, tmp_path: Path) -> None:
     records: list[Record] = []
     gateway = await started(proxied, Response(body=tmp_path / "none"), records)

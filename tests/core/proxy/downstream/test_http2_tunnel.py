@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import hyperframe.frame as hf
 import pytest
+from gateway_core.hooks import Plugin
+from gateway_core.hookspecs import hookimpl
+from gateway_core.messages import Request
 
 from tests.core.proxy.downstream.http2_client import CANCEL, OK, Http2Client, http2
 from tests.core.proxy.kit import Peer, Proxied, counts, field, until
@@ -50,6 +54,25 @@ async def test_a_websocket_passes_in_a_stream(proxied: Proxied) -> None:
         await client.settle()
         assert counts(gateway) == {}
         assert not gateway.proxy.tunnels
+
+
+async def test_hooks_see_a_get_that_asks_for_websocket(proxied: Proxied) -> None:
+    seen: list[tuple[str, str | None]] = []
+
+    class Sees(Plugin[Any]):
+        name = "p"
+
+        @hookimpl
+        def gateway_request(self, request: Request) -> None:
+            seen.append((request.method, request.upgrade))
+
+    gateway, _ = await proxied(websocket, "plugins: [{name: p}]", plugins=[Sees])
+    async with http2(gateway) as client:
+        head = asks_for_websocket(client)
+        await client.send(head)
+        await client.until(lambda: client.streams[head.stream_id].body == b"hello")
+
+    assert seen == [("GET", "websocket")]
 
 
 async def test_a_websocket_that_is_refused_is_a_response(proxied: Proxied) -> None:
