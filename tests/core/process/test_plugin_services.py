@@ -18,8 +18,8 @@ from gateway_core.process.plugin_services import (
     RemoteShared,
     apply_message,
     from_plain,
-    outcome_of,
     outcome_to_plain,
+    outcomes_of,
     to_plain,
 )
 from gateway_core.tasks import Tasks
@@ -124,14 +124,14 @@ def test_each_worker_has_an_entry() -> None:
 
 
 async def test_a_worker_that_is_gone_has_failed() -> None:
-    async def gone() -> dict[str, str]:
+    async def gone() -> list[dict[str, object]]:
         raise OSError("it ended")
 
-    async def done() -> dict[str, object]:
-        return dict(json.loads(json.dumps(outcome_to_plain(DONE))))
+    async def done() -> list[dict[str, object]]:
+        return [dict(json.loads(json.dumps(outcome_to_plain(DONE)))) for _ in range(2)]
 
-    assert await outcome_of(done(), 1) == (1, DONE)
-    number, outcome = await outcome_of(gone(), 2)
+    assert await outcomes_of(done(), 1) == [(1, DONE), (1, DONE)]
+    ((number, outcome),) = await outcomes_of(gone(), 2)
     assert (number, outcome.kind, outcome.error) == (2, "failed", "the worker ended or did not reply: it ended")
 
 

@@ -5,7 +5,15 @@ from gateway_core.hooks.blocking import BlockingThreads, hookimpl_blocking
 from gateway_core.hooks.blocking_guard import Blockage, BlockingGuard
 from gateway_core.hooks.certificates import Certificate, CertificateContext, CertificateFactory, CertificateSource
 from gateway_core.hooks.chain import Chain, Hook, Stop, attempt_hooks, build_chain
-from gateway_core.hooks.commands import Command, CommandOutcome, as_json, command, commands_of, run_command
+from gateway_core.hooks.commands import (
+    Command,
+    CommandOutcome,
+    as_json,
+    command,
+    commands_of,
+    run_command,
+    run_in_instances,
+)
 from gateway_core.hooks.failure_log import Faults
 from gateway_core.hooks.fetch import FetchCall, Fetched, Fetcher, FetchHead, FetchRequest, Upstreams
 from gateway_core.hooks.hook_inspection import PluginDefectError, table_of
@@ -76,6 +84,7 @@ __all__ = [
     "name_hook_tasks",
     "reject_result",
     "run_command",
+    "run_in_instances",
     "server_timing_binding",
     "shared_owner",
     "start_attempt_phase",

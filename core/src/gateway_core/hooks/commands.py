@@ -18,6 +18,7 @@ import pydantic
 import pydantic_core
 
 from gateway_core.errors import GatewayError
+from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.failure_log import HookTimeoutError, describe
 from gateway_core.hooks.hook_inspection import PluginDefectError
 from gateway_core.hooks.plugin import Plugin
@@ -219,6 +220,24 @@ async def run_command(
         return CommandOutcome("failed", error=text)
     finally:
         work.cancel()
+
+
+async def run_in_instances(
+    bindings: Iterable[Binding], path: str, name: str, arguments: Mapping[str, Any]
+) -> list[CommandOutcome]:
+    """Run a command in each instance of a binding, one after the other, and return what became of it in each.
+
+    There are several where targets of several routes name the same upstream, or the upstream has one of the same id.
+
+    :param bindings: those in force.
+    :param path: the binding's ``id``, ``route/id`` or ``upstreams/name/id``.
+    """
+    in_force = list(bindings)
+    instances = {id(each.instance): each.instance for each in in_force if each.path == path}
+    if not instances:
+        known = ", ".join(sorted({each.path for each in in_force})[:20]) or "none"
+        return [CommandOutcome("unknown", error=f"there is no binding {path!r}: there are {known}")]
+    return [await run_command(instance, name, arguments) for instance in instances.values()]
 
 
 def _known(_error: BaseException) -> None:

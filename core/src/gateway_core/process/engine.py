@@ -22,7 +22,7 @@ from gateway_core.hooks import (
     PluginServices,
     SharedStores,
     as_json,
-    run_command,
+    run_in_instances,
     shared_owner,
 )
 from gateway_core.metrics import Metrics
@@ -347,20 +347,15 @@ class Engine:
         current: Snapshot | None = self.holder.current
         return [] if current is None else [shared_owner(each.plugin, each.path) for each in current.bindings()]
 
-    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandOutcome:
-        """Run a command of a binding in force; whatever it does becomes an outcome."""
+    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> list[CommandOutcome]:
+        """Run a command in each instance of a binding in force; whatever they do becomes an outcome."""
         current: Snapshot | None = self.holder.current
-        bindings = [] if current is None else current.bindings()
-        found = next((each for each in bindings if each.path == binding), None)
-        if found is None:
-            known = ", ".join(sorted({each.path for each in bindings})[:20]) or "none"
-            return CommandOutcome("unknown", error=f"there is no binding {binding!r}: there are {known}")
-        return await run_command(found.instance, command, arguments)
+        return await run_in_instances([] if current is None else current.bindings(), binding, command, arguments)
 
     async def _everywhere(self, binding: str, command: str, arguments: Mapping[str, Any]) -> list[Any]:
         # As over a channel, so that plugins behave alike with one worker and with several.
-        outcome = await self.run_command(binding, command, as_json(arguments))
-        return CommandReport([(0, outcome)]).results()
+        outcomes = await self.run_command(binding, command, as_json(arguments))
+        return CommandReport([(0, outcome) for outcome in outcomes]).results()
 
     def status(self) -> dict[str, Any]:
         """Return what the admin listener shows of this process."""

@@ -122,7 +122,8 @@ class InProcessServer:
 
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
         """Run a command of a binding here."""
-        return CommandReport([(0, await self._engine.run_command(binding, command, arguments))])
+        outcomes = await self._engine.run_command(binding, command, arguments)
+        return CommandReport([(0, outcome) for outcome in outcomes])
 
     async def plugins(self) -> Mapping[str, Any]:
         """Return what the admin listener shows of plugins."""

@@ -103,6 +103,7 @@ class CommandReport:
     """What became of a command in each worker, in the order of their numbers."""
 
     outcomes: Sequence[tuple[int, CommandOutcome]]
+    """One for each instance of the binding, with the number of its worker."""
 
     @property
     def status(self) -> int:
@@ -117,7 +118,7 @@ class CommandReport:
         return 500 if self.outcomes else 503
 
     def entries(self) -> list[dict[str, Any]]:
-        """Return the result or the error of each worker, ready for JSON."""
+        """Return the result or the error of each instance, ready for JSON."""
         return [
             {"worker": number, "result": outcome.result}
             if outcome.kind == "done"
@@ -126,7 +127,7 @@ class CommandReport:
         ]
 
     def results(self) -> list[Any]:
-        """Return the result of each worker.
+        """Return the result of each instance.
 
         :raises CommandError: one has none.
         """
@@ -139,13 +140,13 @@ class CommandReport:
         return [outcome.result for _, outcome in self.outcomes]
 
 
-async def outcome_of(running: Awaitable[Mapping[str, Any]], number: int) -> tuple[int, CommandOutcome]:
+async def outcomes_of(running: Awaitable[Sequence[Mapping[str, Any]]], number: int) -> list[tuple[int, CommandOutcome]]:
     """Await a worker's reply; one that is gone has failed."""
     try:
-        plain = await running
+        outcomes = await running
     except Exception as error:  # noqa: BLE001 - whatever becomes of a worker is its outcome
-        return number, CommandOutcome("failed", error=f"the worker ended or did not reply: {error}")
-    return number, CommandOutcome(**plain)
+        return [(number, CommandOutcome("failed", error=f"the worker ended or did not reply: {error}"))]
+    return [(number, CommandOutcome(**plain)) for plain in outcomes]
 
 
 def outcome_to_plain(outcome: CommandOutcome) -> dict[str, Any]:

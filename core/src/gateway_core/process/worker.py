@@ -144,9 +144,9 @@ class Worker:
         return results
 
     async def _command(self, message: Message) -> None:
-        outcome = await self.engine.run_command(message["binding"], message["command"], message["arguments"])
+        outcomes = await self.engine.run_command(message["binding"], message["command"], message["arguments"])
         with contextlib.suppress(ChannelClosedError):
-            await self._channel.reply(message, outcome=outcome_to_plain(outcome))
+            await self._channel.reply(message, outcomes=[outcome_to_plain(outcome) for outcome in outcomes])
 
     async def _part(self, message: Message) -> None:
         self._parts.append(message.body)

@@ -206,14 +206,14 @@ class WorkerHandle:
         """
         return await self.child.call(kind, timeout=timeout)
 
-    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Have the worker run a command, and return what `gateway_core.process.plugin_services` makes an outcome of.
+    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Have the worker run a command, and return what `gateway_core.process.plugin_services` makes outcomes of.
 
         :raises ChannelClosedError: it is gone, perhaps while it ran the command.
         """
         message = await self.child.channel.call(COMMAND, binding=binding, command=command, arguments=dict(arguments))
-        outcome: Mapping[str, Any] = message["outcome"]
-        return outcome
+        outcomes: list[Mapping[str, Any]] = message["outcomes"]
+        return outcomes
 
     async def drain(self, deadline: float) -> None:
         """Have the worker finish and end, and wait for it; it is killed if it takes much longer than it may."""

@@ -14,7 +14,7 @@ from gateway_core.metrics.samples import Samples
 from gateway_core.process.channel import ChannelClosedError, Message
 from gateway_core.process.child import WORKER
 from gateway_core.process.model import WorkerLeft
-from gateway_core.process.plugin_services import CommandReport, outcome_of
+from gateway_core.process.plugin_services import CommandReport, outcomes_of
 from gateway_core.process.replacement import Replacements, exit_text
 from gateway_core.process.socket_table import SocketTable
 from gateway_core.process.template import Template
@@ -196,8 +196,8 @@ class WorkerPool:
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
         """Run a command of a binding in every worker."""
         workers = self.serving.items()
-        running = (outcome_of(worker.run_command(binding, command, arguments), number) for number, worker in workers)
-        return CommandReport(await asyncio.gather(*running))
+        running = (outcomes_of(worker.run_command(binding, command, arguments), number) for number, worker in workers)
+        return CommandReport([each for outcomes in await asyncio.gather(*running) for each in outcomes])
 
     async def report(self) -> set[Hashable]:
         """Have the ledger know what every worker has counted, those that drain included; return which have responded.

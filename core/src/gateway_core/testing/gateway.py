@@ -139,13 +139,15 @@ class RunningGateway:
     def call(self, binding: str, command: str, **arguments: Any) -> Any:
         """Run a command of a binding as ``gateway call`` does, and return its result as JSON has it.
 
-        :param binding: its id, ``route/id`` on a route.
+        :param binding: its id, ``route/id`` on a route, ``upstreams/name/id`` on an upstream or a target. Where several
+            targets have it, each runs the command, and the result is that of the first.
         :raises CommandError: there is none, it refuses its arguments, or it fails.
         """
-        outcome = self._thread.run(self._engine.run_command(binding, command, as_json(arguments)))
-        if outcome.kind != "done":
-            raise CommandError(outcome.error)
-        return outcome.result
+        outcomes = self._thread.run(self._engine.run_command(binding, command, as_json(arguments)))
+        for outcome in outcomes:
+            if outcome.kind != "done":
+                raise CommandError(outcome.error)
+        return outcomes[0].result
 
     # -- what happened
 
