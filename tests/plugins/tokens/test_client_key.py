@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from gateway_tokens.algorithms import fitting_algorithms, is_signature
 from gateway_tokens.client_key import ClientKey
 from gateway_tokens.client_key_options import ClientKeyOptions
+from gateway_tokens.jws import parse_token
 
 RSA = rsa.generate_private_key(65537, 2048)
 EC = ec.generate_private_key(ec.SECP256R1())
@@ -55,3 +58,24 @@ def test_an_assertion_says_what_providers_look_at(tmp_path: Path) -> None:
     }  # fmt: skip
     assert len(claims["jti"]) >= 16
     assert jwt.get_unverified_header(text) == {"alg": "PS256", "typ": "JWT", "kid": "k7", "x5t#S256": thumbprint}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        RSA,
+        EC,
+        ec.generate_private_key(ec.SECP521R1()),
+        ed25519.Ed25519PrivateKey.generate(),
+        ed448.Ed448PrivateKey.generate(),
+    ],
+    ids=["rsa", "p256", "p521", "ed25519", "ed448"],
+)
+def test_every_algorithm_that_fits_a_key_signs(tmp_path: Path, key: Any) -> None:
+    path = write(tmp_path / "key", key)
+    for algorithm in (None, *fitting_algorithms(key.public_key())):
+        options = ClientKeyOptions.model_validate({"file": str(path), "algorithm": algorithm})
+        token = parse_token(ClientKey(options, "shop", lambda: 0.0).fields("a")["client_assertion"])
+
+        assert is_signature(token.algorithm, key.public_key(), token.signing_input, token.signature)
+        assert token.algorithm == (algorithm or fitting_algorithms(key.public_key())[0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import secrets
 from collections.abc import Callable
 from typing import Any, Final
@@ -16,12 +17,23 @@ import jwt
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from jwt.algorithms import OKPAlgorithm
 
 from gateway_tokens.algorithms import UnusableKeyError, fitting_algorithms
 from gateway_tokens.client_key_options import ClientKeyOptions
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _LIFETIME: Final = 60
+
+
+def _signer() -> jwt.PyJWS:
+    made = jwt.PyJWS()
+    for name in {"Ed25519", "Ed448"}.difference(made.get_algorithms()):  # RFC 9864; PyJWT knows them as EdDSA
+        made.register_algorithm(name, OKPAlgorithm())
+    return made
+
+
+_SIGNER: Final = _signer()
 
 
 class ClientKey:
@@ -51,7 +63,7 @@ class ClientKey:
             "iss": self._id, "sub": self._id, "aud": audience, "jti": secrets.token_urlsafe(16), "iat": now, "nbf": now,
             "exp": now + _LIFETIME,
         }  # fmt: skip
-        assertion = jwt.encode(claims, self._key, self._algorithm, self._headers)
+        assertion = _SIGNER.encode(json.dumps(claims).encode(), self._key, self._algorithm, self._headers)
         return {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}
 
 
