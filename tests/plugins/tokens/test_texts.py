@@ -20,6 +20,13 @@ def test_https_is_fine_and_http_can_be() -> None:
     assert url_problem("ftp://a.example/x", allow_http=True) is not None
 
 
+@pytest.mark.parametrize("host", ["[::1", "a.example:99999", "a.example:x"])
+def test_no_problem_of_a_url_shows_a_password(host: str) -> None:
+    problem = url_problem(f"https://user:hush@{host}/x?key=hush", allow_http=False)
+
+    assert problem == f"'https://{host}/x' is not a URL: write https://host/path"
+
+
 def test_one_or_more() -> None:
     assert many(None) == ()
     assert many("a") == ("a",)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from gateway_tokens.valkey import ServerOptions, StoreAwayError, ValkeyValues
+from pydantic import ValidationError
 
 from tests.plugins.ratelimit.stores.conftest import Valkey
 
@@ -32,6 +33,28 @@ async def test_values_come_and_go(valkey: Valkey) -> None:
     await values.delete("a")
     assert await values.get("a") is None
     await values.stop()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "valkey://:hush@h:abc/0", "valkey://:hush@h:99999/0", "valkey://:hush@h:0", "valkey://:hush@/0",
+        "valkey://:hush@[::1/0", "valkey://:hush@h/cache", "valkey://:hush@h/-1", "valkey://:hush@h/0/1", "http://:hush@h",
+        "unix://",
+    ],
+)  # fmt: skip
+def test_a_url_that_cannot_be_used_is_refused_before_the_start(url: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        ServerOptions.model_validate({"url": url})
+
+    assert "hush" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["valkey://h", "valkey://h/", "redis://:p%2Fw@h:1/15", "valkeys://[::1]:6379/0", "unix:///run/v.sock"]
+)
+def test_a_url_may_leave_out_port_and_database(url: str) -> None:
+    assert ServerOptions.model_validate({"url": url}).url.reveal() == url
 
 
 async def test_a_server_that_is_away_is_named_without_the_password() -> None:

@@ -79,7 +79,7 @@ def url_problem(url: str, *, allow_http: bool) -> str | None:
         host = parts.hostname
         _ = parts.port
     except ValueError:
-        return f"{url!r} is not a URL: write https://host/path"
+        return f"{shown_url(url)!r} is not a URL: write https://host/path"
     if parts.scheme not in {"http", "https"} or not host or not _VISIBLE.fullmatch(url):
         return f"{shown_url(url)!r} is not a URL: write https://host/path"
     if parts.scheme == "http" and not (allow_http or is_loopback(host)):

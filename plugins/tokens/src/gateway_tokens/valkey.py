@@ -14,9 +14,24 @@ from pydantic import AfterValidator, Field
 _URL: Final = r"^(redis|rediss|valkey|valkeys|unix)://.+$"
 
 
+_DATABASE: Final = re.compile("/?|/[0-9]{1,9}")
+
+
 def _check_url(value: str) -> None:
     if not re.match(_URL, value):
         raise ValueError("the url is not that of a server: write valkey://host:port/0, valkeys:// or unix:///path")
+    if value.startswith("unix:"):
+        return
+    try:
+        address = urlsplit(value)
+        is_server = bool(address.hostname) and address.port != 0
+    except ValueError:
+        is_server = False
+    # The text shows nothing of the URL, which may have a password.
+    if not is_server:
+        raise ValueError("the url has no host, or a port that is none: write valkey://host:port/0")
+    if _DATABASE.fullmatch(address.path) is None:
+        raise ValueError("the path of the url is not the number of a database: write valkey://host:port/0")
 
 
 ServerUrl = Annotated[
