@@ -40,6 +40,8 @@ def test_what_is_no_certificate_is_none(value: str) -> None:
     [
         (f"Hash={HASH}", MINE), (f'By=spiffe://a;Hash={HASH.upper()};Subject="CN=a,O=b";URI=x', MINE),
         (f'Hash={HASH};Subject="CN=\\"a\\", b"', MINE), (f"Hash={HASH},Hash={HASH}", None), ("By=x", None),
+        (f'By=x;Subject="CN=a;Hash={HASH};"', None), (f'Subject="CN=a;Hash={"0" * 64}";Hash={HASH}', MINE),
+        (f'Subject="CN=\\";Hash={HASH};"', None), (f'Hash={HASH};Subject="CN=a', None),
         (f"Hash={HASH};Hash={'0' * 64}", None), (f"Hash={HASH[1:]}", None), ("", None), ("Hash=", None),
     ],
 )  # fmt: skip

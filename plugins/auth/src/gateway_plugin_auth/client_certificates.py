@@ -31,18 +31,23 @@ def presented_thumbprint(request: Request, header: str | None) -> str | None:
 
 def _of_elements(value: str) -> str | None:
     """Return the thumbprint that Envoy's field has; several elements would be those of several hops."""
-    if _has_several(value):
+    pairs = _pairs(value)
+    if pairs is None:
         return None
-    hashes = [text for name, _, text in (pair.partition("=") for pair in value.split(";")) if name.lower() == "hash"]
+    hashes = [text for name, _, text in (pair.partition("=") for pair in pairs) if name.lower() == "hash"]
     if len(hashes) != 1 or _HASH.fullmatch(hashes[0]) is None:
         return None
     return base64url(bytes.fromhex(hashes[0]))
 
 
-def _has_several(value: str) -> bool:
-    """Say whether there is a comma outside of quotes."""
+def _pairs(value: str) -> list[str] | None:
+    """Part an element at its semicolons; None if there are several elements, or a quote does not end.
+
+    What is in quotes, such as ``Subject``, is what the client had put into its certificate.
+    """
+    pairs, begin = [], 0
     is_quoted = is_escaped = False
-    for character in value:
+    for index, character in enumerate(value):
         if is_escaped:
             is_escaped = False
         elif is_quoted and character == "\\":
@@ -50,8 +55,11 @@ def _has_several(value: str) -> bool:
         elif character == '"':
             is_quoted = not is_quoted
         elif character == "," and not is_quoted:
-            return True
-    return False
+            return None
+        elif character == ";" and not is_quoted:
+            pairs.append(value[begin:index])
+            begin = index + 1
+    return None if is_quoted else [*pairs, value[begin:]]
 
 
 def _of_certificate(value: str) -> str | None:
