@@ -76,3 +76,10 @@ def test_the_first_rule_that_is_not_met_is_named() -> None:
     assert rules.problem(met | {"x": 2}) == "claim"
     assert rules.scope_needed == "a b"
     assert AccessRules().problem({}) is None
+
+
+def test_a_refusal_names_only_scopes_that_a_client_can_ask_for() -> None:
+    texts = ["read", "a b", 'a"b', "a\\b", "a\nb", "\u0434", "\xfc", "\x7f", "urn:x#y", ""]
+    rules = AccessRules(SetRule((claim_path("scope"),), frozenset(texts)))
+
+    assert rules.scope_needed == "read urn:x#y"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from gateway_plugin_sdk import ClaimReader, Pattern
+
+_SCOPE: Final = re.compile(r"[!#-\[\]-~]+")
+"""RFC 6749 section 3.3."""
 
 
 def is_same(left: object, right: object) -> bool:
@@ -94,5 +98,6 @@ class AccessRules:
 
     @property
     def scope_needed(self) -> str:
-        """The scopes to name in a refusal (RFC 6750 section 3)."""
-        return " ".join(sorted(self.scopes.every | self.scopes.some)) if self.scopes is not None else ""
+        """The scopes to name in a refusal (RFC 6750 section 3): of a rule's texts those that a client can ask for."""
+        texts = sorted(self.scopes.every | self.scopes.some) if self.scopes is not None else ()
+        return " ".join(text for text in texts if _SCOPE.fullmatch(text) is not None)

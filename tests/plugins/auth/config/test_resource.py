@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import pytest
@@ -13,6 +14,12 @@ from pydantic import ValidationError
         ({}, "resource"), ({"resource": "api"}, "is not a URL"), ({"resource": "http://a.example/"}, "not encrypted"),
         ({"resource": "https://a.example/?b"}, "a query or a fragment"),
         ({"resource": "https://a.example/#b"}, "a query or a fragment"),
+        ({"resource": 'https://a.example/"b'}, "percent-encode"),
+        ({"resource": "https://a.example/\\"}, "percent-encode"),
+        ({"resource": "https://a.example/\u0436"}, "percent-encode"),
+        ({"resource": "https://u:p@a.example"}, "has a user"),
+        ({"resource": "https://a.example", "more": {"since": datetime.date(2026, 1, 1)}}, "write it as a text"),
+        ({"resource": "https://a.example", "more": {"x": [float("nan")]}}, "write it as a text"),
         ({"resource": "https://a.example", "scopes_supported": ["a b"]}, "pattern"),
         ({"resource": "https://a.example", "more": {"resource": "x"}}, "an option of its own"),
         ({"resource": "https://a.example", "authorization_servers": ["x"]}, "is not a URL"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
 
 from gateway_plugin_sdk import ConfigModel
-from gateway_tokens.texts import url_problem
+from gateway_tokens.texts import shown_url, url_problem
 from pydantic import AfterValidator, Field
 
 OURS: Final = frozenset(
@@ -18,12 +21,20 @@ OURS: Final = frozenset(
 """Members that have an option of their own, are derived, or cannot be given."""
 
 
+_URI: Final = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
+"""Characters of RFC 3986: a challenge has the URL between quotes."""
+
+
 def _check_url(value: str) -> str:
     problem = url_problem(value, allow_http=False)
     if problem is not None:
         raise ValueError(problem)
+    if "@" in urlsplit(value).netloc:
+        raise ValueError(f"{shown_url(value)!r} has a user, which everybody would read: remove it")
     if "?" in value or "#" in value:
         raise ValueError(f"{value!r} has a query or a fragment: remove it")
+    if _URI.fullmatch(value) is None:
+        raise ValueError(f"{value!r} has characters that no URL has: percent-encode them")
     return value
 
 
@@ -31,6 +42,10 @@ def _check_more(value: dict[str, Any]) -> dict[str, Any]:
     twice = sorted(OURS.intersection(value))
     if twice:
         raise ValueError(f"{twice[0]!r} is not set here: it has an option of its own, or follows from the others")
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        raise ValueError("there is a value that JSON has not, such as a date: write it as a text") from None
     return value
 
 
