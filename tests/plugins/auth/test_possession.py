@@ -159,6 +159,29 @@ async def test_a_proof_is_judged_once_for_several_providers(make_gate: Any, sign
     assert (await gate.visit(headers=fields(token, PROVER.proof(token, URI)))).status == 200
 
 
+@pytest.mark.parametrize(
+    ("stricter", "reason"),
+    [
+        ({"algorithms": ["ES512"]}, "dpop-algorithm"), ({"origin": "https://b.example"}, "dpop-uri"),
+        ({"nonce": True}, "dpop-nonce"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+async def test_each_of_several_providers_judges_a_proof_by_its_own_options(
+    make_gate: Any, sign: Any, stricter: Any, reason: str, order: Any
+) -> None:
+    providers = {
+        "a": {"scheme": "jwt", "secret": SECRET, "dpop": {}},
+        "b": {"scheme": "jwt", "secret": SECRET, "dpop": stricter},
+    }
+    gate = await make_gate(providers=providers, require={"all": list(order)})
+    token = bound(sign)
+
+    visit = await gate.visit(headers=fields(token, PROVER.proof(token, URI)))
+
+    assert (visit.status, visit.reason) == (401, reason)
+
+
 async def test_the_ids_of_two_keys_are_two(make_gate: Any, sign: Any) -> None:
     gate = await make_gate(DPOP)
     other = Prover()

@@ -3,7 +3,8 @@
 A proof is judged in two steps. Everything that needs no memory comes first and at once: its form, its key, its
 signature, what it is for. What is left then is asked of the store that all workers, or all gateways, share: is the
 nonce ours, and was this ``jti`` used before. The verdict on a proof stays with its request, which is judged again
-after each wait, possibly by several providers and bindings.
+after each wait, possibly by several providers and bindings. Each of them judges by its own options; only that a proof
+was counted in a store is common to all that share the store, or the second of them would take it for a replay.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from gateway_plugin_auth.config.rules import AccessOptions
 from gateway_plugin_auth.credentials import DPOP, Source
 from gateway_plugin_auth.nonces import Nonces
 from gateway_plugin_auth.outcomes import Needs
-from gateway_plugin_auth.refusals import Refusal, unavailable
+from gateway_plugin_auth.refusals import Refusal, quoted, unavailable
 
 NONCE: Final = "auth.dpop-nonce"
 """Where a request's state has the nonce that its response gives out."""
 _VERDICTS: Final = "auth.dpop-verdicts"
+_COUNTED: Final = "auth.dpop-counted"
 _STORE_AWAY: Final = "dpop-store"
 
 
@@ -48,7 +50,7 @@ def challenge_parameters(configs: Iterable[PossessionOptions], metadata_url: str
     """Return what every challenge for tokens has, by scheme (RFC 9449 section 7.1, RFC 9728 section 5.1)."""
     proofs = [each.dpop for each in configs if each.dpop is not None]
     algorithms = " ".join(dict.fromkeys(name for each in proofs for name in each.algorithms))
-    metadata = f', resource_metadata="{metadata_url}"' if metadata_url else ""
+    metadata = f", resource_metadata={quoted(metadata_url)}" if metadata_url else ""
     return {"Bearer": metadata, DPOP: f', algs="{algorithms}"{metadata}'}
 
 
@@ -124,7 +126,7 @@ class Proofs:
         self._verifier = ProofVerifier(options.algorithms, options.max_age, options.leeway)
         self._valkey = ValkeyValues(options.valkey) if options.valkey is not None else None
         self._store: Values = self._valkey if self._valkey is not None else context.runtime.shared
-        # Two bindings that judge one request may share a server: the first one's verdict is then the second one's, too.
+        # What has one name is one store, to which a request's proof is new once.
         shared_by = options.valkey.prefix if options.valkey is not None else f"{context.route}/{context.binding}"
         self._store_name = f"{'valkey' if options.valkey is not None else 'shared'} {shared_by} "
         self._nonces = Nonces(options.nonce_lifetime, context.clock) if options.nonce else None
@@ -147,7 +149,7 @@ class Proofs:
         if len(fields) != 1:
             return _bad_proof("dpop-ambiguous" if fields else "dpop-missing")
         text = fields[0]
-        name = self._store_name + hashlib.sha256(f"{thumbprint} {token} {text}".encode("utf-8", "replace")).hexdigest()
+        name = f"{id(self)} " + hashlib.sha256(f"{thumbprint} {token} {text}".encode("utf-8", "replace")).hexdigest()
         verdicts: dict[str, Refusal | None] = request.state.get(_VERDICTS, {})
         if name in verdicts:
             return verdicts[name]
@@ -179,7 +181,13 @@ class Proofs:
         options = self._options
         # Until no gateway accepts the proof any more, also one whose clock is behind.
         left = proof.issued + options.max_age + 2 * options.leeway - self._clock.wall() + 1.0
-        return None if await self._store.add(f"jti:{key}", b"", max(left, 1.0)) else _bad_proof("dpop-replayed")
+        counted: set[str] = request.state.setdefault(_COUNTED, set())
+        name = self._store_name + key
+        if name not in counted:
+            if not await self._store.add(f"jti:{key}", b"", max(left, 1.0)):
+                return _bad_proof("dpop-replayed")
+            counted.add(name)
+        return None
 
 
 def request_uri(request: Request, origin: str | None) -> str:
