@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -47,6 +48,19 @@ def test_the_document_says_what_the_binding_asks_for(running: Any, upstream: Any
         "resource_policy_uri": "https://api.example.com/policy",
     }
     assert not upstream.requests
+
+
+@pytest.mark.parametrize("other", [{}, {"dpop": {}}])
+async def test_a_proof_is_required_only_if_every_provider_requires_it(make_gate: Any, other: Any) -> None:
+    providers = {
+        "a": {"scheme": "jwt", "secret": SECRET, "dpop": {"required": True}},
+        "b": {"scheme": "jwt", "secret": SECRET, **other},
+    }
+    gate = await make_gate(providers=providers, resource_metadata={"resource": "https://a.example"})
+
+    visit = await gate.visit(target="/.well-known/oauth-protected-resource")
+
+    assert "dpop_bound_access_tokens_required" not in json.loads(visit.response.body)
 
 
 def test_a_head_has_no_body_and_other_methods_are_refused(running: Any) -> None:

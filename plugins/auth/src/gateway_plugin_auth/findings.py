@@ -17,6 +17,7 @@ from gateway_tokens.reading import read_file
 
 from gateway_plugin_auth.config import ApiKeyProvider, AuthConfig, BasicProvider, IntrospectionProvider, JwtOptions
 from gateway_plugin_auth.config.jwt import revealed
+from gateway_plugin_auth.config.possession import PossessionOptions
 from gateway_plugin_auth.htpasswd import read_users, weak_lines
 from gateway_plugin_auth.revocation_source import read_revocations
 from gateway_plugin_auth.weak_hashes import weak_kind
@@ -80,6 +81,7 @@ def _of_introspection(config: IntrospectionProvider, path: Path) -> Iterator[Con
         from gateway_tokens.client_key import ClientKey  # noqa: PLC0415 - only where a key is configured
 
         yield from _by_reading(partial(ClientKey, config.client_key, "", lambda: 0.0), (*path, "client_key"))
+    yield from _of_possession(config, path)
 
 
 def _by_reading(read: Callable[[], object], path: Path) -> Iterator[ConfigFinding]:
@@ -107,6 +109,10 @@ def _of_tokens(config: JwtOptions, path: Path) -> Iterator[ConfigFinding]:
     if config.revocation is not None and config.revocation.file is not None:
         yield from _in_file(config.revocation.file, (*path, "revocation", "file"), read_revocations)
     yield from _of_certificates(config.fetch, (*path, "fetch"))
+    yield from _of_possession(config, path)
+
+
+def _of_possession(config: PossessionOptions, path: Path) -> Iterator[ConfigFinding]:
     if config.dpop is not None and config.dpop.valkey is not None and (tls := config.dpop.valkey.tls) is not None:
         yield from certificate_findings(
             (*path, "dpop", "valkey", "tls"), {"ca": tls.ca, "cert": tls.cert, "key": tls.key}

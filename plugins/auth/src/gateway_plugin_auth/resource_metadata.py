@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from gateway_plugin_sdk import Request, Response
 from gateway_tokens.texts import many
 
-from gateway_plugin_auth.config import AuthConfig, JwtOptions
+from gateway_plugin_auth.config import AuthConfig, IntrospectionProvider, JwtOptions
+from gateway_plugin_auth.config.requirement import names_in
 from gateway_plugin_auth.config.resource import ResourceOptions
 from gateway_plugin_auth.credentials import Source
 
@@ -43,9 +44,11 @@ class ResourceMetadata:
 
 
 def _document(options: ResourceOptions, config: AuthConfig) -> dict[str, Any]:
-    tokens = [each for each in config.provider_configs().values() if isinstance(each, JwtOptions)]
+    configs = config.provider_configs()
+    providers = [configs[name] for name in dict.fromkeys(names_in(config.requirement()))]
+    tokens = [each for each in providers if isinstance(each, JwtOptions | IntrospectionProvider)]
     issuers = (issuer for each in tokens for issuer in many(each.issuer) if "{" not in issuer)
-    rules = (each.scopes for each in config.provider_configs().values() if each.scopes is not None)
+    rules = (each.scopes for each in providers if each.scopes is not None)
     scopes = (scope for rule in rules for scope in sorted({*rule.all, *rule.any}))
     places = {place for each in tokens for source in each.token_sources() for place in _method(source)}
     proofs = [each.dpop for each in tokens if each.dpop is not None]
@@ -57,7 +60,7 @@ def _document(options: ResourceOptions, config: AuthConfig) -> dict[str, Any]:
         "resource_name": options.resource_name,
         "resource_documentation": options.resource_documentation,
         "dpop_signing_alg_values_supported": _distinct(name for each in proofs for name in each.algorithms),
-        "dpop_bound_access_tokens_required": bool(proofs) and all(each.required for each in proofs),
+        "dpop_bound_access_tokens_required": bool(tokens) and all(each.dpop and each.dpop.required for each in tokens),
         "tls_client_certificate_bound_access_tokens": any(each.mtls.required for each in tokens),
         **options.more,
     }

@@ -24,6 +24,7 @@ def provider(**options: Any) -> IntrospectionProvider:
         ({**CLIENT, "target": "http://login.example.com"}, "not encrypted"),
         ({**CLIENT, "endpoint": "https://a:b@login.example.com/"}, "has a user"),
         ({**CLIENT, "endpoint": URL + "#x"}, "fragment"),
+        ({**CLIENT, "endpoint": URL + "/\xfc"}, "percent-encode"),
         ({**CLIENT, "endpoint": "login.example.com"}, "is not a URL"),
         ({"endpoint": URL}, "needs client_id"),
         ({"endpoint": URL, "client_id": "a"}, "needs client_secret"),

@@ -86,7 +86,8 @@ MUST: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"required_claims": ["client_id"]}, {}, "claim-missing"),
     ({"forbidden_claims": ["act"]}, {"act": {}}, "claim-forbidden"),
     ({"identity_claim": "uid"}, {}, "identity"),
-    ({}, {"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}, "confirmation"),
+    ({}, {"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}, "dpop-off"),
+    ({}, {"cnf": {"kid": "1"}}, "confirmation"),
     ({}, {"cnf": None}, "confirmation"),
 ]
 

@@ -21,8 +21,10 @@ from gateway_tokens.client_key_options import ClientKeyOptions
 from gateway_tokens.texts import Header, OneOrMore, many, url_problem
 from pydantic import Field, model_validator
 
+from gateway_plugin_auth.config.possession import PossessionOptions
 from gateway_plugin_auth.config.rules import AccessOptions
 from gateway_plugin_auth.config.sources import SourceConfig
+from gateway_plugin_auth.credentials import Source
 
 
 class IntrospectionCache(ConfigModel):
@@ -47,7 +49,7 @@ class IntrospectionKey(ClientKeyOptions):
     """Whom what is signed names as its recipient, such as the server's issuer; by default the URL of the endpoint."""
 
 
-class IntrospectionProvider(AccessOptions):
+class IntrospectionProvider(PossessionOptions, AccessOptions):
     """Callers who present a token that only its authorization server can read (RFC 7662)."""
 
     scheme: Literal["introspection"]
@@ -145,6 +147,8 @@ class IntrospectionProvider(AccessOptions):
                 raise ValueError("endpoint has a user: give client_id and client_secret")
             if "#" in url:
                 raise ValueError("endpoint has a fragment: remove it")
+            if not url.isascii():
+                raise ValueError("endpoint has characters outside ASCII: percent-encode them")
         return self
 
     @model_validator(mode="after")
@@ -163,6 +167,10 @@ class IntrospectionProvider(AccessOptions):
         if method == "basic" and any(name.lower() == "authorization" for name in self.headers):
             raise ValueError("headers has Authorization, which client_auth: basic sends: set client_auth: none")
         return self
+
+    def token_sources(self) -> tuple[Source, ...]:
+        """Return where the token is looked for."""
+        return tuple(source.compiled() for source in self.token_from)
 
     def place(self) -> tuple[str, str]:
         """Return the upstream, or the URL of scheme, host and port, and the path of the endpoint."""
