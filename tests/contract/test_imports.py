@@ -55,6 +55,13 @@ def test_only_auth_and_oidc_verify_tokens_with_what_they_share() -> None:
     assert offenders(sources, lambda module: is_in(module, "gateway_tokens")) == []
 
 
+def test_authlib_is_for_tests_only() -> None:
+    sources = [path for each in DISTRIBUTIONS for path in each.sources]
+
+    assert offenders(sources, lambda module: is_in(module, "authlib")) == []
+    assert not [each.name for each in DISTRIBUTIONS if "authlib" in (each.folder / "pyproject.toml").read_text("utf-8")]
+
+
 def test_tasks_are_started_in_one_place() -> None:
     """A task that nobody keeps may vanish, and its failure with it: `gateway_core.tasks.spawn` sees to both."""
     started = [

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 from gateway_plugin_sdk.testing import InvalidConfigError
+from gateway_tokens.jws import parse_token, spellings
 
 
 async def test_revoked_tokens_are_refused(make_gate: Any, secret: str, sign: Any) -> None:
@@ -81,3 +84,15 @@ async def test_a_file_that_cannot_be_read_rejects_the_configuration(
 
     with pytest.raises(InvalidConfigError, match=r"revocation\.file"):
         await make_gate(secret=secret, revocation={"file": str(path)})
+
+
+async def test_a_token_that_is_revoked_by_its_hash_is_so_with_its_other_signature(make_gate: Any, keys: Any) -> None:
+    """Anyone can make a second valid signature of one by ECDSA."""
+    text = jwt.encode({"sub": "alice"}, keys.p256, "ES256")
+    _, other = spellings(parse_token(text), text)
+    listed = [f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"]
+    plain = await make_gate(public_key=keys.pem(keys.p256))
+    gate = await make_gate(public_key=keys.pem(keys.p256), revocation={"entries": listed})
+
+    assert [(await plain.visit(each)).status for each in (text, other)] == [200, 200]
+    assert [(await gate.visit(each)).reason for each in (text, other)] == ["revoked", "revoked"]

@@ -4,8 +4,17 @@ import base64
 import json
 from typing import Any
 
+import jwt
 import pytest
-from gateway_tokens.jws import MalformedTokenError, decode_object, decode_segment, described, parse_token
+from gateway_tokens.algorithms import is_signature
+from gateway_tokens.jws import (
+    MalformedTokenError,
+    decode_object,
+    decode_segment,
+    described,
+    parse_token,
+    spellings,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -93,3 +102,32 @@ def test_a_padded_token_has_one_spelling_and_its_padding_is_signed(claims: dict[
             changed = b".".join([*segments[:index], other, *segments[index + 1 :]]).decode()
             with pytest.raises(MalformedTokenError):
                 parse_token(changed, is_padded=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "algorithm"), [("p256", "ES256"), ("p384", "ES384"), ("p521", "ES512")], ids=["p256", "p384", "p521"]
+)
+@pytest.mark.parametrize("is_padded", [False, True])
+def test_a_signature_of_ecdsa_has_another_spelling(keys: Any, name: str, algorithm: str, is_padded: bool) -> None:
+    key = getattr(keys, name)
+    text = jwt.encode({"sub": "alice"}, key, algorithm)
+    if is_padded:
+        text = ".".join(part + "=" * (-len(part) % 4) for part in text.split("."))
+        signed = text.rpartition(".")[0]
+        made = jwt.algorithms.get_default_algorithms()[algorithm].sign(signed.encode(), key)
+        text = f"{signed}.{base64.urlsafe_b64encode(made).decode()}"
+    token = parse_token(text, is_padded=is_padded)
+
+    mine, other = spellings(token, text)
+
+    assert mine == text != other
+    again = parse_token(other, is_padded=is_padded)
+    assert is_signature(algorithm, key.public_key(), again.signing_input, again.signature)
+    assert set(spellings(again, other)) == {text, other}
+
+
+def test_other_signatures_have_one_spelling(keys: Any) -> None:
+    for key, algorithm in ((keys.rsa, "RS256"), (keys.ed25519, "EdDSA"), ("s" * 32, "HS256")):
+        text = jwt.encode({"sub": "alice"}, key, algorithm)
+
+        assert spellings(parse_token(text), text) == (text,)

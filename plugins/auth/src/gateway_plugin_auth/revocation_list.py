@@ -26,8 +26,11 @@ class RevocationList:
     claims: Mapping[str, ClaimReader] = field(default_factory=dict)
     """Readers of the claims that entries are about, by path, without the hash."""
 
-    def has(self, claims: Mapping[str, Any], token: str) -> bool:
-        """Say whether a token was revoked."""
+    def has(self, claims: Mapping[str, Any], *texts: str) -> bool:
+        """Say whether a token was revoked.
+
+        :param texts: every text of it that is valid.
+        """
         if not self.revoked:
             return False
         for path, read in self.claims.items():
@@ -37,7 +40,7 @@ class RevocationList:
                 # A token that does not say when it was issued may have been issued before.
                 if before is not None and claims.get("iat", -math.inf) < before:
                     return True
-        return (_HASH, hashlib.sha256(token.encode()).hexdigest()) in self.revoked
+        return any((_HASH, hashlib.sha256(text.encode()).hexdigest()) in self.revoked for text in texts)
 
 
 def parse_entries(lines: Iterable[str]) -> RevocationList:

@@ -36,6 +36,14 @@ _SIGNATURE_BYTES: Final[dict[str, int]] = {
 }  # fmt: skip
 
 
+_ORDERS: Final[dict[str, int]] = {
+    "ES256": 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
+    "ES384": 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
+    "ES512": (1 << 521) - 0x5AE79787C40D069948033FEB708F65A2FC44A36477663B851449048E16EC79BF7,
+}
+"""How many points the curves have (FIPS 186-4 appendix D.1.2)."""
+
+
 class UnusableKeyError(ValueError):
     """A key that no accepted algorithm can be verified with; the text says why."""
 
@@ -81,6 +89,18 @@ def is_signature(algorithm: str, key: PublicKey | bytes, signing_input: bytes, s
     from gateway_tokens import public_keys  # noqa: PLC0415 - only if there is such a key, see there
 
     return algorithm not in SECRET_ALGORITHMS and public_keys.is_signature(algorithm, key, signing_input, signature)
+
+
+def other_signature(algorithm: str, signature: bytes) -> bytes | None:
+    """Return the other signature that anyone can make of a valid one, or None if there is no such algorithm.
+
+    With (r, s) of ECDSA, (r, n - s) is valid, too. So a text with a signature is not the only one of its content.
+    """
+    order, half = _ORDERS.get(algorithm), len(signature) // 2
+    if order is None:
+        return None
+    other = (order - int.from_bytes(signature[half:])) % order
+    return signature[:half] + other.to_bytes(half)
 
 
 def pin_secret(secret: bytes, allowed: Iterable[str]) -> frozenset[str]:

@@ -7,12 +7,15 @@ is looked at.
 
 from __future__ import annotations
 
+import base64
 import binascii
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NoReturn
+
+from gateway_tokens.algorithms import other_signature
 
 _ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _LAST: Final = {2: _ALPHABET[::16], 3: _ALPHABET[::4]}
@@ -169,6 +172,18 @@ def parse_token(text: str, *, is_padded: bool = False) -> Token:
         decode_segment(signature),
         payload,
     )
+
+
+def spellings(token: Token, text: str) -> tuple[str, ...]:
+    """Return every text that is the same token with a valid signature: its own, and for ECDSA another one.
+
+    :param text: the token, whose signature was verified.
+    """
+    other = other_signature(token.algorithm, token.signature)
+    if other is None:
+        return (text,)
+    encoded = base64.urlsafe_b64encode(other).decode("ascii")
+    return text, f"{text.rpartition('.')[0]}.{encoded if text.endswith('=') else encoded.rstrip('=')}"
 
 
 def described(token: Token) -> str:

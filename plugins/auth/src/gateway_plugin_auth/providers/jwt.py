@@ -18,7 +18,7 @@ from gateway_tokens.cache import VerifiedCache
 from gateway_tokens.claims import claims_problem, type_problem, valid_until
 from gateway_tokens.confirmation import Confirmation, UnknownConfirmationError, read_confirmation
 from gateway_tokens.forwarding import field_readers, fields_of
-from gateway_tokens.jws import MalformedTokenError, Token, described, parse_token
+from gateway_tokens.jws import MalformedTokenError, Token, described, parse_token, spellings
 from gateway_tokens.keyring import Keyring, make_keyring
 from gateway_tokens.keys import KeySet
 from gateway_tokens.texts import many
@@ -195,7 +195,7 @@ class Tokens:
             revoked = self._revocations.current()
             if revoked is None:
                 return unavailable("no-revocations", self._revocations.retry_after())
-            if revoked.has(token.claims, text):
+            if revoked.has(token.claims, *spellings(token, text)):
                 return Refusal("revoked", detail=described(token))
         try:
             confirmation = read_confirmation(token.claims)
