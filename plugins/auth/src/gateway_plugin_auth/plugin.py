@@ -51,7 +51,8 @@ class Auth(Plugin[AuthConfig]):
         self._challenges = tuple(dict.fromkeys(scheme for provider in everyone for scheme in provider.challenges))
         metadata = config.resource_metadata
         self._metadata = ResourceMetadata(metadata, config) if metadata is not None else None
-        tokens = [each for each in configs.values() if isinstance(each, PossessionOptions)]
+        used = (configs[name] for name in self._providers)
+        tokens = [each for each in used if isinstance(each, PossessionOptions)]
         self._parameters = challenge_parameters(tokens, self._metadata.url if self._metadata is not None else "")
         self.idle_hooks = frozenset(
             ([] if self._metadata is not None else ["gateway_route_match"])

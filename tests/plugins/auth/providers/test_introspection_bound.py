@@ -176,4 +176,6 @@ def test_the_metadata_of_the_resource_says_what_introspected_tokens_need(
         "scopes_supported": ["read"], "bearer_methods_supported": ["header"],
         "dpop_signing_alg_values_supported": ["ES256"], "dpop_bound_access_tokens_required": True,
     }  # fmt: skip
+    challenge = running.get("/").headers["www-authenticate"]
+    assert challenge.startswith('DPoP realm="gateway", algs="ES256", resource_metadata="https://api.example.com/')
     assert not server.requests

@@ -178,7 +178,7 @@ class IntrospectedTokens:
         until = min(found.until, self._step_up.until(claims)) if self._step_up is not None else found.until
         entry = _Entry(self._outcome(claims, now), until, confirmation, is_bound=is_bound)
         if now < until:
-            (self._bound if is_bound else self._cache).put(spelled, entry, found.size)
+            (self._bound if is_bound else self._cache).put(spelled, entry, found.size + len(spelled))
         return entry
 
     def _outcome(self, claims: Mapping[str, Any], now: float) -> Verified | Refusal:
