@@ -1,4 +1,4 @@
-"""Write core/man/*.1: the manual pages of the command line, from the commands themselves.
+"""Write core/man/*.1 and plugins/auth/man/*.1: the manual pages of the command line, from the commands themselves.
 
 python docs/man_pages.py
 """
@@ -13,29 +13,37 @@ from pathlib import Path
 import click
 from gateway_core import __version__
 from gateway_core.cli.root import COMMANDS, gateway
+from gateway_plugin_auth import Auth
 
-FOLDER = Path(__file__).parents[1] / "core" / "man"
+CORE = Path(__file__).parents[1] / "core" / "man"
+AUTH = Path(__file__).parents[1] / "plugins" / "auth" / "man"
 
 _EXIT = re.compile(r"Exit status: (.+)", re.DOTALL)
 _EXITS = "0 fine, 1 problems were found, 2 wrong usage, 3 something could not be decided: unreachable, denied, timeout"
 
 
-def pages() -> dict[str, str]:
-    """Return the pages by file name."""
+def pages() -> dict[Path, str]:
+    """Return the pages by path."""
     context = click.Context(gateway, info_name="gateway")
-    found = {"gateway.1": _page("gateway", gateway, context, COMMANDS)}
+    found = {CORE / "gateway.1": _page("gateway", gateway, context, COMMANDS)}
     for name in sorted(COMMANDS):
         command = gateway.get_command(context, name)
         assert command is not None
-        inner = click.Context(command, info_name=f"gateway {name}", parent=None)
-        found[f"gateway-{name}.1"] = _page(f"gateway {name}", command, inner, {})
-        if isinstance(command, click.Group):
-            for sub in command.list_commands(inner):
-                part = command.get_command(inner, sub)
-                assert part is not None
-                deep = click.Context(part, info_name=f"gateway {name} {sub}")
-                found[f"gateway-{name}-{sub}.1"] = _page(f"gateway {name} {sub}", part, deep, {})
+        found.update({CORE / file: text for file, text in _pages_of(f"gateway {name}", command)})
+    for command in Auth.gateway_commands():
+        found.update({AUTH / file: text for file, text in _pages_of(f"gateway {command.name}", command)})
     return found
+
+
+def _pages_of(name: str, command: click.Command) -> Iterator[tuple[str, str]]:
+    """Yield the file and the text of a command's page, and of each command below it."""
+    context = click.Context(command, info_name=name)
+    yield f"{name.replace(' ', '-')}.1", _page(name, command, context, {})
+    if isinstance(command, click.Group):
+        for sub in command.list_commands(context):
+            part = command.get_command(context, sub)
+            assert part is not None
+            yield from _pages_of(f"{name} {sub}", part)
 
 
 def _page(name: str, command: click.Command, context: click.Context, commands: dict[str, str]) -> str:
@@ -98,8 +106,9 @@ def _escaped(text: str) -> str:
 
 
 if __name__ == "__main__":
-    FOLDER.mkdir(exist_ok=True)
-    for old in FOLDER.glob("*.1"):
-        old.unlink()
-    for file, content in pages().items():
-        (FOLDER / file).write_text(content, "utf-8")
+    for folder in (CORE, AUTH):
+        folder.mkdir(exist_ok=True)
+        for old in folder.glob("*.1"):
+            old.unlink()
+    for path, content in pages().items():
+        path.write_text(content, "utf-8")

@@ -8,23 +8,35 @@ from pathlib import Path
 import pytest
 from gateway_core.cli.root import COMMANDS
 
-from docs.man_pages import FOLDER, pages
+from docs.man_pages import AUTH, CORE, pages
 from tests.programs import program
 
 
 def test_the_pages_are_made_from_the_commands() -> None:
-    written = {path.name: path.read_text("utf-8") for path in FOLDER.glob("*.1")}
+    written = {path: path.read_text("utf-8") for folder in (AUTH, CORE) for path in folder.glob("*.1")}
 
     assert written == pages(), "run: python docs/man_pages.py"
 
 
 def test_every_command_has_a_page_that_the_first_one_names() -> None:
     for name in COMMANDS:
-        assert f"gateway\\-{name} (1)" in pages()["gateway.1"]
-        assert f"gateway-{name}.1" in pages()
+        assert f"gateway\\-{name} (1)" in pages()[CORE / "gateway.1"]
+        assert CORE / f"gateway-{name}.1" in pages()
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.1")), ids=lambda path: path.name)
+def test_commands_of_a_plugin_have_pages_that_the_first_one_of_them_leads_to() -> None:
+    assert sorted(path.stem for path in pages() if path.parent == AUTH) == [
+        "gateway-auth",
+        "gateway-auth-key",
+        "gateway-auth-key-list",
+        "gateway-auth-key-new",
+        "gateway-auth-key-revoke",
+    ]
+    assert "gateway\\-auth\\-key (1)" in pages()[AUTH / "gateway-auth.1"]
+    assert "gateway\\-auth\\-key\\-new (1)" in pages()[AUTH / "gateway-auth-key.1"]
+
+
+@pytest.mark.parametrize("path", sorted([*AUTH.glob("*.1"), *CORE.glob("*.1")]), ids=lambda path: path.name)
 def test_a_page_renders_without_a_warning(path: Path) -> None:
     groff = program("groff", "groff-base")
 
@@ -44,13 +56,14 @@ def test_what_a_line_of_roff_must_not_begin_with_is_escaped() -> None:
 
 
 @pytest.mark.slow
-def test_the_wheel_has_the_pages(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", [AUTH, CORE], ids=["auth", "core"])
+def test_the_wheel_has_the_pages(tmp_path: Path, folder: Path) -> None:
     pytest.importorskip("hatchling", reason="wheels are built with it")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(command, cwd=FOLDER.parent, check=True, capture_output=True)
+    subprocess.run(command, cwd=folder.parent, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
 
     with zipfile.ZipFile(wheel) as opened:
         names = {Path(name).name for name in opened.namelist() if "/share/man/man1/" in name}
 
-    assert names == set(pages())
+    assert names == {path.name for path in pages() if path.parent == folder}

@@ -85,6 +85,10 @@ def test_files_of_keys_and_lists_are_read_too(tmp_path: Path, keys: Any) -> None
             '[{"subject": "a", "key": "hush"}, {"subject": "b", "key": "hush"}]', robots(path),
             "providers.robots.keys_file", "'a' and 'b' have the same key",
         ),
+        (
+            '# ours\n{"subject": "a", "key": "hush"}\n{"subject": "b", "key": "hush"}', robots(path),
+            "providers.robots.keys_file", "line 3: 'a' and 'b' have the same key",
+        ),
         ("<html>", {"jwks_file": str(path)}, "jwks_file", "this is not JSON"),
         ("x", {"secret": SECRET, "revocation": {"file": str(path)}}, "revocation.file", "entry 1: "),
     ]  # fmt: skip

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ from gateway_plugin_auth.config.possession import DpopOptions, MtlsOptions, Step
 from gateway_plugin_auth.config.resource import ResourceOptions
 from gateway_tokens.fetch import FetchOptions
 
+from tests.docs.blocks import blocks_of
+from tests.docs.session import Session
+
 README = Path(__file__).parents[3] / "plugins" / "auth" / "README.md"
 TEXT = README.read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
@@ -42,7 +46,7 @@ def folder(tmp_path: Path, write_certificate: Any, keys: Any) -> Path:
         (tmp_path / name).write_bytes(certificate.read_bytes())
     (tmp_path / "client.key").write_bytes(key.read_bytes())
     (tmp_path / "keys.json").write_text(json.dumps({"keys": [keys.jwk(keys.p256)]}))
-    (tmp_path / "api-keys.json").write_text('[{"subject": "robot-2", "key": "k2"}]')
+    (tmp_path / "api-keys").write_text('{"subject": "robot-2", "key": "k2"}')
     (tmp_path / "htpasswd").write_text("carol:$2y$04$gbwwPMCDAuyZ1jHeWn3Zw.LjHB4dPYaX1UutwHJ9N9fWpAwwqZGb2\n")
     (tmp_path / "introspection.pem").write_bytes(key.read_bytes())
     (tmp_path / "revoked").write_text("jti:1\n")
@@ -64,6 +68,18 @@ def test_every_example_loads(tmp_path: Path, folder: Path) -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(BLOCKS) > 15
+
+
+@pytest.mark.slow
+def test_the_commands_of_api_keys_do_what_is_shown(tmp_path: Path) -> None:
+    blocks = [block for block in blocks_of(README) if block.language in {"sh", "text"}]
+    assert len(blocks) == 4
+
+    with Session(tmp_path, []) as session:
+        session.try_page([replace(block, text=block.text.replace("/etc/gateway", ".")) for block in blocks])
+
+    assert (tmp_path / "phone.key").read_text().startswith("gw_")
+    assert json.loads((tmp_path / "robot.json").read_text())["subject"] == "robot"
 
 
 @pytest.mark.parametrize(

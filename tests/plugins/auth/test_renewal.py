@@ -43,7 +43,7 @@ def key_server() -> Iterator[ScriptedUpstream]:
         yield server
 
 
-@pytest.fixture(params=["keys_file", "users_file", "jwks_file", "jwks_url"])
+@pytest.fixture(params=["keys_file", "list of keys", "users_file", "jwks_file", "jwks_url"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, keys: Any, key_server: ScriptedUpstream) -> Place:
     path = tmp_path / "document"
 
@@ -65,6 +65,10 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, keys: Any, key_server:
     config: dict[str, Any]
     match request.param:
         case "keys_file":
+            config = {"providers": {"p": {"scheme": "api-key", "keys_file": str(path)}}}
+            entries = [f'# ours\n{{"subject": "ada", "key": "{key}"}}\n' for key in ("k-1", "k-2")]
+            shown = [{"X-API-Key": "k-1"}, {"X-API-Key": "k-2"}]
+        case "list of keys":
             config = {"providers": {"p": {"scheme": "api-key", "keys_file": str(path)}}}
             entries = [json.dumps([{"subject": "ada", "key": key}]) for key in ("k-1", "k-2")]
             shown = [{"X-API-Key": "k-1"}, {"X-API-Key": "k-2"}]

@@ -69,7 +69,7 @@ def _of_users(config: BasicProvider, path: Path) -> Iterator[ConfigFinding]:
 
 def _of_keys(config: ApiKeyProvider, path: Path) -> Iterator[ConfigFinding]:
     if config.keys_file is not None:
-        from gateway_plugin_auth.providers.api_key import read_entries  # noqa: PLC0415 - only where there is such a file
+        from gateway_plugin_auth.key_file import read_entries  # noqa: PLC0415 - only where there is such a file
 
         yield from _in_file(config.keys_file, (*path, "keys_file"), read_entries)
 

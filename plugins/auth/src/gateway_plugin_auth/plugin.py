@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Iterator
-from typing import Final
+from collections.abc import Awaitable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final
 
 from gateway_plugin_sdk import ConfigFinding, Identity, Plugin, PluginContext, Request, Response, hookimpl
 from gateway_tokens.forwarding import ReservedHeaders
@@ -21,6 +21,9 @@ from gateway_plugin_auth.providers import make_provider
 from gateway_plugin_auth.refusals import UNAVAILABLE, Refusal, response_to
 from gateway_plugin_auth.requirements import Judgement, compile_requirement
 from gateway_plugin_auth.resource_metadata import ResourceMetadata
+
+if TYPE_CHECKING:
+    import click
 
 _EARLY: Final = frozenset({"not-yet-valid", "issued-in-the-future"})
 """Reasons for which a token of a known issuer is refused that say that clocks differ."""
@@ -75,6 +78,14 @@ class Auth(Plugin[AuthConfig]):
     def check_config(cls, config: AuthConfig) -> Iterator[ConfigFinding]:
         """Look at the files that the configuration names, and warn of weak hashes and unusable keys."""
         return findings(config)
+
+    @staticmethod
+    @hookimpl
+    def gateway_commands() -> Sequence[click.Command]:
+        """Offer ``gateway auth key new|list|revoke``."""
+        from gateway_plugin_auth.key_commands import auth  # noqa: PLC0415 - a gateway that runs has no use for it
+
+        return [auth]
 
     async def start(self) -> None:
         """Fetch keys and lists, so that the first request need not wait for them."""

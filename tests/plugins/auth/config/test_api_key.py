@@ -51,3 +51,15 @@ def test_a_key_and_its_hash_are_the_same_key() -> None:
 def test_a_provider_has_keys() -> None:
     with pytest.raises(ValidationError, match="there are no keys: give keys or keys_file"):
         ApiKeyProvider.model_validate({"scheme": "api-key"})
+
+
+def test_an_id_is_one_keys() -> None:
+    keys = [{"subject": "a", "id": "i", "key": "k"}, {"subject": "a", "id": "i", "key": "l"}]
+
+    with pytest.raises(ValidationError, match="two keys have the id 'i'"):
+        ApiKeyProvider.model_validate({"scheme": "api-key", "keys": keys})
+
+
+def test_a_key_without_an_id_is_called_by_the_beginning_of_its_hash() -> None:
+    assert ApiKeyEntry(subject="a", sha256="0123456789abcdef" * 4).shown_id() == "sha256:0123456789ab"
+    assert ApiKeyEntry(subject="a", sha256="0" * 64, id="i").shown_id() == "i"

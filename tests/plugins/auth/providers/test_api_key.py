@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gateway_plugin_auth import Auth, AuthConfig
 from gateway_plugin_sdk.testing import InvalidConfigError
 
 
@@ -66,6 +67,58 @@ async def test_a_key_ends_when_it_expires(make_gate: Any) -> None:
     assert (await gate.visit(headers={"X-API-Key": "k"})).reason == "expired"
 
 
+async def test_a_revoked_key_is_refused_wherever_else_it_is_given(make_gate: Any) -> None:
+    revoked = {"subject": "a", "key": "k", "revoked": True, "expires": "2000-01-01T00:00:00Z"}
+    for keys in ([revoked], [revoked, {"subject": "a", "key": "k"}], [{"subject": "a", "key": "k"}, revoked]):
+        gate = await make_gate(provider(keys=keys))
+
+        visit = await gate.visit(headers={"X-API-Key": "k"})
+
+        assert (visit.status, visit.reason) == (401, "revoked")
+
+
+@pytest.mark.parametrize(
+    ("key", "reason", "detail"),
+    [
+        ("over", "expired", "key gw_1"),
+        ("stolen", "revoked", "key gw_2"),
+        ("old", "expired", "key of 'robot'"),
+        ("other", "unknown-key", None),
+    ],
+)
+async def test_a_refusal_names_reason_and_id_but_never_the_key(
+    make_gate: Any, caplog: pytest.LogCaptureFixture, key: str, reason: str, detail: str | None
+) -> None:
+    caplog.set_level("INFO")
+    entries = [
+        {"subject": "phone", "id": "gw_1", "key": "over", "expires": "2000-01-01T00:00:00Z"},
+        {"subject": "phone", "id": "gw_2", "key": "stolen", "revoked": True},
+        {"subject": "robot", "key": "old", "expires": "2000-01-01T00:00:00Z"},
+    ]
+    gate = await make_gate(provider(keys=entries))
+
+    visit = await gate.visit(headers={"X-API-Key": key})
+
+    assert (visit.status, visit.reason) == (401, reason)
+    assert visit.request.state.get("auth.refusal_detail") == detail
+    counted = f'gateway_auth_refusals_total{{binding="auth",reason="{reason}",route="test"}} 1.0'
+    assert counted in gate.metrics.exposition().decode()
+    (line,) = [text for text in caplog.messages if "refused" in text]
+    assert reason in line
+    assert key not in line
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    assert digest[:8] not in line
+
+
+async def test_the_id_of_a_key_is_a_claim_that_no_other_claim_replaces(make_gate: Any) -> None:
+    entry = {"subject": "a", "id": "gw_1", "key": "k", "claims": {"key_id": "another"}}
+    gate = await make_gate(provider(keys=[entry], claims_to_headers={"X-Key": "key_id"}))
+
+    visit = await gate.visit(headers={"X-API-Key": "k"})
+
+    assert visit.request.identity.claims["key_id"] == visit.request.headers["x-key"] == "gw_1"
+
+
 async def test_rules_and_headers_apply_to_keys(make_gate: Any) -> None:
     gate = await make_gate(
         provider(
@@ -99,18 +152,24 @@ async def test_a_file_of_keys_is_read_again(make_gate: Any, tmp_path: Path, unti
 
 
 @pytest.mark.parametrize(
-    "text", [None, "", "{}", '[{"subject":"a"}]', '[{"subject":"a","key":"hidden","x":1}]', "[" * 9999]
-)
-async def test_a_file_that_is_not_of_keys_rejects_the_configuration(
+    "text",
+    [
+        None, "", "{}", '[{"subject":"a"}]', '[{"subject":"a","key":"hidden","x":1}]', "[" * 9999,
+        '{"subject":"a","key":"hidden"}\n{"subject":"b","key":"hidden"}', '{"subject":"a","key":"hidden"}\n{',
+    ],
+)  # fmt: skip
+async def test_a_file_that_is_not_of_keys_rejects_the_configuration_as_check_does(
     make_gate: Any, tmp_path: Path, text: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "keys.json"
     if text is not None:
         path.write_text(text)
 
-    with pytest.raises(InvalidConfigError, match=r"keys_file"):
+    with pytest.raises(InvalidConfigError, match=r"keys_file") as raised:
         await make_gate(provider(keys_file=str(path)))
-    assert "hidden" not in caplog.text
+    (finding,) = Auth.check_config(AuthConfig.model_validate(provider(keys_file=str(path))))
+    assert finding.severity == "error"
+    assert "hidden" not in caplog.text + str(raised.value) + finding.text
 
 
 @pytest.mark.parametrize("header", ["", " ", None])

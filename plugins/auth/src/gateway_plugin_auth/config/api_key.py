@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -20,6 +19,9 @@ class ApiKeyEntry(ConfigModel):
     subject: str = Field(min_length=1)
     """The caller's name."""
 
+    id: str | None = Field(default=None, pattern=r"^[!-~]{1,128}$")
+    """What the key is called where it must not be shown: in logs, and as the claim ``key_id``."""
+
     key: Annotated[Secret, Field(min_length=1)] | None = None
     """The key itself."""
 
@@ -32,12 +34,19 @@ class ApiKeyEntry(ConfigModel):
     expires: str | None = None
     """ISO 8601 time with its zone, such as ``2030-01-31T00:00:00Z``, from which the key is refused."""
 
+    revoked: bool = False
+    """Refuse the key from now on. Unlike a key that is deleted, it is still known in the log."""
+
     @model_validator(mode="after")
     def _is_complete(self) -> ApiKeyEntry:
         if (self.key is None) == (self.sha256 is None):
             raise ValueError(f"the key of {self.subject!r} is given by exactly one of key and sha256")
         self.expires_at()
         return self
+
+    def shown_id(self) -> str:
+        """Return what `gateway auth key` calls the key: its id, or the beginning of its hash."""
+        return self.id if self.id is not None else f"sha256:{self.digest().hex()[:12]}"
 
     def digest(self) -> bytes:
         """Return the SHA-256 of the key."""
@@ -49,13 +58,21 @@ class ApiKeyEntry(ConfigModel):
         """Return the end of the key in seconds since the epoch, or None."""
         if self.expires is None:
             return None
-        try:
-            moment = datetime.fromisoformat(self.expires)
-        except ValueError:
-            raise ValueError(f"{self.expires!r} is not a time: write for example 2030-01-31T00:00:00Z") from None
-        if moment.tzinfo is None:
-            raise ValueError(f"{self.expires!r} has no zone: end it with Z or an offset")
-        return moment.timestamp()
+        return moment_of(self.expires).timestamp()
+
+
+def moment_of(text: str) -> datetime:
+    """Return the moment of an ISO 8601 time with its zone.
+
+    :raises ValueError: it is none.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a time: write for example 2030-01-31T00:00:00Z") from None
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no zone: end it with Z or an offset")
+    return moment
 
 
 class ApiKeyProvider(AccessOptions):
@@ -71,23 +88,34 @@ class ApiKeyProvider(AccessOptions):
     """The keys."""
 
     keys_file: FileName | None = None
-    """File with more keys, a JSON list of the same objects, read again when it changes."""
+    """File with more keys, one such JSON object a line or a list of them, read again when it changes; the commands of
+    ``gateway auth key`` make, list and revoke them."""
 
     @model_validator(mode="after")
     def _keys_differ(self) -> ApiKeyProvider:
         if not self.keys and self.keys_file is None:
             raise ValueError("there are no keys: give keys or keys_file")
-        check_that_keys_differ(self.keys)
+        known = KnownKeys()
+        for entry in self.keys:
+            known.add(entry)
         return self
 
 
-def check_that_keys_differ(entries: Iterable[ApiKeyEntry]) -> None:
-    """Check that no two callers have the same key.
+class KnownKeys:
+    """Which keys there are already: each is of one caller, and has an id of its own."""
 
-    :raises ValueError: two have; the text does not show the key.
-    """
-    seen: dict[bytes, str] = {}
-    for entry in entries:
-        other = seen.setdefault(entry.digest(), entry.subject)
+    def __init__(self) -> None:
+        self._subjects: dict[bytes, str] = {}
+        self._digests: dict[str, bytes] = {}
+
+    def add(self, entry: ApiKeyEntry) -> None:
+        """Add a key.
+
+        :raises ValueError: it is another caller's, or its id another key's; the text does not show the key.
+        """
+        digest = entry.digest()
+        other = self._subjects.setdefault(digest, entry.subject)
         if other != entry.subject:
             raise ValueError(f"{other!r} and {entry.subject!r} have the same key")
+        if entry.id is not None and self._digests.setdefault(entry.id, digest) != digest:
+            raise ValueError(f"two keys have the id {entry.id!r}")

@@ -13,45 +13,33 @@ from gateway_tokens.forwarding import field_readers, fields_of
 from gateway_tokens.freshness import Terms
 from gateway_tokens.keyring import FILE_REFRESH
 from gateway_tokens.loaders import value_from_file
-from gateway_tokens.reading import decode_json
 from gateway_tokens.sharing import acquire, release
-from pydantic import TypeAdapter, ValidationError
 
-from gateway_plugin_auth.config.api_key import ApiKeyEntry, ApiKeyProvider, check_that_keys_differ
+from gateway_plugin_auth.config.api_key import ApiKeyEntry, ApiKeyProvider
 from gateway_plugin_auth.credentials import AmbiguousError, find_first
+from gateway_plugin_auth.key_file import read_entries
 from gateway_plugin_auth.outcomes import Outcome, Verified, verified
 from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal, unavailable
 
 _LONGEST_KEY: Final = 4096
 _STALE_FOR: Final = 86400.0
-_ENTRIES: Final = TypeAdapter(tuple[ApiKeyEntry, ...])
 
 
 @dataclass(frozen=True, slots=True)
 class _Holder:
     outcome: Verified | Refusal
     expires_at: float | None
-
-
-def read_entries(text: bytes) -> tuple[ApiKeyEntry, ...]:
-    """Read a file of keys.
-
-    :raises ValueError: it is not a JSON list of keys; the text shows no key.
-    """
-    try:
-        entries = _ENTRIES.validate_python(decode_json(text))
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = "".join(f"[{part!r}]" for part in first["loc"])
-        raise ValueError(f"{place}: {first['msg']}") from None
-    except ValueError as error:
-        raise ValueError(f"this is not a JSON list of keys: {error}") from None
-    check_that_keys_differ(entries)
-    return entries
+    shown: str
+    """What the log calls the key."""
 
 
 class ApiKeys:
-    """Looks keys up by their SHA-256, so that the time that it takes reveals nothing of the keys."""
+    """Looks keys up by their SHA-256.
+
+    How long a look-up takes depends on the hash of what the client sent, never on how much of a key is right: clients
+    cannot choose hashes that begin as a known one does. SHA-256 is enough because keys are random (256 bits from
+    `gateway auth key new`): passwords need a slow hash because they can be guessed.
+    """
 
     challenges: tuple[str, ...] = ("ApiKey",)
 
@@ -68,17 +56,27 @@ class ApiKeys:
         self._holders = self._read(config.keys)
 
     def _read(self, entries: Iterable[ApiKeyEntry]) -> Mapping[bytes, _Holder]:
-        return {entry.digest(): _Holder(self._outcome(entry), entry.expires_at()) for entry in entries}
+        holders = {}
+        # The last one of a key counts: where a key is given twice, and revoked once, it is revoked.
+        for entry in sorted(entries, key=lambda entry: entry.revoked):
+            shown = f"key {entry.id}" if entry.id is not None else f"key of {entry.subject!r}"
+            expires_at = None if entry.revoked else entry.expires_at()
+            holders[entry.digest()] = _Holder(self._outcome(entry, shown), expires_at, shown)
+        return holders
 
-    def _outcome(self, entry: ApiKeyEntry) -> Verified | Refusal:
+    def _outcome(self, entry: ApiKeyEntry, shown: str) -> Verified | Refusal:
+        if entry.revoked:
+            return Refusal("revoked", detail=shown)
+        claims = entry.claims if entry.id is None else {**entry.claims, "key_id": entry.id}
         try:
-            problem = self._access.problem(entry.claims)
+            problem = self._access.problem(claims)
         except TextTooLongError:
             problem = "claim"  # of one key, which must not keep the others from being read
         if problem is not None:
-            return Refusal(problem, "insufficient_scope", self._access.scope_needed if problem == "scope" else "")
-        fields = tuple(fields_of({"sub": entry.subject, **entry.claims}, self._mapping))
-        return verified(self._config.identity_prefix + entry.subject, "api-key", entry.claims, fields)
+            scope = self._access.scope_needed if problem == "scope" else ""
+            return Refusal(problem, "insufficient_scope", scope, detail=shown)
+        fields = tuple(fields_of({"sub": entry.subject, **claims}, self._mapping))
+        return verified(self._config.identity_prefix + entry.subject, "api-key", claims, fields)
 
     async def start(self) -> None:
         """Read the file of keys.
@@ -127,7 +125,7 @@ class ApiKeys:
                 return unavailable("no-keys", self._document.retry_after())
             return Refusal("unknown-key")
         if holder.expires_at is not None and self._wall() >= holder.expires_at:
-            return Refusal("expired")
+            return Refusal("expired", detail=holder.shown)
         return holder.outcome
 
     def _take_new(self, document: Document[tuple[ApiKeyEntry, ...]]) -> None:
@@ -135,5 +133,5 @@ class ApiKeys:
         generation = document.generation if entries is not None else None
         if generation is not self._generation:
             self._generation = generation
-            # A key that is in both is the configuration's.
+            # A key that is in both is the configuration's, unless it is revoked.
             self._holders = self._read((*(entries or ()), *self._config.keys))
