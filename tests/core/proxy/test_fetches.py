@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from gateway_core.errors import BodyTooLargeError, UpstreamError
-from gateway_core.hooks import Plugin, Upstreams
+from gateway_core.hooks import Plugin, PluginContext, Upstreams
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response, UpstreamAttempt
 from gateway_core.tasks import spawn
@@ -379,3 +379,26 @@ async def test_a_host_that_is_none_is_refused_before_anything_is_sent(started: A
 
     assert (await run.gateway.ask(SHORT))[0] == 204
     assert run.other.heads == []
+
+
+async def test_a_fetch_sends_no_cookies_that_only_a_plugin_reads(started: Any) -> None:
+    # A hook that runs before the one which removes them from the request may pass the client's fields on.
+    class Keeping(Plugin[Any]):
+        name = "keeping"
+
+        def __init__(self, config: Any, context: PluginContext) -> None:
+            super().__init__(config, context)
+            self.own_cookies = frozenset({"mine"})
+
+    async def ask(upstreams: Upstreams, request: Request) -> Response:
+        passed_on = [("Cookie", value) for value in request.headers.get_all("cookie")]
+        async with upstreams.fetch("other", headers=passed_on):
+            return Response(200, request.headers.get("cookie", ""))
+
+    running = await started(ask, plugins=(Keeping,), binding="}, {name: keeping")
+    request = b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a=1; mine=2; mine.s1=3; mined=4\r\n\r\n"
+
+    _, _, body = await running.gateway.ask(request)
+
+    assert body == b"a=1; mine=2; mine.s1=3; mined=4", "the request itself has them until its plugin's turn"
+    assert field(running.other.heads[0], b"cookie") == b"a=1; mined=4"

@@ -127,3 +127,27 @@ def test_a_session_is_authorised_asked_about_limited_and_logged(
     refused = [(line.get("refusal"), line["produced_by"]) for line in lines if line["status"] >= 400]
     assert found == [(200, None, "upstream")] * 2
     assert refused == [("rule-unknown", "authorize"), ("ratelimit", "ratelimit"), ("refused", "forward-auth")]
+
+
+@pytest.mark.parametrize("names", ["all", ["Cookie"]])
+@pytest.mark.parametrize("place", ["gateway-wide", "route"])
+def test_a_service_that_is_asked_before_gets_none_of_our_cookies(
+    options: dict[str, Any], upstream: ScriptedUpstream, clock: ManualClock, place: str, names: Any
+) -> None:
+    with ScriptedUpstream() as service:
+        asking = {"name": "forward-auth", "config": {"target": service.url, "request_headers": names}}
+        oidc = {"name": "oidc", "config": options}
+        chain = [oidc] if place == "gateway-wide" else [asking, oidc]
+        route = {"id": "app", "path_prefix": "/", "target": upstream.url, "plugins": chain}
+        document = {"plugins": [asking] if place == "gateway-wide" else [], "routes": [route]}
+        with RunningGateway(document, clock=clock) as gateway:
+            browser = Browser(gateway)
+            browser.visit("/")
+            browser.to_provider_again()
+            browser.cookies["theme"] = "dark"
+            assert len(browser.cookies) == 3, "a session, an attempt and another's"
+
+            assert browser.get("/").status == 200
+
+        assert service.last.headers.get_all("cookie") == ["theme=dark"]
+        assert all("gateway-session" not in str(each.headers.items()) for each in service.requests)

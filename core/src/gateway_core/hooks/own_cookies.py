@@ -5,6 +5,9 @@ So where a binding has `Plugin.own_cookies`, the chains of all other routes begi
 removes them. The chain of the binding itself leaves that to the plugin, unless the binding may be passed over: then
 such a hook comes last. The hooks belong to no binding of the configuration, and nothing of them exists where no plugin
 has cookies.
+
+A hook before that of the binding still has the cookies in the request. If it passes the request's fields on to a
+service (`Upstreams.fetch`), the cookies of all bindings are removed there.
 """
 
 from __future__ import annotations
@@ -18,31 +21,28 @@ from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.chain import Chain, Hook
 from gateway_core.hooks.failure_log import Faults
 from gateway_core.hooks.plugin import Plugin, PluginContext
-from gateway_core.messages import Request
+from gateway_core.messages import Headers, Request
 from gateway_core.metrics import Metrics
 
 _NAME: Final = "own-cookies"
 _OWS: Final = " \t"
 
 
-class CookieRemoval(Plugin[None]):
-    """Removes cookies from requests."""
+class CookieFilter:
+    """Removes cookies from header fields."""
 
-    name = _NAME
-    default_on_error = "deny"
+    __slots__ = ("_names", "_needles")
 
-    def __init__(self, context: PluginContext, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str]) -> None:
         """Take the names.
 
         :param names: those that begin with one of these and a dot are meant as well.
         """
-        super().__init__(None, context)
         self._names = tuple(sorted(names))
         self._needles = tuple(name.encode("latin-1") for name in self._names)
 
-    def remove(self, request: Request) -> None:
-        """Remove the cookies from what goes upstream."""
-        headers = request.headers
+    def remove_from(self, headers: Headers) -> None:
+        """Remove the cookies from a request's fields."""
         if (first := headers.get_bytes("cookie")) is None:
             return
         if headers.count("cookie") == 1 and not any(needle in first for needle in self._needles):
@@ -60,14 +60,32 @@ class CookieRemoval(Plugin[None]):
         return any(cookie == name or cookie.startswith(f"{name}.") for name in self._names)
 
 
+class CookieRemoval(Plugin[None]):
+    """Removes cookies from requests."""
+
+    name = _NAME
+    default_on_error = "deny"
+
+    def __init__(self, context: PluginContext, names: Iterable[str]) -> None:
+        super().__init__(None, context)
+        self._filter = CookieFilter(names)
+
+    def remove(self, request: Request) -> None:
+        """Remove the cookies from what goes upstream."""
+        self._filter.remove_from(request.headers)
+
+
 class CookieRemovals:
     """Puts the hooks that remove cookies into chains."""
 
     def __init__(self, clock: Clock, metrics: Metrics) -> None:
         self._context = PluginContext(_NAME, None, clock, logging.getLogger("gateway.plugins.own-cookies"), metrics)
 
-    def put_into(self, chains: Sequence[Chain]) -> None:
-        """Change the chains of one configuration, all of which have to be there."""
+    def put_into(self, chains: Sequence[Chain]) -> CookieFilter:
+        """Change the chains of one configuration, all of which have to be there.
+
+        :returns: what removes the cookies of all bindings from what plugins fetch.
+        """
         everything = {name for chain in chains for each in chain.variants for name in _names_of(each.bindings)}
         for chain in chains:
             variants = chain.variants
@@ -77,6 +95,7 @@ class CookieRemovals:
                 self._put_first(each, own - _names_of(each.bindings))
             for each in variants[1:] or variants:
                 self._put_last(each, _names_of(binding for binding in each.bindings if _may_be_passed_over(binding)))
+        return CookieFilter(everything)
 
     def _put_first(self, chain: Chain, names: set[str]) -> None:
         if names:

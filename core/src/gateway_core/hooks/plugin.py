@@ -106,7 +106,8 @@ class Plugin(Generic[ConfigT]):
 
     The instance removes them from what goes upstream. The gateway does it on every route that does not have the
     binding, since browsers send them there as well, and on its own where it is passed over: in shadow mode, in
-    quarantine, by ``when``, or where a hook fails and ``on_error`` is ``continue``."""
+    quarantine, by ``when``, or where a hook fails and ``on_error`` is ``continue``. Nor does a fetch of any plugin send
+    them, such as one that passes the client's Cookie on to a service before the instance's hook runs."""
 
     @classmethod
     def check_config(cls, config: Any) -> Iterable[ConfigFinding]:  # noqa: ARG003  # for subclasses

@@ -25,6 +25,7 @@ from gateway_core.upstreams.upstream import Upstream
 
 if TYPE_CHECKING:
     from gateway_core.hooks.chain import Hook
+    from gateway_core.hooks.own_cookies import CookieFilter
 
 MOST_URLS: Final = 256
 """Upstreams named by URL that are kept open: a plugin may make URLs of what clients send."""
@@ -33,7 +34,9 @@ MOST_URLS: Final = 256
 class UpstreamScope:
     """The upstreams of one snapshot, by name or URL."""
 
-    __slots__ = ("_open", "_opened", "attempt_hooks", "context", "is_closed", "upstreams", "via", "via_line")
+    __slots__ = (
+        "_open", "_opened", "attempt_hooks", "context", "is_closed", "own_cookies", "upstreams", "via", "via_line",
+    )  # fmt: skip
 
     def __init__(self, open_url: Callable[[str], LiveUpstream]) -> None:
         """Begin with none.
@@ -46,6 +49,8 @@ class UpstreamScope:
         """Those of the configuration; a target that is a URL is here under that URL."""
         self.attempt_hooks: Mapping[str, tuple[Hook, ...]] = {}
         """By upstream, the attempt hooks of its own bindings."""
+        self.own_cookies: CookieFilter | None = None
+        """Removes the cookies that only plugins of this configuration read; None if there are none."""
         self.name_via(b"1.1 gateway")
         self.is_closed = False
         self.context = Context()

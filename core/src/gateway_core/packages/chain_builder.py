@@ -9,7 +9,7 @@ from gateway_core.config import BindingConfig, ErrorPageConfig, PlaceOf, RouteCo
 from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.chain import Chain, Hook, attempt_hooks, build_chain
 from gateway_core.hooks.error_pages import ErrorPageHooks
-from gateway_core.hooks.own_cookies import CookieRemovals
+from gateway_core.hooks.own_cookies import CookieFilter, CookieRemovals
 from gateway_core.hooks.server_timing import with_server_timing
 from gateway_core.metrics import Metrics
 from gateway_core.observe.hook_times import Timings
@@ -119,10 +119,12 @@ class ChainBuilder:
         self._built.append(chain)
         return chain
 
-    def keep_cookies(self, clock: Clock, metrics: Metrics) -> None:
-        """Keep the cookies of plugins from upstreams, once the chains of all routes are built."""
-        if self._has_cookies:
-            CookieRemovals(clock, metrics).put_into(self._built)
+    def keep_cookies(self, clock: Clock, metrics: Metrics) -> CookieFilter | None:
+        """Keep the cookies of plugins from upstreams, once the chains of all routes are built.
+
+        :returns: what removes them from what plugins fetch; None if no plugin has cookies.
+        """
+        return CookieRemovals(clock, metrics).put_into(self._built) if self._has_cookies else None
 
     def _bind_all(
         self, listed: Sequence[BindingConfig], route: str | None, key_path: str, upstream: str

@@ -3,7 +3,8 @@
 A fetch is a request of the gateway's own, not the client's: it carries no forwarding fields of a client. Unless the
 plugin wrote them, it has the request id of the request whose hook sends it (or a new one) and its trace context
 (``traceparent``, ``tracestate``). Via is always the gateway's, and continues that of the request, so that a fetch that
-comes back to this gateway again and again is refused there like any loop.
+comes back to this gateway again and again is refused there like any loop. Cookies that only a plugin of this gateway
+reads (`Plugin.own_cookies`) are removed: they open sessions here, and are no other service's.
 """
 
 from __future__ import annotations
@@ -159,6 +160,8 @@ class Fetches:
         if hosts and not valid_host(host):
             raise ValueError(f"{host.decode('latin-1')[:80]!r} is not a Host: give one name, with or without a port")
         fields.remove("host")
+        if scope.own_cookies is not None:
+            scope.own_cookies.remove_from(fields)
         self._add_own(fields, parent, scope.via)
         block = block_of(fields)
         head = CallHead(asked.method, asked.path, block, host)

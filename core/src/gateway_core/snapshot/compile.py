@@ -225,7 +225,7 @@ class _Compiler:
             if route.enabled:
                 self.chain_of[route.id] = chains.chain_of(route, index)
                 await self.yielder.checkpoint()
-        chains.keep_cookies(environment.clock, environment.metrics)
+        self.scope.own_cookies = chains.keep_cookies(environment.clock, environment.metrics)
         return chains
 
     def _problem(self, key_path: str, message: str, code: str, remedy: str = "") -> ConfigError:
