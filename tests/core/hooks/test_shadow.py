@@ -44,7 +44,7 @@ class Meddling(Plugin[Any]):
 
     @hookimpl
     def gateway_log(self, request: Request) -> None:
-        request.state["meddling.logged"] = request.state["meddling.seen"]
+        self.logged = request.state["meddling.seen"], request.state.get("another.seen")
 
 
 class MeddlingLater(Meddling):
@@ -95,13 +95,20 @@ def test_a_shadow_works_on_a_copy_of_the_responses_head(bind: Bind, request_: Re
     assert counted("gateway_plugin_shadow", decision="change", phase="gateway_response") == 1
 
 
-def test_a_shadow_finds_its_own_state_again(bind: Bind, request_: Request) -> None:
-    chain = build_chain([bind(Meddling, is_shadow=True)])
+async def test_a_shadow_finds_its_own_state_again_and_that_of_others_who_do_not_see_its_own(
+    bind: Bind, request_: Request
+) -> None:
+    shadow = bind(Meddling, is_shadow=True)
+    chain = build_chain([shadow, bind(MeddlingLater, is_shadow=True)])
+    request_.state["another.seen"] = 1
 
-    start_phase(chain.pre_proxy, request_)
+    outcome = start_phase(chain.pre_proxy, request_)
+    assert isinstance(outcome, Suspended)
+    await outcome.finish()
     start_log_phase(chain.log, request_, Response(), Record())
 
-    assert request_.state["meddling.logged"]
+    assert shadow.instance.logged == (True, 1)  # type: ignore[attr-defined]
+    assert "meddling.seen" not in request_.state
 
 
 @pytest.mark.parametrize("what", ["raise", "wrong"])

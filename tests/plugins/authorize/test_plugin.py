@@ -11,6 +11,7 @@ from gateway_plugin_auth import Auth
 from gateway_plugin_authorize import Authorize
 from gateway_plugin_logger import Logger
 from gateway_plugin_ratelimit import RateLimit
+from gateway_plugin_sdk import Plugin, Request, hookimpl
 from gateway_plugin_sdk.testing import PluginHarness, ScriptedUpstream, StartGateway, eventually, one_route
 
 SECRET = "a secret of more than thirty-two characters"
@@ -125,6 +126,49 @@ def test_a_binding_in_shadow_mode_does_not_change_the_request(
 
     assert statuses == [200, 200]
     assert all("x-consumer" not in request.headers for request in upstream.requests)
+
+
+def test_a_binding_in_shadow_mode_leaves_nothing_for_other_plugins(
+    gateway: StartGateway, upstream: ScriptedUpstream, tmp_path: Path
+) -> None:
+    consumers, log = tmp_path / "consumers.yaml", tmp_path / "access.log"
+    consumers.write_text("consumers: [{name: shop, groups: [a], credentials: [{scheme: jwt, subject: alice}]}]")
+    seen: list[dict[str, Any]] = []
+
+    class Looks(Plugin[None]):
+        name = "looks"
+
+        @hookimpl
+        def gateway_pre_proxy(self, request: Request) -> None:
+            seen.append({name: value for name, value in request.state.items() if name.startswith("authorize.")})
+
+    rules = {"rule": {"groups": ["a"]}, "shadow_rule": {"groups": ["b"]}}
+    tried = binding(consumers=str(consumers), **rules) | {"mode": "shadow"}
+    chain = [AUTH, tried, {"name": "looks"}, {"name": "logger", "config": {"path": str(log), "fields": ["refusal"]}}]
+    running = gateway(one_route(upstream.url, *chain), plugins=[*PLUGINS, Looks])
+
+    statuses = [running.get("/", headers=bearer(name)).status for name in ("alice", "bob")]
+
+    assert (statuses, seen) == ([200, 200], [{}, {}])
+    eventually(lambda: log.exists() and log.read_text().count("\n") == 2)
+    assert "rule-" not in log.read_text()
+
+
+def test_a_policy_is_asked_in_shadow_mode_and_what_it_would_refuse_is_reported(
+    gateway: StartGateway, upstream: ScriptedUpstream
+) -> None:
+    with ScriptedUpstream() as policy:
+        policy.answer_with(200, '{"result": false}')
+        running = gateway(
+            one_route(upstream.url, binding(opa={"target": policy.url}) | {"mode": "shadow"}), plugins=PLUGINS
+        )
+
+        assert running.get("/").status == 200
+        assert len(policy.requests) == 1
+    assert running.get("/").status == 200, "nor is a request refused whose policy is away"
+    metrics = running.metrics()
+    for reason in ("policy-denied", "policy-unavailable"):
+        assert f'authorize_refusals_total{{binding="authorize",reason="{reason}",route="test"}} 1' in metrics
 
 
 def test_an_attack_has_one_line_of_the_log_in_a_second(clock: Any) -> None:

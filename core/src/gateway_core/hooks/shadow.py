@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections import ChainMap
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from gateway_core.errors import ShadowModeError
 from gateway_core.events import PLUGIN_SHADOW, emit
@@ -17,6 +18,7 @@ from gateway_core.messages.operations import RequestOperations
 from gateway_core.messages.response import close_bodies
 from gateway_core.metrics.catalogue import PLUGIN_SHADOW_DECISIONS
 
+_OWN_STATE: Final = "gateway.shadow"
 _REQUEST_PARTS: Final = ("method", "raw_path", "query_string", "upstream", "identity", "headers_key")
 
 
@@ -25,13 +27,18 @@ def shadowed(call: Callable[..., Any], binding: Binding, phase: str) -> Callable
 
     def shadow(request: Request, *rest: Any) -> Any:
         before = request, *rest
-        after = copy_request(request), *map(_copied, rest)
+        after = copy_request(request, binding), *map(_copied, rest)
         result = call(*after)
         if isinstance(result, Awaitable):
             return Deferred(result, lambda each: _awaited(each, binding, phase, before, after))
         return _observed(result, binding, phase, before, after)
 
     return shadow
+
+
+def with_own_state(call: Callable[..., Any], binding: Binding) -> Callable[..., Any]:
+    """Wrap a log hook, which may decide nothing, so that it finds what the binding's other hooks left."""
+    return lambda request, *rest: call(copy_request(request, binding), *rest)
 
 
 def _copied(argument: Any) -> Any:
@@ -90,13 +97,16 @@ async def _close(responses: list[Response], kept: Response | None) -> None:
         await close_bodies(each, kept)
 
 
-def copy_request(request: Request) -> Request:
-    """Return a copy whose head, identity and target can be changed without changing the original.
+def copy_request(request: Request, binding: Binding) -> Request:
+    """Return a copy whose head, identity, target and state can be changed without changing the original.
 
-    ``state`` is shared, so that a plugin finds in later phases what it left in earlier ones; so is the body.
+    The binding finds in ``state`` what other plugins leave there, and what its own earlier hooks did. Only it sees the
+    latter: an access log would name a refusal that was only tried. The body is shared.
     """
-    request.state  # noqa: B018 - made now, so that both share it
+    state = request.state
+    own: dict[str, Any] = state.setdefault(_OWN_STATE, {}).setdefault(binding, {})
     copied = copy.copy(request)
+    copied._state = cast("dict[str, Any]", ChainMap(own, state))  # noqa: SLF001 - a copy is made of the whole
     if request.operations is not None:
         copied.operations = _ShadowOperations(request.operations)
     copied._headers = request.headers.copy()  # noqa: SLF001 - a copy is made of the whole

@@ -18,7 +18,7 @@ from gateway_core.hooks.blocking import THREADS
 from gateway_core.hooks.failure_log import HookTimeoutError, QuarantinedError, count
 from gateway_core.hooks.hook_inspection import HookEntry
 from gateway_core.hooks.quarantine import Quarantine
-from gateway_core.hooks.shadow import shadowed
+from gateway_core.hooks.shadow import shadowed, with_own_state
 from gateway_core.messages import Request, Response
 from gateway_core.messages.addresses import client_network
 from gateway_core.metrics.catalogue import PLUGIN_QUARANTINED
@@ -41,8 +41,8 @@ def hook_call(binding: Binding, phase: str, entry: HookEntry, observers: Sequenc
         call = _watched(call, binding, phase, binding.timeout)
     if binding.quarantine is not None:
         call = _gated(call, binding, phase, binding.quarantine)
-    if binding.is_shadow and phase != "gateway_log":
-        call = shadowed(call, binding, phase)
+    if binding.is_shadow:
+        call = with_own_state(call, binding) if phase == "gateway_log" else shadowed(call, binding, phase)
     if binding.when is not None:
         call = _conditional(call, binding, binding.when)
     return call

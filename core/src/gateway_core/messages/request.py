@@ -291,7 +291,10 @@ class Request:
 
     @property
     def state(self) -> dict[str, Any]:
-        """Where plugins leave things for later hooks and other plugins, under keys that begin with their name."""
+        """Where plugins leave things for later hooks and other plugins, under keys that begin with their name.
+
+        What a binding in shadow mode leaves is for its own later hooks only.
+        """
         if self._state is None:
             self._state = {}
         return self._state
