@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from gateway_plugin_sdk.testing import ManualClock, RunningGateway, ScriptedUpstream, eventually
 
-from tests.plugins.oidc.conftest import Browser
+from tests.plugins.oidc.conftest import NAVIGATION, Browser
 from tests.plugins.oidc.provider import Provider
 from tests.programs import program
 
@@ -51,7 +52,37 @@ def test_logs_have_the_user_and_neither_codes_nor_states_and_limits_count_the_us
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert lines[1]["path"] == "/cb"
     assert lines[5]["refusal"] == "no-session"
-    assert lines[2]["identity"].endswith("|alice")
+    assert lines[2]["identity"] == f"{options['issuer']}|alice", "a subject is one of its issuer only"
+
+
+@pytest.mark.parametrize("place", ["gateway-wide", "route"])
+def test_logs_have_no_credential_of_a_login_or_a_logout_wherever_it_comes_along(
+    options: dict[str, Any], provider: Provider, upstream: ScriptedUpstream, clock: ManualClock, tmp_path: Path,
+    caplog: pytest.LogCaptureFixture, place: str,
+) -> None:  # fmt: skip
+    caplog.set_level(logging.DEBUG, "gateway")
+    log = tmp_path / "access.log"
+    fields = ["target", "query", "query_params", "headers", "response_headers", "response_header:location"]
+    logger = {"name": "logger", "config": {"path": str(log), "fields": [*fields, "referer", "request_body"]}}
+    oidc = {"name": "oidc", "config": {**options, "backchannel_logout_path": "/ended"}}
+    wide, own = ([logger, oidc], []) if place == "gateway-wide" else ([logger], [oidc])
+    route = {"id": "app", "path_prefix": "/", "target": upstream.url, "plugins": own}
+    with RunningGateway({"plugins": wide, "routes": [route]}, clock=clock) as gateway:
+        browser = Browser(gateway)
+        location = browser.send("GET", "/", NAVIGATION).headers["location"]
+        callback = browser.follow(location).headers["location"]
+        browser.follow(callback)
+        browser.follow(callback)
+        token = provider.logout_token(sub="bob")
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        assert browser.send("POST", "/ended", form, f"logout_token={token}".encode()).status == 200
+        assert browser.send("GET", f"/ended?logout_token={token}").status == 400
+        away = browser.send("GET", "/oauth2/logout?id_token_hint=a-hint&state=a-state").headers["location"]
+        eventually(lambda: log.exists() and log.read_text().count("\n") == 6)
+    asked, back, ended = (parse_qs(urlsplit(each).query) for each in (location, callback, away))
+    secret = [asked["state"][0], asked["nonce"][0], back["code"][0], ended["id_token_hint"][0], "a-hint", "a-state"]
+    text = log.read_text() + caplog.text
+    assert [each for each in (*secret, token) if each in text] == []
 
 
 @pytest.mark.slow

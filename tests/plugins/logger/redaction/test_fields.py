@@ -125,3 +125,16 @@ def test_a_field_whose_name_only_looks_like_it_is_logged(name: str, make_event: 
     assert json.loads(make_forms(LoggerConfig.model_validate({"fields": ["headers"]})).line(*event))["headers"] == {
         name: "value"
     }
+
+
+@pytest.mark.parametrize("field", ["response_header:location", "response_headers"])
+def test_the_state_of_a_login_is_hidden_in_its_redirect_and_other_states_are_not(field: str, make_event: Any) -> None:
+    def logged(**redact: Any) -> str:
+        event = make_event("/issues?state=open", response_headers={"Location": "https://a/login?state=s1&nonce=n1"})
+        config = {"format": "json", "fields": ["target", field], "redact": redact}
+        return str(make_forms(LoggerConfig.model_validate(config)).line(*event))
+
+    assert "/issues?state=open" in logged()
+    assert "login?state=REDACTED&nonce=REDACTED" in logged()
+    assert "login?state=s1&nonce=REDACTED" in logged(show=["query:state"])
+    assert "login?state=s1&nonce=n1" in logged(query=[])

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from gateway_plugin_logger.fields import Kind, Value, find_value
 from gateway_plugin_logger.redaction.masks import HIDDEN, Mask, hide, in_depth
-from gateway_plugin_logger.redaction.queries import make_query_mask, make_url_mask, plain_name
+from gateway_plugin_logger.redaction.queries import LOGIN_PARAMETERS, make_query_mask, make_url_mask, plain_name
 
 SECRET_HEADERS: Final = frozenset(
     {
@@ -33,9 +33,8 @@ def is_secret_header(name: str) -> bool:
 
 
 _HEADER_OBJECTS: Final = {"headers": "header:", "response_headers": "response_header:"}
-_URL_HEADERS: Final = frozenset(
-    {"header:referer", "header:referrer", "response_header:location", "header:x-original-url"}
-)
+_LOCATION: Final = "response_header:location"
+_URL_HEADERS: Final = frozenset({"header:referer", "header:referrer", _LOCATION, "header:x-original-url"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +89,15 @@ class RedactedFields:
             return value.through(self._make_head_filter(_HEADER_OBJECTS[name]))
         if name in {"query", "target", "referer", "upstream_url"} or name in _URL_HEADERS:
             make = make_query_mask if name == "query" else make_url_mask
-            return value.through(make(self._hidden_parameters))
+            return value.through(make(self._hidden_in(name)))
         if name == "query_params":
             return value.through(self._make_parameter_filter())
         return value.through(hide) if self._is_credential(name) else value
+
+    def _hidden_in(self, field: str) -> tuple[str, ...]:
+        """Return the parameters whose values are hidden in a URL, which is in this field."""
+        more = LOGIN_PARAMETERS if field == _LOCATION and self._hidden_parameters else ()
+        return (*self._hidden_parameters, *(name for name in more if f"query:{name}" not in self._shown))
 
     def _is_credential(self, name: str) -> bool:
         if "*" in self._shown or name in self._shown:
@@ -113,12 +117,12 @@ class RedactedFields:
             for field in rule.fields:
                 if field.startswith(prefix):
                     rules.setdefault(field.removeprefix(prefix), []).append(rule.mask)
-        masks_url = make_url_mask(self._hidden_parameters)
+        masks_of_urls = {name: make_url_mask(self._hidden_in(name)) for name in _URL_HEADERS}
 
         def masked(name: str, value: str) -> str | None:
             if self._is_credential(prefix + name):
                 value = HIDDEN
-            elif prefix + name in _URL_HEADERS:
+            elif (masks_url := masks_of_urls.get(prefix + name)) is not None:
                 value = masks_url(value)
             for mask in rules.get(name, ()):
                 if mask is None:

@@ -11,12 +11,15 @@ from gateway_plugin_logger.redaction.masks import HIDDEN
 
 SECRET_PARAMETERS: Final = (
     "access_key", "access_token", "accesstoken", "api_key", "apikey", "assertion", "auth", "auth_token",
-    "client_assertion", "client_secret", "code", "id_token", "jwt", "key", "otp", "passphrase", "passwd", "password",
+    "client_assertion", "client_secret", "code", "code_verifier", "id_token", "id_token_hint", "jwt", "key",
+    "logout_token", "otp", "passphrase", "passwd", "password",
     "private_key", "private_token", "pwd", "refresh_token", "samlresponse", "secret", "session", "session_id",
     "session_token", "sessionid", "sig", "signature", "subscription_key", "token", "x-amz-credential",
     "x-amz-security-token", "x-amz-signature", "x-goog-credential", "x-goog-signature",
 )  # fmt: skip
 """Parameters whose values are credentials more often than not (RFC 6750 section 2.3, RFC 6749, signed URLs)."""
+LOGIN_PARAMETERS: Final = ("nonce", "state")
+"""Those that are credentials in a redirect to a login (RFC 9700 section 4.2.4), and have other meanings elsewhere."""
 
 _SEPARATORS: Final = re.compile("([&;])")
 _LONGEST_REMEMBERED: Final = 64
