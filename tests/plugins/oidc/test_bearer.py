@@ -43,6 +43,7 @@ async def test_an_address_counts_only_if_it_is_verified(provider: Provider, cloc
         caller = await made.check(each, "client")
         assert isinstance(caller, Caller)
         assert ("email" in caller.identity.claims) is counts
+        assert caller.identity.subject == f"{provider.issuer}|robot"
         assert made.known(each) == caller
 
 

@@ -57,6 +57,18 @@ def test_what_cannot_be_safe_is_refused(changes: dict[str, Any], message: str) -
     assert "short" not in str(error.value).replace("shorter", "")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "response_type", "response_mode", "client_id", "client_secret", "redirect_uri", "scope", "state", "nonce",
+        "code_challenge", "code_challenge_method", "request", "request_uri", "max_age", "id_token_hint",
+    ],
+)  # fmt: skip
+def test_no_option_replaces_what_protects_a_login(name: str) -> None:
+    with pytest.raises(ValidationError, match=f"authorization_params has '{name}', which the plugin sets itself"):
+        made(authorization_params={name: "x"})
+
+
 def test_http_is_for_this_machine_only() -> None:
     assert made().is_secure
     assert not made(redirect_uri="http://app.localhost:8080/cb").is_secure

@@ -69,6 +69,34 @@ def test_a_stale_callback_with_a_session_goes_on_and_without_one_begins_again_on
     assert browser.follow(callback).status == 400, "a browser without cookies does not go round"
 
 
+def test_a_callback_that_came_too_late_goes_to_its_page_if_there_is_a_session(
+    browser: Browser, provider: Provider, clock: ManualClock
+) -> None:
+    browser.visit("/")
+    session = dict(browser.cookies)
+    browser.cookies.clear()
+    callback = browser.to_provider("/page?x=1")
+    browser.cookies |= session
+    clock.advance(601)
+
+    answer = browser.follow(callback)
+
+    assert (answer.status, answer.headers["location"]) == (303, f"http://{HOST}/page?x=1")
+    assert (provider.requests["/token"], browser.cookies["gateway-session"]) == (1, session["gateway-session"])
+
+
+def test_a_login_that_began_again_and_fails_again_is_over(browser: Browser, provider: Provider) -> None:
+    callback = browser.to_provider("/page")
+    provider.codes.clear()
+    again = browser.follow(callback).headers["location"]
+    callback = browser.follow(again).headers["location"]
+    provider.codes.clear()
+
+    answer = browser.follow(callback)
+
+    assert (answer.status, "location" in answer.headers) == (400, False)
+
+
 def test_an_attempt_that_took_too_long_begins_again_where_it_was(browser: Browser, clock: ManualClock) -> None:
     callback = browser.to_provider("/page?x=1")
     clock.advance(601)
@@ -94,6 +122,34 @@ def test_a_callback_of_another_browser_is_not_taken(start: StartOidc) -> None:
 
     assert urlsplit(answer.headers["location"]).path == "/authorize", "the victim logs in itself"
     assert "gateway-session" not in victim.cookies
+
+
+def test_a_code_of_another_login_is_not_redeemed(start: StartOidc, provider: Provider) -> None:
+    # The provider compares the code verifier, which stays in the browser that the code was for (RFC 9700 section 4.5).
+    gateway = start()
+    attacker, victim = Browser(gateway), Browser(gateway)
+    (stolen,) = parse_qs(urlsplit(victim.to_provider()).query)["code"]
+    callback = attacker.to_provider()
+    (own,) = parse_qs(urlsplit(callback).query)["code"]
+
+    answer = attacker.follow(callback.replace(own, stolen))
+
+    assert urlsplit(answer.headers["location"]).path == "/authorize"
+    assert "gateway-session" not in attacker.cookies
+    assert provider.requests["/token"] == 1
+
+
+def test_an_attempt_is_for_the_redirect_uri_that_it_began_with(start: StartOidc, provider: Provider) -> None:
+    provider.redirect_uris = [f"http://{HOST}/cb", f"http://b.{HOST}/cb"]
+    gateway = start(redirect_uri=provider.redirect_uris, cookie={"domain": HOST})
+    browser, other = Browser(gateway), Browser(gateway, f"b.{HOST}")
+    callback = browser.to_provider()
+    other.cookies = dict(browser.cookies)  # both hosts share them
+
+    answer = other.follow(callback.replace(HOST, f"b.{HOST}"))
+
+    assert (answer.status, provider.requests["/token"]) == (400, 0)
+    assert browser.follow(callback).status == 303
 
 
 def test_a_login_makes_a_new_session_and_ends_the_one_before(browser: Browser) -> None:

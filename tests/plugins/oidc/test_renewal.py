@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -176,17 +177,18 @@ def test_a_session_that_the_provider_ended_is_over_at_once(
 
 
 class Memory:
-    """Values that remember which of them were there when one was deleted."""
+    """Values that remember how long they are kept, and which of them were there when one was deleted."""
 
     def __init__(self) -> None:
         self.values: dict[str, bytes] = {}
+        self.ttls: dict[str, float | None] = {}
         self.there_at_deletion: list[str] = []
 
     async def get(self, key: str) -> bytes | None:
         return self.values.get(key)
 
     async def put(self, key: str, value: bytes, ttl: float | None = None) -> None:
-        self.values[key] = value
+        self.values[key], self.ttls[key] = value, ttl
 
     async def add(self, key: str, value: bytes, ttl: float | None = None) -> bool:
         return self.values.setdefault(key, value) is value
@@ -196,27 +198,72 @@ class Memory:
         del self.values[key]
 
 
-async def test_the_lock_of_a_refresh_is_removed_when_its_result_is_there(provider: Provider) -> None:
-    # Another gateway that got the lock before would use the old token a second time.
-    provider.refresh_tokens["old"] = RefreshToken("old", "alice", "openid")
-    provider.tamper_tokens = lambda tokens: tokens.pop("id_token")
+SEALER = Sealer([KEY], ())
+
+
+async def renewed_with(values: Memory, provider: Provider) -> Session | None:
+    """Renew a session whose refresh token is ``old``."""
     endpoints = Endpoints(Client(FetchOptions()), provider.client_id, provider.client_secrets[0], "basic")
     known = cast(
         "ProviderDocument", SimpleNamespace(current=lambda: KnownProvider("", f"{provider.url}/token", KeySet(())))
     )
-    values, expected = Memory(), expected_of(provider.issuer, (), provider.client_id, 60.0)
+    expected = expected_of(provider.issuer, (), provider.client_id, 60.0)
     renewals = Renewals(
-        endpoints, known, expected, Sealer(["k" * 32], ()), values, clock=ManualClock(), log=logging.getLogger(),
+        endpoints, known, expected, SEALER, values, clock=ManualClock(), log=logging.getLogger(),
         spawn=partial(spawn, name="refresh"), refresh_before=60.0, longest=28800.0, wait=15.0,
     )  # fmt: skip
-
     flight = renewals.begin(Session("id", provider.issuer, "alice", 0.0, 0.0, refresh_token="old"), "host")
-    renewed = await flight if flight is not None else None
+    return await flight if flight is not None else None
+
+
+async def test_the_lock_of_a_refresh_is_removed_when_its_result_is_there(provider: Provider) -> None:
+    # Another gateway that got the lock before would use the old token a second time.
+    provider.refresh_tokens["old"] = RefreshToken("old", "alice", "openid")
+    provider.tamper_tokens = lambda tokens: tokens.pop("id_token")
+    values = Memory()
+
+    renewed = await renewed_with(values, provider)
 
     assert renewed is not None
     assert renewed.refresh_token != "old"
     assert sorted(values.there_at_deletion) == ["renewed", "renewing"]
     assert [name.partition(":")[0] for name in values.values] == ["renewed"]
+
+
+async def test_the_result_of_a_refresh_is_kept_sealed_for_a_minute_under_a_hash_of_the_old_token(
+    provider: Provider,
+) -> None:
+    provider.refresh_tokens["old"] = RefreshToken("old", "alice", "openid")
+    provider.tamper_tokens = lambda tokens: tokens.pop("id_token")
+    values = Memory()
+
+    renewed = await renewed_with(values, provider)
+
+    ((key, sealed),) = values.values.items()
+    digest = hashlib.sha256(b"id\0old").hexdigest()
+    assert (key, values.ttls[key]) == (f"renewed:{digest}", 60.0)
+    opened = SEALER.unseal(sealed, "renewed", "host")
+    assert renewed is not None
+    assert opened == renewed.to_bytes()
+
+
+async def test_a_refresh_token_that_the_provider_refuses_may_have_been_used_by_another_gateway(
+    provider: Provider,
+) -> None:
+    # Its lock is gone, or never came to us: only after the refusal is its result there.
+    newer = Session("id", provider.issuer, "alice", 0.0, 0.0, access_token="new", refresh_token="newer")
+
+    class Shared(Memory):
+        async def get(self, key: str) -> bytes | None:
+            is_there = key.startswith("renewed:") and provider.requests["refresh"] > 0
+            return SEALER.seal(newer.to_bytes(), "renewed", "host") if is_there else None
+
+    shared, alone = Shared(), Memory()
+
+    assert await renewed_with(shared, provider) == newer
+    assert "ended:id" not in shared.values
+    assert await renewed_with(alone, provider) is None
+    assert "ended:id" in alone.values, "where there is no result, the session is over"
 
 
 def test_without_the_provider_a_session_goes_on_with_the_old_token(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from gateway_plugin_oidc.session import Session
@@ -12,8 +13,9 @@ async def pieces() -> AsyncIterator[bytes]:
     yield b""
 
 
-def test_streams_tunnels_and_large_files_may_last() -> None:
+def test_streams_and_large_files_may_last() -> None:
     assert may_last(Response(200, pieces()))
+    assert may_last(Response(200, Path("large")))
     assert not may_last(Response(200, b"text"))
 
 
