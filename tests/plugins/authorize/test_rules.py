@@ -95,6 +95,25 @@ def test_nothing_is_known_of_a_caller_that_is_not_known(rule: dict[str, Any]) ->
     assert asks_for_identity(Rule.model_validate({"any": [TRUE, {"not": rule}]}))
 
 
+ABOUT_GROUPS = [
+    {"groups": ["staff"]}, {"groups": ["x"]}, {"claim": {"path": "groups", "contains": "staff"}},
+    {"claim": {"path": "groups", "contains": "x"}},
+]  # fmt: skip
+ABOUT_OTHERS = [{"roles": ["x"]}, {"scopes": ["x"]}, {"claim": {"path": "tenant.id", "equals": 8}}]
+CUT_GROUPS = {"hasgroups": True}
+CUT_ALL = {"_claim_names": {"groups": "s", "roles": "s", "scope": "s", "tenant": "s"}}
+
+
+@pytest.mark.parametrize(
+    ("rule", "cut"), [*product(ABOUT_GROUPS, [CUT_GROUPS, CUT_ALL]), *product(ABOUT_OTHERS, [CUT_ALL])], ids=str
+)
+def test_a_claim_that_was_cut_is_not_known_whatever_is_left_of_it(rule: dict[str, Any], cut: dict[str, Any]) -> None:
+    alice = Identity("alice", "jwt", {**CLAIMS, **cut})
+
+    assert verdict(rule, alice) is None
+    assert verdict({"not": rule}, alice) is None
+
+
 def test_a_caller_that_is_anonymous_is_not_authenticated() -> None:
     assert verdict({"authenticated": True}, Identity("guest", "anonymous")) is False
     assert verdict({"authenticated": True}, None) is False

@@ -60,6 +60,48 @@ def test_a_success_lets_the_request_pass_with_the_callers_name(
     assert sent.body == b"x"
 
 
+def test_what_may_be_copied_from_the_service_never_comes_from_the_client(
+    gateway: StartGateway, upstream: ScriptedUpstream, service: ScriptedUpstream
+) -> None:
+    identity = {"subject": "X-Who", "groups": "X-Groups", "claims": {"email": "X-Mail"}}
+    config = binding(service, upstream_headers=["X-Extra"], identity=identity)
+    running = gateway(one_route(upstream.url, config), plugins=PLUGINS)
+    forged = dict.fromkeys(("X-Who", "x_groups", "X.Mail", "X-EXTRA"), "forged")
+
+    assert running.get("/", headers=forged).status == 200, "the service gives none of them"
+
+    assert "forged" not in str(upstream.last.headers.items())
+
+
+@pytest.mark.parametrize("names", ["default", "all"])
+def test_the_service_gets_what_describes_the_request_from_the_gateway_only(
+    gateway: StartGateway, upstream: ScriptedUpstream, service: ScriptedUpstream, names: str
+) -> None:
+    config = binding(service, **({} if names == "default" else {"request_headers": "all"}))
+    running = gateway(one_route(upstream.url, config), plugins=PLUGINS)
+    described = {
+        "Method": "DELETE",
+        "Proto": "http",
+        "Host": f"127.0.0.1:{running.port}",
+        "Uri": "/a?b",
+        "For": "127.0.0.1",
+    }
+    others = ("Prefix", "Port", "Server", "Ssl", "Path", "User")
+    forged = {f"X-Forwarded-{name}": "forged" for name in (*described, *others)}
+    forged |= {
+        "Forwarded": "for=forged",
+        "X-Real-IP": "forged",
+        "X-Original-URL": "forged",
+        "X_Forwarded_Uri": "forged",
+    }
+
+    assert running.request("DELETE", "/a?b", headers=forged).status == 200
+
+    got = service.last.headers
+    assert {name: got.get_all(f"x-forwarded-{name}") for name in described} == {n: [v] for n, v in described.items()}
+    assert "forged" not in str(got.items())
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 401, 403, 404, 429])
 def test_any_other_response_goes_to_the_client_and_no_redirect_is_followed(
     gateway: StartGateway, upstream: ScriptedUpstream, service: ScriptedUpstream, status: int

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from gateway_plugin_sdk.testing import ManualClock
+from gateway_plugin_sdk.testing import ManualClock, eventually
 
 from tests.plugins.oidc.conftest import HOST, NAVIGATION, Browser, StartOidc
 from tests.plugins.oidc.provider import Provider
@@ -20,6 +20,8 @@ from tests.plugins.ratelimit.stores.conftest import Valkey
 pytestmark = pytest.mark.one_protocol
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"
+TUNNEL = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nfirst"
 
 
 def logout_by_provider(browser: Browser, token: str, **more: str) -> int:
@@ -47,6 +49,15 @@ def test_a_logout_ends_the_session_here_and_at_the_provider(browser: Browser, pr
     assert not browser.cookies
     browser.cookies = before
     assert browser.get("/").status == 401, "a copy of the cookie is no session either"
+
+
+def test_a_logout_revokes_the_refresh_token(browser: Browser, provider: Provider) -> None:
+    assert len(provider.refresh_tokens) == 1
+
+    browser.send("GET", "/oauth2/logout")
+
+    eventually(lambda: provider.refresh_tokens == {})
+    assert provider.requests["/revoke"] == 1
 
 
 def test_a_logout_ends_every_session_that_the_cookies_stand_for(browser: Browser) -> None:
@@ -204,9 +215,10 @@ def test_an_operator_ends_the_sessions_of_a_user(browser: Browser) -> None:
 
 
 class Endless:
-    """An upstream that begins a stream of events, and leaves it open."""
+    """An upstream that begins a response that lasts, and leaves it open."""
 
-    def __init__(self) -> None:
+    def __init__(self, begins: bytes = STREAM) -> None:
+        self._begins = begins
         self._server = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -218,7 +230,7 @@ class Endless:
                 connection, _ = self._server.accept()
                 with connection:
                     connection.recv(65536)
-                    connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+                    connection.sendall(self._begins)
                     connection.recv(1)  # until the gateway closes it
 
     def close(self) -> None:
@@ -250,4 +262,25 @@ def test_streams_are_aborted_when_their_session_ends(
     with pytest.raises(http.client.IncompleteRead):
         response.read()
     connection.close()
+    upstream.close()
+
+
+def test_a_tunnel_is_aborted_when_its_session_ends(start: StartOidc, provider: Provider) -> None:
+    upstream = Endless(TUNNEL)
+    browser = Browser(start(target=upstream.url, backchannel_logout_path="/backchannel"))
+    browser.follow(browser.to_provider())
+    cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    head = f"GET /ws HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    with socket.create_connection(("127.0.0.1", browser.gateway.port), 30) as client:
+        client.sendall(f"{head}Origin: http://{HOST}\r\nCookie: {cookie}\r\n\r\n".encode())
+        stream = client.makefile("rb")
+        assert stream.readline().startswith(b"HTTP/1.1 101 ")
+        while stream.readline().strip():
+            pass
+        assert stream.read(5) == b"first"
+
+        logout_by_provider(browser, provider.logout_token(sub="alice"))
+
+        with contextlib.suppress(ConnectionResetError):
+            assert stream.read() == b""
     upstream.close()

@@ -66,6 +66,13 @@ def test_only_navigations_begin_logins(browser: Browser) -> None:
     assert browser.send("GET", "/", {"Accept": "text/html,application/xhtml+xml"}).status == 302
 
 
+def test_a_script_begins_no_login_at_the_path_of_logins_either(start: StartOidc) -> None:
+    browser = Browser(start(login_path="/login"))
+
+    assert (browser.get("/login").status, browser.send("POST", "/login", NAVIGATION).status) == (401, 401)
+    assert browser.cookies == {}
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -107,6 +114,26 @@ def test_a_response_that_sets_our_cookie_is_in_no_cache(start: StartOidc, upstre
     assert answer.headers.get_all("cache-control") == ["private, no-store"]
     assert "cdn-cache-control" not in answer.headers
     assert answer.headers.get_all("set-cookie")[0].startswith("gateway-session=1.")
+
+
+@pytest.mark.parametrize("same_site", ["lax", "strict"])
+def test_each_response_of_a_login_and_a_logout_is_in_no_cache_and_leaves_no_referrer(
+    start: StartOidc, same_site: str
+) -> None:
+    browser = Browser(start(cookie={"same_site": same_site}, login_path="/login"))
+    answers = [browser.send("GET", "/login?return_to=/me", NAVIGATION)]
+    callback = browser.follow(answers[0].headers["location"]).headers["location"]
+    answers += [browser.follow(callback), browser.follow(callback)]
+    answers.append(browser.send("GET", "/oauth2/logout"))
+    answers.append(browser.follow(callback))
+    browser.cookies["gateway-session"] = "1.x"
+    answers.append(browser.get("/"))
+
+    back = 303 if same_site == "lax" else 200
+    assert [each.status for each in answers] == [302, back, back, 303, 302, 401], "never 307 (RFC 9700 section 4.12)"
+    for each in answers:
+        assert each.headers.get_all("cache-control") == ["private, no-store"]
+        assert each.headers.get_all("referrer-policy") == ["no-referrer"]
 
 
 def test_keys_roll_over_with_overlap(start: StartOidc) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,8 +12,9 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 import pytest
 from gateway_plugin_sdk.testing import ManualClock, ScriptedUpstream, eventually
 
-from tests.plugins.oidc.conftest import NAVIGATION, Browser, StartOidc
+from tests.plugins.oidc.conftest import HOST, NAVIGATION, Browser, StartOidc
 from tests.plugins.oidc.provider import Provider
+from tests.plugins.oidc.test_logouts import Endless
 from tests.plugins.ratelimit.stores.conftest import Valkey
 
 pytestmark = pytest.mark.one_protocol
@@ -127,6 +129,26 @@ def test_a_logout_by_the_provider_reaches_both(
     clock.advance(1.1)
 
     assert [first.get("/").status, second.get("/").status] == [401, 401]
+
+
+def test_a_stream_is_aborted_when_its_session_ends_at_another_gateway(start: StartOidc, valkey: Valkey) -> None:
+    upstream = Endless()
+    shared = {"valkey": {"url": valkey.url, "timeout": "20s"}, "session": {"recheck": "1s"}}
+    browser, other = Browser(start(target=upstream.url, **shared)), Browser(start(target=upstream.url, **shared))
+    browser.follow(browser.to_provider())
+    other.cookies = dict(browser.cookies)
+    connection = http.client.HTTPConnection("127.0.0.1", browser.gateway.port, timeout=30)
+    cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    connection.request("GET", "/events", headers={"Host": HOST, "Cookie": cookie})
+    response = connection.getresponse()
+    assert response.read(5) == b"first"
+
+    assert other.send("GET", "/oauth2/logout").status == 303
+
+    with pytest.raises(http.client.IncompleteRead):
+        response.read()
+    connection.close()
+    upstream.close()
 
 
 def test_without_the_server_nobody_knows_whether_a_session_holds(
