@@ -18,11 +18,12 @@ import statistics
 import time
 from collections.abc import Sequence
 from itertools import cycle, islice
-from typing import Final
+from typing import Any, Final
 
 from gateway_plugin_oidc.cookies import CookieWriter, OwnCookies
 from gateway_plugin_oidc.sealing import Sealer, as_text
 from gateway_plugin_oidc.session import Session
+from gateway_plugin_sdk import Plugin
 
 from benchmarks.pipeline import prepare
 from benchmarks.plugins import NO_OPS, USERS, Receiving, repeated, token, varied
@@ -85,12 +86,18 @@ class Case:
         self._requests = requests
 
     @classmethod
-    async def of(cls, plugins: Sequence[str], requests: Sequence[bytes]) -> Case:
+    async def of(
+        cls, plugins: Sequence[str], requests: Sequence[bytes], known: Sequence[type[Plugin[Any]]] = NO_OPS
+    ) -> Case:
+        """Start one.
+
+        :param known: plugins that no distribution publishes.
+        """
         text = f"""
 routes:
   - {{id: api, path: "/api/users/:id", respond: {{body: {"x" * SIZE}}}, plugins: [{", ".join(plugins)}]}}
 """
-        proxy = await prepare(text, NO_OPS)
+        proxy = await prepare(text, known)
         wire, client = Receiving(), proxy.server_for(proxy.holder.current.config.listen[0].address)()
         client.connection_made(wire)
         made = cls(wire, client, requests)
@@ -105,9 +112,15 @@ routes:
         return (time.process_time() - start) / count * 1e6
 
 
-async def compare(cases: dict[str, Sequence[str]], requests: Sequence[bytes], rounds: int, count: int) -> None:
+async def compare(
+    cases: dict[str, Sequence[str]],
+    requests: Sequence[bytes],
+    rounds: int,
+    count: int,
+    known: Sequence[type[Plugin[Any]]] = NO_OPS,
+) -> None:
     """Print what each case adds to the first, and to the second."""
-    made = {name: await Case.of(plugins, requests) for name, plugins in cases.items()}
+    made = {name: await Case.of(plugins, requests, known) for name, plugins in cases.items()}
     costs: dict[str, list[float]] = {name: [] for name in made}
     for _ in range(rounds):  # in turn: the machine is not equally quick all the time
         for name, case in made.items():

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway_core.clock import SystemClock
-from gateway_core.hooks import Plugin
+from gateway_core.hooks import Plugin, PluginServices
 from gateway_core.leases import Leases
 from gateway_core.metrics import Metrics
 from gateway_core.packages import PluginRegistry
@@ -134,14 +134,16 @@ async def prepare(text: str = CONFIG, plugins: Sequence[type[Plugin[Any]]] = ())
     clock, metrics, registry = SystemClock(), Metrics(), PluginRegistry()
     for plugin in plugins:
         registry.register(plugin)
-    environment = Environment(registry, Leases(), UpstreamRuntime(clock), clock, metrics)
+    holder = SnapshotHolder()
+    proxy = Proxy(holder, clock=clock, metrics=metrics)
+    services = PluginServices(fetch=proxy.fetches.open)
+    environment = Environment(registry, Leases(), UpstreamRuntime(clock), clock, metrics, services=services)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gateway.yaml"
         path.write_text(text)
         loaded = load([path], registry=environment.registry, environ=os.environ)
-    holder = SnapshotHolder()
     holder.swap((await compile_snapshot(loaded, environment)).snapshot)
-    return Proxy(holder, clock=clock, metrics=metrics)
+    return proxy
 
 
 def round_trip(proxy: Proxy, requests: Sequence[bytes], answer: bytes) -> Callable[[], None]:
