@@ -65,7 +65,8 @@ def test_logs_have_no_credential_of_a_login_or_a_logout_wherever_it_comes_along(
     fields = ["target", "query", "query_params", "headers", "response_headers", "response_header:location"]
     logger = {"name": "logger", "config": {"path": str(log), "fields": [*fields, "referer", "request_body"]}}
     oidc = {"name": "oidc", "config": {**options, "backchannel_logout_path": "/ended"}}
-    wide, own = ([logger, oidc], []) if place == "gateway-wide" else ([logger], [oidc])
+    wide = [logger, oidc] if place == "gateway-wide" else [logger]
+    own = [] if place == "gateway-wide" else [oidc]
     route = {"id": "app", "path_prefix": "/", "target": upstream.url, "plugins": own}
     with RunningGateway({"plugins": wide, "routes": [route]}, clock=clock) as gateway:
         browser = Browser(gateway)
