@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import json as json_module
 import socket
@@ -12,14 +11,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from gateway_core.messages import Headers
 from gateway_core.messages.response import reason_phrase
 from gateway_core.testing.client import Fields, pairs_of
 from gateway_core.testing.loop_thread import LoopThread, eventually
-
-_LIMIT: Final = 1 << 20
+from gateway_core.testing.stream_server import StreamServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +78,9 @@ class ScriptedUpstream:
         self._requests: list[ReceivedRequest] = []
         self._next: deque[UpstreamAnswer] = deque()
         self._script: Script = lambda _: UpstreamAnswer()
-        self._writers: set[asyncio.StreamWriter] = set()
         self._thread = LoopThread("scripted upstream")
-        self._server = self._thread.run(self._listen())
-        self.port: int = self._server.sockets[0].getsockname()[1]
-
-    async def _listen(self) -> asyncio.Server:
-        return await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=_LIMIT)
+        self._server = StreamServer(self._serve)
+        self.port: int = self._thread.run(self._server.start())
 
     @property
     def url(self) -> str:
@@ -154,16 +148,8 @@ class ScriptedUpstream:
     # -- serving
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
-        try:
-            with contextlib.suppress(OSError, EOFError):
-                while await self._exchange(reader, writer):
-                    pass
-        except asyncio.CancelledError:
-            pass  # closing: asyncio would report the end of a connection's task as an error
-        finally:
-            self._writers.discard(writer)
-            writer.close()
+        while await self._exchange(reader, writer):
+            pass
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         request = await _read(reader)
@@ -184,13 +170,8 @@ class ScriptedUpstream:
 
     def close(self) -> None:
         """Close every connection and the socket."""
-        self._thread.run(self._aclose())
+        self._thread.run(self._server.close())
         self._thread.close()
-
-    async def _aclose(self) -> None:
-        self._server.close()
-        for writer in tuple(self._writers):
-            writer.close()
 
     def __enter__(self) -> Self:
         return self
