@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from gateway_core.errors import BodyTooLargeError
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import BodyFilter, Headers, Record, Request, Response
+from gateway_core.proxy.response_stream import PIECES_PER_TURN
 
 from tests.core.proxy.bodies import BIND, GET, FailsAt, Noted, Upper, collected, current
 from tests.core.proxy.kit import Peer, Plugins, Proxied, StartProxy, StartUpstream, counts, field, until
@@ -213,6 +215,30 @@ async def test_limits_count_what_the_client_sent(proxied: Proxied) -> None:
     over = CHUNKED + b"6\r\nabcdef\r\n6\r\nabcdef\r\n0\r\n\r\n"
     assert (await gateway.ask(over))[0] == 413
     await until(lambda: not counts(gateway))
+
+
+async def test_a_filter_that_makes_many_pieces_leaves_every_turn_of_the_loop_to_others(proxied: Proxied) -> None:
+    made_in_turn = [0]
+
+    class Many(BodyFilter):
+        def feed(self, data: bytes) -> Iterator[bytes]:
+            for _ in range(5000):
+                made_in_turn[-1] += 1
+                yield b"x"
+
+    gateway, upstream = await proxied(extra=BIND, plugins=filters(Many))
+    loop = asyncio.get_running_loop()
+
+    def turn() -> None:
+        made_in_turn.append(0)
+        ticking[0] = loop.call_soon(turn)
+
+    ticking = [loop.call_soon(turn)]
+    assert (await gateway.ask(POST))[0] == 200
+    ticking[0].cancel()
+
+    assert len(payload(upstream.bodies[0])) == sum(made_in_turn)
+    assert max(made_in_turn) <= PIECES_PER_TURN
 
 
 @pytest.mark.parametrize("change", ["filter", "set"])

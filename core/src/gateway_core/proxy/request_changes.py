@@ -25,7 +25,7 @@ from gateway_core.messages.body_sources import BytesSource
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_fields import trailer_block
-from gateway_core.proxy.response_stream import close_source, report_filter
+from gateway_core.proxy.response_stream import PIECES_PER_TURN, close_source, report_filter
 from gateway_core.proxy.running_exchange import RunningExchange
 from gateway_core.proxy.streamed_body import BodyQueue, OneReader, StreamedBody, outside
 
@@ -137,14 +137,16 @@ class FilteredRequest:
     async def _pump(self) -> None:
         source, self._has_begun = self._source, True
         try:
-            turn = 0
+            pieces = size = 0
             while data := await source.read():
                 outside(self.body.feed, data)
                 await self._resumed.wait()
-                turn += len(data)
-                if turn > _TURN:  # neither a source nor an upstream that is quick may keep the loop from others
-                    turn = 0
-                    await asyncio.sleep(0)
+                pieces, size = pieces + 1, size + len(data)
+                if pieces >= PIECES_PER_TURN or size > _TURN:
+                    pieces = size = 0
+                    await asyncio.sleep(
+                        0
+                    )  # neither a source nor an upstream that is quick may keep the loop from others
         except SystemExit as error:  # it ends nothing but the body
             self._error = RuntimeError("what gives the body called sys.exit")
             raise self._error from error
