@@ -1,6 +1,8 @@
 """What `validate` takes for a JSON body of 1 KiB, beside plugins that read the body, and that parse it as well.
 
-python -m benchmarks.validation    # microseconds of processor time per request
+Then, for how long the largest body that is allowed by default keeps the loop, in the shapes that take longest.
+
+python -m benchmarks.validation    # microseconds of processor time per request, milliseconds per large body
 """
 
 from __future__ import annotations
@@ -13,6 +15,11 @@ import time
 from pathlib import Path
 
 from gateway_plugin_sdk import Plugin, Request, hookimpl
+from gateway_plugin_validate.bodies import Content
+from gateway_plugin_validate.config import SHORT_PAUSE
+from gateway_plugin_validate.files import Files
+from gateway_plugin_validate.media import read_media_type
+from gateway_plugin_validate.schemas import Schemas
 
 from benchmarks.pipeline import prepare
 from benchmarks.plugins import Receiving
@@ -79,5 +86,49 @@ async def validation(rounds: int, count: int) -> None:
             print(f"{f'{name}, body of {len(body)} bytes':40s} {costs[name]:8.2f} us")
 
 
+def filled(item: bytes, brackets: bytes = b"[]") -> bytes:
+    """Return JSON of the largest size, of one item again and again; ``#`` in it is a number."""
+    items = [item.replace(b"#", b"%x" % index) for index in range(SHORT_PAUSE // (len(item) + 1))]
+    while len(body := brackets[:1] + b",".join(items) + brackets[1:]) > SHORT_PAUSE:
+        del items[len(items) * SHORT_PAUSE // len(body) :]
+    return body
+
+
+def pauses(rounds: int) -> None:
+    """Print how long bodies take to be read, to be compared, and to have their errors listed."""
+    texts: dict[str, object] = {"type": "array", "items": {"type": "string", "minLength": 3}}
+    objects = {"type": "array", "items": {"type": "object", "required": ["a", "b"]}}
+    choices = {"type": "array", "items": {"anyOf": [{"const": 5}, {"type": "string", "format": "email"}, objects]}}
+    formats = {"type": "array", "items": {"type": "string", "format": "byte"}}
+    names = {"type": "object", "propertyNames": {"pattern": "^[g-z]+$"}, "additionalProperties": {"type": "string"}}
+    bodies = {
+        "nested": filled(b"[" * 60 + b"]" * 60),
+        "empty objects": filled(b"{}"),
+        "objects": filled(b'{"a":1}'),
+        "keys": filled(b'"#":1', b"{}"),
+        "integers": filled(b"1"),
+        "long integers": filled(b"7" * 309),
+        "fractions": filled(b"1e9"),
+        "texts": filled(b'""'),
+        "escapes": filled(b'"\\u00e9"'),
+    }
+    sent = read_media_type("application/json")
+    assert sent is not None
+    for name, body in bodies.items():
+        slowest, errors = 0.0, 0
+        for schema in (True, texts, objects, choices, formats, names):
+            compiled = Schemas(Files(Path("schema"), schema, is_alone=True), "3.1")
+            content = Content(compiled, "application/json", {"schema": schema}, compiled.files.main, "request")
+            times = []
+            for _ in range(rounds):
+                start = time.thread_time()
+                found = content.failures(body, sent)
+                times.append(time.thread_time() - start)
+            if min(times) > slowest:
+                slowest, errors = min(times), len(found)
+        print(f"{f'{name}, body of {len(body)} bytes':40s} {slowest * 1e3:8.2f} ms, {errors} errors")
+
+
 if __name__ == "__main__":
     asyncio.run(validation(7, 2000))
+    pauses(20)

@@ -30,6 +30,7 @@ def test_what_json_writes_is_read(value: Any, ascii_only: bool) -> None:
         (b"[1e999]", "a number is out of range"),
         (b"-1e999", "a number is out of range"),
         (b"9" * 5000, "a number is out of range"),
+        (b'{"a": [1, -1' + b"0" * 309 + b"]}", "a number is out of range"),
         (b'"\\ud800"', "half of a surrogate pair"),
         (b'{"\\udc00": 1}', "half of a surrogate pair"),
         (b'"\xff"', "byte 1 is no UTF-8"),
@@ -50,4 +51,5 @@ def test_what_readers_could_take_differently_is_an_error(data: bytes, reason: st
 def test_sixty_four_levels_and_many_brackets_are_read() -> None:
     assert read_json(b"[" * 64 + b"]" * 64)
     assert len(read_json(b"[" + b"[]," * 1000 + b"[]]")) == 1001
+    assert read_json(b'["' + b"9" * 400 + b'", ' + b"9" * 309 + b"]") == ["9" * 400, int("9" * 309)]
     assert read_json(b'"\\ud83d\\ude00"') == "\N{GRINNING FACE}"

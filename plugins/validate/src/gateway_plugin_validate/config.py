@@ -8,6 +8,8 @@ from gateway_plugin_sdk import ConfigFile, ConfigModel, Size
 from pydantic import Field, model_validator
 
 LARGEST_BODY: Final = 1024 * 1024
+SHORT_PAUSE: Final = 64 * 1024
+"""Bytes of a body that is read and compared in less than 10 ms, whatever is in it (`benchmarks/validation.py`)."""
 
 _WITHOUT: Final = ("body_schema", "body_schema_file", "parameters")
 
@@ -38,9 +40,9 @@ class ValidateConfig(ConfigModel):
     body_required: bool = True
     """Whether requests must have a body, where there is no document but a schema."""
 
-    max_body_bytes: Annotated[Size, Field(gt=0, le=LARGEST_BODY)] = 128 * 1024
+    max_body_bytes: Annotated[Size, Field(gt=0, le=LARGEST_BODY)] = SHORT_PAUSE
     """The largest body that is read; a larger one gets 413. While a body is validated the worker does nothing else: for
-    less than 10 ms up to 128 KiB."""
+    less than 10 ms up to 64 KiB."""
 
     unknown_operations: Literal["refuse", "pass"] = "refuse"
     """Whether requests for what the document has not get 404 or 405."""

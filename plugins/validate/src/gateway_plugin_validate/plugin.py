@@ -19,7 +19,7 @@ from gateway_plugin_sdk import (
 )
 
 from gateway_plugin_validate.bodies import Bodies
-from gateway_plugin_validate.config import ValidateConfig
+from gateway_plugin_validate.config import SHORT_PAUSE, ValidateConfig
 from gateway_plugin_validate.files import Files
 from gateway_plugin_validate.operations import Api, Operation, read_api
 from gateway_plugin_validate.parameters import Parameter
@@ -28,7 +28,6 @@ from gateway_plugin_validate.requests import body_failures, may_have_body, param
 from gateway_plugin_validate.responses import Watch, body_rule, head_failures
 from gateway_plugin_validate.schemas import Schemas
 
-_SHORT_PAUSE: Final = 128 * 1024
 _PAUSE: Final = 1.0
 """Seconds between two log lines of one kind."""
 _OPERATION: Final = "validate.operation"
@@ -70,8 +69,8 @@ class Validate(Plugin[ValidateConfig]):
             file = config.openapi or config.body_schema_file
             text = str(error) if file is None else f"{file}: {error}"
             yield ConfigFinding((key,), text, code="bad-document")
-        if config.max_body_bytes > _SHORT_PAUSE:
-            text = "bodies of more than 128 KiB may keep a worker from all other requests for more than 10 ms"
+        if config.max_body_bytes > SHORT_PAUSE:
+            text = "bodies of more than 64 KiB may keep a worker from all other requests for more than 10 ms"
             yield ConfigFinding(("max_body_bytes",), text, code="long-pauses", severity="warning")
 
     async def start(self) -> None:

@@ -8,7 +8,6 @@ text; one that it cannot take is a problem of the document.
 
 from __future__ import annotations
 
-import base64
 import binascii
 from collections.abc import Mapping
 from typing import Any, Final, Literal
@@ -64,8 +63,8 @@ _RANGES: Final = {"int32": 31, "int64": 63}
 def is_base64(text: object) -> bool:
     """Return whether a text is Base64 (RFC 4648 section 4), as the format ``byte`` asks for."""
     try:
-        base64.b64decode(str(text), validate=True)
-    except (binascii.Error, ValueError):
+        binascii.a2b_base64(str(text), strict_mode=True)
+    except ValueError:
         return False
     return True
 
