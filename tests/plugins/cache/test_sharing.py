@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from gateway_plugin_cache import Cache
-from gateway_plugin_sdk import Identity, Plugin, Request, hookimpl
+from gateway_plugin_sdk import BodyFilter, Identity, Plugin, Request, Response, hookimpl
 from gateway_plugin_sdk.testing import (
     InvalidConfigError,
     ReceivedRequest,
@@ -191,3 +191,33 @@ def test_waiting_is_bounded(cached: CachedRoute) -> None:
 
     with clients:
         assert [each.result().status for each in replies] == [200, 200]
+
+
+class Twice(BodyFilter):
+    """Sends each byte twice, in pieces of one."""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        return [data[index : index + 1] for index in range(len(data)) for _ in range(2)]
+
+
+class Doubles(Plugin[None]):
+    """Makes bodies longer than their head said."""
+
+    name = "doubles"
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> None:
+        response.add_body_filter(Twice)
+
+
+def test_what_a_binding_behind_the_cache_makes_of_a_body_is_stored_whole(
+    gateway: StartGateway, upstream: ScriptedUpstream
+) -> None:
+    running = gateway(one_route(upstream.url, {"name": "cache"}, {"name": "doubles"}), plugins=[Cache, Doubles])
+    upstream.answer_with(200, "abcd", FRESH)
+
+    assert running.get("/").body == b"aabbccdd"
+    eventually(lambda: running.call("test/cache", "stats")["entries"] == 1)
+    again = running.get("/")
+
+    assert (again.body, "hit" in again.headers["cache-status"]) == (b"aabbccdd", True)

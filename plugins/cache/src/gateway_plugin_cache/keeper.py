@@ -64,7 +64,7 @@ class Keeper:
         # The upstream's: sticky cookies of the gateway, and those of plugins, are for the one client in any case.
         came = response.received_headers
         has_cookie = self._refuses_cookies and came is not None and "set-cookie" in came
-        length = response.content_length
+        length = None if response.is_filtered else response.content_length
         if length is not None and length > self._config.max_body:
             return "size"
         return self._draft(sought, response.status, stored_headers(response), response.headers, has_cookie=has_cookie)
@@ -132,14 +132,21 @@ class Keeper:
         if not response.has_body or response.content_length == 0:
             self.end(fetch, draft, b"")
         else:
-            response.add_body_filter(lambda: Recorder(self, fetch, draft, self._config), observe=True)
+            # Filters of bindings behind the cache may have made it longer or shorter.
+            length = None if response.is_filtered else response.content_length
+            response.add_body_filter(lambda: Recorder(self, fetch, draft, self._config, length), observe=True)
 
 
 class Recorder(BodyFilter):
     """Gathers a body as it passes, and stores the response at its complete end (RFC 9111 section 3.3)."""
 
-    def __init__(self, keeper: Keeper, fetch: Fetch, draft: Draft, config: CacheConfig) -> None:
+    def __init__(self, keeper: Keeper, fetch: Fetch, draft: Draft, config: CacheConfig, length: int | None) -> None:
+        """Begin with nothing.
+
+        :param length: bytes that the body has, if the head says so.
+        """
         self._keeper = keeper
+        self._length = length
         self._fetch = fetch
         self._draft = draft
         self._most, self._most_gathered = config.max_body, config.memory.size
@@ -155,18 +162,25 @@ class Recorder(BodyFilter):
             if self._size > self._most or self._keeper.gathered > self._most_gathered:
                 self._drop()
                 self._fetch.not_stored()
+            elif self._size == self._length:
+                # Before it goes on: a client that has all of it may close its connection, or ask once more.
+                self._store(self._pieces)
         return data
 
     def finish(self, trailers: Headers) -> bytes:  # noqa: ARG002 - trailers are not stored
         """Store the response."""
         if self._pieces is not None:
-            self._keeper.end(self._fetch, self._draft, b"".join(self._pieces))
+            self._store(self._pieces)
         return b""
 
     def close(self, error: Exception | None) -> None:  # noqa: ARG002 - whatever it was, the body is not complete
         """End the fetch, if the body did not come to its end."""
         self._drop()
         self._fetch.failed()
+
+    def _store(self, pieces: list[bytes]) -> None:
+        self._drop()
+        self._keeper.end(self._fetch, self._draft, b"".join(pieces))
 
     def _drop(self) -> None:
         if self._pieces is not None:
