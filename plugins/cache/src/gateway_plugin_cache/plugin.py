@@ -21,6 +21,7 @@ from gateway_plugin_sdk import (
     Headers,
     Plugin,
     PluginContext,
+    Record,
     Request,
     Response,
     command,
@@ -71,6 +72,8 @@ class Cache(Plugin[CacheConfig]):
         self._now = context.clock.monotonic
         self._waits = 0.0 if config.collapse is None else config.collapse.timeout
         self._fetches = Fetches(0.0 if config.collapse is None else config.collapse.pass_for, self._now)
+        self._recorded: dict[Request, Fetch] = {}
+        """Fetches whose response is on its way to the client of their request."""
         requests = self.metrics.counter(
             "gateway_cache_requests", "Requests to routes with a cache, by what it did.", ("route", "binding", "result")
         )
@@ -201,6 +204,7 @@ class Cache(Plugin[CacheConfig]):
         if isinstance(draft, str):
             fetch.not_stored()
             return f"detail={draft}"
+        self._recorded[sought.request] = fetch
         self._keeper.record(response, fetch, draft)
         return "stored"
 
@@ -276,6 +280,15 @@ class Cache(Plugin[CacheConfig]):
             self._responder.hide(response)
             self._responder.mark(response, result)
         return None
+
+    @hookimpl
+    def gateway_log(self, request: Request, response: Response, record: Record) -> None:  # noqa: ARG002
+        """End the fetch of a request whose client got another response than the one that was to be stored.
+
+        An earlier binding may have sent its own, or failed: then no filter of the body was ever made.
+        """
+        if self._recorded and (fetch := self._recorded.pop(request, None)) is not None:
+            fetch.failed()
 
     async def _invalidate(self, urls: list[str]) -> None:
         """Drop what is stored for some URLs, in all workers, before the client knows of the change."""
