@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from gateway_plugin_cache.entries import Apart, tags_of, url_of, validators_in, values_of, vary_of
+from gateway_plugin_cache.config import CacheConfig
+from gateway_plugin_cache.entries import Apart, Entry, tags_of, url_of, validators_in, values_of, vary_of
+from gateway_plugin_cache.freshness import policy_of
 from gateway_plugin_sdk import FieldNames, Headers, Request
 
 
@@ -74,3 +76,12 @@ def test_a_last_modified_is_strong_a_minute_after() -> None:
 
     assert validators_in(Headers([modified, ("Date", "Sun, 06 Nov 1994 08:50:37 GMT")])).is_modified_strong
     assert not validators_in(Headers([modified, ("Date", "Sun, 06 Nov 1994 08:50:36 GMT")])).is_modified_strong
+
+
+def test_what_clients_write_counts_as_bytes_of_an_entry() -> None:
+    policy = policy_of(Headers(), 200, 0.0, CacheConfig())
+
+    def size(*variant: object) -> int:
+        return Entry("http://a/", variant, (), 200, Headers(), b"", policy, 0.0, frozenset(), False).size
+
+    assert size("x" * 1000, b"y" * 1000, ("z" * 1000, None)) - size() == 3000

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 from gateway_plugin_cache.fetches import End, Fetches
 from gateway_plugin_sdk import spawn
@@ -52,6 +53,16 @@ def test_what_is_passed_is_bounded() -> None:
 
     assert not fetches.is_passed(0)
     assert fetches.is_passed(19_999)
+
+
+def test_a_key_that_is_passed_is_not_kept() -> None:
+    fetches, key = Fetches(10.0, ManualClock().monotonic), ("/" + "x" * 100_000,)
+    before = sys.getrefcount(key)
+
+    fetches.begin(key, "/a", is_shared=True).not_stored()
+
+    assert fetches.is_passed(key)
+    assert sys.getrefcount(key) == before
 
 
 def test_a_change_makes_what_is_under_way_invalid() -> None:

@@ -99,6 +99,14 @@ def _normal(value: str | None) -> str | None:
     return ",".join([each.strip(" \t") for each in value.split(",")])
 
 
+def _bytes_of(variant: Variant) -> int:
+    """Return the bytes of all texts of a variant, which clients write."""
+    return sum(
+        len(each) if isinstance(each, str | bytes) else _bytes_of(each) if isinstance(each, tuple) else 0
+        for each in variant
+    )
+
+
 class Entry:
     """One stored response."""
 
@@ -138,7 +146,10 @@ class Entry:
         self.tags = tags
         self.is_public = is_public
         self.validators = validators_in(headers)
-        self.size = len(body) + headers.size + 2 * len(url) + sum(map(len, tags)) + _OVERHEAD
+        # The head counts three times: the response that is ready has a copy, and what is looked up in it is lower-cased.
+        self.size = (
+            len(body) + 3 * headers.size + 2 * len(url) + sum(map(len, tags)) + _bytes_of(variant) + _OVERHEAD
+        )
         self.uses = 0
         """How often it was used since it was last looked at for eviction, at most 3."""
         self.ready: Response | None = None

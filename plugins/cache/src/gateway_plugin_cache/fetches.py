@@ -91,7 +91,8 @@ class Fetches:
         self._now = now
         self._shared: dict[Hashable, Fetch] = {}
         self._by_url: dict[str, set[Fetch]] = {}
-        self._passed: OrderedDict[Hashable, float] = OrderedDict()
+        # By hash, since a key has as many bytes as a client likes. Those that fall together only do not wait.
+        self._passed: OrderedDict[int, float] = OrderedDict()
         self.waiting = 0
         """Requests that wait for a fetch."""
 
@@ -104,12 +105,15 @@ class Fetches:
 
     def is_passed(self, key: Hashable) -> bool:
         """Whether nothing could be stored of late."""
-        until = self._passed.get(key)
+        if not self._passed:
+            return False
+        number = hash(key)
+        until = self._passed.get(number)
         if until is None:
             return False
         if self._now() < until:
             return True
-        del self._passed[key]
+        del self._passed[number]
         return False
 
     def begin(self, key: Hashable, url: str, *, is_shared: bool) -> Fetch:
@@ -133,8 +137,9 @@ class Fetches:
             return
         del self._shared[fetch.key]
         if fetch.end is End.NOT_STORED and self._pass_for:
-            self._passed[fetch.key] = self._now() + self._pass_for
-            self._passed.move_to_end(fetch.key)
+            number = hash(fetch.key)
+            self._passed[number] = self._now() + self._pass_for
+            self._passed.move_to_end(number)
             if len(self._passed) > _MOST_PASSED:
                 self._passed.popitem(last=False)
 
