@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from gateway_plugin_cache.asked import forwarded_in
 from gateway_plugin_cache.config import CacheConfig
 from gateway_plugin_cache.entries import Apart, Entry, tags_of, url_of, validators_in, values_of, vary_of
 from gateway_plugin_cache.freshness import policy_of
@@ -59,10 +60,18 @@ def test_fields_of_trusted_proxies_and_of_plugins_keep_apart() -> None:
     assert plain == of({}, X_Other="1")
     assert plain != of({}, X_Forwarded_Host="evil")
     assert plain != of({}, Forwarded="host=evil")
+    assert of({}, X_Forwarded_Host="a") != of({}, X_Forwarded_Prefix="a")
+    assert of({}, X_Forwarded_Host="a") == of({}, X_Forwarded_Host="a", X_Other="1")
     assert plain != of({}, Accept="a")
     assert plain != of({}, Cookie="lang=de")
     assert of({"X-User": "a"}) != of({"X-User": "b"})
     assert of({"X-Time": "1"}) == of({"X-Time": "2"})
+
+
+def test_names_of_forwarded_fields_count_in_whatever_way_they_are_written() -> None:
+    keys = {forwarded_in(Headers({name: "a"})) for name in ("X_Forwarded_Host", "X_Forwarded_Prefix", "Forwarded", "A")}
+
+    assert len(keys) == 4
 
 
 def test_tags_are_separated_by_commas_or_white_space() -> None:

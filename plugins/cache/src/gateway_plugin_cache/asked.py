@@ -24,11 +24,22 @@ _SPECIAL: Final = (
     "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Range",
     "Content-Length", "Transfer-Encoding",
 )  # fmt: skip
-FORWARDED: Final = FieldNames(
-    ("X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Scheme",
-     "X-Forwarded-Ssl", "X-Forwarded-Server", "Forwarded")
+_FORWARDED_NAMES: Final = (
+    "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Scheme",
+    "X-Forwarded-Ssl", "X-Forwarded-Server", "Forwarded",
 )  # fmt: skip
+FORWARDED: Final = FieldNames(_FORWARDED_NAMES)
 """Fields of trusted proxies from which applications make URLs: they keep responses apart."""
+
+
+def forwarded_in(headers: Headers) -> tuple[object, ...]:
+    """Return the values of these fields, each with its name: a host must not pass as a prefix."""
+    if not headers.has_any(FORWARDED):
+        return ()
+    values = tuple([tuple(headers.get_all(name)) for name in _FORWARDED_NAMES])
+    # Names with other separators (X_Forwarded_Host) are rare: such a request shares with its like alone.
+    is_all = sum(map(len, values)) == len(headers.get_any(FORWARDED))
+    return values if is_all else tuple(headers.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Final
 from gateway_plugin_sdk import FieldNames, Headers, Request, Response
 from gateway_plugin_sdk.conditions import Validators, parse_date
 
-from gateway_plugin_cache.asked import FORWARDED
+from gateway_plugin_cache.asked import forwarded_in
 from gateway_plugin_cache.freshness import Policy
 
 Variant = tuple[object, ...]
@@ -75,7 +75,7 @@ class Apart:
             written = _without(written, self.ignored)
         route = request.route
         common = (None if route is None else route.id, request.upstream, written.key)
-        forwarded = tuple(headers.get_any(FORWARDED)) if headers.has_any(FORWARDED) else ()
+        forwarded = forwarded_in(headers)
         if not (self.fields or self.cookies or forwarded):
             return common
         cookies = [request.cookie(name) for name in self.cookies]
