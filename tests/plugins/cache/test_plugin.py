@@ -124,5 +124,15 @@ def test_purges_by_url_tag_and_prefix(cached: CachedRoute) -> None:
     assert route.running.call("test/cache", "stats")["entries"] == 4
 
 
+def test_a_soft_purge_has_a_response_validated_before_it_is_used_even_meanwhile(cached: CachedRoute) -> None:
+    route = cached()
+    route.upstream.answer_with(200, "one", [("Cache-Control", "max-age=60, stale-while-revalidate=60")])
+    route.get("/")
+    route.running.call("test/cache", "purge", soft=True)
+    route.upstream.answer_with(200, "two", FRESH)
+
+    assert route.get("/").body == b"two"
+
+
 def _answer(body: str, headers: list[tuple[str, str]]) -> UpstreamAnswer:
     return UpstreamAnswer(200, body, headers)

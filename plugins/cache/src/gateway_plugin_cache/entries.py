@@ -164,8 +164,9 @@ class Entry:
         return now - self.born
 
     def expire(self, now: float) -> None:
-        """Have it validated before it is used again, as it is not fresh any more."""
-        self.born = min(self.born, now - self.policy.lifetime)
+        """Have it validated before it is used again: it is not fresh any more, nor to be used meanwhile."""
+        policy = self.policy
+        self.born = min(self.born, now - max(policy.lifetime, policy.stale_while_revalidate))
         self.ready = None
 
     @property
