@@ -134,5 +134,19 @@ def test_a_soft_purge_has_a_response_validated_before_it_is_used_even_meanwhile(
     assert route.get("/").body == b"two"
 
 
+def test_a_304_for_another_version_changes_nothing_that_is_stored(cached: CachedRoute) -> None:
+    route = cached()
+    route.upstream.answer_with(200, "one", FRESH)
+    route.get("/")
+    route.pass_time(61)
+    route.upstream.answer_with(304, headers=[("Cache-Control", "max-age=100"), ("ETag", '"2"')])
+
+    reply = route.get("/")
+    route.upstream.answer_with(200, "two", [("Cache-Control", "max-age=60"), ("ETag", '"2"')])
+
+    assert (reply.body, reply.headers["etag"]) == (b"one", '"1"')
+    assert route.get("/").body == b"two"
+
+
 def _answer(body: str, headers: list[tuple[str, str]]) -> UpstreamAnswer:
     return UpstreamAnswer(200, body, headers)

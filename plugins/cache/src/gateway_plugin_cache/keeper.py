@@ -13,7 +13,7 @@ from gateway_plugin_cache.entries import Entry, Variant, tags_of, validators_in,
 from gateway_plugin_cache.fetches import Fetch
 from gateway_plugin_cache.freshness import Policy, age_at_arrival, policy_of
 from gateway_plugin_cache.stores.memory import MemoryStore
-from gateway_plugin_cache.storing import is_public, stored_headers, updated_headers, why_not
+from gateway_plugin_cache.storing import is_of_another_version, is_public, stored_headers, updated_headers, why_not
 
 _MOST_VARY: Final = 16
 
@@ -71,6 +71,8 @@ class Keeper:
 
     def freshened(self, sought: Sought, entry: Entry, response: Response) -> Draft | str:
         """Return a stored response as a 304 changes it (RFC 9111 section 4.3.4)."""
+        if is_of_another_version(entry.headers, response.headers):
+            return "etag"
         headers = updated_headers(entry.headers, stored_headers(response))
         return self._draft(sought, entry.status, headers, response.headers, has_cookie=False)
 

@@ -103,3 +103,11 @@ def updated_headers(stored: Headers, received: Headers) -> Headers:
         headers.remove_any(FieldNames({name.lower() for name, _ in changed}))
         headers.extend(changed)
     return headers
+
+
+def is_of_another_version(stored: Headers, received: Headers) -> bool:
+    """Whether a 304 is about another version than the one that is stored (section 4.3.4): its ETag is a strong one and
+    differs. Then it must not change what is stored, or a body would get the ETag of another.
+    """
+    etag = received.get("ETag")
+    return etag is not None and not etag.startswith("W/") and etag != (stored.get("ETag") or "").removeprefix("W/")
