@@ -18,6 +18,16 @@ def reflect(request: ReceivedRequest) -> UpstreamAnswer:
     return UpstreamAnswer(200, f"{request.target}\n{fields}\n{request.body.decode()}", FRESH)
 
 
+def test_a_response_that_is_not_stored_does_not_keep_the_next_one_out(cached: CachedRoute) -> None:
+    route = cached()
+    route.upstream.answer_with(400, "an oversized field", FRESH)
+    route.get("/")
+    route.upstream.answer_with(200, "x", FRESH)
+    route.get("/")
+
+    assert not route.reaches_upstream("/")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

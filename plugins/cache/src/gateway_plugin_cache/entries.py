@@ -146,10 +146,8 @@ class Entry:
         self.tags = tags
         self.is_public = is_public
         self.validators = validators_in(headers)
-        # The head counts three times: the response that is ready has a copy, and what is looked up in it is lower-cased.
-        self.size = (
-            len(body) + 3 * headers.size + 2 * len(url) + sum(map(len, tags)) + _bytes_of(variant) + _OVERHEAD
-        )
+        # The head counts three times: the response that is ready has a copy, and another is lower-cased for look-ups.
+        self.size = len(body) + 3 * headers.size + 2 * len(url) + sum(map(len, tags)) + _bytes_of(variant) + _OVERHEAD
         self.uses = 0
         """How often it was used since it was last looked at for eviction, at most 3."""
         self.ready: Response | None = None

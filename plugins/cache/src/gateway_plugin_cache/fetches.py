@@ -133,6 +133,8 @@ class Fetches:
         of_url.discard(fetch)
         if not of_url:
             del self._by_url[fetch.url]
+        if fetch.end is End.STORED and self._passed:
+            self._passed.pop(hash(fetch.key), None)
         if not fetch.is_shared:
             return
         del self._shared[fetch.key]

@@ -132,10 +132,11 @@ class Cache(Plugin[CacheConfig]):
         # none of these is worth to be stored or waited for.
         is_alone = asked.has_range or asked.is_conditional or sought.request.method == "HEAD"
         key = self._key(sought)
-        if (is_alone and (entry is None or not entry.has_validator)) or self._fetches.is_passed(key):
+        if is_alone and (entry is None or not entry.has_validator):
             self._pass(sought.request, "miss", f"fwd={reason}")
             return None
-        if not self._waits or is_alone:
+        # What is passed may be stored all the same: else an error that one client caused would keep it out.
+        if not self._waits or is_alone or self._fetches.is_passed(key):
             return self._fetch(sought, entry, self._fetches.begin(key, sought.url, is_shared=False), reason)
         return self._collapsed(sought, entry, key, reason)
 
