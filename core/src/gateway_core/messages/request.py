@@ -291,10 +291,7 @@ class Request:
 
     @property
     def state(self) -> dict[str, Any]:
-        """Where plugins leave things for later hooks and other plugins, under keys that begin with their name.
-
-        What a binding in shadow mode leaves is for its own later hooks only.
-        """
+        """Where plugins leave things for later hooks, by keys that begin with their name; shadow mode: own ones."""
         if self._state is None:
             self._state = {}
         return self._state
