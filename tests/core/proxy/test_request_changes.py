@@ -122,6 +122,25 @@ async def test_a_request_of_content_length_0_has_no_body(proxied: Proxied) -> No
     assert (made, field(head, b"content-length"), field(head, b"digest")) == ([], b"0", b"x")
 
 
+async def test_a_hook_sees_whether_there_is_a_body(proxied: Proxied) -> None:
+    seen: list[bool] = []
+
+    async def run(request: Request) -> None:
+        seen.append(request.has_body)
+        if request.method == "PUT":
+            for data in (b"", b"other"):
+                request.set_body(data)
+                seen.append(request.has_body)
+
+    gateway, _ = await proxied(extra=BIND, plugins=hook(run))
+    empty = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+
+    for request in (GET, POST, CHUNKED + b"1\r\nx\r\n0\r\n\r\n", empty, POST.replace(b"POST", b"PUT")):
+        assert (await gateway.ask(request))[0] == 200
+
+    assert seen == [False, True, True, False, True, False, True]
+
+
 async def test_an_empty_body_that_is_set_is_none(proxied: Proxied) -> None:
     async def run(request: Request) -> None:
         request.set_body(b"")

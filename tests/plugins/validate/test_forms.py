@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from gateway_plugin_validate.bodies import Bodies
 from gateway_plugin_validate.files import Files
-from gateway_plugin_validate.media import read_media_type
 from gateway_plugin_validate.schemas import Schemas
 
 FORM = "application/x-www-form-urlencoded"
@@ -28,10 +27,9 @@ SCHEMA = {
 def keywords(kind: str, data: bytes, content_type: str | None = None, **encoding: Any) -> list[tuple[str, str]]:
     files = Files(Path("api.yaml"), {})
     node = {"content": {kind: {"schema": SCHEMA, "encoding": encoding}}}
-    sent = read_media_type(content_type or kind)
-    assert sent is not None
-    content = Bodies(Schemas(files, "3.1"), node, files.main, "request").find(sent)
-    assert content is not None
+    found = Bodies(Schemas(files, "3.1"), node, files.main, "request").find(content_type or kind)
+    assert found is not None
+    content, sent = found
     return [(each.pointer, each.keyword) for each in content.failures(data, sent)]
 
 
@@ -102,13 +100,24 @@ def test_multipart_without_a_sound_boundary_is_an_error(content_type: str) -> No
 def test_text_is_a_value_of_its_schema() -> None:
     files = Files(Path("api.yaml"), {})
     node = {"content": {"text/plain": {"schema": {"type": "integer"}}}}
-    sent = read_media_type("text/plain")
-    assert sent is not None
-    content = Bodies(Schemas(files, "3.1"), node, files.main, "request").find(sent)
-    assert content is not None
+    found = Bodies(Schemas(files, "3.1"), node, files.main, "request").find("text/plain")
+    assert found is not None
+    content, sent = found
 
     assert [[each.keyword for each in content.failures(data, sent)] for data in (b"7", b"x", b"\xff")] == [
         [],
         ["type"],
         ["syntax"],
     ]
+
+
+def test_media_types_that_clients_make_up_fill_no_memory() -> None:
+    files = Files(Path("api.yaml"), {})
+    bodies = Bodies(Schemas(files, "3.1"), {"content": {"text/*": {}}}, files.main, "request")
+
+    for index in range(100):
+        assert bodies.find(f"text/x{index}") is bodies.find(f"text/x{index}")
+    assert bodies.find("text/x" + "y" * 100) is not None
+    assert bodies.find("image/png") is None
+
+    assert len(bodies._found) <= 16

@@ -127,6 +127,10 @@ class _ShadowOperations:
     def __init__(self, operations: RequestOperations[Request, Response]) -> None:
         self._operations = operations
 
+    @property
+    def has_body(self) -> bool:
+        return self._operations.has_body
+
     async def read_body(self, limit: int) -> bytes:
         return await self._operations.read_body(limit)
 

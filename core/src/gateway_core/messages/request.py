@@ -317,6 +317,16 @@ class Request:
         """The query that went upstream, without "?": `query_string`, and what route and target make of it."""
         return self.query_string if self.sent_target is None else self.sent_target.partition("?")[2]
 
+    @property
+    def has_body(self) -> bool:
+        """Whether there is a body, as hooks left it so far. A length of 0 is none; without one it may be empty.
+
+        :raises RuntimeError: the request is over, as in `gateway_log`.
+        """
+        if self._arrival is None and self.operations is None:
+            return False  # of a test kit, without a body
+        return self._operations.has_body
+
     async def read(self, limit: int = 1 << 20) -> bytes:
         """Return the whole body, as the filters added so far make it; it is the body from then on.
 

@@ -83,6 +83,11 @@ class DetachedOperations:
         self._sent = DetachedRequest(self, request)
         return await self._sent.forward()
 
+    @property
+    def has_body(self) -> bool:
+        """Whether there is one."""
+        return bool(self.data)
+
     async def read_body(self, limit: int) -> bytes:  # noqa: ARG002 - it was read within another limit
         """Return the body, which was read before."""
         return self.data or b""

@@ -65,6 +65,11 @@ class ExchangeOperations:
             return None
         return self.body.take()
 
+    @property
+    def has_body(self) -> bool:
+        """Whether there is a body, as hooks left it (see `Request.has_body`)."""
+        return (self._body is not None or self._exchange.body is not None) and self.body.has_body
+
     async def read_body(self, limit: int) -> bytes:
         """Return the whole body (see `Request.read`)."""
         return await self.body.read_body(limit)

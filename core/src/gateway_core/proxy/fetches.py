@@ -69,6 +69,11 @@ class FetchBody:
     def __init__(self, body: bytes | AsyncIterator[bytes]) -> None:
         self._body = body
 
+    @property
+    def has_body(self) -> bool:
+        """Whether there is one; an iterator may turn out to be empty."""
+        return bool(self._body)
+
     async def read_body(self, limit: int) -> bytes:
         """Return the body.
 

@@ -211,6 +211,10 @@ class HarnessExchange:
 
     # -- operations
 
+    @property
+    def has_body(self) -> bool:
+        return self._body.has_body
+
     async def read_body(self, limit: int) -> bytes:
         return await self._body.read_body(limit)
 

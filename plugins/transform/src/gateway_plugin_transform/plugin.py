@@ -51,7 +51,7 @@ class Transform(Plugin[TransformConfig]):
         if self._response is not None:
             request.headers["Accept-Encoding"] = "identity"  # what is compressed cannot be changed
         change, config = self._request, self.config.request
-        if change is None or config is None or not _may_have_body(request):
+        if change is None or config is None or not request.has_body:
             return None
         kind = _kind_of(request.headers)
         if kind in TYPES:
@@ -138,10 +138,3 @@ def _kind_of(headers: Headers, compressed: str = "") -> str:
     if encoding not in {"", "identity"}:
         return compressed
     return headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _may_have_body(request: Request) -> bool:
-    headers = request.received.headers
-    if not request.version.startswith("1"):
-        return headers.get("content-length") != "0"
-    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"

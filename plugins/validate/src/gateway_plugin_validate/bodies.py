@@ -19,6 +19,9 @@ from gateway_plugin_validate.shapes import ANY, Shape
 
 _MOST_FIELDS: Final = 1000
 """Fields of a form."""
+_MOST_FOUND: Final = 16
+_LONGEST_FOUND: Final = 64
+"""Values of Content-Type, and characters of one, that are recognised when they come again."""
 
 
 def _failure(detail: str, keyword: str = "syntax", *path: str) -> tuple[Failure, ...]:
@@ -178,7 +181,22 @@ class Bodies:
             media, where = schemas.files.resolve(entry, place.child("content", name))
             made.append(Content(schemas, name, media if isinstance(media, dict) else {}, where, direction))
         self.contents: Final = sorted(made, key=lambda each: each.range.rank)
+        self._found: dict[str, tuple[Content, MediaType]] = {}
 
-    def find(self, sent: MediaType) -> Content | None:
-        """Return what is declared for a media type; the most specific range counts."""
-        return next((content for content in self.contents if content.range.takes(sent)), None)
+    def find(self, value: str) -> tuple[Content, MediaType] | None:
+        """Return what is declared for a Content-Type, and the media type that this is; None if it is not declared.
+
+        The most specific range counts.
+        """
+        found = self._found.get(value)
+        if found is None:
+            sent = read_media_type(value)
+            content = next((each for each in self.contents if sent is not None and each.range.takes(sent)), None)
+            if sent is None or content is None:
+                return None
+            found = content, sent
+            if len(self._found) >= _MOST_FOUND:
+                self._found.clear()
+            if len(value) <= _LONGEST_FOUND:
+                self._found[value] = found
+        return found

@@ -24,7 +24,7 @@ from gateway_plugin_validate.files import Files
 from gateway_plugin_validate.operations import Api, Operation, read_api
 from gateway_plugin_validate.parameters import Parameter
 from gateway_plugin_validate.problems import MOST_ERRORS, Failure, Reason
-from gateway_plugin_validate.requests import body_failures, may_have_body, parameter_failures
+from gateway_plugin_validate.requests import body_failures, parameter_failures
 from gateway_plugin_validate.responses import Watch, body_rule, head_failures
 from gateway_plugin_validate.schemas import Schemas
 
@@ -98,7 +98,7 @@ class Validate(Plugin[ValidateConfig]):
                 request.headers["Accept-Encoding"] = "identity"  # what is compressed is not looked at
         failures = [*parameter_failures(request, operation, path, refuse_unknown=self._refuse_unknown)]
         body = operation.body
-        if (body is None and self._api is None) or (not may_have_body(request) and (body is None or not body.required)):
+        if (body is None and self._api is None) or (not request.has_body and (body is None or not body.required)):
             return self._refuse_invalid(request, failures) if failures else None
         return self._with_body(request, body, failures)
 

@@ -8,7 +8,6 @@ from typing import Final
 from gateway_plugin_sdk import BodyTooLargeError, Request
 
 from gateway_plugin_validate.bodies import Bodies
-from gateway_plugin_validate.media import read_media_type
 from gateway_plugin_validate.operations import Operation
 from gateway_plugin_validate.parameters import TextError, read_pairs
 from gateway_plugin_validate.problems import Failure, Reason
@@ -50,14 +49,6 @@ def _query_failures(query: str, operation: Operation, *, refuse_unknown: bool) -
                 yield Failure("query", name[:100], "#", "unknown", "is not declared")
 
 
-def may_have_body(request: Request) -> bool:
-    """Return False if the head shows that there is no body: HTTP/2 does not need a length for one."""
-    headers = request.received.headers
-    if not request.version.startswith("1"):
-        return headers.get("content-length") != "0"
-    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
-
-
 async def body_failures(request: Request, bodies: Bodies | None, limit: int) -> Sequence[Failure] | Reason:
     """Return what is wrong with a body.
 
@@ -68,25 +59,28 @@ async def body_failures(request: Request, bodies: Bodies | None, limit: int) -> 
         return await _no_body(request)
     headers = request.headers
     types = headers.get_all("content-type")
-    if not may_have_body(request) or (not types and not await request.read(limit)):
+    if not request.has_body or (not types and not await request.read(limit)):
         return (_MISSING,) if bodies.required else ()
-    encodings = [each.strip().lower() for each in ",".join(headers.get_all("content-encoding")).split(",")]
-    if any(each not in {"", "identity"} for each in encodings):
+    if "content-encoding" in headers and not _is_plain(headers.get_all("content-encoding")):
         return Reason(
             415, "content-encoding", "the body must not be compressed", fields=(("Accept-Encoding", "identity"),)
         )
-    sent = read_media_type(types[0]) if len(types) == 1 else None
-    content = None if sent is None else bodies.find(sent)
-    if sent is None or content is None:
+    found = bodies.find(types[0]) if len(types) == 1 else None
+    if found is None:
         accepted = ", ".join(each.range.name for each in bodies.contents)
         fields = (("Accept", accepted),) if accepted else ()
         return Reason(415, "media-type", "the body's media type or charset is not one of this operation", fields=fields)
+    content, sent = found
     if not content.is_read(sent.kind):
         return ()
     data = await request.read(limit)
     if not data:
         return (_MISSING,) if bodies.required else ()
     return content.failures(data, sent)
+
+
+def _is_plain(encodings: Sequence[str]) -> bool:
+    return all(each.strip().lower() in {"", "identity"} for each in ",".join(encodings).split(","))
 
 
 async def _no_body(request: Request) -> Sequence[Failure] | Reason:

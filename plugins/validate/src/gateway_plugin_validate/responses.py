@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from gateway_plugin_sdk import BodyFilter, Headers, Response
 
 from gateway_plugin_validate.bodies import Content
-from gateway_plugin_validate.media import MediaType, read_media_type
+from gateway_plugin_validate.media import MediaType
 from gateway_plugin_validate.operations import DeclaredResponse, Operation
 from gateway_plugin_validate.problems import Failure
 
@@ -33,11 +33,7 @@ def body_rule(response: Response, operation: Operation) -> tuple[Content, MediaT
     """Return what the body of a response must be; None if that is not declared."""
     found = _declared(response.status, operation)
     types = response.headers.get_all("content-type")
-    sent = read_media_type(types[0]) if len(types) == 1 else None
-    if found is None or sent is None:
-        return None
-    content = found.bodies.find(sent)
-    return None if content is None else (content, sent)
+    return None if found is None or len(types) != 1 else found.bodies.find(types[0])
 
 
 def _declared(status: int, operation: Operation) -> DeclaredResponse | None:
