@@ -76,11 +76,10 @@ def _find(node: _Node[ValueT], segments: Sequence[str], position: int) -> ValueT
     if position == len(segments):
         return node.value
     segment = segments[position]
-    ways = [node.texts.get(segment)]
-    ways += [inner for pattern, inner in node.mixed.values() if pattern.match(segment)]
-    if segment:
-        ways.append(node.parameter)
-    for way in ways:
-        if way is not None and (found := _find(way, segments, position + 1)) is not None:
+    way = node.texts.get(segment)
+    if way is not None and (found := _find(way, segments, position + 1)) is not None:
+        return found
+    for pattern, inner in node.mixed.values():
+        if pattern.match(segment) and (found := _find(inner, segments, position + 1)) is not None:
             return found
-    return None
+    return _find(node.parameter, segments, position + 1) if segment and node.parameter is not None else None

@@ -45,6 +45,15 @@ class Operation:
     body: Bodies | None = None
     responses: Mapping[str, DeclaredResponse] = field(default_factory=dict)
     """By status, ``2XX`` or ``default``; empty unless responses are validated."""
+    _captures: list[tuple[int, str, str]] = field(init=False)
+    """Segments with parameters, counted from the end: the name if that is all, and the segment's template."""
+
+    def __post_init__(self) -> None:
+        self._captures = []
+        for index, segment in enumerate(self.template, -len(self.template)):
+            if "{" in segment:
+                whole = _NAME.fullmatch(segment)
+                self._captures.append((index, whole[1] if whole else "", segment))
 
     def add(self, parameters: Iterable[Parameter]) -> None:
         """Add parameters."""
@@ -58,11 +67,10 @@ class Operation:
         :param segments: the last of them are those of the template.
         """
         found: dict[str, list[str]] = {}
-        for name_of, segment in zip(self.template, segments[-len(self.template) :], strict=True):
-            if "{" in name_of:
-                whole = _NAME.fullmatch(name_of)
-                for name, text in [(whole[1], segment)] if whole else _captured(name_of, unquote(segment)):
-                    found[name] = [text]
+        for index, whole, name_of in self._captures:
+            segment = segments[index]
+            for name, text in [(whole, segment)] if whole else _captured(name_of, unquote(segment)):
+                found[name] = [text]
         return found
 
 
@@ -103,10 +111,10 @@ class Api:
 
         :param segments: as they were sent, escapes included.
         """
-        texts = [unquote(segment) for segment in segments]
+        texts = [unquote(segment) if "%" in segment else segment for segment in segments]
         for base in self._bases:
-            if texts[: len(base)] == base:
-                found = self._templates.find(texts[len(base) :])
+            if not base or texts[: len(base)] == base:
+                found = self._templates.find(texts[len(base) :] if base else texts)
                 if found is not None:
                     return found
         return None
