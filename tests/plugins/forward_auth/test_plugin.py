@@ -15,6 +15,7 @@ from gateway_plugin_authorize import Authorize
 from gateway_plugin_forward_auth import ForwardAuth
 from gateway_plugin_logger import Logger
 from gateway_plugin_ratelimit import RateLimit
+from gateway_plugin_sdk import Plugin, Request, hookimpl
 from gateway_plugin_sdk.testing import (
     ManualClock,
     ReceivedRequest,
@@ -71,6 +72,36 @@ def test_what_may_be_copied_from_the_service_never_comes_from_the_client(
     assert running.get("/", headers=forged).status == 200, "the service gives none of them"
 
     assert "forged" not in str(upstream.last.headers.items())
+
+
+def test_a_name_is_reserved_while_the_service_is_only_tried_too(
+    gateway: StartGateway, upstream: ScriptedUpstream, service: ScriptedUpstream
+) -> None:
+    tried = binding(service, upstream_headers=["X-Extra"]) | {"mode": "shadow"}
+    running = gateway(one_route(upstream.url, tried), plugins=PLUGINS)
+
+    assert running.get("/", headers={"Remote-User": "forged", "x_extra": "forged"}).status == 200
+
+    assert "forged" not in str(upstream.last.headers.items())
+
+
+def test_what_an_earlier_plugin_wrote_under_such_a_name_does_not_go_upstream_either(
+    gateway: StartGateway, upstream: ScriptedUpstream, service: ScriptedUpstream
+) -> None:
+    class Copies(Plugin[None]):
+        name = "copies"
+
+        @hookimpl
+        def gateway_pre_proxy(self, request: Request) -> None:
+            request.headers["Remote-User"] = request.headers["X-Name"]
+
+    service.answer_with(200)
+    chain = [{"name": "copies"}, binding(service, upstream_headers=["Remote-User"])]
+    running = gateway(one_route(upstream.url, *chain), plugins=[*PLUGINS, Copies])
+
+    assert running.get("/", headers={"X-Name": "admin"}).status == 200
+
+    assert "remote-user" not in upstream.last.headers
 
 
 @pytest.mark.parametrize("names", ["default", "all"])
