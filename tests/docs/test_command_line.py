@@ -12,6 +12,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_the_page_works_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = tmp_path / ".runtime"
     runtime.mkdir(mode=0o700)

@@ -14,6 +14,10 @@ class Read:
     def __init__(self, read: Callable[[int], Awaitable[bytes]]) -> None:
         self._read = read
 
+    @property
+    def has_body(self) -> bool:
+        return True
+
     async def read_body(self, limit: int) -> bytes:
         return await self._read(limit)
 

@@ -71,6 +71,7 @@ def test_every_example_loads(tmp_path: Path, folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120)
 def test_the_commands_of_api_keys_do_what_is_shown(tmp_path: Path) -> None:
     blocks = [block for block in blocks_of(README) if block.language in {"sh", "text"}]
     assert len(blocks) == 4

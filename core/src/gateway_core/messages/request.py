@@ -291,7 +291,7 @@ class Request:
 
     @property
     def state(self) -> dict[str, Any]:
-        """Where plugins leave things for later hooks, by keys that begin with their name; shadow mode: own ones."""
+        """Where plugins leave things for later hooks, by keys that begin with their name; in shadow mode, own ones."""
         if self._state is None:
             self._state = {}
         return self._state
@@ -319,10 +319,7 @@ class Request:
 
     @property
     def has_body(self) -> bool:
-        """Whether there is a body, as hooks left it so far. A length of 0 is none; without one it may be empty.
-
-        :raises RuntimeError: the request is over, as in `gateway_log`.
-        """
+        """Whether there is a body, as hooks left it so far. A length of 0 is none; without one it may be empty."""
         if self._arrival is None and self.operations is None:
             return False  # of a test kit, without a body
         return self._operations.has_body
@@ -343,17 +340,12 @@ class Request:
             return await self._operations.read_body(limit)
 
     def set_body(self, data: bytes) -> None:
-        """Send this body, in place of what the client sent and what filters and reads made of it.
-
-        Length and digests of the old one are removed from `headers`; Content-Encoding is not touched.
-        """
+        """Send this body instead: length and digests of the old one are removed, Content-Encoding is not touched."""
         remove_body_fields(self.headers)
         self._operations.set_body(data)
 
     def add_body_filter(self, factory: Callable[[], BodyFilter], *, observe: bool = False) -> None:
-        """Send the body through a filter; several apply in the order in which they were added.
-
-        Only before the request goes upstream. A request without a body has no filters.
+        """Send the body, if there is one, through a filter, before the request goes upstream; several apply in order.
 
         :param factory: makes the filter when the body starts upstream, once whatever the retries.
         :param observe: the filter changes nothing: what it returns is ignored, and it is dropped when it fails.
@@ -364,8 +356,7 @@ class Request:
             remove_body_fields(self.headers)
 
     async def forward(self) -> Response:
-        """Send the request upstream now, and return the response: with the later pre-proxy hooks, attempts and retries,
-        and their response hooks.
+        """Send the request upstream now, with the later pre-proxy hooks, and return the response behind its hooks.
 
         Only in the pre-proxy phase, once. The body is streamed: return the response, or read it. Failures of the
         upstream are responses of the gateway (`Response.failure`). The binding's ``timeout`` stands still. If the hook
@@ -378,9 +369,8 @@ class Request:
             return await self._operations.forward()
 
     def detach(self) -> Request:
-        """Return a copy that outlives this request and its client, with a context, deadline and log record of its own.
-
-        `forward` of the copy may be called once, from anywhere.
+        """Return a copy that outlives this request and its client, with an own context, deadline and log record, whose
+        `forward` may be called once, from anywhere.
 
         :raises RuntimeError: there is a body that was not read.
         :raises ShadowModeError: the binding is in shadow mode.
@@ -389,7 +379,6 @@ class Request:
 
     def abort(self, reason: str) -> None:
         """End the exchange or tunnel at any time: a running hook is cancelled, a response is visibly cut.
-
         Later calls do nothing; in shadow mode none does anything.
 
         :param reason: a code for `Record.reason` (docs/reasons.md has those of the gateway).
