@@ -14,7 +14,7 @@ _OVERRIDES: Final = FieldNames(
      "X-Original-Host", "X-Host", "X-HTTP-Host-Override")
 )  # fmt: skip
 """Fields by which frameworks take a request for another one: of another method, URL or host than the key has."""
-_CONDITIONS: Final = FieldNames(("If-None-Match", "If-Modified-Since"))
+CONDITIONS: Final = FieldNames(("If-None-Match", "If-Modified-Since"))
 _FOR_ORIGINS: Final = FieldNames(("If-Match", "If-Unmodified-Since"))
 """Conditions that a cache must not evaluate (RFC 9111 section 4.3.2)."""
 _BODY: Final = FieldNames(("Content-Length", "Transfer-Encoding"))
@@ -40,6 +40,12 @@ def forwarded_in(headers: Headers) -> tuple[object, ...]:
     # Names with other separators (X_Forwarded_Host) are rare: such a request shares with its like alone.
     is_all = sum(map(len, values)) == len(headers.get_any(FORWARDED))
     return values if is_all else tuple(headers.items())
+
+
+def is_identified(request: Request) -> bool:
+    """Whether it is known who sends a request, whatever its fields are."""
+    tls = request.tls
+    return request.identity is not None or (tls is not None and tls.peer is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,7 @@ class Asking:
             self._bypass(request, headers, directives),
             headers.has_any(self._credentials),
             "range" in headers,
-            headers.has_any(_CONDITIONS),
+            headers.has_any(CONDITIONS),
         )
 
     def _bypass(self, request: Request, headers: Headers, directives: Directives) -> str | None:

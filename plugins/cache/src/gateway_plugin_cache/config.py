@@ -6,6 +6,7 @@ import re
 from typing import Annotated, Final, Literal, Self
 
 from gateway_plugin_sdk import ConfigModel, Duration, HeaderName, Size
+from gateway_tokens.valkey import ServerOptions
 from pydantic import AfterValidator, Field, model_validator
 
 _CACHE_NAME: Final = re.compile(r"[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*")
@@ -39,6 +40,22 @@ class MemoryConfig(ConfigModel):
     pass over many URLs does not drive out what is used often."""
 
 
+class ValkeyOptions(ServerOptions):
+    """A Valkey or Redis server by which gateways share responses. Who may write to it decides what clients get."""
+
+    timeout: Annotated[Duration, Field(gt=0, le=5)] = 0.1
+    """How long a request waits for it at most; then it is a miss."""
+
+    prefix: Annotated[str, Field(pattern=r"^[^\s{}]*$")] = "gateway:cache:"
+    """What the names of our keys begin with; gateways that share have the same."""
+
+    max_value: Annotated[Size, Field(ge=1024)] = 1024 * 1024
+    """Bytes of a response, its head included; larger ones are not shared."""
+
+    max_age: PositiveDuration = 86_400.0
+    """How long a response stays there at most."""
+
+
 class CollapseConfig(ConfigModel):
     """Requests for the same response while it is being fetched."""
 
@@ -54,6 +71,9 @@ class CacheConfig(ConfigModel):
 
     memory: MemoryConfig = MemoryConfig()
     """Where responses are kept."""
+
+    valkey: ValkeyOptions | None = None
+    """A server where gateways share responses and purges, beside the memory of each worker."""
 
     max_body: Annotated[Size, Field(ge=1)] = 4 * 1024 * 1024
     """Bytes of a response's body; larger ones are not stored."""

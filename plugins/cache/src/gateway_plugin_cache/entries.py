@@ -9,11 +9,17 @@ from typing import Final
 from gateway_plugin_sdk import FieldNames, Headers, Request, Response
 from gateway_plugin_sdk.conditions import Validators, parse_date
 
-from gateway_plugin_cache.asked import forwarded_in
+from gateway_plugin_cache.asked import CONDITIONS, forwarded_in
 from gateway_plugin_cache.freshness import Policy
 
 Variant = tuple[object, ...]
 """What keeps responses for one URL apart, with the values of one request."""
+
+Stamp = tuple[int, int]
+"""A place in the order of all purges that gateways share."""
+NEVER: Final[Stamp] = (0, 0)
+LATEST: Final[Stamp] = (2**64, 0)
+"""After all purges."""
 
 _OVERHEAD: Final = 1024
 """Bytes that an entry takes beside its texts, roughly."""
@@ -111,8 +117,8 @@ class Entry:
     """One stored response."""
 
     __slots__ = (
-        "body", "born", "headers", "is_public", "policy", "ready", "ready_until", "refresh_at", "size", "status",
-        "tags", "url", "uses", "validators", "variant", "vary",
+        "body", "born", "headers", "is_public", "policy", "ready", "ready_until", "refresh_at", "seen", "size",
+        "status", "tags", "url", "uses", "validators", "variant", "vary",
     )  # fmt: skip
 
     def __init__(
@@ -127,6 +133,7 @@ class Entry:
         born: float,
         tags: frozenset[str],
         is_public: bool,
+        seen: Stamp = NEVER,
     ) -> None:
         """Keep a response.
 
@@ -134,6 +141,7 @@ class Entry:
         :param headers: without Age and framing.
         :param born: monotonic seconds at which its age was 0.
         :param is_public: whether requests with credentials may share it (RFC 9111 section 3.5).
+        :param seen: the newest purge that was known when its fetch began.
         """
         self.url = url
         self.variant = variant
@@ -145,6 +153,7 @@ class Entry:
         self.born = born
         self.tags = tags
         self.is_public = is_public
+        self.seen = seen
         self.validators = validators_in(headers)
         # The head counts three times: the response that is ready has a copy, and another is lower-cased for look-ups.
         self.size = len(body) + 3 * headers.size + 2 * len(url) + sum(map(len, tags)) + _bytes_of(variant) + _OVERHEAD
@@ -166,6 +175,14 @@ class Entry:
         policy = self.policy
         self.born = min(self.born, now - max(policy.lifetime, policy.stale_while_revalidate))
         self.ready = None
+
+    def ask_whether_good(self, headers: Headers) -> None:
+        """Have a request ask the upstream whether this is still good (RFC 9111 section 4.3.1)."""
+        headers.remove_any(CONDITIONS)
+        if (etag := self.validators.etag) is not None:
+            headers["If-None-Match"] = etag
+        if (modified := self.headers.get("Last-Modified")) is not None:
+            headers["If-Modified-Since"] = modified
 
     @property
     def has_validator(self) -> bool:

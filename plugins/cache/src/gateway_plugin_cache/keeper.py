@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,13 +10,23 @@ from gateway_plugin_sdk import BodyFilter, Clock, Headers, Request, Response
 
 from gateway_plugin_cache.asked import Asked
 from gateway_plugin_cache.config import CacheConfig
-from gateway_plugin_cache.entries import Entry, Variant, tags_of, validators_in, values_of, vary_of
+from gateway_plugin_cache.entries import NEVER, Entry, Stamp, Variant, tags_of, validators_in, values_of, vary_of
 from gateway_plugin_cache.fetches import Fetch
 from gateway_plugin_cache.freshness import Policy, age_at_arrival, policy_of
 from gateway_plugin_cache.stores.memory import MemoryStore
-from gateway_plugin_cache.storing import is_of_another_version, is_public, stored_headers, updated_headers, why_not
+from gateway_plugin_cache.stores.wire import SharedEntry
+from gateway_plugin_cache.storing import (
+    is_of_another_version,
+    is_public,
+    shared_headers,
+    stored_headers,
+    updated_headers,
+    why_not,
+)
 
 _MOST_VARY: Final = 16
+_MOST_AHEAD: Final = 60
+"""Seconds by which the clock of another gateway may be ahead."""
 
 
 @dataclass(slots=True)
@@ -32,6 +43,9 @@ class Sought:
 
     headers: Headers
     """As they were before the cache put conditions of its own in the place of the client's."""
+
+    seen: Stamp = NEVER
+    """The newest purge of all gateways that was known when the fetch began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +70,8 @@ class Keeper:
         self._refuses_cookies = config.set_cookie == "refuse"
         self._store = store
         self._clock = clock
+        self.on_kept: Callable[[Sought, Entry], None] | None = None
+        """Called with each response that a fetch had stored."""
         self.gathered = 0
         """Bytes of bodies that are not complete yet."""
 
@@ -105,9 +121,35 @@ class Keeper:
         variant = sought.apart + values_of(vary, sought.headers)
         entry = Entry(
             url, variant, vary, draft.status, draft.headers, body, draft.policy, draft.born, draft.tags,
-            is_public(draft.policy),
+            is_public(draft.policy), sought.seen,
         )  # fmt: skip
         return entry if self._store.put(entry) else None
+
+    def shared_entry(self, sought: Sought, shared: SharedEntry) -> Entry | None:
+        """Return what another gateway shared, or None if it would not be stored here."""
+        config, headers, wall = self._config, shared_headers(shared.headers), self._clock.wall()
+        names, tags = vary_of(headers.get_all("Vary")), tags_of(headers, config.tags)
+        policy, validators = policy_of(headers, shared.status, shared.received, config), validators_in(headers)
+        refusal = why_not(
+            policy, shared.status, self._statuses, has_cookie=False, has_credentials=False,
+            can_validate=validators.etag is not None or validators.modified is not None,
+        )  # fmt: skip
+        if (
+            refusal is not None
+            or names is None
+            or not set(names) <= set(shared.vary)
+            or shared.url != sought.url
+            or shared.born > wall + _MOST_AHEAD
+            or len(shared.body) > config.max_body
+            or len(tags) > config.max_tags
+        ):
+            return None
+        born = self._clock.monotonic() - max(0.0, wall - shared.born)
+        vary = self._joined_vary(sought.url, shared.vary)
+        return Entry(
+            sought.url, sought.apart + values_of(vary, sought.headers), vary, shared.status, headers, shared.body,
+            policy, born, tags, is_public(policy), shared.seen,
+        )  # fmt: skip
 
     def _joined_vary(self, url: str, vary: tuple[str, ...]) -> tuple[str, ...]:
         """Return what responses for a URL vary by, the earlier ones included: some name fewer fields than others."""
@@ -127,6 +169,8 @@ class Keeper:
             fetch.not_stored()
         else:
             fetch.stored(entry)
+            if self.on_kept is not None:
+                self.on_kept(draft.sought, entry)
         return entry
 
     def record(self, response: Response, fetch: Fetch, draft: Draft) -> None:

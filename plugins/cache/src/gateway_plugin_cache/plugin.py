@@ -18,7 +18,6 @@ from typing import Final
 from gateway_plugin_sdk import (
     CommandError,
     FieldNames,
-    Headers,
     Plugin,
     PluginContext,
     Record,
@@ -28,24 +27,34 @@ from gateway_plugin_sdk import (
     hookimpl,
 )
 
-from gateway_plugin_cache.asked import PLAIN, Asked, Asking
+from gateway_plugin_cache.asked import PLAIN, Asked, Asking, is_identified
 from gateway_plugin_cache.config import CacheConfig
-from gateway_plugin_cache.entries import Apart, Entry, ParameterNames, url_of, values_of, without_parameters
+from gateway_plugin_cache.entries import (
+    NEVER,
+    Apart,
+    Entry,
+    ParameterNames,
+    Stamp,
+    url_of,
+    values_of,
+    without_parameters,
+)
 from gateway_plugin_cache.fetches import End, Fetch, Fetches
 from gateway_plugin_cache.keeper import Keeper, Sought
-from gateway_plugin_cache.purging import Purged, changed_urls
+from gateway_plugin_cache.purging import Purged, Purger, changed_urls
 from gateway_plugin_cache.responses import Responder
 from gateway_plugin_cache.stores.memory import MemoryStore, note_use
+from gateway_plugin_cache.stores.purge_log import PurgeRecord
+from gateway_plugin_cache.stores.sharing import Sharing
+from gateway_plugin_cache.stores.valkey import RESULTS, Result
 
+_Reply = Response | Awaitable[Response | None] | None
 _READS: Final = frozenset({"GET", "HEAD"})
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-_CONDITIONS: Final = FieldNames(("If-None-Match", "If-Modified-Since"))
 _NEWER: Final = frozenset({"no-cache", "max-age", "min-fresh"})
 """Directives of requests that no stale response satisfies."""
 _RETRY_REFRESH: Final = 1.0
 """Seconds between two validations of one response in the background."""
-_AT_ONCE: Final = 2000
-"""Entries that a purge looks at in one turn of the event loop: about a millisecond."""
 _INVALIDATION_TIMEOUT: Final = 2.0
 """Seconds that the response to an unsafe request waits for the other workers."""
 _RESULTS: Final = ("hit", "stale", "collapsed", "validated", "miss", "bypass")
@@ -72,19 +81,43 @@ class Cache(Plugin[CacheConfig]):
         self._now = context.clock.monotonic
         self._waits = 0.0 if config.collapse is None else config.collapse.timeout
         self._fetches = Fetches(0.0 if config.collapse is None else config.collapse.pass_for, self._now)
+        self._purger = Purger(self._store, self._fetches, self._now)
         self._recorded: dict[Request, Fetch] = {}
         """Fetches whose response is on its way to the client of their request."""
         requests = self.metrics.counter(
             "gateway_cache_requests", "Requests to routes with a cache, by what it did.", ("route", "binding", "result")
         )
+        shared = self.metrics.counter(
+            "gateway_cache_valkey", "Responses at Valkey, by what became of them.", ("route", "binding", "result")
+        )
+        self._shared_counts = {each: shared.labels(context.route or "", context.binding, each) for each in RESULTS}
+        self._sharing: Sharing | None = None
         labels = partial(requests.labels, context.route or "", context.binding)
         self._counts = {result: labels(result) for result in _RESULTS}
         self._count_hit = self._counts["hit"].inc
 
+    async def start(self) -> None:
+        """Prepare to share responses, if that is configured; the server may be away."""
+        if (options := self.config.valkey) is None:
+            return
+        sharing = Sharing(
+            self.config, options, self._slot, self.clock, self._store, self._keeper, self._purger, self.log,
+            self._count_shared,
+        )  # fmt: skip
+        await sharing.store.start()
+        self._sharing = sharing
+        self._keeper.on_kept = self._share
+        self.spawn(sharing.store.follow())
+
+    async def stop(self) -> None:
+        """Close what `start` opened."""
+        if self._sharing is not None:
+            await self._sharing.store.stop()
+
     # -- requests
 
     @hookimpl
-    def gateway_pre_proxy(self, request: Request) -> Response | Awaitable[Response | None] | None:
+    def gateway_pre_proxy(self, request: Request) -> _Reply:
         """Respond with what is stored, or fetch it."""
         if request.method not in _READS:
             return None
@@ -96,7 +129,7 @@ class Cache(Plugin[CacheConfig]):
             self._pass(request, "bypass", f"fwd=bypass; detail={asked.bypass}")
             return None
         url, apart, now = url_of(request), self._apart.of(request, headers), self._now()
-        has_credentials = asked.has_credentials or _is_identified(request)
+        has_credentials = asked.has_credentials or is_identified(request)
         resource = self._store.resources.get(url)
         entry = None if resource is None else resource.find(apart, headers)
         if entry is not None and (entry.is_public or not has_credentials):
@@ -112,17 +145,46 @@ class Cache(Plugin[CacheConfig]):
         elif entry is not None:
             self._pass(request, "miss", "fwd=miss; detail=credentials")
             return None
-        sought = Sought(request, url, apart, asked, has_credentials, now, headers if entry is None else headers.copy())
+        own = headers if entry is None else headers.copy()
+        sought = Sought(request, url, apart, asked, has_credentials, now, own, self._seen())
         if entry is not None:
             return self._miss(sought, entry, "request" if entry.age(now) < entry.policy.lifetime else "stale")
         return self._miss(sought, None, "uri-miss" if resource is None else "vary-miss")
+
+    def _seen(self) -> Stamp:
+        return NEVER if self._sharing is None else self._sharing.seen
+
+    def _count_shared(self, result: Result) -> None:
+        self._shared_counts[result].inc()
 
     def _pass(self, request: Request, count: str, result: str) -> None:
         """Let a request go upstream without a part in it."""
         self._counts[count].inc()
         request.state[self._slot] = result
 
-    def _miss(self, sought: Sought, entry: Entry | None, reason: str) -> Response | Awaitable[Response | None] | None:
+    def _miss(self, sought: Sought, entry: Entry | None, reason: str) -> _Reply:
+        sharing = self._sharing
+        if sharing is None or not sharing.store.is_asked or self._fetches.is_passed(self._key(sought)):
+            return self._upstream(sought, entry, reason)
+        return self._shared(sharing, sought, entry, reason)
+
+    async def _shared(self, sharing: Sharing, sought: Sought, entry: Entry | None, reason: str) -> Response | None:
+        """Respond with what another gateway stored, or fetch it."""
+        found = await sharing.find(sought, entry)
+        if found is not None and (found.is_public or not sought.has_credentials):
+            now, asked, request = self._now(), sought.asked, sought.request
+            if asked.accepts(found.age(now), found.policy.lifetime):
+                self._count_hit()
+                return self._responder.reply(found, request.method, sought.headers, asked, now, "hit; detail=valkey")
+            entry, sought.headers = found, sought.headers.copy()
+        reply = self._upstream(sought, entry, reason)
+        return await reply if isinstance(reply, Awaitable) else reply
+
+    def _share(self, sought: Sought, entry: Entry) -> None:
+        if self._sharing is not None and (saving := self._sharing.save(sought, entry)) is not None:
+            self.spawn(saving)
+
+    def _upstream(self, sought: Sought, entry: Entry | None, reason: str) -> _Reply:
         asked = sought.asked
         if "only-if-cached" in asked.directives:
             response = Response.problem(504, "there is no stored response")
@@ -174,7 +236,7 @@ class Cache(Plugin[CacheConfig]):
         request = sought.request
         try:
             if entry is not None:
-                _validate(request.headers, entry)
+                entry.ask_whether_good(request.headers)
             response = await request.forward()
             if entry is not None:
                 if response.status == 304 and response.is_streamed and entry.has_validator:
@@ -238,7 +300,7 @@ class Cache(Plugin[CacheConfig]):
             for name in ("Range", "If-Range"):
                 copy.headers.remove(name)
             apart = self._apart.of(request, request.headers)
-            sought = Sought(copy, entry.url, apart, PLAIN, has_credentials, now, headers)
+            sought = Sought(copy, entry.url, apart, PLAIN, has_credentials, now, headers, self._seen())
             self.spawn(self._refresh(sought, entry))
         return self._responder.reply(entry, request.method, request.headers, asked, now, "hit")
 
@@ -249,7 +311,7 @@ class Cache(Plugin[CacheConfig]):
             return
         fetch = self._fetches.begin(key, entry.url, is_shared=True)
         try:
-            _validate(request.headers, entry)
+            entry.ask_whether_good(request.headers)
             response = await request.forward()
             if response.status == 304 and response.is_streamed and entry.has_validator:
                 self._validated(sought, entry, response, fetch, "stale")
@@ -294,6 +356,8 @@ class Cache(Plugin[CacheConfig]):
     async def _invalidate(self, urls: list[str]) -> None:
         """Drop what is stored for some URLs, in all workers, before the client knows of the change."""
         self.invalidate(urls)
+        if self._sharing is not None:
+            await self._sharing.announce(PurgeRecord(tuple(urls)))
         try:
             async with asyncio.timeout(_INVALIDATION_TIMEOUT):
                 await self.everywhere("invalidate", urls=urls)
@@ -303,13 +367,7 @@ class Cache(Plugin[CacheConfig]):
     @command(role="operator")
     def invalidate(self, urls: list[str]) -> int:
         """Drop the responses for some URLs, and return how many there were."""
-        dropped = 0
-        for url in urls:
-            self._fetches.invalidate(url)
-            for entry in self._store.of_url(url):
-                self._store.remove(entry)
-                dropped += 1
-        return dropped
+        return self._purger.drop(urls)
 
     @command(role="operator")
     async def purge(
@@ -320,19 +378,10 @@ class Cache(Plugin[CacheConfig]):
         :param url: with scheme, host and query; or path and query alone, for every host. Likewise ``prefix``.
         :param soft: have them validated before they are used again, instead of dropping them.
         """
-        self._fetches.invalidate_all()
-        purged, count = Purged(url, tag, prefix), 0
-        for number, entry in enumerate(self._store.entries(), 1):
-            if number % _AT_ONCE == 0:
-                await asyncio.sleep(0)
-            if not purged.has(entry):
-                continue
-            count += 1
-            if soft:
-                entry.expire(self._now())
-            else:
-                self._store.remove(entry)
-        return count
+        purged = Purged(url, tag, prefix)
+        if self._sharing is not None:
+            await self._sharing.announce(PurgeRecord((), purged, soft))
+        return await self._purger.purge(purged, soft=soft)
 
     @command(role="viewer")
     def stats(self) -> dict[str, int]:
@@ -345,21 +394,6 @@ class Cache(Plugin[CacheConfig]):
             "fetches": len(self._fetches),
             "waiting": self._fetches.waiting,
         }
-
-
-def _validate(headers: Headers, entry: Entry) -> None:
-    """Ask the upstream whether a stored response is still good (RFC 9111 section 4.3.1)."""
-    headers.remove_any(_CONDITIONS)
-    if (etag := entry.validators.etag) is not None:
-        headers["If-None-Match"] = etag
-    if (modified := entry.headers.get("Last-Modified")) is not None:
-        headers["If-Modified-Since"] = modified
-
-
-def _is_identified(request: Request) -> bool:
-    """Whether it is known who sends a request, whatever its fields are."""
-    tls = request.tls
-    return request.identity is not None or (tls is not None and tls.peer is not None)
 
 
 def _is_error(response: Response) -> bool:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 from gateway_plugin_sdk import Request, Response
 
-from gateway_plugin_cache.entries import Entry, url_of
+from gateway_plugin_cache.entries import LATEST, Entry, Stamp, url_of
+from gateway_plugin_cache.fetches import Fetches
+from gateway_plugin_cache.stores.memory import MemoryStore
+
+_AT_ONCE: Final = 2000
+"""Entries that a purge looks at in one turn of the event loop: about a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,44 @@ class Purged:
         if self.prefix is not None and not _seen_as(entry.url, self.prefix).startswith(self.prefix):
             return False
         return self.tag is None or self.tag in entry.tags
+
+
+class Purger:
+    """Purges the memory of one worker."""
+
+    def __init__(self, store: MemoryStore, fetches: Fetches, now: Callable[[], float]) -> None:
+        self._store = store
+        self._fetches = fetches
+        self._now = now
+
+    def drop(self, urls: Iterable[str], before: Stamp = LATEST) -> int:
+        """Drop the responses for some URLs, and return how many there were.
+
+        :param before: only those that were fetched before this purge.
+        """
+        dropped = 0
+        for url in urls:
+            self._fetches.invalidate(url)
+            for entry in self._store.of_url(url):
+                if entry.seen < before:
+                    self._store.remove(entry)
+                    dropped += 1
+        return dropped
+
+    async def purge(self, purged: Purged, *, soft: bool, before: Stamp = LATEST) -> int:
+        """Drop responses, or have them validated before they are used again; return how many there were."""
+        self._fetches.invalidate_all()
+        count = 0
+        for number, entry in enumerate(self._store.entries(), 1):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if entry.seen < before and purged.has(entry):
+                count += 1
+                if soft:
+                    entry.expire(self._now())
+                else:
+                    self._store.remove(entry)
+        return count
 
 
 def _seen_as(url: str, wanted: str) -> str:

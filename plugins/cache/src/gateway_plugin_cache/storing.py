@@ -88,6 +88,14 @@ def stored_headers(response: Response) -> Headers:
     return headers
 
 
+def shared_headers(headers: Headers) -> Headers:
+    """Return the fields of a response that another gateway stored, which is not trusted to have left out these."""
+    kept = headers.copy()
+    kept.remove_any(_NEVER)
+    kept.remove("Set-Cookie")
+    return kept
+
+
 def _names_in(headers: Headers) -> set[str]:
     return {name.lower() for name in headers if Headers([(name, "")]).has_any(_OF_ONE_REQUEST)}
 

@@ -159,7 +159,11 @@ class ValkeyValues:
         if client is not None:
             await client.aclose()
 
-    async def _run(self, *command: object) -> Any:
+    async def run(self, *command: object) -> Any:
+        """Run any command, with whole names of keys.
+
+        :raises StoreAwayError: the server does not respond, or refuses it.
+        """
         try:
             async with self._free:
                 return await self._client.execute_command(*command)
@@ -167,17 +171,17 @@ class ValkeyValues:
             raise StoreAwayError(f"valkey: {type(error).__name__}: {error}") from error
 
     async def get(self, key: str) -> bytes | None:
-        found = await self._run("GET", self._prefix + key)
+        found = await self.run("GET", self._prefix + key)
         return bytes(found) if found is not None else None
 
     async def put(self, key: str, value: bytes, ttl: float | None = None) -> None:
-        await self._run("SET", self._prefix + key, value, *_lifetime(ttl))
+        await self.run("SET", self._prefix + key, value, *_lifetime(ttl))
 
     async def add(self, key: str, value: bytes, ttl: float | None = None) -> bool:
-        return bool(await self._run("SET", self._prefix + key, value, "NX", *_lifetime(ttl)))
+        return bool(await self.run("SET", self._prefix + key, value, "NX", *_lifetime(ttl)))
 
     async def delete(self, key: str) -> None:
-        await self._run("DEL", self._prefix + key)
+        await self.run("DEL", self._prefix + key)
 
 
 def _lifetime(ttl: float | None) -> tuple[object, ...]:
