@@ -22,7 +22,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
-from gateway_core.testing.stream_server import StreamServer
 from h2.errors import ErrorCodes
 from h2.events import InformationalResponseReceived, RequestReceived, ResponseReceived
 
@@ -55,6 +54,34 @@ class Side(Protocol):
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection to its end."""
+
+
+class Bridge:
+    """Listens for connections of one side."""
+
+    def __init__(self, side: Side) -> None:
+        """Serve connections."""
+        self.side = side
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def on_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            await self.side.serve(reader, writer)
+        except (*_LOST, asyncio.CancelledError):
+            pass
+        finally:
+            self._connections.discard(task)
+            writer.close()
+
+    async def close(self) -> None:
+        """End every connection."""
+        for task in tuple(self._connections):
+            task.cancel()
+        if self._connections:
+            await asyncio.wait(tuple(self._connections), timeout=5)
 
 
 class ClientSide:
@@ -309,15 +336,13 @@ def _to_address(port: int, tls: ssl.SSLContext | None = None) -> Connect:
 
 @asynccontextmanager
 async def _listening(side: Side) -> AsyncIterator[int]:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(*_LOST):
-            await side.serve(reader, writer)
-
-    server = StreamServer(serve)
+    bridge = Bridge(side)
+    server = await asyncio.start_server(bridge.on_connection, "127.0.0.1", 0, limit=_LIMIT)
     try:
-        yield await server.start()
+        yield int(server.sockets[0].getsockname()[1])
     finally:
-        await server.close()
+        server.close()
+        await bridge.close()
     assert not side.faults, side.faults
 
 

@@ -207,6 +207,7 @@ def test_a_token_that_was_seen_before_is_not_searched_for_again(
     assert client.identities[-1] is client.identities[0]
 
 
+@pytest.mark.http1_upstream  # a stream whose end is still on its way would time out when the clock is set forward
 def test_a_token_that_was_seen_before_ends_with_its_time(
     repeating: Any, secret: str, sign: Any, clock: ManualClock
 ) -> None:
