@@ -122,7 +122,7 @@ class AlbKeys:
         return found if found is not None and self._now() < found.until else None
 
     async def look_up(self, key_id: str, client: str) -> None:
-        """Look for a key, together with whoever else waits for it. Does not raise if there is none."""
+        """Look for a key, together with all others that wait for it. Does not raise if there is none."""
         found = self._join(key_id, client)
         await asyncio.wait([found])
 

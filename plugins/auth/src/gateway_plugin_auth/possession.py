@@ -164,7 +164,7 @@ class Proofs:
         try:
             verdict = await self._verdict(request, thumbprint, proof)
         except GatewayError as error:
-            # Not let through: a proof that nobody remembers could be used again at once.
+            # Not let through: a proof that is remembered nowhere could be used again at once.
             self._log.warning("a DPoP proof cannot be compared with earlier ones: %s", error)
             verdict = unavailable(_STORE_AWAY, 1.0)
         request.state.setdefault(_VERDICTS, {})[name] = verdict

@@ -49,7 +49,7 @@ class Policy:
     """The age up to which it is fresh."""
 
     is_explicit: bool
-    """Whether the response itself says so."""
+    """Whether the response itself states it."""
 
     stale_while_revalidate: float
     """The age up to which it may be used while it is validated in the background."""
@@ -127,7 +127,7 @@ def _guessed_lifetime(fields: Fields, status: int, now: float, defaults: Default
 
 
 def date_of(fields: Fields, now: float) -> float:
-    """Return when the origin made a response, in seconds since the epoch; now unless it says so."""
+    """Return when the origin made a response, in seconds since the epoch; now unless it states one."""
     values = fields.get_all("Date")
     date = parse_date(values[0]) if len(values) == 1 else None
     return now if date is None else date

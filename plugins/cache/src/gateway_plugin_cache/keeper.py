@@ -189,7 +189,7 @@ class Recorder(BodyFilter):
     def __init__(self, keeper: Keeper, fetch: Fetch, draft: Draft, config: CacheConfig, length: int | None) -> None:
         """Begin with nothing.
 
-        :param length: bytes that the body has, if the head says so.
+        :param length: bytes that the body has, if the head has it.
         """
         self._keeper = keeper
         self._length = length
