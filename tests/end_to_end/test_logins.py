@@ -127,7 +127,7 @@ async def test_all_workers_have_the_sessions_the_refreshes_and_the_ends(
         # The access token is over at once: every request with this cookie needs the new one.
         provider.expires_in = 0.01
         await asyncio.to_thread(log_in, browser)
-        await asyncio.sleep(5 * provider.expires_in)
+        await asyncio.sleep(5 * provider.expires_in)  # until the token is over, which is a matter of time alone
         provider.expires_in = 3600
         provider.refreshing.clear()
 
