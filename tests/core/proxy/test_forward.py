@@ -185,7 +185,7 @@ async def test_forward_belongs_to_the_pre_proxy_phase(proxied: Proxied) -> None:
                 await request.forward()
             refused.append(phase)
 
-        hook.__qualname__ = f"Elsewhere.gateway_{phase}"  # it tells pluggy of `self`
+        hook.__qualname__ = f"Elsewhere.gateway_{phase}"  # by which pluggy knows that `self` is one of its arguments
         return hookimpl(hook)
 
     plugin = type("Elsewhere", (Plugin,), {"name": "p", **{f"gateway_{phase}": tries(phase) for phase in elsewhere}})

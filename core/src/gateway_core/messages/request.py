@@ -118,8 +118,7 @@ class Request:
         request._head_block, request._added = facts.block, b""  # what hooks add, while nothing has looked at the fields
         request.host, request.version = facts.host, head.version
         request.client_ip, request.peer_ip, request.scheme = arrival.client_ip, arrival.peer_ip, arrival.scheme
-        request._arrival = arrival
-        request.request_id, request.started = request_id, started
+        request._arrival, request.request_id, request.started = arrival, request_id, started
         request.in_progress = request.route = request.upstream = request.identity = None
         request.matched = request._params = request._headers = request._state = None
         return request
@@ -153,12 +152,9 @@ class Request:
 
     @property
     def raw_path(self) -> str:
-        """The path as it was sent, which is what goes upstream.
+        """The path as it was sent, which is what goes upstream; setting it sets `path` as well.
 
-        Setting it sets `path` as well.
-
-        :raises BadPathError: what is set is not a path that a request may have; the client gets 400 unless the hook
-            catches it.
+        :raises BadPathError: what is set is no path that a request may have: 400 unless the hook catches it.
         """
         return self._raw_path
 
@@ -291,7 +287,10 @@ class Request:
 
     @property
     def state(self) -> dict[str, Any]:
-        """Where plugins leave things for later hooks, by keys that begin with their name; in shadow mode, own ones."""
+        """Where plugins leave things for later hooks and other plugins, under keys that begin with their name.
+
+        What a binding in shadow mode leaves is seen by its own later hooks only.
+        """
         if self._state is None:
             self._state = {}
         return self._state
@@ -328,8 +327,7 @@ class Request:
         Only before the request goes upstream, in anything that is awaited. The binding's ``timeout`` stands still.
 
         :param limit: bytes at most.
-        :raises BodyTooLargeError: the body is larger: 413 unless the hook catches it; the body then goes on from its
-            first byte.
+        :raises BodyTooLargeError: it is larger: 413 unless the hook catches it; then it goes on from its first byte.
         :raises RuntimeError: the request is over, as in `gateway_log`.
         """
         if self._arrival is None and self.operations is None:
@@ -354,7 +352,7 @@ class Request:
             remove_body_fields(self.headers)
 
     async def forward(self) -> Response:
-        """Send the request upstream now, with the later pre-proxy hooks, and return the response behind its hooks.
+        """Send the request upstream now, through the later pre-proxy hooks, and return what response hooks made of it.
 
         Only in the pre-proxy phase, once. The body is streamed: return the response, or read it. Failures of the
         upstream are responses of the gateway (`Response.failure`). The binding's ``timeout`` stands still. If the hook
@@ -367,8 +365,9 @@ class Request:
             return await self._operations.forward()
 
     def detach(self) -> Request:
-        """Return a copy that outlives this request and its client, with an own context, deadline and log record, whose
-        `forward` may be called once, from anywhere.
+        """Return a copy that outlives this request and its client, with a context, deadline and log record of its own.
+
+        `forward` of the copy may be called once, from anywhere.
 
         :raises RuntimeError: there is a body that was not read.
         :raises ShadowModeError: the binding is in shadow mode.
@@ -377,6 +376,7 @@ class Request:
 
     def abort(self, reason: str) -> None:
         """End the exchange or tunnel at any time: a running hook is cancelled, a response is visibly cut.
+
         Later calls do nothing; in shadow mode none does anything.
 
         :param reason: a code for `Record.reason` (docs/reasons.md has those of the gateway).

@@ -143,10 +143,9 @@ class FilteredRequest:
                 await self._resumed.wait()
                 pieces, size = pieces + 1, size + len(data)
                 if pieces >= PIECES_PER_TURN or size > _TURN:
+                    # Neither a source nor an upstream that is quick may keep the loop from others.
                     pieces = size = 0
-                    await asyncio.sleep(
-                        0
-                    )  # neither a source nor an upstream that is quick may keep the loop from others
+                    await asyncio.sleep(0)
         except SystemExit as error:  # it ends nothing but the body
             self._error = RuntimeError("what gives the body called sys.exit")
             raise self._error from error
