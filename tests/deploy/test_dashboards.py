@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from gateway_core.metrics.catalogue import CATALOGUE
 
-from deploy.grafana_dashboards import DASHBOARDS, FOLDER, WIDTH, model, texts
+from deploy.dashboard_catalogue import DASHBOARDS
+from deploy.grafana_dashboards import FOLDER, WIDTH, model, texts
 
 dashboards = pytest.mark.parametrize(
     "dashboard", [model(each) for each in DASHBOARDS], ids=lambda each: str(each["uid"])
