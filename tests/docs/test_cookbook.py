@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 from gateway_plugin_sdk import Plugin
 from gateway_plugin_sdk.testing import assert_plugin_ok
+
+from tests.plugins.ratelimit.stores.conftest import Valkey
 
 DOCS = Path(__file__).parents[2] / "docs"
 SECTIONS = {
@@ -27,8 +30,16 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "blocked-agents": {"file": __file__},
     "entitled": {"upstream": "http://accounts.test"},
     "sign": {"key": "k" * 20},
+    "unrepeated": {"valkey": {"url": "valkey://127.0.0.1:1"}},
 }
 NEEDS_A_SERVICE = {"ask-first"}
+
+
+@pytest.fixture
+def valkey_url(tmp_path: Path) -> Iterator[str]:
+    server = Valkey(tmp_path)
+    yield server.url
+    server.kill()
 
 
 def load(section: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:

@@ -11,13 +11,17 @@ from pathlib import Path
 import gateway_core.testing
 import gateway_plugin_sdk
 import pytest
-from gateway_plugin_sdk import testing
+from gateway_plugin_sdk import testing, valkey
 
 PUBLIC = Path(__file__).with_name("public_names.txt")
 
 
 def test_the_public_names_are_those_that_were_promised() -> None:
-    names = [*gateway_plugin_sdk.__all__, *(f"testing.{name}" for name in testing.__all__)]
+    names = [
+        *gateway_plugin_sdk.__all__,
+        *(f"testing.{name}" for name in testing.__all__),
+        *(f"valkey.{name}" for name in valkey.__all__),
+    ]
 
     promised = PUBLIC.read_text().splitlines()
 
@@ -26,7 +30,7 @@ def test_the_public_names_are_those_that_were_promised() -> None:
     )
 
 
-@pytest.mark.parametrize("module", [gateway_plugin_sdk, testing])
+@pytest.mark.parametrize("module", [gateway_plugin_sdk, testing, valkey])
 def test_every_public_name_can_be_imported(module: object) -> None:
     for name in module.__all__:  # type: ignore[attr-defined]
         assert getattr(module, name) is not None

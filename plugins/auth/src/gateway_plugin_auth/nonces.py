@@ -11,8 +11,8 @@ import secrets
 from typing import Final
 
 from gateway_plugin_sdk import Clock
+from gateway_plugin_sdk.valkey import Values
 from gateway_tokens.confirmation import base64url
-from gateway_tokens.valkey import Values
 
 _KEY: Final = "nonce-key"
 _RELIED_ON: Final = 30.0

@@ -16,9 +16,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from gateway_plugin_sdk import GatewayError, PluginContext, Request
+from gateway_plugin_sdk.valkey import ValkeyValues, Values
 from gateway_tokens.confirmation import Confirmation, base64url
 from gateway_tokens.dpop import Expected, Proof, ProofError, ProofVerifier
-from gateway_tokens.valkey import ValkeyValues, Values
 
 from gateway_plugin_auth.client_certificates import presented_thumbprint
 from gateway_plugin_auth.config.possession import DpopOptions, PossessionOptions

@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Final, Literal, Self
 
 from gateway_plugin_sdk import ConfigModel, Duration, HeaderName, Size
-from gateway_tokens.valkey import ServerOptions
+from gateway_plugin_sdk.valkey import ServerOptions
 from pydantic import AfterValidator, Field, model_validator
 
 _CACHE_NAME: Final = re.compile(r"[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*")

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from gateway_plugin_sdk import ConfigFile, ConfigModel, Duration, Secret, SecretUrl
+from gateway_plugin_sdk.valkey import ServerOptions
 from gateway_tokens.algorithms import SECRET_ALGORITHMS, Algorithm
 from gateway_tokens.client_key_options import ClientKeyOptions as ClientKeyFiles
 from gateway_tokens.fetch import FetchOptions
 from gateway_tokens.texts import Header, OneOrMore, check_distinct, many, shown_url, url_problem
-from gateway_tokens.valkey import ServerOptions
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from gateway_plugin_oidc.browser import origin_of

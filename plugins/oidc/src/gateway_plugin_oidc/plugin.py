@@ -23,11 +23,11 @@ from gateway_plugin_sdk import (
     command,
     hookimpl,
 )
+from gateway_plugin_sdk.valkey import ValkeyValues, Values
 from gateway_tokens.cache import VerifiedCache
 from gateway_tokens.forwarding import field_readers
 from gateway_tokens.loaders import Client
 from gateway_tokens.texts import many
-from gateway_tokens.valkey import ValkeyValues, Values
 
 from gateway_plugin_oidc.bearer import Bearers, Caller
 from gateway_plugin_oidc.browser import is_navigation, may_use_cookie

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from gateway_plugin_sdk import Clock, GatewayError
-from gateway_tokens.valkey import Values
+from gateway_plugin_sdk.valkey import Values
 
 from gateway_plugin_oidc.endpoints import Endpoints, ProviderAwayError, TokensRefusedError, shown_error
 from gateway_plugin_oidc.id_tokens import Expected, RefusedTokenError, check_id_token, check_signature, read_token

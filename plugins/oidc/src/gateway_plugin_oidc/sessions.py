@@ -15,9 +15,9 @@ from types import MappingProxyType
 from typing import Final
 
 from gateway_plugin_sdk import Clock, Identity
+from gateway_plugin_sdk.valkey import Values
 from gateway_tokens.cache import VerifiedCache
 from gateway_tokens.forwarding import FieldReaders, fields_of
-from gateway_tokens.valkey import Values
 
 from gateway_plugin_oidc.config import OidcConfig
 from gateway_plugin_oidc.cookies import CookieWriter, OwnCookies

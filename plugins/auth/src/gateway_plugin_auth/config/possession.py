@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 from gateway_plugin_sdk import ConfigModel, Duration
+from gateway_plugin_sdk.valkey import ServerOptions
 from gateway_tokens.uris import normalized
-from gateway_tokens.valkey import ServerOptions
 from pydantic import AfterValidator, Field, model_validator
 
 ProofAlgorithm: TypeAlias = Literal[

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Final
 
 from gateway_plugin_sdk import Clock
-from gateway_tokens.valkey import StoreAwayError
+from gateway_plugin_sdk.valkey import StoreAwayError
 
 from gateway_plugin_cache.config import CacheConfig, ValkeyOptions
 from gateway_plugin_cache.entries import Entry, Stamp, values_of

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Literal, get_args
 
 from gateway_plugin_sdk import Clock
-from gateway_tokens.valkey import StoreAwayError, ValkeyValues
+from gateway_plugin_sdk.valkey import StoreAwayError, ValkeyValues
 
 from gateway_plugin_cache.config import ValkeyOptions
 from gateway_plugin_cache.entries import NEVER, Stamp

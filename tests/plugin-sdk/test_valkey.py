@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gateway_tokens.valkey import ServerOptions, StoreAwayError, ValkeyValues
+from gateway_plugin_sdk import GatewayError
+from gateway_plugin_sdk.valkey import ServerOptions, StoreAwayError, ValkeyValues
 from pydantic import ValidationError
 
 from tests.plugins.ratelimit.stores.conftest import Valkey
@@ -78,3 +81,19 @@ async def test_the_name_of_a_server_is_compared_with_its_certificate(scheme: str
 
     assert (settings["ssl_cert_reqs"], settings["ssl_check_hostname"]) == ("required", True)
     await values.stop()
+
+
+def test_the_options_do_not_need_the_library() -> None:
+    code = "import sys, gateway_plugin_sdk.valkey; print('redis' in sys.modules)"
+
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+    assert shown.stdout.strip() == "False"
+
+
+async def test_a_library_that_is_missing_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
+    values = ValkeyValues(ServerOptions.model_validate({"url": "valkey://127.0.0.1:1"}))
+
+    with pytest.raises(GatewayError, match=r"pip install 'gateway-plugin-sdk\[valkey\]'"):
+        await values.start()

@@ -1,4 +1,8 @@
-"""Values that several gateways share: on a Valkey or Redis server, behind the interface of the gateway's own store."""
+"""Values that several gateways share: on a Valkey or Redis server, with the methods of `Plugin.shared`.
+
+The library, an optional dependency (``gateway-plugin-sdk[valkey]``), is imported when values are started.
+What ``__all__`` lists is stable by semantic versioning.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,13 @@ import re
 from typing import Annotated, Any, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
-from gateway_plugin_sdk import ConfigFile, ConfigModel, Duration, GatewayError, Secret, SecretUrl
 from pydantic import AfterValidator, Field
 
+from gateway_plugin_sdk import ConfigFile, ConfigModel, Duration, GatewayError, Secret, SecretUrl
+
+__all__ = ["ServerOptions", "StoreAwayError", "ValkeyTlsOptions", "ValkeyValues", "Values"]
+
 _URL: Final = r"^(redis|rediss|valkey|valkeys|unix)://.+$"
-
-
 _DATABASE: Final = re.compile("/?|/[0-9]{1,9}")
 
 
@@ -84,7 +89,7 @@ class StoreAwayError(GatewayError):
 
 
 class Values(Protocol):
-    """Bytes by key; what has a ``ttl`` is gone after so many seconds."""
+    """Bytes by key; what has a ``ttl`` is gone after so many seconds. `ValkeyValues` are such, and `Plugin.shared`."""
 
     async def get(self, key: str) -> bytes | None: ...
     async def put(self, key: str, value: bytes, ttl: float | None = None) -> None: ...
@@ -96,7 +101,10 @@ _MODULES: Final = ("redis.asyncio", "redis.asyncio.retry", "redis.backoff", "red
 
 
 class ValkeyValues:
-    """Values on a server. No command is repeated: what failed may have been done."""
+    """Values on a server. No command is repeated: what failed may have been done.
+
+    Each method raises `StoreAwayError` if the server does not respond in time, or refuses the command.
+    """
 
     def __init__(self, options: ServerOptions) -> None:
         self._options = options
@@ -114,7 +122,7 @@ class ValkeyValues:
             await asyncio.to_thread(lambda: [importlib.import_module(name) for name in _MODULES])
         except ImportError as error:
             raise GatewayError(
-                f"valkey needs the redis package, which is missing ({error}): pip install redis"
+                f"valkey needs the redis package, which is missing ({error}): pip install 'gateway-plugin-sdk[valkey]'"
             ) from None
         errors = importlib.import_module("redis.exceptions")
         self._failures = (OSError, TimeoutError, errors.RedisError)
@@ -155,6 +163,7 @@ class ValkeyValues:
         )
 
     async def stop(self) -> None:
+        """Close the connections."""
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
@@ -171,16 +180,20 @@ class ValkeyValues:
             raise StoreAwayError(f"valkey: {type(error).__name__}: {error}") from error
 
     async def get(self, key: str) -> bytes | None:
+        """Return a value, or None if the key has none."""
         found = await self.run("GET", self._prefix + key)
         return bytes(found) if found is not None else None
 
     async def put(self, key: str, value: bytes, ttl: float | None = None) -> None:
+        """Set a value, for ``ttl`` seconds or until it is deleted."""
         await self.run("SET", self._prefix + key, value, *_lifetime(ttl))
 
     async def add(self, key: str, value: bytes, ttl: float | None = None) -> bool:
+        """Set a value if the key has none; return whether it was set. Of several callers one gets True."""
         return bool(await self.run("SET", self._prefix + key, value, "NX", *_lifetime(ttl)))
 
     async def delete(self, key: str) -> None:
+        """Remove a key."""
         await self.run("DEL", self._prefix + key)
 
 
