@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from gateway_openapi.documents import DocumentError
+from gateway_plugin_sdk.strict_json import JsonError, read_json
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
 from gateway_plugin_validate.checked import Checked
 from gateway_plugin_validate.files import Place
-from gateway_plugin_validate.json_reader import JsonError, read_json
 from gateway_plugin_validate.media import MediaType, read_media_type
 from gateway_plugin_validate.parameters import TextError, decoded, read_pairs
 from gateway_plugin_validate.problems import Failure, pointer_of

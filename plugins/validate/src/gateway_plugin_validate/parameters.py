@@ -11,10 +11,10 @@ from typing import Any, Final, Literal
 from urllib.parse import unquote
 
 from gateway_openapi.documents import DocumentError
+from gateway_plugin_sdk.strict_json import JsonError, read_json
 
 from gateway_plugin_validate.checked import Checked
 from gateway_plugin_validate.files import Place
-from gateway_plugin_validate.json_reader import JsonError, read_json
 from gateway_plugin_validate.problems import Failure
 from gateway_plugin_validate.schemas import Schemas
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from gateway_plugin_validate.json_reader import JsonError, read_json
+from gateway_plugin_sdk.strict_json import JsonError, read_json
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,4 +1,7 @@
-"""Reads JSON of strangers strictly (I-JSON, RFC 7493): what two readers could take differently is an error."""
+"""Strict reading of JSON from clients (I-JSON, RFC 7493): what two readers could take differently is an error.
+
+Not part of the stable contract: the gateway's own plugins use it.
+"""
 
 from __future__ import annotations
 
