@@ -16,6 +16,7 @@ from gateway_core.messages.body import (
     read_whole,
     remove_body_fields,
 )
+from gateway_core.tasks import spawn
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -193,6 +194,28 @@ async def test_an_iterable_is_taken_piece_by_piece_and_closed_when_nobody_wants_
 
     await body.aclose(ConnectionResetError("the client left"))
     assert events[-1] == "generator closed"
+
+
+async def test_other_tasks_run_between_the_pieces_of_an_iterable() -> None:
+    turns = 0
+
+    class Working(BodyFilter):
+        def feed(self, data: bytes) -> Iterator[bytes]:
+            for _ in range(4):
+                yield b"%d" % turns
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = spawn(count(), name="counting turns")
+    body = FilteredBody(Source([b"x"]), [FilterSpec(Working)])
+    seen = [await body.read() for _ in range(4)]
+    counting.cancel()
+
+    assert seen == [b"0", b"0", b"1", b"2"]
 
 
 async def test_a_compressor_flushes_and_finishes() -> None:

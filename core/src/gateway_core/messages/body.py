@@ -27,7 +27,10 @@ from gateway_core.messages.hook_owner import HookOwner
 
 Pieces: TypeAlias = bytes | Iterable[bytes]
 Output: TypeAlias = Pieces | Awaitable[Pieces]
-"""What a filter returns: a piece, several (taken one by one as they can be sent), or an awaitable of either."""
+"""What a filter returns: a piece, several, or an awaitable of either.
+
+Several are taken one by one as they can be sent, each in another turn of the event loop.
+"""
 
 DIGESTS: Final = ("Content-Digest", "Repr-Digest", "Digest", "Content-MD5")
 """Fields that are true of one body only (RFC 9530, RFC 3230, RFC 1864)."""
@@ -187,7 +190,9 @@ class _SourceStage:
 class _Stage:
     """One filter, and what it gave that was not asked for yet."""
 
-    __slots__ = ("_before", "_body", "_fed", "_filter", "_finished", "_is_closed", "_observes", "_pieces", "_spec")
+    __slots__ = (
+        "_before", "_body", "_fed", "_filter", "_finished", "_gave_one", "_is_closed", "_observes", "_pieces", "_spec"
+    )  # fmt: skip
 
     def __init__(
         self, body: FilteredBody, before: _Stage | _SourceStage, body_filter: BodyFilter, spec: FilterSpec
@@ -198,6 +203,8 @@ class _Stage:
         self._spec = spec
         self._observes = spec.observe
         self._pieces: Iterator[bytes] | None = None
+        self._gave_one = False
+        """Whether `_pieces` gave a piece."""
         self._fed = False
         """Whether anything was fed since the last flush."""
         self._finished = False
@@ -208,8 +215,11 @@ class _Stage:
         while True:
             if self._pieces is not None:
                 if piece := self._next_piece(self._pieces):
+                    if self._gave_one:
+                        await asyncio.sleep(0)  # an iterator works for each piece: other tasks run between two of them
+                    self._gave_one = True
                     return piece
-                self._pieces = None
+                self._pieces, self._gave_one = None, False
             if self._finished:
                 return b""
             data = await self._before.pull(wait=False)
