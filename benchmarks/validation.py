@@ -86,11 +86,11 @@ async def validation(rounds: int, count: int) -> None:
             print(f"{f'{name}, body of {len(body)} bytes':40s} {costs[name]:8.2f} us")
 
 
-def filled(item: bytes, brackets: bytes = b"[]") -> bytes:
-    """Return JSON of the largest size, of one item again and again; ``#`` in it is a number."""
-    items = [item.replace(b"#", b"%x" % index) for index in range(SHORT_PAUSE // (len(item) + 1))]
-    while len(body := brackets[:1] + b",".join(items) + brackets[1:]) > SHORT_PAUSE:
-        del items[len(items) * SHORT_PAUSE // len(body) :]
+def filled(item: bytes, brackets: bytes = b"[]", size: int = SHORT_PAUSE) -> bytes:
+    """Return JSON of up to a size, of one item again and again; ``#`` in it is a number."""
+    items = [item.replace(b"#", b"%x" % index) for index in range(size // (len(item) + 1))]
+    while len(body := brackets[:1] + b",".join(items) + brackets[1:]) > size:
+        del items[len(items) * size // len(body) :]
     return body
 
 

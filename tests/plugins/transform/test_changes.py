@@ -5,14 +5,14 @@ import json
 from typing import Any
 
 import pytest
-from gateway_plugin_transform.changes import Change, ChangeError
+from gateway_plugin_transform.changes import Change, ChangeError, TooLargeError
 from gateway_plugin_transform.config import ChangeConfig
 from hypothesis import given
 from hypothesis import strategies as st
 
 
 def changed(value: Any, **config: Any) -> Any:
-    change = Change(ChangeConfig.model_validate(config), 1000)
+    change = Change(ChangeConfig.model_validate(config), 1000, 1000)
     return json.loads(change.json(json.dumps(value).encode()))
 
 
@@ -63,17 +63,49 @@ def test_any_place_of_any_value_is_changed_or_left(value: Any, place: str) -> No
 
 
 def test_values_of_the_configuration_are_not_shared_between_bodies() -> None:
-    change = Change(ChangeConfig.model_validate({"set": {"/l": []}, "template": {}}), 1000)
+    change = Change(ChangeConfig.model_validate({"set": {"/l": []}, "template": {}}), 1000, 1000)
     change.json(b"{}")
-    more = Change(ChangeConfig.model_validate({"default": {"/o": {}}, "set": {"/o/x": 1}}), 1000)
+    more = Change(ChangeConfig.model_validate({"default": {"/o": {}}, "set": {"/o/x": 1}}), 1000, 1000)
 
     assert [more.json(b"{}"), more.json(b"{}"), change.json(b"{}")] == [b'{"o":{"x":1}}'] * 2 + [b'{"l":[]}']
 
 
-@pytest.mark.parametrize("data", [b"{", b"", b"\xff", b"[1e999]", b"NaN", b"9" * 5000, b"[" * 100_000, b'"\\ud800"'])
-def test_what_is_no_json_is_an_error(data: bytes) -> None:
-    with pytest.raises(ChangeError):
-        Change(ChangeConfig.model_validate({"remove": ["/a"]}), 1000).json(data)
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"{", "no JSON at line 1"),
+        (b"\xff", "no UTF-8"),
+        (b'{"b": {"a": 1, "a": 2}}', "an object has a name twice"),
+        (b"NaN", "NaN is no JSON"),
+        (b"[1e999]", "out of range"),
+        (b"[" * 100_000, "nested more than 64 deep"),
+    ],
+)
+def test_what_readers_could_take_differently_is_an_error(data: bytes, reason: str) -> None:
+    with pytest.raises(ChangeError, match=reason):
+        Change(ChangeConfig.model_validate({"remove": ["/a"]}), 1000, 1000).json(data)
+
+
+@pytest.mark.parametrize(
+    ("config", "operations"),
+    [
+        ({"remove": ["/*/a"]}, 20),
+        ({"remove": ["/0/*/a"]}, 2),
+        ({"set": {"/*/x": 1}}, 20),
+        ({"set": {"/*": 1}}, 20),
+        ({"default": {"/0/*": 1}}, 2),
+        ({"jmespath": "[?a].b"}, 23),  # the projection, its list, twenty conditions, and what one item has
+        ({"jmespath": "length(@)"}, 22),
+        ({"template": {"x": "{{ @ }}", "y": "{{ [0].a }}"}}, 6),
+    ],
+)
+def test_a_body_may_take_so_many_operations(config: dict[str, Any], operations: int) -> None:
+    data = json.dumps([{"a": 0, "b": {}}] + [[]] * 19).encode()
+    changes = [Change(ChangeConfig.model_validate(config), 1000, operations - less) for less in (0, 1)]
+
+    assert [changes[0].json(data), changes[0].json(data)]
+    with pytest.raises(TooLargeError):
+        changes[1].json(data)
 
 
 def test_an_expression_that_cannot_take_a_body_is_an_error() -> None:

@@ -62,7 +62,9 @@ def test_a_form_becomes_json(gateway: StartGateway, upstream: ScriptedUpstream) 
         (JSON, b"\xff", 400),
         (JSON, b'{"b": 1e999}', 400),
         (JSON, b"9" * 5000, 400),
+        (JSON, b'{"a": 1, "a": 2}', 400),
         (JSON, b"[" * 10_000 + b"]" * 10_000, 400),
+        (JSON, b"[" + b"1," * 3000 + b"1]", 413),
         (JSON, b" " * 2000 + b"1", 413),
         (JSON, b"", 200),
         (JSON | {"Content-Encoding": "gzip"}, b"{}", 415),
@@ -76,7 +78,7 @@ def test_what_cannot_be_changed_is_refused(
     gateway: StartGateway, upstream: ScriptedUpstream, headers: Any, body: bytes, status: int
 ) -> None:
     limit = 32_000 if len(body) > 5000 else 1000 if status == 413 else 8000
-    config = transform(request={"remove": ["/a"]}, max_body_bytes=limit)
+    config = transform(request={"remove": ["/*/a"]}, max_body_bytes=limit, max_operations=3000)
     running = gateway(one_route(upstream.url, config), plugins=PLUGINS)
 
     assert running.request("POST", "/", headers=headers, body=body).status == status
@@ -104,10 +106,12 @@ def test_json_lines_change_as_they_pass(gateway: StartGateway, upstream: Scripte
     assert response.body == expected + b"{}"
 
 
-@pytest.mark.parametrize(("body", "status"), [([b'"' + b"x" * 60, b"x" * 60, b'"\n'], 413), ([b"{}\n{", b"\n"], 400)])
+@pytest.mark.parametrize(
+    ("body", "status"), [([b'"' + b"x" * 60, b"x" * 60, b'"\n'], 413), ([b"{}\n{", b"\n"], 400), ([b"[1,2,3]\n"], 413)]
+)
 def test_a_line_that_cannot_be_changed_is_refused(body: list[bytes], status: int) -> None:
     chunked = LINES | {"Transfer-Encoding": "chunked"}
-    config = {"request": {"remove": ["/a"]}, "max_body_bytes": 100}
+    config = {"request": {"remove": ["/*/a"]}, "max_body_bytes": 100, "max_operations": 2}
 
     with PluginHarness(Transform, config) as harness, pytest.raises(BadBodyError) as raised:
         harness.request("POST", "/", headers=chunked, body=body)

@@ -7,10 +7,15 @@ from typing import Annotated, Any, Final, Literal, Self
 from gateway_plugin_sdk import ConfigModel, Size
 from pydantic import AfterValidator, Field, model_validator
 
+from gateway_plugin_transform.budget import Budget
 from gateway_plugin_transform.pointers import read_pointer
 from gateway_plugin_transform.templates import compile_expression, compile_template
 
 LARGEST_BODY: Final = 1024 * 1024
+MOST_OPERATIONS: Final = 1_000_000
+SHORT_BODY: Final = 32 * 1024
+SHORT_OPERATIONS: Final = 4000
+"""A body within both takes less than 10 ms, whatever is in it (`benchmarks/transformation.py`)."""
 
 
 def _pointer(text: str) -> str:
@@ -25,7 +30,7 @@ def _single_pointer(text: str) -> str:
 
 
 def _expression(text: str) -> str:
-    compile_expression(text)
+    compile_expression(text, Budget(0))
     return text
 
 
@@ -57,7 +62,7 @@ class ChangeConfig(ConfigModel):
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
-        compile_template(self.template)
+        compile_template(self.template, Budget(0))
         return self
 
 
@@ -88,8 +93,14 @@ class TransformConfig(ConfigModel):
     response: ResponseConfig | None = None
     """Changes of what the upstream sends."""
 
-    max_body_bytes: Annotated[Size, Field(gt=0, le=LARGEST_BODY)] = 128 * 1024
-    """The largest body, or line of JSON lines, that is changed. A larger one is 413 in a request, 502 in a response."""
+    max_body_bytes: Annotated[Size, Field(gt=0, le=LARGEST_BODY)] = SHORT_BODY
+    """The largest body, or line of JSON lines, that is changed. A larger one is 413 in a request, 502 in a response.
+    While a body is changed the worker does nothing else: for less than 10 ms up to 32 KiB."""
+
+    max_operations: Annotated[int, Field(gt=0, le=MOST_OPERATIONS)] = SHORT_OPERATIONS
+    """Operations that one body, or line, may take: one for each item and member that ``*`` stands for, and one for each
+    part of a JMESPath expression and each value that it is evaluated for. A body that takes more is 413 in a request,
+    502 in a response."""
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import Final
 
 from gateway_plugin_sdk import (
     BadBodyError,
     BodyFilter,
     BodyTooLargeError,
+    ConfigFinding,
     Headers,
     Plugin,
     PluginContext,
@@ -18,8 +19,8 @@ from gateway_plugin_sdk import (
     hookimpl,
 )
 
-from gateway_plugin_transform.changes import Change, ChangeError
-from gateway_plugin_transform.config import TransformConfig
+from gateway_plugin_transform.changes import Change, ChangeError, TooLargeError
+from gateway_plugin_transform.config import SHORT_BODY, SHORT_OPERATIONS, TransformConfig
 from gateway_plugin_transform.lines import TYPES, Lines
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -34,9 +35,9 @@ class Transform(Plugin[TransformConfig]):
 
     def __init__(self, config: TransformConfig, context: PluginContext) -> None:
         super().__init__(config, context)
-        limit = config.max_body_bytes
-        self._request = None if config.request is None else Change(config.request, limit)
-        self._response = None if config.response is None else Change(config.response, limit)
+        bounds = config.max_body_bytes, config.max_operations
+        self._request = None if config.request is None else Change(config.request, *bounds)
+        self._response = None if config.response is None else Change(config.response, *bounds)
         statuses = config.response.statuses if config.response is not None else ()
         self._statuses = frozenset(statuses or range(200, 300))
         self._failures = self.metrics.counter(
@@ -44,6 +45,17 @@ class Transform(Plugin[TransformConfig]):
             "Bodies that cannot be changed.",
             ("route", "binding", "direction"),
         )
+
+    @classmethod
+    def check_config(cls, config: TransformConfig) -> Iterable[ConfigFinding]:
+        """Warn of bounds with which a body may hold up other requests."""
+        for key, value, most in (
+            ("max_body_bytes", config.max_body_bytes, SHORT_BODY),
+            ("max_operations", config.max_operations, SHORT_OPERATIONS),
+        ):
+            if value > most:
+                text = f"more than {most} may keep a worker from all other requests for more than 10 ms"
+                yield ConfigFinding((key,), text, code="long-pauses", severity="warning")
 
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> Awaitable[Response | None] | Response | None:
@@ -81,7 +93,7 @@ class Transform(Plugin[TransformConfig]):
             made = change.form(data) if is_form else change.json(data)
         except ChangeError as error:
             self._count(request, "request")
-            return Response.problem(400, str(error))
+            return Response.problem(413 if isinstance(error, TooLargeError) else 400, str(error))
         request.set_body(made)
         if is_form:
             request.headers["Content-Type"] = "application/json"

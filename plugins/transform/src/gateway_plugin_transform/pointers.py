@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from gateway_plugin_transform.budget import Budget
+
 Steps = tuple[str, ...]
 MISSING: Any = object()
 """What `get` returns where there is nothing."""
@@ -27,33 +29,38 @@ def _index(items: list[Any], step: str) -> int | None:
     return int(step) if int(step) < len(items) else None
 
 
-def _inner(value: Any, step: str) -> Iterator[Any]:
+def _inner(value: Any, step: str, budget: Budget) -> Iterator[Any]:
     if isinstance(value, dict):
         if step == "*":
+            budget.spend(len(value))
             yield from value.values()
         elif step in value:
             yield value[step]
     elif isinstance(value, list):
         if step == "*":
+            budget.spend(len(value))
             yield from value
         elif (index := _index(value, step)) is not None:
             yield value[index]
 
 
-def parents(value: Any, steps: Steps) -> Iterator[Any]:
+def parents(value: Any, steps: Steps, budget: Budget) -> Iterator[Any]:
     """Yield the objects and lists that hold what the last step names, or could hold it."""
     if len(steps) == 1:
         if isinstance(value, dict | list):
             yield value
         return
-    for inner in _inner(value, steps[0]):
-        yield from parents(inner, steps[1:])
+    for inner in _inner(value, steps[0], budget):
+        yield from parents(inner, steps[1:], budget)
 
 
-def remove(value: Any, steps: Steps) -> None:
-    """Remove what is at a place; nothing if there is nothing."""
+def remove(value: Any, steps: Steps, budget: Budget) -> None:
+    """Remove what is at a place; nothing if there is nothing.
+
+    :raises OverBudgetError: ``*`` stands for too many items and members.
+    """
     last = steps[-1]
-    for parent in list(parents(value, steps)):
+    for parent in list(parents(value, steps, budget)):
         if last == "*":
             parent.clear()
         elif isinstance(parent, dict):
@@ -62,9 +69,9 @@ def remove(value: Any, steps: Steps) -> None:
             del parent[index]
 
 
-def pop(value: Any, steps: Steps) -> Any:
+def pop(value: Any, steps: Steps, budget: Budget) -> Any:
     """Remove what is at a place without ``*``, and return it; `MISSING` if there is nothing."""
-    for parent in parents(value, steps):
+    for parent in parents(value, steps, budget):
         if isinstance(parent, dict):
             return parent.pop(steps[-1], MISSING)
         if (index := _index(parent, steps[-1])) is not None:
@@ -72,22 +79,28 @@ def pop(value: Any, steps: Steps) -> Any:
     return MISSING
 
 
-def put(value: Any, steps: Steps, new: Any, *, only_if_absent: bool = False) -> None:
+def put(value: Any, steps: Steps, new: Any, budget: Budget, *, only_if_absent: bool = False) -> None:
     """Put a value at a place. Objects on the way are made; ``-`` appends to a list.
 
     Where something else is on the way, such as a text, nothing is put.
+
+    :raises OverBudgetError: ``*`` stands for too many items and members.
     """
     first, *rest = steps
     if rest:
         if isinstance(value, dict) and first != "*":
             value.setdefault(first, {})
-        for inner in list(_inner(value, first)):
-            put(inner, tuple(rest), new, only_if_absent=only_if_absent)
+        for inner in list(_inner(value, first, budget)):
+            put(inner, tuple(rest), new, budget, only_if_absent=only_if_absent)
     elif isinstance(value, dict):
+        if first == "*":
+            budget.spend(len(value))
         for name in list(value) if first == "*" else [first]:
             if not only_if_absent or name not in value:
                 value[name] = new
     elif isinstance(value, list):
+        if first == "*":
+            budget.spend(len(value))
         _put_item(value, first, new, only_if_absent=only_if_absent)
 
 
