@@ -34,7 +34,7 @@ def test_what_json_writes_is_read(value: Any, ascii_only: bool) -> None:
         (b'"\\ud800"', "half of a surrogate pair"),
         (b'{"\\udc00": 1}', "half of a surrogate pair"),
         (b'"\xff"', "byte 1 is no UTF-8"),
-        (b"[1,\n 2,]", "no JSON at line 2, column 4"),
+        (b"[1,\n 2 3]", "no JSON at line 2, column 4"),
         (b"", "no JSON at line 1, column 1"),
         (b"\xef\xbb\xbf{}", "no JSON at line 1, column 1"),
         ('{"a": 1}'.encode("utf-16"), "byte 0 is no UTF-8"),

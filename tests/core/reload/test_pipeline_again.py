@@ -11,7 +11,6 @@ import pytest
 from gateway_core.config import ConfigError
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError, ProcessEndedError
-from gateway_core.reload import pipeline
 from gateway_core.reload.bundle import ConfigBundle, ValidationFailedError, Verdict
 from gateway_core.tasks import Tasks
 
@@ -141,27 +140,3 @@ async def test_a_reload_that_fails_for_no_known_reason_is_still_to_be_done(bench
 
     bench.answer = good
     await bench.until(1)
-
-
-async def test_a_first_configuration_that_is_being_written_is_waited_for(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pipeline, "_WRITTEN_ON", 20.0)  # however long a busy machine takes to notice a change
-    rejected = Verdict(WatchSet.of([bench.path]), problems=(PROBLEM,))
-    bench.answers = [rejected, rejected]
-
-    verdict = await bench.pipeline.first()
-    written = asyncio.ensure_future(bench.pipeline.until_written(verdict))  # noqa: TID251
-    while not written.done() and bench.validated < 3:
-        bench.path.write_text(f"part {bench.validated}")
-        await asyncio.sleep(0.05)
-
-    assert (await written).bundle is not None
-
-
-async def test_a_first_configuration_that_stays_as_it_is_is_rejected_as_it_is(bench: Bench) -> None:
-    bench.answer = Verdict(WatchSet.of([bench.path]), problems=(PROBLEM,))
-
-    verdict = await bench.pipeline.until_written(await bench.pipeline.first())
-
-    assert (verdict.problems, bench.validated) == ((PROBLEM,), 1)
