@@ -97,6 +97,9 @@ def test_shared_settings_do_not_differ(distribution: Distribution) -> None:
     assert settings["build-system"] == model["build-system"]
     assert settings["project"]["requires-python"] == model["project"]["requires-python"] == ">=3.11"
     assert settings["project"]["license"] == model["project"]["license"] == "Apache-2.0"
+    assert settings["project"]["license-files"] == ["LICENSE"]
+    assert (distribution.folder / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes(), "copy LICENSE here"
+    assert settings["project"]["classifiers"] == model["project"]["classifiers"], "copy those of core"
     assert (distribution.folder / "README.md").read_text().startswith(f"# {distribution.name}\n")
 
 
