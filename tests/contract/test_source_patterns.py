@@ -38,6 +38,7 @@ DISTRIBUTIONS = (
     "gateway_plugin_grpc_web",
     "gateway_plugin_transform",
     "gateway_plugin_validate",
+    "gateway_import",
     "gateway_openapi",
 )
 
