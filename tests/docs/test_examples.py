@@ -29,6 +29,12 @@ def test_the_overview_names_every_example(config: Path) -> None:
     assert f"]({named(config)})" in (EXAMPLES / "README.md").read_text()
 
 
+@pytest.mark.parametrize("page", sorted(EXAMPLES.glob("*/README.md")), ids=named)
+def test_the_overview_names_every_folder(page: Path) -> None:
+    assert f"]({named(page)})" in (EXAMPLES / "README.md").read_text()
+    assert len(page.read_text().splitlines()) <= 75  # one page
+
+
 def test_the_demo_is_the_one_that_is_installed() -> None:
     installed = ROOT / "core" / "src" / "gateway_core" / "cli" / "demo.yaml"
 
