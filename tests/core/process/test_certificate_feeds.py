@@ -8,7 +8,7 @@ import pytest
 from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigModel, ListenConfig
 from gateway_core.errors import GatewayError
-from gateway_core.hooks import Certificate, CertificateContext
+from gateway_core.hooks import Certificate, CertificateContext, ServedHosts
 from gateway_core.process.certificate_feeds import CertificateFeeds
 
 
@@ -122,3 +122,64 @@ async def test_what_nothing_offers_or_refuses_its_configuration_is_an_error(feed
 
 def test_a_private_key_is_not_shown() -> None:
     assert "key 1" not in repr(certificate("a.test", 1))
+
+
+class Responding(Scripted):
+    """Responds to challenges, and gets certificates on demand."""
+
+    async def key_authorization(self, token: str) -> str | None:
+        if token == "broken":
+            raise OSError("the storage is away")
+        return f"{token}.{self.config.name}" if token == self.config.name else None
+
+    async def challenge_certificate(self, server_name: str) -> Certificate | None:
+        return certificate(server_name, 9) if server_name == self.config.name else None
+
+    def provide(self, server_name: str) -> asyncio.Future[None] | None:
+        if server_name == "broken":
+            raise OSError("the storage is away")
+        return asyncio.get_running_loop().create_future() if server_name == self.config.name else None
+
+
+async def test_the_source_that_knows_a_challenge_responds(
+    feeds: CertificateFeeds, caplog: pytest.LogCaptureFixture
+) -> None:
+    feeds.extend({"responding": Responding})
+    await feeds.open([listen("a.test", "b.test")])
+    before = feeds.challenge_hook
+    await feeds.open([listen("a.test", "b.test", kind="responding")])
+
+    hook = feeds.challenge_hook
+    assert (before, hook is not None, feeds.challenge_hook is hook) == (None, True, True)
+    assert await feeds.key_authorization("b.test") == "b.test.b.test"
+    assert await feeds.key_authorization("c.test") is None
+    assert await feeds.challenge_certificate("b.test") == certificate("b.test", 9)
+    assert await feeds.challenge_certificate("c.test") is None
+    assert await feeds.key_authorization("broken") is None
+    assert "failed to respond to a challenge" in caplog.text
+
+
+async def test_a_source_of_the_address_is_asked_for_certificates_on_demand(feeds: CertificateFeeds) -> None:
+    feeds.extend({"responding": Responding})
+    await feeds.open([listen("a.test", kind="responding")])
+
+    assert feeds.provide("127.0.0.1:1", "a.test") is not None
+    assert feeds.provide("127.0.0.1:2", "a.test") is None
+    assert feeds.provide("127.0.0.1:1", "b.test") is None
+    assert feeds.provide("127.0.0.1:1", "broken") is None
+
+
+async def test_a_source_goes_on_and_learns_what_its_listeners_serve(feeds: CertificateFeeds) -> None:
+    first, second = ServedHosts(("a.test",)), ServedHosts(("b.test",))
+    config = [listen("a.test")]
+    await feeds.open(config, lambda _: first)
+    (source,) = Scripted.made
+    assert source.context.hosts.current == first
+
+    await feeds.open(config, lambda _: second)
+    assert source.context.hosts.current == first
+    await feeds.put_in_force(config, lambda _: second)
+
+    await asyncio.wait_for(source.context.hosts.changed(), 10)
+    assert source.context.hosts.current == second
+    assert Scripted.made == [source]

@@ -108,3 +108,23 @@ def test_a_client_hello_with_anything_in_it_is_read_or_left_to_the_tls_library(n
     hello[at : at + len(noise)] = noise[: len(hello) - at]
 
     assert read(bytes(hello)) is FirstBytes.OTHER or isinstance(read(bytes(hello)), ClientHello)
+
+
+@pytest.mark.parametrize(
+    ("offered", "is_validation"),
+    [
+        (("acme-tls/1",), True),
+        (("acme-tls/1", "http/1.1"), False),
+        (("h2", "acme-tls/1"), False),
+        (("h2", "http/1.1"), False),
+        ((), False),
+    ],
+)
+def test_a_client_that_speaks_nothing_but_the_protocol_of_validation_is_an_authority(
+    offered: tuple[str, ...], is_validation: bool
+) -> None:
+    assert read(client_hello("a.test", offered)) == ClientHello("a.test", is_validation)
+
+
+def test_a_server_name_that_spells_the_protocol_is_no_validation() -> None:
+    assert read(client_hello("acme-tls.test")) == ClientHello("acme-tls.test", is_validation=False)

@@ -132,6 +132,10 @@ CODES: Final[Mapping[str, Code]] = {
     "certificates.unknown": Code(
         "no installed extension offers certificates of that name", "install the extension, or correct the name"
     ),
+    "certificates.unobtainable": Code(
+        "certificates of an extension cannot be had for a name (warning)",
+        "do what the message says, or leave the name out",
+    ),
     "strategy.config-invalid": Code(
         "a strategy of an extension refuses its options", "correct strategy_options: `gateway schema` has their keys"
     ),

@@ -3,7 +3,17 @@
 from gateway_core.hooks.binding import Binding, BindingKey, binding_path
 from gateway_core.hooks.blocking import BlockingThreads, hookimpl_blocking
 from gateway_core.hooks.blocking_guard import Blockage, BlockingGuard
-from gateway_core.hooks.certificates import Certificate, CertificateContext, CertificateFactory, CertificateSource
+from gateway_core.hooks.certificates import (
+    Certificate,
+    CertificateContext,
+    CertificateFactory,
+    CertificateSource,
+    ChallengeResponder,
+    CheckedSource,
+    HostsInForce,
+    OnDemandSource,
+    ServedHosts,
+)
 from gateway_core.hooks.chain import Chain, Hook, Stop, attempt_hooks, build_chain
 from gateway_core.hooks.commands import (
     Command,
@@ -45,6 +55,8 @@ __all__ = [
     "CertificateFactory",
     "CertificateSource",
     "Chain",
+    "ChallengeResponder",
+    "CheckedSource",
     "Command",
     "CommandError",
     "CommandOutcome",
@@ -55,7 +67,9 @@ __all__ = [
     "Fetched",
     "Fetcher",
     "Hook",
+    "HostsInForce",
     "LocalShared",
+    "OnDemandSource",
     "Plugin",
     "PluginContext",
     "PluginDefectError",
@@ -63,6 +77,7 @@ __all__ = [
     "PluginServices",
     "Quarantine",
     "QuarantinePolicy",
+    "ServedHosts",
     "Shared",
     "SharedBackend",
     "SharedCall",

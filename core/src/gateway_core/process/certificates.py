@@ -17,7 +17,7 @@ import ssl
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -33,7 +33,6 @@ from gateway_core.process.certificate_expiry import expiries, issuers_in
 
 _VERIFY_MODES: Final = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
-
 _EXPLICIT_VERSION: Final = 0xA0
 _KEY_KINDS: Final = {
     bytes.fromhex("2a864886f70d010101"): "RSA",
@@ -79,6 +78,7 @@ class Certificates:
     """When the first revocation list expires, in seconds since the epoch: from then on every client is refused."""
     expiries: Sequence[tuple[str, float]] = ()
     """The first name of each certificate, and when it expires in seconds since the epoch (`certificate_expiry`)."""
+    refused: frozenset[str] = frozenset()  # names that have no certificate yet, and get no other one
 
     def flaws(self, now: float) -> Iterator[Flaw]:
         """Yield what is wrong with files that can be used, at a time in seconds since the epoch."""
@@ -94,8 +94,8 @@ class Certificates:
         """Return the context for the name that a client asks for; None if it is to be refused."""
         if server_name:
             name = server_name.lower().rstrip(".")
-            found = self.by_name.get(name) or self.by_name.get("*." + name.partition(".")[2])
-            if found is not None:
+            found = self.by_name.get(name) or self.by_name.get(wild := "*." + name.partition(".")[2])
+            if found is not None or not self.refused.isdisjoint((name, wild)):
                 return found
         return None if self.config.strict_sni else self.default
 
@@ -122,8 +122,10 @@ def load_certificates(config: ListenTlsConfig, provided: Sequence[Certificate] =
         named += [
             _Named(files.enter_context(_as_files(each)), [name.lower() for name in each.names], is_provided=True)
             for each in provided
+            if each.chain
         ]
-        return _load(config, named, _digest(config, provided))
+        refused = frozenset(name.lower() for each in provided if not each.chain for name in each.names)
+        return replace(_load(config, named, _digest(config, provided)), refused=refused)
 
 
 class _Named(NamedTuple):

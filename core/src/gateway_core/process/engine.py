@@ -59,6 +59,7 @@ from gateway_core.snapshot import (
     compile_snapshot,
     from_lines,
 )
+from gateway_core.snapshot.served_hosts import hosts_by
 from gateway_core.snapshot.transfer import Yielder
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.discovery import BUILT_IN as BUILT_IN_DISCOVERIES
@@ -124,8 +125,9 @@ class Engine:
         self.holder = SnapshotHolder()
         self.upstreams = UpstreamRuntime(self.clock, metrics=self.metrics, monitor=monitor, grpc=check_health)
         self.proxy = Proxy(self.holder, clock=self.clock, metrics=self.metrics)
-        self._certificates = CertificateFeeds(self.clock, self.upstreams.session, self._refresh_certificates)
-        self.listeners = Listeners(sockets, self.proxy.server_for, self._certificates.certificates_of, base_contexts)
+        feeds = CertificateFeeds(self.clock, self.upstreams.session, self._refresh_certificates, self.metrics)
+        self._certificates = feeds
+        self.listeners = Listeners(sockets, self.proxy.server_for, feeds.certificates_of, base_contexts, feeds)
         self._tasks = Tasks()
         self._process_metrics = ProcessMetrics("worker", self.clock)
         self.metrics.register(self._collect)
@@ -178,7 +180,7 @@ class Engine:
             await asyncio.to_thread(self._refuse_drift, bundle.plugins)
         with keep_surroundings():
             await self._look_for_plugins(loaded.config, bundle.plugins)
-            await self._certificates.open(loaded.config.listen)
+            await self._certificates.open(loaded.config.listen, hosts_by(loaded))
             certificates = await self._load_certificates(loaded)
             try:
                 compiled = await compile_snapshot(loaded, self._environment)
@@ -248,7 +250,8 @@ class Engine:
         """Put a prepared configuration in force: for requests to come, in one assignment."""
         self.holder.swap(prepared.compiled.snapshot)
         await self.listeners.apply(prepared.config.listen, prepared.certificates)
-        await self._certificates.keep_only(prepared.config.listen)
+        await self._certificates.put_in_force(prepared.config.listen, hosts_by(prepared.loaded))
+        self.proxy.challenges = self._certificates.challenge_hook
         self._guard.follow(prepared.config.blocking_threshold)
         self._measure(prepared.config.metrics)
         if self._owns_process:

@@ -1,6 +1,7 @@
 """Read the first bytes on a TLS listener: the ClientHello, or a request without TLS (RFC 8446 sections 4.1.2 and 5.1).
 
-A ClientHello names the server that the client wants (SNI), and that decides which settings TLS begins with. It may
+A ClientHello names the server that the client wants (SNI), and that decides which settings TLS begins with; and what
+it wants to speak (ALPN), since an authority that validates a name by TLS is served by itself (RFC 8737). It may
 come in any number of TCP segments and be spread over several TLS records; those of post-quantum key exchanges usually
 do. `HelloReader` is given everything that has come so far, again and again, and goes on where it stopped, so that its
 work is linear in what the client sends. Nothing here judges whether a handshake can succeed: what is no ClientHello is
@@ -16,12 +17,16 @@ from typing import Final
 _HANDSHAKE: Final = 22
 _CLIENT_HELLO: Final = 1
 _SERVER_NAME: Final = 0
+_PROTOCOLS: Final = 16
 _HOST_NAME: Final = 0
 _RECORD_HEAD: Final = 5
 _MESSAGE_HEAD: Final = 4
 _LONGEST_FRAGMENT: Final = 16384
 
 _LONGEST_NAME: Final = 255
+
+_VALIDATION: Final = b"\x0aacme-tls/1"
+"""The protocol as an item of the list of a ClientHello (RFC 8737 section 6.2)."""
 
 _LONGEST_HELLO: Final = 32768
 """Bytes of a ClientHello that are waited for; those of today's clients have 200 to 2,000, with post-quantum keys."""
@@ -47,6 +52,9 @@ class ClientHello:
 
     server_name: str
     """The name that the client asks for (SNI, RFC 6066 section 3), lower-cased, without a final dot; empty if none."""
+
+    is_validation: bool = False
+    """Whether ``acme-tls/1`` is all that it wants to speak: it is an authority, which looks at the certificate."""
 
 
 class HelloReader:
@@ -78,7 +86,10 @@ class HelloReader:
             self._message += data[self._position + _RECORD_HEAD : end]
             self._position = end
         name = _server_name(self._message)
-        return FirstBytes.OTHER if name is None else ClientHello(name)
+        if name is None:
+            return FirstBytes.OTHER
+        # A search through all bytes costs each connection less than a second parser would.
+        return ClientHello(name, _VALIDATION in self._message and _only_validates(self._message))
 
     def _is_whole(self) -> bool:
         message = self._message
@@ -96,35 +107,51 @@ class HelloReader:
 
 
 def _server_name(message: bytearray) -> str | None:
-    """Return the server name of a ClientHello, empty without one; None if the message is none.
+    """Return the server name of a ClientHello, empty without one; None if the message is none."""
+    try:
+        extension = _extension(message, _SERVER_NAME)
+        return None if extension is None else _host_name(extension) if extension else ""
+    except (IndexError, UnicodeDecodeError):
+        return None
 
-    Each connection pays for this: it goes by index over the bytes, and what leads beyond their end is an IndexError.
+
+def _only_validates(message: bytearray) -> bool:
+    """Whether the list of protocols of a ClientHello has exactly ``acme-tls/1``."""
+    try:
+        return bytes(_extension(message, _PROTOCOLS) or b"") == len(_VALIDATION).to_bytes(2) + _VALIDATION
+    except IndexError:
+        return False
+
+
+def _extension(message: bytearray, wanted: int) -> bytearray | None:
+    """Return the content of the first extension of a kind, empty without one; None if the message is no ClientHello.
+
+    Each connection pays for this: it goes by index over the bytes.
+
+    :raises IndexError: something leads beyond their end.
     """
     if message[0] != _CLIENT_HELLO:
         return None
     hello = message[: _MESSAGE_HEAD + int.from_bytes(message[1:4])]
-    try:
-        at = _MESSAGE_HEAD + 2 + 32  # version, random
-        at += 1 + hello[at]  # session id
-        at += 2 + (hello[at] << 8 | hello[at + 1])  # cipher suites
-        at += 1 + hello[at]  # compression methods
-        if at == len(hello):
-            return ""
-        end = at + 2 + (hello[at] << 8 | hello[at + 1])
-        if end > len(hello):
-            return None
-        at += 2
-        while at < end:
-            kind, size = hello[at] << 8 | hello[at + 1], hello[at + 2] << 8 | hello[at + 3]
-            at += 4
-            if at + size > end:
-                return None
-            if kind == _SERVER_NAME:
-                return _host_name(hello[at : at + size])
-            at += size
-    except (IndexError, UnicodeDecodeError):
+    at = _MESSAGE_HEAD + 2 + 32  # version, random
+    at += 1 + hello[at]  # session id
+    at += 2 + (hello[at] << 8 | hello[at + 1])  # cipher suites
+    at += 1 + hello[at]  # compression methods
+    if at == len(hello):
+        return bytearray()
+    end = at + 2 + (hello[at] << 8 | hello[at + 1])
+    if end > len(hello):
         return None
-    return ""
+    at += 2
+    while at < end:
+        kind, size = hello[at] << 8 | hello[at + 1], hello[at + 2] << 8 | hello[at + 3]
+        at += 4
+        if at + size > end:
+            return None
+        if kind == wanted:
+            return hello[at : at + size]
+        at += size
+    return bytearray()
 
 
 def _host_name(extension: bytearray) -> str | None:

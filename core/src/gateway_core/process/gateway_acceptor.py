@@ -17,9 +17,11 @@ import contextlib
 import socket
 import ssl
 from collections import deque
+from collections.abc import Awaitable, Coroutine
 from typing import Any, Final
 
 from gateway_core.process.first_bytes import MOST_PEEKED, ClientHello, FirstBytes, HelloReader
+from gateway_core.process.issuing import VALIDATION_WAIT, IssuingSources, ValidationProtocol, in_force, validation
 from gateway_core.process.sockets import Acceptor
 from gateway_core.process.tls import AddressTls
 from gateway_core.proxy.downstream.client import AcceptedConnection
@@ -49,16 +51,24 @@ class GatewayAcceptor(Acceptor):
     """Accepts for the listeners at one address, within the limits."""
 
     def __init__(
-        self, sock: socket.socket, server: GatewayServer, tls: AddressTls | None, *, wants_proxy_header: bool
+        self,
+        sock: socket.socket,
+        server: GatewayServer,
+        tls: AddressTls | None,
+        *,
+        wants_proxy_header: bool,
+        issuing: IssuingSources | None = None,
     ) -> None:
         """Take a listening socket and what its listeners agree on.
 
         :param wants_proxy_header: whether each connection begins with a header of the PROXY protocol.
+        :param issuing: sources of certificates that respond to authorities, or get certificates on demand.
         """
         super().__init__(sock, server)
         self.server = server
         self.tls = tls
         self.wants_proxy_header = wants_proxy_header
+        self.issuing = issuing
         self.is_unix = sock.family == socket.AF_UNIX
         self._ready: deque[_Beginning] = deque()
         self._rejected: deque[_Rejected] = deque()
@@ -118,7 +128,9 @@ class _Beginning:
         "_accepted",
         "_context",
         "_hello",
+        "_is_busy",
         "_is_closed",
+        "_is_validation",
         "_is_waiting",
         "_low_water",
         "_seen",
@@ -146,7 +158,7 @@ class _Beginning:
         self._seen = 0  # bytes that were looked at
         self._low_water = 1
         self._is_waiting = False
-        self._is_closed = False
+        self._is_closed = self._is_busy = self._is_validation = False
         proxy.beginnings.add(self)
         acceptor.entered(self)
         self._look()
@@ -170,6 +182,8 @@ class _Beginning:
             needed = self._read_header(data) if self._wants_header else self._read_hello(data)
             if needed:
                 self._wait(needed)
+                return
+            if self._is_busy:
                 return
             if self._context is not None:
                 break
@@ -207,13 +221,55 @@ class _Beginning:
             self._refuse(self.acceptor.server.text_on_tls())
             return 0
         server_name = hello.server_name if isinstance(hello, ClientHello) else ""
+        issuing = self.acceptor.issuing
+        if issuing is not None and server_name:
+            if isinstance(hello, ClientHello) and hello.is_validation:
+                self._work(self._validate(issuing, server_name), "validation by TLS")
+                return 0
+            provided = issuing.provide(self.acceptor.server.listener, server_name)
+            if provided is not None:
+                self._work(self._await_certificate(provided, server_name), "certificate on demand")
+                return 0
+        self._choose(server_name)
+        return 0
+
+    def _choose(self, server_name: str) -> None:
+        """Choose the listener, and with it the context that TLS begins with; or refuse the connection."""
+        assert self._tls is not None
         chosen = self._tls.choose(server_name)
         if chosen is None:
             self._refuse(_UNRECOGNIZED_NAME)
         else:
             self._accepted.listener, self._context, covers = chosen
             self._accepted.covers = covers if server_name else None
-        return 0
+
+    def _work(self, work: Coroutine[object, object, None], name: str) -> None:
+        """Do what has to be awaited before TLS begins; until that ends, nothing more is looked at."""
+        self._stop_waiting()
+        self._is_busy = True
+        self.acceptor.tasks.spawn(work, name=name)
+
+    async def _await_certificate(self, provided: Awaitable[object], server_name: str) -> None:
+        """Begin TLS once the name has a certificate, or it is known that it gets none."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(self.deadline - self.acceptor.server.proxy.now(), 0)):
+                if await provided:
+                    await in_force(self._tls, server_name)
+        if not self._is_closed:
+            self._choose(server_name)
+        if not self._is_closed:
+            self._begin()
+
+    async def _validate(self, issuing: IssuingSources, server_name: str) -> None:
+        """Show an authority the certificate of its challenge, and end the connection (RFC 8737)."""
+        self.deadline = min(self.deadline, self.acceptor.server.proxy.now() + VALIDATION_WAIT)
+        self._context = await validation(issuing, server_name)
+        if self._context is None:
+            self._refuse(_UNRECOGNIZED_NAME)
+        elif not self._is_closed:
+            self._is_validation = True
+            self._set_low_water(1)
+            await self.hand_over()
 
     def _wait(self, needed: int) -> None:
         """Look again when there are so many bytes, or no more will come."""
@@ -238,7 +294,7 @@ class _Beginning:
 
     def _refuse(self, response: bytes) -> None:
         """Send a few bytes without TLS, and close the connection."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # also if it is closed already
             # Read, since closing with unread bytes would be a reset, which may overtake the response.
             self._socket.recv(MOST_PEEKED)
             self._socket.send(response)
@@ -269,7 +325,7 @@ class _Beginning:
             self._leave()
 
     def _factory(self) -> asyncio.BaseProtocol:
-        return self.acceptor.server.protocol_for(self._accepted)
+        return ValidationProtocol() if self._is_validation else self.acceptor.server.protocol_for(self._accepted)
 
     def _leave(self) -> None:
         self._is_closed = True

@@ -25,6 +25,7 @@ from gateway_core.metrics.samples import Samples
 from gateway_core.process import sockets
 from gateway_core.process.certificates import CertificateError, Certificates, load_certificates
 from gateway_core.process.gateway_acceptor import GatewayAcceptor
+from gateway_core.process.issuing import IssuingSources
 from gateway_core.process.socket_table import SocketTable, by_address
 from gateway_core.process.sockets import Acceptor
 from gateway_core.process.tls import AddressTls, BaseContexts
@@ -101,11 +102,15 @@ class _AcceptorSite(web.SockSite):
 
 
 async def _start_site(
-    runner: web.BaseRunner, sock: socket.socket, manner: _Manner | None = None, tls: AddressTls | None = None
+    runner: web.BaseRunner,
+    sock: socket.socket,
+    manner: _Manner | None = None,
+    tls: AddressTls | None = None,
+    issuing: IssuingSources | None = None,
 ) -> web.BaseSite:
     """Accept on a socket, which is closed with the site."""
     if manner not in {None, _Manner()} or not _is_uvloop():
-        site: web.BaseSite = _AcceptorSite(runner, sock, _acceptor(runner, sock, manner, tls))
+        site: web.BaseSite = _AcceptorSite(runner, sock, _acceptor(runner, sock, manner, tls, issuing))
     else:
         # uvloop accepts at three fifths of the cost, and closes what comes while descriptors have run out.
         site = (_UnixSite if sock.family == socket.AF_UNIX else web.SockSite)(runner, sock, backlog=sockets.BACKLOG)
@@ -113,11 +118,17 @@ async def _start_site(
     return site
 
 
-def _acceptor(runner: web.BaseRunner, sock: socket.socket, manner: _Manner | None, tls: AddressTls | None) -> Acceptor:
+def _acceptor(
+    runner: web.BaseRunner,
+    sock: socket.socket,
+    manner: _Manner | None,
+    tls: AddressTls | None,
+    issuing: IssuingSources | None,
+) -> Acceptor:
     server = runner.server
     assert server is not None
     if isinstance(server, GatewayServer) and manner is not None:
-        return GatewayAcceptor(sock, server, tls, wants_proxy_header=manner.wants_proxy_header)
+        return GatewayAcceptor(sock, server, tls, wants_proxy_header=manner.wants_proxy_header, issuing=issuing)
     return Acceptor(sock, server)
 
 
@@ -145,12 +156,15 @@ class Listeners:
         server_for: ServerFor,
         provided: Callable[[ListenConfig], Sequence[Certificate]] = lambda _: (),
         base_contexts: BaseContexts | None = None,
+        issuing: IssuingSources | None = None,
     ) -> None:
         """Begin without listeners.
 
         :param provided: the certificates that extensions have yielded for a listener.
         :param base_contexts: those of all workers, if there are several.
+        :param issuing: the sources that are asked while a connection begins.
         """
+        self._issuing = issuing
         self._base_contexts = base_contexts
         self._table = table
         self._provided = provided
@@ -220,7 +234,7 @@ class Listeners:
         runner = web.ServerRunner(server, handle_signals=False)
         await runner.setup()
         # Closing a site closes its socket, so it gets a copy: the table's own outlives a change from http to https.
-        site = await _start_site(runner, self._table[address].dup(), manner, tls)
+        site = await _start_site(runner, self._table[address].dup(), manner, tls, self._issuing)
         return _Open(address, runner, site, manner, tls)
 
     async def _retire(self, address: str) -> None:
@@ -250,7 +264,8 @@ class Listeners:
         """Take in who has connected while listeners were closed; to be called in the turn that closes their sockets."""
         for address, opened in {each.address: each for each in self._retired}.items():
             if address not in self._open and address in self._table:
-                acceptor = _acceptor(opened.runner, self._table[address].dup(), opened.manner, opened.tls)
+                sock = self._table[address].dup()
+                acceptor = _acceptor(opened.runner, sock, opened.manner, opened.tls, self._issuing)
                 opened.late.append(acceptor)
                 acceptor.close()  # which takes them in
 

@@ -147,6 +147,11 @@ class AddressTls:
         same.config = config
         return same
 
+    def has_certificate_for(self, server_name: str) -> bool:
+        """Whether some listener has a certificate for a name."""
+        wild = "*." + server_name.partition(".")[2]
+        return any(not each.by_name.keys().isdisjoint({server_name, wild}) for each in self.certificates)
+
     def choose(self, server_name: str) -> ChosenTls | None:
         """Return what TLS begins with; None if the handshake is to be refused, as `strict_sni` says.
 

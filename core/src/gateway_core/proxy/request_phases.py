@@ -13,6 +13,7 @@ from typing import Final
 
 from gateway_core.hooks import Chain, Hook, Stop, Suspended, reject_result, start_phase
 from gateway_core.messages import Response
+from gateway_core.proxy.challenges import CHALLENGE_PREFIX
 from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.route_lookup import (
     ChosenTarget,
@@ -70,7 +71,7 @@ class RequestPhases:
         if found is not None:
             self._take(found)
             return
-        chain, head = self._owner.chain, self._owner.head
+        head = self._owner.head
         if len(self._owner.proxy.exchanges) > self._owner.snapshot.max_requests:
             self.refuse(503, LIMIT_REQUESTS, "limits.max_requests is reached", retry_after=1)
         elif head.is_for_gateway:
@@ -80,7 +81,22 @@ class RequestPhases:
             self.refuse(200, "", "", allow=ALLOWED_METHODS)
         elif head.refusal is not None:
             self.refuse(*head.refusal)
-        elif chain.request:
+        elif self._owner.proxy.challenges is not None and head.path.startswith(CHALLENGE_PREFIX):
+            self._owner.runner().run(self._challenged, start_phase, (self._owner.proxy.challenges,), self._request)
+        else:
+            self._begin()
+
+    def _challenged(self, stop: Stop | None) -> None:
+        """Respond to an authority that validates a host name; go on if it is none."""
+        if stop is not None and isinstance(stop.result, Response):
+            stop.result.produced_by = "gateway"
+            self._owner.respond_with(stop.result, self._owner.chain.response_to_all)
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        chain, head = self._owner.chain, self._owner.head
+        if chain.request:
             head.drop_reserved(self._request, chain.reserved)
             self._owner.runner().run(self._requested, start_phase, chain.request, self._request)
         else:

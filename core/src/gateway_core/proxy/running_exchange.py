@@ -47,6 +47,8 @@ class ExchangeHost(Protocol):
     exchanges: set[RequestOwner]
     tunnels: set[Tunnel]
     keeps_alive: bool
+    challenges: Hook | None
+    """Responds to authorities that validate host names, before everything else."""
 
     @property
     def limits(self) -> LimitsConfig:

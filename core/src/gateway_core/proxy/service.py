@@ -15,7 +15,7 @@ from typing import Final
 
 from gateway_core.clock import Clock
 from gateway_core.config import LimitsConfig
-from gateway_core.hooks import name_hook_tasks
+from gateway_core.hooks import Hook, name_hook_tasks
 from gateway_core.metrics import Metrics
 from gateway_core.proxy.downstream.connections import Connections, Turns
 from gateway_core.proxy.downstream.shutdown import Shutdown
@@ -74,6 +74,8 @@ class Proxy:
         """Those of exchanges that have changed protocols."""
         self.keeps_alive = True
         """False while draining: every response is the last of its connection."""
+        self.challenges: Hook | None = None
+        """Responds to authorities that validate host names (`gateway_core.proxy.challenges`)."""
         self.turns = Turns(self.loop, self.now)
         self.next_id_line = new_id_lines()
         """Returns a new request id as the line that ends a head (:mod:`gateway_core.proxy.wire.request_ids`)."""

@@ -25,7 +25,8 @@ from gateway_core.config import (
 )
 from gateway_core.config.documents import comes_of_a_missing_file
 from gateway_core.config.sources import BUILT_IN, SourceContext, SourceFactory, SourceUrl, make_source
-from gateway_core.hooks import CertificateContext, CertificateFactory
+from gateway_core.hooks import CertificateContext, CertificateFactory, CheckedSource, HostsInForce, ServedHosts
+from gateway_core.snapshot.served_hosts import served_hosts
 from gateway_core.upstreams import DiscoveryContext, DiscoveryFactory
 from gateway_core.upstreams.strategies import StrategyFactory
 
@@ -61,7 +62,8 @@ def check_factories(
             entries = () if listen.tls is None else listen.tls.certificates
             for inner, entry in enumerate(entries):
                 key_path = f"listen[{index}].tls.certificates[{inner}]"
-                yield from _certificate_problems(entry, listen.address, certificates, key_path, place_of)
+                hosts = served_hosts([listen], config, place_of)
+                yield from _certificate_problems(entry, listen.address, certificates, key_path, place_of, hosts)
 
     return check
 
@@ -104,17 +106,26 @@ def _certificate_problems(
     factories: Mapping[str, CertificateFactory],
     key_path: str,
     place_of: PlaceOf,
+    hosts: ServedHosts,
 ) -> Iterator[ConfigProblem]:
     factory = None if entry.name is None else factories.get(entry.name)
     if factory is None:
         return  # A name that nothing offers is a problem of its own.
-    context = CertificateContext(address, SystemClock(), Random(), _refuse)  # noqa: S311 - spreads load, no secret
-    make = partial(_certificates, factory, context)
-    yield from _problems(factory, entry.config, make, f"{key_path}.config", place_of, "certificates.config-invalid")
+    in_force = HostsInForce(hosts)
+    context = CertificateContext(address, SystemClock(), Random(), _refuse, in_force)  # noqa: S311 - no secret
+    warnings: list[str] = []
 
+    def make(config: Any) -> None:
+        source = factory(config, context)
+        if isinstance(source, CheckedSource):
+            warnings.extend(source.warnings())
 
-def _certificates(factory: CertificateFactory, context: CertificateContext, config: Any) -> object:
-    return factory(config, context)
+    key_path = f"{key_path}.config"
+    yield from _problems(factory, entry.config, make, key_path, place_of, "certificates.config-invalid")
+    for text in warnings:
+        message, _, remedy = text.partition(": ")
+        code = "certificates.unobtainable"
+        yield ConfigProblem(place_of(key_path), key_path, message, code=code, remedy=remedy, severity="warning")
 
 
 def _discovery(factory: DiscoveryFactory, context: DiscoveryContext, config: Any) -> object:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway_core.messages.fields import FieldNames
+from gateway_core.proxy.challenges import CHALLENGE_PREFIX
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.route_lookup import find_route
 from gateway_core.proxy.wire.forwarding import Origin
@@ -42,7 +43,7 @@ class CachedHead(RequestHead):
         chain = snapshot.global_chain
         reserved = [chain.reserved]
         facts = head.facts
-        if not chain.request:
+        if not chain.request and not head.path.startswith(CHALLENGE_PREFIX):
             found = find_route(client.router_in(snapshot, facts.host), facts.host, head)
             if isinstance(found, Match):  # each request gets the same, which nothing changes
                 self.match = found
