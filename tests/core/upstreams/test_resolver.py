@@ -312,6 +312,41 @@ async def test_a_name_whose_look_up_turns_out_slow_makes_room(names: Names) -> N
     await waiting
 
 
+async def test_two_hundred_names_that_never_resolve_leave_a_new_one_its_look_up(names: Names) -> None:
+    names.table["good.test"] = "10.0.0.1"
+    resolver = Resolver(look_up=names.look_up, patience=60, slow_after=0.01)
+    dead = [f"dead{number}.test" for number in range(200)]
+    for host in dead:
+        names.hold(host)
+    waiting = asyncio.gather(*(resolver.resolve(host) for host in dead), return_exceptions=True)
+
+    async with asyncio.timeout(40):
+        (found,) = await asyncio.gather(resolver.resolve("good.test"))  # a task behind theirs
+
+    assert host_of(found) == "10.0.0.1"
+    assert resolver.threads == len(dead)
+    names.release_all()
+    assert len(await waiting) == len(dead)
+
+
+async def test_look_ups_have_no_more_threads_than_both_groups(names: Names) -> None:
+    names.table["late.test"] = "10.0.0.1"
+    resolver = Resolver(look_up=names.look_up, patience=60, slow_after=0.01)
+    dead = [f"dead{number}.test" for number in range(QUICK_THREADS + SLOW_THREADS)]
+    for host in dead:
+        names.hold(host)
+    waiting = asyncio.gather(*(resolver.resolve(host) for host in dead), return_exceptions=True)
+    late = asyncio.gather(resolver.resolve("late.test"))
+    for _ in dead:
+        await until_asked(names)
+
+    assert "late.test" not in names.asked
+    names.release_all()
+
+    assert host_of((await late)[0]) == "10.0.0.1"
+    assert len(await waiting) == len(dead)
+
+
 async def test_refresh_looks_up_again_and_keeps_what_was_known_when_it_fails(names: Names) -> None:
     names.table["a.test"] = "10.0.0.1"
     resolver = Resolver(ManualClock(), look_up=names.look_up)

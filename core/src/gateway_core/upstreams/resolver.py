@@ -6,7 +6,8 @@ addresses makes its callers wait, all of them for the same look-up. An error is 
 
 ``getaddrinfo`` blocks and cannot be cancelled, so each look-up has a thread, and a name never has more than one. The
 threads are bounded in two groups: look-ups that have run for less than ``SLOW_SECONDS``, and those that took longer
-this time or the last time. A slow name therefore leaves the first group, and waits for others like itself only.
+this time or the last time. A slow name therefore leaves the first group, and waits for others like itself only. Names
+that never resolve hold up a new one by the seconds that they take to leave, as long as there are threads.
 
 The table and its times are decided on the event loop; the threads do nothing but call ``getaddrinfo``.
 """
@@ -36,8 +37,9 @@ SLOW_SECONDS: Final = 1.0
 """A look-up that takes longer is slow."""
 PATIENCE: Final = 10.0
 """How long callers wait for a look-up at most: the operating system's own limit may be much longer."""
-QUICK_THREADS: Final = 8
-SLOW_THREADS: Final = 24
+QUICK_THREADS: Final = 64
+SLOW_THREADS: Final = 192
+"""Many, as a gateway may have many names behind a name server that is gone; a thread that waits takes some 25 KiB."""
 MOST_NAMES: Final = 4096
 """Names that are cached; plugins may look up any number."""
 
@@ -98,16 +100,23 @@ class Resolver:
     """Resolves names for one event loop."""
 
     def __init__(
-        self, clock: Clock | None = None, *, look_up: LookUp = system_look_up, patience: float = PATIENCE
+        self,
+        clock: Clock | None = None,
+        *,
+        look_up: LookUp = system_look_up,
+        patience: float = PATIENCE,
+        slow_after: float = SLOW_SECONDS,
     ) -> None:
         """Begin without names; needs no running loop.
 
         :param look_up: resolves a name, in a thread.
         :param patience: longest wait for it, in seconds.
+        :param slow_after: seconds from which on a look-up is slow.
         """
         self._clock = clock or SystemClock()
         self._look_up = look_up
         self._patience = patience
+        self._slow_after = slow_after
         self._names: dict[str, _Name] = {}
         self._queue: deque[_LookUp] = deque()
         self._quick = 0
@@ -198,7 +207,7 @@ class Resolver:
         self._count(look_up, 1)
         began = self._clock.monotonic()
         if not look_up.is_slow:
-            loop.call_later(SLOW_SECONDS, self._note_slow, look_up)
+            loop.call_later(self._slow_after, self._note_slow, look_up)
         try:
             thread.start()
         except RuntimeError as error:
@@ -253,7 +262,7 @@ class Resolver:
             look_up.timer.cancel()
         now = self._clock.monotonic()
         name.look_up = None
-        name.is_slow = now - began > SLOW_SECONDS
+        name.is_slow = now - began > self._slow_after
         if error is None and addresses:
             if name.error is not None and name.addresses:
                 emit(NAME_RESOLVED, f"{name.host!r} resolves again", name=name.host)
