@@ -11,8 +11,8 @@ PyJWT's ``decode`` of the same ones.
 Part of what a case adds is what the gateway takes to run hooks at all, so each plugin is also compared with one that
 does nothing in hooks of the same phases: `own` is the difference.
 
-Those that respond themselves, `static` and `mock`, are shown beside a route's ``respond`` with the same body; a file is
-looked up and read in threads, whose time is counted.
+Those that respond themselves, `static` and `mock`, are shown beside a route's ``respond`` with the same body. What
+threads take to read files counts.
 
 Time is processor time of the process, with what is done in later turns of the loop and in other threads, such as log
 lines. A round measures the bare pipeline before and after each case; what is shown is the median of the differences.

@@ -28,6 +28,19 @@ PIECE: Final = 128 * 1024
 _NOWAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None) if hasattr(os, "preadv") else None
 
 
+def can_read_cached(descriptor: int) -> bool:
+    """Return whether a file's system says what it has in memory: tmpfs and those of networks do not. May block."""
+    if _NOWAIT is None:
+        return False
+    try:
+        os.preadv(descriptor, [bytearray(1)], 0, _NOWAIT)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
 class ChangedError(Exception):
     """The file is not what it was when it was opened."""
 

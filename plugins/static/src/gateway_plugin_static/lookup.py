@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway_plugin_static.beneath import NotServedError, Opened, list_beneath, open_beneath, open_file
-from gateway_plugin_static.body import ChangedError, OpenFile
+from gateway_plugin_static.body import ChangedError, OpenFile, can_read_cached
 from gateway_plugin_static.config import StaticConfig
 from gateway_plugin_static.encodings import ENDINGS, Coding
 from gateway_plugin_static.listing import MOST_ENTRIES, Entry, entry_of
@@ -86,6 +86,11 @@ class Lookup:
     def __init__(self, config: StaticConfig) -> None:
         self._config = config
         self._hidden = FilePatterns(config.hide)
+        self._devices: dict[int, bool] = {}
+
+    def is_known_local(self, device: int) -> bool:
+        """Return whether a file of this device was read that may be read from memory alone. Does not block."""
+        return self._devices.get(device, False)
 
     def find(self, query: Query) -> Found | None:
         """Return what a path names, open if it is a file; None if there is nothing to be served.
@@ -188,6 +193,8 @@ class Lookup:
     def _read(
         self, names: tuple[str, ...], descriptor: int, info: os.stat_result, query: Query, coding: Coding | None
     ) -> FoundFile:
+        if info.st_dev not in self._devices:
+            self._devices[info.st_dev] = can_read_cached(descriptor)
         for _ in range(_ATTEMPTS):
             file, content = OpenFile(descriptor, info), None
             if query.is_read and info.st_size <= WHOLE:

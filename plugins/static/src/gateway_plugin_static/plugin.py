@@ -1,7 +1,8 @@
 """The plugin: responds with files of a directory in the place of an upstream.
 
-A request is looked up in a thread (:mod:`gateway_plugin_static.lookup`), as each step may wait for a disk. A small file
-is read there as well; of a larger one the descriptor comes back, and the body reads it piece by piece
+What the kernel has in memory is found and read at once (:mod:`gateway_plugin_static.cached`). Other requests are looked
+up in a thread (:mod:`gateway_plugin_static.lookup`), as each step may wait for a disk. A small file is read there as
+well; of a larger one the descriptor comes back, and the body reads it piece by piece
 (:mod:`gateway_plugin_static.body`). Whatever becomes of the request, the descriptor is closed: by the body, which is
 closed on every end, or here if the request ends before there is a response.
 """
@@ -22,6 +23,7 @@ from gateway_plugin_sdk.ranges import Range, Ranges, content_range, multipart, p
 from gateway_plugin_static import listing
 from gateway_plugin_static.beneath import NotServedError, open_beneath
 from gateway_plugin_static.body import ChangedError, FileBody, length_of
+from gateway_plugin_static.cached import CachedLookup
 from gateway_plugin_static.config import StaticConfig
 from gateway_plugin_static.encodings import accepted_codings
 from gateway_plugin_static.lookup import Found, FoundDirectory, FoundFile, FoundListing, Lookup, Query
@@ -44,6 +46,7 @@ class Static(Plugin[StaticConfig]):
     def __init__(self, config: StaticConfig, context: PluginContext) -> None:
         super().__init__(config, context)
         self._lookup = Lookup(config)
+        self._cached = CachedLookup(config, self._lookup)
         self._types = MediaTypes(config.types, config.default_type, config.charset)
         self._cache = [(FilePatterns(rule.files), rule.value) for rule in config.cache]
         self._fallback = _names(config.fallback)
@@ -83,18 +86,21 @@ class Static(Plugin[StaticConfig]):
             if self.config.fallthrough:
                 return None
             return Response.problem(405, "files are only read", headers={"Allow": "GET, HEAD"})
-        return self._respond(request)
-
-    async def _respond(self, request: Request) -> Response | None:
         names = names_of(request.sent_path, self.config.dot_names)
-        if self._waiting >= _MOST_WAITING:
-            self._count("busy")
-            return Response.problem(503, "too many requests wait for files", headers={"Retry-After": "1"})
         accepted = request.headers.joined("Accept-Encoding") if self.config.precompressed else None
         codings = accepted_codings(accepted, self.config.precompressed)
         query = Query(names or (), _ends_in_slash(request), codings, request.method == "GET")
+        found = None if names is None else self._cached.find(query)
+        if found is not None:
+            return self._file(request, found)
+        return self._respond(request, query, has_names=names is not None)
+
+    async def _respond(self, request: Request, query: Query, *, has_names: bool) -> Response | None:
+        if self._waiting >= _MOST_WAITING:
+            self._count("busy")
+            return Response.problem(503, "too many requests wait for files", headers={"Retry-After": "1"})
         try:
-            if names is None:
+            if not has_names:
                 return None if self.config.fallthrough else await self._missing(request, query)
             return await self._look_up(request, query)
         except PermissionError as error:
