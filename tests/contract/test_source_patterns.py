@@ -23,6 +23,7 @@ DISTRIBUTIONS = (
     "gateway_plugin_ratelimit",
     "gateway_plugin_logger",
     "gateway_plugin_static",
+    "gateway_plugin_acme",
     "gateway_plugin_etcd",
     "gateway_plugin_kubernetes",
     "gateway_plugin_compress",

@@ -5,11 +5,13 @@ Outside the promise of stability: a minor release may change or remove them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import PurePosixPath
-from typing import Final
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
 from urllib.parse import urlsplit
 
+from gateway_core.clock import SystemClock
 from gateway_core.config import OptionalFileName
 from gateway_core.failure_text import failure_text
 
@@ -20,6 +22,8 @@ __all__ = [
     "LineSplitter",
     "LineTooLongError",
     "OptionalFileName",
+    "SystemClock",
+    "certificate_configs",
     "document_format",
     "failure_text",
     "is_server_url",
@@ -79,6 +83,26 @@ DOCUMENT_FORMATS: Final[Mapping[str, DocumentFormat]] = {
 def document_format(name: str) -> DocumentFormat | None:
     """Return the format of a document by its name; None for an ending that no document has."""
     return DOCUMENT_FORMATS.get(PurePosixPath(name).suffix)
+
+
+# -- configurations
+
+
+def certificate_configs(paths: Iterable[Path], name: str) -> list[Mapping[str, Any]]:
+    """Return the configurations of certificates with a name, of all listeners in some files, each once. Blocks.
+
+    :raises GatewayError: the configuration has errors.
+    """
+    # A plugin that serves has no use for what reads and checks configurations.
+    from gateway_core.packages import PluginRegistry  # noqa: PLC0415
+    from gateway_core.snapshot import load  # noqa: PLC0415
+
+    loaded = load(list(paths), registry=PluginRegistry(), environ=os.environ)
+    found: list[Mapping[str, Any]] = []
+    for listen in loaded.config.listen:
+        entries = () if listen.tls is None else listen.tls.certificates
+        found += [each.config for each in entries if each.name == name and each.config not in found]
+    return found
 
 
 # -- URLs

@@ -76,7 +76,7 @@ class PluginCatalog(Protocol):
 
 FIRST_PARTY: Final = frozenset(
     {
-        "auth", "authorize", "cache", "compress", "consul", "cors", "etcd", "fault", "forward-auth", "grpc-web",
+        "acme", "auth", "authorize", "cache", "compress", "consul", "cors", "etcd", "fault", "forward-auth", "grpc-web",
         "headers", "ip", "kubernetes", "logger", "mock", "oidc", "ratelimit", "static", "transform", "upstream-auth",
         "validate",
     }

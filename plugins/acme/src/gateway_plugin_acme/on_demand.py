@@ -1,0 +1,155 @@
+"""Certificates for names that clients ask for: which names may have one, and how many."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import aiohttp
+from gateway_plugin_sdk import Clock, GatewayError, Tasks
+
+from gateway_plugin_acme.config import OnDemandConfig
+from gateway_plugin_acme.names import Wanted, covers, is_public, name_problem
+from gateway_plugin_acme.records import WANTED, Records, validation_id
+
+_MOST_PENDING: Final = 64
+"""Names that are waited for at one time."""
+_MOST_REFUSED: Final = 1024
+_REFUSED_FOR: Final = 60.0
+"""Seconds for which a refusal is remembered."""
+_ASK_TIMEOUT: Final = 5.0
+_PATIENCE: Final = 60.0
+"""Seconds that a name is waited for; its order goes on."""
+
+_logger = logging.getLogger("gateway.plugins.acme")
+
+
+class OnDemand:
+    """Decides over names that no one has listed."""
+
+    def __init__(
+        self,
+        config: OnDemandConfig,
+        records: Records,
+        session: Callable[[], aiohttp.ClientSession],
+        clock: Clock,
+        on_allowed: Callable[[], None],
+        *,
+        is_private: bool,
+    ) -> None:
+        """Begin without names.
+
+        :param on_allowed: called when there is another name.
+        :param is_private: whether names need not be public.
+        """
+        self._config, self._records, self._session, self._clock = config, records, session, clock
+        self._on_allowed, self._is_private = on_allowed, is_private
+        self._tasks = Tasks()
+        self._pending: dict[str, asyncio.Event] = {}
+        self._refused: OrderedDict[str, float] = OrderedDict()
+        self._minute, self._begun = 0.0, 0
+        self.names: tuple[str, ...] = ()
+        """Those that may have a certificate."""
+        self._served: frozenset[str] = frozenset()
+
+    async def read(self) -> bool:
+        """Read the names that all gateways have allowed; return whether there are others than before."""
+        storage = self._records.storage
+        ids = (await storage.names(WANTED))[: self._config.most]
+        found = [value.decode() for each in ids if (value := await storage.get(f"{WANTED}/{each}")) is not None]
+        before, self.names = self.names, tuple(sorted(found))
+        return before != self.names
+
+    def wanted(self) -> list[Wanted]:
+        """Return the certificates for these names."""
+        return [Wanted((name,)) for name in self.names]
+
+    def serve(self, names: frozenset[str]) -> None:
+        """Take which names have a certificate that clients trust."""
+        self._served = names
+        for name, event in self._pending.items():
+            if self._is_served(name):
+                event.set()
+
+    def _is_served(self, name: str) -> bool:
+        return not self._served.isdisjoint({name, "*." + name.partition(".")[2]})
+
+    def provide(self, name: str) -> Awaitable[bool] | None:
+        """Return what ends when a name has a certificate or is refused; None if there is nothing to wait for."""
+        if self._is_served(name):
+            return None
+        if name not in self._pending and not self._begin(name):
+            return None
+        return self._wait(name, self._pending[name])
+
+    async def _wait(self, name: str, event: asyncio.Event) -> bool:
+        await event.wait()
+        return self._is_served(name)
+
+    def _begin(self, name: str) -> bool:
+        now = self._clock.monotonic()
+        if name not in self.names:
+            if self._refused.get(name, 0.0) > now or len(self.names) >= self._config.most:
+                return False
+            if name_problem(name) or not (self._is_private or is_public(name)) or name.startswith("*."):
+                return False
+            if self._config.ask is None and not self._is_listed(name):
+                return False
+            if now >= self._minute + 60:
+                self._minute, self._begun = now, 0
+            if self._begun >= self._config.per_minute:
+                return False
+            self._begun += 1
+        if len(self._pending) >= _MOST_PENDING:
+            return False
+        event = self._pending[name] = asyncio.Event()
+        self._tasks.spawn(self._get(name, event), name=f"certificate on demand for {name}")
+        return True
+
+    def _is_listed(self, name: str) -> bool:
+        return any(covers(pattern, name) for pattern in self._config.allow)
+
+    async def _get(self, name: str, event: asyncio.Event) -> None:
+        try:
+            if name not in self.names:
+                if not (self._is_listed(name) or await self._ask(name)):
+                    self._refuse(name)
+                    return
+                await self._records.storage.put(f"{WANTED}/{validation_id(name)}", name.encode())
+                await self.read()
+                self._on_allowed()
+            async with asyncio.timeout(_PATIENCE):
+                await event.wait()
+        except TimeoutError:
+            pass
+        except GatewayError as error:
+            _logger.warning("no certificate on demand for %s: %s", name, error)
+            self._refuse(name)
+        finally:
+            event.set()
+            self._pending.pop(name, None)
+
+    def _refuse(self, name: str) -> None:
+        self._refused[name] = self._clock.monotonic() + _REFUSED_FOR
+        self._refused.move_to_end(name)
+        if len(self._refused) > _MOST_REFUSED:
+            self._refused.popitem(last=False)
+
+    async def _ask(self, name: str) -> bool:
+        assert self._config.ask is not None, "there is no other way"
+        timeout = aiohttp.ClientTimeout(total=_ASK_TIMEOUT)
+        try:
+            async with self._session().get(
+                self._config.ask, params={"domain": name}, timeout=timeout, allow_redirects=False
+            ) as response:
+                return response.status == 200
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            _logger.warning("on_demand.ask does not respond for %s: %s", name, str(error) or type(error).__name__)
+            return False
+
+    async def aclose(self) -> None:
+        """End what goes on."""
+        await self._tasks.aclose()

@@ -1,0 +1,381 @@
+"""Gets certificates and renews them, in the one process of all workers and gateways that has the storage's lock.
+
+Everything that decides when is stored: a restart, a reload or another process that takes over goes on where this one
+was. An attempt is written down as failed before it begins, so that a crash in its midst does not lead to another one at
+once, and a storage that takes nothing keeps us from ordering what could not be kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from gateway_plugin_sdk import Clock, GatewayError, Metrics, Tasks
+from gateway_plugin_sdk.unstable import failure_text
+
+from gateway_plugin_acme.accounts import Accounts
+from gateway_plugin_acme.authority import Authority, AuthorityError
+from gateway_plugin_acme.config import AcmeConfig, AuthorityConfig
+from gateway_plugin_acme.crypto import UnusableCertificateError, facts_of
+from gateway_plugin_acme.dns import DnsRecords
+from gateway_plugin_acme.names import Wanted
+from gateway_plugin_acme.orders import AuthorityThread, NoLongerWantedError, obtain
+from gateway_plugin_acme.proofs import Proofs
+from gateway_plugin_acme.records import (
+    CERTIFICATES,
+    REQUESTS,
+    REVISION,
+    STATES,
+    Pause,
+    Records,
+    State,
+    StoredCertificate,
+    authority_id,
+)
+from gateway_plugin_acme.renewal import (
+    ARI_DEFAULT,
+    Window,
+    next_suggestion,
+    not_before_next,
+    renewal_time,
+    retry_delay,
+    spread,
+)
+from gateway_plugin_acme.storage import LOCK_TTL, StorageError
+
+_ORDERS_AT_ONCE: Final = 8
+_LONGEST_LOOK: Final = 60.0
+"""Seconds between two looks at what is due: a clock that is set forward is noticed by then."""
+_LONGEST_PAUSE: Final = 900.0
+"""Seconds for which one rate limit keeps all names from an authority; it may concern one name only."""
+
+_logger = logging.getLogger("gateway.plugins.acme")
+
+
+class Orderer:
+    """One source's certificates, at the authorities."""
+
+    def __init__(
+        self,
+        config: AcmeConfig,
+        records: Records,
+        wanted: Callable[[], Mapping[str, Wanted]],
+        dns: DnsRecords | None,
+        clock: Clock,
+        metrics: Metrics,
+        on_issued: Callable[[str, StoredCertificate], None],
+    ) -> None:
+        """Begin without the lock.
+
+        :param wanted: returns what to have now, by id.
+        :param on_issued: called with each certificate, also with one that the storage does not take.
+        """
+        self._config, self._records, self._wanted, self._dns = config, records, wanted, dns
+        self._clock, self._on_issued = clock, on_issued
+        self._metrics = OrderMetrics(metrics)
+        self._wake = asyncio.Event()
+        self._known: dict[str, tuple[StoredCertificate | None, State]] = {}
+        self._forced: set[str] = set()
+        self._unsaved: dict[str, StoredCertificate] = {}
+        self._slots = asyncio.Semaphore(_ORDERS_AT_ONCE)
+        self._thread: AuthorityThread | None = None
+        self._accounts: Accounts | None = None
+        self.has_lock = False
+
+    def wake(self) -> None:
+        """Look at once at what is wanted."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Wait for the lock, and order while it is ours; without end."""
+        storage = self._records.storage
+        try:
+            while True:
+                try:
+                    self.has_lock = await storage.lock()
+                except StorageError as error:
+                    _logger.warning("certificates are not renewed: %s", error)
+                if self.has_lock:
+                    await self._lead()
+                await asyncio.sleep(self._config.poll)
+        finally:
+            self.has_lock = False
+
+    async def _lead(self) -> None:
+        """Order until the lock is lost."""
+        self._thread = AuthorityThread()
+        self._accounts = Accounts(self._records, self._thread, self._config.email, self._clock.wall)
+        self._known.clear()
+        tasks = Tasks()
+        ordering = tasks.spawn(self._order_what_is_due(tasks), name="order certificates")
+        keeping = tasks.spawn(self._keep_lock(), name="keep the lock of certificates")
+        try:
+            await asyncio.wait({ordering, keeping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.has_lock = False
+            self._thread.close()
+            await tasks.aclose()
+        if ordering.done() and not ordering.cancelled() and (error := ordering.exception()) is not None:
+            _logger.warning("certificates are not renewed: %s", failure_text(error))
+
+    async def _keep_lock(self) -> None:
+        end = self._clock.monotonic() + LOCK_TTL
+        while self._clock.monotonic() < end:
+            await asyncio.sleep(LOCK_TTL / 4)
+            try:
+                if not await self._records.storage.lock():
+                    return
+            except StorageError as error:
+                _logger.warning("the lock of certificates cannot be kept: %s", error)
+                continue
+            end = self._clock.monotonic() + LOCK_TTL
+
+    async def _order_what_is_due(self, tasks: Tasks) -> None:
+        running: set[str] = set()
+        while True:
+            self._wake.clear()
+            await self._read_requests()
+            await self._save_what_was_not()
+            now, wait = self._clock.wall(), _LONGEST_LOOK
+            for key, wanted in self._wanted().items():
+                if key in running:
+                    continue
+                due = await self._due(key, wanted)
+                if due <= now:
+                    running.add(key)
+                    tasks.spawn(self._attend(key, wanted, running), name=f"certificate for {wanted}")
+                else:
+                    wait = min(wait, due - now)
+            try:
+                async with asyncio.timeout(max(min(wait, self._config.poll), 0.05)):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def _read_requests(self) -> None:
+        """Take what the command has asked for."""
+        storage = self._records.storage
+        for name in await storage.names(REQUESTS):
+            await storage.delete(f"{REQUESTS}/{name}")
+            self._known.pop(name, None)
+            self._forced.add(name)
+
+    async def _state(self, key: str, wanted: Wanted) -> tuple[StoredCertificate | None, State]:
+        known = self._known.get(key)
+        if known is None:
+            state = await self._records.get(STATES, key, State) or State(wanted.names)
+            known = self._known[key] = (await self._records.get(CERTIFICATES, key, StoredCertificate), state)
+            self._metrics.put(wanted, state)
+        return known
+
+    async def _due(self, key: str, wanted: Wanted) -> float:
+        """Return when something is to be done about a certificate, in seconds since the epoch."""
+        try:
+            certificate, state = await self._state(key, wanted)
+        except StorageError:
+            raise
+        except GatewayError as error:
+            # It is there and cannot be read: ordering another one would not mend that.
+            _logger.error("the certificate for %s: %s", wanted, error)
+            return self._clock.wall() + _LONGEST_LOOK
+        if key in self._forced:
+            return 0.0
+        renewal = _renewal(key, certificate, state)
+        if certificate is None or renewal is None:
+            return state.next_attempt
+        at = max(renewal, state.next_attempt)
+        return min(at, max(state.window_next, certificate.issued))
+
+    async def _attend(self, key: str, wanted: Wanted, running: set[str]) -> None:
+        try:
+            async with self._slots:
+                await self._renew_if_due(key, wanted)
+        except GatewayError as error:
+            _logger.error("the certificate for %s: %s", wanted, error)
+            certificate, state = self._known.get(key, (None, State(wanted.names)))
+            pause = self._clock.wall() + self._config.retry
+            self._known[key] = certificate, replace(state, next_attempt=pause, error=str(error))
+        finally:
+            running.discard(key)
+            self._wake.set()
+
+    async def _renew_if_due(self, key: str, wanted: Wanted) -> None:
+        certificate, state = await self._state(key, wanted)
+        now = self._clock.wall()
+        if certificate is not None and now >= state.window_next:
+            state = await self._ask_for_window(key, certificate, state)
+        renewal = _renewal(key, certificate, state)
+        is_forced = key in self._forced
+        if is_forced or renewal is None or max(renewal, state.next_attempt) <= now:
+            self._forced.discard(key)
+            await self._order(key, wanted, certificate, state)
+
+    async def _ask_for_window(self, key: str, certificate: StoredCertificate, state: State) -> State:
+        """Ask the authority when it suggests to renew (RFC 9773); its silence changes nothing."""
+        now = self._clock.wall()
+        config = next((each for each in self._config.authorities if each.url == certificate.authority), None)
+        window, after = None, None
+        if config is not None and facts_of(certificate.chain.encode()).not_after > now:  # RFC 9773 section 4.3
+            try:
+                authority = await self._open(config)
+                assert self._thread is not None, "the lock is ours"
+                window, after = await self._thread.run(authority.suggested_window, certificate.chain.encode())
+            except AuthorityError as error:
+                _logger.info("no suggestion when to renew the certificate for %s: %s", state.names, error)
+                after = error.retry_after
+        if window is None:
+            state = replace(state, window_next=now + (after or ARI_DEFAULT))
+        else:
+            state = replace(
+                state, window_start=window.start, window_end=window.end, window_next=next_suggestion(now, after)
+            )
+        return await self._put_state(key, certificate, state)
+
+    async def _put_state(self, key: str, certificate: StoredCertificate | None, state: State) -> State:
+        await self._records.put(STATES, key, state)
+        self._known[key] = certificate, state
+        return state
+
+    async def _open(self, config: AuthorityConfig) -> Authority:
+        assert self._accounts is not None, "the lock is ours"
+        return await self._accounts.authority(config)
+
+    async def _order(self, key: str, wanted: Wanted, old: StoredCertificate | None, before: State) -> None:
+        now, failures = self._clock.wall(), before.failures + 1
+        pause = retry_delay(failures, self._config.retry, spread(f"{key}{failures}"))
+        state = replace(
+            before,
+            names=wanted.names,
+            failures=failures,
+            failed=now,
+            next_attempt=now + pause,
+            error="it was interrupted",
+        )
+        await self._put_state(key, old, state)
+        problems = []
+        for config in self._config.authorities:
+            try:
+                issued = await self._order_from(config, key, wanted, old, before.failures)
+            except NoLongerWantedError:
+                await self._put_state(key, old, before)
+                return
+            except AuthorityError as error:
+                problems.append(f"{config.url}: {error}")
+                if error.retry_after is not None:
+                    state = replace(state, next_attempt=max(state.next_attempt, now + error.retry_after))
+                if error.code == "rateLimited":
+                    await self._pause(config, error)
+            except StorageError:
+                raise
+            except GatewayError as error:
+                problems.append(f"{config.url}: {error}")
+            else:
+                await self._issued(key, wanted, issued, state)
+                return
+        state = await self._put_state(key, old, replace(state, error="; ".join(problems)))
+        self._metrics.failed(wanted, state)
+        _logger.warning(
+            "no certificate for %s: %s; the next attempt is in %.0f s", wanted, state.error, state.next_attempt - now
+        )
+
+    async def _order_from(
+        self, config: AuthorityConfig, key: str, wanted: Wanted, old: StoredCertificate | None, failures: int
+    ) -> StoredCertificate:
+        pause = await self._records.get(STATES, f"authority-{authority_id(config.url)}", Pause)
+        if pause is not None and pause.until > self._clock.wall():
+            raise AuthorityError(
+                f"is not asked because of a rate limit: {pause.reason}", retry_after=pause.until - self._clock.wall()
+            )
+        authority = await self._open(config)
+        assert self._thread is not None, "the lock is ours"
+        chain, private = await obtain(
+            self._thread,
+            authority,
+            wanted,
+            Proofs(self._records, self._config.challenges, self._dns, self._clock.wall),
+            key_kind=self._config.key,
+            failures=failures,
+            replaces=old.chain.encode() if old is not None and old.authority == config.url else None,
+            is_wanted=lambda: key in self._wanted(),
+            now=self._clock.wall,
+        )
+        return StoredCertificate(wanted.names, chain.decode(), private.decode(), config.url, self._clock.wall())
+
+    async def _pause(self, config: AuthorityConfig, error: AuthorityError) -> None:
+        seconds = min(error.retry_after if error.retry_after is not None else _LONGEST_PAUSE, _LONGEST_PAUSE)
+        pause = Pause(self._clock.wall() + seconds, str(error))
+        await self._records.put(STATES, f"authority-{authority_id(config.url)}", pause)
+
+    async def _issued(self, key: str, wanted: Wanted, issued: StoredCertificate, state: State) -> None:
+        state = State(wanted.names, succeeded=issued.issued, failed=0.0 if not state.failures - 1 else state.failed)
+        self._known[key] = issued, state
+        self._on_issued(key, issued)
+        self._metrics.succeeded(wanted, state)
+        _logger.info("a certificate for %s was issued by %s", wanted, issued.authority)
+        try:
+            await self._save(key, issued, state)
+        except StorageError as error:
+            # It serves here, and is not ordered again: that would meet the limits of the authority.
+            self._unsaved[key] = issued
+            _logger.error("the certificate for %s serves, but is lost when this process ends: %s", wanted, error)
+
+    async def _save(self, key: str, issued: StoredCertificate, state: State) -> None:
+        await self._records.put(CERTIFICATES, key, issued)
+        await self._records.put(STATES, key, state)
+        await self._records.storage.put(REVISION, secrets.token_hex(8).encode())
+
+    async def _save_what_was_not(self) -> None:
+        for key, issued in list(self._unsaved.items()):
+            try:
+                await self._save(key, issued, self._known[key][1])
+            except StorageError:
+                return
+            del self._unsaved[key]
+            _logger.info("the certificate for %s is stored now", ", ".join(issued.names))
+
+
+def _renewal(key: str, certificate: StoredCertificate | None, state: State) -> float | None:
+    """Return when to renew a certificate; None if there is none that can be used."""
+    if certificate is None:
+        return None
+    try:
+        facts = facts_of(certificate.chain.encode())
+    except UnusableCertificateError:
+        return None
+    window = Window(state.window_start, state.window_end) if state.window_end else None
+    at = renewal_time(facts.not_before, facts.not_after, window, spread(f"{key}{facts.not_after}"))
+    return max(at, not_before_next(certificate.issued, facts.not_before, facts.not_after))
+
+
+class OrderMetrics:
+    """What is seen of orders, by the first name of each certificate."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._orders = metrics.counter("gateway_acme_orders_total", "Certificates that were ordered", ("outcome",))
+        self._succeeded = metrics.gauge(
+            "gateway_acme_last_success_timestamp_seconds", "When a certificate was issued last", ("name",), merge="max"
+        )
+        self._failed = metrics.gauge(
+            "gateway_acme_last_failure_timestamp_seconds", "When an order failed last", ("name",), merge="max"
+        )
+
+    def put(self, wanted: Wanted, state: State) -> None:
+        """Show what is stored."""
+        if state.succeeded:
+            self._succeeded.labels(wanted.names[0]).set(state.succeeded)
+        if state.failed:
+            self._failed.labels(wanted.names[0]).set(state.failed)
+
+    def succeeded(self, wanted: Wanted, state: State) -> None:
+        """Count a certificate."""
+        self._orders.labels("issued").inc()
+        self.put(wanted, state)
+
+    def failed(self, wanted: Wanted, state: State) -> None:
+        """Count a failure."""
+        self._orders.labels("failed").inc()
+        self.put(wanted, state)

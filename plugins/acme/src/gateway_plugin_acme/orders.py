@@ -1,0 +1,138 @@
+"""One certificate from an authority: order, proofs, validation, issuance."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, ParamSpec, TypeVar
+
+from gateway_plugin_sdk import GatewayError
+
+from gateway_plugin_acme.authority import Authority, AuthorityError, Authorization, Order
+from gateway_plugin_acme.crypto import certificate_request, check_issued, key_pem, new_key
+from gateway_plugin_acme.names import Wanted
+from gateway_plugin_acme.proofs import Proofs
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_PATIENCE: Final = 300.0
+"""Seconds that an authority has to validate names, and as long to issue."""
+_FIRST_LOOK, _LAST_LOOK = 0.1, 5.0
+"""Seconds between two looks at what the authority does: twice as long each time."""
+
+
+class NoLongerWantedError(GatewayError):
+    """The names were removed while their order went on."""
+
+
+class AuthorityThread:
+    """The one thread in which all authorities are talked to."""
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="acme")
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function in the thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: function(*args, **kwargs))
+
+    def close(self) -> None:
+        """Take no more work; what goes on ends by its own timeout."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+async def obtain(
+    thread: AuthorityThread,
+    authority: Authority,
+    wanted: Wanted,
+    proofs: Proofs,
+    *,
+    key_kind: str,
+    failures: int,
+    replaces: bytes | None,
+    is_wanted: Callable[[], bool],
+    now: Callable[[], float],
+) -> tuple[bytes, bytes]:
+    """Return a chain and its key, both in PEM.
+
+    :param failures: how often this has failed before, which lets another challenge have its turn.
+    :param replaces: the chain that this renews.
+    :param is_wanted: asked before the certificate is issued.
+    :raises GatewayError: something went wrong; the text says what.
+    """
+    try:
+        order = await thread.run(authority.new_order, wanted.names, replaces)
+    except AuthorityError as error:
+        if replaces is None or error.code not in {"alreadyReplaced", "conflict", "malformed"}:
+            raise
+        # Another order has replaced it already, or the authority knows nothing of it (RFC 9773 section 5).
+        order = await thread.run(authority.new_order, wanted.names)
+    try:
+        await _prove(thread, authority, order, proofs, failures)
+    finally:
+        await proofs.remove()
+    if not is_wanted():
+        raise NoLongerWantedError(f"{wanted} is no longer wanted")
+    key = await asyncio.to_thread(new_key, key_kind)
+    chain = await _issue(thread, authority, order, certificate_request(wanted.names, key))
+    pem = key_pem(key)
+    check_issued(chain, pem, wanted.names, now())
+    return chain, pem
+
+
+async def _prove(thread: AuthorityThread, authority: Authority, order: Order, proofs: Proofs, failures: int) -> None:
+    pending: list[str] = []
+    chosen = []
+    for url in order.authorizations:
+        authorization = await thread.run(authority.authorization, url)
+        if authorization.status == "valid":  # of an earlier order (section 7.5)
+            continue
+        challenge = proofs.choose(authorization, failures)
+        await proofs.give(authorization, challenge)
+        pending.append(url)
+        chosen.append(challenge)
+    await proofs.wait()
+    for challenge in chosen:
+        await thread.run(authority.begin_validation, challenge)
+    for url in pending:
+        await _until(lambda url=url: thread.run(authority.authorization, url), _is_validated)  # type: ignore[misc]
+
+
+def _is_validated(authorization: Authorization) -> bool:
+    if authorization.status in {"pending", "processing"}:
+        return False
+    if authorization.status != "valid":
+        reason = authorization.error or f"the authorization is {authorization.status}"
+        raise AuthorityError(f"{authorization.name}: {reason}", "unauthorized")
+    return True
+
+
+async def _issue(thread: AuthorityThread, authority: Authority, order: Order, request: bytes) -> bytes:
+    order = await _until(lambda: thread.run(authority.order, order.url), lambda each: each.status != "pending")
+    if order.status == "ready":
+        order = await thread.run(authority.finalize, order, request)
+    issued = await _until(
+        lambda: thread.run(authority.order, order.url), lambda each: each.status not in {"processing", "ready"}
+    )
+    if issued.status != "valid" or not issued.certificate:
+        raise AuthorityError(f"the order is {issued.status}: {issued.error or 'the authority gives no reason'}")
+    return await thread.run(authority.certificate, issued)
+
+
+async def _until(look: Callable[[], Awaitable[T]], is_done: Callable[[T], bool]) -> T:
+    """Look again and again, and return what is done.
+
+    :raises AuthorityError: it takes too long.
+    """
+    pause = _FIRST_LOOK
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            while True:
+                found = await look()
+                if is_done(found):
+                    return found
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LAST_LOOK)
+    except TimeoutError as error:
+        raise AuthorityError(f"the authority has not come to a result in {_PATIENCE:g} s") from error

@@ -1,0 +1,237 @@
+"""The source of certificates that the gateway runs in each worker.
+
+Every worker of every gateway reads certificates from the storage and responds to challenges from there; the one that
+has the lock orders (`orderer`). A name without a certificate gets one of our own until then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from typing import Final
+
+from gateway_plugin_sdk import Certificate, CertificateContext, GatewayError, Tasks
+
+from gateway_plugin_acme.config import AcmeConfig
+from gateway_plugin_acme.crypto import Seal, check_fits, new_key, self_signed
+from gateway_plugin_acme.dns import DnsRecords, find_provider
+from gateway_plugin_acme.names import Abilities, Plan, Wanted, plan_listed, plan_served
+from gateway_plugin_acme.on_demand import OnDemand
+from gateway_plugin_acme.orderer import Orderer
+from gateway_plugin_acme.proofs import find_key_authorization, find_validation
+from gateway_plugin_acme.records import CERTIFICATES, REVISION, Records, StoredCertificate
+from gateway_plugin_acme.storage import StorageError, open_storage
+
+_OWN_FOR: Final = 6 * 86400.0
+"""Seconds after which a certificate of our own is replaced, a day before it expires."""
+_AT_MOST_EVERY: Final = 0.5
+"""Seconds between two changes: a listener reads all its certificates after each."""
+
+_logger = logging.getLogger("gateway.plugins.acme")
+
+
+class AcmeSource:
+    """Certificates by ACME for the listeners of one address."""
+
+    config_model = AcmeConfig
+
+    def __init__(self, config: AcmeConfig, context: CertificateContext) -> None:
+        self._config, self._context = config, context
+        self._dns = None if config.dns is None else DnsRecords(config.dns, find_provider(config.dns))
+        self._can = Abilities(
+            has_dns=self._dns is not None and "dns-01" in config.challenges,
+            is_private=all(each.ca is not None for each in config.authorities),
+            remote_quota=config.remote_quota,
+        )
+        self._plan = self._make_plan()
+        self._certificates: dict[str, StoredCertificate] = {}
+        self._own: dict[tuple[str, ...], tuple[Certificate, float]] = {}
+        self._revision: bytes | None = None
+        self._is_stale = True
+        self._wake = asyncio.Event()
+        self._reported: str = ""
+        self._records: Records | None = None
+        self._orderer: Orderer | None = None
+        self._on_demand: OnDemand | None = None
+
+    def _make_plan(self) -> Plan:
+        if self._config.names:
+            return plan_listed(self._config.names, self._can)
+        hosts = self._context.hosts.current
+        return plan_served(hosts.listener, hosts.routes, hosts.remote, self._can)
+
+    def warnings(self) -> Sequence[str]:
+        """Return which names cannot be had."""
+        texts = [f"no certificate can be had for {name}, which {why}" for name, why in self._plan.refused.items()]
+        if not texts and not self._plan.wanted and self._config.on_demand is None:
+            texts.append(
+                "there is no name to get a certificate for: give names, or hosts on the listener or its routes"
+            )
+        return texts
+
+    async def certificates(self) -> AsyncIterator[Sequence[Certificate]]:
+        """Yield the certificates of all names, at once and after each change."""
+        for text in self.warnings():
+            _logger.warning("%s", text)
+        seal = self._config.storage.seal
+        sealed = None if seal is None else await asyncio.to_thread(Seal, seal.reveal())
+        storage = open_storage(self._config.storage, self._context.session, self._context.clock.wall)
+        records = Records(storage, sealed)
+        tasks = Tasks()
+        try:
+            tasks.supervise(lambda: self._run(records, tasks), name="certificates by ACME")
+            last: Sequence[Certificate] | None = None
+            while True:
+                self._wake.clear()
+                await self._refresh()
+                found = await asyncio.to_thread(self._shown)
+                if found != last:
+                    last = found
+                    yield found
+                    self._tell_served()
+                    await asyncio.sleep(min(_AT_MOST_EVERY, self._config.poll))
+                await self._wait()
+        finally:
+            self._records = None
+            await tasks.aclose()
+            if self._on_demand is not None:
+                await self._on_demand.aclose()
+            await storage.stop()
+
+    async def _run(self, records: Records, tasks: Tasks) -> None:
+        """Open the storage, and order while the lock is ours; again after a failure."""
+        while True:
+            try:
+                await records.storage.start()
+                break
+            except StorageError as error:
+                self._report(str(error))
+                await asyncio.sleep(self._config.poll)
+        self._records = records
+        if self._config.on_demand is not None:
+            self._on_demand = OnDemand(
+                self._config.on_demand, records, self._context.session, self._context.clock, self._changed,
+                is_private=self._can.is_private,
+            )  # fmt: skip
+        self._orderer = Orderer(
+            self._config, records, self._wanted, self._dns, self._context.clock, self._context.metrics, self._issued
+        )
+        self._wake.set()
+        tasks.supervise(self._follow_hosts, name="hosts of certificates")
+        await self._orderer.run()
+
+    async def _follow_hosts(self) -> None:
+        while True:
+            await self._context.hosts.changed()
+            self._plan = self._make_plan()
+            self._changed()
+
+    def _changed(self) -> None:
+        self._is_stale = True
+        self._wake.set()
+        if self._orderer is not None:
+            self._orderer.wake()
+
+    def _issued(self, key: str, certificate: StoredCertificate) -> None:
+        self._certificates[key] = certificate
+        self._wake.set()
+
+    def _wanted(self) -> Mapping[str, Wanted]:
+        wanted = {each.id: each for each in self._plan.wanted}
+        if self._on_demand is not None:
+            wanted |= {each.id: each for each in self._on_demand.wanted()}
+        return wanted
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(self._config.poll):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    async def _refresh(self) -> None:
+        """Read what has changed in the storage; without it, what is known goes on."""
+        records = self._records
+        if records is None:
+            return
+        try:
+            revision = await records.storage.get(REVISION)
+            if self._on_demand is not None and await self._on_demand.read():
+                self._changed()
+            if revision == self._revision and not self._is_stale:
+                return
+            self._is_stale = False
+            for key in self._wanted():
+                await self._read(records, key)
+            self._revision = revision
+            self._reported = ""
+        except StorageError as error:
+            self._is_stale = True
+            self._report(str(error))
+
+    async def _read(self, records: Records, key: str) -> None:
+        try:
+            found = await records.get(CERTIFICATES, key, StoredCertificate)
+            if found is not None:
+                check_fits(found.chain.encode(), found.key.encode())
+        except StorageError:
+            raise
+        except GatewayError as error:
+            self._report(f"{key}: {error}")
+            return
+        if found is not None:
+            self._certificates[key] = found
+        elif key in self._certificates and self._certificates[key].issued < self._context.clock.wall() - 60:
+            del self._certificates[key]  # revoked; one that is just issued may not be stored yet
+
+    def _report(self, problem: str) -> None:
+        if problem != self._reported:
+            self._reported = problem
+            _logger.error("%s", problem)
+
+    def _shown(self) -> list[Certificate]:
+        """Return what clients are shown. Makes keys, so it is for a thread."""
+        wanted = self._wanted()
+        for key in self._certificates.keys() - wanted.keys():
+            del self._certificates[key]
+        shown = []
+        for key, each in wanted.items():
+            stored = self._certificates.get(key)
+            if stored is not None:
+                shown.append(Certificate(each.names, stored.chain.encode(), stored.key.encode()))
+            elif each in self._plan.wanted:  # those on demand have their handshakes wait
+                shown.append(self._replacement(each.names))
+        shown += [self._replacement((name,)) for name in self._plan.replaced]
+        return shown
+
+    def _replacement(self, names: tuple[str, ...]) -> Certificate:
+        if self._config.without_certificate == "refuse":
+            return Certificate(names, b"", b"")
+        now = self._context.clock.wall()
+        made, at = self._own.get(names, (None, 0.0))
+        if made is None or not at <= now < at + _OWN_FOR:
+            made = self_signed(names, new_key("ec256"), now)
+            self._own[names] = made, now
+        return made
+
+    def _tell_served(self) -> None:
+        if self._on_demand is not None:
+            wanted = self._wanted()
+            self._on_demand.serve(
+                frozenset(name for key in self._certificates if key in wanted for name in wanted[key].names)
+            )
+
+    # -- what the gateway asks while connections begin
+
+    async def key_authorization(self, token: str) -> str | None:
+        """Return what an authority is to read for a token."""
+        return None if self._records is None else await find_key_authorization(self._records, token)
+
+    async def challenge_certificate(self, server_name: str) -> Certificate | None:
+        """Return what an authority is to see for a name."""
+        return None if self._records is None else await find_validation(self._records, server_name)
+
+    def provide(self, server_name: str) -> Awaitable[bool] | None:
+        """Return what ends when a name has a certificate on demand."""
+        return None if self._on_demand is None else self._on_demand.provide(server_name)

@@ -1,0 +1,178 @@
+"""An authority that is away, slow, hostile or wrong, and a storage that takes nothing: what serves goes on serving."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway_core.clock import SystemClock
+from gateway_plugin_acme.authority import Authority, AuthorityError, account_key
+from gateway_plugin_acme.config import AuthorityConfig
+from gateway_plugin_sdk.testing import RunningGateway, StartGateway, eventually
+
+from tests.plugins.acme.conftest import document, has_certificate, is_issued, shown
+from tests.plugins.acme.pebble import KEYS, Pebble, run_pebble
+
+Served = Callable[..., RunningGateway]
+
+pytestmark = pytest.mark.one_protocol(reason="about TLS, and listeners of given ports")
+
+NAME = "a.example.com"
+AWAY = "https://127.0.0.1:1/dir"
+
+
+def logged(running: RunningGateway, text: str) -> bool:
+    return any(text in record.getMessage() for record in running.logs)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"PEBBLE_WFE_NONCEREJECT": "60"},
+        {"PEBBLE_AUTHZREUSE": "100"},
+        {"PEBBLE_CHAIN_LENGTH": "3"},
+    ],
+    ids=lambda environ: next(iter(environ)),
+)
+def test_a_hostile_authority_issues_all_the_same(
+    gateway: StartGateway, tmp_path: Path, storage: Path, environ: dict[str, str]
+) -> None:
+    with run_pebble(tmp_path / "pebble", environ=environ) as pebble:
+        gateway(document(pebble, storage, [NAME], names=[NAME, [NAME.replace("a", "b", 1), "c.example.com"]]))
+
+        eventually(lambda: has_certificate(pebble.tls_port, NAME))
+        eventually(lambda: has_certificate(pebble.tls_port, "c.example.com"))
+
+
+@pytest.mark.slow
+def test_an_authority_that_takes_its_time_is_waited_for(gateway: StartGateway, tmp_path: Path, storage: Path) -> None:
+    environ = {"PEBBLE_VA_NOSLEEP": "0", "PEBBLE_VA_SLEEPTIME": "3"}
+    with run_pebble(tmp_path / "pebble", environ=environ) as pebble:
+        gateway(document(pebble, storage, [NAME]))
+
+        eventually(lambda: has_certificate(pebble.tls_port, NAME), within=60)
+
+
+def test_an_authority_that_is_away_is_followed_by_the_next_one(served: Served, pebble: Pebble) -> None:
+    served(NAME, authorities=[{"url": AWAY, "ca": str(pebble.ca)}, pebble.config()])
+
+    eventually(lambda: has_certificate(pebble.tls_port, NAME))
+
+
+def test_without_any_authority_the_gateway_starts_serves_and_names_the_reason(served: Served, pebble: Pebble) -> None:
+    running = served(NAME, authorities=[{"url": AWAY, "ca": str(pebble.ca)}])
+
+    own = shown(pebble.tls_port, NAME)
+    assert own is not None
+    assert not is_issued(own)
+    eventually(lambda: logged(running, f"no certificate for {NAME}: {AWAY}: the authority is away"))
+
+
+def test_a_challenge_that_fails_gives_the_next_one_its_turn(
+    gateway: StartGateway, pebble: Pebble, storage: Path
+) -> None:
+    config = document(pebble, storage, [NAME], challenges=["http-01", "tls-alpn-01"])
+    config["listen"].pop(0)  # port 80 does not reach the gateway
+    running = gateway(config)
+
+    eventually(lambda: logged(running, f"no certificate for {NAME}"))
+    eventually(lambda: has_certificate(pebble.tls_port, NAME))
+
+
+def test_an_external_account_is_bound(gateway: StartGateway, tmp_path: Path, storage: Path) -> None:
+    with run_pebble(tmp_path / "pebble", needs_account=True) as pebble:
+        refused = gateway(document(pebble, storage / "without", [NAME]))
+        eventually(lambda: logged(refused, "externalAccountRequired"))
+        refused.close()
+
+        account = {"key_id": "kid-1", "hmac_key": KEYS["kid-1"]}
+        gateway(document(pebble, storage / "with", [NAME], authorities=[pebble.config(external_account=account)]))
+        eventually(lambda: has_certificate(pebble.tls_port, NAME))
+
+
+def test_what_is_stored_and_does_not_fit_is_not_served(gateway: StartGateway, pebble: Pebble, storage: Path) -> None:
+    config = document(pebble, storage, [NAME, "b.example.com"])
+    running = gateway(config)
+    eventually(lambda: has_certificate(pebble.tls_port, NAME) and has_certificate(pebble.tls_port, "b.example.com"))
+    running.close()
+    files = {each.name.partition("-")[0]: each for each in (storage / "certificate").iterdir()}
+    first, second = (json.loads(files[name].read_bytes().partition(b"\n")[2]) for name in (NAME, "b.example.com"))
+    files[NAME].write_bytes(b"value\n" + json.dumps(first | {"key": second["key"]}).encode())
+
+    again = gateway(config)
+
+    eventually(lambda: logged(again, "the certificate does not fit its key"))
+    eventually(lambda: has_certificate(pebble.tls_port, "b.example.com"))
+    assert not has_certificate(pebble.tls_port, NAME)
+
+
+def test_a_storage_that_cannot_be_written_keeps_us_from_ordering(
+    gateway: StartGateway, pebble: Pebble, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    running = gateway(document(pebble, tmp_path / "file" / "acme", [NAME]))
+
+    eventually(lambda: logged(running, "storage"))
+    assert shown(pebble.tls_port, NAME) is not None
+    assert pebble.issued() == 0
+
+
+class Garbage(BaseHTTPRequestHandler):
+    """Responds to everything with what the test says."""
+
+    status, body, fields = 200, b"", dict[str, str]()
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        for name, value in self.fields.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    do_POST = do_HEAD = do_GET  # noqa: N815 - the names that the library asks for
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def garbage() -> Iterator[ThreadingHTTPServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Garbage)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (200, b"<html>", "what is no ACME"),
+        (200, b"[]", "what is no ACME"),
+        (200, b"{}", "what is no ACME"),
+        (200, b"\xff\xfe", "what is no ACME"),
+        (200, b"x" * (1 << 21), "larger than"),
+        (500, b"oops", "what is no ACME: status 500"),
+        (429, b'{"type": "urn:ietf:params:acme:error:rateLimited", "detail": "slow down"}', "slow down"),
+    ],
+)
+async def test_an_authority_that_responds_with_garbage_is_named(
+    garbage: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch, status: int, body: bytes, reason: str
+) -> None:
+    monkeypatch.setattr(Garbage, "status", status)
+    monkeypatch.setattr(Garbage, "body", body)
+    monkeypatch.setattr(Garbage, "fields", {"Retry-After": "120"})
+    config = AuthorityConfig(url=f"http://127.0.0.1:{garbage.server_port}/dir")
+
+    with pytest.raises(AuthorityError, match=reason) as error:
+        await asyncio.to_thread(Authority, config, account_key(), "", SystemClock().wall)
+
+    if status == 429:
+        assert (error.value.code, error.value.retry_after) == ("rateLimited", 120.0)
