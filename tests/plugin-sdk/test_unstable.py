@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from gateway_plugin_sdk import DocumentFormat
 from gateway_plugin_sdk.unstable import (
     LineSplitter,
     LineTooLongError,
+    certificate_configs,
     document_format,
     is_server_url,
     with_port,
@@ -68,3 +71,13 @@ def test_urls_of_servers(text: str) -> None:
 )
 def test_what_is_no_url_of_a_server(text: str) -> None:
     assert not is_server_url(text)
+
+
+def test_configurations_of_certificates_are_found_once_each(tmp_path: Path) -> None:
+    entry = "{certificates: [{name: acme, config: {names: [a.example.com], storage: {directory: /x}}}]}"
+    path = tmp_path / "gateway.yaml"
+    listen = [f"{{address: ':{port}', tls: {entry}}}" for port in (443, 444)]
+    path.write_text(f"listen: [{', '.join(listen)}, {{address: ':80'}}]\nroutes: [{{id: a, path: /, respond: {{}}}}]\n")
+
+    assert [dict(each)["names"] for each in certificate_configs([path], "acme")] == [["a.example.com"]]
+    assert certificate_configs([path], "other") == []

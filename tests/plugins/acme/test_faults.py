@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +15,7 @@ import pytest
 from gateway_core.clock import SystemClock
 from gateway_plugin_acme.authority import Authority, AuthorityError, account_key
 from gateway_plugin_acme.config import AuthorityConfig
+from gateway_plugin_acme.names import Wanted
 from gateway_plugin_sdk.testing import RunningGateway, StartGateway, eventually
 
 from tests.plugins.acme.conftest import document, has_certificate, is_issued, shown
@@ -121,6 +123,38 @@ def test_a_storage_that_cannot_be_written_keeps_us_from_ordering(
     eventually(lambda: logged(running, "storage"))
     assert shown(pebble.tls_port, NAME) is not None
     assert pebble.issued() == 0
+
+
+def test_a_certificate_that_cannot_be_stored_serves_and_is_not_ordered_again(
+    gateway: StartGateway, pebble: Pebble, storage: Path
+) -> None:
+    key = Wanted((NAME,)).id
+    in_the_way = storage / "certificate" / f".{key}.{os.getpid()}"
+    in_the_way.mkdir(parents=True)
+    running = gateway(document(pebble, storage, [NAME]))
+
+    eventually(lambda: logged(running, "serves, but is lost when this process ends"))
+    eventually(lambda: has_certificate(pebble.tls_port, NAME))
+    in_the_way.rmdir()
+    eventually((storage / "certificate" / key).exists)
+
+    assert has_certificate(pebble.tls_port, NAME)
+    assert pebble.issued() == 1
+
+
+@pytest.mark.slow
+def test_a_name_that_is_removed_while_its_order_runs_gets_no_certificate(
+    gateway: StartGateway, tmp_path: Path, storage: Path
+) -> None:
+    environ = {"PEBBLE_VA_NOSLEEP": "0", "PEBBLE_VA_SLEEPTIME": "5"}
+    with run_pebble(tmp_path / "pebble", environ=environ) as pebble:
+        running = gateway(document(pebble, storage, [NAME]))
+        eventually(lambda: any((storage / "token").glob("[!.]*")))
+
+        running.reload(document(pebble, storage, ["b.example.com"]))
+
+        eventually(lambda: has_certificate(pebble.tls_port, "b.example.com"), within=60)
+        assert [each.name for each in (storage / "certificate").iterdir()] == [Wanted(("b.example.com",)).id]
 
 
 class Garbage(BaseHTTPRequestHandler):

@@ -90,6 +90,10 @@ class Orderer:
         """Look at once at what is wanted."""
         self._wake.set()
 
+    def holds(self, key: str) -> bool:
+        """Whether a certificate serves that the storage has not taken yet."""
+        return key in self._unsaved
+
     async def run(self) -> None:
         """Wait for the lock, and order while it is ours; without end."""
         storage = self._records.storage
@@ -109,7 +113,7 @@ class Orderer:
         """Order until the lock is lost."""
         self._thread = AuthorityThread()
         self._accounts = Accounts(self._records, self._thread, self._config.email, self._clock.wall)
-        self._known.clear()
+        self._known = {key: known for key, known in self._known.items() if key in self._unsaved}
         tasks = Tasks()
         ordering = tasks.spawn(self._order_what_is_due(tasks), name="order certificates")
         keeping = tasks.spawn(self._keep_lock(), name="keep the lock of certificates")

@@ -25,6 +25,8 @@ from gateway_plugin_acme.storage import StorageError, open_storage
 
 _OWN_FOR: Final = 6 * 86400.0
 """Seconds after which a certificate of our own is replaced, a day before it expires."""
+_STORED_WITHIN: Final = 60.0
+"""Seconds from the issuance of a certificate until it is stored at the latest, unless the storage does not take it."""
 _AT_MOST_EVERY: Final = 0.5
 """Seconds between two changes: a listener reads all its certificates after each."""
 
@@ -182,8 +184,13 @@ class AcmeSource:
             return
         if found is not None:
             self._certificates[key] = found
-        elif key in self._certificates and self._certificates[key].issued < self._context.clock.wall() - 60:
-            del self._certificates[key]  # revoked; one that is just issued may not be stored yet
+        elif key in self._certificates and not self._is_on_its_way(key):
+            del self._certificates[key]  # it was revoked
+
+    def _is_on_its_way(self, key: str) -> bool:
+        """Whether a certificate may be missing in the storage because it is not there yet."""
+        is_new = self._certificates[key].issued > self._context.clock.wall() - _STORED_WITHIN
+        return is_new or (self._orderer is not None and self._orderer.holds(key))
 
     def _report(self, problem: str) -> None:
         if problem != self._reported:
