@@ -41,7 +41,7 @@ BAD = {
     "a key of another certificate": tls("cert: one.crt, key: two.key"),
     "text for a certificate": tls("cert: notes.txt, key: one.key"),
     "text for a revocation list": tls("cert: one.crt, key: one.key, client_ca: one.crt, client_crl: notes.txt"),
-    "certificates that nothing offers": tls("certificates: [{name: acme}]"),
+    "certificates that nothing offers": tls("certificates: [{name: vault}]"),
     "missing authorities of an upstream": LISTEN
     + "upstreams: [{name: u, endpoints: [{url: 'https://127.0.0.1:1'}], tls: {ca: gone.pem}}]\n"
     + ROUTE,

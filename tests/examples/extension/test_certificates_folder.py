@@ -112,7 +112,7 @@ def test_a_configuration_that_it_refuses_is_a_problem_with_a_place(
 
 
 def test_a_name_that_nothing_offers_is_a_problem(gateway: StartGateway, upstream: ScriptedUpstream) -> None:
-    listen = {"address": "127.0.0.1:0", "tls": {"certificates": [{"name": "acme"}]}}
+    listen = {"address": "127.0.0.1:0", "tls": {"certificates": [{"name": "vault"}]}}
 
-    with pytest.raises(InvalidConfigError, match='no installed extension offers certificates called "acme"'):
+    with pytest.raises(InvalidConfigError, match='no installed extension offers certificates called "vault"'):
         gateway({"listen": [listen], "routes": [{"id": "all", "path_prefix": "/", "target": upstream.url}]})

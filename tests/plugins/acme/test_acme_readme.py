@@ -15,6 +15,7 @@ from gateway_plugin_sdk.testing import factory_config
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "plugins" / "acme" / "README.md", ROOT / "docs" / "certificates-acme.md"]
+SECRETS = {"EAB_KEY": "c2VjcmV0", "ACME_SEAL": "a secret of all gateways"}
 EXAMPLES = [text for page in PAGES for text in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)]
 
 
@@ -23,7 +24,7 @@ def test_an_example_is_a_configuration_without_warnings_of_certificates(example:
     path = tmp_path / "gateway.yaml"
     path.write_text(example)
 
-    loaded = load([path], registry=PluginRegistry(), environ={})
+    loaded = load([path], registry=PluginRegistry(), environ=SECRETS)
 
     assert [each.render() for each in loaded.warnings if each.code.startswith("certificates")] == []
 
