@@ -16,7 +16,10 @@ from gateway_import.model import Imported
 if TYPE_CHECKING:
     import click
 
-FORMATS: Final[dict[str, str]] = {}
+FORMATS: Final[dict[str, str]] = {
+    "nginx": "nginx: nginx.conf, and files with servers.",
+    "traefik": "Traefik 2 and 3: a dynamic configuration.",
+}
 """Names of modules in this package, with what the overview says of them."""
 
 

@@ -1,0 +1,281 @@
+"""``gateway import traefik``: a dynamic configuration of Traefik, as its file provider reads it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from gateway_import.failures import CannotImportError, Origin
+from gateway_import.files import Files, SourceText
+from gateway_import.formats import Format
+from gateway_import.model import Imported, Listener, Route
+from gateway_import.nodes import Node, read_nodes
+from gateway_import.sections import Section
+from gateway_import.traefik.keys import canonical
+from gateway_import.traefik.middlewares import Applied, Middlewares
+from gateway_import.traefik.rules import Conditions, RuleError, alternatives, conditions
+from gateway_import.traefik.services import Services
+
+_STATIC: Final = ("entryPoints", "providers", "api", "certificatesResolvers", "entrypoints", "experimental", "global")
+_PORTS: Final = {"web": ":80", "http": ":80", "websecure": ":443", "https": ":443"}
+_SECURE: Final = frozenset({"websecure", "https"})
+_CLIENT_AUTH: Final = {"RequireAndVerifyClientCert": "required", "VerifyClientCertIfGiven": "optional"}
+
+
+def read(source: SourceText, _files: Files, _options: Mapping[str, Any]) -> Imported:
+    """Import a dynamic configuration.
+
+    :raises CannotImportError: it is none: a static one, one of version 1, or of another provider.
+    """
+    root = Section(canonical(_nodes(source)))
+    _refuse_others(root)
+    return _Importer(source, root).run()
+
+
+def _nodes(source: SourceText) -> Node:
+    if not source.name.endswith(".toml"):
+        return read_nodes(source)
+    try:
+        return _node(tomllib.loads(source.text), source.origin)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise CannotImportError(source.origin, f"is no TOML: {error}") from None
+
+
+def _node(value: Any, origin: Origin) -> Node:
+    if isinstance(value, dict):
+        return Node(origin, {key: _node(inner, origin) for key, inner in value.items()})
+    if isinstance(value, list):
+        return Node(origin, [_node(inner, origin) for inner in value])
+    return Node(origin, value if isinstance(value, str | int | float | bool) else str(value))
+
+
+def _refuse_others(root: Section) -> None:
+    def refuse(message: str) -> None:
+        raise CannotImportError(root.origin, message)
+
+    if "frontends" in root or "backends" in root:
+        refuse("is a configuration of Traefik 1: migrate it to version 2 or 3 first")
+    if "apiVersion" in root:
+        refuse("is an object of Kubernetes: import the configuration that Traefik made of it (its API: /api/rawdata)")
+    if "services" in root and "http" not in root:
+        refuse("is a file of Compose: routers in labels are not read; write them as a file of the file provider")
+    found = next((each for each in _STATIC if each in root), None)
+    if found is not None and "http" not in root:
+        refuse(
+            f"has {found!r} and no 'http': it is the static configuration; import the file that providers.file names"
+        )
+    if not {"http", "tcp", "udp", "tls"} & set(root.names()):
+        refuse("is no dynamic configuration of Traefik: 'http' is missing")
+
+
+class _Importer:
+    def __init__(self, source: SourceText, root: Section) -> None:
+        self.imported = Imported(
+            "Traefik", source.name, comments=["Ports of entry points are in the static configuration: see listen."]
+        )
+        self._root = root
+        self._http = root.section("http")
+        self._tls = root.section("tls")
+        http = self._http
+        transports = http.section("serversTransports") if http else None
+        self._services = Services(self.imported, http.section("services") if http else None, transports)
+        self._middlewares = Middlewares(self.imported, http.section("middlewares") if http else None, self._services)
+        self._entry_points: dict[str, None] = {}
+        self._some_tls = False
+
+    def run(self) -> Imported:
+        routers = self._http.section("routers") if self._http else None
+        names = routers.names() if routers else []
+        sections = {
+            name: section for name in names if routers and (section := routers.section(name, f"router {name!r}"))
+        }
+        self._some_tls = any("tls" in each for each in sections.values())
+        for name, router in sections.items():
+            self.imported.routes += self._router(name, router)
+        self._listeners()
+        for key in ("tcp", "udp"):
+            if key in self._root:
+                self.imported.lose(
+                    self._root.origin_of(key), key, "the gateway speaks HTTP only", "keep Traefik for it"
+                )
+                self._root.ignore(key)
+        for section in (self._root, self._http):
+            for key, node in section.rest() if section else ():
+                self.imported.lose(node.origin, repr(key), "it is no part of a dynamic configuration")
+        return self.imported
+
+    def _router(self, name: str, router: Section) -> Iterator[Route]:
+        rule = router.text("rule") or ""
+        priority = router.integer("priority")
+        try:
+            found = alternatives(rule)
+        except RuleError as error:
+            raise CannotImportError(router.origin_of("rule"), f"has a rule that cannot be read: {error}") from None
+        entry_points = router.texts("entryPoints")
+        self._entry_points |= dict.fromkeys(entry_points)
+        middlewares, service = router.texts("middlewares"), (router.text("service") or "").removesuffix("@file")
+        has_tls = "tls" in router
+        tls = router.take("tls")
+        options = Section(tls).text("options") if tls is not None and isinstance(tls.value, dict) else None
+        router.ignore("ruleSyntax", "observability")
+        # An option that is not known may say who gets through.
+        unknown = [
+            self.imported.lose_guard(
+                node.origin, f"{key!r} of {router.what}", "a route has no such option", "write it by hand", []
+            )
+            for key, node in router.rest()
+        ]
+        for number, matchers in enumerate(found):
+            asked = conditions(matchers)
+            keys: dict[str, Any] = {"listeners": entry_points} if entry_points else {}
+            keys |= asked.finish() | {"priority": priority or len(rule)}
+            if has_tls or (self._some_tls and not _SECURE & set(entry_points)):
+                keys["scheme"] = "https" if has_tls else "http"
+            route = Route(
+                self.imported.route_id(name if number == 0 else f"{name}-{number + 1}"),
+                keys,
+                router.origin,
+                comments=[f"rule: {rule}"],
+            )
+            for each in unknown:
+                self.imported.close(route, each)
+            yield from self._filled(route, router, asked, middlewares, service, options)
+
+    def _filled(
+        self,
+        route: Route,
+        router: Section,
+        asked: Conditions,
+        middlewares: list[str],
+        service: str,
+        options: str | None,
+    ) -> Iterator[Route]:
+        for matcher in asked.lost:
+            text = f"{'!' * matcher.negated}{matcher.name} of {router.what}"
+            self.imported.lose_guard(
+                router.origin,
+                text,
+                "it has no counterpart: the other conditions take more requests",
+                "write conditions on the route",
+                [route],
+            )
+        if options is not None and options.removesuffix("@file") != "default":
+            self._options(route, router, options.removesuffix("@file"))
+        found = self._services.keys(service)
+        if found is None:
+            reason = "it is not in the file" if not service.endswith("@internal") else "it is a part of Traefik"
+            self.imported.close(
+                route,
+                self.imported.lose(router.origin, f"service {service!r} of {router.what}", reason, "write a target"),
+            )
+        else:
+            route.keys |= found
+        applied = Applied(route, asked.prefixes)
+        for each in middlewares:
+            self._middlewares.apply(applied, each, router)
+        if applied.template is not None and not route.is_closed:
+            route.keys["rewrite"] = {"template": applied.template}
+            if applied.pattern is not None:
+                given = route.keys.get("path_regex")
+                route.keys["path_regex"] = applied.pattern if given is None else f"(?={given}$){applied.pattern}"
+        if applied.to_scheme is not None and not route.is_closed:
+            before = applied.to_scheme
+            same = {
+                key: value
+                for key, value in route.keys.items()
+                if key in {"listeners", "hosts", "headers", "query", "methods", "client_ip", "path_regex", "priority"}
+            }
+            goes_to = before.keys["redirect"]["scheme"]
+            if route.keys.get("scheme") != goes_to:
+                other = {"https": "http", "http": "https"}[goes_to]
+                yield Route(
+                    self.imported.route_id(f"{route.id}-to-{goes_to}"),
+                    same | {"scheme": other} | before.keys,
+                    before.origin,
+                    before.plugins,
+                )
+                if route.keys.get("scheme") == other:
+                    return
+                route.keys["scheme"] = goes_to
+        yield route
+
+    def _options(self, route: Route, router: Section, name: str) -> None:
+        every = self._tls.section("options") if self._tls else None
+        section = every.section(name) if every is not None and name in every else None
+        if section is None or "clientAuth" in section:
+            self.imported.lose_guard(
+                router.origin,
+                f"tls.options {name!r} of {router.what}",
+                "certificates of clients are asked for by listeners, for hosts",
+                "write a listener with `hosts` and `client_ca`",
+                [route],
+            )
+        else:
+            self.imported.lose(router.origin, f"tls.options {name!r} of {router.what}", "TLS is set on listeners")
+
+    # -- listeners
+
+    def _listeners(self) -> None:
+        names = list(self._entry_points) or (["web", "websecure"] if self._some_tls else ["web"])
+        tls = self._listener_tls()
+        for name in names:
+            keys: dict[str, Any] = {"name": name, "address": _PORTS.get(name, "127.0.0.1:0")}
+            if name not in _PORTS:
+                keys["default"] = False
+                self.imported.lose(
+                    self._root.origin,
+                    f"entry point {name!r}",
+                    "its address is in the static configuration",
+                    "write it, and `default: true` if routers without entry points use it",
+                )
+            if name in _SECURE:
+                keys["tls"] = tls
+            self.imported.listeners.append(Listener(keys, self._root.origin))
+
+    def _listener_tls(self) -> dict[str, Any]:
+        pairs = []
+        for each in self._tls.sections("certificates") if self._tls else ():
+            pairs.append({"cert": each.text("certFile") or "", "key": each.text("keyFile") or ""})
+            each.ignore("stores")
+        if not pairs:
+            pairs = [{"cert": "/etc/gateway/tls.crt", "key": "/etc/gateway/tls.key"}]
+            if self._some_tls:
+                self.imported.lose(
+                    self._root.origin,
+                    "certificates",
+                    "they are not in the file: an ACME resolver or a default one",
+                    "put them where `tls` says, or change it",
+                )
+        made: dict[str, Any] = dict(pairs[0]) | ({"certificates": pairs[1:]} if len(pairs) > 1 else {})
+        options = self._tls.section("options") if self._tls else None
+        default = options.section("default") if options is not None and "default" in options else None
+        if default is not None:
+            self._default_options(default, made)
+        return made
+
+    def _default_options(self, default: Section, made: dict[str, Any]) -> None:
+        if default.text("minVersion") == "VersionTLS13":
+            made["min_version"] = "1.3"
+        if default.boolean("sniStrict"):
+            made["strict_sni"] = True
+        auth = default.section("clientAuth")
+        if auth is None:
+            return
+        files, kind = auth.texts("caFiles"), auth.text("clientAuthType") or "NoClientCert"
+        if kind in _CLIENT_AUTH and len(files) == 1:
+            made |= {"client_ca": files[0], "client_auth": _CLIENT_AUTH[kind]}
+        elif kind != "NoClientCert":
+            self.imported.lose_guard(
+                auth.origin,
+                "clientAuth",
+                "one file of authorities, and certificates that are verified",
+                "write `client_ca`",
+                self.imported.routes,
+            )
+
+
+FORMAT: Final = Format(
+    read,
+    "Import a dynamic configuration of Traefik 2 or 3, in YAML, TOML or JSON: routers, services, middlewares, TLS.\n",
+)

@@ -1,0 +1,1 @@
+"""nginx: what its files say, and routes that do the same."""

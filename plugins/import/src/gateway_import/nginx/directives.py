@@ -1,0 +1,122 @@
+"""The directives of a file and of what it includes, each with its place, and which of them hold in a block."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import crossplane
+
+from gateway_import.failures import CannotImportError, Origin
+from gateway_import.files import Files, SourceText
+
+DEEPEST: Final = 60
+_TABLES: Final = frozenset(
+    {"mime.types", "fastcgi_params", "fastcgi.conf", "uwsgi_params", "scgi_params", "proxy_params"}
+)
+"""Files of nginx's own that say nothing about who may do what; they are read if they are below the first file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """One directive."""
+
+    name: str
+    args: tuple[str, ...]
+    origin: Origin
+    block: tuple[Directive, ...] | None = None
+
+    def __str__(self) -> str:
+        return " ".join((self.name, *self.args))
+
+    @property
+    def value(self) -> str:
+        """The first argument."""
+        return self.args[0] if self.args else ""
+
+    @property
+    def is_off(self) -> bool:
+        return self.value == "off"
+
+    def inside(self) -> tuple[Directive, ...]:
+        """Return the directives of its block."""
+        return self.block or ()
+
+
+def read_directives(source: SourceText, files: Files) -> list[Directive]:
+    """Parse a file, and put what it includes in the place of ``include``.
+
+    :raises CannotImportError: a file is broken, too deep, or not below the first one.
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".conf", encoding="utf-8", newline="") as copy:
+        copy.write(source.text)
+        copy.flush()
+        # The parser gets one file, whose text was read and bounded before; includes are followed here.
+        parsed = crossplane.parse(copy.name, single=True, check_ctx=False, check_args=False)
+    config = parsed["config"][0]
+    for error in config["errors"]:
+        text = str(error["error"]).partition(" in ")[0] or "it ends within a directive"
+        raise CannotImportError(Origin(source.name, error["line"] or 0), f"is no configuration of nginx: {text}")
+    return list(_converted(config["parsed"], source, files, 0))
+
+
+def _converted(items: Iterable[dict[str, Any]], source: SourceText, files: Files, depth: int) -> Iterator[Directive]:
+    for item in items:
+        origin = Origin(source.name, item["line"])
+        if depth > DEEPEST:
+            raise CannotImportError(origin, f"is nested more than {DEEPEST} levels deep")
+        args = tuple(item["args"])
+        if item["directive"] == "include" and args:
+            yield from _included(args[0], origin, source, files)
+            continue
+        block = item.get("block")
+        inner = None if block is None else tuple(_converted(block, source, files, depth + 1))
+        yield Directive(item["directive"], args, origin, inner)
+
+
+def _included(pattern: str, origin: Origin, source: SourceText, files: Files) -> Iterator[Directive]:
+    try:
+        for found in files.include(pattern, origin, source):
+            yield from read_directives(found, files)
+    except CannotImportError as error:
+        if Path(pattern).name not in _TABLES or error.origin != origin:
+            raise
+
+
+class Context:
+    """The directives of a block with those of the blocks around it, which hold where the block has none of a name."""
+
+    def __init__(self, directives: Iterable[Directive], parent: Context | None = None) -> None:
+        self.directives = tuple(directives)
+        self.parent = parent
+
+    def own(self, name: str) -> list[Directive]:
+        """Return the block's own directives of a name."""
+        return [each for each in self.directives if each.name == name]
+
+    def all(self, name: str) -> list[Directive]:
+        """Return those of the nearest block that has any: nginx inherits lists whole or not at all."""
+        found = self.own(name)
+        return found if found or self.parent is None else self.parent.all(name)
+
+    def one(self, name: str) -> Directive | None:
+        """Return the one that holds."""
+        found = self.all(name)
+        return found[-1] if found else None
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return its first argument."""
+        found = self.one(name)
+        return default if found is None else found.value
+
+    def is_on(self, name: str) -> bool:
+        return self.text(name) == "on"
+
+    def chain(self) -> Iterator[Directive]:
+        """Yield the directives of the block and of all around it."""
+        yield from self.directives
+        if self.parent is not None:
+            yield from self.parent.chain()

@@ -1,0 +1,183 @@
+"""Which location of a server takes a request, in the order in which routes are tried.
+
+nginx takes an exact location, else it remembers the longest prefix; then regular expressions are tried in the order of
+the file, unless that prefix has ``^~``; else the longest prefix is taken. Locations in the remembered one are looked at
+before the expressions outside. Here each location is a route, and the first in this order that matches is the one that
+nginx takes. An expression within a prefix holds only while no longer prefix is there; its pattern says that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from gateway_import.nginx.directives import Context, Directive
+from gateway_import.nginx.values import escaped, python_regex
+
+REGEX_KINDS: Final = ("~", "~*")
+
+
+@dataclass(slots=True)
+class Location:
+    """One ``location``."""
+
+    kind: str
+    """``=``, ``^~``, ``~``, ``~*``, ``@``, or nothing for a plain prefix."""
+    pattern: str
+    directive: Directive
+    context: Context
+    nested: list[Location] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return " ".join(each for each in ("location", self.kind if self.kind != "@" else "", self.pattern) if each)
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """The paths of a prefix without those of longer ones."""
+
+    inside: str = ""
+    outside: tuple[str, ...] = ()
+
+    def regex(self) -> str:
+        """Return what stands before a pattern to confine it."""
+        without = "".join(f"(?!{escaped(each)})" for each in self.outside)
+        return (f"(?={escaped(self.inside)})" if self.inside not in {"", "/"} else "") + without
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A location with the paths for which it is taken, unless an earlier choice was."""
+
+    location: Location
+    region: Region = Region()
+
+    @property
+    def is_regex(self) -> bool:
+        return self.location.kind in REGEX_KINDS
+
+    def keys(self) -> dict[str, Any]:
+        """Return the conditions of a route for its paths."""
+        location = self.location
+        if location.kind == "=" and not set(location.pattern) & {":", "*"}:
+            return {"path": location.pattern}
+        if not self.is_regex and location.pattern in {"/", ""} and not self.region.outside:
+            return {}
+        found = self.regex()
+        return {} if found is None else {"path_regex": found[0]}
+
+    def regex(self, rest: str = ".*") -> tuple[str, dict[str, str]] | None:
+        """Return the pattern of its paths and the names of its groups; None if Python has no such pattern.
+
+        :param rest: what stands for that which follows a prefix.
+        """
+        location = self.location
+        if not self.is_regex:
+            end = "" if location.kind == "=" else rest
+            return f"{self.region.regex()}{escaped(location.pattern)}{end}", {}
+        found = python_regex(location.pattern)
+        if found is None:
+            return None
+        pattern, groups = found
+        flags = "(?i)" if location.kind == "~*" else ""
+        return f"{flags}{self._confined(pattern)}", groups
+
+    def _confined(self, pattern: str) -> str:
+        inside = self.region.inside
+        if pattern.startswith(r"\.") and "." not in inside and inside != "/" and not self.region.outside:
+            return f"{escaped(inside)}{whole(pattern)}"
+        if pattern.startswith(f"^{escaped(inside)}") and not self.region.outside:
+            return whole(pattern)
+        return f"{self.region.regex()}{whole(pattern)}"
+
+
+def whole(pattern: str) -> str:
+    """Return a pattern that is searched for as one that matches from end to end."""
+    if has_alternatives(pattern):
+        return f".*(?:{pattern}).*"
+    start = pattern[1:] if pattern.startswith("^") else f".*{pattern}"
+    if start.endswith("$") and not start.endswith(r"\$"):
+        return start[:-1]
+    return f"{start}.*"
+
+
+def has_alternatives(pattern: str) -> bool:
+    """Whether ``|`` stands outside of all groups."""
+    depth, in_class, position = 0, False, 0
+    while position < len(pattern):
+        here = pattern[position]
+        if here == "\\":
+            position += 1
+        elif in_class:
+            in_class = here != "]"
+        elif here == "[":
+            in_class = True
+        elif here == "|" and depth == 0:
+            return True
+        else:
+            depth += (here == "(") - (here == ")")
+        position += 1
+    return False
+
+
+def locations_of(directives: Iterable[Directive], parent: Context) -> list[Location]:
+    """Return the locations of a block, each with those in it."""
+    found = []
+    for each in directives:
+        if each.name != "location" or not each.args:
+            continue
+        kind, pattern = each.args if len(each.args) == 2 else _split(each.value)
+        context = Context(each.inside(), parent)
+        found.append(Location(kind, pattern, each, context, locations_of(each.inside(), context)))
+    return found
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Read a location whose modifier has no space behind it (``=/x``)."""
+    for kind in ("^~", "~*", "~", "="):
+        if text.startswith(kind):
+            return kind, text.removeprefix(kind)
+    return ("@", text) if text.startswith("@") else ("", text)
+
+
+def ordered(locations: list[Location], region: Region = Region()) -> Iterator[Choice]:
+    """Yield all locations, the one that decides first."""
+    yield from _deciding(locations, region)
+    yield from _plain(locations, region)
+
+
+def _deciding(locations: list[Location], region: Region) -> Iterator[Choice]:
+    """Yield what is taken whatever the plain prefixes around are."""
+    prefixes = _by_length(locations, ("^~", ""))
+    for each in locations:
+        if each.kind == "=":
+            yield Choice(each)
+    for each in prefixes:
+        inner = Region(each.pattern, region.outside + _longer(each, prefixes))
+        yield from _deciding(each.nested, inner)
+        if each.kind == "^~":
+            yield from _plain(each.nested, inner)
+            yield Choice(each, Region("", inner.outside))
+    for each in locations:
+        if each.kind in REGEX_KINDS:
+            yield Choice(each, region)
+
+
+def _plain(locations: list[Location], region: Region) -> Iterator[Choice]:
+    for each in _by_length(locations, ("",)):
+        yield from _plain(each.nested, region)
+        yield Choice(each, Region("", region.outside))
+
+
+def _by_length(locations: list[Location], kinds: tuple[str, ...]) -> list[Location]:
+    return sorted((each for each in locations if each.kind in kinds), key=lambda each: -len(each.pattern))
+
+
+def _longer(location: Location, prefixes: list[Location]) -> tuple[str, ...]:
+    return tuple(
+        each.pattern
+        for each in prefixes
+        if not each.kind and len(each.pattern) > len(location.pattern) and each.pattern.startswith(location.pattern)
+    )

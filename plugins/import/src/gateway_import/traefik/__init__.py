@@ -1,0 +1,1 @@
+"""Traefik: rules, services and middlewares of its dynamic configuration."""

@@ -1,0 +1,207 @@
+"""What becomes of directives of nginx; `test_beside` has the same requests to both."""
+
+# ruff: noqa: E501 - configurations of nginx and requests, one a line
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.importing import check, import_text, losses, written
+
+
+def server(*lines: str, before: str = "", name: str = "a.com") -> str:
+    """Return a file with one server, whose lines begin in the third line."""
+    return f"{before}\nserver {{ listen 80; server_name {name};\n" + "\n".join(lines) + "\n}\n"
+
+
+def routes_of(*lines: str, before: str = "") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = written(import_text("nginx", server(*lines, before=before)))["routes"]
+    return found
+
+
+def bindings(route: dict[str, Any]) -> dict[str, Any]:
+    return {each.get("id", each["name"]): each["config"] for each in route.get("plugins", [])}
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        'auth_jwt "realm";', "access_by_lua_block { return; }", "modsecurity on;", "auth_ldap x;", "limit_req zone=missing;",
+        "auth_basic $realm;", "auth_request /nowhere;", "allow unix:; deny all;", "if ($blocked) { return 403; }",
+        "valid_referers none;", "secure_link $arg_md5;", "something_of_a_module on;",
+    ],
+)  # fmt: skip
+def test_a_guard_that_is_not_carried_over_closes_its_route_and_no_other(guard: str) -> None:
+    imported = import_text(
+        "nginx", server("location /closed {", guard, "proxy_pass http://u; }", "location / { proxy_pass http://u; }")
+    )
+
+    routes = {each["id"]: each for each in written(imported)["routes"]}
+    assert routes["a.com--closed"]["respond"] == {"status": 403}
+    assert "target" not in routes["a.com--closed"]
+    assert routes["a.com"]["target"] == "u"
+    assert any(what.startswith("!") for _, what in losses(imported))
+
+
+def test_a_guard_of_the_server_closes_all_of_its_routes() -> None:
+    routes = routes_of('auth_jwt "x";', "location / { proxy_pass http://u; }", "location = /b { proxy_pass http://u; }")
+
+    assert [each["respond"] for each in routes] == [{"status": 403}, {"status": 403}]
+
+
+def test_an_expression_that_python_lacks_closes_what_it_might_have_taken() -> None:
+    routes = routes_of(
+        "location = /exact { proxy_pass http://u; }",
+        "location ~ [ { deny all; }",
+        "location / { proxy_pass http://u; }",
+    )
+
+    assert [(each["id"], each.get("target")) for each in routes] == [("a.com--exact", "u"), ("a.com", None)]
+
+
+def test_a_rewrite_that_leads_to_another_location_is_closed() -> None:
+    first, other = routes_of("location / { rewrite ^/a/(.*)$ /b/$1 last; proxy_pass http://u; }")
+
+    assert (first["path_regex"], first["respond"]) == ("/a/(?P<g1>.*)", {"status": 403})
+    assert other["target"] == "u"
+
+
+def test_a_place_that_depends_on_the_request_is_closed() -> None:
+    (route,) = routes_of("location / { proxy_pass http://$host; }")
+
+    assert route["respond"] == {"status": 403}
+
+
+def test_the_clients_path_may_stand_behind_the_host() -> None:
+    (route,) = routes_of("location / { proxy_pass http://u$request_uri; }")
+
+    assert (route["target"], "rewrite" in route) == ("u", False)
+
+
+def test_a_field_that_cannot_be_made_is_removed_so_that_no_client_sends_it() -> None:
+    (route,) = routes_of("location / { proxy_pass http://u; proxy_set_header X-Client $ssl_client_s_dn; }")
+
+    assert bindings(route)["request-headers"] == {"request": {"remove": ["X-Client"]}}
+
+
+def test_secrets_become_variables_and_dollars_stay_text(tmp_path: Path) -> None:
+    imported = import_text(
+        "nginx",
+        server(
+            'location / { proxy_pass http://u; proxy_set_header Authorization "Basic c2Vj"; proxy_set_header X-A "a{b}"; }'
+        ),
+    )
+
+    (route,) = written(imported)["routes"]
+    assert bindings(route)["request-headers"]["request"]["set"] == {
+        "Authorization": "<NGINX_AUTHORIZATION>",
+        "X-A": "a{{b}}",
+    }
+    assert check(imported, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "config"),
+    [
+        ("allow 10.0.0.0/8; deny all;", {"allow": ["10.0.0.0/8"]}),
+        ("deny 10.0.0.1; allow 10.0.0.0/30; deny all;", {"allow": ["10.0.0.0", "10.0.0.2/31"]}),
+        ("allow 10.0.0.1; deny 10.0.0.0/30;", {"deny": ["10.0.0.0", "10.0.0.2/31"]}),
+        ("deny 192.0.2.1; allow all; deny 10.0.0.0/8;", {"deny": ["192.0.2.1"]}),
+        ("deny all;", {"deny": ["0.0.0.0/0", "::/0"]}),
+    ],
+)
+def test_the_first_rule_that_fits_an_address_counts(rules: str, config: dict[str, Any]) -> None:
+    (route,) = routes_of(f"location / {{ {rules} proxy_pass http://u; }}")
+
+    assert bindings(route)["ip"] == config
+
+
+def test_satisfy_any_asks_for_a_password_from_other_addresses_only() -> None:
+    (route,) = routes_of(
+        "location / { satisfy any; allow 10.0.0.0/8; deny all; auth_basic x; auth_basic_user_file f; proxy_pass http://u; }"
+    )
+
+    (binding,) = [each for each in route["plugins"] if each["name"] in {"auth", "ip"}]
+    assert (binding["name"], binding["when"]) == ("auth", {"client_ip": {"none_of": ["10.0.0.0/8"]}})
+
+
+@pytest.mark.parametrize(
+    ("limit", "config"),
+    [
+        ("limit_req zone=z burst=5 nodelay;", {"rate": 10, "per": "1s", "burst": 6}),
+        ("limit_req zone=z;", {"rate": 10, "per": "1s", "burst": 1}),
+        ("limit_req zone=z burst=5;", {"rate": 10, "per": "1s", "burst": 1, "max_delay": "500ms"}),
+    ],
+)
+def test_limits_are_counted_as_nginx_counts(limit: str, config: dict[str, Any]) -> None:
+    zone = "limit_req_zone $binary_remote_addr zone=z:1m rate=10r/s;"
+    (route,) = routes_of(f"location / {{ {limit} proxy_pass http://u; }}", before=zone)
+
+    shared = {"key": ["client_ip"], "group": "z", "refusal": {"status": 503}}
+    assert bindings(route)["ratelimit-z"] == {**config, **shared}
+
+
+def test_lists_are_inherited_whole_or_not_at_all() -> None:
+    inherits, has_own = routes_of(
+        "add_header X-A 1 always;", "location = /inherits { return 200 a; }", "location = /own { add_header X-B 1; return 200 a; }",
+        "location / { return 404; }",
+    )[:2]  # fmt: skip
+
+    assert bindings(inherits)["headers"] == {"response": [{"add": {"X-A": "1"}}]}
+    assert [list(each["add"]) for each in bindings(has_own)["headers"]["response"]] == [["X-B"]]
+
+
+def test_upstreams_keep_their_balancing() -> None:
+    before = "upstream u { least_conn; server a:81 weight=3 max_fails=2 fail_timeout=7s; server b backup; server unix:/s down; keepalive 8; }"
+    imported = import_text("nginx", server("location / { proxy_pass http://u; }", before=before))
+
+    (upstream,) = written(imported)["upstreams"]
+    assert upstream["endpoints"] == [
+        {"url": "http://a:81", "weight": 3}, {"url": "http://b", "backup": True}, {"url": "unix:/s", "status": "down"}
+    ]  # fmt: skip
+    assert (upstream["strategy"], upstream["keepalive"]) == ("least-requests", {"max_idle": 8})
+    assert upstream["outlier_detection"]["consecutive_failures"] == 2
+
+
+def test_what_nginx_does_by_default_is_written() -> None:
+    document = written(import_text("nginx", server("location / { proxy_pass http://u; }")))
+
+    assert document["limits"] == {"max_body_bytes": "1MiB"}
+    assert document["upstreams"][0]["timeouts"] == {"connect": "60s", "response": "60s", "idle": "60s"}
+    assert bindings(document["routes"][0])["headers"] == {"response": [{"remove": ["Server", "X-Pad", "X-Accel-*"]}]}
+
+
+def test_client_certificates_are_asked_for_by_a_listener_of_the_server() -> None:
+    tls = "ssl_certificate {0}.crt; ssl_certificate_key {0}.key;"
+    text = (
+        f"server {{ listen 443 ssl; server_name a.com; {tls.format('/a')} return 204; }}\n"
+        f"server {{ listen 443 ssl; server_name b.com; {tls.format('/b')} ssl_client_certificate /ca.crt; ssl_verify_client on; return 204; }}"
+    )
+
+    document = written(import_text("nginx", text))
+
+    assert [(each["name"], each.get("hosts"), each["tls"].get("client_auth")) for each in document["listen"]] == [
+        ("https-443", None, None), ("https-443-1", ["b.com"], "required")
+    ]  # fmt: skip
+    assert [each["listeners"] for each in document["routes"]] == [["https-443"], ["https-443-1"]]
+
+
+def test_a_whole_server_is_accepted_by_check(tmp_path: Path) -> None:
+    imported = import_text(
+        "nginx",
+        server(
+            "gzip on;", "location / { proxy_pass http://u; }", "location ~ ^/x/(.*)$ { grpc_pass u; }",
+            "location /s { proxy_pass https://v; }", "location /c { proxy_cache z; proxy_pass http://u/c; }",
+            "location /w { proxy_pass http://u; proxy_set_header Upgrade $http_upgrade; }", "error_page 502 /s/x;",
+        ),
+    )  # fmt: skip
+
+    assert check(imported, tmp_path) == []
+
+
+def test_other_protocols_and_variables_are_lost() -> None:
+    text = "stream { server { listen 9; } }\nhttp {\nmap $uri $x { default 1; }\nserver { listen 80; return 204; }\n}\n"
+
+    assert losses(import_text("nginx", text)) == [(1, "stream"), (3, "map $uri $x")]
