@@ -4,6 +4,7 @@ from urllib.parse import quote
 
 import pytest
 from gateway_plugin_auth.credentials import AmbiguousError, Source, find_first
+from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal
 from gateway_plugin_sdk import Headers, Request
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,7 +95,7 @@ def test_the_first_place_that_has_credentials_counts() -> None:
     found = find_first(sources, request)
 
     assert found == (sources[2], "k")
-    assert find_first(sources[:2], request) is None
+    assert find_first(sources[:2], request) is NO_CREDENTIALS
 
 
 def test_credentials_that_are_repeated_are_ambiguous() -> None:
@@ -102,3 +103,5 @@ def test_credentials_that_are_repeated_are_ambiguous() -> None:
         BEARER.find(make(("Authorization", "Bearer a"), ("AUTHORIZATION", "Basic b")))
     with pytest.raises(AmbiguousError):
         Source("query", "t").find(make(target="/?" + "a&" * 1000))
+    repeated = make(("X-Key", "a"), ("X-Key", "b"))
+    assert find_first([BEARER, Source("header", "X-Key")], repeated) == Refusal("ambiguous", "invalid_request")

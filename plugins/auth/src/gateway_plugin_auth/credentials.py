@@ -9,6 +9,8 @@ from urllib.parse import unquote_plus
 
 from gateway_plugin_sdk import Request
 
+from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal
+
 Place = Literal["header", "cookie", "query"]
 
 DPOP: Final = "DPoP"
@@ -139,13 +141,13 @@ def _without_parameter(query: str, name: str) -> str:
     return "&".join(parameter for parameter in query.split("&") if _name_of(parameter) != name)
 
 
-def find_first(sources: Sequence[Source], request: Request) -> tuple[Source, str] | None:
-    """Return the first place that has credentials, with them.
-
-    :raises AmbiguousError: there are several in one place.
-    """
-    for source in sources:
-        value = source.find(request)
-        if value is not None:
-            return source, value
-    return None
+def find_first(sources: Sequence[Source], request: Request) -> tuple[Source, str] | Refusal:
+    """Return the first place that has credentials, with them; a refusal if none has, or one has several."""
+    try:
+        for source in sources:
+            value = source.find(request)
+            if value is not None:
+                return source, value
+    except AmbiguousError:
+        return Refusal("ambiguous", "invalid_request")
+    return NO_CREDENTIALS

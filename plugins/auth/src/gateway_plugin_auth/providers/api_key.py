@@ -16,10 +16,10 @@ from gateway_tokens.loaders import value_from_file
 from gateway_tokens.sharing import acquire, release
 
 from gateway_plugin_auth.config.api_key import ApiKeyEntry, ApiKeyProvider
-from gateway_plugin_auth.credentials import AmbiguousError, find_first
+from gateway_plugin_auth.credentials import find_first
 from gateway_plugin_auth.key_file import read_entries
 from gateway_plugin_auth.outcomes import Outcome, Verified, verified
-from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal, unavailable
+from gateway_plugin_auth.refusals import Refusal, unavailable
 
 _LONGEST_KEY: Final = 4096
 _STALE_FOR: Final = 86400.0
@@ -106,12 +106,9 @@ class ApiKeys:
 
     def check(self, request: Request) -> Outcome:
         """Judge the request's key."""
-        try:
-            found = find_first(self._sources, request)
-        except AmbiguousError:
-            return Refusal("ambiguous", "invalid_request")
-        if found is None:
-            return NO_CREDENTIALS
+        found = find_first(self._sources, request)
+        if isinstance(found, Refusal):
+            return found
         key = found[1]
         if not key or len(key) > _LONGEST_KEY:
             return Refusal("malformed", "invalid_request")

@@ -19,12 +19,12 @@ from gateway_tokens.loaders import value_from_file
 from gateway_tokens.sharing import acquire, release
 
 from gateway_plugin_auth.config.basic import BasicProvider, BasicUser
-from gateway_plugin_auth.credentials import AmbiguousError, Source
+from gateway_plugin_auth.credentials import Source, find_first
 from gateway_plugin_auth.hashing import Hashing, acquire_hashing, release_hashing
 from gateway_plugin_auth.htpasswd import read_users
 from gateway_plugin_auth.outcomes import Needs, Outcome, Verified, verified
 from gateway_plugin_auth.passwords import LONGEST_PASSWORD, decoy_of, hash_class, is_password, significant
-from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal, unavailable
+from gateway_plugin_auth.refusals import Refusal, unavailable
 
 _LONGEST_CREDENTIALS: Final = 4096
 _MOST_RIGHT: Final = 10_000
@@ -113,7 +113,7 @@ class Passwords:
         self._config = config
         self._context = context
         self._now = context.clock.monotonic
-        self._source = Source("header", "Authorization", "Basic")
+        self._sources = (Source("header", "Authorization", "Basic"),)
         self._access = config.access_rules()
         self._mapping = field_readers(config.claims_to_headers)
         self.header_names = tuple(config.claims_to_headers)
@@ -153,16 +153,15 @@ class Passwords:
     def hide(self, request: Request) -> None:
         """Take name and password out of the request, if so configured."""
         if self._config.hide_credentials:
-            self._source.hide(request)
+            for source in self._sources:
+                source.hide(request)
 
     def check(self, request: Request) -> Outcome:
         """Judge the request's name and password."""
-        try:
-            text = self._source.find(request)
-        except AmbiguousError:
-            return Refusal("ambiguous", "invalid_request")
-        if text is None:
-            return NO_CREDENTIALS
+        found = find_first(self._sources, request)
+        if isinstance(found, Refusal):
+            return found
+        text = found[1]
         parsed = parse_credentials(text) if len(text) <= _LONGEST_CREDENTIALS else None
         if parsed is None:
             return Refusal("malformed", "invalid_request")

@@ -1,8 +1,4 @@
-"""Callers who present a token that only its authorization server can read.
-
-A token that was seen before costs what a JSON Web Token does: one look-up by the bytes of the Authorization field.
-Tokens whose clients must prove something are kept apart from the others, as there.
-"""
+"""Callers who present a token that only its authorization server can read."""
 
 from __future__ import annotations
 
@@ -13,24 +9,18 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
-from gateway_plugin_sdk import Identity, PluginContext, Request, claim_path, client_network
-from gateway_tokens.cache import VerifiedCache
+from gateway_plugin_sdk import Identity, PluginContext, Request, client_network
 from gateway_tokens.claims import claims_problem
 from gateway_tokens.confirmation import Confirmation, UnknownConfirmationError, read_confirmation
-from gateway_tokens.forwarding import field_readers, fields_of
+from gateway_tokens.forwarding import fields_of
 from gateway_tokens.jws import described_claims
-from gateway_tokens.texts import many
 
 from gateway_plugin_auth.config.introspection import IntrospectionProvider
-from gateway_plugin_auth.config.revocation import BYTES_PER_TOKEN
-from gateway_plugin_auth.credentials import AmbiguousError, find_first
 from gateway_plugin_auth.introspection import Introspected, Introspection, Introspector, Unanswered
-from gateway_plugin_auth.outcomes import Needs, Outcome, Verified
-from gateway_plugin_auth.possession import Possession, challenges_of, with_dpop
-from gateway_plugin_auth.refusals import NO_CREDENTIALS, Refusal, unavailable
+from gateway_plugin_auth.outcomes import Needs, Verified
+from gateway_plugin_auth.providers.tokens import Entry, TokenProvider
+from gateway_plugin_auth.refusals import Refusal, unavailable
 from gateway_plugin_auth.sharing import acquire, release
-from gateway_plugin_auth.step_up import StepUp
-from gateway_plugin_auth.subjects import subject_of
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """RFC 6750 section 2.1. What is none is no token of any server."""
@@ -43,47 +33,13 @@ _OTHER_TOKENS: Final = {
 """What servers say of tokens that are no access tokens, in lower case: Ory Hydra and Cognito, and Keycloak."""
 
 
-class _Entry:
-    """What becomes of a token's requests, and until when."""
-
-    __slots__ = ("confirmation", "is_bound", "outcome", "until")
-
-    def __init__(
-        self, outcome: Verified | Refusal, until: float, confirmation: Confirmation | None, *, is_bound: bool
-    ) -> None:
-        self.outcome = outcome
-        self.until = until
-        self.confirmation = confirmation
-        self.is_bound = is_bound
-        """Whether the outcome holds only for a client that proves something."""
-
-
-class IntrospectedTokens:
+class IntrospectedTokens(TokenProvider[Entry]):
     """Asks the authorization server about tokens, and remembers what it says."""
 
     def __init__(self, config: IntrospectionProvider, context: PluginContext) -> None:
+        super().__init__(config, context, identity_is_asked_for="identity_claim" in config.model_fields_set)
         self._config = config
         self._context = context
-        self._wall = context.clock.wall
-        self._sources = with_dpop(config, config.token_sources())
-        self.challenges = challenges_of(config)
-        self._possession = Possession(config, context)
-        self._step_up = (
-            StepUp(config.step_up.acr_values, config.step_up.max_age, config.leeway) if config.step_up else None
-        )
-        self._policy = config.claim_policy()
-        self._access = config.access_rules()
-        self._identity_claims = tuple(map(claim_path, many(config.identity_claim)))
-        self._identity_is_asked_for = "identity_claim" in config.model_fields_set
-        self._mapping = field_readers(config.claims_to_headers)
-        self.header_names = tuple(config.claims_to_headers)
-        self._cache: VerifiedCache[_Entry] = VerifiedCache(config.cache.size, BYTES_PER_TOKEN)
-        # Tokens whose clients must prove something, apart: what is found among the others is accepted as it is.
-        self._bound: VerifiedCache[_Entry] = VerifiedCache(config.cache.size, BYTES_PER_TOKEN)
-        # The first place that has credentials counts, so a field may be looked up at once only if it is the first one.
-        first = self._sources[0]
-        self._is_looked_up = first.is_authorization and not first.is_dpop
-        self._before = f" {first.scheme or 'Bearer'} ".encode()
         self._introspector: Introspector | None = None
         self._shared_as: object = None
         self._state = f"auth.introspection.{id(self)}"
@@ -94,7 +50,7 @@ class IntrospectedTokens:
 
         :raises ValueError: a file cannot be used; `OSError` if it cannot be read.
         """
-        await self._possession.start()
+        await super().start()
         made = await asyncio.to_thread(Introspector, self._config, self._context)
         alike = await asyncio.to_thread(self._config.asked_alike)
         self._shared_as = ("introspection", alike, id(self._context.clock))
@@ -104,43 +60,9 @@ class IntrospectedTokens:
         introspector, self._introspector = self._introspector, None
         if introspector is not None:
             await release(self._shared_as)
-        await self._possession.stop()
+        await super().stop()
 
-    def hide(self, request: Request) -> None:
-        """Take tokens and proofs out of the request, if so configured."""
-        if self._config.dpop is not None and self._config.dpop.hide_proof:
-            request.headers.remove("DPoP")
-        if self._config.hide_credentials:
-            for source in self._sources:
-                source.hide(request)
-
-    def check(self, request: Request) -> Outcome:
-        """Judge the request's token."""
-        if self._is_looked_up:
-            entry = self._cache.get(request.authorization_bytes)
-            if entry is not None and self._wall() < entry.until:
-                return entry.outcome
-        try:
-            found = find_first(self._sources, request)
-        except AmbiguousError:
-            return Refusal("ambiguous", "invalid_request")
-        if found is None:
-            return NO_CREDENTIALS
-        source, token = found
-        if len(token) > self._config.max_token_bytes:
-            return Refusal("too-large", "invalid_request")
-        spelled = self._before + token.encode("utf-8", "surrogatepass")
-        entry = self._cache.get(spelled) or self._bound.get(spelled)
-        judged = entry if entry is not None and self._wall() < entry.until else self._look_up(request, token, spelled)
-        if not isinstance(judged, _Entry):
-            return judged
-        if source.is_dpop or judged.is_bound:
-            unproven = self._possession.check(request, judged.confirmation, token, is_dpop=source.is_dpop)
-            if unproven is not None:
-                return unproven
-        return judged.outcome
-
-    def _look_up(self, request: Request, token: str, spelled: bytes) -> _Entry | Refusal | Needs:
+    def _judge(self, request: Request, token: str, spelled: bytes) -> Entry | Refusal | Needs:
         introspector = self._introspector
         if introspector is None:
             return unavailable(_AWAY, 1.0)
@@ -154,7 +76,7 @@ class IntrospectedTokens:
             return unavailable(_BUSY if found is _NO_PLACE else _AWAY, found.retry_after, found.why)
         if found.claims is None:
             return Refusal("inactive")
-        return self._judge(found, found.claims, spelled)
+        return self._accept(found, found.claims, spelled)
 
     async def _ask(self, request: Request, introspector: Introspector, token: str, digest: bytes) -> None:
         client = client_network(request.client_ip)
@@ -163,10 +85,9 @@ class IntrospectedTokens:
         await asyncio.wait([waiting])
         request.state[self._state] = waiting.result() or _NO_PLACE
 
-    def _judge(self, found: Introspected, claims: Mapping[str, Any], spelled: bytes) -> _Entry | Refusal:
+    def _accept(self, found: Introspected, claims: Mapping[str, Any], spelled: bytes) -> Entry | Refusal:
         now = self._wall()
-        self._cache.drop(spelled)
-        self._bound.drop(spelled)
+        self._forget(spelled)
         problem = "type" if _is_other_token(claims) else claims_problem(claims, self._policy, now)
         if problem is not None:
             return Refusal(problem, detail=described_claims(claims))
@@ -174,21 +95,17 @@ class IntrospectedTokens:
             confirmation = _confirmation(claims)
         except UnknownConfirmationError as error:
             return Refusal("confirmation", detail=str(error))
-        is_bound = confirmation is not None or self._possession.is_required
         until = min(found.until, self._step_up.until(claims)) if self._step_up is not None else found.until
-        entry = _Entry(self._outcome(claims, now), until, confirmation, is_bound=is_bound)
+        entry = Entry(self._outcome(claims, now), until, confirmation, is_bound=self._is_bound(confirmation))
         if now < until:
-            (self._bound if is_bound else self._cache).put(spelled, entry, found.size + len(spelled))
+            self._keep(spelled, entry, found.size + len(spelled))
         return entry
 
     def _outcome(self, claims: Mapping[str, Any], now: float) -> Verified | Refusal:
-        subject = subject_of(claims, self._identity_claims, is_asked_for=self._identity_is_asked_for)
+        subject = self._subject(claims)
         if subject is None:
             return Refusal("identity")
-        problem = self._access.problem(claims)
-        if problem is not None:
-            return Refusal(problem, "insufficient_scope", self._access.scope_needed if problem == "scope" else "")
-        if self._step_up is not None and (refusal := self._step_up.refusal(claims, now)) is not None:
+        if (refusal := self._refusal(claims, now)) is not None:
             return refusal
         identity = Identity(self._config.identity_prefix + subject, "introspection", MappingProxyType(dict(claims)))
         return Verified(identity, tuple(fields_of(claims, self._mapping)))
