@@ -10,6 +10,7 @@ from gateway_plugin_sdk import ConfigFile, ConfigModel, Duration, Secret, Secret
 from gateway_plugin_sdk.valkey import ServerOptions
 from gateway_tokens.algorithms import SECRET_ALGORITHMS, Algorithm
 from gateway_tokens.client_key_options import ClientKeyOptions as ClientKeyFiles
+from gateway_tokens.client_secret import ClientSecretOptions
 from gateway_tokens.fetch import FetchOptions
 from gateway_tokens.texts import Header, OneOrMore, check_distinct, many, shown_url, url_problem
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -110,7 +111,7 @@ class ClientKeyOptions(ClientKeyFiles):
     """Whom what is signed names as its recipient: some providers take only the URL of the token endpoint."""
 
 
-class OidcConfig(ConfigModel):
+class OidcConfig(ClientSecretOptions):
     """Users who log in at an OpenID provider, and what becomes of their sessions."""
 
     issuer: str
@@ -125,18 +126,12 @@ class OidcConfig(ConfigModel):
     client_id: str = Field(min_length=1)
     """Our name at the provider."""
 
-    client_secret: Secret | None = None
-    """Our secret there; none for a public client."""
-
-    client_secret_file: ConfigFile | None = None
-    """File with the secret: when it is replaced, the new one is used without a restart."""
-
     client_key: ClientKeyOptions | None = None
     """Our key, in place of a secret."""
 
     client_auth: Literal["auto", "basic", "post", "private_key_jwt", "none"] = "auto"
     """How we authenticate at the token endpoint; ``auto`` is with ``client_key`` if there is one, else as the
-    provider's metadata says."""
+    provider's metadata says. ``none`` is that of a public client, which has no secret."""
 
     algorithms: tuple[Algorithm, ...] = ()
     """Accepted algorithms of tokens; by default the one of each key."""
@@ -257,9 +252,7 @@ class OidcConfig(ConfigModel):
         taken = sorted(_OURS & self.authorization_params.keys())
         if taken:
             raise ValueError(f"authorization_params has {taken[0]!r}, which the plugin sets itself: remove it")
-        if self.client_secret is not None and self.client_secret_file is not None:
-            raise ValueError("client_secret beside client_secret_file: give one of them")
-        has_secret = self.client_secret is not None or self.client_secret_file is not None
+        has_secret = self.has_client_secret
         if has_secret and self.client_key is not None:
             raise ValueError("client_secret beside client_key: the key takes the place of a secret, give one of them")
         if self.client_auth in {"basic", "post"} and not has_secret:
@@ -304,18 +297,6 @@ class OidcConfig(ConfigModel):
     def is_secure(self) -> bool:
         """Whether the application is reached over https; http is only for this machine."""
         return urlsplit(many(self.redirect_uri)[0]).scheme == "https"
-
-    def client_secret_text(self) -> str:
-        """Return the secret. Blocks.
-
-        :raises ValueError: the file has none; `OSError` if it cannot be read.
-        """
-        if self.client_secret_file is not None:
-            text = self.client_secret_file.read_text().strip()
-            if not text:
-                raise ValueError(f"{self.client_secret_file} is empty: write the secret into it")
-            return text
-        return self.client_secret.reveal() if self.client_secret is not None else ""
 
     def key_texts(self) -> tuple[str, ...]:
         """Return the keys. Blocks.

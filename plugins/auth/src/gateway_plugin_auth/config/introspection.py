@@ -7,10 +7,8 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from gateway_plugin_sdk import (
-    ConfigFile,
     ConfigModel,
     Duration,
-    Secret,
     SecretHeaderValue,
     SecretUrl,
     Size,
@@ -18,6 +16,7 @@ from gateway_plugin_sdk import (
 )
 from gateway_tokens.claims import ClaimPolicy
 from gateway_tokens.client_key_options import ClientKeyOptions
+from gateway_tokens.client_secret import ClientSecretOptions
 from gateway_tokens.texts import Header, OneOrMore, many, url_problem
 from pydantic import Field, model_validator
 
@@ -49,7 +48,7 @@ class IntrospectionKey(ClientKeyOptions):
     """Whom what is signed names as its recipient, such as the server's issuer; by default the URL of the endpoint."""
 
 
-class IntrospectionProvider(PossessionOptions, AccessOptions):
+class IntrospectionProvider(ClientSecretOptions, PossessionOptions, AccessOptions):
     """Callers who present a token that only its authorization server can read (RFC 7662)."""
 
     scheme: Literal["introspection"]
@@ -69,12 +68,6 @@ class IntrospectionProvider(PossessionOptions, AccessOptions):
 
     client_id: str | None = Field(default=None, min_length=1)
     """Our name at the authorization server."""
-
-    client_secret: Secret | None = None
-    """Our secret there."""
-
-    client_secret_file: ConfigFile | None = None
-    """File with the secret: when it is replaced, the new one is used without a restart."""
 
     client_auth: Literal["basic", "post", "private_key_jwt", "none"] = "basic"
     """How we authenticate: by HTTP Basic, in the form (``post``), or by a signed assertion (RFC 7523). ``none`` is for
@@ -153,9 +146,7 @@ class IntrospectionProvider(PossessionOptions, AccessOptions):
 
     @model_validator(mode="after")
     def _client_is_known(self) -> Self:
-        if self.client_secret is not None and self.client_secret_file is not None:
-            raise ValueError("client_secret beside client_secret_file: give one of them")
-        has_secret = self.client_secret is not None or self.client_secret_file is not None
+        has_secret = self.has_client_secret
         method = self.client_auth
         if method != "none" and self.client_id is None:
             raise ValueError(f"client_auth: {method} needs client_id")
@@ -179,18 +170,6 @@ class IntrospectionProvider(PossessionOptions, AccessOptions):
         parts = urlsplit(self.endpoint.reveal())
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return f"{parts.scheme}://{parts.netloc}", path
-
-    def client_secret_text(self) -> str:
-        """Return our secret. Blocks.
-
-        :raises ValueError: the file has none; `OSError` if it cannot be read.
-        """
-        if self.client_secret_file is not None:
-            text = self.client_secret_file.read_text().strip()
-            if not text:
-                raise ValueError(f"{self.client_secret_file} is empty: write the secret into it")
-            return text
-        return self.client_secret.reveal() if self.client_secret is not None else ""
 
     def claim_policy(self) -> ClaimPolicy:
         """Return what the registered members of a response must be."""
