@@ -166,14 +166,14 @@ async def test_a_token_without_an_end_is_refused(make_alb: Any, keys: Any) -> No
 
 async def test_a_kid_without_a_key_is_asked_for_once_in_a_while(make_alb: Any, key_server: Any, keys: Any) -> None:
     gate = await make_alb()
-    tokens = [sign_padded(keys.p256, {"kid": "nobody"}, {"sub": str(number)}) for number in range(5)]
+    tokens = [sign_padded(keys.p256, {"kid": "unpublished"}, {"sub": str(number)}) for number in range(5)]
 
     visits = await asyncio.gather(*(send(gate, token) for token in tokens))
 
     assert {visit.reason for visit in visits} == {"unknown-key"}
     assert len(key_server.requests) == 1
     gate.clock.advance(31)
-    key_server.documents["/nobody"] = keys.pem(keys.p256)
+    key_server.documents["/unpublished"] = keys.pem(keys.p256)
     assert (await send(gate, tokens[0])).status == 200
 
 

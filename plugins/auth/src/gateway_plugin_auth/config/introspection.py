@@ -80,7 +80,7 @@ class IntrospectionProvider(ClientSecretOptions, PossessionOptions, AccessOption
     """More header fields to send, such as ``Authorization``."""
 
     token_type_hint: str = Field(default="access_token", pattern=r"^[!-~]*$")
-    """What the server is told of the token; empty for nothing."""
+    """`token_type_hint` (RFC 7662 section 2.1) that is sent with the token; empty for none."""
 
     timeout: Annotated[Duration, Field(gt=0)] = 5.0
     """How long the server may take for a response, all in all."""
