@@ -73,3 +73,14 @@ def test_what_was_changed_meanwhile_is_not_stored() -> None:
     kept.recorder.feed(b"ab")
 
     assert kept.bodies() == []
+
+
+async def test_a_body_that_no_client_gets_counts_as_memory() -> None:
+    keeper = Kept(None, max_body=1000, memory={"size": 2000}).keeper  # type: ignore[arg-type]
+    response = Response(200, b"x" * 600)
+
+    keeper.gathered = 1400
+    assert await keeper.read(response) == b"x" * 600
+    keeper.gathered = 1401
+    assert await keeper.read(response) == "busy"
+    assert keeper.gathered == 1401

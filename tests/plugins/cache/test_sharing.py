@@ -102,7 +102,7 @@ def test_an_identity_of_any_plugin_counts_as_authorization(gateway: StartGateway
 
 
 class Gate:
-    """An upstream that waits until it is told to respond."""
+    """An upstream that responds once `opened` is set."""
 
     def __init__(self, fields: Sequence[tuple[str, str]] = FRESH) -> None:
         self.fields = list(fields)

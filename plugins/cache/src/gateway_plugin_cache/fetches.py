@@ -128,7 +128,7 @@ class Fetches:
         return fetch
 
     def ended(self, fetch: Fetch) -> None:
-        """Take note of an end; called by the fetch."""
+        """Remove a fetch that has ended; called by itself."""
         of_url = self._by_url[fetch.url]
         of_url.discard(fetch)
         if not of_url:

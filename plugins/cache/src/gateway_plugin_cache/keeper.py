@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
-from gateway_plugin_sdk import BodyFilter, Clock, Headers, Request, Response
+from gateway_plugin_sdk import BodyFilter, BodyTooLargeError, Clock, Headers, Request, Response
 
 from gateway_plugin_cache.asked import Asked
 from gateway_plugin_cache.config import CacheConfig
@@ -172,6 +172,29 @@ class Keeper:
             if self.on_kept is not None:
                 self.on_kept(draft.sought, entry)
         return entry
+
+    def validated(self, sought: Sought, entry: Entry, response: Response, fetch: Fetch) -> Entry | None:
+        """Store what a 304 made fresh; drop the response and return None if it may not be stored any more."""
+        draft = self.freshened(sought, entry, response)
+        stored = None if isinstance(draft, str) else self.end(fetch, draft, entry.body)
+        if stored is None:
+            fetch.not_stored()
+            self._store.remove(entry)
+        return stored
+
+    async def read(self, response: Response) -> bytes | Literal["size", "busy"]:
+        """Read a body that no client gets, or return why it is not stored: too large, or too much is being gathered."""
+        config, length = self._config, None if response.is_filtered else response.content_length
+        room = config.max_body if length is None else length
+        if self.gathered + room > config.memory.size:
+            return "busy"
+        self.gathered += room
+        try:
+            return await response.read(config.max_body)
+        except BodyTooLargeError:
+            return "size"
+        finally:
+            self.gathered -= room
 
     def record(self, response: Response, fetch: Fetch, draft: Draft) -> None:
         """Store a response as it passes."""

@@ -2,7 +2,7 @@
 
 A hit is a plain function: URL, variant, age, and a response that is made once a second. A request that finds nothing
 fresh forwards itself within its hook, so that the upstream's response, a 304 and a failure that something stale helps
-with can be told apart before anything is sent; an observer stores the body as it passes.
+with are known before anything is sent; an observer stores the body as it passes.
 
 Decisions are elsewhere: what a request asks (`asked`), how long a response is fresh (`freshness`), whether it may be
 stored (`storing`, `keeper`), what a client gets of it (`responses`).
@@ -42,6 +42,7 @@ from gateway_plugin_cache.entries import (
 from gateway_plugin_cache.fetches import End, Fetch, Fetches
 from gateway_plugin_cache.keeper import Keeper, Sought
 from gateway_plugin_cache.purging import Purged, Purger, changed_urls
+from gateway_plugin_cache.refreshing import Refresher
 from gateway_plugin_cache.responses import Responder
 from gateway_plugin_cache.stores.memory import MemoryStore, note_use
 from gateway_plugin_cache.stores.purge_log import PurgeRecord
@@ -53,8 +54,6 @@ _READS: Final = frozenset({"GET", "HEAD"})
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _NEWER: Final = frozenset({"no-cache", "max-age", "min-fresh"})
 """Directives of requests that no stale response satisfies."""
-_RETRY_REFRESH: Final = 1.0
-"""Seconds between two validations of one response in the background."""
 _INVALIDATION_TIMEOUT: Final = 2.0
 """Seconds that the response to an unsafe request waits for the other workers."""
 _RESULTS: Final = ("hit", "stale", "collapsed", "validated", "miss", "bypass")
@@ -81,6 +80,7 @@ class Cache(Plugin[CacheConfig]):
         self._now = context.clock.monotonic
         self._waits = 0.0 if config.collapse is None else config.collapse.timeout
         self._fetches = Fetches(0.0 if config.collapse is None else config.collapse.pass_for, self._now)
+        self._refresher = Refresher(self._keeper, self._store, self._fetches)
         self._purger = Purger(self._store, self._fetches, self._now)
         self._recorded: dict[Request, Fetch] = {}
         """Fetches whose response is on its way to the client of their request."""
@@ -242,7 +242,7 @@ class Cache(Plugin[CacheConfig]):
                 if response.status == 304 and response.is_streamed and entry.has_validator:
                     return self._validated(sought, entry, response, fetch, reason)
                 is_stale_used = entry.age(self._now()) < entry.policy.stale_if_error
-                if _is_error(response) and is_stale_used and _NEWER.isdisjoint(sought.asked.directives.values):
+                if response.status >= 500 and is_stale_used and _NEWER.isdisjoint(sought.asked.directives.values):
                     self._counts["stale"].inc()
                     result = f"fwd={reason}; fwd-status={response.status}; detail=stale-if-error"
                     fetch.failed()
@@ -274,11 +274,7 @@ class Cache(Plugin[CacheConfig]):
     def _validated(self, sought: Sought, entry: Entry, response: Response, fetch: Fetch, reason: str) -> Response:
         """Respond with what a 304 made fresh."""
         self._counts["validated"].inc()
-        draft = self._keeper.freshened(sought, entry, response)
-        stored = None if isinstance(draft, str) else self._keeper.end(fetch, draft, entry.body)
-        if stored is None:
-            fetch.not_stored()
-            self._store.remove(entry)
+        stored = self._keeper.validated(sought, entry, response, fetch)
         result = f"fwd={reason}; fwd-status=304"
         reply = self._responder.reply(
             stored or entry, sought.request.method, sought.headers, sought.asked, self._now(), result
@@ -293,42 +289,15 @@ class Cache(Plugin[CacheConfig]):
         """Respond with what is stale, and validate it in the background (RFC 5861 section 3)."""
         note_use(entry)
         self._counts["stale"].inc()
-        if now >= entry.refresh_at and request.method == "GET":
-            entry.refresh_at = now + _RETRY_REFRESH
+        if request.method == "GET" and self._refresher.is_due(entry, now):
             copy = request.detach()
             headers = copy.headers.copy()
             for name in ("Range", "If-Range"):
                 copy.headers.remove(name)
             apart = self._apart.of(request, request.headers)
             sought = Sought(copy, entry.url, apart, PLAIN, has_credentials, now, headers, self._seen())
-            self.spawn(self._refresh(sought, entry))
+            self.spawn(self._refresher.begin(sought, self._key(sought), entry))
         return self._responder.reply(entry, request.method, request.headers, asked, now, "hit")
-
-    async def _refresh(self, sought: Sought, entry: Entry) -> None:
-        """Validate a stale response."""
-        key, request = self._key(sought), sought.request
-        if self._fetches.running(key) is not None:
-            return
-        fetch = self._fetches.begin(key, entry.url, is_shared=True)
-        try:
-            entry.ask_whether_good(request.headers)
-            response = await request.forward()
-            if response.status == 304 and response.is_streamed and entry.has_validator:
-                self._validated(sought, entry, response, fetch, "stale")
-                await response.read(0)
-            elif not _is_error(response):
-                await self._replace(sought, entry, response, fetch)
-        finally:
-            fetch.failed()
-
-    async def _replace(self, sought: Sought, entry: Entry, response: Response, fetch: Fetch) -> None:
-        """Store a new response in place of a stale one, or drop that if there is none to store."""
-        draft = self._keeper.draft(sought, response) if response.is_streamed else "own"
-        if isinstance(draft, str):
-            self._store.remove(entry)
-            fetch.not_stored()
-        else:
-            self._keeper.end(fetch, draft, await response.read(self.config.max_body))
 
     # -- invalidation
 
@@ -394,7 +363,3 @@ class Cache(Plugin[CacheConfig]):
             "fetches": len(self._fetches),
             "waiting": self._fetches.waiting,
         }
-
-
-def _is_error(response: Response) -> bool:
-    return response.status >= 500

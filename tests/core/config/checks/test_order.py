@@ -54,8 +54,8 @@ def test_a_target_may_bring_what_a_later_binding_needs(load: Load) -> None:
 def test_a_targets_binding_may_need_what_the_route_provides(load: Load) -> None:
     load(f"plugins: [{AUTH}]\n" + split(LIMIT))
 
-    (told,) = messages(load, split(LIMIT))
-    assert told.startswith('routes[0].targets[0].plugins[0]: "ratelimit" needs "identity"')
+    (message,) = messages(load, split(LIMIT))
+    assert message.startswith('routes[0].targets[0].plugins[0]: "ratelimit" needs "identity"')
 
 
 def test_need_before_what_provides_it_names_both_places(load: Load) -> None:
@@ -94,7 +94,7 @@ def test_replacing_keeps_the_place_of_the_one_replaced(load: Load) -> None:
     load(f"plugins: [{AUTH}, {LIMIT}]\nroutes:\n" + route("{name: auth, config: {secret: other}}"))
 
 
-def test_gateway_wide_mistake_is_told_once_for_all_routes(load: Load) -> None:
+def test_gateway_wide_mistake_is_reported_once_for_all_routes(load: Load) -> None:
     text = f"plugins: [{LIMIT}]\nroutes:\n" + "".join(route("{name: logger}", name=f"r{number}") for number in range(5))
 
     assert len(messages(load, text)) == 1
@@ -120,10 +120,10 @@ def with_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("with_cache")
 @pytest.mark.parametrize("plugins", ["{name: cache}, " + AUTH, AUTH + ", {name: cache}, " + LIMIT])
 def test_no_binding_about_identities_stands_behind_a_cache(load: Load, plugins: str) -> None:
-    (told,) = messages(load, "routes:\n" + route(plugins))
+    (message,) = messages(load, "routes:\n" + route(plugins))
 
-    assert "gives stored responses without asking" in told
-    assert told.endswith("put this one before it")
+    assert "gives stored responses without asking" in message
+    assert message.endswith("put this one before it")
 
 
 @pytest.mark.usefixtures("with_cache")

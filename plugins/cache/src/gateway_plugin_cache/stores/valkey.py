@@ -124,14 +124,6 @@ class SharedStore:
         finally:
             self._saves -= 1
 
-    async def drop(self, key: str) -> None:
-        """Remove a value."""
-        try:
-            async with asyncio.timeout(self._timeout):
-                await self._values.delete(key)
-        except (StoreAwayError, TimeoutError) as error:
-            self._failed(error)
-
     async def announce(self, record: PurgeRecord) -> None:
         """Have all gateways purge something.
 

@@ -1,0 +1,67 @@
+"""Validation of stale responses in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+from gateway_plugin_cache.refreshing import MOST_REFRESHES
+from gateway_plugin_sdk.testing import ReceivedRequest, UpstreamAnswer
+
+from tests.plugins.cache.conftest import Cached, CachedRoute
+
+STALE = [("Cache-Control", "max-age=10, stale-while-revalidate=60")]
+
+
+def store_and_expire(route: Cached, paths: Sequence[str] = ("/",)) -> None:
+    route.upstream.answer_with(200, "one", [*STALE, ("ETag", '"1"')])
+    for path in paths:
+        route.get(path)
+    route.pass_time(20)
+
+
+def test_only_so_many_responses_are_validated_at_once(cached: CachedRoute) -> None:
+    route, opened = cached(), threading.Event()
+    paths = [f"/{number}" for number in range(MOST_REFRESHES + 2)]
+    store_and_expire(route, paths)
+
+    async def wait(_request: ReceivedRequest) -> UpstreamAnswer:
+        await asyncio.to_thread(opened.wait, 30)
+        return UpstreamAnswer(200, "two", STALE)
+
+    route.upstream.answer_by(wait)
+    assert {route.get(path).body for path in paths} == {b"one"}
+    opened.set()
+    route.running.settle()
+    assert len(route.upstream.requests) == len(paths) + MOST_REFRESHES
+
+    assert [route.get(path).body for path in paths[-3:]] == [b"two", b"one", b"one"]  # which begins their validation
+    route.running.settle()
+    assert [route.get(path).body for path in paths[-3:]] == [b"two"] * 3
+
+
+def test_a_validation_counts_as_no_request(cached: CachedRoute) -> None:
+    route = cached()
+    store_and_expire(route)
+    route.upstream.answer_with(304, headers=STALE)
+
+    route.get("/")
+    route.running.settle()
+
+    lines = route.running.metrics().splitlines()
+    counted = [line for line in lines if line.startswith("gateway_cache_requests_total{")]
+    assert sum(float(line.rpartition(" ")[2]) for line in counted) == 2
+    assert not route.reaches_upstream("/")
+
+
+def test_a_new_response_that_is_too_large_takes_the_old_one_away(cached: CachedRoute) -> None:
+    route = cached(max_body=1000)
+    store_and_expire(route)
+    route.upstream.answer_with(200, [b"x" * 600, b"y" * 600], STALE)
+
+    route.get("/")
+    route.running.settle()
+
+    assert route.running.call("test/cache", "stats")["entries"] == 0
+    assert 'gateway_plugin_task_errors_total{binding="cache",plugin="cache"} 0.0' in route.running.metrics()
