@@ -64,9 +64,10 @@ def with_request_id(response: Response, body: bytes, request_id: str) -> bytes:
 def show_own_fields(response: Response, date: DateField, request_id: str) -> None:
     """Give a response the fields that it goes out with, for hooks to see; those that it has stay."""
     headers = response.headers
+    has_id = not request_id or "x-request-id" in headers  # before anything is added: a look-up after that costs more
     if "date" not in headers:
         headers.add("Date", date.value())
-    if request_id and "x-request-id" not in headers:
+    if not has_id:
         headers.add("X-Request-Id", request_id)
 
 
