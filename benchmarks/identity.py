@@ -26,7 +26,8 @@ from gateway_plugin_oidc.session import Session
 from gateway_plugin_sdk import Plugin
 
 from benchmarks.pipeline import prepare
-from benchmarks.plugins import NO_OPS, USERS, Receiving, repeated, token, varied
+from benchmarks.plugins import NO_OPS, USERS, repeated, token, varied
+from benchmarks.responding import Receiving
 
 KEY: Final = "0123456789abcdef0123456789abcdef"
 ISSUER: Final = "http://127.0.0.1:9"

@@ -11,8 +11,10 @@ PyJWT's ``decode`` of the same ones.
 Part of what a case adds is what the gateway takes to run hooks at all, so each plugin is also compared with one that
 does nothing in hooks of the same phases: `own` is the difference.
 
-Those that respond themselves, `static` and `mock`, are shown beside a route's ``respond`` with the same body. What
-threads take to read files counts.
+Those that respond themselves, `static`, `mock` and hits of the `cache`, are shown beside a route's ``respond`` with the
+same body; what threads take to read files counts. `nginx` is what a hit takes over sockets with
+the kernel's part, beside nginx as a proxy of the same upstream. `validate` is shown beside plugins that only read the
+body, and that parse it as well.
 
 Time is processor time of the process, with what is done in later turns of the loop and in other threads, such as log
 lines. A round measures the bare pipeline before and after each case; what is shown is the median of the differences.
@@ -31,16 +33,15 @@ import json
 import pstats
 import random
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final
 
 import jwt
 from gateway_plugin_sdk import ConfigModel, Plugin, Record, Request, Response, UpstreamAttempt, hookimpl
 
-from benchmarks.pipeline import ANSWER, Wire, prepare, round_trip
+from benchmarks.pipeline import ANSWER, prepare, round_trip
+from benchmarks.responding import BROWSER, beside_nginx, own_responses, validated_requests
 
 SECRET: Final = "a secret of thirty-two characters"
 AUTH: Final = f'{{name: auth, config: {{secret: "{SECRET}", algorithms: [HS256], issuer: bench}}}}'
@@ -104,14 +105,6 @@ REQUESTS: Final = 8000
 TURN: Final = 16
 """Requests in one turn of the event loop, as under load."""
 
-BROWSER: Final = (
-    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/%d.0.0.0\r\n"
-    "Accept: application/json, text/plain, */*\r\nAccept-Language: en-US,en;q=0.9\r\n"
-    "Accept-Encoding: gzip, deflate, br, zstd\r\nReferer: https://shop.example.com/category/%d?page=2\r\n"
-    "Cookie: sid=%032x; _ga=GA1.2.1234567890.1700000000; csrftoken=%032x\r\n"
-    "Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin\r\nCache-Control: no-cache\r\n"
-    'sec-ch-ua: "Chromium";v="131", "Not.A/Brand";v="24"\r\nsec-ch-ua-mobile: ?0\r\nsec-ch-ua-platform: "Windows"\r\n'
-)
 PROGRAM: Final = (
     "User-Agent: okhttp/4.%d.0\r\nAccept: */*\r\nAccept-Encoding: gzip\r\nX-Api-Version: %d\r\n"
     "X-Client-Id: %016x\r\nX-Session-Id: %032x\r\n"
@@ -293,73 +286,6 @@ async def new_tokens(seed: int, rounds: int, count: int) -> None:
     print(f"{'auth, new tokens':40s} {statistics.median(costs):+8.2f} us   (PyJWT {statistics.median(decodes):.2f})")
 
 
-class Receiving(Wire):
-    """A transport that signals when enough was written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._wanted = 0
-        self._done: asyncio.Future[None] | None = None
-
-    def pause_reading(self) -> None:
-        """Go on: what is sent comes only after a response."""
-
-    def resume_reading(self) -> None:
-        """Go on."""
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        super().write(data)
-        if self._done is not None and self.written >= self._wanted and not self._done.done():
-            self._done.set_result(None)
-
-    async def receive(self, size: int, client: asyncio.Protocol, request: bytes) -> None:
-        """Send a request, and wait until so many bytes of response are there."""
-        self._wanted = self.written + size
-        self._done = asyncio.get_running_loop().create_future()
-        client.data_received(request)
-        if self.written < self._wanted:
-            await self._done
-
-
-async def own_responses(rounds: int, count: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        (root / "small").write_bytes(b"x" * 1024)
-        (root / "large").write_bytes(b"x" * 1024 * 1024)
-        document = {"openapi": "3.1.0", "paths": {"/{name}": {"get": {"responses": {"200": {"content": {
-            "text/plain": {"example": "x" * 1024}}}}}}}}  # fmt: skip
-        (root / "api.json").write_text(json.dumps(document))
-        text = f"""
-upstreams:
-  - {{name: u, endpoints: [{{url: "http://127.0.0.1:9001"}}]}}
-routes:
-  - {{id: own, path: /own, respond: {{body: {"x" * 1024}}}}}
-  - {{id: mock, path: /mock, plugins: [{{name: mock, config: {{openapi: {root}/api.json}}}}]}}
-  - {{id: files, path: "/:name", plugins: [{{name: static, config: {{root: {root}}}}}]}}
-"""
-        proxy = await prepare(text)
-        server = proxy.server_for(proxy.holder.current.config.listen[0].address)
-        known = "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\n"
-        cases = {
-            "respond, 1 KiB": ("/own", "", 1024),
-            "mock, 1 KiB": ("/mock", "", 1024),
-            "static, 1 KiB": ("/small", "", 1024),
-            "static, not modified": ("/small", known, 1),
-            "static, 1 MiB": ("/large", "", 1024 * 1024),
-        }
-        for name, (path, more, size) in cases.items():
-            wire, client = Receiving(), server()
-            client.connection_made(wire)
-            request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n{more}\r\n".encode()
-            times = []
-            for _ in range(rounds):
-                start = time.process_time()
-                for _ in range(count):
-                    await wire.receive(size, client, request)
-                times.append((time.process_time() - start) / count * 1e6)
-            print(f"{name:40s} {statistics.median(times):8.2f} us")
-
-
 async def profile(requests: list[bytes], plugins: Sequence[str], count: int) -> None:
     run = round_trip(await prepare(config(plugins), NO_OPS), requests, ANSWER)
     await measure(run, count)
@@ -387,8 +313,12 @@ async def main() -> None:
         await profile(traffic[kind], PLUGINS[name], arguments.count)
         return
     await compare(traffic, arguments.case, arguments.rounds, arguments.count)
-    if arguments.case in "static mock respond":
+    if arguments.case in "static mock respond cache":
         await own_responses(arguments.rounds, 1000)
+    if arguments.case in "cache hit nginx":
+        beside_nginx()
+    if arguments.case in "validate":
+        await validated_requests(arguments.rounds, 2000)
     if arguments.case in "auth, new tokens":
         await new_tokens(arguments.seed, arguments.rounds, 3200)
 
