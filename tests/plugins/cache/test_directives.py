@@ -77,6 +77,7 @@ def test_no_text_raises_and_numbers_are_within_bounds(text: str) -> None:
         ("max-age=1, max-age=60;a=b", {"max-age": ("60",)}),
         ("no-store=?1, private=?0", {"no-store": (None,)}),
         ('max-age=60.5, stale-if-error=5, x="y"', {"stale-if-error": ("5",), "x": ("y",)}),
+        ('max-age="60", private="a"', {"private": ("a",)}),
         ("max-age=-1, public", {"public": (None,)}),
         # No structured field: the field does not count at all.
         ("Max-Age=60", None),

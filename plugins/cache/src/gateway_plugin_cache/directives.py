@@ -36,6 +36,7 @@ class Directives:
         return numbers.pop() if len(numbers) == 1 else 0
 
 
+_NUMBERS: Final = frozenset({"max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"})
 NONE: Final = Directives({})
 """No directive."""
 _TOO_LONG: Final = Directives({"no-store": (None,)})
@@ -106,6 +107,6 @@ def parse_targeted(text: str | None) -> Directives | None:
             found[name] = (None,)
         elif type(value) is int and value >= 0:
             found[name] = (str(value),)
-        elif isinstance(value, str):
+        elif isinstance(value, str) and name not in _NUMBERS:
             found[name] = (value,)
     return Directives(found)
