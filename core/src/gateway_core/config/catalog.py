@@ -76,9 +76,9 @@ class PluginCatalog(Protocol):
 
 FIRST_PARTY: Final = frozenset(
     {
-        "acme", "auth", "authorize", "cache", "compress", "consul", "cors", "etcd", "fault", "forward-auth", "grpc-web",
-        "headers", "ip", "kubernetes", "logger", "mock", "oidc", "ratelimit", "static", "transform", "upstream-auth",
-        "validate",
+        "acme", "aggregate", "auth", "authorize", "cache", "compress", "consul", "cors", "etcd", "fault",
+        "forward-auth", "grpc-web", "headers", "ip", "kubernetes", "logger", "mock", "oidc", "ratelimit", "static",
+        "transform", "upstream-auth", "validate",
     }
 )  # fmt: skip
 """Plugins and extensions of this repository, each in the distribution ``gateway-plugin-NAME``."""

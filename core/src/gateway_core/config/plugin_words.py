@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 _WORDS: Final = {
+    "aggregate": "aggregation batch-requests batch_requests",
     "auth": (
         "auth basic_auth basicAuth basicauth auth_basic auth_jwt jwt jwt_authn jwt-auth key-auth keyauth key_auth "
         "basic-auth digestAuth hmac-auth jwt-validator apiKey api_key jwt-signer auth_user_file auth_basic_user_file"
@@ -114,6 +115,19 @@ _OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "excludedContentTypes includedContentTypes gzip_types content_type": "write types, the ones to compress",
         "comp_level level compression_level": "write levels: {gzip: 6}",
         "encodings": "write codings",
+    },
+    "aggregate": {
+        "backend backends requests": "write calls, each with a name, a target and a path",
+        "sequential": "leave it out: a call waits for those whose values it uses, or that depends_on names",
+        "url_pattern url_path": "write path, with {param:id} for a parameter of the route's path",
+        "host hosts": "write target, with the name of an upstream or a URL",
+        "mapping": "write rename: {/old: new}",
+        "whitelist": "write allow",
+        "blacklist": "write deny",
+        "is_collection": "leave it out, and write group: collection",
+        "input_headers headers_to_pass": "write client_headers",
+        "input_query_strings querystring_params": "write client_query",
+        "concurrent_calls": "leave it out",
     },
     "forward-auth": {
         "uri url address endpoint authURL": "write target, with the name of an upstream or a URL, and path",

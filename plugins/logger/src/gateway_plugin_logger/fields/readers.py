@@ -9,8 +9,8 @@ from typing import Any, Final
 from gateway_plugin_sdk import MISSING, Headers, Record, Request, Response, claim_path
 
 _REFUSALS: Final = (
-    "auth.refusal", "authorize.refusal", "forward-auth.refusal", "oidc.refusal", "ratelimit.refusal",
-    "validate.refusal",
+    "aggregate.refusal", "auth.refusal", "authorize.refusal", "forward-auth.refusal", "oidc.refusal",
+    "ratelimit.refusal", "validate.refusal",
 )  # fmt: skip
 _METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 """RFC 9110 and RFC 5789."""
