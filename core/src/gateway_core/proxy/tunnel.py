@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, cast
 
+from gateway_core.metrics.counts import EndpointCounts
 from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.socket_options import READ_SIZE, abort_later, close_once, say_end
 from gateway_core.proxy.sweeper import NEVER
@@ -31,13 +32,6 @@ class TunnelEnd(NamedTuple):
     """What came over it already, to be passed on first."""
 
 
-class ByteCounts(Protocol):
-    """Counts the bytes from and to an endpoint."""
-
-    bytes_in: int
-    bytes_out: int
-
-
 class Tunnel:
     """Joins a client's byte stream with an upstream's until either is closed."""
 
@@ -51,7 +45,7 @@ class Tunnel:
         idle_timeout: float,
         now: Callable[[], float],
         on_closed: Callable[[Tunnel, int, int], None],
-        counts: ByteCounts | None = None,
+        counts: EndpointCounts | None = None,
         is_websocket: bool = False,
     ) -> None:
         """Take both ends over.
@@ -122,7 +116,7 @@ class _End(asyncio.Protocol):
     ) -> None:
         self.frames = frames
         self.is_upstream = is_upstream
-        self.to_count: ByteCounts | None = None
+        self.to_count: EndpointCounts | None = None
         self.tunnel = tunnel
         self.transport = transport
         self.other: _End = cast("_End", None)

@@ -12,8 +12,9 @@ from itertools import count
 from typing import Generic, Protocol, TypeVar
 
 from gateway_core.config import StickyCookieConfig
+from gateway_core.messages import Request
 from gateway_core.routing import WeightedTargets, rendezvous
-from gateway_core.upstreams.affinity import KeySource, StickyCookie, compile_hash_key
+from gateway_core.upstreams.affinity import StickyCookie, compile_hash_key
 from gateway_core.upstreams.upstream import Upstream
 
 
@@ -79,7 +80,7 @@ class TargetSplit(Generic[TargetT]):
         self._hash_key = compile_hash_key(hash_on)
         self._counter = count()
 
-    def pick(self, request: KeySource, now: float) -> TargetT:
+    def pick(self, request: Request, now: float) -> TargetT:
         """Choose the target of a request.
 
         :param now: monotonic seconds.
@@ -95,7 +96,7 @@ class TargetSplit(Generic[TargetT]):
                 return group.targets[rendezvous(key, group.weights)]
         return group.by_counter.pick(next(self._counter))
 
-    def set_cookie(self, target: TargetT, request: KeySource) -> str | None:
+    def set_cookie(self, target: TargetT, request: Request) -> str | None:
         """Return the Set-Cookie value that binds the client to the target that responded to it.
 
         :returns: None if there is no cookie, or the client has this one.

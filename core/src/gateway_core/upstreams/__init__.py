@@ -6,7 +6,7 @@ Everything but ``checker``, ``discovery`` and ``runtime`` is pure: values and th
 from __future__ import annotations
 
 from gateway_core.upstreams.admission import Admission, Decision, Load
-from gateway_core.upstreams.affinity import KeyFunction, KeySource, StickyCookie, compile_hash_key
+from gateway_core.upstreams.affinity import KeyFunction, StickyCookie, compile_hash_key
 from gateway_core.upstreams.breaker import BreakerState, CircuitBreaker
 from gateway_core.upstreams.discovery import Discovered, Discovery, DiscoveryContext, DiscoveryFactory
 from gateway_core.upstreams.endpoint import Endpoint, EndpointKey, EndpointSpec, EndpointStatus
@@ -36,7 +36,6 @@ __all__ = [
     "EndpointSpec",
     "EndpointStatus",
     "KeyFunction",
-    "KeySource",
     "LiveUpstream",
     "Load",
     "NameLookupError",

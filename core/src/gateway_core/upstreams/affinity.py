@@ -8,44 +8,11 @@ from typing import Protocol
 from urllib.parse import parse_qsl
 
 from gateway_core.config import StickyCookieConfig
+from gateway_core.messages import Request
 from gateway_core.upstreams.endpoint import Endpoint
 from gateway_core.upstreams.selection import NO_CANDIDATES, Candidates
 
-
-class _Fields(Protocol):
-    def get(self, name: str, /) -> str | None: ...
-
-
-class _Params(Protocol):
-    def get(self, name: str, /) -> str | None: ...
-
-
-class _Received(Protocol):
-    def cookie(self, name: str, /) -> str | None: ...
-
-
-class KeySource(Protocol):
-    """The parts of a request that a key may be taken from; ``Request`` has them."""
-
-    @property
-    def client_ip(self) -> str: ...
-
-    @property
-    def headers(self) -> _Fields: ...
-
-    @property
-    def path_params(self) -> _Params: ...
-
-    @property
-    def query_string(self) -> str: ...
-
-    @property
-    def received(self) -> _Received: ...
-
-    def cookie(self, name: str, /) -> str | None: ...
-
-
-KeyFunction = Callable[[KeySource], str | None]
+KeyFunction = Callable[[Request], str | None]
 
 
 def compile_hash_key(hash_on: Sequence[str]) -> KeyFunction | None:
@@ -74,7 +41,7 @@ def _compile_source(source: str) -> KeyFunction:
     return make(name)
 
 
-def _client_ip(request: KeySource) -> str | None:
+def _client_ip(request: Request) -> str | None:
     return request.client_ip or None
 
 
@@ -91,7 +58,7 @@ def _param(name: str) -> KeyFunction:
 
 
 def _query(name: str) -> KeyFunction:
-    def key(request: KeySource) -> str | None:
+    def key(request: Request) -> str | None:
         # The first of several, as most frameworks read it; capped, because the client decides how many there are.
         pairs = parse_qsl(request.query_string[:8192], keep_blank_values=True) if request.query_string else ()
         return next((value for found, value in pairs if found == name and value), None)
@@ -142,7 +109,7 @@ class StickyCookie:
             self._by_token = {self.token(endpoint): endpoint for endpoint in usable.endpoints}
         return self._by_token.get(cookie)
 
-    def cookie_of(self, request: KeySource) -> str | None:
+    def cookie_of(self, request: Request) -> str | None:
         """Return the cookie of a request; None if it has none.
 
         It is the gateway's own, so it also counts where a plugin keeps the client's cookies from the upstream.
