@@ -50,6 +50,29 @@ def test_what_is_remembered_is_that_of_equal_heads_and_targets_however_many_ther
         assert written(number) == f"a{number} M{number} /{number} q={number} h{number}\n"
 
 
+def test_a_head_that_is_repeated_is_kept_also_after_many_that_were_not() -> None:
+    read: list[bytes] = []
+
+    def agent(value: bytes) -> str:
+        read.append(value)
+        return value.decode()
+
+    line = compile_line([Piece(Value("agent(first('User-Agent'))", names={"agent": agent})), Piece(Value("target"))])
+    kept = Request("GET", "/kept", {"User-Agent": "kept"})
+    ways: list[int] = []
+    for _ in range(2):
+        for number in range(1500):
+            other = Request("GET", f"/{number}", {"User-Agent": f"a{number}"})
+            assert line(other, Response(), Record()) == f"a{number}/{number}"
+        read.clear()
+        for _ in range(1500):
+            assert line(kept, Response(), Record()) == "kept/kept"
+        ways.append(len(read))
+
+    # At first it is not looked for, then it is found each time.
+    assert all(0 < way < 1000 for way in ways)
+
+
 def test_a_head_that_a_plugin_changed_is_another_head() -> None:
     line = build_renderer("{user_agent}", (), {}, find_value)
     request = Request("GET", "/", {"User-Agent": "a"})

@@ -25,26 +25,39 @@ from gateway_plugin_logger.fields.times import FRACTIONS, WHOLES
 Renderer = Callable[[Request, Response, Record], str]
 
 _ARGUMENTS: Final = ("request", "response", "record")
+_MISSES: Final = 64
+_SKIPPED: Final = 960
 _KEPT: Final = """
+if _heads.skip:
+    _heads.skip -= 1
+    return _write_all(request, response, record)
 _key = request.headers_key
 _place = (id(_key) >> 5) % len(_heads)
 _known, _kept = _heads[_place]
-if _known is not _key:
+if _known is _key:
+    _heads.misses = 0
+else:
     _kept = _write_kept(request, response, record)
     _heads[_place] = _key, _kept
+    _heads.misses += 1
+    if _heads.misses == MISSES:
+        _heads.misses, _heads.skip = 0, SKIPPED
 """
 """What a line says of a request's fields, kept for heads that clients repeat.
 
 Where a connection sends the fields of the request before, it shows the very same `Request.headers_key`, whatever the
 target is. To find that out takes no hash of a head. A key that is kept is not freed, so no other one has its id.
+
+Where no head comes again, looking for one takes a seventh of the line's time. So after `_MISSES` lines without a known
+head the next `_SKIPPED` are written without looking.
 """
 _PRELUDES: Final = (
+    ("_kept", _KEPT.replace("MISSES", str(_MISSES)).replace("SKIPPED", str(_SKIPPED))),
     ("head", "head = request.headers"),
     ("first", "first = request.first_value"),
     ("target", "target = request.received.target"),
-    ("_kept", _KEPT),
 )
-"""What several values share, and what is done for it before."""
+"""What several values share, and what is done for it before. What may return comes first."""
 _MOST_REMEMBERED: Final = 512
 _LONGEST_WORD: Final = 256
 _MANY: Final = 16
@@ -89,13 +102,28 @@ class _Words(dict[str, str]):
         return text
 
 
+class _Heads(list[tuple[object, tuple[str, ...]]]):
+    """Heads whose texts are kept, each at the place that its id gives."""
+
+    __slots__ = ("misses", "skip")
+
+    def __init__(self) -> None:
+        super().__init__([(None, ())] * _HEADS)
+        self.misses = 0
+        """Lines since a head was known."""
+        self.skip = 0
+        """Lines to write without looking for a head."""
+
+
 def compile_line(parts: Iterable[str | Piece]) -> Renderer:
     """Return a function that writes the parts one after the other; a part is literal text or a piece."""
     names: dict[str, Any] = {}
     kept: list[ast.expr] = []
     texts: list[ast.expr] = []
+    all_texts: list[ast.expr] = []  # without what is kept
     for number, part in enumerate(parts):
         written = _texts(part, number, names)
+        all_texts += written
         if _is_of_fields(part):
             place = ast.Subscript(ast.Name("_kept", ast.Load()), ast.Constant(len(kept)), ast.Load())
             kept.append(_joined(written))
@@ -103,7 +131,8 @@ def compile_line(parts: Iterable[str | Piece]) -> Renderer:
         texts += written
     if kept:
         names["_write_kept"] = compile_expression(ast.Tuple(kept, ast.Load()), names)
-        names["_heads"] = [(None, ())] * _HEADS
+        names["_write_all"] = compile_expression(_joined(all_texts), names)
+        names["_heads"] = _Heads()
     return cast("Renderer", compile_expression(_joined(texts), names))
 
 
