@@ -60,6 +60,7 @@ def _system_open() -> Open | None:
     # Keeps the interpreter's lock, as the call does not wait.
     syscall = ctypes.PyDLL(None, use_errno=True).syscall
     syscall.restype = ctypes.c_long
+    syscall.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t)
     hows: dict[tuple[int, int], tuple[_How, Any]] = {}
 
     def open_now(directory: int, path: bytes, flags: int, resolve: int) -> int:
