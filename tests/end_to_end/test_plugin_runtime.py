@@ -298,7 +298,9 @@ async def test_several_gateways_are_told_apart_by_configuration_and_process(
     await third.stops()
 
 
-async def test_commands_are_refused_over_tcp(start: Callable[[str], Gateway], upstream: Upstream) -> None:
+async def test_commands_are_refused_over_tcp_without_a_token(
+    start: Callable[[str], Gateway], upstream: Upstream
+) -> None:
     import socket
 
     import aiohttp
@@ -311,9 +313,9 @@ async def test_commands_are_refused_over_tcp(start: Callable[[str], Gateway], up
 
     async with (
         aiohttp.ClientSession() as session,
-        session.post(f"http://127.0.0.1:{port}/api/v1/bindings/it/ledger/scale", data='{"factor": 1}') as response,
+        session.post(f"http://127.0.0.1:{port}/api/v1/bindings/it/ledger/scale", json={"factor": 1}) as response,
     ):
-        assert (response.status, "run gateway on the machine" in await response.text()) == (403, True)
+        assert (response.status, "operations need a token" in await response.text()) == (403, True)
     await gateway.stops()
 
 

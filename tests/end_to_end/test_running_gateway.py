@@ -140,7 +140,7 @@ async def test_what_cannot_be_decided_has_a_status_of_its_own(
     await running.ready()
     denied = await gateway("reload", "--wait", "--admin", f"http://127.0.0.1:{unused_tcp_port}")
     assert (denied.returncode, denied.stdout) == (3, "")
-    assert "not taken on a TCP address" in denied.stderr
+    assert "operations need a token with the role operator" in denied.stderr
     refused = await gateway("status", "--admin", "http://127.0.0.1:1")
     assert (refused.returncode, refused.stderr) == (3, "gateway: the gateway at 127.0.0.1:1: Connection refused\n")
     elsewhere = await gateway("status", "-c", tmp_path / "other.yaml")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final, Literal
 
 ESCAPES: Final = (SystemExit, KeyboardInterrupt, GeneratorExit)
 """What ends a program or a generator; raised by a plugin it is a failure like any other."""
@@ -118,3 +120,39 @@ def is_clients_doing(error: BaseException) -> bool:
     """Return whether an error refuses what a client sent, so that no plugin that raises it is to blame."""
     refuses = isinstance(error, BadBodyError | BadPathError | TextTooLongError)
     return refuses or (isinstance(error, BodyTooLargeError) and error.source == "request")
+
+
+class RefusedError(Exception):
+    """What the admin API was asked for and does not do; becomes a problem (RFC 9457)."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        problems: Sequence[Mapping[str, Any]] = (),
+        report: str = "",
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Say why.
+
+        :param code: a stable name of the reason.
+        :param problems: of a configuration, as ``gateway check --json`` prints them.
+        :param report: the same as text, with excerpts and carets.
+        :param more: further members of the problem.
+        """
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.headers = dict(headers or {})
+        self.content = {
+            "type": "about:blank",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "code": code,
+            "detail": detail,
+            **({"problems": list(problems), "report": report} if problems else {}),
+            **(more or {}),
+        }

@@ -267,6 +267,14 @@ CONTROL_SOCKET_MISSING: Final = _event(
     "control_socket.missing", _WARNING, "there is no control socket, so `gateway status`, `reload`, `call` and "
     "`match --running` do not work", "reason",
 )  # fmt: skip
+ADMIN_WRITE: Final = _event(
+    "admin.write", _INFO, "the audit log of the admin API: who has changed something, and what was responded",
+    "caller", "role", "how", "method", "target", "status", "client",
+)  # fmt: skip
+ADMIN_LOGIN_FAILED: Final = _event(
+    "admin.login_failed", _WARNING, "a token that the admin listener was sent is unknown, has expired or was revoked",
+    "client",
+)  # fmt: skip
 CERTIFICATES_KEPT: Final = _event(
     "certificates.kept", _ERROR, "new certificates cannot be used; the listener keeps the ones that it has",
     "listener", "reason",

@@ -7,24 +7,26 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from gateway_core.admin import AdminListener
+from gateway_core.admin import AdminListener, Place
 from gateway_core.process.listeners import open_site
 
 from tests.core.admin.test_listener import View
+
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
 async def session(tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
     """A client of an admin listener on a unix socket."""
     listener = AdminListener(open_site)
-    await listener.open(f"unix:{tmp_path}/admin", View())
+    await listener.open(Place(f"unix:{tmp_path}/admin"), View())
     async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(f"{tmp_path}/admin")) as session:
         yield session
     await listener.aclose()
 
 
 async def post(session: aiohttp.ClientSession, path: str, body: bytes = b"") -> tuple[int, str]:
-    async with session.post(f"http://admin/api/v1/bindings/{path}", data=io.BytesIO(body)) as response:
+    async with session.post(f"http://admin/api/v1/bindings/{path}", data=io.BytesIO(body), headers=JSON) as response:
         return response.status, await response.text()
 
 
@@ -37,7 +39,9 @@ async def test_the_last_segment_is_the_command_and_the_rest_the_binding(
 ) -> None:
     from yarl import URL
 
-    async with session.post(URL(f"http://admin/api/v1/bindings/{path}", encoded=True), data=b'{"key": 1}') as response:
+    async with session.post(
+        URL(f"http://admin/api/v1/bindings/{path}", encoded=True), data=b'{"key": 1}', headers=JSON
+    ) as response:
         assert await response.json() == [{"worker": 0, "result": [binding, "purge", {"key": 1}]}]
 
 

@@ -3,14 +3,16 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from gateway_core.admin import AdminListener
+from gateway_core.admin import Access, AdminListener, Place
+from gateway_core.config import GatewayConfig, LoadedConfig
+from gateway_core.config.api_document import ApiDocument
 from gateway_core.errors import GatewayError
 from gateway_core.process.listeners import open_site
 from gateway_core.process.sockets import BindError
@@ -25,14 +27,44 @@ class Outcome:
         return self.shown
 
 
+class Writer:
+    """A document in memory, which every edit is applied to."""
+
+    name = "api.json"
+
+    def __init__(self) -> None:
+        self.content = ApiDocument()
+
+    async def document(self) -> ApiDocument:
+        return self.content
+
+    async def write(
+        self, edit: Callable[[ApiDocument], ApiDocument], why: str, *, dry_run: bool = False
+    ) -> tuple[ApiDocument, Mapping[str, Any]]:
+        after = edit(self.content)
+        if not dry_run:
+            self.content = after
+        return after, {"trigger": why}
+
+
 class View:
     """What a gateway would show."""
 
     def __init__(self) -> None:
+        self.writer = Writer()
         self.version: str | None = "v1"
         self.more: dict[str, Any] = {}
         self.is_broken = False
         self.reloads = 0
+        self.is_draining = False
+        self.bindings: list[dict[str, Any]] = []
+        self.let_in = Access()
+
+    async def loaded(self) -> LoadedConfig:
+        return LoadedConfig(GatewayConfig(), {})
+
+    async def access(self) -> Access:
+        return self.let_in
 
     async def status(self, timeout: float = 5.0) -> Mapping[str, Any]:  # noqa: ASYNC109
         return {"version": self.version, "in_flight": 3, "upstreams": [{"name": "users"}], **self.more}
@@ -40,7 +72,7 @@ class View:
     async def plugins(self) -> Mapping[str, Any]:
         if self.is_broken:
             raise ValueError("inside")
-        return {"workers": [{"installed": []}]}
+        return {"workers": [{"installed": [], "bindings": self.bindings}]}
 
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> Outcome:
         return Outcome(200, [{"worker": 0, "result": [binding, command, dict(arguments)]}])
@@ -71,7 +103,7 @@ async def view() -> View:
 @pytest.fixture
 async def listener(tmp_path: Path, view: View) -> AsyncIterator[AdminListener]:
     listener = AdminListener(open_site)
-    await listener.open(f"unix:{tmp_path}/admin", view)
+    await listener.open(Place(f"unix:{tmp_path}/admin"), view)
     yield listener
     await listener.aclose()
 
@@ -96,7 +128,7 @@ async def test_shows_metrics_configuration_and_upstreams(listener: AdminListener
         "degraded": [],
     }
     assert json.loads((await ask(tmp_path, "/upstreams"))[1]) == [{"name": "users"}]
-    assert json.loads((await ask(tmp_path, "/plugins"))[1]) == {"workers": [{"installed": []}]}
+    assert json.loads((await ask(tmp_path, "/plugins"))[1]) == {"workers": [{"installed": [], "bindings": []}]}
     assert json.loads((await ask(tmp_path, "/api/v1/overview"))[1]) == {
         "state": "ready",
         "unready": "",
@@ -153,7 +185,7 @@ async def test_what_a_whole_fleet_may_have_at_once_is_degraded_and_named(
 async def test_moves_with_the_configuration(listener: AdminListener, view: View, tmp_path: Path) -> None:
     other = tmp_path / "other"
 
-    await listener.open(f"unix:{other}", view)
+    await listener.open(Place(f"unix:{other}"), view)
 
     assert other.exists()
     assert not (tmp_path / "admin").exists()
@@ -163,15 +195,15 @@ async def test_moves_with_the_configuration(listener: AdminListener, view: View,
 
 async def test_an_address_that_cannot_be_had_is_told(view: View) -> None:
     with pytest.raises(BindError, match=r"cannot listen on 192\.0\.2\.1:80"):
-        await AdminListener(open_site).open("192.0.2.1:80", view)
+        await AdminListener(open_site).open(Place("192.0.2.1:80"), view)
 
 
 async def test_takes_the_place_of_a_socket_that_nobody_serves(view: View, tmp_path: Path) -> None:
     listener, other = AdminListener(open_site), AdminListener(open_site)
-    await listener.open(f"unix:{tmp_path}/admin", view)
+    await listener.open(Place(f"unix:{tmp_path}/admin"), view)
 
     with pytest.raises(BindError):
-        await other.open(f"unix:{tmp_path}/admin", view)
+        await other.open(Place(f"unix:{tmp_path}/admin"), view)
     assert await ask(tmp_path, "/healthz") == (200, "ok\n")
     await listener.aclose()
 
@@ -190,7 +222,7 @@ async def port(view: View) -> AsyncIterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as found:
         number: int = found.getsockname()[1]
     listener = AdminListener(open_site)
-    await listener.open(f"127.0.0.1:{number}", view, ("Admin.example",))
+    await listener.open(Place(f"127.0.0.1:{number}"), view, ("Admin.example",))
     yield number
     await listener.aclose()
 
@@ -282,3 +314,15 @@ async def test_a_page_that_fails_says_nothing_of_why(port: int, view: View) -> N
     assert answer.startswith(b"HTTP/1.1 500 ")
     assert answer.endswith(b"\r\n\r\ninternal server error\n")
     assert b"erver:" not in answer.partition(b"\r\n\r\n")[0]
+
+
+async def test_a_listener_for_health_has_nothing_else(view: View, tmp_path: Path) -> None:
+    listener = AdminListener(open_site)
+    await listener.open(Place(f"unix:{tmp_path}/admin", serves_api=False), view)
+    try:
+        for path in ("/healthz", "/ready", "/metrics"):
+            assert (await ask(tmp_path, path))[0] == 200
+        for path in ("/config", "/upstreams", "/plugins", "/api/v1/overview"):
+            assert (await ask(tmp_path, path))[0] == 404
+    finally:
+        await listener.aclose()

@@ -2,54 +2,45 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any, Protocol
-from urllib.parse import unquote
+from pydantic import JsonValue
 
-from aiohttp import web
-
-from gateway_core.admin.server import COMMANDS, Reply, json_reply, text_reply
+from gateway_core.admin.gate import check_role
+from gateway_core.admin.operation import Call, Operation
+from gateway_core.admin.replies import Reply, json_reply
+from gateway_core.admin.view import AdminView
 
 
-class Report(Protocol):
-    """What became of a command in each worker."""
-
-    @property
-    def status(self) -> int:
-        """The HTTP status that says it: 200, 404, 422 or 5xx."""
-        ...
-
-    def entries(self) -> list[dict[str, Any]]:
-        """Return the result or the error of each worker, ready for JSON."""
-        ...
-
-
-class CommandView(Protocol):
-    """What runs commands."""
-
-    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> Report:
-        """Run a command of a binding in every worker."""
-        ...
-
-
-async def serve_command(request: web.BaseRequest, view: CommandView) -> Reply:
-    """Run the command that a request names, with the arguments of its body, a JSON object; no body is none."""
-    if request.method != "POST":
-        return text_reply("method not allowed\n", 405, {"Allow": "POST"})
-    path = request.raw_path.removeprefix(COMMANDS).partition("?")[0]
-    binding, separator, command = path.rpartition("/")
-    if not separator or not binding or not command:
-        return text_reply("not found: the path is /api/v1/bindings/{id}/{command}\n", 404)
-    try:
-        body = await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        return text_reply("the arguments are larger than 1 MiB\n", 413)
-    try:
-        arguments = json.loads(body) if body.strip() else {}
-    except ValueError as error:
-        return text_reply(f"the body is no JSON: {error}\n", 400)
-    if not isinstance(arguments, dict):
-        return text_reply("the body is no JSON object of arguments by name\n", 422)
-    report = await view.run_command(unquote(binding), unquote(command), arguments)
+async def run_command(call: Call) -> Reply:
+    """Run the command that a request names, with the arguments of its body; no body is none."""
+    binding, command = call.path["id"], call.path["command"]
+    if not call.caller.may("operator") and not await _may_be_viewed(call.view, binding, command):
+        check_role(call.caller, "operator")
+    report = await call.view.run_command(binding, command, call.body or {})
     return json_reply(report.entries(), report.status)
+
+
+async def _may_be_viewed(view: AdminView, binding: str, command: str) -> bool:
+    """Whether a command changes nothing, in every worker."""
+    workers = (await view.plugins()).get("workers", ())
+    roles = {
+        each.get("commands", {}).get(command)
+        for worker in workers
+        for each in worker.get("bindings", ())
+        if each["path"] == binding
+    }
+    return roles == {"viewer"}
+
+
+OPERATIONS = (
+    Operation(
+        "POST",
+        "bindings/{id*}/{command}",
+        "viewer",
+        "Run a command of a plugin in every worker; one that changes something needs the role operator",
+        run_command,
+        result=list[dict[str, JsonValue]],
+        body=dict[str, JsonValue],
+        body_is_optional=True,
+        errors=(404, 422, 500, 503),
+    ),
+)

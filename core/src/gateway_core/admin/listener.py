@@ -1,102 +1,93 @@
-"""Open, move and close the admin listener."""
+"""Open, move and close the admin listeners."""
 
 from __future__ import annotations
 
-import asyncio
-import gzip
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from functools import partial
-from typing import Any, Final, Protocol
+import ssl
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from typing import Protocol
 
 from aiohttp import web
 
-from gateway_core.admin.health import health_of
-from gateway_core.admin.operations import OperationView, refuse_operation, serve_operation
-from gateway_core.admin.server import API, AdminServer, Pages, Reply, json_reply, text_reply
-from gateway_core.clock import SystemClock
-from gateway_core.metrics.render import content_type_for, takes_gzip
-
-OpenSite = Callable[[web.BaseRunner, str], Awaitable[Callable[[], None]]]
-"""Listens on an address for a runner; returns what gives it up; raises `GatewayError` if it cannot."""
-
-
-STATUS_TIMEOUT: Final = 5.0
-_GZIP_LEVEL: Final = 1
-"""A tenth of the size in a few milliseconds; more takes longer and gains little."""
-READY_TIMEOUT: Final = 0.7
-"""Seconds that ``/ready`` waits for workers: less than the second after which probes give up."""
+from gateway_core.admin.api import Api
+from gateway_core.admin.gate import Gate
+from gateway_core.admin.operation import Routes
+from gateway_core.admin.pages import Pages
+from gateway_core.admin.resources import OPERATIONS
+from gateway_core.admin.server import AdminServer
+from gateway_core.admin.view import AdminView
 
 
-OVERVIEW: Final = f"{API}overview"
+class OpenSite(Protocol):
+    """Listens on an address for a runner; returns what gives it up; raises `GatewayError` if it cannot."""
+
+    def __call__(
+        self, runner: web.BaseRunner, address: str, context: ssl.SSLContext | None = None
+    ) -> Awaitable[Callable[[], None]]: ...
 
 
-class AdminView(OperationView, Protocol):
-    """What the admin listener shows, and what carries out operations."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where and how an admin listener listens."""
 
-    async def status(self, timeout: float = STATUS_TIMEOUT) -> Mapping[str, Any]:  # noqa: ASYNC109 - the workers'
-        """Return version, upstreams and counts, ready for JSON, without secrets.
-
-        :param timeout: seconds that workers may take to report theirs.
-        """
-
-    async def plugins(self) -> Mapping[str, Any]:
-        """Return plugins, bindings and times of each worker, ready for JSON, without configurations."""
-
-    async def exposition(self, content_type: str) -> bytes:
-        """Return the metrics in a format of `gateway_core.metrics.render`."""
+    address: str
+    context: ssl.SSLContext | None = None
+    """With TLS; another object makes a new listener."""
+    serves_api: bool = True
+    """Whether it has more than ``/healthz``, ``/ready`` and ``/metrics``."""
 
 
 class AdminListener:
     """An HTTP server for operators: ``/healthz``, ``/ready``, ``/metrics``, ``/config``, ``/upstreams``, ``/plugins``
-    and ``/api/v1/overview``, which has all but the plugins.
+    and the API below ``/api/v1/``.
 
-    It has no access control: every client that reaches the address may read, and operations are refused unless the
-    address is a unix socket, which the system protects. Only requests that name it by an address,
-    as ``localhost`` or by a configured name get a response, so that no page in an operator's browser reads it under a
-    name of its own (DNS rebinding).
+    Only requests that name it by an address, as ``localhost`` or by a configured name get a response, so that no page
+    in an operator's browser reads it under a name of its own (DNS rebinding). `gateway_core.admin.access` decides on
+    the rest.
     """
 
     def __init__(self, open_site: OpenSite) -> None:
         self.is_draining = False
         """Whether the gateway is about to end: ``/ready`` says so."""
         self._open_site = open_site
-        self._address: str | None = None
+        self._place: Place | None = None
         self._give_up: Callable[[], None] | None = None
         self._runner: web.BaseRunner | None = None
         self._hosts: Collection[str] = ()
 
-    async def open(self, address: str | None, view: AdminView, hosts: Collection[str] = ()) -> None:
-        """Listen on this address, or on none; nothing happens if that is so already.
+    async def open(self, place: Place | None, view: AdminView, hosts: Collection[str] = ()) -> None:
+        """Listen there, or nowhere; nothing happens if that is so already.
 
         :param hosts: names by which it may be asked for, beside addresses and ``localhost``.
         :raises GatewayError: the address cannot be had.
         """
         self._hosts = hosts
-        if address == self._address:
+        if place == self._place:
             return
         await self.aclose()
-        if address is None:
+        if place is None:
             return
         # A client of a unix socket is no browser, and may send any name.
-        is_private = address.startswith("unix:")
+        is_private = place.address.startswith("unix:")
         server = admin_server(
             view,
             is_draining=lambda: self.is_draining,
-            takes_operations=is_private,
+            is_private=is_private,
             hosts=None if is_private else lambda: self._hosts,
+            serves_api=place.serves_api,
         )
         runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=1)
         await runner.setup()
         try:
-            self._give_up = await self._open_site(runner, address)
+            self._give_up = await self._open_site(runner, place.address, place.context)
         except BaseException:
             await runner.cleanup()
             raise
-        self._runner, self._address = runner, address
+        self._runner, self._place = runner, place
 
     async def aclose(self) -> None:
         """Stop listening."""
-        runner, self._runner, self._address = self._runner, None, None
+        runner, self._runner, self._place = self._runner, None, None
         if runner is not None:
             await runner.cleanup()
         give_up, self._give_up = self._give_up, None
@@ -108,72 +99,19 @@ def admin_server(
     view: AdminView,
     *,
     is_draining: Callable[[], bool],
-    takes_operations: bool,
+    is_private: bool,
     hosts: Callable[[], Collection[str]] | None = None,
+    serves_api: bool = True,
 ) -> AdminServer:
-    """Return the server of the pages of a view.
+    """Return the server of a view.
 
-    :param takes_operations: whether operations (`gateway_core.admin.operations`) are carried out, or refused.
+    :param is_private: whether the address is a unix socket.
     :param hosts: names by which it may be asked for; None responds whatever Host says.
+    :param serves_api: whether it has more than health and metrics.
     """
-    operations = partial(serve_operation, view=view) if takes_operations else refuse_operation
-    return AdminServer(_Pages(view, is_draining).by_path(), hosts, operations)
-
-
-class _Pages:
-    """The pages of a view."""
-
-    def __init__(self, view: AdminView, is_draining: Callable[[], bool]) -> None:
-        self._view = view
-        self._is_draining = is_draining
-
-    def by_path(self) -> Pages:
-        return {
-            "/healthz": self._healthz,
-            "/ready": self._ready,
-            "/metrics": self._metrics,
-            "/config": self._config,
-            "/upstreams": self._upstreams,
-            "/plugins": self._plugins,
-            OVERVIEW: self._overview,
-        }
-
-    async def _healthz(self, _request: web.BaseRequest) -> Reply:
-        return text_reply("ok\n")
-
-    async def _ready(self, _request: web.BaseRequest) -> Reply:
-        is_draining = self._is_draining()
-        status = {} if is_draining else await self._view.status(READY_TIMEOUT)
-        health = health_of(status, SystemClock().wall(), is_draining=is_draining)
-        if health.unready:
-            return text_reply(f"{health.unready}\n", 503)
-        if health.degraded:
-            return text_reply("".join(f"{line}\n" for line in ("degraded", *health.degraded)))
-        return text_reply("ready\n")
-
-    async def _metrics(self, request: web.BaseRequest) -> Reply:
-        content_type = content_type_for(request.headers.get("Accept", ""))
-        body = await self._view.exposition(content_type)
-        headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
-        if takes_gzip(request.headers.get("Accept-Encoding", "")):
-            body = await asyncio.to_thread(gzip.compress, body, _GZIP_LEVEL)
-            headers["Content-Encoding"] = "gzip"
-        return Reply(body=body, headers=headers)
-
-    async def _config(self, _request: web.BaseRequest) -> Reply:
-        status = await self._view.status()
-        shown = {name: value for name, value in status.items() if name != "upstreams"}
-        return json_reply({**shown, "degraded": health_of(status, SystemClock().wall(), is_draining=False).degraded})
-
-    async def _overview(self, _request: web.BaseRequest) -> Reply:
-        status = await self._view.status()
-        health = health_of(status, SystemClock().wall(), is_draining=self._is_draining())
-        state = "unready" if health.unready else "degraded" if health.degraded else "ready"
-        return json_reply({"state": state, "unready": health.unready, "degraded": health.degraded, **status})
-
-    async def _upstreams(self, _request: web.BaseRequest) -> Reply:
-        status = await self._view.status()
-        return json_reply(status.get("upstreams", []))
-
-    async def _plugins(self, _request: web.BaseRequest) -> Reply:
-        return json_reply(await self._view.plugins())
+    pages = Pages(view, is_draining)
+    if not serves_api:
+        return AdminServer(pages.of_health(), hosts)
+    gate = Gate(view.access, is_private=is_private)
+    api = Api(Routes(OPERATIONS), view, gate)
+    return AdminServer({**pages.of_health(), **pages.of_state(gate)}, hosts, api.serve)

@@ -1,80 +1,61 @@
-"""``POST /api/v1/...``: what changes the gateway or looks into its configuration, for its own user only."""
+"""``POST /api/v1/reload`` and ``/match``: what reloads the configuration, or looks into the one in force."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from aiohttp import web
+from pydantic import JsonValue
 
-from gateway_core.admin.commands import CommandView, serve_command
-from gateway_core.admin.server import API, COMMANDS, Reply, json_reply, text_reply
-from gateway_core.errors import GatewayError
+from gateway_core.admin.operation import API, ApiModel, Call, Operation
+from gateway_core.admin.replies import Reply, json_reply
+from gateway_core.errors import RefusedError
 
 RELOAD: Final = f"{API}reload"
 MATCH: Final = f"{API}match"
 
 
-class OperationView(CommandView, Protocol):
-    """What carries operations out."""
+class ReloadRequest(ApiModel):
+    """How to reload."""
 
-    async def reload(self) -> Mapping[str, Any]:
-        """Reload the configuration, wait for the outcome, and return it, with ``report``: problems as text.
-
-        :raises GatewayError: the program ends, or another one takes over, before there is an outcome.
-        """
-
-    def request_reload(self) -> None:
-        """Reload the configuration soon."""
-
-    async def match(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return which route of the configuration in force takes a request, and why.
-
-        :param request: as `gateway_core.admin.match.MatchRequest.from_json` reads it, and perhaps ``listener``.
-        :raises ValueError: it is no request, or there is no such listener.
-        :raises GatewayError: no configuration is in force.
-        """
+    wait: bool = True
+    """Whether the response waits for the outcome."""
 
 
-async def serve_operation(request: web.BaseRequest, view: OperationView) -> Reply:
-    """Carry out what a request names, with the arguments of its body, a JSON object; no body is none."""
-    if request.raw_path.startswith(COMMANDS):
-        return await serve_command(request, view)
-    if request.path not in {RELOAD, MATCH}:
-        return text_reply("not found\n", 404)
-    if request.method != "POST":
-        return text_reply("method not allowed\n", 405, {"Allow": "POST"})
-    try:
-        body = await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        return text_reply("the body is larger than 1 MiB\n", 413)
-    try:
-        arguments = json.loads(body) if body.strip() else {}
-        if not isinstance(arguments, dict):
-            raise ValueError("not a JSON object")
-        return await (_reload if request.path == RELOAD else _match)(view, arguments)
-    except ValueError as error:
-        return text_reply(f"the body cannot be used: {error}\n", 422)
-    except GatewayError as error:
-        return text_reply(f"{error}\n", 503)
-
-
-async def _reload(view: OperationView, arguments: Mapping[str, Any]) -> Reply:
-    if not arguments.get("wait", True):
-        view.request_reload()
+async def _reload(call: Call) -> Reply:
+    if call.body is not None and not call.body.wait:
+        call.view.request_reload()
         return json_reply({}, 202)
-    return json_reply(dict(await view.reload()))
+    return json_reply(dict(await call.view.reload()))
 
 
-async def _match(view: OperationView, arguments: Mapping[str, Any]) -> Reply:
-    return json_reply(dict(await view.match(arguments)))
+async def _match(call: Call) -> Reply:
+    try:
+        return json_reply(dict(await call.view.match(call.body or {})))
+    except ValueError as error:
+        raise RefusedError(422, "invalid", f"the body cannot be used: {error}") from error
 
 
-async def refuse_operation(request: web.BaseRequest) -> Reply:  # noqa: ARG001 - whatever it is
-    """Refuse an operation on a listener that every client of the address may use."""
-    return text_reply(
-        "operations are not taken on a TCP address without tokens: run gateway on the machine of the gateway, which "
-        "finds its control socket\n",
-        403,
-    )
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        "POST",
+        "reload",
+        "operator",
+        "Read the configuration again, as SIGHUP does, and return what became of it",
+        _reload,
+        result=dict[str, Any],
+        body=ReloadRequest,
+        body_is_optional=True,
+        success=(200, 202),
+        errors=(503,),
+    ),
+    Operation(
+        "POST",
+        "match",
+        "viewer",
+        "Return which route takes a request, its chain with places, and why other routes do not",
+        _match,
+        result=dict[str, Any],
+        body=dict[str, JsonValue],
+        errors=(503,),
+    ),
+)

@@ -1,9 +1,8 @@
-"""The admin listener's HTTP server: pages by path, and nothing that reveals which software it is."""
+"""The HTTP server of an admin listener: pages by path, and the API beside them."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from http import HTTPStatus
@@ -13,34 +12,10 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from gateway_core.admin.operation import API
+from gateway_core.admin.replies import Reply, text_reply
 
-class Reply(web.Response):
-    """A response without the Server field that aiohttp adds."""
-
-    async def _prepare_headers(self) -> None:
-        await super()._prepare_headers()
-        self.headers.popall("Server", None)
-
-
-Pages = Mapping[str, Callable[[web.BaseRequest], Awaitable[Reply]]]
-"""What responds to a GET of each path."""
-
-
-def text_reply(text: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
-    """Return a response of plain text."""
-    return Reply(text=text, status=status, headers=headers)
-
-
-def json_reply(data: object, status: int = 200) -> Reply:
-    """Return data as JSON."""
-    return Reply(text=json.dumps(data), status=status, content_type="application/json")
-
-
-API: Final = "/api/v1/"
-"""What the path of an operation begins with, and of a page that programs read."""
-COMMANDS: Final = f"{API}bindings/"
-"""What the path of a binding's command begins with."""
-
+Page = Callable[[web.BaseRequest], Awaitable[Reply]]
 
 _HOST: Final = re.compile(r"(?:\[(?P<bracketed>[0-9a-f:.]+)\]|(?P<name>[^\[\]:]*))(?::[0-9]*)?")
 """A Host value with its port (RFC 9110 section 7.2); an IPv6 address without brackets is none."""
@@ -68,20 +43,18 @@ class AdminServer(web.Server):
     """Serves pages to those who ask for it by a name of its own."""
 
     def __init__(
-        self,
-        pages: Pages,
-        names: Callable[[], Collection[str]] | None,
-        operations: Callable[[web.BaseRequest], Awaitable[Reply]],
+        self, pages: Mapping[str, Page], names: Callable[[], Collection[str]] | None, api: Page | None = None
     ) -> None:
         """Serve some pages.
 
+        :param pages: what responds to a GET of each path.
         :param names: further names of the listener; None responds whatever Host says.
-        :param operations: serves what is under `API` and no page.
+        :param api: serves what is below `API`; None has nothing there.
         """
         super().__init__(self._serve)
         self._pages = pages
         self._names = names
-        self._operations = operations
+        self._api = api
 
     def __call__(self) -> RequestHandler:
         settings: dict[str, Any] = {"access_log": None}
@@ -97,10 +70,11 @@ class AdminServer(web.Server):
     async def _serve(self, request: web.BaseRequest) -> Reply:
         if self._names is not None and not self._is_asked_for(request, self._names()):
             return text_reply("this host is not in admin.hosts\n", 421)
+        if self._api is not None and request.raw_path.startswith(API):
+            return await self._api(request)
         page = self._pages.get(request.path)
         if page is None:
-            is_operation = request.raw_path.startswith(API)
-            return await self._operations(request) if is_operation else text_reply("not found\n", 404)
+            return text_reply("not found\n", 404)
         if request.method not in {"GET", "HEAD"}:
             return text_reply("method not allowed\n", 405, {"Allow": "GET, HEAD"})
         return await page(request)

@@ -77,7 +77,9 @@ def _arguments(texts: tuple[str, ...]) -> dict[str, Any]:
 
 def _print(reply: Any) -> None:
     if not isinstance(reply, list):
-        click.echo(f"gateway: {reply}", err=True)
+        from gateway_core.cli.control_client import detail_of  # noqa: PLC0415 - so that help is quick
+
+        click.echo(f"gateway: {detail_of(reply)}", err=True)
         return
     errors: dict[str, list[str]] = {}
     for entry in reply:

@@ -12,13 +12,14 @@ import os
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 import click
 
+from gateway_core.cli.client_token import client_token, is_loopback
 from gateway_core.cli.options import UNDECIDABLE
 from gateway_core.config.sources import ConfigRoot, parse_root
 from gateway_core.errors import GatewayError
@@ -52,9 +53,13 @@ def client_of(roots: Sequence[str], pid: int | None, admin: str | None) -> Admin
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise click.BadParameter(f"{admin!r} is no address: {error}") from None
-    if parts.scheme != "http" or not host:
+    if parts.scheme not in {"http", "https"} or not host:
         raise click.BadParameter(f"{admin!r} is no address: write unix:/path or http://127.0.0.1:9090")
-    return AdminClient((host, port or 80))
+    has_tls = parts.scheme == "https"
+    token = client_token(os.environ)
+    if token is not None and not has_tls and not is_loopback(host):
+        raise NoGatewayError(f"the token is not sent to {host} over plain HTTP: write https://, or unix:/path")
+    return AdminClient((host, port or (443 if has_tls else 80)), token, has_tls)
 
 
 def _parsed(texts: Sequence[str]) -> tuple[ConfigRoot, ...] | None:
@@ -98,6 +103,9 @@ class AdminClient:
 
     address: Path | tuple[str, int]
     """A unix socket, or a host and port."""
+    token: str | None = field(default=None, repr=False)
+    """Sent to a host."""
+    has_tls: bool = False
 
     def get(self, target: str, timeout: float) -> Any:
         """Return the JSON of a page.
@@ -107,7 +115,7 @@ class AdminClient:
         """
         status, content = self._request("GET", target, None, timeout)
         if status != 200:
-            raise GatewayError(f"the gateway at {self._name} responded {status}: {content}")
+            raise GatewayError(f"the gateway at {self._name} responded {status}: {detail_of(content)}")
         return content
 
     def post(self, target: str, body: Any, timeout: float) -> tuple[int, Any]:
@@ -118,23 +126,30 @@ class AdminClient:
         """
         status, content = self._request("POST", target, json.dumps(body), timeout)
         if status == 503:
-            raise UnavailableError(f"the gateway at {self._name}: {content}")
-        if status in {401, 403, 421}:
-            raise GatewayError(f"the gateway at {self._name} refused: {content}")
+            raise UnavailableError(f"the gateway at {self._name}: {detail_of(content)}")
+        if status in {401, 403, 421, 429}:
+            raise GatewayError(f"the gateway at {self._name} refused: {detail_of(content)}")
         return status, content
 
     @property
     def _name(self) -> str:
         return str(self.address) if isinstance(self.address, Path) else f"{self.address[0]}:{self.address[1]}"
 
+    def _fields(self, body: str | None) -> dict[str, str]:
+        fields = {} if body is None else {"Content-Type": "application/json"}
+        return fields if self.token is None else {**fields, "Authorization": f"Bearer {self.token}"}
+
     def _request(self, method: str, target: str, body: str | None, timeout: float) -> tuple[int, Any]:
         if isinstance(self.address, Path):
             connection: http.client.HTTPConnection = _UnixConnection(self.address, timeout)
+        elif self.has_tls:
+            # Authorities of the system, or of SSL_CERT_FILE.
+            connection = http.client.HTTPSConnection(*self.address, timeout=timeout)
         else:
             connection = http.client.HTTPConnection(*self.address, timeout=timeout)
         try:
             try:
-                connection.request(method, target, body, {} if body is None else {"Content-Type": "application/json"})
+                connection.request(method, target, body, self._fields(body))
                 response = connection.getresponse()
                 content = response.read()
             except (ConnectionResetError, BrokenPipeError, http.client.HTTPException) as error:
@@ -144,12 +159,17 @@ class AdminClient:
                 raise GatewayError(f"the gateway at {self._name}: {why}") from error
         finally:
             connection.close()
-        if response.headers.get_content_type() != "application/json":
+        if response.headers.get_content_type() not in {"application/json", "application/problem+json"}:
             return response.status, content.decode(errors="replace").strip()
         try:
             return response.status, json.loads(content)
         except ValueError as error:
             raise GatewayError(f"the gateway at {self._name} sent what is no JSON: {error}") from error
+
+
+def detail_of(content: Any) -> Any:
+    """Return why a gateway refuses, of a problem (RFC 9457) or of another body."""
+    return content.get("detail", content) if isinstance(content, dict) else content
 
 
 def _reason(error: OSError) -> str:

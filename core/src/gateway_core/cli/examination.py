@@ -75,7 +75,7 @@ def _on_this_machine(loaded: LoadedConfig, *, offline: bool) -> Iterable[ConfigP
     is_needed = (
         any(each.tls is not None or each.parsed.path for each in config.listen)
         or any(each.tls.model_fields_set for each in config.upstreams)
-        or (config.admin is not None and config.admin.listen.startswith("unix:"))
+        or (config.admin is not None and any(text.startswith("unix:") for _, text in config.admin.addresses()))
     )
     if not is_needed:
         return ()

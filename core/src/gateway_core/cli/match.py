@@ -111,7 +111,7 @@ def _ask(
 ) -> Mapping[str, Any]:
     """Have a running gateway match a request; exit with status 3 if it cannot."""
     from gateway_core.admin.operations import MATCH  # noqa: PLC0415 - a file is matched without
-    from gateway_core.cli.control_client import client_of, exit_undecided  # noqa: PLC0415 - likewise
+    from gateway_core.cli.control_client import client_of, detail_of, exit_undecided  # noqa: PLC0415 - likewise
 
     is_given = click.get_current_context().get_parameter_source("roots") is not ParameterSource.DEFAULT
     texts = [root.text if isinstance(root, SourceUrl) else str(root) for root in roots] if is_given else []
@@ -121,9 +121,9 @@ def _ask(
     except GatewayError as error:
         exit_undecided(error)
     if status == 422:
-        raise click.UsageError(str(result).removeprefix("the body cannot be used: "))
+        raise click.UsageError(str(detail_of(result)).removeprefix("the body cannot be used: "))
     if status != 200 or not isinstance(result, dict) or "route" not in result:
-        exit_undecided(f"the gateway responded {status}: {result}")
+        exit_undecided(f"the gateway responded {status}: {detail_of(result)}")
     return result
 
 

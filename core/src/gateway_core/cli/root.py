@@ -16,6 +16,7 @@ from click.shell_completion import CompletionItem
 from gateway_core import __version__
 
 COMMANDS: Final = {
+    "admin": "Make, list and revoke tokens of the admin API.",
     "call": "Run a command of a plugin in a running gateway.",
     "check": "Check a configuration and print every problem in it.",
     "demo": "Start a gateway with two small upstreams to play with.",

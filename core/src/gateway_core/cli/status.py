@@ -34,7 +34,7 @@ def command(roots: tuple[str, ...], pid: int | None, admin: str | None, *, outpu
     Exit status: 0 if it is ready, 1 if it is not, or something is degraded, 3 if no gateway was found, or it did not
     respond.
     """
-    from gateway_core.admin.listener import OVERVIEW  # noqa: PLC0415 - so that help is quick
+    from gateway_core.admin.resources.overview import OVERVIEW  # noqa: PLC0415 - so that help is quick
     from gateway_core.cli.control_client import client_of, exit_undecided  # noqa: PLC0415
     from gateway_core.cli.progress import progress  # noqa: PLC0415
 

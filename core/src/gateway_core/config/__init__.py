@@ -26,6 +26,7 @@ from gateway_core.config.documents import Document, DocumentFormat
 from gateway_core.config.loaded import LoadedConfig, config_version
 from gateway_core.config.location import KeyPath, Place, PlaceOf, format_path
 from gateway_core.config.model_errors import model_problems
+from gateway_core.config.models.admin import AdminConfig, AdminRole, AdminTlsConfig
 from gateway_core.config.models.base import ConfigModel
 from gateway_core.config.models.binding import (
     BindingConfig,
@@ -39,7 +40,6 @@ from gateway_core.config.models.conditions import AddressConditionConfig, Condit
 from gateway_core.config.models.error_pages import ErrorPageConfig
 from gateway_core.config.models.gateway import (
     DEFAULT_LISTEN,
-    AdminConfig,
     GatewayConfig,
     LimitsConfig,
     LogConfig,
@@ -134,6 +134,8 @@ __all__ = [
     "DEFAULT_LISTEN",
     "AddressConditionConfig",
     "AdminConfig",
+    "AdminRole",
+    "AdminTlsConfig",
     "BindingConfig",
     "CertificateConfig",
     "ChainEntry",

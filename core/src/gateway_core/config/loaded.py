@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from gateway_core.config.location import Place
 from gateway_core.config.models.gateway import GatewayConfig
@@ -37,6 +37,7 @@ class LoadedConfig:
     """Directories in which a new file may become part of the configuration."""
     warnings: tuple[ConfigProblem, ...] = ()
     """What is valid and unlikely to be meant, sorted by place."""
+    _by_name: dict[str, Mapping[str, Place]] = field(default_factory=dict, repr=False, compare=False)
 
     def place_of(self, key_path: str) -> Place:
         """Return the place of a key path, or of the innermost thing around it that has one."""
@@ -46,6 +47,19 @@ class LoadedConfig:
             cut = max(key_path.rfind("."), key_path.rfind("["))
             key_path = key_path[: max(cut, 0)]
         return Place(str(self.files[0])) if self.files else Place("configuration")
+
+    def places_by_name(self, kind: Literal["routes", "upstreams"]) -> Mapping[str, Place]:
+        """Return where each route is written, by its id, or each upstream, by its name."""
+        found = self._by_name.get(kind)
+        if found is None:
+            names = (
+                [route.id for route in self.config.routes]
+                if kind == "routes"
+                else [upstream.name for upstream in self.config.upstreams]
+            )
+            found = {name: self.place_of(f"{kind}[{index}]") for index, name in enumerate(names)}
+            self._by_name[kind] = found
+        return found
 
     def to_canonical(self) -> dict[str, Any]:
         """Return the configuration with all defaults as plain JSON values. It holds the secrets, too."""

@@ -166,7 +166,7 @@ class ControlSocket:
             # Most gateways are never called, and a supervisor serves no HTTP otherwise.
             from gateway_core.admin import admin_server  # noqa: PLC0415
 
-            self._admin = admin_server(self._view, is_draining=self._is_draining, takes_operations=True)
+            self._admin = admin_server(self._view, is_draining=self._is_draining, is_private=True)
         return self._admin()
 
     async def aclose(self, *, keeps_file: bool = False) -> None:

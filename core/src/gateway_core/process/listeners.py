@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
@@ -136,14 +137,18 @@ def _is_uvloop() -> bool:
     return not isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
 
 
-async def open_site(runner: web.BaseRunner, address: str) -> Callable[[], None]:
+async def open_site(runner: web.BaseRunner, address: str, context: ssl.SSLContext | None = None) -> Callable[[], None]:
     """Listen on an address for a runner.
 
+    :param context: for TLS.
     :returns: what gives the address up, once the runner is cleaned up.
     :raises BindError: the address cannot be had.
     """
     sock = await asyncio.to_thread(sockets.bind, parse_listen(address), address)
-    await _start_site(runner, sock.dup())
+    if context is None:
+        await _start_site(runner, sock.dup())
+    else:
+        await web.SockSite(runner, sock.dup(), ssl_context=context, backlog=sockets.BACKLOG).start()
     return lambda: sockets.close(sock)
 
 

@@ -68,7 +68,7 @@ def socket_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
     """Find unix sockets that cannot be made, or not given to their owner, on this machine; a start would fail."""
     places = [(f"listen[{index}].address", listen.parsed) for index, listen in enumerate(loaded.config.listen)]
     if loaded.config.admin is not None:
-        places.append(("admin.listen", parse_listen(loaded.config.admin.listen)))
+        places += [(key_path, parse_listen(text)) for key_path, text in loaded.config.admin.addresses()]
     for key_path, address in places:
         if address.path and (reason := unusable_path(address.path)) is not None:
             yield ConfigProblem(loaded.place_of(key_path), key_path, reason, code="listen.unavailable")

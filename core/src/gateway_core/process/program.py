@@ -8,17 +8,20 @@ import os
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gateway_core import memory
 from gateway_core.config import ConfigError, ConfigProblem, render_problems
-from gateway_core.config.sources import ConfigRoot, WatchSet, paths_of, urls_of
+from gateway_core.config.api_document_store import DocumentStore
+from gateway_core.config.sources import ConfigRoot, SourceUrl, WatchSet, paths_of, urls_of
 from gateway_core.config.sources.factories import configured_urls, with_configured
 from gateway_core.errors import GatewayError
 from gateway_core.events import SERVER_STOPPED_AT_ONCE, emit
 from gateway_core.packages.environment import PluginWatch
 from gateway_core.process import announcements, logs
+from gateway_core.process.admin_listeners import AdminAccess, AdminListeners, files_of
 from gateway_core.process.announcements import ServiceManager
+from gateway_core.process.config_writer import ConfigWriter, WithApiDocument
 from gateway_core.process.control_socket import ControlSocket, control_directory, socket_path
 from gateway_core.process.loops import Signals, StoppedError
 from gateway_core.process.model import Handover, ProcessModel, RestartNeededError
@@ -30,10 +33,6 @@ from gateway_core.reload.pipeline import Change, Pipeline, Prepare, check_protoc
 from gateway_core.reload.source_feeds import SourceError
 from gateway_core.reload.sources import Sources
 from gateway_core.tasks import Tasks
-
-if TYPE_CHECKING:
-    from gateway_core.admin import AdminListener
-
 
 ModelFor = Callable[[ConfigBundle, ProcessModel | None], ProcessModel]
 """Returns what serves a configuration: the given model, whose configuration could not be started, or another one."""
@@ -58,7 +57,7 @@ class Program:
         self._manager = ServiceManager(os.environ)
         self._has_followed = False
         """Whether another program was here before this one."""
-        self._admin: AdminListener | None = None
+        self._admin = AdminListeners()
         self._restart_wanted = asyncio.Event()
         self._handover: asyncio.Future[Handover] = asyncio.get_running_loop().create_future()
         self._plugins = PluginWatch()
@@ -67,7 +66,9 @@ class Program:
         self._configured = configured_urls(self._paths, os.environ)
         urls = with_configured(urls_of(tuple(roots)), self._configured)
         self._validator = validator
-        self._sources = Sources(urls, state, validator) if urls else None
+        store = DocumentStore(state, [root.text if isinstance(root, SourceUrl) else str(root) for root in roots])
+        self._checker = WithApiDocument(validator, store)
+        self._sources = Sources(urls, state, self._checker) if urls else None
         self.pipeline = Pipeline(
             self._paths,
             validate=self._validate,
@@ -89,8 +90,11 @@ class Program:
         """Of the configuration in force."""
         self._bundle: ConfigBundle | None = None
         """The configuration in force."""
-        self._view = ProgramView(self.pipeline, self._sources, lambda: self.model, lambda: self._bundle)
         path = socket_path(control_directory(os.environ), roots, os.getpid())
+        writer = ConfigWriter(store, self.pipeline, self._prepare, lambda: self.model, path)
+        self._view = ProgramView(
+            self.pipeline, self._sources, AdminAccess(state), writer, lambda: self.model, lambda: self._bundle
+        )
         self._control = ControlSocket(path, self._view, lambda: self._view.is_draining)
 
     async def first(self) -> Verdict:
@@ -105,7 +109,7 @@ class Program:
                 await self._sources.start(self.pipeline.request)
             except SourceError:
                 # What is wrong with it in a file is reported with its place, like all that is wrong there.
-                verdict = await self._validator.validate(self._paths)
+                verdict = await self._checker.validate(self._paths)
                 if any(problem.key_path.startswith("sources[") for problem in verdict.problems):
                     return verdict
                 raise
@@ -131,7 +135,7 @@ class Program:
         if await self._plugins.settle(self.pipeline.history.join):
             # It may have looked around already.
             await self._validator.discard()
-        return await (self._validator if self._sources is None else self._sources).validate(paths)
+        return await (self._checker if self._sources is None else self._sources).validate(paths)
 
     async def _fall_back(self, problems: Collection[ConfigProblem]) -> Verdict | None:
         return None if self._sources is None else await self._sources.fall_back(problems)
@@ -146,7 +150,7 @@ class Program:
         await self.pipeline.follow(bundle.watch())
         if self._sources is not None:
             await self._sources.start(self.pipeline.request)
-        elif bundle.has_remote_documents():
+        elif bundle.has_remote_documents(but=self._view.writer.name):
             self.pipeline.request("sources are no longer configured")
 
     def given_up(self) -> int:
@@ -289,14 +293,7 @@ class Program:
         assert self.model is not None
         config = self.model.config
         logs.configure(config.log)
-        if self._admin is None and config.admin is not None:
-            from gateway_core.admin import AdminListener  # noqa: PLC0415  # most gateways have none, and it costs time
-            from gateway_core.process.listeners import open_site  # noqa: PLC0415  # likewise
-
-            self._admin = AdminListener(open_site)
-        if self._admin is not None:
-            address, hosts = (None, ()) if config.admin is None else (config.admin.listen, config.admin.hosts)
-            await self._admin.open(address, self._view, hosts)
+        await self._admin.follow(config.admin, self._view)
 
     async def _prepare(self, bundle: ConfigBundle) -> Change:
         assert self.model is not None
@@ -327,7 +324,7 @@ class Program:
             self.model.reopen_files()
 
     def _files(self) -> WatchSet:
-        return WatchSet() if self.model is None else self.model.files()
+        return WatchSet() if self.model is None else self.model.files() | files_of(self.model.config.admin)
 
     async def _handed_over(self) -> Handover:
         return await self._handover
@@ -369,8 +366,7 @@ class Program:
         announcements.stopping(self.signals.stopped_by, self.model.config)
         self._manager.stopping()
         self._view.drain()
-        if self._admin is not None:
-            self._admin.is_draining = True
+        self._admin.drain()
         await self._tasks.aclose()
         try:
             # Load balancers see that /ready fails and send no more, while those that have not looked yet are served.
@@ -386,8 +382,7 @@ class Program:
 
     async def _close_admin(self) -> None:
         await self._control.aclose()
-        if self._admin is not None:
-            await self._admin.aclose()
+        await self._admin.aclose()
 
 
 def _is_of_plugin(problem: ConfigProblem) -> bool:

@@ -9,15 +9,16 @@ import platform
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.clock import SystemClock
-from gateway_core.config import problem_as_json, render_problems
+from gateway_core.config import LoadedConfig, problem_as_json, render_problems
 from gateway_core.errors import GatewayError
 from gateway_core.metrics.catalogue import BUILD_INFO
 from gateway_core.metrics.render import render
 from gateway_core.metrics.samples import Samples
 from gateway_core.process import logs
+from gateway_core.process.admin_listeners import AdminAccess
 from gateway_core.process.model import ProcessModel
 from gateway_core.process.overview import PROGRAM, put_configuration, put_sources
 from gateway_core.process.plugin_services import CommandReport
@@ -27,6 +28,10 @@ from gateway_core.reload.sources import Sources
 from gateway_core.snapshot import from_lines
 from gateway_core.snapshot.transfer import Yielder
 from gateway_core.tasks import supervised
+
+if TYPE_CHECKING:
+    from gateway_core.admin import Access
+    from gateway_core.process.config_writer import ConfigWriter
 
 STATUS_TIMEOUT: Final = 5.0
 
@@ -38,6 +43,8 @@ class ProgramView:
         self,
         pipeline: Pipeline,
         sources: Sources | None,
+        access: AdminAccess,
+        writer: ConfigWriter,
         model: Callable[[], ProcessModel | None],
         bundle: Callable[[], ConfigBundle | None],
     ) -> None:
@@ -48,6 +55,9 @@ class ProgramView:
         """
         self._pipeline = pipeline
         self._sources = sources
+        self._access = access
+        self.writer = writer
+        self._loaded: tuple[ConfigBundle, LoadedConfig] | None = None
         self._model_now = model
         self._bundle_now = bundle
         self._started_at = SystemClock().wall()
@@ -72,6 +82,10 @@ class ProgramView:
             raise GatewayError("no configuration is in force")
         return bundle
 
+    async def access(self) -> Access:
+        """Return who is let in at the moment; see `AdminAccess.of`."""
+        return await self._access.of(self._model.config.admin)
+
     async def status(self, timeout: float = STATUS_TIMEOUT) -> Mapping[str, Any]:  # noqa: ASYNC109 - the workers'
         """Return the state of everything, ready for JSON, without secrets."""
         history, bundle = self._pipeline.history, self._bundle_now()
@@ -88,6 +102,16 @@ class ProgramView:
             **sources,
         }
 
+    async def loaded(self) -> LoadedConfig:
+        """Return the configuration in force, with its places.
+
+        :raises GatewayError: there is none.
+        """
+        bundle = self._bundle
+        if self._loaded is None or self._loaded[0] is not bundle:
+            self._loaded = bundle, await from_lines(bundle.lines, Yielder(SystemClock()))
+        return self._loaded[1]
+
     def _program(self) -> dict[str, Any]:
         config = self._model.config
         return {
@@ -95,7 +119,7 @@ class ProgramView:
             "pid": os.getpid(),
             "started_at": datetime.fromtimestamp(self._started_at, UTC).isoformat(timespec="milliseconds"),
             "urls": list(self._model.urls()),
-            "admin": None if config.admin is None else config.admin.listen,
+            "admin": None if config.admin is None else config.admin.listen or None,
             "dropped_log_lines": logs.dropped(),
         }
 
@@ -143,6 +167,6 @@ class ProgramView:
         """
         # A supervisor does without the data path otherwise.
         matching = await asyncio.to_thread(importlib.import_module, "gateway_core.admin.match")
-        loaded = await from_lines(self._bundle.lines, Yielder(SystemClock()))
+        loaded = await self.loaded()
         result: Mapping[str, Any] = await asyncio.to_thread(matching.explain_request, loaded, request)
         return result

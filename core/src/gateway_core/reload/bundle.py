@@ -41,10 +41,13 @@ class ConfigBundle:
         head = json.loads(self.lines[0])
         return WatchSet.of(head["files"], head["directories"])
 
-    def has_remote_documents(self) -> bool:
-        """Whether something in it is written in a document that is no file."""
+    def has_remote_documents(self, but: str = "") -> bool:
+        """Whether something in it is written in a document that is no file.
+
+        :param but: the name of one that does not count.
+        """
         head = json.loads(self.lines[0])
-        return not {Path(name) for name in head["place_files"]} <= {Path(name) for name in head["files"]}
+        return not {Path(name) for name in head["place_files"]} <= {Path(name) for name in [*head["files"], but]}
 
     def warnings(self) -> tuple[ConfigProblem, ...]:
         """Return what was found in the configuration that does not reject it."""

@@ -9,22 +9,18 @@ them. A state directory that cannot be written is no fault unless it is needed.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
 import hashlib
 import json
-import os
-import stat
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from gateway_core.config import ConfigProblem, Document, render_problems
 from gateway_core.config.documents import LARGEST_FILE, read_regular
 from gateway_core.config.sources import ConfigRoot
 from gateway_core.events import CONFIG_LAST_GOOD, CONFIG_NOT_KEPT, emit
 from gateway_core.failure_text import system_reason
+from gateway_core.private_files import check_owner, write_private
 from gateway_core.reload.bundle import PROTOCOL, ConfigBundle, document_from_plain, document_to_plain
 from gateway_core.shortages import end_shortage, note_shortage
 
@@ -151,48 +147,3 @@ class LastBundle:
 def not_kept(path: Path) -> str:
     """Return what status pages say of a file of the state directory that cannot be written."""
     return f"what is in force cannot be kept in {path}"
-
-
-def write_private(path: Path, plain: Mapping[str, Any]) -> None:
-    """Write JSON that may hold secrets for its owner alone, all or nothing.
-
-    :raises OSError: it cannot be written.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    check_owner(path.parent)
-    # A fresh name each time, made for its owner alone (0600).
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            # Not `json.dump`, whose encoder refers to itself: each one would stay until the next full collection.
-            file.write(json.dumps(plain, ensure_ascii=False))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
-    _sync_directory(path.parent)
-
-
-def check_owner(path: Path) -> None:
-    """Refuse what another user may have written: it would decide what is served.
-
-    :raises OSError: the file or directory belongs to another user than this process's and root, or anyone may write it.
-    """
-    found = path.stat()
-    own = os.geteuid()
-    if found.st_uid not in {own, 0}:
-        text = f"{str(path)!r} belongs to user {found.st_uid}: use a state directory that belongs to user {own}"
-        raise PermissionError(errno.EPERM, text)
-    if found.st_mode & stat.S_IWOTH:
-        raise PermissionError(errno.EPERM, f"{str(path)!r} may be written by anyone: run chmod o-w on it")
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -24,13 +24,14 @@ from pathlib import Path
 from typing import Final
 
 from gateway_core.clock import Clock, SystemClock
-from gateway_core.config import ConfigError, ConfigProblem, render_problems
+from gateway_core.config import ConfigError, ConfigProblem, GatewayConfig, render_problems
 from gateway_core.config.sources import FileWatcher, Fingerprint, WatchSet
 from gateway_core.descriptors import EXHAUSTED
 from gateway_core.errors import GatewayError, ProcessEndedError
 from gateway_core.events import CONFIG_APPLIED, CONFIG_FAILED, CONFIG_REJECTED, emit
 from gateway_core.reload.bundle import PROTOCOL, ConfigBundle, ValidationFailedError, ValidationHungError, Verdict
 from gateway_core.reload.history import ReloadHistory, ReloadOutcome, State
+from gateway_core.snapshot.transfer import Yielder, from_lines
 from gateway_core.tasks import spawn
 
 TRY_AGAIN_AFTER: Final = 5.0
@@ -129,6 +130,37 @@ class Pipeline:
         self.request(why)
         return await outcome
 
+    async def apply(self, why: str, prepare: Prepare, trying: AbstractContextManager[None]) -> ReloadOutcome:
+        """Validate and put in force at once what is there while a context is entered.
+
+        Once it has begun it goes on to its end.
+
+        :param prepare: takes the place of the usual one.
+        :param trying: entered for the time of it, such as for another version of a document.
+        """
+        async with self.turn:
+            with self._during(), trying:
+                return await self._reload(why, prepare=prepare)
+
+    async def try_out(
+        self, prepare: Prepare, trying: AbstractContextManager[None]
+    ) -> tuple[GatewayConfig, tuple[ConfigProblem, ...]]:
+        """Validate and prepare what is there while a context is entered, and give it up.
+
+        :returns: the configuration, and its warnings and the problems of documents that it would do without.
+        :raises ConfigError: it has problems.
+        :raises GatewayError: it cannot be validated or prepared for another reason.
+        """
+        async with self.turn:
+            with trying:
+                verdict = await self._validate(self._paths)
+            if verdict.bundle is None:
+                raise ConfigError(verdict.problems)
+            change = await prepare(verdict.bundle)
+            await change.discard()
+        loaded = await from_lines(verdict.bundle.lines, Yielder(SystemClock()))
+        return loaded.config, (*verdict.problems, *verdict.bundle.warnings())
+
     async def watch(self) -> None:
         """Request a reload whenever a file changes; ends only when it is cancelled."""
         async with aclosing(self._watcher.changes()) as changes:
@@ -162,11 +194,11 @@ class Pipeline:
                 raise
             _resolve(waiting, outcome)
 
-    async def _reload(self, *why: str) -> ReloadOutcome:
+    async def _reload(self, *why: str, prepare: Prepare | None = None) -> ReloadOutcome:
         self.history.begin(*why)
         try:
-            verdict = await self._look_until_written(await self._look())
-            changes, problems, version = await self.put_in_force(verdict, self._prepare)
+            verdict = await self._verdict(waits=prepare is None)
+            changes, problems, version = await self.put_in_force(verdict, prepare or self._prepare)
             await self._settle(verdict)
         except ConfigError as error:
             trigger, again = self.history.trigger, self._again() if self._is_installing() else ""
@@ -238,6 +270,10 @@ class Pipeline:
         finally:
             watching.cancel()
             await asyncio.wait({watching})
+
+    async def _verdict(self, *, waits: bool) -> Verdict:
+        verdict = await self._look()
+        return await self._look_until_written(verdict) if waits else verdict
 
     async def _look_until_written(self, verdict: Verdict) -> Verdict:
         """Validate again when what is rejected turns out to be only a part of what is being written or installed."""

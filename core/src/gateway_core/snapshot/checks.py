@@ -199,11 +199,11 @@ def check_addresses(config: GatewayConfig, place_of: PlaceOf) -> Iterator[Config
     """Find listeners that take the address of an earlier one, the admin listener last."""
     wanted = [(f"listen[{index}]", listen.address) for index, listen in enumerate(config.listen)]
     if config.admin is not None:
-        wanted.append(("admin.listen", config.admin.listen))
+        wanted += config.admin.addresses()
     for position, (key_path, text) in enumerate(wanted):
         for earlier, other in wanted[:position]:
             # The same text twice among the listeners is reported as a name that is given twice.
-            if overlap(parse_listen(text), parse_listen(other)) and (text != other or key_path == "admin.listen"):
+            if overlap(parse_listen(text), parse_listen(other)) and (text != other or key_path.startswith("admin.")):
                 message = f"{quote(text)} is taken by {quote(other)} at {place_of(earlier)}"
                 related = (place_of(earlier),)
                 yield ConfigProblem(

@@ -81,7 +81,8 @@ def _holds(wide: Network, narrow: Network) -> bool:
 
 
 def _admin(config: GatewayConfig) -> Found:
-    if config.admin is None or _is_private(parse_listen(config.admin.listen)):
+    admin = config.admin
+    if admin is None or not admin.listen or admin.tls is not None or _is_private(parse_listen(admin.listen)):
         return
     yield (
         "admin.listen",
@@ -89,10 +90,10 @@ def _admin(config: GatewayConfig) -> Found:
         (
             Fault(
                 (
-                    f"{quote(config.admin.listen)} can be reached from other machines, and the admin listener has "
-                    "no access control of its own"
+                    f"{quote(admin.listen)} can be reached from other machines, and over plain HTTP the admin listener "
+                    "takes no tokens"
                 ),
-                "listen on 127.0.0.1 or on a unix socket, or let only your own network reach it",
+                "listen on 127.0.0.1 or on a unix socket, or give it tls",
             )
         ),
     )

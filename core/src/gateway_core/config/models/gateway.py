@@ -10,10 +10,11 @@ from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from gateway_core.config.config_file import OptionalFileName
 from gateway_core.config.documents import Right
+from gateway_core.config.models.admin import AdminConfig
 from gateway_core.config.models.base import ConfigModel, Section
 from gateway_core.config.models.binding import BindingConfig, PluginSetConfig
 from gateway_core.config.models.error_pages import ErrorPageConfig
-from gateway_core.config.models.listen import Address, ClientAddressConfig, ListenConfig, Listeners
+from gateway_core.config.models.listen import ClientAddressConfig, ListenConfig, Listeners
 from gateway_core.config.models.rewrite import PathPolicyConfig
 from gateway_core.config.models.route import RouteConfig, RouteDefaults
 from gateway_core.config.models.upstream import UpstreamConfig
@@ -101,17 +102,6 @@ class LimitsConfig(Section):
     def write_wait(self) -> float:
         """``write_timeout``; infinite if there is none."""
         return self.write_timeout or float("inf")
-
-
-class AdminConfig(Section):
-    """The admin listener: health, metrics, status. It has no access control of its own: keep it private."""
-
-    listen: Address
-    """Address such as ``127.0.0.1:9090`` or ``unix:/run/gateway-admin.sock``."""
-
-    hosts: tuple[str, ...] = ()
-    """Names by which it may be asked for, without a port, beside addresses and ``localhost``: requests with another
-    Host get 421, so that no web page reads it through an operator's browser. Scrapers that use a name need it here."""
 
 
 def _check_buckets(buckets: tuple[float, ...]) -> tuple[float, ...]:

@@ -1,0 +1,149 @@
+"""Serves the operations of the admin API: finds, checks, validates, carries out, and writes the audit log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from aiohttp import web
+from pydantic import TypeAdapter, ValidationError
+
+from gateway_core.admin.access import SAFE_METHODS, Caller
+from gateway_core.admin.gate import Gate, check_role
+from gateway_core.admin.operation import Call, Operation, Routes
+from gateway_core.admin.replies import Reply, refusal_reply
+from gateway_core.admin.view import AdminView
+from gateway_core.errors import GatewayError, RefusedError
+from gateway_core.events import ADMIN_WRITE, emit
+from gateway_core.tasks import spawn
+
+
+class Api:
+    """The operations at one address."""
+
+    def __init__(self, routes: Routes, view: AdminView, gate: Gate) -> None:
+        self._routes = routes
+        self._view = view
+        self._gate = gate
+
+    async def serve(self, request: web.BaseRequest) -> Reply:
+        """Carry out what a request names; whatever keeps it from that becomes a problem."""
+        try:
+            caller = await self._gate.admit(request)
+            operation, path = self._find(request)
+        except RefusedError as error:
+            return refusal_reply(error)
+        if not operation.is_write:
+            return await self._respond(operation, request, caller, path)
+        # It goes on when the client leaves, and what became of it is written down whether it has left or not.
+        work = spawn(self._write(operation, request, caller, path), name=f"{operation.method} {operation.path}")
+        return await asyncio.shield(work)
+
+    def _find(self, request: web.BaseRequest) -> tuple[Operation, Mapping[str, str]]:
+        found = self._routes.find(request.raw_path.partition("?")[0])
+        if found is None:
+            raise RefusedError(404, "not-found", "the API has no such path")
+        methods, path = found
+        operation = methods.get("GET" if request.method == "HEAD" else request.method)
+        if operation is None:
+            allowed = {*methods, *(["HEAD"] if "GET" in methods else [])}
+            detail = f"this path takes {', '.join(sorted(allowed))}"
+            raise RefusedError(405, "method-not-allowed", detail, {"Allow": ", ".join(sorted(allowed))})
+        return operation, path
+
+    async def _write(
+        self, operation: Operation, request: web.BaseRequest, caller: Caller, path: Mapping[str, str]
+    ) -> Reply:
+        reply = await self._respond(operation, request, caller, path)
+        target = request.raw_path[:200]
+        emit(
+            ADMIN_WRITE,
+            f"{caller.name} ({caller.role}, {caller.how}): {operation.method} {target}: {reply.status}",
+            caller=caller.name,
+            role=caller.role,
+            how=caller.how,
+            method=operation.method,
+            target=target,
+            status=reply.status,
+            client=request.remote or "unix",
+        )
+        return reply
+
+    async def _respond(
+        self, operation: Operation, request: web.BaseRequest, caller: Caller, path: Mapping[str, str]
+    ) -> Reply:
+        try:
+            check_role(caller, operation.role)
+            query = read_query(operation, request)
+            body = await read_body(operation, request)
+            return await operation.handle(Call(request, self._view, caller, path, query, body))
+        except RefusedError as error:
+            return refusal_reply(error)
+        except GatewayError as error:
+            return refusal_reply(RefusedError(503, "unavailable", str(error)))
+
+
+def read_query(operation: Operation, request: web.BaseRequest) -> Any:
+    """Return the query parameters of a request.
+
+    :raises RefusedError: one is unknown, given twice, or of another type.
+    """
+    given: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name in given:
+            raise RefusedError(422, "invalid", f"query parameter {name[:100]!r} is given twice")
+        given[name] = value
+    try:
+        return operation.query.model_validate(given)
+    except ValidationError as error:
+        raise _invalid(error, "query parameter ") from error
+
+
+async def read_body(operation: Operation, request: web.BaseRequest) -> Any:
+    """Return the body of a request, validated; None if there is none and there need be none.
+
+    :raises RefusedError: it is too long, no JSON, or of another shape.
+    """
+    if request.method in SAFE_METHODS:
+        return None
+    content = await _read(request, operation.largest_body)
+    if content.strip() and request.content_type not in {"application/json", "application/merge-patch+json"}:
+        # Browsers send other types without asking first.
+        raise RefusedError(415, "not-json", "the body has to be JSON: send Content-Type: application/json")
+    if operation.body is None:
+        if content.strip():
+            raise RefusedError(422, "invalid", "this operation takes no body")
+        return None
+    if not content.strip():
+        if operation.body_is_optional:
+            return None
+        raise RefusedError(422, "invalid", "the body is missing")
+    try:
+        return _adapter(operation.body).validate_json(content)
+    except ValidationError as error:
+        raise _invalid(error) from error
+
+
+async def _read(request: web.BaseRequest, limit: int) -> bytes:
+    parts, length = [], 0
+    async for part in request.content.iter_any():
+        length += len(part)
+        if length > limit:
+            raise RefusedError(413, "too-large", f"the body is larger than {limit >> 20} MiB")
+        parts.append(part)
+    return b"".join(parts)
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _invalid(error: ValidationError, what: str = "") -> RefusedError:
+    first = error.errors(include_url=False, include_input=False, include_context=False)
+    if first[0]["type"] == "json_invalid":
+        return RefusedError(400, "not-json", f"the body is no JSON: {first[0]['msg']}")
+    details = [f"{what}{'.'.join(map(str, each['loc']))[:100]}: {each['msg']}".removeprefix(": ") for each in first[:5]]
+    return RefusedError(422, "invalid", "; ".join(details))

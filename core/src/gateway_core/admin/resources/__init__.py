@@ -1,0 +1,13 @@
+"""What the admin API has: one module for each resource, each with its table of operations."""
+
+from gateway_core.admin import commands, operations
+from gateway_core.admin.operation import Operation
+from gateway_core.admin.resources import objects, overview, state
+
+OPERATIONS: tuple[Operation, ...] = (
+    *overview.OPERATIONS,
+    *state.OPERATIONS,
+    *objects.OPERATIONS,
+    *operations.OPERATIONS,
+    *commands.OPERATIONS,
+)

@@ -1,0 +1,112 @@
+"""What the admin listener shows, and what carries out its operations: the program, as far as this package knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+from gateway_core.admin.access import Access
+from gateway_core.config import LoadedConfig
+from gateway_core.config.api_document import ApiDocument
+
+STATUS_TIMEOUT: Final = 5.0
+
+
+class Report(Protocol):
+    """What became of a command in each worker."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status that says it: 200, 404, 422 or 5xx."""
+        ...
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the result or the error of each worker, ready for JSON."""
+        ...
+
+
+class Writer(Protocol):
+    """What writes the document of the API."""
+
+    @property
+    def name(self) -> str:
+        """What problems and places call the document."""
+        ...
+
+    async def document(self) -> ApiDocument:
+        """Return the document that is on disk.
+
+        :raises GatewayError: it cannot be read.
+        """
+        ...
+
+    async def write(
+        self, edit: Callable[[ApiDocument], ApiDocument], why: str, *, dry_run: bool = False
+    ) -> tuple[ApiDocument, Mapping[str, Any]]:
+        """Apply an edit, and return the document and what became of it, ready for JSON.
+
+        :raises RefusedError: the edit may not be, its outcome has problems, or nothing can be kept.
+        :raises GatewayError: it cannot be applied for another reason.
+        """
+        ...
+
+
+class AdminView(Protocol):
+    """A program behind its admin listener."""
+
+    @property
+    def writer(self) -> Writer:
+        """What writes the document of the API."""
+        ...
+
+    async def loaded(self) -> LoadedConfig:
+        """Return the configuration in force, with its places.
+
+        :raises GatewayError: there is none.
+        """
+        ...
+
+    is_draining: bool
+    """Whether the program is about to end."""
+
+    async def access(self) -> Access:
+        """Return who is let in at the moment.
+
+        :raises RefusedError: that is not known, as the file of the tokens cannot be used.
+        """
+
+    async def status(self, timeout: float = STATUS_TIMEOUT) -> Mapping[str, Any]:  # noqa: ASYNC109 - the workers'
+        """Return version, upstreams and counts, ready for JSON, without secrets.
+
+        :param timeout: seconds that workers may take to report theirs.
+        """
+
+    async def plugins(self) -> Mapping[str, Any]:
+        """Return plugins, bindings and times of each worker, ready for JSON, without configurations.
+
+        Each binding has the role that each of its commands needs.
+        """
+
+    async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> Report:
+        """Run a command of a binding in every worker."""
+        ...
+
+    async def exposition(self, content_type: str) -> bytes:
+        """Return the metrics in a format of `gateway_core.metrics.render`."""
+
+    async def reload(self) -> Mapping[str, Any]:
+        """Reload the configuration, wait for the outcome, and return it, with ``report``: problems as text.
+
+        :raises GatewayError: the program ends, or another one takes over, before there is an outcome.
+        """
+
+    def request_reload(self) -> None:
+        """Reload the configuration soon."""
+
+    async def match(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return which route of the configuration in force takes a request, and why.
+
+        :param request: as `gateway_core.admin.match.MatchRequest.from_json` reads it, and perhaps ``listener``.
+        :raises ValueError: it is no request, or there is no such listener.
+        :raises GatewayError: no configuration is in force.
+        """

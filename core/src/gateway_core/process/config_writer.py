@@ -1,0 +1,253 @@
+"""Writes to the configuration by the admin API: one after the other, through the same reload as a file's change.
+
+A write is validated with everything else, prepared by every serving process, kept on disk and committed. Whatever fails
+before the disk leaves nothing behind; what fails after it puts the old document back. So a process that
+is killed at any moment finds the old or the new document when it starts, and serves what that says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway_core.config import ConfigError, Document, GatewayConfig, problem_as_json, render_problems
+from gateway_core.config.address import parse_listen
+from gateway_core.config.api_document import KEYS, ApiDocument, urls_in
+from gateway_core.config.api_document_store import DocumentStore
+from gateway_core.errors import GatewayError, RefusedError
+from gateway_core.failure_text import system_reason
+from gateway_core.process.model import ProcessModel
+from gateway_core.reload.bundle import ConfigBundle, ValidationFailedError, Validator, Verdict
+from gateway_core.reload.history import ReloadOutcome
+from gateway_core.reload.pipeline import Change, Pipeline, Prepare
+
+Edit = Callable[[ApiDocument], ApiDocument]
+"""Makes another document of the one that there is; raises `RefusedError` if that may not be."""
+
+
+class WithApiDocument:
+    """A validator that validates the document of the API with everything else."""
+
+    def __init__(self, inner: Validator, store: DocumentStore) -> None:
+        self._inner = inner
+        self._store = store
+
+    async def validate(self, paths: Sequence[Path], documents: Sequence[Document] = ()) -> Verdict:
+        """Validate files, documents of sources and the document of the API.
+
+        :raises ValidationFailedError: there is no verdict.
+        """
+        try:
+            own = await asyncio.to_thread(self._store.document)
+        except (OSError, ValueError) as error:
+            text = f"the document of the admin API in {self._store.path} cannot be used: {error}: mend or remove it"
+            raise ValidationFailedError(text) from error
+        return await self._inner.validate(paths, documents if own is None else (*documents, own))
+
+
+class ConfigWriter:
+    """Writes to the document of the API, and applies it."""
+
+    def __init__(
+        self,
+        store: DocumentStore,
+        pipeline: Pipeline,
+        prepare: Prepare,
+        model: Callable[[], ProcessModel | None],
+        control: Path,
+    ) -> None:
+        """Write through a pipeline.
+
+        :param prepare: builds a configuration in every serving process.
+        :param model: returns what serves.
+        :param control: the control socket, which no route may lead to.
+        """
+        self._store = store
+        self._pipeline = pipeline
+        self._prepare = prepare
+        self._model = model
+        self._control = control
+        self._turn = asyncio.Lock()
+
+    async def document(self) -> ApiDocument:
+        """Return the document that is on disk.
+
+        :raises GatewayError: it cannot be read.
+        """
+        try:
+            return await asyncio.to_thread(self._store.load)
+        except (OSError, ValueError) as error:
+            raise GatewayError(
+                f"the document of the admin API in {self._store.path} cannot be used: {error}"
+            ) from error
+
+    @property
+    def name(self) -> str:
+        """What problems and places call the document."""
+        return str(self._store.path)
+
+    async def write(self, edit: Edit, why: str, *, dry_run: bool = False) -> tuple[ApiDocument, Mapping[str, Any]]:
+        """Apply an edit, and return the document and what became of it, ready for JSON.
+
+        :raises RefusedError: the edit may not be, its outcome has problems, or nothing can be kept.
+        :raises GatewayError: the program ends, or it cannot be applied for another reason.
+        """
+        async with self._turn:
+            before = await self.document()
+            after = edit(before)
+            self._refuse_admin_targets(after)
+            if dry_run:
+                return after, await self._try(after)
+            await self._refuse_unwritable()
+            outcome = await self._pipeline.apply(
+                why, partial(self._prepare_write, before, after), self._store.trying(after)
+            )
+            _refuse_failed(outcome)
+            return after, outcome.describe()
+
+    async def _prepare_write(self, before: ApiDocument, after: ApiDocument, bundle: ConfigBundle) -> Change:
+        change = await self._prepare(bundle)
+
+        async def commit() -> str:
+            try:
+                await asyncio.to_thread(self._store.save, after)
+            except OSError as error:
+                raise GatewayError(f"{self._store.path} cannot be written: {system_reason(error)}") from error
+            try:
+                return await change.commit()
+            except BaseException:
+                await asyncio.to_thread(self._store.save, before)
+                raise
+
+        return Change(commit, change.discard, change.conclude)
+
+    async def _try(self, after: ApiDocument) -> Mapping[str, Any]:
+        """Validate and prepare a document, and give it up; return what applying it would change and end."""
+        in_force = self._running.config
+        try:
+            config, problems = await self._pipeline.try_out(self._prepare, self._store.trying(after))
+        except ConfigError as error:
+            raise _rejected(error.problems) from error
+        status = await self._running.status(5.0)
+        return {
+            "ok": True,
+            "problems": [problem_as_json(each) for each in problems],
+            "losses": list(losses(in_force, config, status.get("upstreams", ()))),
+        }
+
+    @property
+    def _running(self) -> ProcessModel:
+        model = self._model()
+        if model is None:
+            raise GatewayError("no configuration is in force")
+        return model
+
+    async def _refuse_unwritable(self) -> None:
+        try:
+            await asyncio.to_thread(self._store.check_writable)
+        except OSError as error:
+            text = (
+                f"nothing can be written without a state directory: {self._store.path.parent}: {system_reason(error)}"
+            )
+            raise RefusedError(
+                503, "state-not-writable", f"{text}: name another one with gateway run --state"
+            ) from error
+
+    def _refuse_admin_targets(self, document: ApiDocument) -> None:
+        config = self._running.config
+        taken = [] if config.admin is None else [text for _, text in config.admin.addresses()]
+        for kind in KEYS:
+            for name, each in document.of(kind).items():
+                for url in urls_in(each.value):
+                    if leads_to(url, taken, self._control):
+                        text = f"{kind[:-1]} {name!r} leads to the admin listener ({url}), which is not for clients"
+                        raise RefusedError(422, "admin-target", text)
+
+
+def _refuse_failed(outcome: ReloadOutcome) -> None:
+    if outcome.result == "rejected":
+        raise _rejected(outcome.problems)
+    if outcome.result != "ok":
+        raise GatewayError(f"configuration {outcome.reason}")
+
+
+def _rejected(problems: Sequence[Any]) -> RefusedError:
+    shown = [problem_as_json(each) for each in problems]
+    text = f"the configuration would have {len(shown)} problem{'' if len(shown) == 1 else 's'}: nothing was changed"
+    return RefusedError(422, "rejected", text, problems=shown, report=render_problems(problems))
+
+
+# -- pure
+
+
+def leads_to(url: str, addresses: Collection[str], control: Path) -> bool:
+    """Whether requests to a URL come to one of these listeners, or to the control sockets of this user.
+
+    Hosts are compared as they are written: ``localhost``, loopback and wildcard addresses are those of this machine.
+    """
+    if url.startswith("unix:"):
+        path = Path(url.removeprefix("unix:")).resolve()
+        sockets = {Path(each.removeprefix("unix:")).resolve() for each in addresses if each.startswith("unix:")}
+        return path in sockets or path.is_relative_to(control.parent.resolve())
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme in {"https", "wss"} else 80)
+    except ValueError:
+        return False
+    for each in addresses:
+        if not each.startswith("unix:"):
+            listen = parse_listen(each)
+            if port == listen.port and (_is_here(host) or host == listen.host or _is_wildcard(listen.host)):
+                return True
+    return False
+
+
+def _is_here(host: str) -> bool:
+    return (
+        host == "localhost"
+        or host.startswith("127.")
+        or host.endswith(".localhost")
+        or host in {"::1", "::", "0.0.0.0"}  # noqa: S104 - compared only
+    )
+
+
+def _is_wildcard(host: str | None) -> bool:
+    return not host or host in {"0.0.0.0", "::"}  # noqa: S104 - compared only
+
+
+def losses(
+    before: GatewayConfig, after: GatewayConfig, status: Sequence[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Yield what ends when one configuration takes the place of another: connections, and state of plugins.
+
+    :param status: of upstreams, as each worker describes them.
+    """
+    active: dict[tuple[str, str], int] = {}
+    for upstream in status:
+        for endpoint in upstream["endpoints"]:
+            key = upstream["name"], endpoint["url"]
+            active[key] = active.get(key, 0) + endpoint["active"]
+    then = {(upstream.name, each.url): (upstream, each) for upstream in before.upstreams for each in upstream.endpoints}
+    now = {(upstream.name, each.url) for upstream in after.upstreams for each in upstream.endpoints}
+    for name, url in then.keys() - now:
+        yield {"kind": "connections", "upstream": name, "endpoint": url, "active_requests": active.get((name, url), 0)}
+    kept = dict(_bindings(after))
+    for path, binding in _bindings(before):
+        if kept.get(path) != binding:
+            how = "ends" if path not in kept else "is made again, as its configuration changes"
+            yield {"kind": "plugin_state", "binding": path, "plugin": binding.name, "what": how}
+
+
+def _bindings(config: GatewayConfig) -> Iterator[tuple[str, Any]]:
+    for binding in config.plugins:
+        yield binding.id, binding
+    for route in config.routes:
+        for binding in route.plugins:
+            yield f"{route.id}/{binding.id}", binding
+    for upstream in config.upstreams:
+        for binding in upstream.plugins:
+            yield f"upstreams/{upstream.name}/{binding.id}", binding

@@ -1,0 +1,259 @@
+"""The admin API of real gateways: what is in force is read, written, and kept, by two workers and by one."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.kit import Gateway, Upstream, get
+
+CONFIG = """
+listen: "127.0.0.1:0"
+admin: {{listen: "127.0.0.1:{admin}"}}
+workers: {workers}
+upstreams: [{{name: users, endpoints: [{{url: "{url}"}}]}}]
+routes:
+  - id: users
+    path_prefix: /users
+    target: users
+    plugins: [{{name: headers, config: {{request: {{set: {{x-a: secret-text}}}}}}}}]
+"""
+NEW = {"If-None-Match": "*"}
+PLUGINS = [{"name": "headers", "config": {"response": {"set": {"x-b": "secret-text"}}}}]
+
+
+@pytest.fixture(autouse=True)
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory for control sockets, and one for state, that no other gateway of this machine uses."""
+    folder = tmp_path / "runtime"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return folder
+
+
+class Api:
+    """Requests over the control socket."""
+
+    def __init__(self, runtime: Path) -> None:
+        self._runtime = runtime
+
+    async def __call__(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any, dict[str, str]]:
+        return await asyncio.to_thread(self._send, method, path, body, headers or {})
+
+    def _send(self, method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
+        (file,) = (self._runtime / "gateway").glob("*.sock")
+        connection = http.client.HTTPConnection("gateway", timeout=60)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(60)
+        connection.sock.connect(str(file))
+        fields = {} if body is None else {"Content-Type": "application/json"}
+        connection.request(method, f"/api/v1/{path}", body if body is None else json.dumps(body), {**fields, **headers})
+        response = connection.getresponse()
+        content = response.read()
+        connection.close()
+        return response.status, json.loads(content), dict(response.headers)
+
+
+@pytest.fixture
+def api(runtime: Path) -> Api:
+    return Api(runtime)
+
+
+def config_of(upstream: Upstream, port: int, workers: int) -> str:
+    return CONFIG.format(url=upstream.url, admin=port, workers=workers)
+
+
+def route(name: str, **more: Any) -> dict[str, Any]:
+    return {"path_prefix": f"/{name}", "target": "users", **more}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_route_is_made_changed_and_removed_with_the_revision_that_was_read(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, api: Api, workers: int
+) -> None:
+    running = start(config_of(upstream, unused_tcp_port, workers))
+    url = await running.ready()
+
+    status, made, headers = await api("PUT", "routes/orders", route("orders"), NEW)
+    assert (status, made["value"]) == (201, {"id": "orders", **route("orders")})
+    for _ in range(4):
+        assert (await get(url, "/orders/1"))[0] == 200
+    status, read, read_headers = await api("GET", "routes/orders")
+    assert (read["owner"], read["revision"], read_headers["ETag"]) == ("api", made["revision"], headers["ETag"])
+
+    assert (await api("PUT", "routes/orders", route("other")))[0] == 428
+    assert (await api("PUT", "routes/orders", route("other"), NEW))[0] == 412
+    status, changed, new_headers = await api(
+        "PATCH", "routes/orders", {"path_prefix": "/sales"}, {"If-Match": headers["ETag"]}
+    )
+    assert (status, changed["value"]["path_prefix"]) == (200, "/sales")
+    assert ((await get(url, "/orders/1"))[0], (await get(url, "/sales/1"))[0]) == (404, 200)
+    assert (await api("DELETE", "routes/orders", headers={"If-Match": headers["ETag"]}))[0] == 412
+
+    assert (await api("DELETE", "routes/orders", headers={"If-Match": new_headers["ETag"]}))[0] == 200
+    assert (await get(url, "/sales/1"))[0] == 404
+    assert (await api("GET", "routes/orders"))[0] == 404
+    await running.stops()
+
+
+async def test_a_bad_write_changes_nothing_and_says_what_check_says(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, api: Api
+) -> None:
+    running = start(config_of(upstream, unused_tcp_port, 2))
+    url = await running.ready()
+
+    status, problem, headers = await api("PUT", "routes/orders", route("orders", targt="x"), NEW)
+
+    assert (status, problem["code"]) == (422, "rejected")
+    assert headers["Content-Type"].startswith("application/problem+json")
+    (found,) = problem["problems"]
+    assert (found["key"], found["line"] > 0, found["severity"]) == ("routes[1].targt", True, "error")
+    assert "^" in problem["report"]
+    assert (await api("GET", "config/document"))[1] == {"revision": 0, "routes": [], "upstreams": []}
+    assert (await get(url, "/orders/1"))[0] == 404
+
+    status, problem, _ = await api("PUT", "routes/env", {"path": "/${HOME}", "target": "users"}, NEW)
+    assert status == 422
+    await running.stops()
+
+
+async def test_what_files_have_is_not_written_and_the_admin_listener_is_no_target(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, api: Api, runtime: Path
+) -> None:
+    running = start(config_of(upstream, unused_tcp_port, 1))
+    await running.ready()
+
+    status, problem, _ = await api("PUT", "routes/users", route("users"), NEW)
+    assert (status, problem["code"]) == (409, "owned-by-file")
+    assert "gateway.yaml:7" in problem["place"]
+    (control,) = (runtime / "gateway").glob("*.sock")
+    for target in (f"http://127.0.0.1:{unused_tcp_port}", f"http://localhost:{unused_tcp_port}", f"unix:{control}"):
+        status, problem, _ = await api("PUT", "routes/admin", {"path": "/x", "target": target}, NEW)
+        assert (status, problem["code"]) == (422, "admin-target")
+        upstreams = {"endpoints": [{"url": target}]}
+        assert (await api("PUT", "upstreams/admin", upstreams, NEW))[1]["code"] == "admin-target"
+    await running.stops()
+
+
+async def test_two_writers_do_not_overwrite_each_other(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, api: Api
+) -> None:
+    running = start(config_of(upstream, unused_tcp_port, 2))
+    await running.ready()
+    _, _, headers = await api("PUT", "routes/orders", route("orders"), NEW)
+
+    replies = await asyncio.gather(
+        *(api("PUT", "routes/orders", route(f"orders{n}"), {"If-Match": headers["ETag"]}) for n in range(3))
+    )
+
+    assert sorted(status for status, _, _ in replies) == [200, 412, 412]
+    await running.stops()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_the_document_is_there_after_a_kill_and_a_new_program(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, api: Api, workers: int, tmp_path: Path
+) -> None:
+    running = start(config_of(upstream, unused_tcp_port, workers))
+    await running.ready()
+    assert (await api("PUT", "upstreams/more", {"endpoints": [{"url": upstream.url}]}, NEW))[0] == 201
+    assert (await api("PUT", "routes/orders", route("orders", target="more"), NEW))[0] == 201
+
+    running.process.send_signal(signal.SIGKILL)
+    await asyncio.to_thread(running.process.wait)
+    for file in (tmp_path / "runtime" / "gateway").glob("*.sock"):
+        file.unlink()
+    again = start("", path=tmp_path / "gateway.yaml")
+    url = await again.ready()
+
+    assert (await get(url, "/orders/1"))[0] == 200
+    os.kill(again.process.pid, signal.SIGHUP)
+    assert (await api("POST", "reload", {}))[1]["result"] == "ok"
+    assert (await get(url, "/orders/1"))[0] == 200
+    _, document, _ = await api("GET", "config/document")
+    assert ([each["id"] for each in document["routes"]], document["revision"]) == (["orders"], 2)
+    await again.stops()
+
+
+async def test_a_dry_run_changes_nothing_and_names_what_would_end(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, api: Api
+) -> None:
+    running = start(config_of(upstream, unused_tcp_port, 2))
+    url = await running.ready()
+    content = {
+        "upstreams": [{"name": "more", "endpoints": [{"url": upstream.url}]}],
+        "routes": [{"id": "orders", **route("orders", plugins=PLUGINS)}],
+    }
+    status, applied, headers = await api("POST", "config:apply", content, {"If-Match": '"0"'})
+    assert (status, applied["revision"]) == (200, 1)
+
+    status, tried, _ = await api("POST", "config:apply?dry_run=true", {}, {"If-Match": headers["ETag"]})
+
+    assert status == 200
+    losses = tried["outcome"]["losses"]
+    assert {"kind": "connections", "upstream": "more", "endpoint": upstream.url, "active_requests": 0} in losses
+    assert [each["binding"] for each in losses if each["kind"] == "plugin_state"] == ["orders/headers"]
+    assert (await get(url, "/orders/1"))[0] == 200
+    assert (await api("POST", "config:apply", {}, {"If-Match": '"0"'}))[0] == 412
+    assert (await api("POST", "config:validate", {"routes": [{"id": "x", "path": "/x"}]}))[0] == 422
+    assert (await api("POST", "config:apply", {}, {"If-Match": headers["ETag"]}))[0] == 200
+    assert (await get(url, "/orders/1"))[0] == 404
+    await running.stops()
+
+
+async def test_secrets_are_written_and_never_read(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, api: Api
+) -> None:
+    running = start(config_of(upstream, unused_tcp_port, 2))
+    url = await running.ready()
+    status, made, headers = await api("PUT", "routes/orders", route("orders", plugins=PLUGINS), NEW)
+    assert status == 201
+
+    pages = ["routes", "routes/orders", "routes/users", "upstreams", "plugins", "config", "config/document", "overview"]
+    for path in pages:
+        status, content, _ = await api("GET", path)
+        assert status == 200
+        assert "secret-text" not in json.dumps(content)
+
+    # What was read can be written: what is hidden stays as it is.
+    value = {**made["value"], "path_prefix": "/sales"}
+    assert (await api("PUT", "routes/orders", value, {"If-Match": headers["ETag"]}))[0] == 200
+    assert b"x-b: secret-text" in await raw(url, "/sales")
+    await running.stops()
+
+
+async def raw(url: str, path: str) -> bytes:
+    host, _, port = url.rpartition("/")[2].rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+    try:
+        return (await asyncio.wait_for(reader.read(), 20)).lower()
+    finally:
+        writer.close()
+
+
+async def test_nothing_is_written_without_a_state_directory(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, api: Api, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    running = start(config_of(upstream, unused_tcp_port, 1), "--state", str(tmp_path / "file" / "state"))
+    url = await running.ready()
+
+    status, problem, _ = await api("PUT", "routes/orders", route("orders"), NEW)
+
+    assert (status, problem["code"]) == (503, "state-not-writable")
+    assert "--state" in problem["detail"]
+    assert (await get(url, "/orders/1"))[0] == 404
+    await running.stops()
