@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.admin_kit import Api
 from tests.end_to_end.environment import Environment
 from tests.end_to_end.kit import Gateway, Upstream
 
@@ -52,3 +53,13 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
     yield begin
     for gateway in started:
         gateway.kill()
+
+
+@pytest.fixture
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """The admin API of the gateway that a test starts, whose control socket and state are in folders of their own."""
+    folder = tmp_path / "runtime"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return Api(folder)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import os
 import signal
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.end_to_end.admin_kit import Api
 from tests.end_to_end.kit import Gateway, Upstream, get
 
 CONFIG = """
@@ -29,46 +28,6 @@ routes:
 """
 NEW = {"If-None-Match": "*"}
 PLUGINS = [{"name": "headers", "config": {"response": {"set": {"x-b": "secret-text"}}}}]
-
-
-@pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory for control sockets, and one for state, that no other gateway of this machine uses."""
-    folder = tmp_path / "runtime"
-    folder.mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return folder
-
-
-class Api:
-    """Requests over the control socket."""
-
-    def __init__(self, runtime: Path) -> None:
-        self._runtime = runtime
-
-    async def __call__(
-        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
-    ) -> tuple[int, Any, dict[str, str]]:
-        return await asyncio.to_thread(self._send, method, path, body, headers or {})
-
-    def _send(self, method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
-        (file,) = (self._runtime / "gateway").glob("*.sock")
-        connection = http.client.HTTPConnection("gateway", timeout=60)
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.settimeout(60)
-        connection.sock.connect(str(file))
-        fields = {} if body is None else {"Content-Type": "application/json"}
-        connection.request(method, f"/api/v1/{path}", body if body is None else json.dumps(body), {**fields, **headers})
-        response = connection.getresponse()
-        content = response.read()
-        connection.close()
-        return response.status, json.loads(content), dict(response.headers)
-
-
-@pytest.fixture
-def api(runtime: Path) -> Api:
-    return Api(runtime)
 
 
 def config_of(upstream: Upstream, port: int, workers: int) -> str:
@@ -130,7 +89,7 @@ async def test_a_bad_write_changes_nothing_and_says_what_check_says(
 
 
 async def test_what_files_have_is_not_written_and_the_admin_listener_is_no_target(
-    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, api: Api, runtime: Path
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, api: Api, tmp_path: Path
 ) -> None:
     running = start(config_of(upstream, unused_tcp_port, 1))
     await running.ready()
@@ -138,7 +97,7 @@ async def test_what_files_have_is_not_written_and_the_admin_listener_is_no_targe
     status, problem, _ = await api("PUT", "routes/users", route("users"), NEW)
     assert (status, problem["code"]) == (409, "owned-by-file")
     assert "gateway.yaml:7" in problem["place"]
-    (control,) = (runtime / "gateway").glob("*.sock")
+    (control,) = (tmp_path / "runtime" / "gateway").glob("*.sock")
     for target in (f"http://127.0.0.1:{unused_tcp_port}", f"http://localhost:{unused_tcp_port}", f"unix:{control}"):
         status, problem, _ = await api("PUT", "routes/admin", {"path": "/x", "target": target}, NEW)
         assert (status, problem["code"]) == (422, "admin-target")

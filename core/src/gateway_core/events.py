@@ -186,6 +186,10 @@ CONFIG_REJECTED: Final = _event(
     "config.rejected", _ERROR, "a reload found problems, which follow as `details`; the old configuration stays in "
     "force", "trigger", "problems",
 )  # fmt: skip
+CONFIG_PINNED: Final = _event(
+    "config.pinned", _WARNING, "what files and sources have was validated and is not applied, as a version is pinned",
+    "number", "by", "problems",
+)  # fmt: skip
 CONFIG_FAILED: Final = _event(
     "config.failed", _ERROR, "a reload could not be done, for a reason that is not the configuration's; the old one "
     "stays in force", "trigger", "reason",

@@ -69,6 +69,39 @@ class AdminView(Protocol):
     is_draining: bool
     """Whether the program is about to end."""
 
+    async def history(self) -> Mapping[str, Any]:
+        """Return the versions that were in force, and what is pinned, ready for JSON."""
+        ...
+
+    async def version(self, number: int) -> Mapping[str, Any]:
+        """Return a version with its configuration, without secrets.
+
+        :raises RefusedError: there is none of this number.
+        """
+        ...
+
+    async def diff(self, old: int, new: int) -> Mapping[str, Any]:
+        """Return what differs between two versions, without secrets.
+
+        :raises RefusedError: there is none of a number.
+        """
+        ...
+
+    async def roll_back(self, number: int, by: str, reason: str) -> Mapping[str, Any]:
+        """Put a version in force and pin it, and return what became of it, ready for JSON.
+
+        :raises RefusedError: there is no such version.
+        :raises GatewayError: it cannot be put in force.
+        """
+        ...
+
+    async def unpin(self, by: str) -> Mapping[str, Any]:
+        """Let files count again, apply them, and return what became of it, ready for JSON.
+
+        :raises RefusedError: nothing is pinned.
+        """
+        ...
+
     async def access(self) -> Access:
         """Return who is let in at the moment.
 

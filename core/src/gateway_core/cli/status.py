@@ -66,6 +66,9 @@ def lines_of(status: Mapping[str, Any], now: float) -> Iterator[str]:
     yield f"admin          {program['admin'] or '-'}"
     yield f"configuration  {(status['version'] or '-')[:_DIGITS]}"
     yield from _reload_lines("last reload", status.get("last_reload"), now)
+    if (pin := status.get("pinned")) is not None:
+        why = f": {pin['reason']}" if pin["reason"] else ""
+        yield f"pinned         version {pin['number']}, by {pin['by']}{why}; files are not applied"
     failed = status.get("last_failed_reload")
     if failed != status.get("last_reload"):
         yield from _reload_lines("last failure", failed, now)

@@ -199,6 +199,10 @@ CONFIG_INFO: Final = _family("gateway_config", "info", "The configuration in for
 CONFIG_WARNINGS: Final = _family(
     "gateway_config_warnings", "gauge", "Warnings about the configuration in force", merge="latest"
 )
+CONFIG_PINNED: Final = _family(
+    "gateway_config_pinned", "gauge", "1 while a version is pinned, so that changes of files are not applied",
+    merge="latest",
+)  # fmt: skip
 CONFIG_RELOADS: Final = _family(
     "gateway_config_reloads", "counter", "Reloads by what became of them; the first start is one", "result"
 )

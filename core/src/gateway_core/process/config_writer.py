@@ -59,18 +59,21 @@ class ConfigWriter:
         prepare: Prepare,
         model: Callable[[], ProcessModel | None],
         control: Path,
+        pin: Callable[[], object] = lambda: None,
     ) -> None:
         """Write through a pipeline.
 
         :param prepare: builds a configuration in every serving process.
         :param model: returns what serves.
         :param control: the control socket, which no route may lead to.
+        :param pin: returns which version is pinned; nothing is written then.
         """
         self._store = store
         self._pipeline = pipeline
         self._prepare = prepare
         self._model = model
         self._control = control
+        self._pin = pin
         self._turn = asyncio.Lock()
 
     async def document(self) -> ApiDocument:
@@ -102,6 +105,8 @@ class ConfigWriter:
             self._refuse_admin_targets(after)
             if dry_run:
                 return after, await self._try(after)
+            if (pin := self._pin()) is not None:
+                raise RefusedError(409, "pinned", f"{pin}: nothing is applied until config:unpin")
             await self._refuse_unwritable()
             outcome = await self._pipeline.apply(
                 why, partial(self._prepare_write, before, after), self._store.trying(after)

@@ -27,11 +27,13 @@ from gateway_core.process.loops import Signals, StoppedError
 from gateway_core.process.model import Handover, ProcessModel, RestartNeededError
 from gateway_core.process.program_view import ProgramView
 from gateway_core.process.validator import ValidatorProcess
+from gateway_core.process.version_keeper import Rollbacks, VersionKeeper
 from gateway_core.reload.bundle import ConfigBundle, ValidationFailedError, Verdict
 from gateway_core.reload.last_good import LastBundle
 from gateway_core.reload.pipeline import Change, Pipeline, Prepare, check_protocol
 from gateway_core.reload.source_feeds import SourceError
 from gateway_core.reload.sources import Sources
+from gateway_core.reload.versions import VersionStore
 from gateway_core.tasks import Tasks
 
 ModelFor = Callable[[ConfigBundle, ProcessModel | None], ProcessModel]
@@ -66,7 +68,8 @@ class Program:
         self._configured = configured_urls(self._paths, os.environ)
         urls = with_configured(urls_of(tuple(roots)), self._configured)
         self._validator = validator
-        store = DocumentStore(state, [root.text if isinstance(root, SourceUrl) else str(root) for root in roots])
+        names = [root.text if isinstance(root, SourceUrl) else str(root) for root in roots]
+        store, self._versions = DocumentStore(state, names), VersionKeeper(VersionStore(state, names))
         self._checker = WithApiDocument(validator, store)
         self._sources = Sources(urls, state, self._checker) if urls else None
         self.pipeline = Pipeline(
@@ -74,6 +77,7 @@ class Program:
             validate=self._validate,
             prepare=self._prepare,
             fall_back=self._fall_back,
+            hold=self._versions.hold,
             also_watch=self._files,
             during=self._manager.during_reload,
             is_installing=self._plugins.is_installing,
@@ -91,10 +95,10 @@ class Program:
         self._bundle: ConfigBundle | None = None
         """The configuration in force."""
         path = socket_path(control_directory(os.environ), roots, os.getpid())
-        writer = ConfigWriter(store, self.pipeline, self._prepare, lambda: self.model, path)
-        self._view = ProgramView(
-            self.pipeline, self._sources, AdminAccess(state), writer, lambda: self.model, lambda: self._bundle
-        )
+        model, bundle = (lambda: self.model), (lambda: self._bundle)
+        writer = ConfigWriter(store, self.pipeline, self._prepare, model, path, lambda: self._versions.pin)
+        rollbacks = Rollbacks(self._versions, self.pipeline, self._prepare, bundle)
+        self._view = ProgramView(self.pipeline, self._sources, AdminAccess(state), writer, rollbacks, model, bundle)
         self._control = ControlSocket(path, self._view, lambda: self._view.is_draining)
 
     async def first(self) -> Verdict:
@@ -123,7 +127,7 @@ class Program:
             raise noted
         if isinstance(verdict, Verdict) and verdict.bundle is not None:
             return verdict
-        if isinstance(verdict, BaseException) or any(map(_is_of_plugin, verdict.problems)):
+        if isinstance(verdict, BaseException) or verdict.blames_plugins:
             await self._plugins.doubt()
         if isinstance(verdict, BaseException):
             if not isinstance(verdict, ValidationFailedError) or not self._plugins.is_installing():
@@ -256,8 +260,8 @@ class Program:
         """
         await self._settle()
         self._take(bundle)
-        await self._keep(bundle)
-        return changes
+        await self._keep(bundle, changes)
+        return self._versions.noted(changes)
 
     async def _discard_first(self, change: Change) -> None:
         self.model = None
@@ -273,9 +277,10 @@ class Program:
     def _take(self, bundle: ConfigBundle) -> None:
         self.warnings, self._bundle = bundle.warnings(), bundle
 
-    async def _keep(self, bundle: ConfigBundle) -> None:
-        if self._sources is not None:
+    async def _keep(self, bundle: ConfigBundle, changes: str) -> None:
+        if self._sources is not None and self._versions.pin is None:
             await self._sources.keep()
+        await self._versions.keep(bundle, self.pipeline.history.trigger, changes)
         await self._last_good.save(bundle)
 
     async def _follow_other_sources(self, bundle: ConfigBundle) -> None:
@@ -308,7 +313,8 @@ class Program:
         self._take(bundle)
         await self._follow_other_sources(bundle)
         announcements.has_warnings(self.warnings)
-        await self._keep(bundle)
+        await self._keep(bundle, changes)
+        changes = self._versions.noted(changes)
         try:
             await self._settle()
         except GatewayError as error:
@@ -383,10 +389,6 @@ class Program:
     async def _close_admin(self) -> None:
         await self._control.aclose()
         await self._admin.aclose()
-
-
-def _is_of_plugin(problem: ConfigProblem) -> bool:
-    return bool(problem.reporter) or problem.code.startswith("plugin.") or problem.code.endswith(".not-installed")
 
 
 async def _nothing() -> None:

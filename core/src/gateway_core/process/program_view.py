@@ -7,6 +7,7 @@ import importlib
 import os
 import platform
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway_core.clock import SystemClock
 from gateway_core.config import LoadedConfig, problem_as_json, render_problems
 from gateway_core.errors import GatewayError
-from gateway_core.metrics.catalogue import BUILD_INFO
+from gateway_core.metrics.catalogue import BUILD_INFO, CONFIG_PINNED
 from gateway_core.metrics.render import render
 from gateway_core.metrics.samples import Samples
 from gateway_core.process import logs
@@ -32,6 +33,7 @@ from gateway_core.tasks import supervised
 if TYPE_CHECKING:
     from gateway_core.admin import Access
     from gateway_core.process.config_writer import ConfigWriter
+    from gateway_core.process.version_keeper import Rollbacks
 
 STATUS_TIMEOUT: Final = 5.0
 
@@ -45,6 +47,7 @@ class ProgramView:
         sources: Sources | None,
         access: AdminAccess,
         writer: ConfigWriter,
+        rollbacks: Rollbacks,
         model: Callable[[], ProcessModel | None],
         bundle: Callable[[], ConfigBundle | None],
     ) -> None:
@@ -57,6 +60,13 @@ class ProgramView:
         self._sources = sources
         self._access = access
         self.writer = writer
+        self._rollbacks = rollbacks
+        self.history, self.version, self.diff = (
+            rollbacks.keeper.history,
+            rollbacks.keeper.version,
+            rollbacks.keeper.diff,
+        )
+        self.roll_back, self.unpin = rollbacks.roll_back, rollbacks.unpin
         self._loaded: tuple[ConfigBundle, LoadedConfig] | None = None
         self._model_now = model
         self._bundle_now = bundle
@@ -96,6 +106,7 @@ class ProgramView:
             "gateway": self._program(),
             **status,
             "warnings": [problem_as_json(warning) for warning in warnings],
+            "pinned": None if self._rollbacks.keeper.pin is None else asdict(self._rollbacks.keeper.pin),
             "last_reload": history.last and history.last.describe(),
             "last_failed_reload": history.last_failure and history.last_failure.describe(),
             "failing_tasks": {**status.get("failing_tasks", {}), **supervised.failing},
@@ -138,6 +149,7 @@ class ProgramView:
         samples, bundle = Samples(), self._bundle
         samples.one(BUILD_INFO, 1, version("gateway-core"), platform.python_version())
         put_configuration(samples, self._pipeline.history, bundle.version, len(bundle.warnings()))
+        samples.one(CONFIG_PINNED, self._rollbacks.keeper.pin is not None)
         put_sources(samples, () if self._sources is None else self._sources.status())
         self._model.ledger.report(PROGRAM, samples)
 

@@ -88,6 +88,14 @@ class Verdict:
     bundle: ConfigBundle | None = None
     problems: tuple[ConfigProblem, ...] = ()
 
+    @property
+    def blames_plugins(self) -> bool:
+        """Whether something is wrong with a plugin, or one is not installed."""
+        return any(
+            problem.reporter or problem.code.startswith("plugin.") or problem.code.endswith(".not-installed")
+            for problem in self.problems
+        )
+
 
 class ValidationFailedError(GatewayError):
     """The validating process did not come to a verdict."""

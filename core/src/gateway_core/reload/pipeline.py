@@ -46,6 +46,10 @@ _MOST_ENDED: Final = 3
 """Times in a row that a reload is attempted again because a process ended meanwhile."""
 
 
+async def _as_validated(verdict: Verdict) -> Verdict:
+    return verdict
+
+
 async def _unchanged(changes: str) -> str:
     return changes
 
@@ -67,6 +71,9 @@ Prepare = Callable[[ConfigBundle], Awaitable[Change]]
 
 Validate = Callable[[Sequence[Path]], Awaitable[Verdict]]
 
+Hold = Callable[[Verdict], Awaitable[Verdict]]
+"""Returns what is to be in force in place of what was validated: a version that is pinned, or the very verdict."""
+
 FallBack = Callable[[Collection[ConfigProblem]], Awaitable[Verdict | None]]
 """Validates without the documents that have these problems; None if nothing that is new would be left."""
 
@@ -81,6 +88,7 @@ class Pipeline:
         validate: Validate,
         prepare: Prepare,
         fall_back: FallBack,
+        hold: Hold = _as_validated,
         also_watch: Callable[[], WatchSet] = WatchSet,
         during: Callable[[], AbstractContextManager[None]] = nullcontext,
         is_installing: Callable[[], bool] = lambda: False,
@@ -100,6 +108,7 @@ class Pipeline:
         self._validate = validate
         self._prepare = prepare
         self._fall_back = fall_back
+        self._hold = hold
         self._also_watch = also_watch
         self._during = during
         self._is_installing = is_installing
@@ -257,7 +266,7 @@ class Pipeline:
 
         :raises ValidationFailedError: there is no verdict.
         """
-        return await self._look()
+        return await self._hold(await self._look())
 
     async def until_written(self, verdict: Verdict) -> Verdict:
         """Validate again, before `watch` is called, what may be only a part of what is being written or installed.
@@ -273,7 +282,7 @@ class Pipeline:
 
     async def _verdict(self, *, waits: bool) -> Verdict:
         verdict = await self._look()
-        return await self._look_until_written(verdict) if waits else verdict
+        return await self._hold(await self._look_until_written(verdict) if waits else verdict)
 
     async def _look_until_written(self, verdict: Verdict) -> Verdict:
         """Validate again when what is rejected turns out to be only a part of what is being written or installed."""

@@ -2,12 +2,13 @@
 
 from gateway_core.admin import commands, operations
 from gateway_core.admin.operation import Operation
-from gateway_core.admin.resources import objects, overview, state
+from gateway_core.admin.resources import history, objects, overview, state
 
 OPERATIONS: tuple[Operation, ...] = (
     *overview.OPERATIONS,
     *state.OPERATIONS,
     *objects.OPERATIONS,
+    *history.OPERATIONS,
     *operations.OPERATIONS,
     *commands.OPERATIONS,
 )
