@@ -13,7 +13,7 @@ import pytest
 from gateway_core.admin import Access, AdminListener, Place
 from gateway_core.config import GatewayConfig, LoadedConfig
 from gateway_core.config.api_document import ApiDocument
-from gateway_core.errors import GatewayError
+from gateway_core.errors import GatewayError, RefusedError
 from gateway_core.process.listeners import open_site
 from gateway_core.process.sockets import BindError
 
@@ -59,6 +59,21 @@ class View:
         self.is_draining = False
         self.bindings: list[dict[str, Any]] = []
         self.let_in = Access()
+
+    async def history(self) -> Mapping[str, Any]:
+        return {"versions": [], "pinned": None}
+
+    async def kept_version(self, number: int) -> Mapping[str, Any]:
+        raise RefusedError(404, "not-found", f"no version {number} is kept")
+
+    async def diff(self, old: int, new: int) -> Mapping[str, Any]:
+        return {"from": old, "to": new, "differences": []}
+
+    async def roll_back(self, number: int, by: str, reason: str) -> Mapping[str, Any]:
+        return {"number": number, "by": by, "reason": reason}
+
+    async def unpin(self, by: str) -> Mapping[str, Any]:
+        raise RefusedError(409, "not-pinned", f"no version is pinned, {by}")
 
     async def loaded(self) -> LoadedConfig:
         return LoadedConfig(GatewayConfig(), {})

@@ -73,7 +73,7 @@ class AdminView(Protocol):
         """Return the versions that were in force, and what is pinned, ready for JSON."""
         ...
 
-    async def version(self, number: int) -> Mapping[str, Any]:
+    async def kept_version(self, number: int) -> Mapping[str, Any]:
         """Return a version with its configuration, without secrets.
 
         :raises RefusedError: there is none of this number.

@@ -21,6 +21,7 @@ from gateway_core.hooks.commands import (
     as_json,
     command,
     commands_of,
+    describe_binding,
     run_command,
     run_in_instances,
 )
@@ -95,6 +96,7 @@ __all__ = [
     "command",
     "commands_of",
     "current_scope",
+    "describe_binding",
     "hookimpl_blocking",
     "name_hook_tasks",
     "reject_result",

@@ -169,6 +169,12 @@ def _adapters(
     return adapters
 
 
+def describe_binding(binding: Binding, now: float) -> dict[str, Any]:
+    """Return what status pages show of a binding, with the role that each of its commands needs."""
+    roles = {name: each.role for name, each in commands_of(type(binding.instance)).items()}
+    return {**binding.describe(now), "commands": roles}
+
+
 OutcomeKind = Literal["done", "failed", "unknown", "refused"]
 
 

@@ -200,7 +200,7 @@ CONFIG_WARNINGS: Final = _family(
     "gateway_config_warnings", "gauge", "Warnings about the configuration in force", merge="latest"
 )
 CONFIG_PINNED: Final = _family(
-    "gateway_config_pinned", "gauge", "1 while a version is pinned, so that changes of files are not applied",
+    "gateway_config_pinned", "gauge", "Whether a version is pinned, so that changes of files are not applied",
     merge="latest",
 )  # fmt: skip
 CONFIG_RELOADS: Final = _family(

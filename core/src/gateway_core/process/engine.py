@@ -22,7 +22,7 @@ from gateway_core.hooks import (
     PluginServices,
     SharedStores,
     as_json,
-    commands_of,
+    describe_binding,
     run_in_instances,
     shared_owner,
 )
@@ -395,8 +395,5 @@ class Engine:
             {name: getattr(info, name) for name in ("name", "distribution", "version", "kind", "state", "error")}
             for info in self.registry.states()
         ]
-        bindings = [
-            {**each.describe(now), "commands": {name: it.role for name, it in commands_of(type(each.instance)).items()}}
-            for each in ([] if current is None else current.bindings())
-        ]
+        bindings = [] if current is None else [describe_binding(each, now) for each in current.bindings()]
         return {"installed": installed, "bindings": bindings, "times": [each.describe() for each in self._times.all()]}

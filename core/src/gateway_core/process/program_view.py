@@ -61,7 +61,7 @@ class ProgramView:
         self._access = access
         self.writer = writer
         self._rollbacks = rollbacks
-        self.history, self.version, self.diff = (
+        self.history, self.kept_version, self.diff = (
             rollbacks.keeper.history,
             rollbacks.keeper.version,
             rollbacks.keeper.diff,

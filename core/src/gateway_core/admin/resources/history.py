@@ -39,7 +39,7 @@ async def _version(call: Call) -> Reply:
     text = call.path["number"]
     if not text.isascii() or not text.isdecimal() or len(text) > 9:
         raise RefusedError(404, "not-found", f"{text[:20]!r} is no number of a version")
-    return json_reply(await call.view.version(int(text)))
+    return json_reply(await call.view.kept_version(int(text)))
 
 
 async def _diff(call: Call) -> Reply:
