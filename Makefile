@@ -1,4 +1,5 @@
 # make demo   install everything into .venv and run the demo (PORT=9000 if 8080 is taken)
+# make dist   build wheels and sdists of every distribution, a bill of materials and digests (ADDRESS=URL of the project)
 # make test   run all checks: tests on each Python found, lint, types, architecture, wheels
 
 # Interpreters that pyenv manages are found by their own folders: its shims answer for versions that are switched off.
@@ -12,7 +13,7 @@ PORT ?= 8080
 DISTRIBUTIONS := $(patsubst %/pyproject.toml,./%,core/pyproject.toml plugin-sdk/pyproject.toml $(sort $(wildcard plugins/*/pyproject.toml)))
 SOURCES := $(patsubst ./%,%/pyproject.toml,$(DISTRIBUTIONS))
 
-.PHONY: demo test clean
+.PHONY: demo dist test clean
 
 demo: .venv/installed
 	@exec .venv/bin/gateway demo --port $(PORT)
@@ -28,6 +29,14 @@ test: .cache/tox/installed
 .cache/tox/installed: constraints.txt
 	$(PYTHON) -m venv .cache/tox
 	.cache/tox/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt tox
+	@touch $@
+
+dist: .cache/dist/installed
+	.cache/dist/bin/python -m deploy.distributions --into dist $(if $(ADDRESS),--address $(ADDRESS))
+
+.cache/dist/installed: constraints.txt
+	$(PYTHON) -m venv .cache/dist
+	.cache/dist/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt build cyclonedx-bom hatchling PyYAML twine
 	@touch $@
 
 clean:

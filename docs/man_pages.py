@@ -77,7 +77,7 @@ def _page(name: str, command: click.Command, context: click.Context, commands: d
             ".B XDG_RUNTIME_DIR",
             _escaped("where control sockets are, by which commands find running gateways"),
             ".TP",
-            ".B XDG_STATE_HOME",
+            ".BR STATE_DIRECTORY , XDG_STATE_HOME",
             _escaped("where the last good configuration is kept"),
         ]
     others = ["gateway(1)"] if name != "gateway" else []

@@ -69,6 +69,8 @@ def test_the_directory_is_that_of_the_base_directory_specification(monkeypatch: 
 
     assert default_state_directory({"XDG_STATE_HOME": "/state"}) == Path("/state/gateway")
     assert default_state_directory({}) == Path("/home/me/.local/state/gateway")
+    assert default_state_directory({"STATE_DIRECTORY": "/a:/b", "XDG_STATE_HOME": "/state"}) == Path("/a")
+    assert default_state_directory({"STATE_DIRECTORY": "a", "XDG_STATE_HOME": "/state"}) == Path("/state/gateway")
     assert default_state_directory({"XDG_STATE_HOME": "relative"}) == Path("/home/me/.local/state/gateway")
 
 

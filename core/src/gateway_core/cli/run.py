@@ -20,7 +20,7 @@ from gateway_core.reload.last_good import default_state_directory
     metavar="DIR",
     # Not looked at here: a program that takes over has to go on, whatever has become of what it can do without.
     type=click.Path(path_type=Path, readable=False),
-    help="Where what was in force last is kept; $XDG_STATE_HOME/gateway unless given.",
+    help="Where what was in force last is kept; $STATE_DIRECTORY or $XDG_STATE_HOME/gateway unless given.",
 )
 @click.option(
     "--locked",

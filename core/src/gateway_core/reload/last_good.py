@@ -31,7 +31,10 @@ _LONGEST: Final = 16 * LARGEST_FILE
 
 
 def default_state_directory(environ: Mapping[str, str]) -> Path:
-    """Return the directory of the XDG base directory specification: ``$XDG_STATE_HOME/gateway``."""
+    """Return systemd's ``$STATE_DIRECTORY``, else ``$XDG_STATE_HOME/gateway`` (XDG base directories)."""
+    given = environ.get("STATE_DIRECTORY", "").partition(":")[0]  # one for each StateDirectory= of the unit
+    if Path(given).is_absolute():
+        return Path(given)
     home = environ.get("XDG_STATE_HOME", "")
     if Path(home).is_absolute():
         return Path(home) / "gateway"

@@ -1,0 +1,125 @@
+"""Build what a release consists of: an sdist and a wheel of every distribution, a bill of materials, and digests.
+
+    python -m deploy.distributions [--into dist] [--address URL]
+
+Needs build, hatchling, twine and cyclonedx-bom. ``--address`` is where the project lives; it becomes the URLs of the
+metadata, which have none without it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+import venv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
+EPOCH: Final = "1577836800"
+"""Time of every file in archives (2020-01-01) unless SOURCE_DATE_EPOCH is set: the same sources give the same bytes."""
+
+
+def folders() -> Iterator[Path]:
+    """Yield the folders of all distributions, each after those that it needs."""
+    for folder in (ROOT / "core", ROOT / "plugin-sdk", *sorted((ROOT / "plugins").iterdir())):
+        if (folder / "pyproject.toml").exists():
+            yield folder
+
+
+def name_of(folder: Path) -> str:
+    name: str = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]["name"]
+    return name
+
+
+def run(*command: str | Path, environ: dict[str, str] | None = None) -> None:
+    subprocess.run([str(word) for word in command], check=True, env=environ)  # noqa: S603
+
+
+def build(folder: Path, into: Path, *, address: str = "") -> None:
+    """Build an sdist, and the wheel from it, as everybody does who installs from the sdist."""
+    environ = {"SOURCE_DATE_EPOCH": EPOCH, **os.environ}
+    with tempfile.TemporaryDirectory() as temporary:
+        copy = Path(temporary) / folder.name
+        shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", ".*"))
+        if address:
+            settings = copy / "pyproject.toml"
+            settings.write_text(with_addresses(settings.read_text("utf-8"), address.rstrip("/")), "utf-8")
+        command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(into), str(copy)]
+        run(*command, environ=environ)
+
+
+def with_addresses(settings: str, address: str) -> str:
+    urls = {
+        "Homepage": address,
+        "Documentation": f"{address}/tree/main/docs",
+        "Changelog": f"{address}/blob/main/CHANGELOG.md",
+        "Issues": f"{address}/issues",
+    }
+    lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in urls.items())
+    return f"{settings.rstrip()}\n\n[project.urls]\n{lines}"
+
+
+def bill_of_materials(archives: Path, into: Path) -> None:
+    """Write what an installation of all wheels of a folder consists of, in CycloneDX 1.6."""
+    with tempfile.TemporaryDirectory() as temporary:
+        environment = Path(temporary) / "environment"
+        venv.create(environment, with_pip=True)
+        python = environment / "bin" / "python"
+        # By name, not by path: a path would be noted in what is installed, and so in the bill.
+        names = [name_of(folder) for folder in folders()]
+        options: list[str | Path] = [
+            "--quiet",
+            "--disable-pip-version-check",
+            "-c",
+            ROOT / "constraints.txt",
+            "--find-links",
+            archives,
+        ]
+        run(python, "-m", "pip", "install", *options, *names)
+        run(python, "-m", "pip", "uninstall", "--quiet", "--yes", "pip", "setuptools")
+        command = [
+            sys.executable,
+            "-m",
+            "cyclonedx_py",
+            "environment",
+            "--spec-version",
+            "1.6",
+            "--output-reproducible",
+        ]
+        run(*command, "--validate", "--output-file", into, python)
+
+
+def digests(files: Sequence[Path]) -> str:
+    """Return lines for ``sha256sum --check``."""
+    return "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files)
+
+
+def release(into: Path, *, address: str = "") -> None:
+    shutil.rmtree(into, ignore_errors=True)
+    into.mkdir(parents=True)
+    for folder in folders():
+        build(folder, into, address=address)
+    archives = sorted(into.iterdir())
+    run(sys.executable, "-m", "twine", "check", "--strict", *archives)
+    bill_of_materials(into, into / "gateway.cdx.json")
+    (into / "SHA256SUMS").write_text(digests(sorted(into.iterdir())), "utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Build the archives of a release.")
+    parser.add_argument("--into", type=Path, default=ROOT / "dist", metavar="FOLDER")
+    parser.add_argument("--address", default="", metavar="URL", help="where the project lives, for the metadata")
+    options = parser.parse_args()
+    release(options.into.absolute(), address=options.address)
+
+
+if __name__ == "__main__":
+    main()
