@@ -89,6 +89,15 @@ def test_only_listed_fields_and_parameters_of_the_client_go_on(aggregate: StartA
     assert "0af7651916cd43dd8448eb211c80319c" in sent.headers["traceparent"]
 
 
+@pytest.mark.one_protocol
+def test_each_call_gets_its_own_parameters_only(aggregate: StartAggregate) -> None:
+    route = aggregate([A | {"client_query": ["p"]}, B | {"client_query": ["q"]}], {"/a": 1, "/b": 2})
+
+    route.get("/?p=1&q=2")
+
+    assert route.targets == ["/a?p=1", "/b?q=2"]
+
+
 def test_calls_have_the_id_of_the_request(aggregate: StartAggregate) -> None:
     route = aggregate([A, B], {"/a": 1, "/b": 2})
 
