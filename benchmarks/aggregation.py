@@ -27,7 +27,7 @@ from gateway_plugin_aggregate.shaping import allowing, denying, renaming
 from gateway_plugin_sdk.strict_json import read_json
 
 from benchmarks.pipeline import prepare
-from benchmarks.plugins import Receiving
+from benchmarks.responding import Receiving
 from benchmarks.transformation import SHAPES, seconds
 from benchmarks.validation import filled
 
