@@ -277,4 +277,11 @@ ALERTS: Final = (
         "What reads the gateway's stderr does not keep up.",
         "Look at the log's reader (journald's rate limit, a full pipe). `log.dropped` says how many.",
     ),
+    Alert(
+        "GatewayTracesLost", "warning", "sum by (job, instance, reason) (increase(gateway_trace_spans_lost_total[10m])) > 0",
+        "10m", "{{ $labels.instance }} loses spans: {{ $labels.reason }}",
+        "The collector is away, refuses spans, or takes them more slowly than they come. Requests are not affected.",
+        "`tracing.export_failed` in the log says why. `overflow`: sample less, or raise `tracing.queue.max_spans`; `rejected`: "
+        "look at the collector's limits and credentials; `gave-up`: it could not be reached for five minutes.",
+    ),
 )  # fmt: skip

@@ -191,4 +191,9 @@ CASES: Final = {
         {"long ago": gauge("gateway_log_dropped_lines_total", f'{ONE},process="worker"', "0x5 40x60")},
         labels={"instance": "one"},
     ),
+    "GatewayTracesLost": Case(
+        gauge("gateway_trace_spans_lost_total", f'{ONE},reason="overflow"', "0x5 40+40x60"),
+        {"long ago": gauge("gateway_trace_spans_lost_total", f'{ONE},reason="overflow"', "0x5 40x60")},
+        labels={"instance": "one", "reason": "overflow"},
+    ),
 }  # fmt: skip

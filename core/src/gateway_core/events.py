@@ -320,11 +320,11 @@ PLUGIN_EXITED: Final = _event(
 LOOP_STOPPED: Final = _event("loop.stopped", _ERROR, "a plugin's task stopped the event loop, which goes on", "reason")
 PLUGIN_SHADOW: Final = _event(
     "plugin.shadow", _INFO, "a binding in shadow mode would have decided otherwise", "plugin", "binding", "request_id",
-    "reason",
+    "trace_id", "reason",
 )  # fmt: skip
 PLUGIN_FAILED: Final = _event(
     "plugin.failed", _ERROR, "a hook raised, took too long, or returned what it may not", "plugin", "binding", "phase",
-    "request_id", "reason", "count",
+    "request_id", "trace_id", "reason", "count",
 )  # fmt: skip
 PLUGIN_QUARANTINED: Final = _event(
     "plugin.quarantined", _ERROR, "a binding keeps failing, and is not called for a while", "plugin", "binding",
@@ -350,7 +350,12 @@ PLUGIN_SURROUNDINGS: Final = _event(
     "which was undone", "reason",
 )  # fmt: skip
 PLUGIN_BODY_FAILED: Final = _event(
-    "plugin.body_failed", _ERROR, "what a plugin gave as a body, or a filter of it, failed", "request_id", "reason"
+    "plugin.body_failed",
+    _ERROR,
+    "what a plugin gave as a body, or a filter of it, failed",
+    "request_id",
+    "trace_id",
+    "reason",
 )
 PLUGIN_START_FAILED: Final = _event(
     "plugin.start_failed", _ERROR, "`start` of a plugin raised; the configuration is not applied", "plugin", "reason"
@@ -358,9 +363,14 @@ PLUGIN_START_FAILED: Final = _event(
 
 # -- requests and tasks
 
+TRACING_EXPORT_FAILED: Final = _event(
+    "tracing.export_failed", _WARNING, "the collector did not take spans; `lost` are lost", "reason", "lost", "count"
+)
+_VARIABLE: Final = "an OTEL_* variable is not understood, and does not count"
+TRACING_VARIABLE_IGNORED: Final = _event("tracing.variable_ignored", _WARNING, _VARIABLE, "reason")
 REQUEST_FAILED: Final = _event(
     "request.failed", _ERROR, "the gateway itself failed over a request, which gets 500: a defect, or what a plugin "
-    "left", "request_id", "reason",
+    "left", "request_id", "trace_id", "reason",
 )  # fmt: skip
 CONNECTION_FAILED: Final = _event(
     "connection.failed", _ERROR, "the gateway itself failed over a connection or a deadline: a defect", "reason"

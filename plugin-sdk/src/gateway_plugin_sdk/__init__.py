@@ -87,6 +87,8 @@ if TYPE_CHECKING:
         claim_path,
     )
     from gateway_core.messages.addresses import client_network
+    from gateway_core.messages.secret_queries import SECRET_PARAMETERS, make_query_mask
+    from gateway_core.messages.trace import TraceContext
     from gateway_core.metrics import Metrics
     from gateway_core.regex import Match, Pattern, ReplacePattern, SearchPattern
     from gateway_core.tasks import Tasks, spawn
@@ -108,6 +110,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ENTRY_POINT_GROUP",
     "MISSING",
+    "SECRET_PARAMETERS",
     "Attempt",
     "Backoff",
     "BadBodyError",
@@ -187,6 +190,7 @@ __all__ = [
     "Tasks",
     "TextTooLongError",
     "TlsInfo",
+    "TraceContext",
     "UpstreamAttempt",
     "UpstreamError",
     "UpstreamName",
@@ -197,6 +201,7 @@ __all__ = [
     "command",
     "hookimpl",
     "hookimpl_blocking",
+    "make_query_mask",
     "spawn",
 ]
 
@@ -211,6 +216,8 @@ _HOMES = (
     "gateway_core.client_tls",
     "gateway_core.messages",
     "gateway_core.messages.addresses",
+    "gateway_core.messages.secret_queries",
+    "gateway_core.messages.trace",
     "gateway_core.hooks",
     "gateway_core.config",
     "gateway_core.config.sources",

@@ -182,6 +182,10 @@ CODES: Final[Mapping[str, Code]] = {
         "a target is neither an upstream's name nor a URL", "add the upstream, correct the name, or write a URL"
     ),
     # settings
+    "tracing.unusable": Code(
+        "spans cannot be exported as `tracing.otlp` says: a library is not installed, or a file cannot be used",
+        "install `gateway-core[otlp]` or write `protocol: http/json`; correct the file",
+    ),
     "admin.exposed": Code(
         "the admin listener can be reached from other machines (warning)", "listen on 127.0.0.1 or on a unix socket"
     ),

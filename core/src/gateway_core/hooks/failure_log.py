@@ -14,6 +14,7 @@ from gateway_core.hooks.quarantine import Quarantine
 from gateway_core.messages import Request
 from gateway_core.messages.addresses import client_network
 from gateway_core.messages.fields import HeaderError
+from gateway_core.messages.trace import trace_id_of
 from gateway_core.metrics import Metrics
 from gateway_core.metrics.catalogue import PLUGIN_ERRORS, PLUGIN_QUARANTINES, PLUGIN_TIMEOUTS
 from gateway_core.metrics.samples import Family
@@ -108,6 +109,7 @@ class Faults:
             binding=binding.path,
             phase=phase,
             request_id=request_id,
+            trace_id=None if request is None else trace_id_of(request.trace),
             reason=reason,
             count=number,
         )

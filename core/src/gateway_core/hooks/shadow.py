@@ -16,6 +16,7 @@ from gateway_core.messages import Request, Response, UpstreamAttempt
 from gateway_core.messages.body import FilterSpec
 from gateway_core.messages.operations import RequestOperations
 from gateway_core.messages.response import close_bodies
+from gateway_core.messages.trace import trace_id_of
 from gateway_core.metrics.catalogue import PLUGIN_SHADOW_DECISIONS
 
 _OWN_STATE: Final = "gateway.shadow"
@@ -76,6 +77,7 @@ def _observed(result: object, binding: Binding, phase: str, before: tuple[Any, .
             plugin=binding.plugin,
             binding=binding.path,
             request_id=request_id,
+            trace_id=trace_id_of(before[0].trace),
             reason=str(decision),
         )
     return _closing(result, before, after)

@@ -20,6 +20,7 @@ from gateway_core.messages.operations import InProgress, RequestOperations
 from gateway_core.messages.path import Captured, read_path
 from gateway_core.messages.received import Arrival, ReceivedHead, RequestHead, RequestOrigin, RouteInfo, TlsInfo
 from gateway_core.messages.response import Response
+from gateway_core.messages.trace import TraceContext
 from gateway_core.reasons import REASON
 
 _NO_PARAMS: Final[Mapping[str, str]] = MappingProxyType({})
@@ -69,6 +70,8 @@ class Request:
     _received: ReceivedHead | None = None
     sent_target: str | None = None
     """Path and query as they went upstream, if the target rewrites them; for the data path."""
+    trace: TraceContext | None = None
+    """The request's place in its trace; None if ``tracing`` is not configured."""
     plugin_times: Sequence[tuple[str, str, float]] = ()
     """(binding, phase, seconds) of each hook so far, if a binding of the route ``needs`` ``hook-times``."""
 

@@ -261,6 +261,25 @@ PLUGIN_TASK_ERRORS: Final = _family(
     "binding",
 )  # fmt: skip
 
+# -- traces
+
+TRACE_SPANS: Final = _family("gateway_trace_spans_exported", "counter", "Spans that the collector took")
+TRACE_SPANS_LOST: Final = _family(
+    "gateway_trace_spans_lost", "counter", "Spans that were not exported: overflow (the queue was full), rejected (the "
+    "collector refused them), gave-up (it could not be reached for five minutes), stop (it did not take them before "
+    "the end), too-many (of one request)", "reason",
+)  # fmt: skip
+TRACE_EXPORT_FAILURES: Final = _family(
+    "gateway_trace_export_failures", "counter", "Requests to the collector that failed; most are sent again"
+)
+TRACE_SPANS_WAITING: Final = _family(
+    "gateway_trace_spans_waiting", "gauge", "Spans that wait for the collector, those on their way included"
+)
+TRACE_BAGGAGE_DROPPED: Final = _family(
+    "gateway_trace_baggage_dropped", "counter", "Requests that went upstream without their baggage: it was larger than "
+    "its limits, or its sender is no trusted proxy",
+)  # fmt: skip
+
 # -- processes
 
 _PROCESS: Final = "process"

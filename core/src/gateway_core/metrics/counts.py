@@ -7,13 +7,13 @@ Those that are in use are never dropped; of the others the last `KEPT` are kept.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterator
 from threading import Lock
 from typing import Final, Generic, TypeVar
 
 from gateway_core.metrics.catalogue import DURATION_BOUNDS, ORIGINS, OTHER
-from gateway_core.metrics.samples import Distribution
+from gateway_core.metrics.samples import Distribution, Exemplar
 
 KEPT: Final = 256
 """Counts of what is gone that are kept in case it comes back."""
@@ -102,10 +102,11 @@ class _Cells:
 class RouteCounts(_Cells):
     """The counts of one route."""
 
-    __slots__ = ("bytes_in", "bytes_out", "calls")
+    __slots__ = ("_exemplars", "bytes_in", "bytes_out", "calls")
 
     def __init__(self, bounds: tuple[float, ...] = DURATION_BOUNDS) -> None:
         super().__init__(bounds)
+        self._exemplars: dict[str, dict[int, Exemplar]] = {}  # by class of statuses, then by bucket
         self.bytes_in = 0
         """Bytes of requests' bodies."""
         self.bytes_out = 0
@@ -136,6 +137,19 @@ class RouteCounts(_Cells):
         if len(waiting) == _MOST_WAITING:
             self._settle()
 
+    def note_exemplar(self, status: int, seconds: float, trace_id: str, at: float) -> None:
+        """Keep the trace of a request as an example of those that take about as long; the latest of each bucket stays.
+
+        :param at: seconds since the Unix epoch.
+        """
+        found = self._exemplars.setdefault(class_of(status), {})
+        found[bisect_left(self.bounds, seconds)] = Exemplar(trace_id, seconds, at)
+
+    def use_bounds(self, bounds: tuple[float, ...]) -> None:
+        if bounds != self.bounds:
+            self._exemplars = {}
+        super().use_bounds(bounds)
+
     def requests(self) -> Iterator[tuple[str, str, int]]:
         """Yield status, origin and the number of requests."""
         for outcome, number in self.outcomes():
@@ -147,6 +161,9 @@ class RouteCounts(_Cells):
         for outcome, each in self.distributions():
             name = class_of(outcome >> 2)
             found[name] = found[name].plus(each) if name in found else each
+        for name, exemplars in list(self._exemplars.items()):
+            if name in found:
+                found[name].exemplars = exemplars.copy()
         return found
 
 

@@ -59,7 +59,7 @@ def render(samples: Samples, content_type: str = PROMETHEUS) -> bytes:
     for _, series in sorted(samples.series.items()):
         if series.values:
             lines += _head(series.family, is_open)
-            lines += _histogram(series) if series.family.kind == "histogram" else _plain(series)
+            lines += _histogram(series, has_exemplars=is_open) if series.family.kind == "histogram" else _plain(series)
     if is_open:
         lines.append("# EOF")
     return "".join([f"{line}\n" for line in lines]).encode()
@@ -85,7 +85,7 @@ def _plain(series: Series) -> list[str]:
     ]
 
 
-def _histogram(series: Series) -> list[str]:
+def _histogram(series: Series, *, has_exemplars: bool) -> list[str]:
     name, inside = series.family.name, _inside_of(series.family.labels)
     ends = [*(f'le="{_number(bound)}"}} ' for bound in series.bounds), 'le="+Inf"} ']
     lines = []
@@ -94,9 +94,13 @@ def _histogram(series: Series) -> list[str]:
             continue
         text = inside(labels)
         begin, total = f"{name}_bucket{{{text}," if text else f"{name}_bucket{{", 0
-        for end, number in zip(ends, value.counts, strict=True):
+        exemplars = value.exemplars if has_exemplars else None
+        for bucket, (end, number) in enumerate(zip(ends, value.counts, strict=True)):
             total += number
-            lines.append(f"{begin}{end}{_number(total)}")
+            line = f"{begin}{end}{_number(total)}"
+            if exemplars and (each := exemplars.get(bucket)) is not None:
+                line += f' # {{trace_id="{each.trace_id}"}} {_number(each.value)} {each.at:.3f}'
+            lines.append(line)
         braces = f"{{{text}}}" if text else ""
         lines += [f"{name}_count{braces} {_number(total)}", f"{name}_sum{braces} {_number(value.sum)}"]
     return lines

@@ -6,9 +6,9 @@ A histogram's buckets are counted each for itself, not cumulated; `gateway_core.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Kind = Literal["counter", "gauge", "histogram", "info"]
 Merge = Literal["sum", "max", "min", "latest"]
@@ -35,6 +35,15 @@ class Family:
         return next((unit for unit in ("seconds", "bytes") if self.name.endswith(f"_{unit}")), "")
 
 
+class Exemplar(NamedTuple):
+    """A value with the trace that it was measured in (OpenMetrics 1.0, "Exemplars")."""
+
+    trace_id: str
+    value: float
+    at: float
+    """Seconds since the Unix epoch."""
+
+
 @dataclass(slots=True)
 class Distribution:
     """A histogram's value for one set of labels."""
@@ -42,10 +51,19 @@ class Distribution:
     counts: list[int]
     """In each bucket; the last one is for all that is above every bound."""
     sum: float = 0.0
+    exemplars: Mapping[int, Exemplar] | None = None
+    """By bucket, the trace of one of its values."""
 
     def plus(self, other: Distribution) -> Distribution:
-        """Return both together."""
-        return Distribution([a + b for a, b in zip(self.counts, other.counts, strict=True)], self.sum + other.sum)
+        """Return both together; of exemplars the latest stay."""
+        counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
+        exemplars = self.exemplars or other.exemplars
+        if self.exemplars and other.exemplars:
+            exemplars = dict(self.exemplars)
+            for bucket, each in other.exemplars.items():
+                known = exemplars.get(bucket)
+                exemplars[bucket] = each if known is None or each.at > known.at else known
+        return Distribution(counts, self.sum + other.sum, exemplars)
 
 
 Value = float | Distribution
@@ -130,8 +148,15 @@ class Samples:
 
 
 def _plain(value: Value) -> Any:
-    return [value.counts, value.sum] if isinstance(value, Distribution) else value
+    if not isinstance(value, Distribution):
+        return value
+    return [value.counts, value.sum, list((value.exemplars or {}).items())]
 
 
 def _value(plain: Any) -> Value:
-    return Distribution(plain[0], plain[1]) if isinstance(plain, list) else plain
+    if not isinstance(plain, list):
+        number: float = plain
+        return number
+    # A program before this one, which hands its counts over, may have had no exemplars.
+    exemplars = {bucket: Exemplar(*each) for bucket, each in (plain[2] if len(plain) > 2 else ())}
+    return Distribution(plain[0], plain[1], exemplars or None)

@@ -12,7 +12,7 @@ from gateway_core.hooks.error_pages import ErrorPageHooks
 from gateway_core.hooks.own_cookies import CookieFilter, CookieRemovals
 from gateway_core.hooks.server_timing import with_server_timing
 from gateway_core.metrics import Metrics
-from gateway_core.observe.hook_times import Timings
+from gateway_core.observe import HookObserver
 from gateway_core.packages.instances import Bindings
 
 
@@ -24,14 +24,14 @@ class ChainBuilder:
         bindings: Bindings,
         gateway_wide: Sequence[BindingConfig],
         place_of: PlaceOf,
-        timings: Timings | None = None,
+        timings: HookObserver | None = None,
         server_timing: Binding | None = None,
         pages: ErrorPageHooks | None = None,
     ) -> None:
         """Bind the gateway-wide bindings.
 
         :param place_of: the place of a key path such as ``routes[3].plugins[0]``.
-        :param timings: measures every hook; None costs nothing.
+        :param timings: observes every hook; None costs nothing.
         :param server_timing: goes around every chain (see `with_server_timing`).
         :param pages: what puts error pages into every chain.
         :raises ConfigError: a binding cannot be made.

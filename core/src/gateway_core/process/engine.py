@@ -35,6 +35,7 @@ from gateway_core.metrics.catalogue import (
 )
 from gateway_core.metrics.samples import Samples
 from gateway_core.observe import Timings
+from gateway_core.observe.tracing import Tracing
 from gateway_core.packages import Extensions, InstanceLeases, PluginRegistry
 from gateway_core.packages.lock_file import is_locked
 from gateway_core.process import logs
@@ -129,16 +130,14 @@ class Engine:
         feeds = CertificateFeeds(self.clock, self.upstreams.session, self._refresh_certificates, self.metrics)
         self._certificates = feeds
         self.listeners = Listeners(sockets, self.proxy.server_for, feeds.certificates_of, base_contexts, feeds)
-        self._tasks = Tasks()
+        self._tasks, self.is_draining = Tasks(), False
         self._process_metrics = ProcessMetrics("worker", self.clock)
         self.metrics.register(self._collect)
-        self.is_draining = False
-        self._owns_process = owns_process
-        self._keeps_log = False
+        self._owns_process, self._keeps_log = owns_process, False
         self._guard = BlockingGuard(metrics=self.metrics)
-        self._times = timings or Timings(self.metrics)
         self.stores = SharedStores()
         """What plugins share, if this is the only process."""
+        self._tracing, self._times = Tracing(self.clock, self.metrics), timings or Timings(self.metrics)
         self._environment = Environment(
             self.registry,
             InstanceLeases(),
@@ -151,6 +150,7 @@ class Engine:
                 services or PluginServices(LocalShared(self.stores, self.clock), self._everywhere),
                 fetch=self.proxy.fetches.open,
             ),
+            self._tracing,
         )
 
     async def prepare(self, bundle: ConfigBundle) -> Prepared:
@@ -333,6 +333,7 @@ class Engine:
             to accept connections, whose requests get no response.
         """
         self.is_draining = True
+        self._tracing.ends_at = self.clock.monotonic() + deadline
         await self.listeners.stop_accepting()
         if release is not None:
             self.listeners.take_waiting()

@@ -5,10 +5,7 @@ gateway's own. `Retries` decides whether another attempt follows one that failed
 
     picked -> (queued) -> prepared by the owner -> (connecting) -> sent -> response head -> complete
 
-* picked: the upstream chose an endpoint, and every pick is followed by exactly one `Upstream.record`.
-* queued: the upstream's limits leave no room; `UpstreamDirectory` calls `dispatch`.
-* prepared: `AttemptOwner.prepare` returns the head, or passes it to `connect` later.
-* response head: there is no way back, and a failure is `AttemptOwner.on_broken`.
+Every pick is followed by exactly one `Upstream.record`. Behind the response's head, failures are `on_broken`.
 """
 
 from __future__ import annotations
@@ -16,6 +13,7 @@ from __future__ import annotations
 from gateway_core.events import UPSTREAM_RESPONSE_TIMEOUT, Event
 from gateway_core.messages import UpstreamAttempt
 from gateway_core.messages.grpc_status import GrpcCode, read_code
+from gateway_core.observe.tracing import AttemptSpan, TracePlace
 from gateway_core.proxy import attempt_owner
 from gateway_core.proxy.address_race import connect
 from gateway_core.proxy.attempt_owner import AttemptOwner, AttemptTerms, PreparedRequest, Retries, UpstreamFailure
@@ -34,8 +32,8 @@ class Attempt:
     """One attempt (a `ResponseHandler`). What few of them set has its default in the class."""
 
     __slots__ = (
-        "__dict__", "_connection", "_head", "_is_counted", "_owner", "endpoint", "picked_at",
-        "responded_at", "retries", "upstream",
+        "__dict__", "_connection", "_head", "_is_counted", "_owner", "endpoint", "picked_at", "responded_at", "retries",
+        "upstream",
     )  # fmt: skip
 
     is_queued = _is_resent = False  # it waits for a connection that its upstream's limits allow; it was sent twice
@@ -44,6 +42,7 @@ class Attempt:
     _terms: AttemptTerms | None = None
     observed: UpstreamAttempt | None = None  # of which a hook wants to know the status
     grpc_code: GrpcCode | None = None  # of a call of gRPC whose response is complete
+    span: AttemptSpan | None = None  # if its trace may be exported
 
     def __init__(self, owner: AttemptOwner, retries: Retries | None = None) -> None:
         """Send nothing yet; ``retries`` are the attempts before this one."""
@@ -62,7 +61,10 @@ class Attempt:
             self._terms = self._owner.terms() if self.retries is None else self.retries.terms
         return self._terms
 
-    # -- sending
+    def traced(self, head: PreparedRequest, place: TracePlace) -> PreparedRequest:
+        """Return a head that carries the attempt's span to the endpoint; one that is sent again keeps it."""
+        self.span = self.span or place.begin_attempt(head[0], self.picked_at)
+        return place.sent_head(head[0], self.span), head[1]
 
     def start(self, now: float) -> bool:
         """Pick an endpoint and send the request there, or wait in the upstream's queue.
@@ -78,8 +80,7 @@ class Attempt:
             refusal = upstream.refusal(now)
             self._fail(503, "upstream.unavailable", refusal.reason.value, refusal.retry_after or None)
             return False
-        self.endpoint = endpoint
-        self.picked_at = now
+        self.endpoint, self.picked_at = endpoint, now
         admission = upstream.admission
         if not admission.is_unlimited and not self._is_admitted(endpoint):
             return False
@@ -98,8 +99,8 @@ class Attempt:
 
     def _pick(self, now: float) -> Endpoint | None:
         """Pick an endpoint for a request that was attempted before, or whose client or key has one of its own."""
-        owner, upstream, retries = self._owner, self.upstream, self.retries
-        attempted = () if retries is None else retries.attempted
+        owner, upstream = self._owner, self.upstream
+        attempted = () if self.retries is None else self.retries.attempted
         bound = None if attempted or owner.bound is None else owner.bound.pick(upstream, now)
         return bound or upstream.pick(self.terms.key, now, attempted, self.terms.sticky_cookie)
 
@@ -140,12 +141,9 @@ class Attempt:
         owner, idle = self._owner, endpoint.pool
         if self.retries is not None and self.retries.attempted:
             head = self.retries.with_previous_attempts(head)
-        connection: Lent | None = None
-        if not self._is_resent:
-            if owner.bound is not None:
-                connection = owner.bound.take(endpoint)
-            if connection is None and isinstance(idle, Pool):
-                connection = idle.take(self.terms.proxy_client) if idle.sends_proxy_header else idle.take()
+        connection: Lent | None = owner.bound.take(endpoint) if owner.bound and not self._is_resent else None
+        if connection is None and not self._is_resent and isinstance(idle, Pool):
+            connection = idle.take(self.terms.proxy_client) if idle.sends_proxy_header else idle.take()
         if connection is None:
             self._head, terms = head, self.terms
             seconds = terms.connect_timeout
@@ -180,8 +178,6 @@ class Attempt:
             if not is_complete:
                 body.attach(connection)
 
-    # -- what the connection reports
-
     def on_interim(self, head: ResponseHead) -> None:
         self._owner.on_interim(head)
 
@@ -189,6 +185,8 @@ class Attempt:
         """Report the response, unless its status leads to a retry."""
         owner, status = self._owner, head.status
         now = owner.directory.now()
+        if self.span is not None:
+            self.span.responded(status, self._connection)
         if complete:
             self._connection = None
             if owner.body is not None:
@@ -237,6 +235,8 @@ class Attempt:
         if body is not None:
             body.detach()
         now = self.responded_at = owner.directory.now()
+        if self.span is not None:
+            self.span.responded(head.status, connection)
         self.upstream.record(self.picked, head.status, self.picked_at, now)
         owner.on_switch(connection, head, data)
 
@@ -275,8 +275,8 @@ class Attempt:
         return self.endpoint
 
     def history(self) -> Retries:
-        retries = self.retries = self.retries or Retries(self._owner, self.terms)
-        return retries
+        self.retries = self.retries or Retries(self._owner, self.terms)
+        return self.retries
 
     def _retry_or_fail(self, failure: Failure, detail: str) -> None:
         """Make another attempt if the policy allows it, or report the failure."""
@@ -287,8 +287,7 @@ class Attempt:
         if delay is not None:
             retries.begin(delay, endpoint, self.picked_at)
         else:
-            names = ", ".join([failed.endpoint for failed in retries.records])
-            self._fail(ending.status, ending.reason, f"endpoint {names}: {detail}")
+            self._fail(ending.status, ending.reason, f"endpoint {retries.names}: {detail}")
 
     def _retries_on(self, outcome: int, head: ResponseHead) -> bool:
         """Make another attempt if the policy or an attempt hook has it for a response; False if that is to go on."""
@@ -308,16 +307,14 @@ class Attempt:
         if self.retries is not None:
             self.retries.end()
         self.upstream.failures.refused(reason, detail, self._owner.directory.now())
-        text = f"upstream {self.upstream.name!r}: {detail}"
-        self._owner.on_failed(UpstreamFailure(status, reason, text, retry_after))
+        detail = f"upstream {self.upstream.name!r}: {detail}"
+        self._owner.on_failed(UpstreamFailure(status, reason, detail, retry_after))
 
     def pause_reading(self) -> None:
-        """Have the response wait."""
         if self._connection is not None:
             self._connection.pause_reading()
 
     def resume_reading(self) -> None:
-        """Go on with the response."""
         if self._connection is not None:
             self._connection.resume_reading()
 
@@ -357,10 +354,9 @@ class Attempt:
             return
         if self._connecting is not None:
             self._connecting.cancel()
-            self._connecting = None
         if self.is_queued:
-            self.is_queued = False
             owner.directory.leave_queue(self, self.upstream)
+        self._connecting, self.is_queued = None, False
         if owner.body is not None:
             owner.body.detach()
         if not self.responded_at:
@@ -378,6 +374,8 @@ class Attempt:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.abort()
+        if self.span is not None:
+            self.span.failed(attempt_owner.reason_of(outcome, event))
         if outcome is not None:
             now = self._owner.directory.now()
             self.upstream.record(self.picked, outcome, self.picked_at, now, detail, event, self.responded_at)
@@ -386,6 +384,9 @@ class Attempt:
     def count_out(self, endpoint: Endpoint) -> None:
         if self._is_counted:
             self._is_counted = False
+            if (span := self.span) is not None:
+                self.span = None
+                span.end(self._owner.directory.now(), self.upstream.name, endpoint, self.retries, self.grpc_code)
             if self.retries is not None:
                 self.retries.end()
             admission = self.upstream.admission

@@ -80,6 +80,17 @@ ENDINGS: Final = {
 }
 
 
+_REASONS: Final = {ending.event: ending.reason for ending in ENDINGS.values() if ending.event is not None}
+
+
+def reason_of(outcome: int | None, event: Event | None) -> str | None:
+    """Return why an attempt failed, as a code of `gateway_core.reasons` where there is one; None if it did not."""
+    if event is not None:
+        reason: str = _REASONS[event]
+        return reason
+    return "cancelled" if outcome == Outcome.ABANDONED else "upstream.local-error" if outcome == Outcome.LOCAL else None
+
+
 _STALE: Final = frozenset({Failure.RESET, Failure.STALE})
 
 
@@ -263,6 +274,11 @@ class Retries:
         """Whether the request was sent once more over a new connection, which is no retry."""
         self.was_repeated = False
         """Whether an attempt hook had it sent once more (`UpstreamAttempt.on_status`)."""
+
+    @property
+    def names(self) -> str:
+        """The endpoints of the attempts that failed."""
+        return ", ".join([failed.endpoint for failed in self.records])
 
     def note(
         self, endpoint: Endpoint, word: str, picked_at: float, status: int = 0, grpc_status: int | None = None

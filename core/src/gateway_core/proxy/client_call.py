@@ -14,6 +14,7 @@ from functools import partial
 from gateway_core.errors import UpstreamError
 from gateway_core.hooks import Chain
 from gateway_core.messages import Request, Response
+from gateway_core.observe.tracing import RequestTrace, TracePlace
 from gateway_core.proxy.attempt_owner import PreparedRequest, client_terms
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.gateway_responses import gateway_response
@@ -32,7 +33,7 @@ from gateway_core.proxy.upstream_head import (
     target_of,
     upstream_head,
 )
-from gateway_core.proxy.wire.grpc import is_grpc
+from gateway_core.proxy.wire.grpc import is_call, is_grpc
 from gateway_core.proxy.wire.request_head import IN_CHUNKS, RequestHead
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.reasons import PATH_REFUSED, PLUGIN_FAILED
@@ -114,7 +115,7 @@ class ClientCall:
         self.response: Response | None = None
         """The upstream's, or the gateway's if there is none."""
         route, target, request, client = sent.route, sent.target, sent.request, sent.client
-        upstream = target.upstream
+        upstream, trace = target.upstream, request.trace
         timeouts = route.timeouts.model_copy(update={"idle": 0.0}) if is_grpc(sent.head) else route.timeouts
         self.call = call = UpstreamCall(
             directory,
@@ -126,6 +127,7 @@ class ClientCall:
             client.bound,
             terms=partial(client_terms, request, sent.head, client, route, upstream),
             takes_switch=sent.head.facts.upgrade is not None,
+            place=TracePlace(trace, is_call=is_call(sent.head)) if isinstance(trace, RequestTrace) else None,
         )
         hooks = sent.chain.attempt + sent.snapshot.attempt_hooks.get(upstream.name, ())
         if hooks:

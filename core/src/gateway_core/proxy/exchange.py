@@ -17,6 +17,7 @@ from gateway_core.hooks import Chain, Hook, start_log_phase
 from gateway_core.messages import Request, Response
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.exchange_operations import ExchangeOperations
+from gateway_core.proxy.expiry import expire_exchange
 from gateway_core.proxy.forward import ForwardedExchange
 from gateway_core.proxy.gateway_responses import gateway_response, report_crash
 from gateway_core.proxy.hook_runner import HookRunner
@@ -30,7 +31,8 @@ from gateway_core.proxy.response_writer import ResponseWriter, cut_off
 from gateway_core.proxy.route_lookup import Found, find_first
 from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.sweeper import NEVER
-from gateway_core.proxy.telemetry import make_record, response_of
+from gateway_core.proxy.telemetry import Responded, make_record, response_of
+from gateway_core.proxy.tracing import begin_trace, end_trace, follow_route, share
 from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.proxy.wire.grpc import total_of
 from gateway_core.proxy.wire.request_head import RequestHead
@@ -44,7 +46,8 @@ class Exchange:
 
     __slots__ = (
         "__dict__", "_match", "_operations", "_own", "_pin", "_relay", "body", "chain", "client", "context", "deadline",
-        "head", "hooks", "id_line", "is_over", "proxy", "reason", "route", "seen", "snapshot", "started", "writer",
+        "head", "hooks", "id_line", "is_over", "proxy", "reason", "route", "seen", "snapshot", "started", "trace",
+        "writer",
     )  # fmt: skip
 
     phases: RequestPhases | None = None
@@ -76,6 +79,7 @@ class Exchange:
         self._operations: ExchangeOperations | None = None  # once a hook has asked for something
         self._relay: Relay | None = None  # if the upstream responds
         self._own: OwnResponse | None = None  # if the gateway or a plugin does
+        self.trace = None if snapshot.tracer is None else begin_trace(snapshot.tracer, head)
         self.reason: str | None = None  # why the gateway responded itself, or cut it off (`gateway_core.reasons`)
         snapshot.active += 1
         proxy.exchanges.add(self)
@@ -91,6 +95,8 @@ class Exchange:
             is_direct = route.is_direct or (route.has_match_hooks and body is None and head.method != "OPTIONS")
             if is_direct and (body is None or body.limit_to(route.max_body_bytes, head.facts.content_length)):
                 self.route, self.chain, self._match = route, route.chain, found
+                if route.sampling is not None:
+                    follow_route(self, route.sampling)
                 if route.has_hooks and (phases := run_plain_hooks(self, route)) is not None:
                     self.phases = phases
                     phases.settle()
@@ -107,11 +113,15 @@ class Exchange:
             request = self.seen = Request.for_head(self.head, id_of(self.id_line), self.started)
             if self._match is not None:
                 request.route, request.matched = self._match.payload.info, self._match
+            if self.trace is not None:
+                request.trace = self.trace
         return self.seen
 
     def take_route(self, route: CompiledRoute, chain: Chain) -> None:
         """Have a route's bindings take part from here on."""
         self.route, self.chain, self.request.route = route, chain, route.info
+        if route.sampling is not None:
+            follow_route(self, route.sampling)
 
     def refuse(self, status: int, reason: str, detail: str, *, allow: tuple[str, ...] = ()) -> None:
         """Begin with the response, the connection's last one: there is no request that could be read."""
@@ -128,6 +138,8 @@ class Exchange:
         """Make the context of the hooks: the first one is about to run."""
         context = self.context = self.snapshot.scope.context.copy()
         (self.seen or self.request).in_progress = self
+        if self.trace is not None:
+            share(self.trace, context)
         return context
 
     @property
@@ -229,6 +241,8 @@ class Exchange:
         if current is snapshot or not self.writer.head_sent or self.is_over:
             return
         self.snapshot = current
+        if self.trace is not None:
+            self.trace.move(current.tracer)
         self.client.forget()
         if self._pin is snapshot:
             self._pin = ChainLease(self.chain)
@@ -266,32 +280,12 @@ class Exchange:
 
     def expire(self, now: float) -> None:
         """Act on the deadline, which is over."""
-        self.deadline, body, relay = NEVER, self.body, self._relay
-        is_body_awaited = body is not None and not body.is_complete and not body.is_paused
-        if self.is_responding:
-            self._expire_response()
-        elif relay is not None and relay.send_continue():
-            relay.on_sent(now)
-        elif is_body_awaited and now < self.total_deadline and not (relay and relay.attempt.is_queued):
-            self.body_failed(408, "body-too-slow", "the client did not send its body in time")
-        elif relay is not None:
-            relay.attempt.expire()
-        else:
-            self.fail(504, "request-timeout", "the request took too long")
-
-    def _expire_response(self) -> None:
-        is_slow = self.writer.is_paused
-        if self._relay is not None:
-            self._relay.give_up(timed_out=self.writer.head_sent and not is_slow)
-        if is_slow and self.writer.head_sent:
-            self.break_off("client", "client-too-slow", "the client does not read", flush=False)
-        else:
-            reason = "upstream.timeout" if self.writer.head_sent else "request-timeout"
-            self.respond_or_cut(504, reason, "the response stalled", "upstream")
+        self.deadline = NEVER
+        expire_exchange(self, self._relay, now)
 
     def crashed(self, error: BaseException) -> None:
         """Respond 500: the pipeline itself failed, or over what a plugin left; or cut off a response that has begun."""
-        report_crash("request", id_of(self.id_line), error)
+        report_crash("request", id_of(self.id_line), error, self.trace)
         self.respond_or_cut(500, "internal", repr(error))
 
     def respond_or_cut(self, status: int, reason: str, detail: str, by: str = "gateway", flush: bool = False) -> None:
@@ -343,7 +337,7 @@ class Exchange:
         self.grpc_code = cut_off(self.writer, self.head, reason, flush=flush)
         self.finish(self.proxy.now(), is_complete=self.grpc_code is not None)
 
-    def finish(self, now: float, is_complete: bool = True) -> None:
+    def finish(self, now: float, is_complete: bool = True) -> None:  # noqa: C901 - all that ends is ended here
         """Run the log phase, let go of the snapshot, and give the connection back if the response is complete."""
         self.is_over, self.deadline = True, NEVER
         own, relay, route = self._own, self._relay, self.route
@@ -356,14 +350,16 @@ class Exchange:
         elif self.forwarding is not None:
             response = self.forwarding.switched
         status = response.status if response is not None else 0 if head is None else head.status
+        sent = self.forwarding.call if relay is None and self.forwarding is not None else relay
+        if self.trace is not None:
+            end_trace(self, self.trace, sent, status, response, now)
         is_call = self.body is not None and relay is not None and relay.attempt.grpc_code is not None
         if own is not None or self.reason or status == 101 or route is None or is_call:
-            sent = self.forwarding.call if relay is None and self.forwarding is not None else relay
             self.proxy.telemetry.count(self, sent, status, response, now - self.started)
         else:  # an upstream's response
             received = 0 if self.body is None else self.body.received
             route.counts.add(status << 2, now - self.started, self.writer.bytes_sent, received)
-        if not self.chain.log or self._log(relay, response, now):
+        if not self.chain.log or self._log(sent, response, now):
             if self._pin is self.snapshot and not self.snapshot.is_awaited:
                 self.snapshot.active -= 1
             else:
@@ -376,11 +372,10 @@ class Exchange:
         if is_complete:
             self.writer.finish(now)
 
-    def _log(self, relay: Relay | None, response: Response | None, now: float) -> bool:
+    def _log(self, sent: Responded | None, response: Response | None, now: float) -> bool:
         """Run the log phase; return whether it is over. If not, it keeps the snapshot."""
-        sent = self.forwarding.call if relay is None and self.forwarding is not None else relay
         record = make_record(self, sent, response, now - self.started, self.proxy.wall())
-        shown, context = response or response_of(relay), self.context or self.begin_hooks()
+        shown, context = response or response_of(self._relay), self.context or self.begin_hooks()
         outcome = context.run(start_log_phase, self.chain.log, self.seen or self.request, shown, record)
         if outcome is not None:
             self.runner().finish_last(outcome, self._pin.release)

@@ -19,6 +19,9 @@ from gateway_core.messages.body import FilterSpec
 from gateway_core.messages.headers import block_of, headers_of_block
 from gateway_core.messages.hook_owner import current_request
 from gateway_core.messages.request_lines import arrival_of
+from gateway_core.observe.tracing import RequestTrace, TracePlace
+from gateway_core.observe.tracing.plugin_context import current_span_id
+from gateway_core.observe.tracing.propagation import read_remote
 from gateway_core.proxy.attempt_owner import PreparedRequest
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.request_body import RequestBody
@@ -29,7 +32,7 @@ from gateway_core.proxy.wire.fields import credentials_bind, valid_host, value_o
 from gateway_core.proxy.wire.forwarding import CDN_ID, Origin
 from gateway_core.proxy.wire.request_head import BINDS, HEAD_ONLY, IN_CHUNKS
 from gateway_core.proxy.wire.response_head import ResponseHead
-from gateway_core.snapshot import SnapshotHolder
+from gateway_core.snapshot import Snapshot, SnapshotHolder
 from gateway_core.upstreams.endpoint import Endpoint
 
 
@@ -167,26 +170,48 @@ class Fetches:
         fields.remove("host")
         if scope.own_cookies is not None:
             scope.own_cookies.remove_from(fields)
-        self._add_own(fields, parent, scope.via)
+        place = self._place_of(parent, fields)
+        self._add_own(fields, parent, scope.via, copies_trace=place is None)
         block = block_of(fields)
         head = CallHead(asked.method, asked.path, block, host)
         timeouts, body = upstream.settings.timeouts, asked.body
         hooks = scope.attempt_hooks.get(upstream.name, ())
         if upstream.is_plain and not hooks:
-            return Fetch(UpstreamCall(self._directory, upstream, head, timeouts, body, asked.timeout))
+            return Fetch(UpstreamCall(self._directory, upstream, head, timeouts, body, asked.timeout, place=place))
         # What the upstream's strategy and attempt hooks look at.
         request = Request(asked.method, asked.path, fields)
         request.request_id = fields.get("x-request-id", "")
         request.operations = FetchBody(body)
         key = None if upstream.hash_key is None else upstream.hash_key(request)
-        call = UpstreamCall(self._directory, upstream, head, timeouts, body, asked.timeout, key=key)
+        call = UpstreamCall(self._directory, upstream, head, timeouts, body, asked.timeout, key=key, place=place)
         if hooks:
             runner = HookRunner(call.crashed, scope.context.copy())
             call.run_before_attempts(AttemptPhase(hooks, request, runner))
         return Fetch(call)
 
-    def _add_own(self, fields: Headers, parent: Request | None, via: bytes) -> None:
-        """Add the fields that the gateway writes itself."""
+    def _place_of(self, parent: Request | None, fields: Headers) -> TracePlace | None:
+        """Return where a fetch belongs; None if there is none, or the plugin wrote the fields of another.
+
+        Its parent is the plugin's span if the plugin has one: the one that it wrote, or the current one.
+        """
+        current: Snapshot | None = self._holder.current
+        found = None if parent is None else parent.trace
+        if isinstance(found, RequestTrace):
+            trace = found
+        elif parent is None and current is not None and current.tracer is not None:
+            trace = current.tracer.begin_own()
+        else:
+            return None
+        written = read_remote(block_of(fields), trace.tracer.formats)
+        if written is None:
+            return TracePlace(trace, parent_id=current_span_id(trace))
+        return TracePlace(trace, parent_id=written.span_id) if written.trace_id == trace.trace_id else None
+
+    def _add_own(self, fields: Headers, parent: Request | None, via: bytes, *, copies_trace: bool) -> None:
+        """Add the fields that the gateway writes itself.
+
+        :param copies_trace: whether the fields of the request's trace go on as they came.
+        """
         for name in _LOOP_FIELDS:
             fields.remove(name)
         arrival = None if parent is None else arrival_of(parent)
@@ -201,7 +226,7 @@ class Fetches:
             fields.add("CDN-Loop", CDN_ID.decode())
         request_id = self._new_id() if parent is None else parent.request_id
         fields.setdefault("X-Request-Id", request_id)
-        if parent is not None and "traceparent" not in fields:
+        if copies_trace and parent is not None and "traceparent" not in fields:
             for name in _TRACE_FIELDS:
                 value = parent.headers.get(name)
                 if value is not None:

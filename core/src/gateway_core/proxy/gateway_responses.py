@@ -6,6 +6,7 @@ import math
 
 from gateway_core.events import REQUEST_FAILED, emit
 from gateway_core.messages import Response
+from gateway_core.messages.trace import TraceContext, trace_id_of
 from gateway_core.proxy.response_fields import DateField, own_block, status_line
 from gateway_core.reasons import VERSION_UNSUPPORTED
 
@@ -28,10 +29,10 @@ _DETAILS = {
 }
 
 
-def report_crash(what: str, request_id: str, error: BaseException) -> None:
+def report_crash(what: str, request_id: str, error: BaseException, trace: TraceContext | None = None) -> None:
     """Have the log say that the gateway itself failed over a request."""
     text = f"{what} {request_id} failed: {error!r}"
-    emit(REQUEST_FAILED, text, error=error, request_id=request_id, reason=repr(error))
+    emit(REQUEST_FAILED, text, error=error, request_id=request_id, trace_id=trace_id_of(trace), reason=repr(error))
 
 
 def gateway_response(
@@ -54,11 +55,12 @@ def gateway_response(
     return response
 
 
-def with_request_id(response: Response, body: bytes, request_id: str) -> bytes:
-    """Return a response's whole body; a problem's gets the request id as a member."""
+def with_request_id(response: Response, body: bytes, request_id: str, trace: TraceContext | None = None) -> bytes:
+    """Return a response's whole body; a problem's gets the ids of request and trace as members."""
     if not request_id or not body.endswith(b"}") or not response.is_problem or b'"request_id"' in body:
         return body
-    return body[:-1] + b', "request_id": "%b"}' % request_id.encode()
+    more = b"" if trace is None or b'"trace_id"' in body else b', "trace_id": "%b"' % trace.trace_id.encode()
+    return body[:-1] + b', "request_id": "%b"%b}' % (request_id.encode(), more)
 
 
 def show_own_fields(response: Response, date: DateField, request_id: str) -> None:

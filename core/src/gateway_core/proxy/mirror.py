@@ -15,6 +15,7 @@ from typing import Final
 from gateway_core.events import MIRROR_FAILED, emit
 from gateway_core.messages import Request, UpstreamAttempt
 from gateway_core.messages.headers import block_of, headers_of_block
+from gateway_core.observe.tracing import RequestTrace, TracePlace
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retries, UpstreamFailure
 from gateway_core.proxy.fetches import FetchBody
@@ -24,6 +25,7 @@ from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
 from gateway_core.proxy.upstream_head import AttemptPhase, UnsendableHeadError, framing_fields, upstream_head
+from gateway_core.proxy.wire.grpc import is_call
 from gateway_core.proxy.wire.request_head import BINDS, HEAD_ONLY, RequestHead
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.routing import UnsafePathError
@@ -162,6 +164,8 @@ class MirrorCopy:
                 headers.remove(name)
             head = b"%b%b\r\n\r\n" % (line, block_of(headers))
         prepared = head, flags & (HEAD_ONLY | BINDS)
+        if isinstance(trace := self._request.trace, RequestTrace):
+            prepared = self._attempt.traced(prepared, TracePlace(trace, is_call=is_call(self._inbound)))
         if self._runner is None:
             return prepared
         copied = self._copied(head, b"" if body is None else body.peek())

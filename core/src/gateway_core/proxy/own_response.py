@@ -23,6 +23,7 @@ from gateway_core.messages.body_sources import (
     source_of,
 )
 from gateway_core.messages.response import with_assigned_body
+from gateway_core.messages.trace import trace_id_of
 from gateway_core.proxy.gateway_responses import show_own_fields, with_request_id
 from gateway_core.proxy.response_fields import BODILESS, own_block, trailer_block
 from gateway_core.proxy.response_phase import begin_response
@@ -85,7 +86,9 @@ class OwnResponse:
         if isinstance(body, bytes):
             close_replaced(response, owner.runner)
             may_have_body = response.status not in BODILESS
-            data = with_request_id(response, body, owner.request.request_id) if may_have_body else b""
+            data = (
+                with_request_id(response, body, owner.request.request_id, owner.request.trace) if may_have_body else b""
+            )
             if streamed is not None or not specs or not data:
                 self._write_head(len(data) if may_have_body else None, data, complete=True)
                 owner.written(self.reason or self.response.failure)
@@ -134,9 +137,11 @@ class OwnResponse:
         owner.stream(ResponseStream(self, source, owner.writer, owner.runner()))
 
     def _on_excess(self) -> None:
-        request_id = self._owner.request.request_id
+        request = self._owner.request
+        request_id = request.request_id
         reason = f"the response has more than its Content-Length of {self._length} bytes"
-        emit(PLUGIN_BODY_FAILED, f"request {request_id}: {reason}", request_id=request_id, reason=reason)
+        text = f"request {request_id}: {reason}"
+        emit(PLUGIN_BODY_FAILED, text, request_id=request_id, trace_id=trace_id_of(request.trace), reason=reason)
 
     def _write_head(self, length: int | None, body: bytes, *, complete: bool) -> None:
         owner, response = self._owner, self.response

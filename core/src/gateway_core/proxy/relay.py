@@ -18,6 +18,7 @@ from typing import Final
 from gateway_core.hooks import Hook, Stop, start_response_phase
 from gateway_core.messages import Response, UpstreamAttempt
 from gateway_core.messages.response_lines import added_lines, has_assigned_body
+from gateway_core.observe.tracing import TracePlace
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retries, UpstreamFailure, client_terms
 from gateway_core.proxy.mirror import send_copies
@@ -37,7 +38,7 @@ from gateway_core.proxy.upstream_head import (
     upstream_head,
     usual_tail,
 )
-from gateway_core.proxy.wire.grpc import is_grpc
+from gateway_core.proxy.wire.grpc import is_call, is_grpc
 from gateway_core.proxy.wire.request_head import HEAD_ONLY, IN_CHUNKS
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.routing import UnsafePathError
@@ -152,6 +153,9 @@ class Relay:
             flags = flags | IN_CHUNKS if body.is_chunked else flags & ~IN_CHUNKS
         self._flags = flags
         prepared = data, flags
+        if (trace := exchange.trace) is not None:
+            place = TracePlace(trace, is_changed=exchange.seen is not None, is_call=is_call(exchange.head))
+            prepared = self.attempt.traced(prepared, place)
         if self._attempt_phase is None:
             return prepared
         exchange.watch(0)

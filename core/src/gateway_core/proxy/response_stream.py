@@ -21,6 +21,7 @@ from gateway_core.messages import Request, Response
 from gateway_core.messages.body import BodySource, FilterSpec
 from gateway_core.messages.body_sources import BytesSource, ClosingBehind, SourceWrapper
 from gateway_core.messages.hook_owner import HookOwner, is_counted
+from gateway_core.messages.trace import trace_id_of
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.response_writer import ResponseWriter
 from gateway_core.proxy.streamed_body import outside
@@ -152,7 +153,14 @@ def report_body(request: Request, owner: HookOwner | None, what: str, error: Bas
         owner.body_failed(request, error)
     else:
         text = f"request {request.request_id}: {what} failed: {error!r}"
-        emit(PLUGIN_BODY_FAILED, text, error=error, request_id=request.request_id, reason=repr(error))
+        emit(
+            PLUGIN_BODY_FAILED,
+            text,
+            error=error,
+            request_id=request.request_id,
+            trace_id=trace_id_of(request.trace),
+            reason=repr(error),
+        )
 
 
 class PluginBody(SourceWrapper):

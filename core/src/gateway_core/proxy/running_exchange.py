@@ -16,6 +16,7 @@ from typing import Protocol
 from gateway_core.config import LimitsConfig
 from gateway_core.hooks import Chain, Hook, Stop
 from gateway_core.messages import Request, Response
+from gateway_core.observe.tracing import RequestTrace
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.limit_events import LimitEvents
@@ -152,6 +153,7 @@ class RunningExchange(RequestOwner, Protocol):
     seen: Request | None
     """The request, once something other than the path from the head to the upstream has looked at it."""
     sticky_target: RouteTarget | None
+    trace: RequestTrace | None
     total_deadline: float
     """Monotonic seconds by which all has to be over."""
 

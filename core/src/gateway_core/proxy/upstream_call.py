@@ -26,6 +26,7 @@ from gateway_core.errors import GatewayError, UpstreamError
 from gateway_core.hooks import Stop
 from gateway_core.messages import Headers, Response, UpstreamAttempt
 from gateway_core.messages.headers import headers_of_block
+from gateway_core.observe.tracing import TracePlace
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retries, UpstreamFailure
 from gateway_core.proxy.request_body import RequestBody
@@ -73,9 +74,9 @@ class UpstreamCall:
 
     __slots__ = (
         "_attempt_phase", "_buffer", "_buffered", "_error", "_feeder", "_head", "_head_ready", "_is_complete",
-        "_is_paused", "_may_feed", "_more", "_takes_switch", "_terms", "_timeouts", "_total_deadline", "attempt",
-        "body", "bound", "deadline", "directory", "refusal", "response_head", "retry_after", "switched", "trailers",
-        "upstream",
+        "_is_paused", "_may_feed", "_more", "_place", "_takes_switch", "_terms", "_timeouts", "_total_deadline",
+        "attempt", "body", "bound", "deadline", "directory", "refusal", "response_head", "retry_after", "switched",
+        "trailers", "upstream",
     )  # fmt: skip
 
     def __init__(
@@ -91,6 +92,7 @@ class UpstreamCall:
         key: str | None = None,
         terms: Callable[[float], AttemptTerms] | None = None,
         takes_switch: bool = False,
+        place: TracePlace | None = None,
     ) -> None:
         """Send nothing yet.
 
@@ -101,6 +103,7 @@ class UpstreamCall:
         :param key: what the upstream's strategy hashes.
         :param terms: makes those of a client's request, which ends at a time of the monotonic clock.
         :param takes_switch: whether the caller takes a 101.
+        :param place: where its attempts belong, if they are in a trace.
         """
         self.directory = directory
         self._head = head
@@ -130,6 +133,7 @@ class UpstreamCall:
         else:
             self._terms = terms(self._total_deadline)
         self.upstream = upstream
+        self._place = place
         self.bound = bound
         self.body = self._make_body(body, self._terms.policy)
         self.attempt = Attempt(self)
@@ -255,6 +259,8 @@ class UpstreamCall:
         except UpstreamError as error:
             self._end(error)
             return None
+        if self._place is not None:
+            prepared = self.attempt.traced(prepared, self._place)
         if self._attempt_phase is None:
             return prepared
         self._attempt_phase.start(endpoint, prepared, self._connect, self._refuse)

@@ -11,7 +11,8 @@ from gateway_core.snapshot.transfer import from_lines, to_lines
 
 if TYPE_CHECKING:
     from gateway_core.snapshot.changes import Changes, Difference, changes_between
-    from gateway_core.snapshot.compile import Compiled, Environment, compile_snapshot
+    from gateway_core.snapshot.compile import Compiled, compile_snapshot
+    from gateway_core.snapshot.environment import Environment
     from gateway_core.snapshot.holder import ChainLease, SnapshotHolder
     from gateway_core.snapshot.route import CompiledRoute, OwnResponse, RouteTarget
     from gateway_core.snapshot.snapshot import Snapshot
@@ -38,7 +39,8 @@ __all__ = [
 
 _MODULES: Final = {
     **dict.fromkeys(("Changes", "Difference", "changes_between"), "changes"),
-    **dict.fromkeys(("Compiled", "Environment", "compile_snapshot"), "compile"),
+    **dict.fromkeys(("Compiled", "compile_snapshot"), "compile"),
+    "Environment": "environment",
     **dict.fromkeys(("CompiledRoute", "OwnResponse", "RouteTarget"), "route"),
     "ChainLease": "holder",
     "Snapshot": "snapshot",

@@ -5,34 +5,34 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from gateway_core.clock import Clock
 from gateway_core.config import (
     ConfigError,
     ConfigProblem,
-    EndpointConfig,
     GatewayConfig,
     LoadedConfig,
     MirrorConfig,
     RouteConfig,
-    RouteTimeoutsConfig,
-    TimeoutsConfig,
     UpstreamConfig,
     WeightedTargetConfig,
     is_url,
 )
 from gateway_core.config.address import TargetName, target_name
-from gateway_core.hooks import Chain, PluginServices, UpstreamScope, current_scope, server_timing_binding
+from gateway_core.errors import GatewayError
+from gateway_core.hooks import Chain, UpstreamScope, current_scope, server_timing_binding
 from gateway_core.hooks.error_pages import ErrorPageHooks
 from gateway_core.messages import RouteInfo
-from gateway_core.metrics import Metrics
 from gateway_core.metrics.catalogue import OTHER
 from gateway_core.metrics.counts import RouteCounts
-from gateway_core.observe import Timings
-from gateway_core.packages import Bindings, ChainBuilder, InstanceLeases, PluginRegistry
+from gateway_core.observe import HookObserver
+from gateway_core.observe.tracing import OpenTracing
+from gateway_core.observe.tracing.hook_spans import HookSpans
+from gateway_core.observe.tracing.settings import route_policy
+from gateway_core.packages import Bindings, ChainBuilder
 from gateway_core.routing import Pattern, RuleError, arrival_policy, rule_pattern
+from gateway_core.snapshot.environment import Environment
 from gateway_core.snapshot.listeners import DEFAULT_LISTENER, CompiledListener, ListenerRoutes, listener_tables
 from gateway_core.snapshot.route import (
     CompiledRoute,
@@ -45,12 +45,15 @@ from gateway_core.snapshot.route import (
 )
 from gateway_core.snapshot.route_effects import targets_of
 from gateway_core.snapshot.rules import (
+    DEFAULT_TIMEOUTS,
+    config_for_url,
     no_response,
     path_policy,
     redirect_of,
     respond_of,
     route_rules,
     sent_path_of,
+    timeouts_of,
 )
 from gateway_core.snapshot.snapshot import Snapshot
 from gateway_core.snapshot.target_split import TargetSplit
@@ -59,7 +62,6 @@ from gateway_core.snapshot.transfer import Yielder
 from gateway_core.snapshot.trust import document_trust, listener_trust
 from gateway_core.upstreams.live_upstream import LiveUpstream
 from gateway_core.upstreams.retry import RetryPolicy
-from gateway_core.upstreams.runtime import UpstreamRuntime
 from gateway_core.upstreams.transport import TlsSettings, TransportSettings, make_tls_context, unusable, with_digest
 from gateway_core.upstreams.upstream import Upstream
 
@@ -74,25 +76,6 @@ class Compiled:
     snapshot: Snapshot
     bindings_made: int
     bindings_kept: int
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """What outlives snapshots: plugins with their instances, upstreams with their endpoints."""
-
-    registry: PluginRegistry
-    instances: InstanceLeases
-    upstreams: UpstreamRuntime
-    clock: Clock
-    metrics: Metrics
-    timings: Timings | None = None
-    """Measures or records every hook, whatever the configuration."""
-
-    times: Timings = field(default_factory=Timings)
-    """Measures every hook of configurations with ``server_timing: true``."""
-
-    services: PluginServices = field(default_factory=PluginServices)
-    """What plugins share values and reach other workers by."""
 
 
 async def compile_snapshot(loaded: LoadedConfig, environment: Environment) -> Compiled:
@@ -136,6 +119,7 @@ class _Compiler:
         self.scope = UpstreamScope(self._open_url)
         self.chain_of: dict[str, Chain] = {}
         """The chains of routes that are not compiled yet, by their ids."""
+        self.tracing: OpenTracing | None = None
         self.counted: list[tuple[str, str]] = []
         """The routes so far, and what each is counted by."""
 
@@ -147,6 +131,8 @@ class _Compiler:
         await self.scope.aclose()
         for upstream in self.live.values():
             await upstream.aclose()
+        if self.tracing is not None:
+            await self.tracing.aclose()
 
     async def compile(self) -> Compiled:
         await self._open_upstreams()
@@ -203,16 +189,22 @@ class _Compiler:
             path_policy=arrival_policy(policies),
             close=self.aclose,
             made_of=made_of,
+            tracer=None if self.tracing is None else self.tracing.tracer,
         )
         # The snapshot is closed by this object: what it would keep until then would be freed at one blow.
         del self.loaded, self.config
         return Compiled(snapshot, self.bindings.made, self.bindings.kept)
 
     async def _chains(self, *, has_pages: bool) -> ChainBuilder:
-        environment, timings, server_timing = self.environment, self.environment.timings, None
+        environment, server_timing = self.environment, None
+        timings: HookObserver | None = environment.timings
         if self.config.server_timing:
             timings = timings or environment.times
             server_timing = server_timing_binding(environment.clock, environment.metrics)
+        if self.tracing is not None:
+            async for part in self.yielder.parts(self.config.routes):
+                self.tracing.shows_hooks |= any(route.tracing and route.tracing.detail == "hooks" for route in part)
+            timings = HookSpans(timings) if self.tracing.shows_hooks else timings
         pages = None
         if has_pages:
             pages = ErrorPageHooks(
@@ -228,6 +220,14 @@ class _Compiler:
         self.scope.own_cookies = chains.keep_cookies(environment.clock, environment.metrics)
         return chains
 
+    async def _open_tracing(self) -> None:
+        config, tracing = self.config.tracing, self.environment.tracing
+        if config is not None and tracing is not None:
+            try:
+                self.tracing = await tracing.open(config)
+            except GatewayError as error:
+                raise self._problem("tracing.otlp", str(error), "tracing.unusable") from error
+
     def _problem(self, key_path: str, message: str, code: str, remedy: str = "") -> ConfigError:
         place = self.loaded.place_of(key_path)
         return ConfigError([ConfigProblem(place, key_path, message, code=code, remedy=remedy)])
@@ -235,6 +235,7 @@ class _Compiler:
     # -- upstreams
 
     async def _open_upstreams(self) -> None:
+        await self._open_tracing()
         for index, config in enumerate(self.config.upstreams):
             tls = await self._read_tls(config, f"upstreams[{index}].tls")
             self._open(config, TransportSettings.of(config, tls), f"upstreams[{index}]")
@@ -331,9 +332,10 @@ class _Compiler:
             pattern=pattern,
             path_policy=policy,
             max_body_bytes=self.config.limits.max_body_bytes if limit is None else limit,
-            timeouts=timeouts_of(_DEFAULT_TIMEOUTS if configured is None else configured.timeouts, config.timeouts),
+            timeouts=timeouts_of(DEFAULT_TIMEOUTS if configured is None else configured.timeouts, config.timeouts),
             retry=shared.retry,
             counts=shared.counts,
+            sampling=None if self.tracing is None else route_policy(self.tracing.tracer.policy, config.tracing),
         )
 
     def _target_name(self, config: RouteConfig) -> TargetName | None:
@@ -378,20 +380,6 @@ class _Compiler:
 
     def _mirror(self, config: MirrorConfig, key_path: str) -> Mirror:
         configured = self.configured.get(config.target)
-        own = _DEFAULT_TIMEOUTS if configured is None else configured.timeouts
+        own = DEFAULT_TIMEOUTS if configured is None else configured.timeouts
         hooks = self.scope.attempt_hooks.get(config.target, ())
         return Mirror(self._upstream(config.target, key_path), config.percent, config.credentials, own, hooks)
-
-
-_DEFAULT_TIMEOUTS = TimeoutsConfig()
-
-
-def timeouts_of(upstream: TimeoutsConfig, route: RouteTimeoutsConfig | None) -> TimeoutsConfig:
-    """Return an upstream's timeouts with what a route changes in them."""
-    return upstream if route is None else upstream.model_copy(update=route.model_dump(exclude_none=True))
-
-
-def config_for_url(url: str) -> UpstreamConfig:
-    """Return the upstream that a target stands for which is a URL: one endpoint, and no policies."""
-    # Its name is the URL, which no configured upstream may be called.
-    return UpstreamConfig.model_construct(name=url, endpoints=(EndpointConfig(url=url),))

@@ -27,6 +27,7 @@ from gateway_core.routing import (
 if TYPE_CHECKING:
     from gateway_core.hooks import Chain, Hook
     from gateway_core.messages import Request, Response, RouteInfo
+    from gateway_core.observe.tracing.sampling import SamplingPolicy
     from gateway_core.snapshot.target_split import TargetSplit
     from gateway_core.upstreams.retry import RetryPolicy
     from gateway_core.upstreams.upstream import Upstream
@@ -180,6 +181,8 @@ class CompiledRoute:
 
     counts: RouteCounts = field(default_factory=RouteCounts)
     """Of its requests; those of routes beyond ``metrics.max_routes`` share one."""
+    sampling: SamplingPolicy | None = None
+    """How its traces are sampled; None if as for the gateway, or if there are none."""
 
     is_direct: bool = field(init=False)
     """Whether nothing but pre-proxy hooks decides once the route is known: there is one target, and a body goes on as

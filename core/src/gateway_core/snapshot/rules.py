@@ -1,12 +1,21 @@
-"""From a configured route to the words of the routing layer."""
+"""From a configured route to the words of the routing layer, and what its target stands for."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from gateway_core.config import AddressConditionConfig, GatewayConfig, PathPolicyConfig, RouteConfig
+from gateway_core.config import (
+    AddressConditionConfig,
+    EndpointConfig,
+    GatewayConfig,
+    PathPolicyConfig,
+    RouteConfig,
+    RouteTimeoutsConfig,
+    TimeoutsConfig,
+    UpstreamConfig,
+)
 from gateway_core.config.models.grpc import GRPC_CONTENT_TYPE, GRPC_METHOD
 from gateway_core.messages import Request, Response
 from gateway_core.reasons import NO_ROUTE, PATH_REFUSED
@@ -171,3 +180,18 @@ def patterns_of(config: RouteConfig, document: PathPolicyConfig = _DEFAULT_POLIC
     :raises PatternError: one cannot be matched.
     """
     return tuple([rule_pattern(rule) for rule in route_rules(config, 0, None, document)])
+
+
+DEFAULT_TIMEOUTS: Final = TimeoutsConfig()
+"""Of targets that are URLs."""
+
+
+def timeouts_of(upstream: TimeoutsConfig, route: RouteTimeoutsConfig | None) -> TimeoutsConfig:
+    """Return an upstream's timeouts with what a route changes in them."""
+    return upstream if route is None else upstream.model_copy(update=route.model_dump(exclude_none=True))
+
+
+def config_for_url(url: str) -> UpstreamConfig:
+    """Return the upstream that a target stands for which is a URL: one endpoint, and no policies."""
+    # Its name is the URL, which no configured upstream may be called.
+    return UpstreamConfig.model_construct(name=url, endpoints=(EndpointConfig(url=url),))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from gateway_core.config import GatewayConfig
     from gateway_core.hooks import Binding, Chain
     from gateway_core.hooks.upstream_scope import UpstreamScope
+    from gateway_core.observe.tracing import Tracer
     from gateway_core.routing import ListenerTable, PathPolicy, Refusal
     from gateway_core.snapshot.listeners import CompiledListener
     from gateway_core.snapshot.route import CompiledRoute
@@ -47,6 +48,7 @@ class Snapshot:
         "router",
         "routes",
         "scope",
+        "tracer",
         "trust",
         "trusts",
         "upstreams",
@@ -67,6 +69,7 @@ class Snapshot:
         path_policy: PathPolicy = DEFAULT_POLICY,
         close: Callable[[], Awaitable[None]],
         made_of: Sequence[object] = (),
+        tracer: Tracer | None = None,
     ) -> None:
         self.version = version
         self.config = config
@@ -92,6 +95,8 @@ class Snapshot:
         self.path_policy = path_policy
         """What is refused on arrival; once a route is known, its own policy decides."""
         self.limits = config.limits
+        self.tracer = tracer
+        """Begins the traces of requests; None if they have none."""
         self.method_mismatch = config.method_mismatch
         """Status where routes match a request but for its method."""
         # Attributes of this class for what is looked at with every request: those of configurations take long to read.

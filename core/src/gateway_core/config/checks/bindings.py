@@ -217,6 +217,7 @@ _SECTION_FILES: Final = (
     *(("listen", "*", "tls", key) for key in ("cert", "key", "client_ca", "client_crl")),
     *(("listen", "*", "tls", "certificates", "*", key) for key in ("cert", "key")),
     *(("upstreams", "*", "tls", key) for key in ("ca", "cert", "key")),
+    *(("tracing", "otlp", key) for key in ("ca", "cert", "key")),
 )
 """Where the gateway's own sections name files."""
 

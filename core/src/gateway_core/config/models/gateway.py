@@ -17,6 +17,7 @@ from gateway_core.config.models.error_pages import ErrorPageConfig
 from gateway_core.config.models.listen import ClientAddressConfig, ListenConfig, Listeners
 from gateway_core.config.models.rewrite import PathPolicyConfig
 from gateway_core.config.models.route import RouteConfig, RouteDefaults
+from gateway_core.config.models.tracing import TracingConfig
 from gateway_core.config.models.upstream import UpstreamConfig
 from gateway_core.config.secret import SecretUrl
 from gateway_core.config.source import SourceUrl
@@ -280,6 +281,9 @@ class GatewayConfig(Section):
 
     log: LogConfig = LogConfig()
     """The gateway's own log."""
+
+    tracing: TracingConfig | None = None
+    """Traces of requests; none unless given. An empty section (``tracing: {}``) has the defaults."""
 
     plugins: tuple[BindingConfig, ...] = ()
     """Gateway-wide bindings, in order, for every route."""

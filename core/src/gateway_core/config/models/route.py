@@ -22,6 +22,7 @@ from gateway_core.config.models.rewrite import (
     RewriteResponseConfig,
     RoutePathPolicyConfig,
 )
+from gateway_core.config.models.tracing import RouteTracingConfig
 from gateway_core.config.models.upstream import HashOn, StickyCookieConfig
 from gateway_core.config.suggestions import Fault, listed, quote
 from gateway_core.config.values import (
@@ -262,6 +263,9 @@ class RouteDefaultsConfig(Section):
 
     max_body_bytes: Size | None = None
     """Longest request body in place of ``limits.max_body_bytes``; 0 is no limit."""
+
+    tracing: RouteTracingConfig | None = None
+    """How traces are sampled, in place of the gateway's ``tracing``."""
 
     plugins: tuple[BindingConfig, ...] = ()
     """Bindings of this route, in order, after the gateway-wide ones."""

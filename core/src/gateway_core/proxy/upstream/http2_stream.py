@@ -58,6 +58,8 @@ class EndedPool(Protocol):
 class Http2UpstreamStream(SendStream):
     """A request on its way to an endpoint, and its response on its way back."""
 
+    http_version = "2"
+
     __slots__ = (
         "_connection", "_has_head", "_head", "_interims", "_is_over", "_is_paused", "_is_upload_paused", "_left",
         "_receiving", "bound", "client", "flags", "handler", "heard_before", "pool", "upload_complete", "uses",

@@ -40,7 +40,8 @@ def _make_choice(sampling: Sampling, draw: Callable[[], float]) -> Callable[[Req
     def is_chosen(request: Request) -> bool:
         key = None
         if by == "trace_id":
-            key = readers.trace_id(request.first_value("traceparent"))
+            trace = request.trace
+            key = readers.trace_id(request.first_value("traceparent")) if trace is None else trace.trace_id
         elif by == "client_ip":
             key = request.client_ip
         return even_share(key or request.request_id) < rate

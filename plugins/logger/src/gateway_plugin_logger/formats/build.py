@@ -34,7 +34,7 @@ _OTEL_ELSEWHERE: Final = frozenset({"time", "time_unix", "time_clf", "level", "t
 _SEVERITY: Final = {"info": 9, "warning": 13, "error": 17}  # SeverityNumber of the OpenTelemetry log data model
 
 _FLAGS: Final = Value(
-    "trace_flags(first('traceparent'))",
+    "trace_flags(first('traceparent')) if request.trace is None else int(request.trace.is_sampled)",
     Kind.INTEGER,
     optional=True,
     names={"trace_flags": trace_flags},

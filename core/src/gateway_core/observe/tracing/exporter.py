@@ -1,0 +1,318 @@
+"""Sends spans to a collector, in batches, from one task of the event loop.
+
+The path of a request appends to a queue, and never waits: what is too much is dropped and counted. The task writes a
+batch in a thread, sends it, and sends it again after a growing delay, or the one that the collector asks for, while
+others wait in the queue. A batch that the collector has not taken for `GIVE_UP` seconds is dropped, so that the queue
+goes on with newer ones. At the end what is left is sent at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import ssl
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from random import Random
+from typing import Final
+
+import aiohttp
+from yarl import URL
+
+from gateway_core.backoff import Backoff
+from gateway_core.clock import Clock
+from gateway_core.config import SecretUrl
+from gateway_core.events import TRACING_EXPORT_FAILED, emit
+from gateway_core.metrics import Metrics
+from gateway_core.metrics.catalogue import TRACE_EXPORT_FAILURES, TRACE_SPANS, TRACE_SPANS_LOST
+from gateway_core.observe.tracing.otlp import Encoding
+from gateway_core.observe.tracing.semantics import spans_of
+from gateway_core.observe.tracing.spans import ServerFacts, SpanBatch
+from gateway_core.repeats import Repeats, repeated
+from gateway_core.tasks import Tasks
+
+RETRYABLE: Final = frozenset({429, 502, 503, 504})
+"""Statuses after which a batch is sent again (OTLP specification 1.7, "Retryable Response Codes")."""
+GIVE_UP: Final = 300.0
+"""Seconds for which one batch is sent again and again."""
+MOST_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of heads that may wait: spans refer to the heads of their requests."""
+LAST_WORD: Final = 5.0
+"""Seconds for what is left when the exporter ends, unless its owner has less."""
+_MOST_RESPONSE: Final = 64 * 1024
+_MOST_REASON: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterSettings:
+    """Where spans go, and how many may wait; exporters with equal settings are one."""
+
+    url: str = field(repr=False)
+    protocol: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    compress: bool
+    timeout: float
+    """Seconds of one request."""
+    ca: str
+    cert: str
+    key: str
+    resource: tuple[tuple[str, str], ...]
+    max_spans: int
+    batch_spans: int
+    delay: float
+    """Seconds that spans wait for others."""
+
+
+class NotTakenError(Exception):
+    """The collector did not take a batch, and may take it later."""
+
+    def __init__(self, why: str, retry_after: float | None = None) -> None:
+        super().__init__(why)
+        self.retry_after = retry_after
+        """Seconds that it asks for."""
+
+
+class RejectedError(Exception):
+    """The collector will never take a batch."""
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """Return the seconds that a ``Retry-After`` asks for, `GIVE_UP` at most (RFC 9110 section 10.2.3).
+
+    :param now: seconds since the Unix epoch.
+    """
+    value = (value or "").strip()
+    if not value:
+        return None
+    if value.isascii() and value.isdigit():
+        return min(float(value[:9]), GIVE_UP)
+    try:
+        return min(max(0.0, parsedate_to_datetime(value).timestamp() - now), GIVE_UP)
+    except (ValueError, OverflowError):
+        return None
+
+
+class Exporter:
+    """A bounded queue, and the task that empties it (a `SpanSink`)."""
+
+    def __init__(
+        self,
+        settings: ExporterSettings,
+        encoding: Encoding,
+        clock: Clock,
+        metrics: Metrics,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Send nothing before `start`.
+
+        :param tls: how the collector is trusted; None for the usual way.
+        """
+        self._settings = settings
+        self._encoding = encoding
+        self._clock = clock
+        self._metrics = metrics
+        self._tls = tls
+        self._queue: deque[SpanBatch] = deque()
+        self._queued = self._queued_bytes = 0  # of what is in the queue
+        self.waiting = 0
+        """Spans that are not settled, those on their way included."""
+        self._some, self._enough, self._settled = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._is_hurried = self._is_closed = False
+        self._tasks = Tasks()
+        self._session: aiohttp.ClientSession | None = None
+        self._rng = Random()  # noqa: S311 - spreads attempts, keeps no secret
+        self._repeats = Repeats()
+        self.last_word: Callable[[], float] = lambda: LAST_WORD
+        """Returns the seconds for what is left at the end."""
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._tasks.supervise(self._run, name="export of spans")
+
+    def put(self, batch: SpanBatch) -> None:
+        """Take the spans of a trace, or drop and count them where there is no room."""
+        count, size = len(batch.spans), _size_of(batch)
+        if batch.lost:
+            self._lose(batch.lost, "too-many")
+        if self._is_closed:
+            self._lose(count, "stop")
+        elif self.waiting + count > self._settings.max_spans or self._queued_bytes + size > MOST_BYTES:
+            self._lose(count, "overflow")
+        else:
+            self._queue.append(batch)
+            self.waiting += count
+            self._queued += count
+            self._queued_bytes += size
+            if self._queued == count:
+                self._some.set()
+            if self._queued >= self._settings.batch_spans:
+                self._enough.set()
+
+    async def aclose(self) -> None:
+        """Send what is left at once; what is not taken in time is lost."""
+        self._is_hurried = True
+        self._enough.set()
+        try:
+            async with asyncio.timeout(self.last_word()):
+                while self.waiting:
+                    self._settled.clear()
+                    await self._settled.wait()
+        except TimeoutError:
+            self._report("the collector did not take them before the end", self.waiting)
+            self._lose(self.waiting, "stop")
+        self._is_closed = True
+        await self._tasks.aclose()
+        self._queue.clear()
+        self.waiting = self._queued = self._queued_bytes = 0
+        if self._session is not None:
+            await self._session.close()
+
+    def _lose(self, count: int, reason: str) -> None:
+        self._metrics.count(TRACE_SPANS_LOST, reason, by=count)
+
+    async def _run(self) -> None:
+        while True:
+            await self._some.wait()
+            if not self._is_hurried and not self._enough.is_set():
+                try:
+                    async with asyncio.timeout(self._settings.delay):
+                        await self._enough.wait()
+                except TimeoutError:
+                    pass
+            batches = self._take()
+            count = sum(len(each.spans) for each in batches)
+            try:
+                await self._export(batches, count)
+            except Exception as error:
+                self._lose(count, "rejected")
+                self._report(f"the spans cannot be written: {error!r}", count)
+                raise
+            finally:
+                self.waiting -= count
+                self._settled.set()
+
+    def _take(self) -> list[SpanBatch]:
+        """Return the next batches: as many as fit into one request, and at least one."""
+        taken, count, most = list[SpanBatch](), 0, self._settings.batch_spans
+        while self._queue and (not taken or count + len(self._queue[0].spans) <= most):
+            batch = self._queue.popleft()
+            taken.append(batch)
+            count += len(batch.spans)
+            self._queued_bytes -= _size_of(batch)
+        self._queued -= count
+        if not self._queue:
+            self._some.clear()
+        if self._queued < most and not self._is_hurried:
+            self._enough.clear()
+        return taken
+
+    async def _export(self, batches: Sequence[SpanBatch], count: int) -> None:
+        """Send batches until they are taken, refused or too old."""
+        # In a thread: it takes some twenty microseconds a span.
+        body = await asyncio.to_thread(self._write, batches)
+        backoff, began = Backoff(self._rng, first=1.0, longest=30.0), self._clock.monotonic()
+        while True:
+            try:
+                refused, why = await self._send(body)
+            except RejectedError as error:
+                self._metrics.count(TRACE_EXPORT_FAILURES)
+                self._lose(count, "rejected")
+                self._report(str(error), count)
+                return
+            except NotTakenError as error:
+                self._metrics.count(TRACE_EXPORT_FAILURES)
+                delay = backoff.next_delay(error.retry_after or 0.0)
+                if self._is_hurried:
+                    delay = min(delay, 0.5)
+                if self._clock.monotonic() - began + delay > GIVE_UP:
+                    self._lose(count, "gave-up")
+                    self._report(str(error), count)
+                    if error.retry_after:  # the next batch is not to come sooner than that
+                        await asyncio.sleep(delay)
+                    return
+                self._report(str(error), 0)
+                await self._pause(delay)
+            else:
+                lost = min(refused, count)
+                self._metrics.count(TRACE_SPANS, by=count - lost)
+                if lost or why:
+                    self._lose(lost, "rejected")
+                    self._report(f"partial success: {why[:_MOST_REASON]}", lost)
+                return
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but not for long once the exporter is to end."""
+        end = self._clock.monotonic() + seconds
+        while (left := end - self._clock.monotonic()) > 0:
+            await asyncio.sleep(min(left, 0.25))
+            if self._is_hurried:
+                return
+
+    def _write(self, batches: Sequence[SpanBatch]) -> bytes:
+        body = self._encoding.write([span for batch in batches for span in spans_of(batch)])
+        return gzip.compress(body, compresslevel=4, mtime=0) if self._settings.compress else body
+
+    async def _send(self, body: bytes) -> tuple[int, str]:
+        """Send one request.
+
+        :returns: how many spans the collector refused, and why.
+        """
+        try:
+            request = self._open().post(URL(self._settings.url, encoded=True), data=body, allow_redirects=False)
+            async with request as response:
+                status, after = response.status, response.headers.get("retry-after")
+                content = bytearray()
+                async for part in response.content.iter_any():
+                    content += part
+                    if len(content) > _MOST_RESPONSE:
+                        break
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            # aiohttp names the URL in some of its errors, with the password.
+            raise NotTakenError(str(SecretUrl(f"{type(error).__name__}: {error}"))[:_MOST_REASON]) from None
+        if status in RETRYABLE:
+            raise NotTakenError(f"status {status}", retry_after(after, self._clock.wall()))
+        if not 200 <= status < 300:
+            raise RejectedError(f"status {status}")
+        return self._encoding.read_refusal(bytes(content))
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            settings = self._settings
+            headers = {"User-Agent": "gateway", **dict(settings.headers), "Content-Type": self._encoding.content_type}
+            if settings.compress:
+                headers["Content-Encoding"] = "gzip"
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._tls or True),
+                timeout=aiohttp.ClientTimeout(total=settings.timeout),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers=headers,
+            )
+        return self._session
+
+    def _report(self, reason: str, lost: int) -> None:
+        """Have the log say it, once in ten seconds for each reason."""
+        number = self._repeats.count(reason, self._clock.monotonic())
+        if number:
+            what = f"{lost} spans are lost" if lost else "spans are sent again"
+            text = f"spans were not exported: {reason}; {what}{repeated(number)}"
+            emit(TRACING_EXPORT_FAILED, text, reason=reason, lost=lost, count=number)
+
+
+def _size_of(batch: SpanBatch) -> int:
+    facts = batch.spans[0].facts
+    return len(facts.block) + len(facts.path) + len(facts.query) if isinstance(facts, ServerFacts) else 0
+
+
+def resource_of(name: str, given: Mapping[str, str], defaults: Mapping[str, str], version: str) -> dict[str, str]:
+    """Return the attributes of the resource.
+
+    :param defaults: of the environment; what the configuration gives comes before them.
+    """
+    found = {**defaults, **given, "service.name": name}
+    found.setdefault("service.version", version)
+    found |= {
+        "telemetry.sdk.name": "gateway", "telemetry.sdk.language": "python", "telemetry.sdk.version": version,
+    }  # fmt: skip
+    return found

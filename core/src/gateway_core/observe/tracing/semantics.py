@@ -1,0 +1,246 @@
+"""What spans show: OpenTelemetry's semantic conventions for HTTP (stable), RPC and errors, as data.
+
+    https://opentelemetry.io/docs/specs/semconv/http/http-spans/
+    https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
+
+Names of spans have few values: the method and the pattern of the route, never a path. Nothing of a request is copied
+but what the conventions name; values of parameters that are mostly credentials are hidden, and texts are cut. What the
+conventions have no name for begins with ``gateway.``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Final, NamedTuple
+
+from gateway_core.messages.grpc_status import GrpcCode
+from gateway_core.messages.headers import first_value
+from gateway_core.messages.secret_queries import SECRET_PARAMETERS, make_query_mask
+from gateway_core.observe.tracing.propagation import Remote
+from gateway_core.observe.tracing.spans import ClientFacts, HookFacts, RawSpan, ServerFacts, SpanBatch
+
+Value = str | int | bool | Sequence[str]
+
+INTERNAL, SERVER, CLIENT = 1, 2, 3
+"""Kinds of spans, as OTLP numbers them."""
+OTHER: Final = "_OTHER"
+"""What methods are called that are not known."""
+KNOWN_METHODS: Final = frozenset(
+    {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
+)
+"""RFC 9110, RFC 5789 and the QUERY method."""
+_LONGEST: Final = 1024
+"""Characters of a text that is a client's."""
+_SERVER_ERRORS: Final = frozenset({
+    GrpcCode.UNKNOWN, GrpcCode.DEADLINE_EXCEEDED, GrpcCode.UNIMPLEMENTED, GrpcCode.INTERNAL, GrpcCode.UNAVAILABLE,
+    GrpcCode.DATA_LOSS,
+})  # fmt: skip
+"""Codes of gRPC that are errors of a server."""
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_mask_query: Final = make_query_mask(SECRET_PARAMETERS)
+
+
+class Span(NamedTuple):
+    """A span as it is exported."""
+
+    trace_id: str
+    span_id: str
+    parent_id: str
+    state: str
+    flags: int
+    name: str
+    kind: int
+    started: int
+    ended: int
+    """Nanoseconds since the Unix epoch."""
+    attributes: Sequence[tuple[str, Value]]
+    error: str | None
+    """What failed; None if nothing did. Empty says only that something did."""
+    link: Remote | None = None
+    lost: int = 0
+
+
+def spans_of(batch: SpanBatch) -> list[Span]:
+    """Return the spans of a batch."""
+    made = []
+    for index, raw in enumerate(batch.spans):
+        name, kind, attributes, error = _described(raw)
+        link = batch.link if index == 0 else None
+        if index == 0 and batch.lost:
+            attributes.append(("gateway.spans_dropped", batch.lost))
+        # Bits 8 and 9: it is known whether the parent is remote, and it is (OTLP's SpanFlags).
+        is_remote = index == 0 and batch.is_remote
+        flags = batch.flags | 0x100 | (0x200 if is_remote else 0)
+        started, ended = _nanoseconds(batch.offset + raw.started), _nanoseconds(batch.offset + raw.ended)
+        made.append(
+            Span(
+                batch.trace_id, raw.span_id, raw.parent_id, batch.state, flags, name, kind, started,
+                max(started, ended), attributes, error, link,
+            )
+        )  # fmt: skip
+    return made
+
+
+def _nanoseconds(seconds: float) -> int:
+    return int(seconds * 1_000_000) * 1000
+
+
+Described = tuple[str, int, list[tuple[str, Value]], str | None]
+
+
+def _described(raw: RawSpan) -> Described:
+    facts = raw.facts
+    if isinstance(facts, ServerFacts):
+        return _server(facts)
+    if isinstance(facts, ClientFacts):
+        return _client(facts)
+    return _hook(facts)
+
+
+def failed(status: int, aborted: str | None, grpc_status: int | None, *, is_grpc: bool) -> bool:
+    """Return whether a request of a client counts as failed: a status of the server's, or no complete response.
+
+    :param aborted: who ended it before its end; that a client has left is no failure.
+    """
+    if is_grpc and grpc_status is not None:
+        return grpc_status in _SERVER_ERRORS
+    return status >= 500 or aborted in {"gateway", "upstream"}
+
+
+def _server(facts: ServerFacts) -> Described:
+    word, attributes = _method(facts.method)
+    attributes += [("url.scheme", facts.scheme), ("url.path", cut(facts.path))]
+    if facts.query:
+        attributes.append(("url.query", cut(_mask_query(facts.query))))
+    if facts.pattern is not None:
+        attributes.append(("http.route", facts.pattern))
+    if facts.status:
+        attributes.append(("http.response.status_code", facts.status))
+    attributes += _address(facts.host, facts.scheme)
+    attributes.append(("client.address", facts.client_ip or "unknown"))
+    if facts.peer_ip:
+        attributes.append(("network.peer.address", facts.peer_ip))
+    attributes += [("network.protocol.name", "http"), ("network.protocol.version", facts.version)]
+    if (agent := first_value(facts.block, "User-Agent")) is not None:
+        attributes.append(("user_agent.original", cut(agent.decode("latin-1"))))
+    attributes += [("http.request.body.size", facts.received), ("http.response.body.size", facts.sent)]
+    attributes.append(("gateway.request_id", facts.request_id))
+    if facts.route is not None:
+        attributes.append(("gateway.route", facts.route))
+    attributes.append(("gateway.produced_by", facts.produced_by))
+    if facts.reason is not None:
+        attributes.append(("gateway.reason", facts.reason))
+    name = word if facts.pattern is None else f"{word} {facts.pattern}"
+    is_error = failed(facts.status, facts.aborted, facts.grpc_status, is_grpc=facts.is_grpc)
+    if facts.is_grpc:
+        # A method is known only if something has responded to it: otherwise a client chooses the names of spans.
+        is_known = facts.pattern is not None and facts.grpc_status not in {None, GrpcCode.UNIMPLEMENTED}
+        name = _call(facts.path, facts.grpc_status, attributes, is_known=is_known) or name
+    if not is_error:
+        return name, SERVER, attributes, None
+    code = _code_name(facts.grpc_status) if facts.is_grpc else None
+    attributes.append(("error.type", code or facts.reason or str(facts.status)))
+    return name, SERVER, attributes, facts.reason or ""
+
+
+def _client(facts: ClientFacts) -> Described:
+    sent_method, _, rest = facts.line.decode("latin-1").partition(" ")
+    target = rest.rpartition(" ")[0]
+    path, mark, query = target.partition("?")
+    name, attributes = _method(sent_method)
+    url = f"{facts.scheme}://{facts.authority.decode()}{path}{mark}{_mask_query(query)}"
+    attributes.append(("url.full", cut(url)))
+    attributes += [("server.address", facts.path or facts.host)]
+    if facts.path:
+        attributes.append(("network.transport", "unix"))
+    else:
+        attributes.append(("server.port", facts.port))
+        if _is_address(facts.host):
+            attributes += [("network.peer.address", facts.host), ("network.peer.port", facts.port)]
+    attributes += [
+        ("network.protocol.name", "http"),
+        ("network.protocol.version", facts.version),
+        ("gateway.upstream", facts.upstream),
+    ]
+    if facts.status:
+        attributes.append(("http.response.status_code", facts.status))
+    if facts.resend:
+        attributes.append(("http.request.resend_count", facts.resend))
+    error, kind = None, None
+    if facts.reason is not None:
+        kind = error = facts.reason
+    elif facts.status >= 400:
+        kind, error = str(facts.status), ""
+    if facts.is_grpc:
+        name = _call(path, facts.grpc_status, attributes, is_known=facts.grpc_status is not None) or name
+        if kind is None and facts.grpc_status:
+            kind, error = _code_name(facts.grpc_status), ""
+    if kind is not None:
+        attributes.append(("error.type", kind))
+    return name, CLIENT, attributes, error
+
+
+def _method(method: str) -> tuple[str, list[tuple[str, Value]]]:
+    """Return what names of spans begin with, and the attributes of a method."""
+    if method in KNOWN_METHODS:
+        return method, [("http.request.method", method)]
+    return "HTTP", [("http.request.method", OTHER), ("http.request.method_original", cut(method))]
+
+
+def _hook(facts: HookFacts) -> Described:
+    attributes: list[tuple[str, Value]] = [
+        ("gateway.plugin", facts.plugin), ("gateway.binding", facts.binding), ("gateway.phase", facts.phase),
+    ]  # fmt: skip
+    if facts.error is not None:
+        attributes.append(("error.type", facts.error))
+    name = f"{facts.binding} {facts.phase.removeprefix('gateway_')}"
+    return name, INTERNAL, attributes, facts.error
+
+
+def _call(path: str, code: int | None, attributes: list[tuple[str, Value]], *, is_known: bool) -> str:
+    """Add what is known of a call of gRPC; return its name, empty if that is not known."""
+    method = path.lstrip("/")
+    attributes.append(("rpc.system.name", "grpc"))
+    attributes.append(("rpc.method", cut(method) if is_known else OTHER))
+    if not is_known:
+        attributes.append(("rpc.method_original", cut(method)))
+    if (name := _code_name(code)) is not None:
+        attributes.append(("rpc.response.status_code", name))
+    return cut(method) if is_known else ""
+
+
+def _code_name(code: int | None) -> str | None:
+    if code is None:
+        return None
+    try:
+        return GrpcCode(code).name
+    except ValueError:
+        return str(code)
+
+
+def _address(host: str, scheme: str) -> list[tuple[str, Value]]:
+    """Return host and port of the server as the client asked for it."""
+    name, port = host, ""
+    if host.startswith("["):
+        name, _, rest = host[1:].partition("]")
+        port = rest.removeprefix(":")
+    elif ":" in host:
+        name, _, port = host.rpartition(":")
+    if not name:
+        return []
+    number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else _DEFAULT_PORTS.get(scheme, 80)
+    return [("server.address", cut(name)), ("server.port", number)]
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def cut(text: str) -> str:
+    """Return a text that a client chose in a length that every backend takes."""
+    return text if len(text) <= _LONGEST else text[:_LONGEST]

@@ -1,0 +1,157 @@
+"""Plugins within the trace of a request: spans of their hooks, their own spans, and what they send."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from gateway_core.hooks import Plugin
+from gateway_core.hookspecs import hookimpl
+from gateway_core.messages import Request, Response
+from gateway_core.testing import RunningGateway, ScriptedUpstream
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+
+from tests.collector import Collector, SeenSpan
+
+
+class Kept(SpanExporter):
+    """Keeps the spans of an SDK."""
+
+    def __init__(self) -> None:
+        self.spans: list[ReadableSpan] = []
+
+    def export(self, spans: Any) -> SpanExportResult:
+        self.spans += spans
+        return SpanExportResult.SUCCESS
+
+
+KEPT = Kept()
+PROVIDER = TracerProvider()
+PROVIDER.add_span_processor(SimpleSpanProcessor(KEPT))
+
+
+class Asking(Plugin[Any]):
+    """Asks another service within a span of its own."""
+
+    name = "asking"
+
+    @hookimpl
+    async def gateway_pre_proxy(self, request: Request) -> None:
+        with PROVIDER.get_tracer("asking").start_as_current_span("ask"):
+            async with self.upstreams.fetch("other", path="/asked") as response:
+                await response.read(100)
+
+
+class Forwarding(Plugin[Any]):
+    """Forwards each request itself."""
+
+    name = "forwarding"
+
+    @hookimpl
+    async def gateway_pre_proxy(self, request: Request) -> Response:
+        return await request.forward()
+
+
+class Failing(Plugin[Any]):
+    """Raises."""
+
+    name = "failing"
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> None:
+        raise ValueError("of this plugin")
+
+
+class Kit:
+    def __init__(self) -> None:
+        self.collector, self.upstream, self.other = Collector(), ScriptedUpstream(), ScriptedUpstream()
+        self.collector.start()
+        self.gateway: RunningGateway | None = None
+        KEPT.spans.clear()
+
+    def start(self, plugin: type[Plugin[Any]], tracing: str = "sample: 1.0", binding: str = "") -> RunningGateway:
+        self.gateway = RunningGateway(
+            f"""
+tracing: {{otlp: {{url: "{self.collector.url}"}}, queue: {{delay: 10ms}}, {tracing}}}
+upstreams: [{{name: other, endpoints: [{{url: "{self.other.url}"}}]}}]
+routes:
+  - {{id: all, path_prefix: /, target: "{self.upstream.url}", plugins: [{{name: {plugin.name}{binding}}}]}}
+""",
+            plugins=[plugin],
+        )
+        return self.gateway
+
+    def by_kind(self, count: int, kind: str) -> list[SeenSpan]:
+        return [each for each in self.collector.wait_for(count) if each.kind == kind]
+
+    def close(self) -> None:
+        if self.gateway is not None:
+            self.gateway.close()
+        for each in (self.upstream, self.other, self.collector):
+            each.close()
+
+
+@pytest.fixture
+def kit() -> Iterator[Kit]:
+    found = Kit()
+    yield found
+    found.close()
+
+
+def test_a_span_of_a_plugin_is_a_child_and_the_parent_of_what_it_fetches(kit: Kit) -> None:
+    kit.start(Asking).get("/")
+    (server,) = kit.by_kind(3, "server")
+    clients = kit.by_kind(3, "client")
+
+    (own,) = KEPT.spans
+    assert own.parent is not None
+    assert (f"{own.parent.trace_id:032x}", f"{own.parent.span_id:016x}") == (server.trace_id, server.span_id)
+    fetch = next(each for each in clients if "/asked" in each.attributes["url.full"])
+    own_id = f"{own.get_span_context().span_id:016x}"  # type: ignore[union-attr]  # the SDK's own spans have one
+    assert fetch.parent_id == own_id
+    assert kit.other.requests[0].headers["traceparent"] == f"00-{server.trace_id}-{fetch.span_id}-01"
+    assert next(each for each in clients if each is not fetch).parent_id == server.span_id
+
+
+def test_a_span_of_a_plugin_is_not_sampled_where_the_request_is_not(kit: Kit) -> None:
+    kit.start(Asking, "sample: 0").get("/")
+
+    assert KEPT.spans == []
+    assert kit.other.requests[0].headers["traceparent"].endswith("-00")
+    assert not trace.get_current_span().get_span_context().is_valid
+
+
+def test_a_request_that_a_plugin_forwards_has_its_client_span(kit: Kit) -> None:
+    kit.start(Forwarding).get("/")
+    (server,), (client,) = kit.by_kind(2, "server"), kit.by_kind(2, "client")
+
+    assert client.parent_id == server.span_id
+    assert kit.upstream.requests[0].headers["traceparent"] == f"00-{server.trace_id}-{client.span_id}-01"
+
+
+def test_each_hook_has_a_span_at_the_detail_of_hooks(kit: Kit) -> None:
+    kit.start(Failing, "detail: hooks", ", on_error: continue").get("/")
+    (server,), (hook,) = kit.by_kind(3, "server"), kit.by_kind(3, "internal")
+
+    assert (hook.name, hook.parent_id, hook.is_error) == ("failing pre_proxy", server.span_id, True)
+    assert hook.attributes == {
+        "gateway.plugin": "failing",
+        "gateway.binding": "failing",
+        "gateway.phase": "gateway_pre_proxy",
+        "error.type": "ValueError",
+    }
+
+
+def test_the_log_of_the_gateway_names_the_trace_of_a_failure(kit: Kit) -> None:
+    gateway = kit.start(Failing)
+
+    gateway.get("/")
+    (server,) = kit.by_kind(1, "server")
+
+    fields = [
+        getattr(record, "fields", {}) for record in gateway.logs if getattr(record, "event", "") == "plugin.failed"
+    ]
+    assert [each["trace_id"] for each in fields] == [server.trace_id]
