@@ -107,3 +107,23 @@ def test_an_upstream_reads_what_was_set(pairs: list[tuple[str, str]], set_: dict
 
     assert read[-len(set_) :] == list(set_.items())
     assert not {name for name, _ in read[: -len(set_)]} & set_.keys()
+
+
+@pytest.mark.parametrize(
+    ("keep", "query", "expected"),
+    [
+        (["page"], "page=1&debug=1&page=2", "page=1&page=2"),
+        (["page"], "%70age=1&Page=2&page", "%70age=1&page"),
+        ([], "a=1&b", ""),
+        (["a"], "", ""),
+        (["a b"], "a+b=1&a%20b=2&a=3", "a+b=1&a%20b=2"),
+    ],
+)
+def test_only_parameters_that_are_kept_go_on(keep: list[str], query: str, expected: str) -> None:
+    rewrite = compile_query_rewrite((), {}, keep=keep)
+    with_more = compile_query_rewrite((), {"z": "1"}, keep=keep)
+
+    assert rewrite is not None
+    assert with_more is not None
+    assert rewrite.apply(query) == expected
+    assert with_more.apply(f"z=2&{query}") == (f"{expected}&z=1" if expected else "z=1")

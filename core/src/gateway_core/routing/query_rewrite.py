@@ -25,6 +25,8 @@ class QueryRewrite:
     """The parameters that are set, encoded; empty if none is. What is from the request is a field of ``%s``."""
     params: tuple[str, ...] = ()
     """Names of the parameters of path and host that stand in ``added``, in order."""
+    kept: frozenset[str] | None = None
+    """Decoded names of the only parameters that go on as they came; None for all."""
 
     def apply(self, query: str, params: Mapping[str, str] = {}) -> str:
         """Return the query that goes upstream.
@@ -35,9 +37,14 @@ class QueryRewrite:
         """
         if query:
             pairs = query.split("&")
-            kept = [pair for pair in pairs if unquote_plus(pair.partition("=")[0]) not in self.dropped]
-            if len(kept) < len(pairs):
-                query = "&".join(kept)
+            kept, dropped = self.kept, self.dropped
+            going_on = [
+                pair
+                for pair in pairs
+                if (name := unquote_plus(pair.partition("=")[0])) not in dropped and (kept is None or name in kept)
+            ]
+            if len(going_on) < len(pairs):
+                query = "&".join(going_on)
         added = self.added
         if not added:
             return query
@@ -47,18 +54,20 @@ class QueryRewrite:
 
 
 def compile_query_rewrite(
-    remove: Iterable[str], set_: Mapping[str, str], captured: Iterable[str] = ()
+    remove: Iterable[str], set_: Mapping[str, str], captured: Iterable[str] = (), keep: Iterable[str] | None = None
 ) -> QueryRewrite | None:
-    """Compile a rewrite of the query: first ``remove``, then ``set_``; None if it changes nothing.
+    """Compile a rewrite of the query: first ``keep`` and ``remove``, then ``set_``; None if it changes nothing.
 
     Names and values are texts; what a query cannot hold is encoded as UTF-8, a space as ``%20``. A value that is
     ``:name`` or ``*name`` stands for what the request has for that parameter of path or host.
 
+    :param keep: the only parameters that go on, None for all.
     :param captured: names of the parameters of the route's paths and hosts.
     :raises RewriteError: a value names a parameter that there is not, or is what stands for one elsewhere.
     """
     dropped = frozenset({*remove, *set_})
-    if not dropped:
+    kept = None if keep is None else frozenset(keep)
+    if not dropped and kept is None:
         return None
     known = tuple(captured)
     params: list[str] = []
@@ -77,9 +86,9 @@ def compile_query_rewrite(
             )
         pairs.append((quote(name, safe=""), None if found is not None else quote(value, safe="")))
     if not params:
-        return QueryRewrite(dropped, "&".join([f"{name}={value}" for name, value in pairs]))
+        return QueryRewrite(dropped, "&".join([f"{name}={value}" for name, value in pairs]), kept=kept)
     texts = [f"{name}={'%s' if value is None else value}" for name, value in _doubled(pairs)]
-    return QueryRewrite(dropped, "&".join(texts), tuple(params))
+    return QueryRewrite(dropped, "&".join(texts), tuple(params), kept)
 
 
 def _doubled(pairs: Iterable[tuple[str, str | None]]) -> list[tuple[str, str | None]]:

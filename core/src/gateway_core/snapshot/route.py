@@ -78,7 +78,9 @@ def request_rewrite(route: RouteConfig, own: RewriteConfig | None, pattern: Patt
     undo = route.rewrite_response
     made = RequestRewrite(
         path=None if path is None else lambda params, sent: path.apply(sent, params),
-        query=None if query is None else compile_query_rewrite(query.remove, query.set, (*pattern.params, *hosts)),
+        query=None
+        if query is None
+        else compile_query_rewrite(query.remove, query.set, (*pattern.params, *hosts), query.keep),
         host=host.encode("ascii"),
         preserve_host=route.preserve_host,
         prefix=b"" if change is None else change.hidden.encode("ascii"),

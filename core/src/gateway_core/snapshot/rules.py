@@ -142,7 +142,9 @@ def compiled_redirect(config: RouteConfig, pattern: Pattern) -> Redirect | None:
             configured.host,
             configured.port,
             path,
-            None if query is None else compile_query_rewrite(query.remove, query.set, (*pattern.params, *hosts)),
+            None
+            if query is None
+            else compile_query_rewrite(query.remove, query.set, (*pattern.params, *hosts), query.keep),
             hosts,
         ),
     )

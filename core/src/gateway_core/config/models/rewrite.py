@@ -33,10 +33,17 @@ class RewriteQueryConfig(Section):
     remove: tuple[ParameterName, ...] = ()
     """Parameters that are removed, before others are set."""
 
+    keep: tuple[ParameterName, ...] | None = None
+    """The only parameters that go on; `[]` is none of them. Others are set all the same."""
+
     @model_validator(mode="after")
     def _check(self) -> RewriteQueryConfig:
-        if not self.set and not self.remove:
-            raise InconsistentError("changes nothing", remedy="give set or remove")
+        if not self.set and not self.remove and self.keep is None:
+            raise InconsistentError("changes nothing", remedy="give set, remove or keep")
+        if self.remove and self.keep is not None:
+            raise InconsistentError(
+                "keeps some parameters and removes others", remedy="leave out one of keep and remove"
+            )
         return self
 
 
