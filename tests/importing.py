@@ -6,6 +6,7 @@ import io
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -20,6 +21,7 @@ from gateway_import.files import Files
 from gateway_import.formats import load_format
 from gateway_import.model import Imported
 from gateway_import.writer import to_yaml
+from gateway_plugin_sdk.testing import RunningGateway, StartGateway
 
 
 def read_back(text: str, environ: Mapping[str, str] | None = None) -> Any:
@@ -54,7 +56,7 @@ def written(imported: Imported) -> Any:
 
 
 def check(imported: Imported, folder: Path, environ: Mapping[str, str] | None = None) -> list[str]:
-    """Write a configuration and run `gateway check` on it; returns what it finds, warnings included."""
+    """Write a configuration and run `gateway check` on it; returns the errors that it finds."""
     file = folder / "written.yaml"
     file.write_text(to_yaml(imported))
     given = {
@@ -63,4 +65,11 @@ def check(imported: Imported, folder: Path, environ: Mapping[str, str] | None = 
     }
     with mock.patch.dict(os.environ, {**given, **(environ or {})}):
         result = CliRunner().invoke(command_line, ["check", "-c", str(file), "--json", "--offline"])
-    return [f"{each['severity']} {each['code']}: {each['message']}" for each in json.loads(result.stdout)["problems"]]
+    problems = json.loads(result.stdout)["problems"]
+    return [f"{each['code']}: {each['message']}" for each in problems if each["severity"] == "error"]
+
+
+def started(gateway: StartGateway, imported: Imported, **environ: str) -> RunningGateway:
+    """Start a gateway with a written configuration, on a free port instead of its own."""
+    with mock.patch.dict(os.environ, environ):
+        return gateway(to_yaml(replace(imported, listeners=[])))

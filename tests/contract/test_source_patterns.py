@@ -56,6 +56,7 @@ EXCEPTIONS = {
     "gateway_core.config.source._SCHEME": OPERATORS,
     "gateway_core.config.toml_nodes._ERROR": OPERATORS,
     "gateway_plugin_aggregate.config._PATH": OPERATORS,
+    "gateway_import.formats.krakend._DURATION": ONLY_MATCHED,
     "gateway_plugin_cache.structured._BARE": ONLY_MATCHED,
     "gateway_plugin_compress.config._TYPE": OPERATORS,
     "gateway_core.config.toml_nodes._TABLE": OPERATORS,

@@ -21,7 +21,7 @@ def test_a_guard_that_is_lost_closes_its_routes_and_no_other(imported: Imported)
     imported.close(guarded, finding)
 
     assert (guarded.is_closed, other.is_closed, guarded.closed_by) == (True, False, [finding])
-    assert str(finding) == "kong.yml:7: plugin 'x' (a guard: its routes respond 403): there is none here; write one"
+    assert str(finding) == "kong.yml:7: plugin 'x' (a guard: what it guarded is refused): there is none here; write one"
 
 
 def test_notes_are_no_losses_and_a_finding_stands_once(imported: Imported) -> None:

@@ -39,7 +39,7 @@ def test_the_document_is_readable_and_each_entry_has_its_place() -> None:
 # Imported from kong.yml (Kong 3.0) by gateway import.
 #
 # Not carried over:
-# - kong.yml:7: plugin 'my plugin' (a guard: its routes respond 403): there is none here; write one
+# - kong.yml:7: plugin 'my plugin' (a guard: what it guarded is refused): there is none here; write one
 #
 # Works in another way:
 # - kong.yml:3: cors: a difference
@@ -79,7 +79,7 @@ routes:
       - name: auth
         config: {providers: {keys: {scheme: api-key, keys: [{subject: alice, key: "${KONG_KEY_ALICE}"}]}}}
   # kong.yml:6
-  # closed: kong.yml:7: plugin 'my plugin' (a guard: its routes respond 403): there is none here; write one
+  # closed: kong.yml:7: plugin 'my plugin' (a guard: what it guarded is refused): there is none here; write one
   - id: x
     hosts: [a.b]
     path: /x

@@ -67,7 +67,7 @@ class Finding:
     @property
     def text(self) -> str:
         """The finding without its place."""
-        guard = " (a guard: its routes respond 403)" if self.is_guard else ""
+        guard = " (a guard: what it guarded is refused)" if self.is_guard else ""
         return f"{self.what}{guard}: {self.reason}{f'; {self.proposal}' if self.proposal else ''}"
 
 

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     import click
 
 FORMATS: Final[dict[str, str]] = {
+    "kong": "Kong: a declarative configuration, or one of decK.",
+    "krakend": "KrakenD: versions 2 and 3, without templates.",
     "nginx": "nginx: nginx.conf, and files with servers.",
+    "openapi": "OpenAPI 3.0 and 3.1: a document.",
     "traefik": "Traefik 2 and 3: a dynamic configuration.",
 }
 """Names of modules in this package, with what the overview says of them."""

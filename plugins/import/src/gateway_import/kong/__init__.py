@@ -1,0 +1,1 @@
+"""Kong's declarative configuration, and decK's: `gateway_import.formats.kong` is the way in."""

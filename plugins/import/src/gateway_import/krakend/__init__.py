@@ -1,0 +1,1 @@
+"""KrakenD's extra_config: `gateway_import.formats.krakend` is the way in."""

@@ -1,0 +1,213 @@
+"""What KrakenD's ``extra_config`` has, by namespace. A namespace that is not known may decide anything: a guard."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from gateway_import.model import Binding, Imported, Route
+from gateway_import.sections import Section
+
+NAMESPACES: Final = {
+    "github.com/devopsfaith/krakend-jose/validator": "auth/validator",
+    "github.com/devopsfaith/krakend-jose/signer": "auth/signer",
+    "github.com/devopsfaith/krakend-ratelimit/juju/router": "qos/ratelimit/router",
+    "github.com/devopsfaith/krakend-ratelimit/juju/proxy": "qos/ratelimit/proxy",
+    "github.com/devopsfaith/krakend-httpcache": "qos/http-cache",
+    "github.com/devopsfaith/krakend-circuitbreaker/gobreaker": "qos/circuit-breaker",
+    "github_com/devopsfaith/krakend-cors": "security/cors",
+    "github_com/devopsfaith/krakend-httpsecure": "security/http",
+    "github_com/devopsfaith/krakend-gologging": "telemetry/logging",
+    "github_com/devopsfaith/krakend-metrics": "telemetry/metrics",
+    "github_com/devopsfaith/krakend-opencensus": "telemetry/opencensus",
+    "github_com/luraproject/lura/router/gin": "router",
+    "github.com/devopsfaith/krakend/http": "backend/http",
+    "github.com/devopsfaith/krakend/proxy": "proxy",
+    "github.com/devopsfaith/krakend-martian": "modifier/martian",
+    "github.com/devopsfaith/krakend-lua/proxy": "modifier/lua-proxy",
+    "github.com/devopsfaith/krakend-cel": "validation/cel",
+    "github.com/devopsfaith/krakend-jsonschema": "validation/json-schema",
+}
+"""Names of version 2, by which version 3 calls them."""
+_HARMLESS: Final = ("telemetry/", "documentation/", "grafana", "router", "backend/http", "qos/http-cache", "server/")
+_ADVICE: Final = {
+    "validation/json-schema": "bind validate with the schema",
+    "validation/cel": "bind authorize, or write a plugin",
+    "auth/api-keys": "bind auth with {scheme: api-key, keys_file: FILE}",
+    "auth/basic": "bind auth with {scheme: basic, users_file: FILE}",
+    "auth/client-credentials": "bind upstream-auth on the upstream",
+    "security/policies": "bind authorize",
+    "security/bot-detector": "write a route with a condition on user-agent that responds 403",
+    "security/http": "see security of the plugin headers",
+    "modifier/martian": "bind headers or transform",
+    "modifier/lua-proxy": "write a plugin in Python",
+    "modifier/lua-endpoint": "write a plugin in Python",
+    "proxy": "bind the plugin aggregate on the route",
+    "qos/http-cache": "bind cache on the route",
+}
+
+
+def cors(imported: Imported, section: Section) -> Binding:
+    """Return the binding of cors for ``security/cors``."""
+    origins = section.texts("allow_origins") or ["*"]
+    config: dict[str, Any] = {
+        "origins": ["*"] if "*" in origins else [origin.lower().rstrip("/") for origin in origins]
+    }
+    if methods := section.texts("allow_methods"):
+        config["methods"] = ["*"] if "*" in methods else [method.upper() for method in methods]
+    if headers := section.texts("allow_headers"):
+        config["headers"] = ["*"] if "*" in headers else headers
+    if exposed := section.texts("expose_headers"):
+        config["expose"] = exposed
+    if age := section.text("max_age"):
+        config["max_age"] = age
+    if section.boolean("allow_credentials"):
+        if "*" in origins:
+            reason = "with every origin, each page of the web could act for your users"
+            imported.lose(section.origin, "'allow_credentials' of security/cors", reason, "list the origins")
+        else:
+            config["credentials"] = True
+    if section.boolean("allow_private_network"):
+        config["private_network"] = True
+    section.ignore("debug", "options_passthrough", "options_success_status")
+    return Binding("cors", config, section.origin)
+
+
+class EndpointExtras:
+    """The ``extra_config`` of one endpoint, on its route."""
+
+    def __init__(self, imported: Imported, route: Route, endpoint: Section) -> None:
+        self.imported = imported
+        self.route = route
+        self.endpoint = endpoint
+
+    def carry_over(self, extra: dict[str, Section], service_limits: Section | None) -> None:
+        """Carry over what an endpoint has, in the order in which KrakenD decides."""
+        limits = extra.pop("qos/ratelimit/router", None)
+        validator = extra.pop("auth/validator", None)
+        for section, group in ((service_limits, "krakend"), (limits, None)):
+            if section is not None:
+                self._limits(section, group)
+        if validator is not None:
+            self._validator(validator)
+        for name, section in extra.items():
+            self.unknown(name, section)
+
+    def carry_over_backend(self, extra: dict[str, Section], backend: Section) -> None:
+        """Carry over what its one backend has."""
+        limit = extra.pop("qos/ratelimit/proxy", None)
+        if limit is not None:
+            rate, capacity = limit.number("max_rate") or limit.number("maxRate"), limit.integer("capacity")
+            config = {"name": "proxy", "rate": rate, "per": limit.text("every") or "1s", "key": "constant"}
+            if capacity:
+                config["burst"] = capacity
+            self._bind("ratelimit", {"limits": [config]}, limit, "ratelimit-proxy")
+            self._rest(limit)
+        breaker = extra.pop("qos/circuit-breaker", None)
+        if breaker is not None:
+            reason = "it is the upstream's here, and of another kind"
+            proposal = "set circuit_breaker of the upstream"
+            self.imported.lose(breaker.origin, breaker.what, reason, proposal)
+        for name, section in extra.items():
+            section.what = f"{name!r} of {backend.what}"
+            self.unknown(name, section)
+
+    def unknown(self, name: str, section: Section) -> None:
+        """Report a namespace that is not carried over; all but the harmless ones are guards."""
+        advice = _ADVICE.get(name, "see the plugins of this gateway")
+        if name.startswith(_HARMLESS):
+            self.imported.lose(section.origin, section.what, "it is not carried over", advice)
+        else:
+            self.imported.lose_guard(section.origin, section.what, "it may decide who gets what", advice, [self.route])
+
+    def _bind(self, plugin: str, config: dict[str, Any], section: Section, binding: str | None = None) -> None:
+        self.route.plugins.append(Binding(plugin, config, section.origin, binding, comments=[section.what]))
+
+    def _guard(self, section: Section, key: str, reason: str, proposal: str) -> None:
+        what = f"{key!r} of {section.what}"
+        self.imported.lose_guard(section.origin_of(key), what, reason, proposal, [self.route])
+
+    def _rest(self, section: Section) -> None:
+        for key, node in list(section.rest()):
+            if node.value not in (False, "") and node.value != []:
+                self._guard(section, key, "there is nothing like it", "see the plugin's README")
+
+    def _limits(self, section: Section, group: str | None) -> None:
+        per = section.text("every") or "1s"
+        limits: list[dict[str, Any]] = []
+        whole = section.number("max_rate") or section.number("maxRate")
+        client = section.number("client_max_rate") or section.number("clientMaxRate")
+        section.ignore("max_rate", "maxRate", "client_max_rate", "clientMaxRate", "cleanup_period", "cleanup_threads")
+        section.ignore("num_shards")
+        if whole:
+            limits.append({"name": "all", "rate": whole, "per": per, "key": "constant"})
+            if burst := section.integer("capacity"):
+                limits[-1]["burst"] = burst
+        strategy, key = section.text("strategy") or "ip", section.text("key")
+        if client:
+            limits.append({"name": "client", "rate": client, "per": per, "key": self._key(section, strategy, key)})
+            if burst := section.integer("client_capacity"):
+                limits[-1]["burst"] = burst
+        for limit in limits:
+            if group is not None:
+                limit["group"] = group
+        if limits:
+            self._bind("ratelimit", {"limits": limits}, section, "ratelimit-service" if group else None)
+        self._rest(section)
+
+    def _key(self, section: Section, strategy: str, key: str | None) -> str:
+        if strategy == "header" and key:
+            return f"header:{key}"
+        if strategy == "param" and key:
+            return f"param:{key}"
+        if strategy != "ip":
+            self._guard(section, "strategy", f"it counts by {strategy!r}", "choose a key of ratelimit")
+        return "client_ip" if strategy != "ip" or not key else f"header:{key}"
+
+    def _validator(self, section: Section) -> None:
+        algorithm = section.text("alg") or "RS256"
+        provider: dict[str, Any] = {"scheme": "jwt", "algorithms": [algorithm]}
+        url, path = section.text("jwk_url"), section.text("jwk_local_path")
+        if url:
+            provider["jwks_url"] = url
+            if section.boolean("disable_jwk_security"):
+                provider["fetch"] = {"allow_http": True}
+        elif path:
+            provider["jwks_file"] = path
+        else:
+            self._guard(section, "jwk_url", "no key set is named", "give jwks_url or jwks_file")
+            return
+        if issuer := section.text("issuer"):
+            provider["issuer"] = issuer
+        if audience := section.texts("audience"):
+            provider |= {"audience": audience, "audience_match": "all"}
+        self._access(section, provider)
+        section.ignore("roles_key_is_nested", "scopes_matcher", "scopes_key", "disable_jwk_security")
+        header, cookie = section.text("auth_header_name") or "Authorization", section.text("cookie_key")
+        provider["token_from"] = [{"header": header, "scheme": "Bearer"}, *([{"cookie": cookie}] if cookie else [])]
+        pairs = [node.value for node in section.nodes("propagate_claims") if isinstance(node.value, list)]
+        if passed := {str(pair[1].value): str(pair[0].value) for pair in pairs if len(pair) == 2}:
+            provider["claims_to_headers"] = passed
+        section.ignore("cache", "cache_duration", "operation_debug", "cipher_suites", "key_identify_strategy")
+        section.ignore("failed_jwk_key_cooldown")
+        if section.nodes("jwk_fingerprints") or section.text("jwk_local_ca"):
+            self._guard(section, "jwk_local_ca", "the server of the key set is pinned", "set fetch: {ca: FILE} of auth")
+        self._bind("auth", {"providers": {"jwt": provider}, "require": "jwt"}, section)
+        self._rest(section)
+
+    def _access(self, section: Section, provider: dict[str, Any]) -> None:
+        roles, roles_key = section.texts("roles"), section.text("roles_key")
+        if roles and roles_key:
+            provider["roles"] = {
+                "any": roles,
+                "claim": _claim(roles_key, nested=bool(section.boolean("roles_key_is_nested"))),
+            }
+        scopes = section.texts("scopes")
+        if scopes and (section.text("scopes_key") or "scope") not in {"scope", "scp"}:
+            self._guard(section, "scopes_key", "scopes are in scope or scp", "write a rule of claims")
+        elif scopes:
+            provider["scopes"] = {section.text("scopes_matcher") or "any": scopes}
+
+
+def _claim(name: str, *, nested: bool) -> str:
+    """Return a path of a claim; a dot of a name that is no path is escaped."""
+    return name if nested else name.replace("\\", "\\\\").replace(".", "\\.")
