@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from gateway_import.failures import CannotImportError
 from gateway_plugin_sdk.testing import ScriptedUpstream, StartGateway
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.importing import check, import_text, losses, started, written
 
@@ -24,6 +26,27 @@ def plugin(name: str, **config: Any) -> dict[str, Any]:
     return {"name": name, "config": config}
 
 
+HOSTILE = [
+    "a: b",
+    "# a",
+    "---",
+    "...",
+    '"',
+    "'",
+    "\\",
+    "a\nb",
+    "\r",
+    "\u2028",
+    "\x85",
+    "\t",
+    "\x00",
+    "${HOME}",
+    "$${A",
+    "{{",
+    "~",
+    "!a",
+    "ü",
+]
 ALICE = {"username": "alice", "keyauth_credentials": [{"key": "secret-of-alice"}], "acls": [{"group": "staff"}]}
 ROUTES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"paths": ["/a"]}, {"path_prefix": "/a", "strip_path": True}),
@@ -32,10 +55,10 @@ ROUTES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"paths": ["/"]}, {"path_prefix": "/"}),
     ({"hosts": ["A.example.com", "*.b.example.com:443"]}, {"hosts": ["a.example.com", "*.b.example.com"]}),
     ({"methods": ["get"], "preserve_host": True}, {"methods": ["GET"], "preserve_host": True}),
-    ({"headers": {"x-a": ["1"]}, "paths": ["/"]}, {"headers": {"x-a": "1"}, "path_prefix": "/"}),
+    ({"headers": {"x-a": ["1"]}, "paths": ["/"]}, {"headers": {"x-a": {"regex": "(?i:1)"}}, "path_prefix": "/"}),
     (
         {"headers": {"x-a": ["1", "2"]}, "paths": ["/"]},
-        {"headers": {"x-a": {"one_of": ["1", "2"]}}, "path_prefix": "/"},
+        {"headers": {"x-a": {"regex": "(?i:1|2)"}}, "path_prefix": "/"},
     ),
     (
         {"headers": {"x-a": ["~*b"]}, "paths": ["/"]},
@@ -350,3 +373,23 @@ def test_requests_go_where_kong_sends_them(gateway: StartGateway, upstream: Scri
     assert sent("/shopping") == "403", "Kong would send ping"
     assert (sent("/items/7/x"), sent("/items/y")) == ("403", "200 /api/items/y")
     assert sent("/safe") == "426"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1) | st.sampled_from(HOSTILE))
+def test_values_come_back_as_they_are(text: str) -> None:
+    ended = plugin("request-termination", body=text, content_type="text/plain")
+    route = {
+        "name": text,
+        "paths": ["/a"],
+        "plugins": [ended, plugin("ip-restriction", allow=["10.0.0.1"], message=text)],
+    }
+    consumer = {"username": text, "keyauth_credentials": [{"key": text}]}
+    guarded = {"name": f"{text}-2", "paths": ["/b"], "plugins": [plugin("key-auth"), {"name": text}]}
+    known = {"name": f"{text}-3", "paths": ["/c"], "plugins": [plugin("key-auth")]}
+
+    first, closed, last = written(import_text("kong", document(route, guarded, known, consumers=[consumer])))["routes"]
+
+    assert (first["respond"]["body"], first["plugins"][0]["config"]["message"]) == (text, text)
+    assert closed["respond"] == {"status": 403}
+    keys = last["plugins"][0]["config"]["providers"]["key-auth"]["keys"]
+    assert [key["subject"] for key in keys] == [text]

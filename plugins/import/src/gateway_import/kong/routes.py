@@ -304,7 +304,8 @@ class _Maker:
 _CONDITION_KEYS: Final = ("path_prefix", "path_regex", "methods", "hosts", "headers", "priority", "scheme")
 
 
-def _header(values: list[str]) -> str | dict[str, Any]:
+def _header(values: list[str]) -> dict[str, Any]:
+    """Return the condition on a field, whose values Kong compares whatever their case."""
     if len(values) == 1 and values[0].startswith("~*"):
         return {"regex": f"(?i:.*(?:{values[0][2:]}).*)"}
-    return values[0] if len(values) == 1 else {"one_of": values}
+    return {"regex": f"(?i:{'|'.join(map(re.escape, values))})"}

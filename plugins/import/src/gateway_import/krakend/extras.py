@@ -195,8 +195,8 @@ class EndpointExtras:
         self._rest(section)
 
     def _access(self, section: Section, provider: dict[str, Any]) -> None:
-        roles, roles_key = section.texts("roles"), section.text("roles_key")
-        if roles and roles_key:
+        roles, roles_key = section.texts("roles"), section.text("roles_key") or "roles"
+        if roles:
             provider["roles"] = {
                 "any": roles,
                 "claim": _claim(roles_key, nested=bool(section.boolean("roles_key_is_nested"))),
