@@ -178,7 +178,7 @@ GUARDS = [
     plugin("request-transformer", add={"headers": ["x:$(query_params.a)"]}),
     plugin("request-transformer", http_method="GET"),
     plugin("request-termination", trigger="x"), plugin("ip-restriction", allow=["10.0.0.0/8"], novel=1),
-    plugin("rate-limiting", minute=1, limit_by="novel"),
+    plugin("rate-limiting", minute=1, limit_by="novel"), {**plugin("cors"), "condition": "http.path == '/'"},
 ]  # fmt: skip
 
 
@@ -325,6 +325,8 @@ def test_what_is_no_configuration_of_kong_is_a_clear_failure(text: str, message:
 
 
 def test_certificates_vaults_and_unknown_entities_are_lost_with_their_lines() -> None:
+    imported = import_text("kong", document(consumers=[{"username": "alice", "novel_credentials": [{}]}]))
+    assert losses(imported) == [(1, "'novel_credentials' of consumer 'alice'")]
     text = HEAD + "certificates:\n  - {cert: a, key: b}\nvaults:\n  - {name: env, prefix: x}\nnovel: [1]\n"
 
     assert losses(import_text("kong", text)) == [(3, "'certificates'"), (5, "'vaults'"), (6, "'novel'")]

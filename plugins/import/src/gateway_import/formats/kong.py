@@ -39,6 +39,10 @@ def read(source: SourceText, _files: Files, _options: Mapping[str, Any]) -> Impo
     consumers = Consumers(imported, entities)
     for part in parts:
         _place_plugins(imported, entities, consumers, part)
+    for consumer in entities.consumers:
+        for key, node in list(consumer.section.rest()) if consumer.section is not None else ():
+            what = f"{key!r} of consumer {consumer.name!r}"
+            imported.lose(node.origin, what, "it is not carried over", "see the providers of auth")
     _lose_rest(imported, root)
     return imported
 
@@ -68,6 +72,9 @@ def _place_plugins(imported: Imported, entities: Entities, consumers: Consumers,
         if name in placed and name != "cors":
             carry_over(placed[name])
     for name, at in placed.items():
+        for key, node in list(at.plugin.section.rest()):
+            what, reason = f"{key!r} of {at.plugin.what}", "it may decide when the plugin runs"
+            imported.lose_guard(node.origin, what, reason, "see when of bindings", at.routes)
         if name not in PLUGINS and name not in {*AUTHENTICATIONS, "acl"}:
             at.guard(
                 "", "it may decide who passes, and is not known here", ADVICE.get(name, "write a plugin, and bind it")

@@ -74,6 +74,7 @@ class KongConsumer:
 
     name: str
     origin: Origin
+    section: Section | None = None
     groups: list[str] = field(default_factory=list)
     credentials: dict[str, list[Section]] = field(default_factory=dict)
     """By the plugin that they are for."""
@@ -174,7 +175,8 @@ class _Reader:
         if not name:
             raise CannotImportError(section.origin, "is a consumer without a name: give it a username")
         section.what = f"consumer {name!r}"
-        consumer = KongConsumer(name, section.origin, aliases=aliases)
+        consumer = KongConsumer(name, section.origin, section, aliases=aliases)
+        section.ignore(*BOOKKEEPING, "type")
         for node in section.nodes("groups"):
             consumer.groups.append(_name_in(node) or "")
         for acl in section.sections("acls", "an acl"):
@@ -216,7 +218,7 @@ class _Reader:
                 scope = {**scope, group: named}
         service = self._resolved(scope.get("service"), self.service_names, section, "service")
         route = self._resolved(scope.get("route"), self.route_names, section, "route")
-        section.ignore(*BOOKKEEPING, "protocols", "run_on", "ordering")
+        section.ignore(*BOOKKEEPING, "protocols", "run_on", "ordering", "config")
         enabled = section.boolean("enabled") is not False
         self.found.plugins.append(
             KongPlugin(name, section, config, service, route, scope.get("consumer"), scope.get("group"), enabled)
