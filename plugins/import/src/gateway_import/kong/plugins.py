@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from gateway_import.failures import CannotImportError
 from gateway_import.kong.entities import KongPlugin
 from gateway_import.model import Binding, Imported, Route
 from gateway_import.nodes import Node
@@ -210,8 +211,13 @@ def _request_termination(at: Placed) -> None:
 
 
 def _pairs(section: Section, key: str) -> list[tuple[str, str]]:
-    parts = (text.partition(":") for text in section.texts(key))
-    return [(name.strip(), value.strip()) for name, _, value in parts]
+    found = []
+    for text in section.texts(key):
+        name, _, value = text.partition(":")
+        if not name.strip():
+            raise CannotImportError(section.origin_of(key), f"has {text!r} in {section.what}, which is no name:value")
+        found.append((name.strip(), value.strip()))
+    return found
 
 
 def _is_template(value: str) -> bool:
