@@ -48,7 +48,7 @@ def test_values_are_read_as_they_may_be_written() -> None:
         (lambda read: read.text("list"), "f:1: 'list' of service 'users' must be a text, not a list"),
         (lambda read: read.texts("deep"), "f:2: 'deep' of service 'users' must be a text, not a mapping"),
         (lambda read: read.boolean("word"), "f:3: 'word' of service 'users' must be true or false, not a text"),
-        (lambda read: read.number("word"), "f:3: 'word' of service 'users' must be a number, not a text"),
+        (lambda read: read.number("word"), "f:3: 'word' of service 'users' must be a number of usual size, not a text"),
         (lambda read: read.integer("half"), "f:4: 'half' of service 'users' must be a whole number, not a number"),
         (lambda read: read.section("word"), "f:3: 'word' of service 'users' must be a mapping, not a text"),
         (lambda read: read.sections("word"), "f:3: 'word' of service 'users' must be a list, not a text"),

@@ -12,6 +12,8 @@ from gateway_import.failures import CannotImportError, Origin
 from gateway_import.nodes import Node
 
 _YES: Final = frozenset({"yes", "on", "true"})
+_LARGEST_NUMBER: Final = 10**18
+"""What no gateway reads as a number."""
 _NO: Final = frozenset({"no", "off", "false"})
 
 
@@ -93,8 +95,8 @@ class Section:
                 value = int(value) if len(value) < 30 and "_" not in value else None
             except ValueError:
                 value = None
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self._wrong(node, key, "a number")
+        if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) >= _LARGEST_NUMBER:
+            raise self._wrong(node, key, "a number of usual size")
         return value
 
     def integer(self, key: str) -> int | None:

@@ -24,7 +24,7 @@ def to_yaml(imported: Imported) -> str:
         lines += ["", *entry(key, value, 0)]
     lines += _list("plugins", (_binding(each, 1) for each in imported.plugins))
     lines += _list("upstreams", (_upstream(each) for each in imported.upstreams))
-    lines += _list("routes", (_route(each) for each in imported.routes))
+    lines += _list("routes", (_route(each) for each in imported.routes)) or ["", "routes: []"]
     return "\n".join(lines) + "\n"
 
 
