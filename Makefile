@@ -1,5 +1,6 @@
 # make demo   install everything into .venv and run the demo (PORT=9000 if 8080 is taken)
 # make dist   build wheels and sdists of every distribution, a bill of materials and digests (ADDRESS=URL of the project)
+# make docs   build the documentation site into .cache/site
 # make test   run all checks: tests on each Python found, lint, types, architecture, wheels
 
 # Interpreters that pyenv manages are found by their own folders: its shims answer for versions that are switched off.
@@ -13,7 +14,7 @@ PORT ?= 8080
 DISTRIBUTIONS := $(patsubst %/pyproject.toml,./%,core/pyproject.toml plugin-sdk/pyproject.toml $(sort $(wildcard plugins/*/pyproject.toml)))
 SOURCES := $(patsubst ./%,%/pyproject.toml,$(DISTRIBUTIONS))
 
-.PHONY: demo dist test clean
+.PHONY: demo dist docs test clean
 
 demo: .venv/installed
 	@exec .venv/bin/gateway demo --port $(PORT)
@@ -37,6 +38,14 @@ dist: .cache/dist/installed
 .cache/dist/installed: constraints.txt
 	$(PYTHON) -m venv .cache/dist
 	.cache/dist/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt build cyclonedx-bom hatchling PyYAML twine
+	@touch $@
+
+docs: .cache/docs/installed
+	.cache/docs/bin/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . .cache/site
+
+.cache/docs/installed: $(SOURCES) constraints.txt
+	$(PYTHON) -m venv .cache/docs
+	.cache/docs/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ./core -e ./plugin-sdk furo myst-parser pytest sphinx
 	@touch $@
 
 clean:

@@ -206,7 +206,7 @@ class Request:
         """The head's fields; changes go upstream.
 
         Fields that only a trusted proxy may send (X-Forwarded-For and its kind) are here only if one sent them. What is
-        written under the name of a field that the gateway writes (X-Forwarded-*, Forwarded, Via, X-Request-Id) goes
+        written under the name of a field that the gateway writes (``X-Forwarded-*``, Forwarded, Via, X-Request-Id) goes
         upstream instead of its own.
         """
         headers = self._headers
