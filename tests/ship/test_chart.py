@@ -134,7 +134,7 @@ def test_rights_are_those_that_sources_and_discovery_need() -> None:
     assert {verb for rule in roles[0]["rules"] for verb in rule["verbs"]} == {"list", "watch"}
 
 
-def test_the_admin_listener_is_for_those_named_only() -> None:
+def test_metrics_are_for_those_named_only() -> None:
     manifests = template({"networkPolicy": {"adminFrom": []}})
 
     ports = [port["port"] for rule in of(manifests, "NetworkPolicy")["spec"]["ingress"] for port in rule["ports"]]
