@@ -184,7 +184,8 @@ async def test_statuses_of_the_api_and_no_commands_over_tcp(
     async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(short))) as session:
 
         async def post(path: str, data: str = "") -> tuple[int, str]:
-            async with session.post(f"http://gateway/api/v1/bindings/{path}", data=data) as response:
+            headers = {"Content-Type": "application/json"}
+            async with session.post(f"http://gateway/api/v1/bindings/{path}", data=data, headers=headers) as response:
                 return response.status, await response.text()
 
         assert [(await post(path))[0] for path in ("nothing/describe", "it/ledger/nothing", "ledger")] == [404] * 3
