@@ -18,7 +18,11 @@ from jsonschema.exceptions import ValidationError
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "editors.md"
 
-EXAMPLES = sorted(path for path in (ROOT / "examples").rglob("*.yaml") if "src" not in path.parts)
+OTHERS = {"kong.yaml"}
+"""Files of other gateways."""
+EXAMPLES = sorted(
+    path for path in (ROOT / "examples").rglob("*.yaml") if "src" not in path.parts and path.name not in OTHERS
+)
 
 UNDERSTOOD = """
 $defs $ref $id $schema type enum const properties required additionalProperties patternProperties
@@ -53,6 +57,11 @@ def complaints(schema: Any, text: str) -> list[ValidationError]:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_an_editor_finds_nothing_wrong_with_the_examples(schema: Any, path: Path) -> None:
     assert [f"{error.json_path}: {error.message}" for error in complaints(schema, path.read_text("utf-8"))] == []
+
+
+def test_an_expression_may_stand_for_a_number_or_a_switch_and_other_text_may_not(schema: Any) -> None:
+    assert complaints(schema, "workers: ${WORKERS:-2}\nvia: ${VIA}\n") == []
+    assert [error.json_path for error in complaints(schema, "workers: two\n")] == ["$.workers"]
 
 
 @pytest.mark.parametrize(

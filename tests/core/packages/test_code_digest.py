@@ -88,12 +88,12 @@ def publish(site: Path, value: str) -> None:
 
 
 def test_a_plugin_in_a_namespace_package_counts_with_all_its_modules_and_not_with_those_of_others(site: Path) -> None:
-    own, other = site / "acme" / "zoo", site / "acme" / "another"
+    own, other = site / "zoo_corp" / "zoo", site / "zoo_corp" / "another"
     for package in (own, other):
         package.mkdir(parents=True)
         (package / "__init__.py").write_text("raise SystemExit('it is not to be imported')\n")
     (own / "plugin.py").write_text(CODE)
-    publish(site, "acme.zoo.plugin:Zoo")
+    publish(site, "zoo_corp.zoo.plugin:Zoo")
     before = digest()
 
     (other / "__init__.py").write_text("x = 1\n")
@@ -104,10 +104,10 @@ def test_a_plugin_in_a_namespace_package_counts_with_all_its_modules_and_not_wit
 
 
 def test_a_module_that_is_alone_in_a_namespace_counts(site: Path) -> None:
-    (site / "acme").mkdir()
-    module = site / "acme" / "zoo.py"
+    (site / "zoo_corp").mkdir()
+    module = site / "zoo_corp" / "zoo.py"
     module.write_text(CODE)
-    publish(site, "acme.zoo:Zoo")
+    publish(site, "zoo_corp.zoo:Zoo")
     before = digest()
 
     module.write_text(CODE + "# edited\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from gateway_core.cli.options import print_json
-from gateway_core.config import config_schema
+from gateway_core.config.schema import config_schema, with_expressions
 from gateway_core.config.sources import BUILT_IN
 from gateway_core.packages import Extensions, PluginRegistry
 
@@ -21,4 +21,4 @@ def command(*, as_json: bool) -> None:  # noqa: ARG001  # every command takes --
     registry = PluginRegistry()
     extensions = Extensions.of(registry)
     schemes = (*BUILT_IN, *extensions.config_sources)
-    print_json(config_schema(registry, extensions.factories(), schemes))
+    print_json(with_expressions(config_schema(registry, extensions.factories(), schemes)))

@@ -75,6 +75,18 @@ def config_schema(
     return {"$schema": DIALECT, **schema, "title": "Gateway configuration"}
 
 
+def with_expressions(schema: Any) -> Any:
+    """Return a schema that takes an expression such as ``${PORT:-80}`` for each number and switch, as documents do."""
+    if isinstance(schema, list):
+        return [with_expressions(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: with_expressions(value) for key, value in schema.items()}
+    if found.get("type") in ("integer", "number", "boolean"):  # not a property that is called "type"
+        found |= {"type": [found["type"], "string"], "pattern": r"^\$\{"}
+    return found
+
+
 _NAMED: Final = (
     ("discovery", "DiscoveryConfig", "name", "config"),
     ("strategy", "UpstreamConfig", "strategy", "strategy_options"),
