@@ -35,6 +35,7 @@ def test_values_are_read_as_they_may_be_written() -> None:
 
     assert (read.boolean("a"), read.boolean("b"), read.boolean("c")) == (True, False, True)
     assert (read.number("d"), read.integer("e"), read.texts("f"), read.texts("g")) == (12, 1, ["x"], ["x", "2"])
+    assert section("a: [1, '2', 3.0]").integers("a") == [1, 2, 3]
     assert (read.texts_by_key("h"), read.texts("missing"), read.sections("missing")) == (
         {"k": "1", "l": "true"},
         [],
@@ -50,6 +51,10 @@ def test_values_are_read_as_they_may_be_written() -> None:
         (lambda read: read.boolean("word"), "f:3: 'word' of service 'users' must be true or false, not a text"),
         (lambda read: read.number("word"), "f:3: 'word' of service 'users' must be a number of usual size, not a text"),
         (lambda read: read.integer("half"), "f:4: 'half' of service 'users' must be a whole number, not a number"),
+        (
+            lambda read: read.integers("deep"),
+            "f:2: 'deep' of service 'users' must be a number of usual size, not a mapping",
+        ),
         (lambda read: read.section("word"), "f:3: 'word' of service 'users' must be a mapping, not a text"),
         (lambda read: read.sections("word"), "f:3: 'word' of service 'users' must be a list, not a text"),
         (

@@ -5,6 +5,7 @@ So no key is dropped in silence: `Section.rest` has what is left, and each impor
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -12,6 +13,7 @@ from gateway_import.failures import CannotImportError, Origin
 from gateway_import.nodes import Node
 
 _YES: Final = frozenset({"yes", "on", "true"})
+_DIGITS: Final = re.compile("[+-]?[0-9]{1,18}")
 _LARGEST_NUMBER: Final = 10**18
 """What no gateway reads as a number."""
 _NO: Final = frozenset({"no", "off", "false"})
@@ -87,25 +89,16 @@ class Section:
     def number(self, key: str) -> int | float | None:
         """Return a number; a text of digits counts."""
         node = self.take(key)
-        if node is None:
-            return None
-        value = node.value
-        if isinstance(value, str):
-            try:
-                value = int(value) if len(value) < 30 and "_" not in value else None
-            except ValueError:
-                value = None
-        if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) >= _LARGEST_NUMBER:
-            raise self._wrong(node, key, "a number of usual size")
-        return value
+        return None if node is None else self._number(node, key)
 
     def integer(self, key: str) -> int | None:
         """Return a whole number."""
-        origin, number = self._entries.get(key), self.number(key)
-        if number is None or int(number) == number:
-            return None if number is None else int(number)
-        assert origin is not None
-        raise self._wrong(origin, key, "a whole number")
+        node = self.take(key)
+        return None if node is None else self._integer(node, key)
+
+    def integers(self, key: str) -> list[int]:
+        """Return a list of whole numbers; one counts as a list of it, and no key as an empty list."""
+        return [self._integer(node, key) for node in self.nodes(key)]
 
     def section(self, key: str, what: str = "") -> Section | None:
         """Return a mapping."""
@@ -125,6 +118,20 @@ class Section:
         """Return a mapping of texts; an empty one if the key is not there."""
         section = self.section(key)
         return {} if section is None else {name: section.text(name) or "" for name in section.names()}
+
+    def _integer(self, node: Node, key: str) -> int:
+        number = self._number(node, key)
+        if int(number) != number:
+            raise self._wrong(node, key, "a whole number")
+        return int(number)
+
+    def _number(self, node: Node, key: str) -> int | float:
+        value = node.value
+        if isinstance(value, str):
+            value = int(value) if _DIGITS.fullmatch(value) else None
+        if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) >= _LARGEST_NUMBER:
+            raise self._wrong(node, key, "a number of usual size")
+        return value
 
     def _text(self, node: Node, key: str) -> str:
         value = node.value

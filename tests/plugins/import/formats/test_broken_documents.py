@@ -39,7 +39,8 @@ KONG: dict[str, Any] = {
         {
             "name": "u", "algorithm": "least-connections", "hash_on": "none",
             "targets": [{"target": "a:80", "weight": 1}],
-            "healthchecks": {"active": {"healthy": {"interval": 1}}, "passive": {"unhealthy": {"http_failures": 1}}},
+            "healthchecks": {"active": {"healthy": {"interval": 1, "http_statuses": [200]}},
+                "passive": {"unhealthy": {"http_failures": 1}}},
         }
     ],
     "consumers": [

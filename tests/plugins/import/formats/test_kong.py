@@ -386,7 +386,7 @@ def test_values_come_back_as_they_are(text: str) -> None:
         "plugins": [ended, plugin("ip-restriction", allow=["10.0.0.1"], message=text)],
     }
     consumer = {"username": text, "keyauth_credentials": [{"key": text}]}
-    guarded = {"name": f"{text}-2", "paths": ["/b"], "plugins": [plugin("key-auth"), {"name": text}]}
+    guarded = {"name": f"{text}-2", "paths": ["/b"], "plugins": [plugin("key-auth"), {"name": f"our-{text}"}]}
     known = {"name": f"{text}-3", "paths": ["/c"], "plugins": [plugin("key-auth")]}
 
     first, closed, last = written(import_text("kong", document(route, guarded, known, consumers=[consumer])))["routes"]

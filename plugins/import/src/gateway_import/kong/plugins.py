@@ -160,8 +160,7 @@ def _bind_limits(at: Placed, limits: list[dict[str, Any]]) -> None:
 
 def _rate_limiting_advanced(at: Placed) -> None:
     config = at.config
-    quotas = [int(text) for text in config.texts("limit") if text.isdigit()]
-    windows = [int(text) for text in config.texts("window_size") if text.isdigit()]
+    quotas, windows = config.integers("limit"), config.integers("window_size")
     identifier = config.text("identifier") or "consumer"
     header = config.text("header_name")
     source = f"header:{header}" if identifier == "header" else _KEYS.get(identifier)

@@ -237,7 +237,7 @@ def _active(
     if healthy is not None:
         if (successes := healthy.integer("successes")) is not None:
             check["healthy_threshold"] = max(successes, 1)
-        if (statuses := [int(text) for text in healthy.texts("http_statuses")]) and kind.startswith("http"):
+        if (statuses := healthy.integers("http_statuses")) and kind.startswith("http"):
             check["expected_statuses"] = statuses
     if unhealthy is not None:
         failures = [unhealthy.integer(key) or 0 for key in ("http_failures", "tcp_failures", "timeouts")]
