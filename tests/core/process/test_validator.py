@@ -119,7 +119,8 @@ def lock(tmp_path: Path) -> Path:
 
 def drifted(lock: Path) -> Path:
     document = json.loads(lock.read_text())
-    document["plugins"][0]["version"] = "0.0.1"
+    (auth,) = [plugin for plugin in document["plugins"] if plugin["name"] == "auth"]
+    auth["version"] = "0.0.1"
     lock.write_text(json.dumps(document))
     return lock
 
