@@ -1,7 +1,6 @@
 """One operation of the admin API: its path, who may call it, and the shapes of what it takes and returns.
 
-The tables of `gateway_core.admin.resources` are made of these. Requests are routed, checked and validated by them, and
-the OpenAPI document is generated from them, so that none of these can differ from the others.
+The tables of `gateway_core.admin.resources` are made of these; requests are routed, checked and validated by them.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ class Operation:
     """Below `API`; ``{name}`` is a segment, ``{name*}`` several."""
     role: AdminRole
     summary: str
-    """What it does, for the OpenAPI document."""
+    """What it does."""
     handle: Callable[[Call], Awaitable[Reply]]
     result: Any = None
     """The type of what it returns with ``success``; None for none."""
