@@ -99,7 +99,7 @@ def spans_in(request: ExportTraceServiceRequest) -> Iterator[SeenSpan]:
 
 @dataclass
 class Collector:
-    """Takes spans at ``/v1/traces``, or responds as it is told."""
+    """Takes spans at ``/v1/traces``, or responds as a test has set."""
 
     replies: list[Reply] = field(default_factory=list)
     """What the next requests get, in order; the spans of such a request do not count as taken. Then 200."""

@@ -18,7 +18,7 @@ class TraceContext(Protocol):
 
     @property
     def is_sampled(self) -> bool:
-        """Whether upstreams are told to record the trace; final once the route is known."""
+        """Whether upstreams receive that the trace is sampled; final once the route is known."""
 
 
 def trace_id_of(trace: TraceContext | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Traces: what is sampled, what upstreams are told, and where spans are sent."""
+"""Traces: what is sampled, what upstreams receive, and where spans are sent."""
 
 from __future__ import annotations
 

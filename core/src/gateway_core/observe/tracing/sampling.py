@@ -1,8 +1,8 @@
 """Which traces are exported: decisions over values.
 
 **At the beginning** a trace that a trusted caller has begun keeps the caller's decision (parent-based); of the others a
-share is sampled, by the trace id alone, so that all services with the same ratio choose the same traces. What upstreams
-are told is this decision. **At the end** a request that failed or was slow is exported whatever that decision was.
+share is sampled, by the trace id alone, so that all services with the same ratio choose the same traces. Upstreams
+receive this decision. **At the end** a request that failed or was slow is exported whatever that decision was.
 """
 
 from __future__ import annotations

@@ -58,7 +58,6 @@ class Span(NamedTuple):
     error: str | None
     """What failed; None if nothing did. Empty says only that something did."""
     link: Remote | None = None
-    lost: int = 0
 
 
 def spans_of(batch: SpanBatch) -> list[Span]:

@@ -4,7 +4,7 @@ Its identity is known with the head, its sampling by the route; both go upstream
 the request is over, and exported if the request was sampled, failed or was slow. Spans that end later, such as those of
 a mirror, follow by themselves. One request keeps `MOST_SPANS` at most.
 
-    begun (ids, provisional decision) -> followed (the route's decision) -> told (an upstream knows it) -> over
+    begun (ids, provisional decision) -> followed (the route's decision) -> propagated (an upstream knows it) -> over
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class RequestTrace:
     has_fields = False
     """Whether the client sent fields of a trace, which do not go on."""
     keeps_baggage = False
-    is_told = False
+    is_propagated = False
     """Whether an upstream knows the decision."""
     is_over = is_kept = False
     lost = 0
@@ -140,9 +140,9 @@ class RequestTrace:
         return self.is_sampled or (self.policy.decides_late and not self.is_over) or self.is_kept
 
     def follow(self, policy: SamplingPolicy) -> None:
-        """Sample as its route does, unless an upstream was told otherwise."""
+        """Sample as its route does, unless an upstream has received the decision already."""
         self.policy = policy
-        if not self.is_told:
+        if not self.is_propagated:
             self.is_sampled = policy.samples(self.trace_id, self.remote)
 
     def move(self, tracer: Tracer | None) -> None:
@@ -158,7 +158,7 @@ class RequestTrace:
         :param head: of a request, with its empty line.
         :param is_changed: whether anything but the client may have written fields of a trace into it.
         """
-        self.is_told = True
+        self.is_propagated = True
         if self.has_fields or (is_changed and has_fields(head.lower())):
             head, is_dropped = without_fields(head, keeps_baggage=self.keeps_baggage or not self.has_fields)
             if is_dropped:
