@@ -56,7 +56,7 @@ class Gate:
     async def admit(self, request: web.BaseRequest) -> Caller:
         """Return who sends a request.
 
-        :raises RefusedError: nobody who is let in, or a page of another origin has caused it.
+        :raises RefusedError: the caller is not known, or a page of another origin has caused it.
         """
         fields = request.headers
         refusal = browser_refusal(

@@ -48,7 +48,7 @@ class AdminListener:
 
     def __init__(self, open_site: OpenSite) -> None:
         self.is_draining = False
-        """Whether the gateway is about to end: ``/ready`` says so."""
+        """Whether the gateway is about to end: ``/ready`` is 503 then."""
         self._open_site = open_site
         self._place: Place | None = None
         self._give_up: Callable[[], None] | None = None

@@ -1,4 +1,4 @@
-"""Pages of the admin listener beside the API: health, metrics, and the state as 0.1 has shown it."""
+"""Pages of the admin listener beside the API: health, metrics, and the state, at the paths of 0.1."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def renewal_time(not_before: float, not_after: float, window: Window | None, cha
 
 
 def not_before_next(issued: float, not_before: float, not_after: float) -> float:
-    """Return until when no further certificate is ordered after one was issued, whatever says so.
+    """Return until when no further certificate is ordered after one was issued, even if the authority suggests one.
 
     It keeps a wrong clock, or an authority whose window is always in the past, from ordering again and again.
     """

@@ -91,7 +91,7 @@ class AcmeSource:
                 if found != last:
                     last = found
                     yield found
-                    self._tell_served()
+                    self._set_served()
                     await asyncio.sleep(min(_AT_MOST_EVERY, self._config.poll))
                 await self._wait()
         finally:
@@ -222,7 +222,7 @@ class AcmeSource:
             self._own[names] = made, now
         return made
 
-    def _tell_served(self) -> None:
+    def _set_served(self) -> None:
         if self._on_demand is not None:
             wanted = self._wanted()
             self._on_demand.serve(

@@ -29,7 +29,7 @@ class Cacheability:
     directives: frozenset[str]
     """Those without a number, by name: ``no-store``, ``private``, ``no-cache`` ..."""
     for_one: int | None
-    """Seconds for which a cache of one user may still use it; None if nothing says so."""
+    """Seconds for which a cache of one user may still use it; None if no field limits it."""
     for_all: int | None
     """The same for a shared cache."""
     vary: frozenset[str]

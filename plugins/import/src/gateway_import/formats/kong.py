@@ -86,7 +86,7 @@ def _place_plugins(imported: Imported, entities: Entities, consumers: Consumers,
 
 
 def effective_plugins(entities: Entities, route: str, service: str | None) -> dict[str, KongPlugin]:
-    """Return the plugins that run for a route whoever asks: of each name the most specific one."""
+    """Return the plugins that run for a route for every consumer: of each name the most specific one."""
     found: dict[str, KongPlugin] = {}
     for plugin in entities.plugins:
         is_here = plugin.route in {None, route} and plugin.service in {None, service}

@@ -204,7 +204,7 @@ class RouteAuth:
     def _jwt(self, at: Placed) -> None:
         config = at.config
         if (config.text("key_claim_name") or "iss") != "iss":
-            at.guard("key_claim_name", "tokens are told apart by iss alone", "bind auth with the key of each consumer")
+            at.guard("key_claim_name", "only iss distinguishes tokens", "bind auth with the key of each consumer")
             return
         places: list[dict[str, str]] = [
             {"header": name, "scheme": "Bearer"} for name in config.texts("header_names") or ["authorization"]
