@@ -52,7 +52,7 @@ def both(root: Path, **config: Any) -> tuple[Lookup, CachedLookup]:
     return lookup, CachedLookup(options, lookup)
 
 
-def told(found: Any) -> Any:
+def parts_of(found: Any) -> Any:
     if not isinstance(found, FoundFile):
         return None
     whole = found.content if found.content is not None else found.file.read_now(0, found.size)
@@ -76,7 +76,7 @@ def test_a_file_in_memory_is_the_one_that_a_thread_finds(root: Path, names: tupl
     lookup, cached = both(root)
     query = Query(names, has_slash)
 
-    expected, found = told(lookup.find(query)), told(cached.find(query))
+    expected, found = parts_of(lookup.find(query)), parts_of(cached.find(query))
 
     assert found is not None
     assert found == expected
@@ -114,7 +114,7 @@ def test_a_variant_is_sent_unless_it_is_older(root: Path) -> None:
 
     for name, content, coding in (("app.js", b"small", "br"), ("old.js", b"newer than its variant", None)):
         query = Query((name,), has_slash=False, codings=("br",))
-        expected, found = told(lookup.find(query)), told(cached.find(query))
+        expected, found = parts_of(lookup.find(query)), parts_of(cached.find(query))
         assert found is not None
         assert found == expected
         assert (found[3], found[5]) == (coding, content)
@@ -124,16 +124,16 @@ def test_a_variant_is_sent_unless_it_is_older(root: Path) -> None:
 def test_what_takes_the_place_of_a_file_is_what_is_found_next(root: Path) -> None:
     lookup, cached = both(root)
     query = Query(("app.js",), has_slash=False)
-    assert told(cached.find(query))[5] == b"plain script"
+    assert parts_of(cached.find(query))[5] == b"plain script"
 
     (root / "new").write_text("another script")
     (root / "new").rename(root / "app.js")
-    assert told(cached.find(query))[5] == b"another script"
+    assert parts_of(cached.find(query))[5] == b"another script"
     (root / "app.js").unlink()
     assert cached.find(query) is None
 
     (root / "app.js").symlink_to("index.html")
-    assert told(lookup.find(query)) is told(cached.find(query)) is None
+    assert parts_of(lookup.find(query)) is parts_of(cached.find(query)) is None
 
 
 def test_a_root_that_is_a_link_is_followed_each_time(root: Path) -> None:
@@ -144,13 +144,13 @@ def test_a_root_that_is_a_link_is_followed_each_time(root: Path) -> None:
     current.symlink_to(root)
     cached = both(current)[1]
     query = Query(("app.js",), has_slash=False)
-    assert told(cached.find(query))[5] == b"plain script"
+    assert parts_of(cached.find(query))[5] == b"plain script"
 
     (root.parent / "next").symlink_to(release)
     (root.parent / "next").rename(current)
 
     # Its names may have to be looked up once.
-    assert told(both(current)[1].find(query))[5] == b"release"
+    assert parts_of(both(current)[1].find(query))[5] == b"release"
 
 
 def test_nothing_is_opened_before_a_thread_has_seen_the_file_system(root: Path) -> None:
@@ -160,9 +160,9 @@ def test_nothing_is_opened_before_a_thread_has_seen_the_file_system(root: Path) 
     query = Query(("app.js",), has_slash=False)
 
     assert cached.find(query) is None
-    told(lookup.find(query))
+    parts_of(lookup.find(query))
 
-    assert told(cached.find(query)) is not None
+    assert parts_of(cached.find(query)) is not None
 
 
 def test_head_is_for_a_thread(root: Path) -> None:
