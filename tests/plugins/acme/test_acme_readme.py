@@ -20,13 +20,13 @@ EXAMPLES = [text for page in PAGES for text in re.findall(r"```yaml\n(.*?)```", 
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_an_example_is_a_configuration_without_warnings_of_certificates(example: str, tmp_path: Path) -> None:
+def test_an_example_has_no_warning_of_certificates_or_settings(example: str, tmp_path: Path) -> None:
     path = tmp_path / "gateway.yaml"
     path.write_text(example)
 
     loaded = load([path], registry=PluginRegistry(), environ=SECRETS)
 
-    assert [each.render() for each in loaded.warnings if each.code.startswith("certificates")] == []
+    assert [each.render() for each in loaded.warnings if each.code.startswith(("certificates", "setting"))] == []
 
 
 def test_the_readme_shows_every_option() -> None:

@@ -87,7 +87,9 @@ def _listeners(config: GatewayConfig) -> Found:
     named = {name for route in config.routes for name in route.listeners}
     for index, listen in enumerate(config.listen):
         where = f"listen[{index}]"
-        if listen.hosts and addresses[listen.address] == 1:
+        # An extension may take the names of certificates from hosts.
+        is_read = listen.tls is not None and any(each.name is not None for each in listen.tls.certificates)
+        if listen.hosts and addresses[listen.address] == 1 and not is_read:
             why = "a listener that is alone at its address serves every host, write hosts on routes"
             yield from no_effect(where, ["hosts"], why)
         if not listen.default and listen.name not in named:
