@@ -205,3 +205,15 @@ def test_other_protocols_and_variables_are_lost() -> None:
     text = "stream { server { listen 9; } }\nhttp {\nmap $uri $x { default 1; }\nserver { listen 80; return 204; }\n}\n"
 
     assert losses(import_text("nginx", text)) == [(1, "stream"), (3, "map $uri $x")]
+
+
+def test_an_expression_with_locations_in_it_is_closed_as_their_guards_have_no_place() -> None:
+    imported = import_text(
+        "nginx",
+        server("location ~ ^/app/ { proxy_pass http://u;", "location ~ [.]php$ { deny all; } }"),
+    )
+
+    route = written(imported)["routes"][0]
+    assert route["path_regex"] == "/app/.*"
+    assert (route["respond"], "target" in route) == ({"status": 403}, False)
+    assert losses(imported) == [(3, "!location ~ ^/app/")]

@@ -199,6 +199,13 @@ class NginxImporter:
                 continue
             label = f"{server.label}-{choice.location.pattern}"
             own: list[Finding] = []
+            if choice.is_regex and choice.location.nested:
+                # Paths of an expression within an expression have no place in the order of routes.
+                reason = "it has locations within an expression"
+                origin = choice.location.directive.origin
+                own.append(
+                    self.imported.lose_guard(origin, choice.location.name, reason, "write their paths as routes", [])
+                )
             for draft in [*self._rewrites(choice, label, own), *self._location(choice, label)]:
                 yield self._closed(draft, [*closing, *own])
         if not any(each.pattern in {"/", ""} and each.kind in {"", "^~"} for each in self._locations):
