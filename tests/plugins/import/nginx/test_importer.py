@@ -217,3 +217,14 @@ def test_an_expression_with_locations_in_it_is_closed_as_their_guards_have_no_pl
     assert route["path_regex"] == "/app/.*"
     assert (route["respond"], "target" in route) == ({"status": 403}, False)
     assert losses(imported) == [(3, "!location ~ ^/app/")]
+
+
+def test_limits_hold_for_the_methods_of_limit_except_and_for_all_others() -> None:
+    zone = "limit_req_zone $binary_remote_addr zone=z:1m rate=1r/s;"
+    free, others = routes_of(
+        "location / { limit_req zone=z; limit_except GET { allow 10.0.0.0/8; deny all; } proxy_pass http://u; }",
+        before=zone,
+    )[:2]
+
+    assert list(bindings(free))[-1:] == ["ratelimit-z"]
+    assert [each for each in bindings(others) if each != "headers"] == ["ratelimit-z", "ip"]

@@ -253,7 +253,7 @@ class NginxImporter:
             yield Draft(free, label)
             inner = Context(limited[-1].inside(), context)
             self._guards.unknown(route, inner)
-            self._guards.access(route, inner)
+            self._guards.add(route, inner)
             label = f"{label}-other-methods"
         self._fill(route, choice, with_access=not limited)
         yield Draft(route, label)
