@@ -228,3 +228,26 @@ def test_limits_hold_for_the_methods_of_limit_except_and_for_all_others() -> Non
 
     assert list(bindings(free))[-1:] == ["ratelimit-z"]
     assert [each for each in bindings(others) if each != "headers"] == ["ratelimit-z", "ip"]
+
+
+@pytest.mark.parametrize("response", ["302 https://login.a.com/", "https://login.a.com/", '200 "blocked"'])
+def test_a_response_under_a_condition_that_is_not_known_is_a_guard_whatever_its_status(response: str) -> None:
+    route = routes_of(
+        f"location / {{ if ($blocked) {{ return {response}; }} proxy_pass http://u; }}",
+        before="geo $blocked { default 1; }",
+    )[0]
+
+    assert route["respond"] == {"status": 403}
+
+
+def test_a_redirect_to_the_same_path_elsewhere_guards_nothing() -> None:
+    found = routes_of(
+        "if ($scheme != https) { return 301 https://$host$request_uri; }",
+        "if ($host !~ ^www) { return 301 https://www.a.com$request_uri; }",
+        "location / { proxy_pass http://u; }",
+    )
+
+    assert [(each.get("scheme"), "redirect" in each, each.get("target")) for each in found] == [
+        ("http", True, None),
+        (None, False, "u"),
+    ]

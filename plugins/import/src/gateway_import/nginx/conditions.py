@@ -6,8 +6,12 @@ from typing import Any
 
 from gateway_import.nginx.directives import Directive
 from gateway_import.nginx.locations import whole
+from gateway_import.nginx.redirects import is_same_place
 from gateway_import.nginx.values import python_regex
 
+_OTHER_SCHEME = {"http": "https", "https": "http"}
+_PLACES = ("$scheme", "$https", "$host", "$http_host", "$server_name", "$server_port")
+"""Where a request was sent to: a redirect of the others to the same path guards nothing."""
 _GUARDING = ("return", "deny", "auth_basic", "auth_request")
 
 
@@ -19,8 +23,9 @@ def returned(block: Directive) -> Directive | None:
 
 def may_guard(block: Directive) -> bool:
     """Whether an ``if`` may refuse requests, or have another one checked."""
+    is_elsewhere = block.value in _PLACES
     for each in block.inside():
-        if each.name in _GUARDING and not (each.name == "return" and each.value[:1] in {"2", "3", "h"}):
+        if each.name in _GUARDING and not (each.name == "return" and is_elsewhere and is_same_place(each)):
             return True
         if each.name not in {
             "return",
@@ -52,8 +57,8 @@ def _for_variable(variable: str, operator: str, value: str) -> dict[str, Any] | 
     name = variable.strip("${}")
     if name == "request_method":
         return _methods(operator, value)
-    if name == "scheme" and operator == "=" and value in {"http", "https"}:
-        return {"scheme": value}
+    if name == "scheme" and operator in {"=", "!="} and value in _OTHER_SCHEME:
+        return {"scheme": value if operator == "=" else _OTHER_SCHEME[value]}
     if name == "host":
         return {"hosts": [value.lower()]} if operator == "=" and "." in value else None
     condition = _condition(operator, value)

@@ -52,6 +52,11 @@ def redirect_keys(status: int, text: str) -> dict[str, Any] | None:
     return None
 
 
+def is_same_place(directive: Directive) -> bool:
+    """Whether ``return`` sends a client to the same path elsewhere: any other response keeps it from something."""
+    return any(_SAME.fullmatch(each) for each in directive.args[-1:])
+
+
 def template_of(text: str, groups: dict[str, str]) -> str | None:
     """Return a new path with groups of an expression as a template: each group must be a whole segment."""
     path = _QUERY.sub("", text)
