@@ -251,3 +251,35 @@ def test_a_redirect_to_the_same_path_elsewhere_guards_nothing() -> None:
         ("http", True, None),
         (None, False, "u"),
     ]
+
+
+@pytest.mark.parametrize(
+    "guard", ["deny all;", 'auth_basic "x"; auth_basic_user_file f;', "auth_jwt x;", "if ($x) { return 403; }",
+              "limit_except GET { deny all; }", "proxy_hide_header X-Secret;"],
+)  # fmt: skip
+def test_a_guard_of_the_named_location_that_try_files_ends_at_closes_the_route(guard: str) -> None:
+    route = routes_of(
+        "location / { root /srv; try_files $uri @app; }", f"location @app {{ {guard} proxy_pass http://u; }}"
+    )[0]
+
+    assert (route["respond"], "target" in route) == ({"status": 403}, False)
+
+
+def test_a_named_location_has_its_guards_from_the_server_whatever_the_one_before_it_has() -> None:
+    route = routes_of(
+        'auth_basic "x"; auth_basic_user_file f;',
+        "location / { auth_basic off; root /srv; try_files $uri @app; }",
+        "location @app { proxy_pass http://u; }",
+    )[0]
+
+    assert route["respond"] == {"status": 403}
+
+
+def test_a_named_location_sends_its_own_fields() -> None:
+    route = routes_of(
+        "location / { root /srv; try_files $uri @app; }",
+        'location @app { proxy_set_header X-User ""; proxy_pass http://u; }',
+    )[0]
+
+    assert bindings(route)["request-headers"] == {"request": {"remove": ["X-User"]}}
+    assert route["target"] == "u"

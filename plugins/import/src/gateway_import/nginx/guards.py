@@ -22,6 +22,16 @@ _KEYS: Final = {
     "remote_user": "identity",
     "request_method": "method",
 }
+_OF_NAMED: Final = (
+    "auth_basic",
+    "auth_basic_user_file",
+    "auth_request",
+    "satisfy",
+    "limit_req",
+    "limit_conn",
+    "proxy_hide_header",
+)
+"""What decides at a named location beside its rules for addresses."""
 _PER: Final = {"r/s": "1s", "r/m": "1m"}
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -75,6 +85,18 @@ class Guards:
             if config:
                 route.plugins.append(Binding("ip", config, rules[0].origin))
         route.plugins += credentials
+
+    def passed_on(self, route: Route, context: Context, named: Context) -> None:
+        """Close a route whose ``try_files`` ends at a named location with guards of its own: nginx asks both."""
+        self.unknown(route, named)
+        found = [each for each in named.directives if each.name in {"if", "return", "rewrite", "limit_except"}]
+        for name in _OF_NAMED:
+            if named.all(name) != context.all(name):
+                found += [each for each in named.all(name)[:1] if not each.is_off]
+        if (rules := _access_rules(named)) != _access_rules(context):
+            found += rules[:1]
+        for each in found:
+            self.lose(each, "it holds for what is sent on, and not for files", "write a route for each", route)
 
     def unknown(self, route: Route, context: Context | None) -> None:
         """Record what is not carried over, of a block and of those around it."""

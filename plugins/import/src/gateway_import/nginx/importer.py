@@ -269,10 +269,13 @@ class NginxImporter:
         if with_access:
             self._guards.add(route, context)
         prefix = self._content.add(route, choice, named)
+        sending = _sending(context, named)
+        if sending is not context:
+            self._guards.passed_on(route, context, sending)
         if route.keys.get("respond") == {"status": 404}:
             route.plugins = []
         cache(context, route, self.imported)
-        self._fields.add_request(route, context, prefix, captured(context))
+        self._fields.add_request(route, sending, prefix, captured(sending))
         size = body_size(context, self.imported)
         if size != self._default_body and "respond" not in route.keys:
             route.keys["max_body_bytes"] = size
@@ -361,6 +364,13 @@ def _prefix(context: Context, named: dict[str, Location]) -> str:
             return name
     tried = context.own("try_files")
     return "proxy" if tried and tried[-1].args and tried[-1].args[-1] in named else ""
+
+
+def _sending(context: Context, named: dict[str, Location]) -> Context:
+    """Return the block that sends requests on: that of the named location where ``try_files`` ends at one."""
+    tried = context.own("try_files")
+    last = tried[-1].args[-1] if tried and tried[-1].args else ""
+    return named[last].context if last in named and not _prefix(context, {}) else context
 
 
 def _reached(routes: list[Route]) -> Iterator[Route]:
