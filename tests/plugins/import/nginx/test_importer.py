@@ -283,3 +283,22 @@ def test_a_named_location_sends_its_own_fields() -> None:
 
     assert bindings(route)["request-headers"] == {"request": {"remove": ["X-User"]}}
     assert route["target"] == "u"
+
+
+@pytest.mark.parametrize(
+    ("other", "kept"),
+    [
+        ("location ~ [.]php$ { fastcgi_pass unix:/php; }", ["index.html"]),
+        ("location ~ ^/admin/.*[.]html$ { deny all; }", ["index.php"]),
+        ("location = /sub/index.html { deny all; }", ["index.php"]),
+        ("location /index { deny all; }", []),
+        ("location ~ [.]html$ { expires 1d; }", ["index.php", "index.html"]),
+        ("location = /index { deny all; }", ["index.php", "index.html"]),
+    ],
+)
+def test_an_index_that_another_location_runs_or_guards_is_not_served_as_a_file(other: str, kept: list[str]) -> None:
+    found = routes_of("root /srv; index index.php index.html; autoindex on;", "location / { try_files $uri $uri/ =404; }", other)
+
+    static = next(bindings(each)["static"] for each in found if "static" in bindings(each))
+    assert static["index"] == kept
+    assert static.get("listing", False) is (len(kept) == 2)

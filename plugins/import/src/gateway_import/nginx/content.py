@@ -8,7 +8,7 @@ from typing import Any, Final
 from gateway_import.model import Binding, Imported, Route
 from gateway_import.nginx.directives import Context, Directive
 from gateway_import.nginx.fields import host_keys
-from gateway_import.nginx.locations import Choice, Location
+from gateway_import.nginx.locations import Choice, Location, is_taken
 from gateway_import.nginx.redirects import place_of, response_keys, template_of
 from gateway_import.nginx.upstreams import Upstreams, route_keys
 from gateway_import.nginx.values import substituted, variables
@@ -42,6 +42,8 @@ class Content:
         self._imported = imported
         self._upstreams = upstreams
         self._folder = folder
+        self.locations: list[Location] = []
+        """Those of the server at hand; the importer sets them."""
 
     def file(self, name: str) -> str:
         """Return a name of a file that does not depend on where the gateway is started."""
@@ -147,15 +149,29 @@ class Content:
                 route, root, "an alias of an expression is made of its groups", "bind `static` with a `rewrite`"
             )
             return ""
-        index = context.one("index")
-        if index is not None:
-            config["index"] = [each for each in index.args if not variables(each)]
-        if context.is_on("autoindex"):
+        if self._index(choice, context, config) and context.is_on("autoindex"):
             config["listing"] = True
         config["symlinks"] = True
         prefix = self._try_files(route, choice, context, config, named)
         route.plugins.append(Binding("static", config, root.origin))
         return prefix
+
+    def _index(self, choice: Choice, context: Context, config: dict[str, Any]) -> bool:
+        """Add what stands for a directory; returns whether all of it could be carried over.
+
+        nginx looks for the location of an index again, and one may run it or guard it.
+        """
+        index = context.one("index")
+        names = [each for each in index.args if not variables(each)] if index is not None else ["index.html"]
+        kept = [each for each in names if not is_taken(each, choice, self.locations)]
+        if index is not None or kept != names:
+            config["index"] = kept
+        for each in names if kept != names else ():
+            if each not in kept:
+                origin = choice.location.directive.origin if index is None else index.origin
+                reason = "another location takes it, which may run it or guard it"
+                self._imported.lose(origin, f"index {each}", reason, "write a route for the directory")
+        return kept == names
 
     def _alias(self, route: Route, choice: Choice, config: dict[str, Any]) -> bool:
         if choice.is_regex:

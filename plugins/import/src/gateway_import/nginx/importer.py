@@ -179,6 +179,7 @@ class NginxImporter:
         context = server.context
         everything = Choice(Location("", "/", server.directive, context))
         self._locations = locations_of(context.directives, context)
+        self._content.locations = self._locations
         self._guards.auth_service = lambda directive: auth_service(directive, self._locations, self._upstreams, context)
         closing: list[Finding] = []
         for draft in self._rewrites(everything, server.label, closing):

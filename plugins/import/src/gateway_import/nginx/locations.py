@@ -8,6 +8,7 @@ nginx takes. An expression within a prefix holds only while no longer prefix is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -16,6 +17,11 @@ from gateway_import.nginx.directives import Context, Directive
 from gateway_import.nginx.values import escaped, python_regex
 
 REGEX_KINDS: Final = ("~", "~*")
+_LITERAL: Final = re.compile(r"\^?([A-Za-z0-9_/-]*)")
+_PLAIN: Final = frozenset(
+    {"add_header", "expires", "access_log", "error_log", "log_not_found", "etag", "gzip", "gzip_static", "try_files"}
+)
+"""What a location may have and still serve the file that any other one would."""
 
 
 @dataclass(slots=True)
@@ -140,6 +146,33 @@ def _split(text: str) -> tuple[str, str]:
         if text.startswith(kind):
             return kind, text.removeprefix(kind)
     return ("@", text) if text.startswith("@") else ("", text)
+
+
+def is_taken(index: str, choice: Choice, locations: Iterable[Location]) -> bool:
+    """Whether another location that does something of its own may take an index of a directory of a choice."""
+    for each in locations:
+        if is_taken(index, choice, each.nested):
+            return True
+        if each is choice.location or all(inner.name in _PLAIN for inner in each.context.directives):
+            continue
+        if each.kind in REGEX_KINDS:
+            found = python_regex(each.pattern)
+            flags = re.IGNORECASE if each.kind == "~*" else 0
+            if found is None or any(re.search(found[0], path, flags) for path in _indexes(index, choice, each)):
+                return True
+        elif each.kind != "@":
+            last = each.pattern.rpartition("/")[2]
+            if last == index or (last and each.kind != "=" and index.startswith(last)):
+                return True
+    return "/" in index
+
+
+def _indexes(index: str, choice: Choice, other: Location) -> set[str]:
+    """Return paths of an index that an expression may take: at the top, in the choice's, and in its own directory."""
+    own = "" if choice.is_regex else choice.location.pattern.rstrip("/")
+    literal = _LITERAL.match(other.pattern)
+    assert literal is not None
+    return {f"/{index}", f"{own}/{index}", f"{literal[1].rpartition('/')[0]}/{index}"}
 
 
 def ordered(locations: list[Location], region: Region = Region()) -> Iterator[Choice]:
