@@ -28,6 +28,8 @@ def keys_of(rule: str) -> list[dict[str, Any]]:
         ("PathRegexp(`^/v/[0-9]+$`)", [{"path_regex": "/v/[0-9]+"}]),
         ("HostRegexp(`{sub:[a-z]+}.a.com`)", [{"headers": {"host": {"regex": r"(?i)(?:(?:[a-z]+)\.a\.com)(?::[0-9]+)?"}}}]),
         ("HostRegexp(`^.+\\.a\\.com$`)", [{"headers": {"host": {"regex": r"(?i)(?:.+\.a\.com)(?::[0-9]+)?"}}}]),
+        ("HostRegexp(`^(?:adm|ops)[a-z]{0,3}\\.a\\.com$`)", [{"headers": {"host": {"regex": r"(?i)(?:(?:adm|ops)[a-z]{0,3}\.a\.com)(?::[0-9]+)?"}}}]),
+        ('HostRegexp("^b\\\\.a\\\\.com$")', [{"headers": {"host": {"regex": r"(?i)(?:b\.a\.com)(?::[0-9]+)?"}}}]),
         ("Headers(`X-A`, `b`) && Query(`q=1`)", [{"headers": {"x-a": "b"}, "query": {"q": "1"}}]),
         ("Header(`X-A`, `b`) && Query(`q`, `1`)", [{"headers": {"x-a": "b"}, "query": {"q": "1"}}]),
         ("HeadersRegexp(`X-A`, `b+`)", [{"headers": {"x-a": {"regex": ".*b+.*"}}}]),
@@ -61,7 +63,7 @@ def test_what_has_no_counterpart_is_named(rule: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", ["", "Host(`a`", "Host(a)", "Host(`a`) &&", "&& Host(`a`)", "Host(`a`) Host(`b`)", "(" * 100, "'"]
+    "rule", ["", "Host(`a`", "Host(a)", "Host(`a`) &&", "&& Host(`a`)", "Host(`a`) Host(`b`)", "(" * 100, "'", 'PathRegexp("\\d")']
 )
 def test_what_is_no_rule_is_an_error(rule: str) -> None:
     with pytest.raises(RuleError):

@@ -16,6 +16,8 @@ from gateway_import.nginx.values import escaped, python_regex
 
 _TOKEN: Final = re.compile(r"&&|\|\||[!(),]|[A-Za-z]+|`[^`]*`|\"[^\"]*\"")
 _BRACES: Final = re.compile(r"\{(?:[\w-]+:)?((?:[^{}]|\{[^{}]*\})*)\}")
+_NAMED: Final = re.compile(r"\{[A-Za-z_][\w-]*:")
+"""What only templates of version 2 have: in an expression of version 3 a number stands in braces."""
 _MOST: Final = 64
 """Alternatives that one rule may make."""
 _DEEPEST: Final = 50
@@ -95,7 +97,7 @@ class _Parser:
         while self.left[:1] != [")"]:
             if not self.left or self.left[0][0] not in '`"':
                 raise RuleError(f"the values of {found} are not understood")
-            args.append(self.left.pop(0)[1:-1])
+            args.append(_unquoted(self.left.pop(0)))
             if self.left[:1] == [","]:
                 self.left.pop(0)
         self.left.pop(0)
@@ -104,6 +106,16 @@ class _Parser:
     def _expect(self, token: str) -> None:
         if not self.left or self.left.pop(0) != token:
             raise RuleError(f"{token!r} is missing")
+
+
+def _unquoted(text: str) -> str:
+    """Return a text without its quotes; in double ones a backslash escapes, as in Go."""
+    inner = text[1:-1]
+    if text[0] == "`" or "\\" not in inner:
+        return inner
+    if "\\" in inner.replace("\\\\", ""):
+        raise RuleError(f"{text} has an escape that is not understood: write it in backquotes")
+    return inner.replace("\\\\", "\\")
 
 
 def _joined(parts: list[Alternatives]) -> Alternatives:
@@ -177,8 +189,9 @@ def _request(matcher: Matcher, made: Conditions) -> bool:
     if name in {"Host", "HostHeader"} and not matcher.negated:
         return _put(made, "hosts", [each.lower() for each in args])
     if name == "HostRegexp" and not matcher.negated and len(args) == 1:
-        found = _with_braces(args[0]) if "{" in args[0] and ":" in args[0] else python_regex(args[0])
-        pattern = None if found is None else found[0] if "{" in args[0] and ":" in args[0] else whole(found[0])
+        is_template = _NAMED.search(args[0]) is not None
+        found = _with_braces(args[0]) if is_template else python_regex(args[0])
+        pattern = None if found is None else found[0] if is_template else whole(found[0])
         return pattern is not None and _field(made, "headers", "host", {"regex": f"(?i)(?:{pattern})(?::[0-9]+)?"})
     if name == "Method" and not matcher.negated:
         return _put(made, "methods", [each.upper() for each in args])
