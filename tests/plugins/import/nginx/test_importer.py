@@ -302,3 +302,13 @@ def test_an_index_that_another_location_runs_or_guards_is_not_served_as_a_file(o
     static = next(bindings(each)["static"] for each in found if "static" in bindings(each))
     assert static["index"] == kept
     assert static.get("listing", False) is (len(kept) == 2)
+
+
+def test_a_field_that_must_not_be_empty_is_asked_for_whether_it_is_missing_or_empty() -> None:
+    found = routes_of('location / { if ($http_x_key = "") { return 401; } proxy_pass http://u; }')
+
+    assert [(each.get("headers"), each.get("respond", {}).get("status")) for each in found] == [
+        ({"x-key": {"present": False}}, 401),
+        ({"x-key": {"value": ""}}, 401),
+        (None, None),
+    ]

@@ -53,6 +53,18 @@ def conditions(block: Directive) -> dict[str, Any] | None:
     return _for_variable(*args)
 
 
+def with_nothing_in_it(found: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the same conditions for a field that is there and empty, which is the same to nginx as none.
+
+    None if they ask for no field that is missing.
+    """
+    for key in ("headers", "cookies", "query"):
+        for name, condition in found.get(key, {}).items():
+            if condition == {"present": False}:
+                return {key: {name: {"value": ""}}}
+    return None
+
+
 def _for_variable(variable: str, operator: str, value: str) -> dict[str, Any] | None:
     name = variable.strip("${}")
     if name == "request_method":

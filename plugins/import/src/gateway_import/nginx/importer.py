@@ -10,7 +10,7 @@ from typing import Any, Final
 from gateway_import.failures import CannotImportError
 from gateway_import.files import Files, SourceText
 from gateway_import.model import CONDITIONS, Finding, Imported, Route
-from gateway_import.nginx.conditions import conditions, may_guard, returned
+from gateway_import.nginx.conditions import conditions, may_guard, returned, with_nothing_in_it
 from gateway_import.nginx.content import Content
 from gateway_import.nginx.directives import Context, Directive, read_directives
 from gateway_import.nginx.fields import Fields
@@ -307,10 +307,12 @@ class NginxImporter:
         found, inner = conditions(block), returned(block)
         reason = "its condition or its effect has no counterpart"
         if found is not None and inner is not None:
-            route = Route("", choice.keys() | found, block.origin)
-            self._content.respond(route, inner, choice.location.context)
-            self._fields.add_responses(route, choice.location.context, "")
-            yield Draft(route, f"{label}-if")
+            for asked in (found, with_nothing_in_it(found)):
+                if asked is not None:
+                    route = Route("", choice.keys() | asked, block.origin)
+                    self._content.respond(route, inner, choice.location.context)
+                    self._fields.add_responses(route, choice.location.context, "")
+                    yield Draft(route, f"{label}-if")
         elif not may_guard(block):
             self.imported.lose(block.origin, str(block), reason, "write a route with conditions")
         else:
@@ -319,8 +321,10 @@ class NginxImporter:
             if found is None:
                 closing.append(finding)
             else:
-                route = Route("", choice.keys() | found, block.origin)
-                yield self._closed(Draft(route, f"{label}-if"), [finding])
+                for asked in (found, with_nothing_in_it(found)):
+                    if asked is not None:
+                        route = Route("", choice.keys() | asked, block.origin)
+                        yield self._closed(Draft(route, f"{label}-if"), [finding])
 
     def _rewrite(self, directive: Directive, choice: Choice, label: str) -> Draft:
         pattern, text, *flags = directive.args
