@@ -193,3 +193,12 @@ def test_requests_are_routed_and_validated(gateway: StartGateway, upstream: Scri
     assert running.get("/v1/orders").status == 401
     assert running.get("/v1/orders", headers={"X-Key": "key-of-alice"}).status == 200
     assert running.get("/pets").status == 404
+
+
+def test_providers_of_schemes_and_scopes_of_like_names_are_told_apart() -> None:
+    schemes = {"securitySchemes": {"a": SCHEMES["bearer"], "a-b": SCHEMES["key"]}}
+    text = document({"/x": {"get": {**OPERATION, "security": [{"a-b": [], "a": ["b"]}]}}}, components=schemes)
+
+    config = routes(text)[0]["plugins"][0]["config"]
+    assert config["require"] == {"all": ["a-b", "a-b-2"]}
+    assert [config["providers"][name]["scheme"] for name in config["require"]["all"]] == ["api-key", "jwt"]

@@ -63,6 +63,7 @@ class _Importer:
         schemes = None if components is None else components.section("securitySchemes")
         self.schemes: dict[str, Section] = {}
         self.providers: dict[str, tuple[dict[str, Any] | None, tuple[str, str] | None]] = {}
+        self.provider_names: dict[tuple[str, tuple[str, ...]], str] = {}
         for name in schemes.names() if schemes is not None else ():
             self.schemes[name] = self._section(schemes.take(name), f"security scheme {name!r}") if schemes else root
         self.requirements = self._security(root)
@@ -205,7 +206,7 @@ class _Importer:
                 operation.origin, f"{operation.what} asks for {name!r}, which is no security scheme"
             )
         scheme = self.schemes[name]
-        unique = clean_id(name, "scheme") if not scopes else clean_id(f"{name}-{'-'.join(scopes)}", "scheme")
+        unique = self._provider_name(name, scopes)
         if name not in self.providers:
             self.providers[name] = self._provider_of(name, scheme)
         provider, missing = self.providers[name]
@@ -214,6 +215,18 @@ class _Importer:
         elif provider is not None:
             providers[unique] = {**provider, "scopes": {"all": scopes}} if scopes else provider
         return unique
+
+    def _provider_name(self, name: str, scopes: list[str]) -> str:
+        """Return the name of the provider for a scheme with scopes, which no other one has."""
+        key = (name, tuple(scopes))
+        if key not in self.provider_names:
+            wanted = unique = clean_id("-".join([name, *scopes]), "scheme")
+            number = 1
+            while unique in self.provider_names.values():
+                number += 1
+                unique = f"{wanted}-{number}"
+            self.provider_names[key] = unique
+        return self.provider_names[key]
 
     def _provider_of(self, name: str, scheme: Section) -> tuple[dict[str, Any] | None, tuple[str, str] | None]:
         """Return the provider of auth for a scheme, or the reason and a proposal why there is none.
