@@ -109,6 +109,8 @@ class _Reader:
         self.found = Entities()
         self.service_names: dict[str, str] = {}
         self.route_names: dict[str, str] = {}
+        info = root.section("_info")
+        self.defaults = info.section("defaults") if info is not None else None
         configs = root.section("_plugin_configs")
         self.plugin_configs: dict[str, Node] = dict(_entries(configs)) if configs is not None else {}
 
@@ -118,7 +120,8 @@ class _Reader:
             self._service(section)
         for section in root.sections("routes", "a route"):
             self._route(section, None)
-        for section in root.sections("upstreams", "an upstream"):
+        for given in root.sections("upstreams", "an upstream"):
+            section = self._defaulted(given, "upstream")
             name = _required(section, "name")
             section.what = f"upstream {name!r}"
             found.upstreams[name] = section
@@ -132,7 +135,15 @@ class _Reader:
             self._plugin(section, {})
         return found
 
+    def _defaulted(self, section: Section, kind: str) -> Section:
+        """Return an entity with what decK gives to every one of its kind."""
+        given = self.defaults.section(kind) if self.defaults is not None else None
+        if given is None:
+            return section
+        return Section(Node(section.origin, {**dict(_entries(given)), **dict(_entries(section))}), section.what)
+
     def _service(self, section: Section) -> None:
+        section = self._defaulted(section, "service")
         name = section.text("name") or section.text("id") or section.text("host") or f"service-{section.origin.line}"
         section.what = f"service {name!r}"
         if name in self.found.services:
@@ -145,6 +156,7 @@ class _Reader:
             self._plugin(plugin, {"service": name})
 
     def _route(self, section: Section, service: str | None) -> None:
+        section = self._defaulted(section, "route")
         service = service or self._resolved(reference(section, "service"), self.service_names, section, "service")
         number = len(self.found.routes) + 1
         name = section.text("name") or section.text("id") or f"{service or 'route'}-{number}"
@@ -163,6 +175,8 @@ class _Reader:
             for plugin in section.sections("plugins", "a plugin"):
                 self._plugin(plugin, {"group": name})
             section.ignore(*BOOKKEEPING)
+        for section in self.root.sections("consumer_group_plugins", "a plugin of a consumer group"):
+            self._plugin(section, {})
         for section in self.root.sections("consumer_group_consumers", "a member of a consumer group"):
             members.setdefault(reference(section, "consumer_group") or "", []).append(
                 reference(section, "consumer") or ""
