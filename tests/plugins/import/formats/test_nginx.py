@@ -54,3 +54,14 @@ def test_something_lost_is_exit_status_1_and_strict_writes_nothing(tmp_path: Pat
     assert (lost.exit_code, "routes:" in lost.stdout) == (1, True)
     assert (strict.exit_code, strict.stdout) == (1, "")
     assert f"{file}:1: lost: auth_jwt x (a guard" in lost.stderr
+
+
+@pytest.mark.parametrize("pattern", ["proxy_params", "/etc/nginx/proxy_params", "snippets/guard.conf"])
+def test_an_included_file_that_is_not_there_is_an_error_as_its_fields_would_be_lost(tmp_path: Path, pattern: str) -> None:
+    file = tmp_path / "nginx.conf"
+    file.write_text(f"server {{ listen 80; location / {{ include {pattern}; proxy_pass http://u; }} }}")
+
+    result = CliRunner().invoke(command_line, ["import", "nginx", str(file)])
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{file}:1" in result.stderr

@@ -14,9 +14,7 @@ from gateway_import.failures import CannotImportError, Origin
 from gateway_import.files import Files, SourceText
 
 DEEPEST: Final = 60
-_TABLES: Final = frozenset(
-    {"mime.types", "fastcgi_params", "fastcgi.conf", "uwsgi_params", "scgi_params", "proxy_params"}
-)
+_TABLES: Final = frozenset({"mime.types", "fastcgi_params", "fastcgi.conf", "uwsgi_params", "scgi_params"})
 """Files of nginx's own that say nothing about who may do what; they are read if they are below the first file."""
 
 
