@@ -166,10 +166,10 @@ class Guards:
             if limit.args[-1].isdigit()
             else None
         )
-        if config is None:
-            self.lose(limit, "its rate is not known", "bind `ratelimit`", route)
-            return
         status = context.text(f"{limit.name}_status", "503")
+        if config is None or not status.isdecimal():
+            self.lose(limit, "its rate or its status is not known", "bind `ratelimit`", route)
+            return
         binding = Binding(
             "ratelimit",
             {**config, "key": keys, "group": name, **({} if status == "429" else {"refusal": {"status": int(status)}})},

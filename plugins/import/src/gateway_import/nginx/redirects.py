@@ -80,7 +80,10 @@ def place_of(text: str) -> tuple[str, str, str | None] | None:
     # What stands behind the host without a slash is the whole path, as the client sent it.
     if text.endswith("$request_uri") and not text.endswith("/$request_uri"):
         text = text.removesuffix("$request_uri")
-    parts = urlsplit(text.replace("$", "%24"))
+    try:
+        parts = urlsplit(text.replace("$", "%24"))
+    except ValueError:
+        return None
     host = parts.netloc
     if not host or "%24" in host or "@" in host:
         return None

@@ -122,7 +122,10 @@ class Middlewares:
             self._bind(applied, "headers", {"request": {"set": {header: "{identity}"}}}, section)
 
     def _forward_auth(self, applied: Applied, section: Section, _: str) -> None:
-        address = urlsplit(section.text("address") or "")
+        try:
+            address = urlsplit(section.text("address") or "")
+        except ValueError:
+            address = urlsplit("")
         path = (address.path or "/") + (f"?{address.query}" if address.query else "")
         config: dict[str, Any] = {"target": f"{address.scheme}://{address.netloc}", "path": path}
         config["request_headers"] = section.texts("authRequestHeaders") or "all"

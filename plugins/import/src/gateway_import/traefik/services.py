@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from gateway_import.failures import CannotImportError
 from gateway_import.model import Imported, Upstream
 from gateway_import.sections import Section
 
@@ -106,7 +107,10 @@ class Services:
 
     def _server(self, server: Section, keys: dict[str, Any]) -> None:
         url = server.text("url") or ""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise CannotImportError(server.origin_of("url"), f"has the server {url!r}, which is no URL") from None
         if parts.scheme == "h2c":
             keys["protocol"] = "http2"
         scheme = "http" if parts.scheme == "h2c" else parts.scheme
