@@ -235,3 +235,24 @@ def test_the_backend_gets_what_is_listed_and_nothing_else(gateway: StartGateway,
     assert (upstream.last.target, upstream.last.headers.get("x-b")) == ("/open?debug=1", "2")
     assert running.get("/admin").status == 403
     assert running.request("POST", "/users/7").status == 405
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [{"server/virtual-host": {"hosts": ["a.com"]}}, {"router": {"max_payload": 10}}, {"router-of-our-own": {}}],
+)
+def test_a_namespace_of_the_service_that_refuses_requests_closes_every_endpoint(extra: dict[str, Any]) -> None:
+    backend = {"host": ["http://127.0.0.1:8081"], "url_pattern": "/a"}
+    document = {"version": 3, "extra_config": extra, "endpoints": [{"endpoint": "/a", "backend": [backend]}]}
+
+    assert written(import_text("krakend", json.dumps(document)))["routes"][0]["respond"] == {"status": 403}
+
+
+def test_a_namespace_under_both_of_its_names_is_an_error_as_one_would_be_left_out() -> None:
+    names = ("auth/validator", "github.com/devopsfaith/krakend-jose/validator")
+    extra = {name: {"alg": "RS256", "jwk_url": "https://a.com/keys"} for name in names}
+    backend = {"host": ["http://127.0.0.1:8081"], "url_pattern": "/a"}
+    document = {"version": 3, "endpoints": [{"endpoint": "/a", "backend": [backend], "extra_config": extra}]}
+
+    with pytest.raises(CannotImportError, match="twice"):
+        import_text("krakend", json.dumps(document))

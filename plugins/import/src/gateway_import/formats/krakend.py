@@ -259,6 +259,8 @@ def _extras(section: Section) -> dict[str, Section]:
                 raise CannotImportError(node.origin, f"has no mapping in {name!r} of extra_config")
             continue
         known = NAMESPACES.get(name, name)
+        if known in found:
+            raise CannotImportError(node.origin, f"has {known!r} twice in extra_config, as {name!r} too: leave one out")
         found[known] = Section(node, f"{known!r} of {section.what or 'the service'}")
     return found
 

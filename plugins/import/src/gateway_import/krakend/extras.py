@@ -28,7 +28,8 @@ NAMESPACES: Final = {
     "github.com/devopsfaith/krakend-jsonschema": "validation/json-schema",
 }
 """Names of version 2, by which version 3 calls them."""
-_HARMLESS: Final = ("telemetry/", "documentation/", "grafana", "router", "backend/http", "qos/http-cache", "server/")
+_HARMLESS: Final = frozenset({"grafana", "router", "backend/http", "backend/http/client", "qos/http-cache"})
+_HARMLESS_STARTS: Final = ("telemetry/", "documentation/")
 _ADVICE: Final = {
     "validation/json-schema": "bind validate with the schema",
     "validation/cel": "bind authorize, or write a plugin",
@@ -114,7 +115,8 @@ class EndpointExtras:
     def unknown(self, name: str, section: Section) -> None:
         """Report a namespace that is not carried over; all but the harmless ones are guards."""
         advice = _ADVICE.get(name, "see the plugins of this gateway")
-        if name.startswith(_HARMLESS):
+        has_limit = name == "router" and "max_payload" in section
+        if not has_limit and (name in _HARMLESS or name.startswith(_HARMLESS_STARTS)):
             self.imported.lose(section.origin, section.what, "it is not carried over", advice)
         else:
             self.imported.lose_guard(section.origin, section.what, "it may decide who gets what", advice, [self.route])
