@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from gateway_import.failures import Origin
 from gateway_import.model import Binding, Imported, Listener, Route, Upstream
 from gateway_import.writer import to_yaml
 
-from tests.importing import check, written
+from tests.importing import check, import_text, written
 
 
 def at(line: int) -> Origin:
@@ -96,3 +97,22 @@ def test_a_closed_route_keeps_its_conditions_and_loses_the_rest() -> None:
 
 def test_the_gateway_accepts_it(tmp_path: Path) -> None:
     assert check(example(), tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("kong", "{_format_version: '3.0', services: [{name: s, url: 'http://u', routes: [{name: r, plugins: [{name: "
+                 "request-transformer, config: {add: {headers: ['Authorization: hunter2']}}}]}]}]}"),
+        ("traefik", "http: {routers: {r: {rule: 'Path(`/`)', service: s, middlewares: [m]}}, services: {s: {loadBalancer: "
+                    "{servers: [{url: 'http://u'}]}}}, middlewares: {m: {headers: {customRequestHeaders: {Authorization: hunter2}}}}}"),
+        ("nginx", "server { location / { proxy_pass http://u; proxy_set_header Authorization hunter2; } }"),
+    ],
+)  # fmt: skip
+def test_a_field_that_keeps_a_secret_has_a_variable_for_its_value(name: str, text: str) -> None:
+    imported = import_text(name, text)
+
+    assert "hunter2" not in to_yaml(imported)
+    plugins = written(imported)["routes"][0]["plugins"]
+    (value,) = [each["config"]["request"] for each in plugins if "request" in each.get("config", {})]
+    assert f"<{imported.variables[0].name}>" in str(value)

@@ -25,6 +25,7 @@ CONDITIONS: Final = (
 _ID: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _VARIABLE: Final = re.compile(r"[^A-Z0-9]+")
 _LONGEST_NAME: Final = 100
+_SECRET_WORDS: Final = ("authorization", "auth-", "token", "secret", "key", "password", "cookie", "credential")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +201,11 @@ class Imported:
         if finding not in self.findings:
             self.findings.append(finding)
         return finding
+
+
+def keeps_secret(header: str) -> bool:
+    """Whether the value of a header field may be a secret, by its name."""
+    return any(word in header.lower() for word in _SECRET_WORDS)
 
 
 def clean_id(wanted: str, otherwise: str) -> str:

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from gateway_import.failures import CannotImportError
 from gateway_import.kong.entities import KongPlugin
-from gateway_import.model import Binding, Imported, Route
+from gateway_import.kong.secrets import secret
+from gateway_import.model import Binding, Imported, Route, keeps_secret
 from gateway_import.nodes import Node
 from gateway_import.sections import Section
 
@@ -252,10 +253,13 @@ def _header_rules(at: Placed, section: Section, action: str, result: dict[str, A
         if names := section.texts("headers"):
             result["remove"] = names
         return
-    rules: dict[str, str] = {}
+    rules: dict[str, Any] = {}
     for name, value in _pairs(section, "headers"):
         if _is_template(value):
             at.guard(action, f"{name} has the template {value!r}", "see the values of the plugin headers")
+        elif action != "rename" and keeps_secret(name):
+            origin = section.origin_of("headers")
+            rules[name] = secret(at.imported, value, name, f"value of {name} in {at.plugin.what}", origin)
         else:
             # Names of variables in braces are those of the plugin headers.
             rules[name] = value if action == "rename" else value.replace("{", "{{").replace("}", "}}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from gateway_import.model import Binding, EnvReference, Imported, Route
+from gateway_import.model import Binding, EnvReference, Imported, Route, keeps_secret
 from gateway_import.nginx.directives import Context, Directive
 from gateway_import.nginx.values import template, variables
 
@@ -30,7 +30,6 @@ _OURS: Final = frozenset(
     ]
 )
 """What the gateway sends by itself, or does not need."""
-_SECRET: Final = ("authorization", "proxy-authorization", "token", "secret", "api-key", "apikey", "password", "cookie")
 
 
 def host_keys(context: Context, prefix: str, host: str, *, is_named: bool) -> dict[str, Any] | None:
@@ -93,7 +92,7 @@ class Fields:
             return  # as the client sends it, or by upstream_headers
         if not text:
             request["remove"].append(name)
-        elif not names and any(word in lower for word in _SECRET):
+        elif not names and keeps_secret(name):
             request["set"][name] = self._secret(each)
         elif (made := template(text)) is not None:
             request["set"][name] = made

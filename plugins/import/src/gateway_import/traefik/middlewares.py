@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from gateway_import.model import Binding, EnvReference, Imported, Route
+from gateway_import.model import Binding, EnvReference, Imported, Route, keeps_secret
 from gateway_import.nginx.values import escaped
 from gateway_import.sections import Section
 from gateway_import.traefik.services import Services, duration
@@ -181,7 +181,10 @@ class Middlewares:
 
     def _headers(self, applied: Applied, section: Section, _: str) -> None:
         request, response = section.texts_by_key("customRequestHeaders"), section.texts_by_key("customResponseHeaders")
-        changes = {"request": _changes(request), "response": _changes(response)}
+        secrets = {
+            name: self._secret(section, name) for name, value in request.items() if value and keeps_secret(name)
+        }
+        changes = {"request": _changes(request, secrets), "response": _changes(response, {})}
         config: dict[str, Any] = {key: value for key, value in changes.items() if value}
         fixed = {
             "X-Frame-Options": section.text("customFrameOptionsValue")
@@ -217,6 +220,14 @@ class Middlewares:
             self._bind(applied, "cors", made, section)
         if config:
             self._bind(applied, "headers", config, section)
+
+    def _secret(self, section: Section, header: str) -> EnvReference:
+        key = (f"{section.what} {header}", 0)
+        if key not in self._secrets:
+            self._secrets[key] = self._imported.secret(
+                f"traefik {header}", f"value of {header} in {section.what}", section.origin
+            )
+        return self._secrets[key]
 
     # -- paths
 
@@ -324,9 +335,9 @@ class Middlewares:
         self._bind(applied, "grpc-web", {}, section)
 
 
-def _changes(fields: dict[str, str]) -> dict[str, Any]:
+def _changes(fields: dict[str, str], secrets: dict[str, EnvReference]) -> dict[str, Any]:
     made: dict[str, Any] = {}
-    if changed := {name: _literal(value) for name, value in fields.items() if value}:
+    if changed := {name: secrets.get(name) or _literal(value) for name, value in fields.items() if value}:
         made["set"] = changed
     if removed := [name for name, value in fields.items() if not value]:
         made["remove"] = removed
