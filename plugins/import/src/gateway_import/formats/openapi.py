@@ -24,6 +24,11 @@ _METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "
 _TEMPLATE: Final = re.compile(r"\{([^{}/]{1,100})\}")
 _NAME: Final = re.compile(r"[^A-Za-z0-9_]")
 _MOST_HOPS: Final = 32
+_GUARDS_OF_OTHERS: Final = (
+    "x-kong-plugin-", "x-amazon-apigateway-auth", "x-amazon-apigateway-policy", "x-amazon-apigateway-api-key-source",
+    "x-google-security", "x-google-quota", "x-google-management", "x-tyk-",
+)  # fmt: skip
+"""Beginnings of extensions by which other gateways guard an API, operations or paths."""
 
 
 def read(source: SourceText, _files: Files, options: Mapping[str, Any]) -> Imported:
@@ -83,7 +88,7 @@ class _Importer:
             for method in _METHODS:
                 node = item.take(method)
                 if node is not None:
-                    self._operation(path, method, Section(node, f"{method.upper()} {path}"), base)
+                    self._operation(path, method, item, Section(node, f"{method.upper()} {path}"), base)
         if self.validate and self.imported.file != "stdin":
             validate = Binding("validate", {"openapi": self.imported.file}, self.root.origin, keys={"order": "after"})
             self.imported.plugins.append(validate)
@@ -150,7 +155,17 @@ class _Importer:
             self.imported.upstreams.append(Upstream(name, {"endpoints": [{"url": address}]}, origin))
         return self.upstreams[address], parts.path.rstrip("/")
 
-    def _operation(self, path: str, method: str, operation: Section, base: tuple[str, str] | None) -> None:
+    def _gateways_own(self, section: Section, route: Route) -> None:
+        """Close a route for what a gateway that the document was written for reads as a guard."""
+        for key in section.names():
+            if key.startswith(_GUARDS_OF_OTHERS):
+                what = f"{key!r} of {section.what or 'the document'}"
+                reason = "it is another gateway's, and may decide who gets through"
+                self.imported.lose_guard(section.origin_of(key), what, reason, "bind a plugin, and remove it", [route])
+
+    def _operation(
+        self, path: str, method: str, item: Section, operation: Section, base: tuple[str, str] | None
+    ) -> None:
         server = self._servers(operation, base)
         name = operation.text("operationId") or f"{method}-{path}"
         prefix = "" if server is None else server[1]
@@ -164,6 +179,8 @@ class _Importer:
             self.imported.lose_guard(operation.origin, operation.what, reason, "give --target URL", [route])
         else:
             keys["target"] = server[0]
+        for section in (self.root, item, operation):
+            self._gateways_own(section, route)
         requirements = self._security(operation) if "security" in operation else self.requirements
         self._guard(route, requirements, operation)
 
