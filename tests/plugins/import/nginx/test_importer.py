@@ -3,6 +3,7 @@
 # ruff: noqa: E501 - configurations of nginx and requests, one a line
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -313,3 +314,10 @@ def test_a_field_that_must_not_be_empty_is_asked_for_whether_it_is_missing_or_em
         ({"x-key": {"value": ""}}, 401),
         (None, None),
     ]
+
+
+def test_an_expression_of_names_takes_a_host_with_a_dot_at_its_end() -> None:
+    text = server("location / { proxy_pass http://u; }", name=r"~^adm[.]a[.]com$", before="server { listen 80; return 204; }")
+    patterns = [each["headers"]["host"]["regex"] for each in written(import_text("nginx", text))["routes"] if "headers" in each]
+
+    assert patterns and all(re.fullmatch(each, host) for each in patterns for host in ("adm.a.com", "ADM.a.com.", "adm.a.com.:80"))

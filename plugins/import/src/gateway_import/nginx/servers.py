@@ -132,7 +132,7 @@ def _names(text: str, number: int) -> list[Name] | None:
             return None
         from gateway_import.nginx.locations import whole  # noqa: PLC0415 - which needs this package's values as well
 
-        return [Name(text, (1, -number), f"(?i)(?:{whole(found[0])})(?::[0-9]+)?")]
+        return [Name(text, (1, -number), f"(?i)(?:{whole(found[0])})\\.?(?::[0-9]+)?")]
     if text.endswith(".*"):
         return [Name(text, (2, len(text)), f"(?i){escaped(text[:-1])}[^:]+(?::[0-9]+)?")]
     if text.startswith("*."):
