@@ -1,5 +1,6 @@
 """The written document: each entry with its place, closed routes, what was lost and what must be set."""
 
+# ruff: noqa: E501 - configurations, one a line
 from __future__ import annotations
 
 from pathlib import Path
@@ -102,10 +103,10 @@ def test_the_gateway_accepts_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("kong", "{_format_version: '3.0', services: [{name: s, url: 'http://u', routes: [{name: r, plugins: [{name: "
-                 "request-transformer, config: {add: {headers: ['Authorization: hunter2']}}}]}]}]}"),
-        ("traefik", "http: {routers: {r: {rule: 'Path(`/`)', service: s, middlewares: [m]}}, services: {s: {loadBalancer: "
-                    "{servers: [{url: 'http://u'}]}}}, middlewares: {m: {headers: {customRequestHeaders: {Authorization: hunter2}}}}}"),
+        ("kong", ("{_format_version: '3.0', services: [{name: s, url: 'http://u', routes: [{name: r, plugins: [{name: "
+                 "request-transformer, config: {add: {headers: ['Authorization: hunter2']}}}]}]}]}")),
+        ("traefik", ("http: {routers: {r: {rule: 'Path(`/`)', service: s, middlewares: [m]}}, services: {s: {loadBalancer: "
+                    "{servers: [{url: 'http://u'}]}}}, middlewares: {m: {headers: {customRequestHeaders: {Authorization: hunter2}}}}}")),
         ("nginx", "server { location / { proxy_pass http://u; proxy_set_header Authorization hunter2; } }"),
     ],
 )  # fmt: skip

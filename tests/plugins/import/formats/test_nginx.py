@@ -57,7 +57,9 @@ def test_something_lost_is_exit_status_1_and_strict_writes_nothing(tmp_path: Pat
 
 
 @pytest.mark.parametrize("pattern", ["proxy_params", "/etc/nginx/proxy_params", "snippets/guard.conf"])
-def test_an_included_file_that_is_not_there_is_an_error_as_its_fields_would_be_lost(tmp_path: Path, pattern: str) -> None:
+def test_an_included_file_that_is_not_there_is_an_error_as_its_fields_would_be_lost(
+    tmp_path: Path, pattern: str
+) -> None:
     file = tmp_path / "nginx.conf"
     file.write_text(f"server {{ listen 80; location / {{ include {pattern}; proxy_pass http://u; }} }}")
 

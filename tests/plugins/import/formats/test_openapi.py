@@ -206,7 +206,7 @@ def test_providers_of_schemes_and_scopes_of_like_names_are_told_apart() -> None:
 
 @pytest.mark.parametrize("level", ["document", "path", "operation"])
 def test_a_guard_that_another_gateway_reads_in_the_document_closes_its_operations(level: str) -> None:
-    guard = {"x-kong-plugin-key-auth": {"config": {}}}
+    guard: dict[str, Any] = {"x-kong-plugin-key-auth": {"config": {}}}
     of = {each: guard if each == level else {} for each in ("document", "path", "operation")}
     text = document({"/x": {"get": {**OPERATION, **of["operation"]}, **of["path"]}}, **of["document"])
 

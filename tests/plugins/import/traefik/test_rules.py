@@ -63,7 +63,18 @@ def test_what_has_no_counterpart_is_named(rule: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", ["", "Host(`a`", "Host(a)", "Host(`a`) &&", "&& Host(`a`)", "Host(`a`) Host(`b`)", "(" * 100, "'", 'PathRegexp("\\d")']
+    "rule",
+    [
+        "",
+        "Host(`a`",
+        "Host(a)",
+        "Host(`a`) &&",
+        "&& Host(`a`)",
+        "Host(`a`) Host(`b`)",
+        "(" * 100,
+        "'",
+        'PathRegexp("\\d")',
+    ],
 )
 def test_what_is_no_rule_is_an_error(rule: str) -> None:
     with pytest.raises(RuleError):

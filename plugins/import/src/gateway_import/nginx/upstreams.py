@@ -74,8 +74,8 @@ class Upstreams:
             if each.name == "server" and each.args:
                 keys["endpoints"].append(self._endpoint(each, scheme))
                 options = dict(arg.partition("=")[::2] for arg in each.args[1:])
-                most = options.get("max_fails", "1")
-                failures.append((int(most) if most.isdecimal() else 1, options.get("fail_timeout") or "10s"))
+                given = options.get("max_fails", "1")
+                failures.append((int(given) if given.isdecimal() else 1, options.get("fail_timeout") or "10s"))
             else:
                 keys |= self._balancing(each)
         if len(failures) > 1 and any(most for most, _ in failures):

@@ -181,9 +181,7 @@ class Middlewares:
 
     def _headers(self, applied: Applied, section: Section, _: str) -> None:
         request, response = section.texts_by_key("customRequestHeaders"), section.texts_by_key("customResponseHeaders")
-        secrets = {
-            name: self._secret(section, name) for name, value in request.items() if value and keeps_secret(name)
-        }
+        secrets = {name: self._secret(section, name) for name, value in request.items() if value and keeps_secret(name)}
         changes = {"request": _changes(request, secrets), "response": _changes(response, {})}
         config: dict[str, Any] = {key: value for key, value in changes.items() if value}
         fixed = {
