@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 import pytest
+from gateway_core.config import GatewayConfig
 from gateway_core.config.api_document import ApiDocument, StoredObject, check_match, merged, restored, shown, urls_in
-from gateway_core.config.redaction import HIDDEN
+from gateway_core.config.redaction import HIDDEN, schema_secret_paths
 from gateway_core.errors import RefusedError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,6 +124,20 @@ def test_what_is_or_may_be_a_secret_is_hidden() -> None:
     assert "s3" not in json.dumps(hidden)
     assert (hidden["id"], hidden["headers"]["x-team"], hidden["respond"]["status"]) == ("a", "a", 200)
     assert restored(hidden, value) == value
+
+
+def test_what_the_schema_marks_as_a_secret_is_hidden_whatever_its_name() -> None:
+    keys = schema_secret_paths(GatewayConfig.model_json_schema())
+    assert [path for path in keys if path.startswith(("routes.", "upstreams."))] == [
+        "upstreams.*.health_check.headers.*"
+    ]
+    value = {"name": "u", "health_check": {"path": "/", "headers": {"cookie": "secret-text"}}}
+
+    hidden = shown(value)
+
+    assert hidden == {"name": "u", "health_check": {"path": "/", "headers": {"cookie": HIDDEN}}}
+    assert restored(hidden, value) == value
+    assert shown({"health_check": {"headers": "secret-text"}}) == {"health_check": {"headers": HIDDEN}}
 
 
 @given(value=Json)

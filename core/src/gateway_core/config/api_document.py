@@ -154,15 +154,25 @@ _OPAQUE: Final = frozenset({"config", "body"})
 hidden."""
 
 
+_SECRETS: Final = frozenset({("health_check", "headers")})
+"""Keys, each with the one that it is in, of mappings whose values are secrets by their type."""
+
+
 def shown(value: Any, key: str = "") -> Any:
     """Return a value as it may leave the gateway: what is or may be a secret is replaced by ``HIDDEN``."""
     if key in _OPAQUE or (key and is_named_secret(key) and not isinstance(value, bool)):
         return HIDDEN
     if isinstance(value, Mapping):
-        return {name: shown(each, str(name)) for name, each in value.items()}
+        return {
+            name: _hidden(each) if (key, name) in _SECRETS else shown(each, str(name)) for name, each in value.items()
+        }
     if isinstance(value, list):
         return [shown(each) for each in value]
     return without_credentials(value) if isinstance(value, str) else value
+
+
+def _hidden(value: Any) -> Any:
+    return dict.fromkeys(value, HIDDEN) if isinstance(value, Mapping) else HIDDEN
 
 
 def restored(value: Any, before: Any) -> Any:
