@@ -37,3 +37,16 @@ def test_secrets_that_differ_are_named_and_not_shown() -> None:
         {"path": "password", "before": HIDDEN, "after": HIDDEN},
     ]
     assert "old" not in json.dumps(found)
+
+
+def test_lists_and_keys_with_dots_hide_secrets_as_well() -> None:
+    tokens = [[{"name": "a", "hash": each}, {"name": "b", "hash": "same"}] for each in ("old", "new")]
+    before = {"admin": {"tokens": tokens[0]}, "config": [{"name": "x", "value": "old"}], "password.of": {"a.b": "old"}}
+    after = {"admin": {"tokens": tokens[1]}, "config": [{"name": "x", "value": "new"}], "password.of": {"a.b": "old"}}
+
+    found = list(differences(before, after))
+
+    assert found == [
+        {"path": "admin.tokens", "before": HIDDEN, "after": HIDDEN},
+        {"path": "config", "before": HIDDEN, "after": HIDDEN},
+    ]

@@ -6,23 +6,27 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from gateway_core.config.api_document import shown
+from gateway_core.config.redaction import HIDDEN
 
 _NAMES: Final = ("id", "name")
 """What objects of lists are known by, whatever their order."""
 
 
-def differences(before: Any, after: Any, path: str = "") -> Iterator[dict[str, Any]]:
+def differences(before: Any, after: Any, path: str = "", key: str = "") -> Iterator[dict[str, Any]]:
     """Yield each value that differs: its key path, what it was and what it is, without secrets.
 
     What is on one side only is null on the other. A value that is hidden and differs is hidden on both sides.
+
+    :param key: the last key of the path, which shows whether the value is hidden.
     """
     if before == after:
         return
-    key = path.rpartition(".")[2]
-    if isinstance(before, Mapping) and isinstance(after, Mapping) and isinstance(shown(after, key), Mapping):
+    is_hidden = shown("", key) == HIDDEN
+    if isinstance(before, Mapping) and isinstance(after, Mapping) and not is_hidden:
         for name in [*before, *(each for each in after if each not in before)]:
-            yield from differences(before.get(name), after.get(name), f"{path}.{name}" if path else str(name))
-    elif isinstance(before, list) and isinstance(after, list):
+            inner = f"{path}.{name}" if path else str(name)
+            yield from differences(before.get(name), after.get(name), inner, str(name))
+    elif isinstance(before, list) and isinstance(after, list) and not is_hidden:
         then, now = _named(before), _named(after)
         if then is None or now is None:
             yield {"path": path, "before": shown(before, key), "after": shown(after, key)}
