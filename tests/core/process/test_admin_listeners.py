@@ -38,6 +38,18 @@ async def test_tokens_of_the_configuration_and_of_the_state_directory_are_taken(
     assert [(each.name, each.expires) for each in found.tokens] == [("ci", None), ("ops", 1893456000.0)]
 
 
+async def test_revoking_the_last_token_does_not_open_the_api_to_anonymous_callers(tmp_path: Path) -> None:
+    access, file = AdminAccess(tmp_path), TokenFile(tmp_path)
+    assert (await access.of(None)).takes_anonymous
+
+    file.save([make_token("ops", "viewer", 1.0, lifetime=None)[1]])
+    assert not (await access.of(None)).takes_anonymous
+    file.save([])
+
+    for config in (None, admin(listen=":1")):
+        assert not (await access.of(config)).takes_anonymous
+
+
 async def test_a_file_of_tokens_that_cannot_be_used_lets_in_nobody(tmp_path: Path) -> None:
     TokenFile(tmp_path).path.write_text("{")
 

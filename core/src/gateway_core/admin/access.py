@@ -54,11 +54,13 @@ class Access:
     clients: Sequence[ClientName] = ()
     has_tls: bool = False
     """Whether the listener has TLS: anonymous callers get nothing there."""
+    has_token_file: bool = False
+    """Whether a token was ever made: revoking the last one must not open what it has opened."""
 
     @property
     def takes_anonymous(self) -> bool:
         """Whether callers who are not named may read."""
-        return not self.tokens and not self.has_tls
+        return not self.tokens and not self.has_tls and not self.has_token_file
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,11 @@ class TokenFile:
         self._stamp: tuple[int, int, int] | None = None
         self._found: tuple[KeptToken, ...] = ()
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the file was there when it was loaded last; it stays when its last token is revoked."""
+        return self._stamp is not None
+
     def load(self) -> tuple[KeptToken, ...]:
         """Return the tokens; the file is read again when it was changed.
 

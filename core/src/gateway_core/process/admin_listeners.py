@@ -42,12 +42,12 @@ class AdminAccess:
             raise RefusedError(503, "tokens-unknown", str(error)) from error
         tokens = [each.token for each in kept]
         if config is None:
-            return Access(tokens)
+            return Access(tokens, has_token_file=self._file.is_there)
         for each in config.tokens:
             expires = None if each.expires is None else each.expires.timestamp()
             tokens.append(Token(each.name, each.role, each.hash, expires, each.tail))
         clients = [ClientName(client.name, client.role, client.tail) for client in config.clients]
-        return Access(tokens, clients, config.tls is not None)
+        return Access(tokens, clients, config.tls is not None, self._file.is_there)
 
 
 class AdminListeners:
