@@ -53,9 +53,9 @@ class VersionKeeper:
             raise ValidationFailedError(text) from error
         if pin is None or bundle is None:
             return verdict
-        state = "valid" if verdict.bundle is not None else "rejected"
+        state = "valid" if verdict.bundle is not None else "rejected" if verdict.problems else "not validated"
         text = f"what files and sources have is {state} and not applied: {pin}"
-        details = "" if verdict.bundle is not None else render_problems(verdict.problems)
+        details = render_problems(verdict.problems) if verdict.problems else ""
         emit(CONFIG_PINNED, text, details=details, number=pin.number, by=pin.by, problems=len(verdict.problems))
         return Verdict(verdict.watch, bundle)
 

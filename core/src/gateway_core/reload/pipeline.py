@@ -266,7 +266,7 @@ class Pipeline:
 
         :raises ValidationFailedError: there is no verdict.
         """
-        return await self._hold(await self._look())
+        return await self._held(self._look())
 
     async def until_written(self, verdict: Verdict) -> Verdict:
         """Validate again, before `watch` is called, what may be only a part of what is being written or installed.
@@ -281,8 +281,22 @@ class Pipeline:
             await asyncio.wait({watching})
 
     async def _verdict(self, *, waits: bool) -> Verdict:
-        verdict = await self._look()
-        return await self._hold(await self._look_until_written(verdict) if waits else verdict)
+        return await self._held(self._look_at_all() if waits else self._look())
+
+    async def _held(self, looking: Awaitable[Verdict]) -> Verdict:
+        """Return what is to be in force; a version that is pinned, or rolled back to, needs no verdict on the files."""
+        try:
+            verdict = await looking
+        except ValidationFailedError:
+            none = Verdict(self._watched)
+            held = await self._hold(none)
+            if held.bundle is None:
+                raise
+            return held
+        return await self._hold(verdict)
+
+    async def _look_at_all(self) -> Verdict:
+        return await self._look_until_written(await self._look())
 
     async def _look_until_written(self, verdict: Verdict) -> Verdict:
         """Validate again when what is rejected turns out to be only a part of what is being written or installed."""
