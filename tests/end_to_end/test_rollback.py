@@ -99,6 +99,26 @@ async def test_versions_are_shown_and_compared_without_secrets(
     await running.stops()
 
 
+async def test_a_write_that_meets_a_rollback_is_not_said_to_be_in_force(
+    start: Callable[..., Gateway], upstream: Upstream, api: Api
+) -> None:
+    running = start(CONFIG.format(workers=1, url=upstream.url, path="one"))
+    await running.ready()
+    await running.rewrites(CONFIG.format(workers=1, url=upstream.url, path="two"))
+    bad = {"path": "/x", "nonsense": 1}
+
+    replies = await asyncio.gather(
+        api("POST", "config:rollback", {"number": 1}),
+        *(api("PUT", f"routes/{number}", bad, {"If-None-Match": "*"}) for number in range(4)),
+    )
+
+    # Each came before the rollback, and was rejected, or after it.
+    assert replies[0][0] == 200
+    assert {status for status, _, _ in replies[1:]} <= {409, 422}
+    assert (await api("GET", "config/document"))[1]["revision"] == 0
+    await running.stops()
+
+
 async def test_a_new_program_keeps_the_pin(start: Callable[..., Gateway], upstream: Upstream, api: Api) -> None:
     running = start(CONFIG.format(workers=2, url=upstream.url, path="one"))
     url = await running.ready()

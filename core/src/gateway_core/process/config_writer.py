@@ -74,7 +74,8 @@ class ConfigWriter:
         self._model = model
         self._control = control
         self._pin = pin
-        self._turn = asyncio.Lock()
+        self.turn = asyncio.Lock()
+        """Held by each write from its checks to its end, and by whatever else must not come between."""
 
     async def document(self) -> ApiDocument:
         """Return the document that is on disk.
@@ -99,7 +100,7 @@ class ConfigWriter:
         :raises RefusedError: the edit may not be, its outcome has problems, or nothing can be kept.
         :raises GatewayError: the program ends, or it cannot be applied for another reason.
         """
-        async with self._turn:
+        async with self.turn:
             before = await self.document()
             after = edit(before)
             self._refuse_admin_targets(after)

@@ -97,7 +97,7 @@ class Program:
         path = socket_path(control_directory(os.environ), roots, os.getpid())
         model, bundle = (lambda: self.model), (lambda: self._bundle)
         writer = ConfigWriter(store, self.pipeline, self._prepare, model, path, lambda: self._versions.pin)
-        rollbacks = Rollbacks(self._versions, self.pipeline, self._prepare, bundle)
+        rollbacks = Rollbacks(self._versions, self.pipeline, self._prepare, bundle, writer.turn)
         self._view = ProgramView(self.pipeline, self._sources, AdminAccess(state), writer, rollbacks, model, bundle)
         self._control = ControlSocket(path, self._view, lambda: self._view.is_draining)
 

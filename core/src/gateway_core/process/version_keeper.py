@@ -180,15 +180,18 @@ class Rollbacks:
         pipeline: Pipeline,
         prepare: Prepare,
         running: Callable[[], ConfigBundle | None],
+        turn: asyncio.Lock,
     ) -> None:
         """Act through a pipeline.
 
         :param running: returns what is in force.
+        :param turn: held by writes by the API: one that has seen no pin must have ended before there is one.
         """
         self.keeper = keeper
         self._pipeline = pipeline
         self._prepare = prepare
         self._running = running
+        self._turn = turn
 
     async def roll_back(self, number: int, by: str, reason: str) -> Mapping[str, Any]:
         """Put a version in force and pin it; return what became of it, ready for JSON.
@@ -207,7 +210,8 @@ class Rollbacks:
             return Change(partial(self.keeper.pin_while, pin, change.commit), change.discard, change.conclude)
 
         why = f"rollback to version {number} by {by}"
-        return _result(await self._pipeline.apply(why, prepare, self.keeper.pinning(pin, bundle)))
+        async with self._turn:
+            return _result(await self._pipeline.apply(why, prepare, self.keeper.pinning(pin, bundle)))
 
     async def unpin(self, by: str) -> Mapping[str, Any]:
         """Let files and sources count again, and apply them; return what became of it, ready for JSON.
