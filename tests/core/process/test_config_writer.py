@@ -19,6 +19,15 @@ CONTROL = Path("/run/gateway/a-1.sock")
         "http://a.localhost:9090",
         "http://[::1]:9090",
         "http://0.0.0.0:9090",
+        "http://0:9090",
+        "http://127.1:9090",
+        "http://2130706433:9090",
+        "http://0x7f000001:9090",
+        "http://[::ffff:127.0.0.1]:9090",
+        "http://[0:0:0:0:0:0:0:1]:9090",
+        "http://[::ffff:0:0]:9090",
+        "http://LOCALHOST.:9090",
+        "http://ip6-localhost:9090",
         "https://user:p@127.0.0.1:9090",
         "unix:/run/admin.sock",
         "unix:/run/../run/admin.sock",
@@ -40,6 +49,7 @@ def test_what_leads_elsewhere(url: str) -> None:
 def test_every_address_of_this_machine_may_lead_to_a_listener_of_all_interfaces() -> None:
     assert leads_to("http://10.0.0.1:9090", [":9090"], CONTROL)
     assert leads_to("https://gw.test", [":443"], CONTROL)
+    assert leads_to("http://[2001:db8:0::1]:9090", ["[2001:db8::1]:9090"], CONTROL)
 
 
 def config(**keys: Any) -> GatewayConfig:

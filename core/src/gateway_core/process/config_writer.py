@@ -8,10 +8,12 @@ is killed at any moment finds the old or the new document when it starts, and se
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from gateway_core.config import ConfigError, Document, GatewayConfig, problem_as_json, render_problems
@@ -189,11 +191,14 @@ def _rejected(problems: Sequence[Any]) -> RefusedError:
 
 # -- pure
 
+_LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback"})
+
 
 def leads_to(url: str, addresses: Collection[str], control: Path) -> bool:
     """Whether requests to a URL come to one of these listeners, or to the control sockets of this user.
 
-    Hosts are compared as they are written: ``localhost``, loopback and wildcard addresses are those of this machine.
+    Hosts are not resolved: ``localhost``, loopback and wildcard addresses are those of this machine, in every form that
+    an address can be written in.
     """
     if url.startswith("unix:"):
         path = Path(url.removeprefix("unix:")).resolve()
@@ -207,18 +212,34 @@ def leads_to(url: str, addresses: Collection[str], control: Path) -> bool:
     for each in addresses:
         if not each.startswith("unix:"):
             listen = parse_listen(each)
-            if port == listen.port and (_is_here(host) or host == listen.host or _is_wildcard(listen.host)):
+            if port == listen.port and (
+                _is_here(host) or _form_of(host) == _form_of(listen.host or "") or _is_wildcard(listen.host)
+            ):
                 return True
     return False
 
 
 def _is_here(host: str) -> bool:
-    return (
-        host == "localhost"
-        or host.startswith("127.")
-        or host.endswith(".localhost")
-        or host in {"::1", "::", "0.0.0.0"}  # noqa: S104 - compared only
-    )
+    form = _form_of(host)
+    if isinstance(form, str):
+        return form in _LOCAL_NAMES or form.endswith(".localhost")
+    return form.is_loopback or form.is_unspecified
+
+
+def _form_of(host: str) -> IPv4Address | IPv6Address | str:
+    """Return the address that a host is, else its name, so that two forms of one are equal."""
+    text = host.lower().partition("%")[0]
+    try:
+        found = ip_address(text)
+    except ValueError:
+        pass
+    else:
+        return (found.ipv4_mapped if isinstance(found, IPv6Address) else None) or found
+    try:
+        # As resolvers read it: "127.1", "0x7f000001", "2130706433", "0".
+        return IPv4Address(socket.inet_aton(text))
+    except (OSError, ValueError):
+        return text.removesuffix(".")
 
 
 def _is_wildcard(host: str | None) -> bool:
