@@ -59,3 +59,18 @@ def test_whether_it_can_be_kept_is_known_before(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match="directory"):
         DocumentStore(tmp_path / "file" / "state", []).check_writable()
+
+
+def test_gateways_of_one_configuration_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    one, other = DocumentStore(tmp_path, ["a"]), DocumentStore(tmp_path, ["a"])
+    assert one.load() == other.load() == ApiDocument()
+    first = ApiDocument().put("routes", "a", {"id": "a"})
+    one.save(first)
+
+    with pytest.raises(OSError, match="another gateway"):
+        other.save(ApiDocument().put("routes", "b", {"id": "b"}))
+
+    assert other.load() == first
+    second = first.put("routes", "b", {"id": "b"})
+    other.save(second)
+    assert one.load() == second

@@ -18,6 +18,9 @@ from gateway_core.config.api_document import ApiDocument
 from gateway_core.config.documents import DocumentFormat
 from gateway_core.private_files import check_owner, write_private
 
+Stamp = tuple[int, int, int]
+"""Time of the last change, size and number of a file."""
+
 
 class DocumentStore:
     """The document of one gateway."""
@@ -30,23 +33,31 @@ class DocumentStore:
         digest = hashlib.sha256("\n".join(roots).encode()).hexdigest()[:16]
         self.path = state / f"api-{digest}.json"
         self._saved: ApiDocument | None = None
+        self._stamp: Stamp | None = None
+        """Of the file that `_saved` was read from or written to; None if there was none."""
         self._trying: ApiDocument | None = None
 
     def load(self) -> ApiDocument:
-        """Return the document that is on disk.
+        """Return the document that is on disk; another gateway of the same configuration may have written it.
 
         :raises OSError: it cannot be read, or another user may have written it.
         :raises ValueError: it is damaged.
         """
-        if self._saved is None:
-            self._saved = self._read()
+        stamp = self._stamp_now()
+        if self._saved is None or stamp != self._stamp:
+            self._saved, self._stamp = self._read(), stamp
         return self._saved
 
-    def _read(self) -> ApiDocument:
+    def _stamp_now(self) -> Stamp | None:
         try:
-            self.path.stat()
+            status = self.path.stat()
         except (FileNotFoundError, NotADirectoryError, PermissionError):
-            return ApiDocument()  # a directory that this user cannot enter has nothing that it has written
+            return None  # a directory that this user cannot enter has nothing that it has written
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+    def _read(self) -> ApiDocument:
+        if self._stamp_now() is None:
+            return ApiDocument()
         check_owner(self.path.parent)
         check_owner(self.path)
         return ApiDocument.from_plain(json.loads(self.path.read_bytes()))
@@ -72,12 +83,14 @@ class DocumentStore:
             self._trying = None
 
     def save(self, document: ApiDocument) -> None:
-        """Write a document to the disk.
+        """Write a document to the disk in place of the one that was loaded.
 
-        :raises OSError: it cannot be written.
+        :raises OSError: it cannot be written, or another gateway has written it since.
         """
+        if self._saved is not None and self._stamp_now() != self._stamp:
+            raise OSError("another gateway of the same configuration has changed it meanwhile")
         write_private(self.path, document.to_plain())
-        self._saved = document
+        self._saved, self._stamp = document, self._stamp_now()
 
     def check_writable(self) -> None:
         """Check that a document can be kept.
