@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import pytest
 from gateway_core.admin import AdminListener, Place
+from gateway_core.events import ADMIN_WRITE
 from gateway_core.process.listeners import open_site
 
 from tests.core.admin.test_listener import View
@@ -16,10 +18,15 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
-async def session(tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
+async def view() -> View:
+    return View()
+
+
+@pytest.fixture
+async def session(tmp_path: Path, view: View) -> AsyncIterator[aiohttp.ClientSession]:
     """A client of an admin listener on a unix socket."""
     listener = AdminListener(open_site)
-    await listener.open(Place(f"unix:{tmp_path}/admin"), View())
+    await listener.open(Place(f"unix:{tmp_path}/admin"), view)
     async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(f"{tmp_path}/admin")) as session:
         yield session
     await listener.aclose()
@@ -73,3 +80,19 @@ async def test_what_is_no_command_with_arguments_is_refused(
 async def test_other_methods_are_not_allowed(session: aiohttp.ClientSession) -> None:
     async with session.get("http://admin/api/v1/bindings/cache/purge") as response:
         assert (response.status, response.headers["Allow"]) == (405, "POST")
+
+
+async def test_commands_that_change_something_are_in_the_audit_log(
+    session: aiohttp.ClientSession, view: View, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    view.bindings = [{"path": "cache", "commands": {"purge": "operator", "show": "viewer"}}]
+
+    for path in ("cache/purge", "cache/show", "other/purge"):
+        await post(session, path)
+
+    written = [record.getMessage() for record in caplog.records if getattr(record, "event", "") == ADMIN_WRITE.name]
+    assert written == [
+        "local (editor, socket): POST /api/v1/bindings/cache/purge: 200",
+        "local (editor, socket): POST /api/v1/bindings/other/purge: 200",
+    ]

@@ -15,6 +15,7 @@ from gateway_core.admin.gate import Gate, check_role
 from gateway_core.admin.operation import Call, Operation, Routes
 from gateway_core.admin.replies import Reply, refusal_reply
 from gateway_core.admin.view import AdminView
+from gateway_core.config import AdminRole
 from gateway_core.errors import GatewayError, RefusedError
 from gateway_core.events import ADMIN_WRITE, emit
 from gateway_core.tasks import spawn
@@ -33,12 +34,13 @@ class Api:
         try:
             caller = await self._gate.admit(request)
             operation, path = self._find(request)
-        except RefusedError as error:
-            return refusal_reply(error)
-        if not operation.is_write:
-            return await self._respond(operation, request, caller, path)
+            role = await operation.role_for(self._view, path)
+        except (RefusedError, GatewayError) as error:
+            return _failure_reply(error)
+        if role == "viewer":
+            return await self._respond(operation, request, caller, role, path)
         # It goes on when the client leaves, and what became of it is written down whether it has left or not.
-        work = spawn(self._write(operation, request, caller, path), name=f"{operation.method} {operation.path}")
+        work = spawn(self._write(operation, request, caller, role, path), name=f"{operation.method} {operation.path}")
         return await asyncio.shield(work)
 
     def _find(self, request: web.BaseRequest) -> tuple[Operation, Mapping[str, str]]:
@@ -54,35 +56,43 @@ class Api:
         return operation, path
 
     async def _write(
-        self, operation: Operation, request: web.BaseRequest, caller: Caller, path: Mapping[str, str]
+        self, operation: Operation, request: web.BaseRequest, caller: Caller, role: AdminRole, path: Mapping[str, str]
     ) -> Reply:
-        reply = await self._respond(operation, request, caller, path)
-        target = request.raw_path[:200]
-        emit(
-            ADMIN_WRITE,
-            f"{caller.name} ({caller.role}, {caller.how}): {operation.method} {target}: {reply.status}",
-            caller=caller.name,
-            role=caller.role,
-            how=caller.how,
-            method=operation.method,
-            target=target,
-            status=reply.status,
-            client=request.remote or "unix",
-        )
+        status = 500  # of what raises: a defect, or a client that has left in the middle of the body
+        try:
+            reply = await self._respond(operation, request, caller, role, path)
+            status = reply.status
+        finally:
+            target = request.raw_path[:200]
+            emit(
+                ADMIN_WRITE,
+                f"{caller.name} ({caller.role}, {caller.how}): {operation.method} {target}: {status}",
+                caller=caller.name,
+                role=caller.role,
+                how=caller.how,
+                method=operation.method,
+                target=target,
+                status=status,
+                client=request.remote or "unix",
+            )
         return reply
 
     async def _respond(
-        self, operation: Operation, request: web.BaseRequest, caller: Caller, path: Mapping[str, str]
+        self, operation: Operation, request: web.BaseRequest, caller: Caller, role: AdminRole, path: Mapping[str, str]
     ) -> Reply:
         try:
-            check_role(caller, operation.role)
+            check_role(caller, role)
             query = read_query(operation, request)
             body = await read_body(operation, request)
             return await operation.handle(Call(request, self._view, caller, path, query, body))
-        except RefusedError as error:
-            return refusal_reply(error)
-        except GatewayError as error:
-            return refusal_reply(RefusedError(503, "unavailable", str(error)))
+        except (RefusedError, GatewayError) as error:
+            return _failure_reply(error)
+
+
+def _failure_reply(error: RefusedError | GatewayError) -> Reply:
+    if isinstance(error, GatewayError):
+        error = RefusedError(503, "unavailable", str(error))
+    return refusal_reply(error)
 
 
 def read_query(operation: Operation, request: web.BaseRequest) -> Any:

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import JsonValue
 
-from gateway_core.admin.gate import check_role
 from gateway_core.admin.operation import Call, Operation
 from gateway_core.admin.replies import Reply, json_reply
 from gateway_core.admin.view import AdminView
+from gateway_core.config import AdminRole
 
 
 async def run_command(call: Call) -> Reply:
     """Run the command that a request names, with the arguments of its body; no body is none."""
-    binding, command = call.path["id"], call.path["command"]
-    if not call.caller.may("operator") and not await _may_be_viewed(call.view, binding, command):
-        check_role(call.caller, "operator")
-    report = await call.view.run_command(binding, command, call.body or {})
+    report = await call.view.run_command(call.path["id"], call.path["command"], call.body or {})
     return json_reply(report.entries(), report.status)
 
 
-async def _may_be_viewed(view: AdminView, binding: str, command: str) -> bool:
-    """Whether a command changes nothing, in every worker."""
+async def role_of_command(view: AdminView, path: Mapping[str, str]) -> AdminRole:
+    """Return the role that a command needs: ``viewer`` if it changes nothing, in every worker."""
     workers = (await view.plugins()).get("workers", ())
     roles = {
-        each.get("commands", {}).get(command)
+        each.get("commands", {}).get(path["command"])
         for worker in workers
         for each in worker.get("bindings", ())
-        if each["path"] == binding
+        if each["path"] == path["id"]
     }
-    return roles == {"viewer"}
+    return "viewer" if roles == {"viewer"} else "operator"
 
 
 OPERATIONS = (
@@ -42,5 +41,6 @@ OPERATIONS = (
         body=dict[str, JsonValue],
         body_is_optional=True,
         errors=(404, 422, 500, 503),
+        role_of=role_of_command,
     ),
 )

@@ -77,11 +77,15 @@ class Operation:
     largest_body: int = LARGEST_BODY
     takes_if_match: bool = False
     """Whether If-Match and If-None-Match count."""
+    role_of: Callable[[AdminView, Mapping[str, str]], Awaitable[AdminRole]] | None = None
+    """Returns the role that a path needs where that is more than `role`."""
 
-    @property
-    def is_write(self) -> bool:
-        """Whether it is written to the audit log."""
-        return self.role != "viewer"
+    async def role_for(self, view: AdminView, path: Mapping[str, str]) -> AdminRole:
+        """Return who may call it; what needs more than a viewer is written to the audit log.
+
+        :param path: values of the path's parameters.
+        """
+        return self.role if self.role_of is None else await self.role_of(view, path)
 
 
 class Routes:
