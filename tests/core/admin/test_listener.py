@@ -59,6 +59,8 @@ class View:
         self.is_draining = False
         self.bindings: list[dict[str, Any]] = []
         self.let_in = Access()
+        self.was_entered = asyncio.Event()
+        """Whether it was asked for plugins."""
 
     async def history(self) -> Mapping[str, Any]:
         return {"versions": [], "pinned": None}
@@ -85,6 +87,7 @@ class View:
         return {"version": self.version, "in_flight": 3, "upstreams": [{"name": "users"}], **self.more}
 
     async def plugins(self) -> Mapping[str, Any]:
+        self.was_entered.set()
         if self.is_broken:
             raise ValueError("inside")
         return {"workers": [{"installed": [], "bindings": self.bindings}]}

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import asyncio
+import gzip
 import io
 import json
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 from gateway_core.admin import AdminListener, Place
+from gateway_core.events import ADMIN_WRITE
 from gateway_core.process.listeners import open_site
 
 from tests.core.admin.test_listener import View
@@ -97,3 +101,30 @@ async def test_a_tcp_address_takes_no_operations_without_a_token(unused_tcp_port
     finally:
         await listener.aclose()
     assert view.reloads == 0
+
+
+async def test_a_client_that_leaves_in_the_middle_of_a_body_is_no_defect(
+    session: aiohttp.ClientSession, view: View, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    _, writer = await asyncio.open_unix_connection(f"{tmp_path}/admin")
+    writer.write(b"POST /api/v1/bindings/cache/purge HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")
+    await asyncio.wait_for(view.was_entered.wait(), 20)
+
+    writer.close()
+    await writer.wait_closed()
+    while not caplog.records:  # noqa: ASYNC110 - the log wakes nothing
+        await asyncio.sleep(0)
+
+    assert [(each.levelname, getattr(each, "event", "")) for each in caplog.records] == [("INFO", ADMIN_WRITE.name)]
+
+
+async def test_a_compressed_body_is_refused_and_not_decompressed(
+    session: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    fields = {**JSON, "Content-Encoding": "gzip"}
+    for body in (b"no gzip", gzip.compress(b" " * (4 << 20))):
+        async with session.post("http://admin/api/v1/match", data=io.BytesIO(body), headers=fields) as response:
+            assert (response.status, (await response.json(content_type=None))["code"]) == (415, "compressed")
+
+    assert not caplog.records

@@ -118,6 +118,8 @@ async def read_body(operation: Operation, request: web.BaseRequest) -> Any:
     """
     if request.method in SAFE_METHODS:
         return None
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise RefusedError(415, "compressed", "the body is compressed: send it as it is")
     content = await _read(request, operation.largest_body)
     if content.strip() and request.content_type not in {"application/json", "application/merge-patch+json"}:
         # Browsers send other types without asking first.
@@ -138,11 +140,16 @@ async def read_body(operation: Operation, request: web.BaseRequest) -> Any:
 
 async def _read(request: web.BaseRequest, limit: int) -> bytes:
     parts, length = [], 0
-    async for part in request.content.iter_any():
-        length += len(part)
-        if length > limit:
-            raise RefusedError(413, "too-large", f"the body is larger than {limit >> 20} MiB")
-        parts.append(part)
+    try:
+        async for part in request.content.iter_any():
+            length += len(part)
+            if length > limit:
+                raise RefusedError(413, "too-large", f"the body is larger than {limit >> 20} MiB")
+            parts.append(part)
+    except web.RequestPayloadError as error:
+        raise RefusedError(400, "bad-body", "the framing of the body is damaged") from error
+    except ConnectionError as error:
+        raise RefusedError(400, "bad-body", "the client left in the middle of the body") from error
     return b"".join(parts)
 
 

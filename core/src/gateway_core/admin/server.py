@@ -57,7 +57,8 @@ class AdminServer(web.Server):
         self._api = api
 
     def __call__(self) -> RequestHandler:
-        settings: dict[str, Any] = {"access_log": None}
+        # A compressed body is refused, not decompressed: a few bytes may become many.
+        settings: dict[str, Any] = {"access_log": None, "auto_decompress": False}
         return _Handler(self, loop=asyncio.get_running_loop(), **settings)
 
     @staticmethod
