@@ -395,28 +395,3 @@ def test_values_come_back_as_they_are(text: str) -> None:
     assert closed["respond"] == {"status": 403}
     keys = last["plugins"][0]["config"]["providers"]["key-auth"]["keys"]
     assert [key["subject"] for key in keys] == [text]
-
-
-def test_what_deck_gives_to_every_entity_holds_unless_the_entity_has_its_own() -> None:
-    defaults = {"route": {"protocols": ["https"], "methods": ["GET"]}, "service": {"retries": 3}}
-    routes = [{"name": "a", "paths": ["/a"]}, {"name": "b", "paths": ["/b"], "methods": ["PUT"]}]
-
-    found = written(import_text("kong", document(*routes, _info={"defaults": defaults})))
-
-    seen = {each["id"]: (each["scheme"], each["methods"]) for each in found["routes"]}
-    assert (seen["a"], seen["b"]) == (("https", ["GET"]), ("https", ["PUT"]))
-    assert (seen["a-http"], seen["b-http"]) == (("http", ["GET"]), ("http", ["PUT"]))
-    assert found["upstreams"][0]["retries"]["attempts"] == 3
-
-
-def test_a_plugin_of_a_consumer_group_at_the_top_takes_the_credentials_of_its_members() -> None:
-    bob = {**ALICE, "username": "bob", "groups": [{"name": "gold"}]}
-    route = {"name": "r", "paths": ["/"], "plugins": [plugin("key-auth")]}
-    limits = {**plugin("rate-limiting", minute=1), "consumer_group": "gold"}
-
-    text = document(route, consumers=[ALICE, bob], consumer_groups=[{"name": "gold"}], consumer_group_plugins=[limits])
-    imported = import_text("kong", text)
-
-    assert [what for _, what in losses(imported)] == ["!plugin 'rate-limiting' of group 'gold'"]
-    auth = written(imported)["routes"][0]["plugins"][0]["config"]
-    assert [key["subject"] for key in auth["providers"]["key-auth"]["keys"]] == ["alice"]
