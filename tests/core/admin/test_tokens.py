@@ -15,7 +15,7 @@ def test_a_token_is_kept_by_its_hash_in_a_file_for_its_owner_alone(tmp_path: Pat
     file.save([kept])
 
     assert text.startswith(PREFIX)
-    assert text.rpartition("_")[2] not in file.path.read_text()
+    assert text.removeprefix(f"{PREFIX}{kept.id}_") not in file.path.read_text()
     assert file.path.stat().st_mode & 0o777 == 0o600
     assert file.load() == (kept,)
     found = caller_of_token(text, [each.token for each in file.load()], 159.0)
