@@ -83,7 +83,7 @@ class Pebble:
         return {"url": self.url, "ca": str(self.ca), **more}
 
     def ask_dns(self, path: str, **body: Any) -> None:
-        """Tell the DNS server something."""
+        """Send a command to the DNS server."""
         url = f"http://127.0.0.1:{self.dns_management}/{path}"
         with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode()), timeout=10):
             pass

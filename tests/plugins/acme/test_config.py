@@ -23,7 +23,7 @@ from gateway_plugin_sdk.testing import factory_config
         ({"storage": {"etcd": {"urls": ["http://h:1"]}, "directory": "/x"}}, "keep one"),
         ({"storage": {"seal": "short"}}, "give at least 16 random characters"),
         ({"on_demand": {}}, "give allow or ask"),
-        ({"email": "nobody"}, "email"),
+        ({"email": "ops"}, "email"),
         ({"kye": "ec256"}, 'unknown key "kye"'),
     ],
 )

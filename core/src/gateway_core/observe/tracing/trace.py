@@ -237,7 +237,7 @@ class TracePlace:
     def sent_head(self, head: bytes, span: AttemptSpan | None) -> bytes:
         """Return a head with the fields of the trace.
 
-        :param span: that it is sent for; None names the parent, which no caller can tell from a span of its own.
+        :param span: that it is sent for; None names the parent, which looks to the caller like a span of its own.
         """
         trace = self.trace
         span_id = self.parent_id or trace.span_id if span is None else span.span_id
