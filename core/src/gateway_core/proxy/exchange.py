@@ -351,7 +351,7 @@ class Exchange:
             response = self.forwarding.switched
         status = response.status if response is not None else 0 if head is None else head.status
         sent = self.forwarding.call if relay is None and self.forwarding is not None else relay
-        if self.trace is not None:
+        if self.trace is not None and self.trace.is_recorded:
             end_trace(self, self.trace, sent, status, response, now)
         is_call = self.body is not None and relay is not None and relay.attempt.grpc_code is not None
         if own is not None or self.reason or status == 101 or route is None or is_call:

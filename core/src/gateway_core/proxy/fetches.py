@@ -202,7 +202,8 @@ class Fetches:
             trace = current.tracer.begin_own()
         else:
             return None
-        written = read_remote(block_of(fields), trace.tracer.formats)
+        block = block_of(fields)
+        written = read_remote(block, block.lower(), trace.tracer.formats)
         if written is None:
             return TracePlace(trace, parent_id=current_span_id(trace))
         return TracePlace(trace, parent_id=written.span_id) if written.trace_id == trace.trace_id else None

@@ -151,11 +151,13 @@ class Relay:
                 return None
         if body is not None and is_reframed:
             flags = flags | IN_CHUNKS if body.is_chunked else flags & ~IN_CHUNKS
-        self._flags = flags
-        prepared = data, flags
+        self._flags, prepared = flags, (data, flags)
         if (trace := exchange.trace) is not None:
-            place = TracePlace(trace, is_changed=exchange.seen is not None, is_call=is_call(exchange.head))
-            prepared = self.attempt.traced(prepared, place)
+            if not trace.is_recorded:
+                prepared = trace.sent_head(data, trace.span_id, is_changed=exchange.seen is not None), flags
+            else:
+                place = TracePlace(trace, is_changed=exchange.seen is not None, is_call=is_call(exchange.head))
+                prepared = self.attempt.traced(prepared, place)
         if self._attempt_phase is None:
             return prepared
         exchange.watch(0)

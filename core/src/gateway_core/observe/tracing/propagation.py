@@ -7,7 +7,7 @@ Baggage) is no part of a trace's identity: it goes on as it came, within the lim
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 Format = Literal["w3c", "b3", "b3multi"]
@@ -35,12 +35,12 @@ _B3_NOT_SAMPLED: Final = frozenset({b"0", b"False", b"false"})
 _KEY_BYTES: Final = b"abcdefghijklmnopqrstuvwxyz0123456789_-*/"
 _STATE_VALUE_BYTES: Final = bytes(range(0x20, 0x7F)).translate(None, b",=")
 _LONGEST_KEY, _LONGEST_TENANT, _LONGEST_SYSTEM, _LONGEST_VALUE = 256, 241, 14, 256
-_FIELDS: Final = frozenset(
-    {
-        b"traceparent", b"tracestate", b"baggage", b"b3", b"x-b3-traceid", b"x-b3-spanid", b"x-b3-parentspanid",
-        b"x-b3-sampled", b"x-b3-flags",
-    }
+_B3_NEEDLES: Final = (b"\r\nx-b3-traceid:", b"\r\nx-b3-spanid:", b"\r\nx-b3-sampled:", b"\r\nx-b3-flags:")
+_SPAN_NEEDLES: Final = (
+    b"\r\ntraceparent:", b"\r\ntracestate:", b"\r\nb3:", b"\r\nx-b3-parentspanid:", *_B3_NEEDLES,
 )  # fmt: skip
+_BAGGAGE: Final = b"\r\nbaggage:"
+_NOTHING: Final = (b"",)
 
 
 class Remote(NamedTuple):
@@ -66,24 +66,37 @@ def has_fields(lowered: bytes) -> bool:
     return b"\r\ntrace" in lowered or b"\r\nbaggage:" in lowered or b"\r\nb3:" in lowered or b"\r\nx-b3-" in lowered
 
 
-def read_remote(block: bytes, formats: Sequence[Format]) -> Remote | None:
+def read_remote(block: bytes, lowered: bytes, formats: Sequence[Format]) -> Remote | None:
     """Return the caller's span, by the first of the formats that names a valid one.
 
-    :param block: lines with a CRLF before each, as they came.
+    :param block: lines with a CRLF before each, as they came, and the same in lower case.
     """
-    fields = dict[bytes, list[bytes]]()
-    for name, line in _lines(block):
-        if name in _FIELDS:
-            fields.setdefault(name, []).append(line.partition(b":")[2].strip(b" \t"))
     for each in formats:
-        found = _read_w3c(fields) if each == "w3c" else _read_b3(fields)
+        found = _read_w3c(block, lowered) if each == "w3c" else _read_b3(block, lowered)
         if found is not None:
             return found
     return None
 
 
-def _read_w3c(fields: dict[bytes, list[bytes]]) -> Remote | None:
-    parents = fields.get(b"traceparent", ())
+def _values(block: bytes, lowered: bytes, needle: bytes) -> Sequence[bytes]:
+    """Return the values of a field, in order.
+
+    :param needle: a CRLF, its name in lower case, and a colon.
+    """
+    start = lowered.find(needle)
+    if start < 0:
+        return ()
+    found = []
+    while start >= 0:
+        begin = start + len(needle)
+        end = block.find(b"\r\n", begin)
+        found.append(block[begin : end if end >= 0 else len(block)].strip(b" \t"))
+        start = lowered.find(needle, begin)
+    return found
+
+
+def _read_w3c(block: bytes, lowered: bytes) -> Remote | None:
+    parents = _values(block, lowered, b"\r\ntraceparent:")
     if len(parents) != 1 or len(parents[0]) > _LONGEST_PARENT:  # several contradict each other (section 3.2)
         return None
     value = parents[0]
@@ -97,7 +110,7 @@ def _read_w3c(fields: dict[bytes, list[bytes]]) -> Remote | None:
         return None
     if trace == _ZEROS or span == _ZEROS[:16]:
         return None
-    state = _valid_state(fields.get(b"tracestate", ()))
+    state = _valid_state(_values(block, lowered, b"\r\ntracestate:"))
     return Remote(trace.decode(), span.decode(), int(flags, 16) & (SAMPLED | RANDOM), state=state)
 
 
@@ -130,17 +143,17 @@ def _is_member(member: bytes) -> bool:
     )
 
 
-def _read_b3(fields: dict[bytes, list[bytes]]) -> Remote | None:
+def _read_b3(block: bytes, lowered: bytes) -> Remote | None:
     sampled, is_debug = b"", False
-    if single := fields.get(b"b3"):
+    if single := _values(block, lowered, b"\r\nb3:"):
         parts = single[0].split(b"-")
         if not 2 <= len(parts) <= _B3_PARTS:
             return None
         trace, span = parts[:2]
         sampled = parts[2] if len(parts) > 2 else b""
     else:
-        trace, span = _first(fields, b"x-b3-traceid"), _first(fields, b"x-b3-spanid")
-        sampled, is_debug = _first(fields, b"x-b3-sampled"), _first(fields, b"x-b3-flags") == b"1"
+        trace, span, sampled, flags = [(_values(block, lowered, needle) or _NOTHING)[0] for needle in _B3_NEEDLES]
+        is_debug = flags == b"1"
     if len(trace) not in {16, 32} or len(span) != 16 or (trace + span).translate(None, _ANY_HEX):
         return None
     if not trace.strip(b"0") or not span.strip(b"0"):
@@ -150,18 +163,10 @@ def _read_b3(fields: dict[bytes, list[bytes]]) -> Remote | None:
     return Remote(trace.decode().lower().zfill(32), span.decode().lower(), SAMPLED if is_sampled else 0, is_decided)
 
 
-def _first(fields: dict[bytes, list[bytes]], name: bytes) -> bytes:
-    return fields.get(name, (b"",))[0]
-
-
-def _lines(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    for line in block.split(b"\r\n"):
-        if line:
-            yield line.partition(b":")[0].lower(), line
-
-
 def lines_for(formats: Sequence[Format], trace_id: str, span_id: str, flags: int, state: str = "") -> bytes:
     """Return the fields for a request of a span, each line with a CRLF behind it."""
+    if len(formats) == 1 and formats[0] == "w3c" and not state:  # as almost always
+        return f"traceparent: 00-{trace_id}-{span_id}-0{flags}\r\n".encode("ascii")
     lines = ""
     for each in formats:
         if each == "w3c":
@@ -181,21 +186,22 @@ def without_fields(head: bytes, *, keeps_baggage: bool) -> tuple[bytes, bool]:
     :param head: with its first line and its empty line.
     :param keeps_baggage: whether ``baggage`` goes on if it is within the limits.
     """
-    first, *lines = head[:-4].split(b"\r\n")
-    kept, baggage = [first], list[bytes]()
-    for line in lines:
-        name = line.partition(b":")[0].lower()
-        if name == b"baggage":
-            baggage.append(line)
-        elif name not in _FIELDS:
-            kept.append(line)
-    if goes_on := keeps_baggage and is_small(baggage):
-        kept += baggage
-    return b"\r\n".join(kept) + b"\r\n\r\n", bool(baggage) and not goes_on
+    lowered = head.lower()
+    for needle in _SPAN_NEEDLES:
+        start = lowered.find(needle)
+        while start >= 0:
+            end = lowered.index(b"\r\n", start + 2)
+            head, lowered = head[:start] + head[end:], lowered[:start] + lowered[end:]
+            start = lowered.find(needle)
+    if _BAGGAGE not in lowered or (keeps_baggage and is_small(_values(head, lowered, _BAGGAGE))):
+        return head, False
+    while (start := lowered.find(_BAGGAGE)) >= 0:
+        end = lowered.index(b"\r\n", start + 2)
+        head, lowered = head[:start] + head[end:], lowered[:start] + lowered[end:]
+    return head, True
 
 
-def is_small(lines: Sequence[bytes]) -> bool:
-    """Return whether the lines of ``baggage`` are within the limits together."""
-    values = [line.partition(b":")[2].strip(b" \t") for line in lines]
+def is_small(values: Sequence[bytes]) -> bool:
+    """Return whether the values of ``baggage`` are within the limits together."""
     size = sum(map(len, values)) + max(0, len(values) - 1)
     return size <= MOST_BAGGAGE and sum(value.count(b",") + 1 for value in values) <= MOST_BAGGAGE_MEMBERS

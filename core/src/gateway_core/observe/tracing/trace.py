@@ -30,6 +30,7 @@ from gateway_core.observe.tracing.sampling import SamplingPolicy
 from gateway_core.observe.tracing.spans import ClientFacts, HookFacts, RawSpan, ServerFacts, SpanBatch
 
 MOST_SPANS: Final = 256
+_LOW_BITS: Final = (1 << 64) - 1
 
 
 class SpanSink(Protocol):
@@ -74,14 +75,14 @@ class Tracer:
         """
         if not has_fields(lowered):
             return RequestTrace(self, self._bits(192))
-        trace = RequestTrace(self, self._bits(192), read_remote(block, self.formats), is_trusted=is_trusted)
+        trace = RequestTrace(self, self._bits(192), read_remote(block, lowered, self.formats), is_trusted=is_trusted)
         trace.has_fields, trace.keeps_baggage = True, is_trusted
         return trace
 
     def begin_own(self) -> RequestTrace:
         """Begin the trace of a request that the gateway sends for no client."""
         trace = RequestTrace(self, self._bits(192))
-        trace.is_over, trace.is_kept = True, trace.is_sampled
+        trace.is_over, trace.is_kept, trace.is_recorded = True, trace.is_sampled, trace.is_sampled
         trace.parent_of_attempts = ""  # there is no span around them
         return trace
 
@@ -93,7 +94,9 @@ class Tracer:
 class RequestTrace:
     """The trace of one request; what few of them set has its default in the class."""
 
-    __slots__ = ("__dict__", "is_sampled", "parent_of_attempts", "policy", "span_id", "trace_id", "tracer")
+    __slots__ = (
+        "__dict__", "is_recorded", "is_sampled", "parent_of_attempts", "policy", "span_id", "trace_id", "tracer",
+    )  # fmt: skip
 
     remote: Remote | None = None
     """The caller's span, if the caller is trusted."""
@@ -121,7 +124,12 @@ class RequestTrace:
                 self.remote, self.trace_id = remote, remote.trace_id
             else:
                 self.link = remote
-        self.is_sampled = policy.samples(self.trace_id, self.remote)
+        # As `SamplingPolicy.samples`, without a call and a text in between where nothing else decides.
+        self.is_sampled = (
+            bits >> 64 & _LOW_BITS < policy.bound if remote is None else policy.samples(self.trace_id, self.remote)
+        )
+        self.is_recorded = self.is_sampled or policy.keeps_errors or policy.slow > 0
+        """Whether its spans may be exported."""
 
     @property
     def flags(self) -> int:
@@ -134,16 +142,12 @@ class RequestTrace:
         """The ``tracestate`` that goes on."""
         return "" if self.remote is None else self.remote.state
 
-    @property
-    def is_recorded(self) -> bool:
-        """Whether its spans may be exported."""
-        return self.is_sampled or (self.policy.decides_late and not self.is_over) or self.is_kept
-
     def follow(self, policy: SamplingPolicy) -> None:
         """Sample as its route does, unless an upstream has received the decision already."""
         self.policy = policy
         if not self.is_propagated:
             self.is_sampled = policy.samples(self.trace_id, self.remote)
+        self.is_recorded = self.is_sampled or policy.decides_late
 
     def move(self, tracer: Tracer | None) -> None:
         """Export by another configuration: the one before is about to be closed."""
@@ -187,7 +191,7 @@ class RequestTrace:
 
     def drop(self) -> None:
         """End without being exported."""
-        self.is_over, self._spans = True, None
+        self.is_over, self.is_recorded, self._spans = True, False, None
 
     def end(self, facts: ServerFacts, started: float, ended: float) -> None:
         """End the request's own span, and export the trace."""
