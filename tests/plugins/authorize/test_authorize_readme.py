@@ -29,7 +29,7 @@ def test_an_example_of_the_readme_loads(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     Path("consumers.yaml").write_text(CONSUMERS)
     document = yaml.safe_load(example)
-    bindings = [*document.get("plugins", ()), *(b for route in document.get("routes", ()) for b in route["plugins"])]
+    bindings = document if isinstance(document, list) else [b for route in document["routes"] for b in route["plugins"]]
     configs = [AuthorizeConfig.model_validate(each["config"]) for each in bindings if each["name"] == "authorize"]
 
     assert [finding for config in configs for finding in Authorize.check_config(config)] == []
