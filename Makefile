@@ -1,6 +1,6 @@
 # make demo   install everything into .venv and run the demo (PORT=9000 if 8080 is taken)
 # make dist   build wheels and sdists of every distribution, a bill of materials and digests (ADDRESS=URL of the project)
-# make docs   build the documentation site into .cache/site
+# make docs   build the documentation site into .cache/site/VERSION
 # make test   run all checks: tests on each Python found, lint, types, architecture, wheels
 
 # Interpreters that pyenv manages are found by their own folders: its shims answer for versions that are switched off.
@@ -41,7 +41,7 @@ dist: .cache/dist/installed
 	@touch $@
 
 docs: .cache/docs/installed
-	.cache/docs/bin/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . .cache/site
+	.cache/docs/bin/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . .cache/site/$$(.cache/docs/bin/python -c "import gateway_core; print(gateway_core.__version__)")
 
 .cache/docs/installed: $(SOURCES) constraints.txt
 	$(PYTHON) -m venv .cache/docs

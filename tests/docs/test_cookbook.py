@@ -30,6 +30,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "blocked-agents": {"file": __file__},
     "entitled": {"upstream": "http://accounts.test"},
     "sign": {"key": "k" * 20},
+    "tickets": {"tickets": {"alice": "T-1234567890"}},
     "unrepeated": {"valkey": {"url": "valkey://127.0.0.1:1"}},
 }
 NEEDS_A_SERVICE = {"ask-first"}

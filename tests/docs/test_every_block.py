@@ -80,7 +80,7 @@ def test_a_configuration_loads(page: Path, block: Block) -> None:
 
 
 def needs_identity(bindings: list[dict[str, Any]]) -> bool:
-    return bindings[0]["name"] == "authorize"
+    return bool(bindings[0]["name"] == "authorize")
 
 
 def problems_of(text: str) -> list[ConfigProblem]:
