@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
@@ -21,6 +21,10 @@ from gateway_core.config.suggestions import shown, there_are
 
 HOOK_TIMES: Final = "hook-times"
 """What a plugin `needs` to see what each hook took; the gateway itself provides it."""
+
+
+CheckBindings: TypeAlias = Callable[[Sequence[tuple[str, Mapping[str, Any]]]], Iterable[tuple[int, ConfigFinding]]]
+"""Looks at bindings together; of each it takes the id and the config, and findings have its index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class PluginDescription:
     """Key paths in the config whose values are never shown, such as ``secret`` or ``providers.*.secret``."""
     check: Callable[[Mapping[str, Any]], Iterable[ConfigFinding]] | None = None
     """What the schema cannot say: takes a config that fits it, returns errors and warnings."""
+    check_bindings: CheckBindings | None = None
+    """What is wrong with several bindings together, each of which is valid alone."""
     needs_of: Callable[[Mapping[str, Any]], Iterable[str]] | None = None
     """What a binding with this config needs, in place of ``needs``."""
     provides_of: Callable[[Mapping[str, Any]], Iterable[str]] | None = None

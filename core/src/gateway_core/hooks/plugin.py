@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
@@ -119,6 +119,18 @@ class Plugin(Generic[ConfigT]):
         warnings like its own: errors reject the configuration, warnings do not.
 
         :param config: what ``self.config`` will be.
+        """
+        return ()
+
+    @classmethod
+    def check_bindings(cls, bindings: Sequence[tuple[str, Any]]) -> Iterable[tuple[int, ConfigFinding]]:  # noqa: ARG003
+        """Return errors and warnings about bindings of the plugin that are valid alone, but not beside each other.
+
+        Called like `check_config`, once for a whole configuration that has several such bindings, wherever they stand.
+        Bindings of one id and configuration, such as those of a shared plugin set, are one of ``bindings``.
+
+        :param bindings: the id and the configuration (what ``self.config`` will be) of each.
+        :returns: findings, each with the index of the binding that it is about; paths start from its configuration.
         """
         return ()
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigFinding, KeyPath, PluginDescription, SchemaValidator
+from gateway_core.config.catalog import CheckBindings
 from gateway_core.config.model_errors import explain_model_errors, meant_alternatives
 from gateway_core.config.redaction import is_at_secret
 from gateway_core.config.suggestions import shown
@@ -147,10 +148,24 @@ def description_of(
         needs=frozenset(plugin.needs),
         secret_paths=secrets,
         check=config_check(plugin, secrets, schema),
+        check_bindings=_bindings_check(plugin),
         needs_of=_by_config(plugin, "needs"),
         provides_of=_by_config(plugin, "provides"),
         params_of=_params_of(plugin),
     )
+
+
+def _bindings_check(plugin: type[Plugin[Any]]) -> CheckBindings | None:
+    """Return a function that says what is wrong with several bindings together, if the plugin looks at that."""
+    if getattr(plugin.check_bindings, "__func__", None) is getattr(Plugin.check_bindings, "__func__", None):
+        return None
+
+    def check(raws: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterable[tuple[int, ConfigFinding]]:
+        configs = [(id_, make_config(plugin, raw)) for id_, raw in raws]
+        for index, found in plugin.check_bindings(configs):
+            yield index, replace(found, code=f"{plugin.name}.{found.code}")
+
+    return check
 
 
 def _params_of(plugin: type[Plugin[Any]]) -> Callable[[Mapping[str, Any]], Iterable[tuple[KeyPath, str]]] | None:

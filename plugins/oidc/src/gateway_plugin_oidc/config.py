@@ -229,7 +229,7 @@ class OidcConfig(ClientSecretOptions):
         return value
 
     @model_validator(mode="after")
-    def _provider_is_told(self) -> Self:
+    def _provider_urls_are_valid(self) -> Self:
         urls = [self.issuer.replace(TENANT, "tenant"), *([self.discovery_url.reveal()] if self.discovery_url else [])]
         urls += [url for url in (self.end_session_endpoint, self.post_logout_redirect_uri) if url is not None]
         for url in urls:
@@ -243,7 +243,7 @@ class OidcConfig(ClientSecretOptions):
         return self
 
     @model_validator(mode="after")
-    def _client_is_told(self) -> Self:
+    def _client_options_fit_together(self) -> Self:
         if "openid" not in self.scopes:
             raise ValueError("scopes lacks openid: without it the provider gives no ID token")
         secret = [name for name in self.algorithms if name in SECRET_ALGORITHMS]

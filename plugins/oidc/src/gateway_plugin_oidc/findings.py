@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Final
+from urllib.parse import urlsplit
 
 from gateway_plugin_sdk import ConfigFinding
 from gateway_plugin_sdk.certificates import certificate_findings
+from gateway_tokens.texts import many
 
+from gateway_plugin_oidc.browser import authority_of
 from gateway_plugin_oidc.config import OidcConfig
+
+_APART: Final = "give each binding its own, or all of them one id, provider and client"
 
 
 def findings(config: OidcConfig) -> Iterator[ConfigFinding]:
@@ -42,3 +48,37 @@ def _in_file(option: str, read: Callable[[], object]) -> Iterator[ConfigFinding]
         yield ConfigFinding((option,), f"the file cannot be read: {error.strerror or error}", code="file-unreadable")
     except ValueError as error:
         yield ConfigFinding((option,), str(error), code="file-invalid")
+
+
+def findings_together(bindings: Sequence[tuple[str, OidcConfig]]) -> Iterator[tuple[int, ConfigFinding]]:
+    """Yield what two bindings share although only one of them can use it: a ``redirect_uri``, a cookie's name.
+
+    The callback of a shared ``redirect_uri`` reaches one binding, which cannot open the login attempts of the other.
+    A shared cookie is refused and removed by each of the two in turn. Both would log users in again and again.
+    """
+    uris: dict[str, tuple[str, ...]] = {}
+    cookies: dict[tuple[str, str], tuple[str, ...]] = {}
+    for index, (binding, config) in enumerate(bindings):
+        # What cookies are sealed with, and their name: bindings in which all of it is the same read each other's.
+        owner = (binding, config.issuer, config.client_id, config.cookie.name, config.cookie.domain or "")
+        for uri in many(config.redirect_uri):
+            first = uris.setdefault(uri, owner)
+            scheme = urlsplit(uri).scheme
+            host = config.cookie.domain or authority_of(urlsplit(uri).netloc, scheme)
+            if first != owner:
+                message = f"{uri!r} is the redirect_uri of {first[0]!r} as well: only one of them can finish its logins"
+                yield (
+                    index,
+                    ConfigFinding(
+                        ("redirect_uri",), message, code="redirect-uri-shared", severity="warning", remedy=_APART
+                    ),
+                )
+            elif cookies.setdefault((host, config.cookie.name), owner) != owner:
+                other = cookies[host, config.cookie.name][0]
+                message = f"the cookie {config.cookie.name!r} of {host} is that of {other!r} as well: each removes it"
+                yield (
+                    index,
+                    ConfigFinding(
+                        ("cookie",), message, code="cookie-shared", severity="warning", remedy="give each a cookie.name"
+                    ),
+                )

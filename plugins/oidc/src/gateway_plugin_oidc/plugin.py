@@ -8,7 +8,7 @@ Cookie field: what the field stands for, and what of it goes upstream, is rememb
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from typing import Final
 
 from gateway_plugin_sdk import (
@@ -34,7 +34,7 @@ from gateway_plugin_oidc.browser import is_navigation, may_use_cookie
 from gateway_plugin_oidc.config import OidcConfig
 from gateway_plugin_oidc.cookies import CookieWriter, OwnCookies, cookie_field, read_cookies
 from gateway_plugin_oidc.endpoints import Assertions, Endpoints
-from gateway_plugin_oidc.findings import findings
+from gateway_plugin_oidc.findings import findings, findings_together
 from gateway_plugin_oidc.id_tokens import expected_of
 from gateway_plugin_oidc.logins import Logins
 from gateway_plugin_oidc.logouts import Logouts
@@ -97,6 +97,11 @@ class Oidc(Plugin[OidcConfig]):
     def check_config(cls, config: OidcConfig) -> Iterator[ConfigFinding]:
         """Look at the files that the configuration names, and warn of what sealed cookies cannot do alone."""
         return findings(config)
+
+    @classmethod
+    def check_bindings(cls, bindings: Sequence[tuple[str, OidcConfig]]) -> Iterator[tuple[int, ConfigFinding]]:
+        """Warn of bindings that share a redirect_uri or a cookie."""
+        return findings_together(bindings)
 
     async def start(self) -> None:
         """Read keys and secret, and ask the provider for its metadata; it may be away."""

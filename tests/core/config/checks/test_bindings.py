@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from gateway_core.config import (
     ConfigError,
     ConfigFile,
+    ConfigFinding,
     ConfigModel,
     ConfigProblem,
     DirectoryName,
@@ -344,3 +346,54 @@ def test_a_directory_is_relative_to_its_document_not_watched_and_not_for_documen
         ("file.not-allowed", "plugins[0].config.root")
     ]
     load([], registry=registry, environ={}, documents=[replace(remote, rights=frozenset({"files"}))])
+
+
+class Claims(Plugin[dict[str, Any]]):
+    name = "claims"
+    config_schema = {"type": "object", "properties": {"port": {"type": "integer"}, "fails": {"type": "boolean"}}}
+
+    @classmethod
+    def check_bindings(cls, bindings: Sequence[tuple[str, Any]]) -> Iterable[tuple[int, ConfigFinding]]:
+        if any("fails" in config for _, config in bindings):
+            raise KeyError("port")
+        for index, (binding, config) in enumerate(bindings[1:], 1):
+            if config == bindings[0][1]:
+                message = f"{bindings[0][0]} and {binding} have one port"
+                yield index, ConfigFinding(("port",), message, code="one-port", severity="warning")
+
+
+def together(tmp_path: Path, *plugins: str) -> list[tuple[str, str, str]]:
+    registry = PluginRegistry(dict)
+    registry.register(Claims)
+    routes = [
+        f"{{id: r{number}, path: /{number}, target: 'http://h', plugins: [{plugin}]}}"
+        for number, plugin in enumerate(plugins)
+    ]
+    (tmp_path / "gateway.yaml").write_text(f"routes: [{', '.join(routes)}]")
+    try:
+        found = load([tmp_path / "gateway.yaml"], registry=registry, environ={}).warnings
+    except ConfigError as error:
+        found = error.problems
+    return [(each.code, each.key_path, each.message) for each in found if each.code != "route.no-health"]
+
+
+def test_a_plugin_looks_at_its_bindings_beside_each_other(tmp_path: Path) -> None:
+    one, same, other = (
+        "{name: claims, config: {port: 1}}",
+        "{name: claims, id: b, config: {port: 1}}",
+        "{name: claims, config: {port: 2}}",
+    )
+
+    place = "routes[1].plugins[0].config.port"
+    assert together(tmp_path, one, same) == [("claims.one-port", place, "claims and b have one port")]
+    assert together(tmp_path, one, other) == []
+    assert together(tmp_path, one, one) == [], "one id and configuration are one binding"
+
+
+def test_a_plugin_that_fails_on_its_bindings_is_reported(tmp_path: Path) -> None:
+    ((code, place, message),) = together(
+        tmp_path, "{name: claims, config: {fails: true}}", "{name: claims, id: b, config: {port: 1}}"
+    )
+
+    assert (code, place) == ("plugin.check-failed", "routes[0].plugins[0].config")
+    assert "port" in message

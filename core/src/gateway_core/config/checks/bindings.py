@@ -49,6 +49,28 @@ def check_plugins(scope: Scope) -> None:
         key = (binding.name, json.dumps(binding.config))
         if key not in fitting and _check_config(scope, binding, binding.config, description, validator):
             fitting.add(key)
+    _check_together(scope)
+
+
+def _check_together(scope: Scope) -> None:
+    """Report bindings of one plugin that are valid alone, but not beside each other."""
+    by_plugin: dict[str, dict[tuple[str, str], BindingView]] = {}
+    for binding in all_bindings(scope.document):
+        if binding.enabled and binding.path not in scope.broken and binding.config is not None:
+            key = (binding.id, json.dumps(binding.config))
+            by_plugin.setdefault(binding.name, {}).setdefault(key, binding)
+    for name, different in by_plugin.items():
+        description = scope.catalog.describe(name)
+        if description is None or description.check_bindings is None or len(different) < 2:
+            continue
+        views = list(different.values())
+        try:
+            found = list(description.check_bindings([(each.id, each.config or {}) for each in views]))
+        except Exception as error:  # noqa: BLE001 - the plugin's own code
+            message = f"the plugin fails on its bindings: {error}"
+            found = [(0, ConfigFinding((), message, code="plugin.check-failed"))]
+        for index, finding in found:
+            scope.report(finding, (*views[index].path, "config"), description.label)
 
 
 def _usable(scope: Scope, binding: BindingView) -> PluginDescription | None:
