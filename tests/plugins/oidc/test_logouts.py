@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
-import socket
-import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -20,8 +16,6 @@ from tests.plugins.ratelimit.stores.conftest import Valkey
 pytestmark = pytest.mark.one_protocol
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"
-TUNNEL = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nfirst"
 
 
 def logout_by_provider(browser: Browser, token: str, **more: str) -> int:
@@ -212,75 +206,3 @@ def test_an_operator_ends_the_sessions_of_a_user(browser: Browser) -> None:
     browser.gateway.call("oidc", "end_sessions", subject="alice")
 
     assert browser.get("/").status == 401
-
-
-class Endless:
-    """An upstream that begins a response that lasts, and leaves it open."""
-
-    def __init__(self, begins: bytes = STREAM) -> None:
-        self._begins = begins
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._server.accept()
-                with connection:
-                    connection.recv(65536)
-                    connection.sendall(self._begins)
-                    connection.recv(1)  # until the gateway closes it
-
-    def close(self) -> None:
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
-        self._thread.join(10)
-
-
-@pytest.mark.parametrize("end", ["provider", "user", "time"])
-def test_streams_are_aborted_when_their_session_ends(
-    start: StartOidc, provider: Provider, clock: ManualClock, end: str
-) -> None:
-    upstream = Endless()
-    browser = Browser(start(target=upstream.url, backchannel_logout_path="/backchannel", session={"recheck": "1s"}))
-    browser.follow(browser.to_provider())
-    connection = http.client.HTTPConnection("127.0.0.1", browser.gateway.port, timeout=30)
-    cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
-    connection.request("GET", "/events", headers={"Host": HOST, "Cookie": cookie})
-    response = connection.getresponse()
-    assert response.read(5) == b"first"
-
-    if end == "provider":
-        logout_by_provider(browser, provider.logout_token(sub="alice"))
-    elif end == "user":
-        browser.send("POST", "/oauth2/logout", {"Origin": f"http://{HOST}"})
-    else:
-        clock.advance(8 * 3600 + 1)
-
-    with pytest.raises(http.client.IncompleteRead):
-        response.read()
-    connection.close()
-    upstream.close()
-
-
-def test_a_tunnel_is_aborted_when_its_session_ends(start: StartOidc, provider: Provider) -> None:
-    upstream = Endless(TUNNEL)
-    browser = Browser(start(target=upstream.url, backchannel_logout_path="/backchannel"))
-    browser.follow(browser.to_provider())
-    cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
-    head = f"GET /ws HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    with socket.create_connection(("127.0.0.1", browser.gateway.port), 30) as client:
-        client.sendall(f"{head}Origin: http://{HOST}\r\nCookie: {cookie}\r\n\r\n".encode())
-        stream = client.makefile("rb")
-        assert stream.readline().startswith(b"HTTP/1.1 101 ")
-        while stream.readline().strip():
-            pass
-        assert stream.read(5) == b"first"
-
-        logout_by_provider(browser, provider.logout_token(sub="alice"))
-
-        with contextlib.suppress(ConnectionResetError):
-            assert stream.read() == b""
-    upstream.close()

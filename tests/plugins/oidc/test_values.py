@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,9 +11,9 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 import pytest
 from gateway_plugin_sdk.testing import ManualClock, ScriptedUpstream, eventually
 
-from tests.plugins.oidc.conftest import HOST, NAVIGATION, Browser, StartOidc
+from tests.plugins.oidc.conftest import NAVIGATION, Browser, StartOidc
 from tests.plugins.oidc.provider import Provider
-from tests.plugins.oidc.test_logouts import Endless
+from tests.plugins.oidc.test_stream_ends import Endless, is_aborted, opened
 from tests.plugins.ratelimit.stores.conftest import Valkey
 
 pytestmark = pytest.mark.one_protocol
@@ -137,17 +136,11 @@ def test_a_stream_is_aborted_when_its_session_ends_at_another_gateway(start: Sta
     browser, other = Browser(start(target=upstream.url, **shared)), Browser(start(target=upstream.url, **shared))
     browser.follow(browser.to_provider())
     other.cookies = dict(browser.cookies)
-    connection = http.client.HTTPConnection("127.0.0.1", browser.gateway.port, timeout=30)
-    cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
-    connection.request("GET", "/events", headers={"Host": HOST, "Cookie": cookie})
-    response = connection.getresponse()
-    assert response.read(5) == b"first"
 
-    assert other.send("GET", "/oauth2/logout").status == 303
+    with opened(browser, "events") as stream:
+        assert other.send("GET", "/oauth2/logout").status == 303
 
-    with pytest.raises(http.client.IncompleteRead):
-        response.read()
-    connection.close()
+        assert is_aborted(stream)
     upstream.close()
 
 

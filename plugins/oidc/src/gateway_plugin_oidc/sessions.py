@@ -144,7 +144,18 @@ class Sessions:
             return Refusal(401, "session-expired")
         if await self.is_ended(session):
             return Refusal(401, "session-ended")
-        return await self._in_force(session, text, renewed_text, host)
+        result = await self._in_force(session, text, renewed_text, host)
+        if not isinstance(result, Refusal):
+            await self._note_use(session, result[0])
+        return result
+
+    async def _note_use(self, before: Session, after: Session) -> None:
+        """Keep when a session was used if a worker has streams of it: the new cookie does not reach that worker."""
+        idle, now = self._options.idle_timeout, self._clock.wall()
+        if idle and (after.seen != before.seen or now - before.seen > idle / 10):
+            key = _last_use(before.id)
+            if await self._values.get(key) is not None:
+                await self._values.put(key, repr(now).encode(), ttl=idle)
 
     async def _in_force(self, session: Session, text: str, renewed_text: str, host: str) -> _Found | Refusal:
         """Return the session with tokens that hold."""
@@ -292,9 +303,23 @@ class Sessions:
         self.generation += 1
 
     async def is_gone(self, session: Session) -> bool:
-        """Return whether the streams of a session have to end."""
-        age = self._options.max_age
-        return self._clock.wall() >= session.ends_at(age, 0.0) or await self.is_ended(session)
+        """Return whether the streams of a session have to end: a stream that goes on is no use of its session.
+
+        :raises GatewayError: the store does not respond.
+        """
+        age, idle, now = self._options.max_age, self._options.idle_timeout, self._clock.wall()
+        if now >= session.ends_at(age, 0.0) or await self.is_ended(session):
+            return True
+        if not idle:
+            return False
+        last = await self._values.get(_last_use(session.id))
+        if last is not None:
+            return now >= float(last) + idle
+        if now >= session.seen + idle:
+            return True
+        # From now on requests keep their uses there. Not before: most sessions have no streams.
+        await self._values.add(_last_use(session.id), repr(session.seen).encode(), ttl=idle)
+        return False
 
     async def was_used(self, what: str) -> bool:
         """Return whether `use_once` was called for something."""
@@ -316,6 +341,10 @@ def _used(what: str) -> str:
 def _stored(session_id: str) -> str:
     # The name in the store does not reveal the name in the cookie.
     return f"session:{hashlib.sha256(session_id.encode()).hexdigest()}"
+
+
+def _last_use(session_id: str) -> str:
+    return f"used-at:{hashlib.sha256(session_id.encode()).hexdigest()}"
 
 
 def _mark(kind: str, issuer: str, name: str) -> str:

@@ -31,8 +31,11 @@ class Streams:
         self._by_session: dict[str, tuple[Session, WeakSet[Request]]] = {}
 
     def add(self, session: Session, request: Request) -> None:
-        _, requests = self._by_session.get(session.id, (session, WeakSet()))
+        """Add a request whose response began in a session, which is kept as it was used last."""
+        known, requests = self._by_session.get(session.id, (session, WeakSet()))
         requests.add(request)
+        if known.seen > session.seen:
+            session = known
         self._by_session[session.id] = session, requests
 
     def __len__(self) -> int:
