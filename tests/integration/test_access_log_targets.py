@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from gateway_plugin_sdk.testing import ScriptedUpstream
 
-from tests.plugins.ratelimit.test_workers import free_port, lines_until, statuses
+from tests.workers import free_port, lines_until, statuses
 
 CONFIG = """
 listen: 127.0.0.1:{port}
