@@ -95,6 +95,15 @@ def _burn(long: str, short: str, factor: float) -> str:
     return f"{ratio}{long} > {most}\nand {ratio}{short} > {most}\nand {failures} > {MIN_FAILURES}"
 
 
+def _expires_within(days: int, part: int) -> str:
+    """Return what holds in the last days of a certificate, but not before the last part of a short lifetime.
+
+    Those of six days are renewed two days before they expire.
+    """
+    expiry, start = "gateway_certificate_expiry_timestamp_seconds", "gateway_certificate_not_before_timestamp_seconds"
+    return f"{expiry} - time() < {days} * 86400\nunless {expiry} - time() > ({expiry} - {start}) / {part}"
+
+
 _BUDGET_ACTION: Final = """\
 `origin` and `reason` say whose failures they are: open the dashboard *one route* for the route, or ask
 `sum by (status, origin) (rate(gateway_requests_total{route="ROUTE"}[5m]))` and
@@ -192,17 +201,28 @@ ALERTS: Final = (
         "`documents.rejected` in the log names each with its problems.",
     ),
     Alert(
-        "GatewayCertificateExpiresSoon", "warning", "gateway_certificate_expiry_timestamp_seconds - time() < 14 * 86400", "1h",
+        "GatewayCertificateExpiresSoon", "warning", _expires_within(14, 4), "1h",
         "the certificate for {{ $labels.name }} expires in {{ $value | humanizeDuration }}",
-        "Clients will refuse connections when it is over.",
-        "Renew it and replace the file; it is read again by itself.",
+        "Clients will refuse connections when it is over. Certificates of few days have a quarter of their lifetime left.",
+        "Renew it and replace the file; it is read again by itself. For those by ACME see "
+        "[GatewayCertificateNotIssued](#gatewaycertificatenotissued).",
     ),
     Alert(
-        "GatewayCertificateExpires", "critical", "gateway_certificate_expiry_timestamp_seconds - time() < 2 * 86400", "",
+        "GatewayCertificateExpires", "critical", _expires_within(2, 8), "",
         "the certificate for {{ $labels.name }} expires in {{ $value | humanizeDuration }}",
-        "Clients refuse connections when it is over, in less than two days or already.",
+        "Clients refuse connections when it is over, in less than two days (an eighth of a shorter lifetime) or already.",
         "Renew it and replace the file; it is read again by itself. If it was replaced, the file in force is another: "
         "`gateway status`.",
+    ),
+    Alert(
+        "GatewayCertificateNotIssued", "warning",
+        "max by (job, name) (gateway_certificate_last_failure_timestamp_seconds)\n"
+        "> max by (job, name) (gateway_certificate_last_success_timestamp_seconds)", "1h",
+        "no certificate for {{ $labels.name }} can be got from its authority",
+        "Getting or renewing a certificate by ACME has failed for an hour. The certificate that is there serves on until it expires; "
+        "a name that never had one shows clients one that they do not trust, or refuses them.",
+        "`gateway status` and `gateway certs list` have the authority's reason and when the next attempt is; what it means is in "
+        "[certificates by ACME](certificates-acme.md#3-look). After a repair `gateway certs renew` does not wait.",
     ),
     Alert(
         "GatewayRevocationListExpires", "warning",

@@ -54,6 +54,23 @@ def gauge(name: str, labels: str, values: str) -> dict[str, str]:
 
 
 DAY: Final = 86_400
+
+
+def certificate(lifetime: float, left: float, name: str = "a.example") -> dict[str, str]:
+    """Return a certificate of so many days, of which so many are left at the epoch."""
+    labels = f'{ONE},listener="a",name="{name}"'
+    return gauge("gateway_certificate_expiry_timestamp_seconds", labels, f"{left * DAY}x120") | gauge(
+        "gateway_certificate_not_before_timestamp_seconds", labels, f"{(left - lifetime) * DAY}x120"
+    )
+
+
+def issuance(failure: int, success: int, instance: str = "one") -> dict[str, str]:
+    labels = f'job="gateway",instance="{instance}",listener="a",name="a.example"'
+    return gauge("gateway_certificate_last_failure_timestamp_seconds", labels, f"{failure}x120") | gauge(
+        "gateway_certificate_last_success_timestamp_seconds", labels, f"{success}x120"
+    )
+
+
 CASES: Final = {
     "GatewayAbsent": Case(
         gauge("up", 'job="gateway",instance="one"', "1x5 0x60"),
@@ -129,14 +146,26 @@ CASES: Final = {
         labels={"source": "etcd://a"},
     ),
     "GatewayCertificateExpiresSoon": Case(
-        gauge("gateway_certificate_expiry_timestamp_seconds", f'{ONE},listener="a",name="a.example"', f"{10 * DAY}x120"),
-        {"in time": gauge("gateway_certificate_expiry_timestamp_seconds", f'{ONE},name="a.example"', f"{30 * DAY}x120")},
-        at="100m", labels={"name": "a.example"},
+        certificate(90, 10) | certificate(6, 1, "six-days"),
+        {"in time": certificate(90, 30), "six days, before it is renewed": certificate(6, 1.7),
+         "six days, just renewed": certificate(6, 6)},
+        at="100m", labels={"listener": "a"},
     ),
     "GatewayCertificateExpires": Case(
-        gauge("gateway_certificate_expiry_timestamp_seconds", f'{ONE},listener="a",name="a.example"', f"{DAY}x120"),
-        {"in time": gauge("gateway_certificate_expiry_timestamp_seconds", f'{ONE},name="a.example"', f"{10 * DAY}x120")},
+        certificate(90, 1),
+        {"in time": certificate(90, 10), "six days, before it is renewed": certificate(6, 1.7),
+         "six days, late": certificate(6, 1)},
         labels={"name": "a.example"},
+    ),
+    "GatewayCertificateNotIssued": Case(
+        issuance(failure=60, success=0),
+        {"a success since": issuance(failure=60, success=120),
+         "a success since, at another gateway": issuance(failure=60, success=0) | issuance(0, 120, instance="two"),
+         "never failed": issuance(failure=0, success=60),
+         "a failure that is repaired by the next attempt":
+             gauge("gateway_certificate_last_failure_timestamp_seconds", f'{ONE},listener="a",name="a.example"', "600x120")
+             | gauge("gateway_certificate_last_success_timestamp_seconds", f'{ONE},listener="a",name="a.example"', "0x59 3600x60")},
+        at="100m", labels={"name": "a.example"},
     ),
     "GatewayRevocationListExpires": Case(
         gauge("gateway_revocation_list_expiry_timestamp_seconds", f'{ONE},listener="a"', "7200x60"),

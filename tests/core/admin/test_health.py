@@ -64,6 +64,15 @@ def test_a_gateway_that_drains_is_not_ready_whatever_else_it_is() -> None:
             "the certificate for a.test of listener tls has expired",
         ),
         (
+            {
+                "certificates": [
+                    {"listener": "tls", "name": "a.test", "not_after": None, "issuance": {"is_failing": True}},
+                    {"listener": "tls", "name": "b.test", "not_after": None, "issuance": {"is_failing": False}},
+                ]
+            },
+            "a certificate for a.test of listener tls cannot be got",
+        ),
+        (
             {"upstreams": [{"name": "u", "endpoints": [endpoint("ejected"), endpoint("up", "open")]}]},
             "upstream u has no endpoint that gets requests",
         ),

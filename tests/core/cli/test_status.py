@@ -115,6 +115,7 @@ def test_an_upstream_without_endpoints_is_not_left_out() -> None:
 
 def test_workers_sources_and_certificates_are_tables() -> None:
     worker = {"number": 0, "pid": 7, "version": "v1", "in_flight": 0, "connections": 2, "retiring_snapshots": 1}
+    got = {"last_success": "2023-11-14T20:13:20+00:00", "last_failure": "2023-11-14T21:13:20+00:00", "error": "refused"}
     lines = shown(
         workers=[worker],
         sources=[
@@ -127,16 +128,18 @@ def test_workers_sources_and_certificates_are_tables() -> None:
             }
         ],
         certificates=[
-            {"listener": ":443", "name": "CN=a.test", "not_after": "2023-11-14T21:13:20+00:00"},
-            {"listener": ":443", "name": "CN=b.test", "not_after": "2023-12-14T22:13:20+00:00"},
+            {"listener": ":443", "name": "CN=a.test", "not_after": "2023-11-14T21:13:20+00:00", "issuance": None},
+            {"listener": ":443", "name": "CN=b.test", "not_after": "2023-12-14T22:13:20+00:00", "issuance": got},
+            {"listener": ":443", "name": "CN=c.test", "not_after": None, "issuance": {**got, "last_success": None}},
         ],
     )
 
     text = [" ".join(line.split()) for line in lines]
     assert "0 7 v1 0 2 1" in text
     assert "etcd://a stale etcd://a/team-b 1 min 30 s ago refused" in text
-    assert ":443 CN=a.test expired 1 h ago" in text
-    assert ":443 CN=b.test in 30 d" in text
+    assert ":443 CN=a.test expired 1 h ago - -" in text
+    assert ":443 CN=b.test in 30 d 2 h ago 1 h ago: refused" in text
+    assert ":443 CN=c.test - never 1 h ago: refused" in text
 
 
 def test_recent_warnings_of_all_processes_are_shown_the_latest_first_and_equal_ones_once() -> None:

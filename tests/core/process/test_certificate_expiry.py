@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from gateway_core.config import ListenTlsConfig
-from gateway_core.process.certificate_expiry import expiries
+from gateway_core.process.certificate_expiry import validities
 from gateway_core.process.certificates import load_certificates
 
 from tests.core.process.certificates import make
@@ -18,13 +18,14 @@ def named(name: str) -> Any:
 
 
 def certificate(name: str, issuer: str, year: int) -> dict[str, Any]:
-    return {"subject": named(name), "issuer": named(issuer), "notAfter": f"Jan  1 00:00:00 {year} GMT"}
+    valid = {"notBefore": "Jan  1 00:00:00 2019 GMT", "notAfter": f"Jan  1 00:00:00 {year} GMT"}
+    return {"subject": named(name), "issuer": named(issuer), **valid}
 
 
 def years(*issuers: dict[str, Any]) -> list[tuple[str, int]]:
     start = ssl.cert_time_to_seconds("Jan  1 00:00:00 1970 GMT")
-    found = expiries("shop", certificate("shop", "one", 2030), issuers)
-    return [(name, 1970 + round((time - start) / 31_557_600)) for name, time in found]
+    found = validities("shop", certificate("shop", "one", 2030), issuers)
+    return [(each.name, 1970 + round((each.not_after - start) / 31_557_600)) for each in found]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_an_issuer_in_the_file_of_a_listener_is_found(tmp_path: Path) -> None:
 
     loaded = load_certificates(ListenTlsConfig(cert=str(tmp_path / "chain.pem"), key=str(tmp_path / "shop.key")))
 
-    assert [name for name, _ in loaded.expiries] == ["shop.test", "issuer (issuer of shop.test)"]
-    flaws = [flaw.text for flaw in loaded.flaws(loaded.expiries[1][1] + 1)]
+    assert [each.name for each in loaded.validities] == ["shop.test", "issuer (issuer of shop.test)"]
+    flaws = [flaw.text for flaw in loaded.flaws(loaded.validities[1].not_after + 1)]
     assert len(flaws) == 1
     assert flaws[0].startswith("the certificate for issuer (issuer of shop.test) has expired on ")

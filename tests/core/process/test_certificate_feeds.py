@@ -8,7 +8,7 @@ import pytest
 from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigModel, ListenConfig
 from gateway_core.errors import GatewayError
-from gateway_core.hooks import Certificate, CertificateContext, ServedHosts
+from gateway_core.hooks import Certificate, CertificateContext, IssuanceStatus, ServedHosts
 from gateway_core.process.certificate_feeds import CertificateFeeds
 
 
@@ -183,3 +183,19 @@ async def test_a_source_goes_on_and_learns_what_its_listeners_serve(feeds: Certi
     await asyncio.wait_for(source.context.hosts.changed(), 10)
     assert source.context.hosts.current == second
     assert Scripted.made == [source]
+
+
+class Ordering(Scripted):
+    """Reports how it gets its certificate, unless it is for the name that it fails on."""
+
+    def issuance(self) -> Sequence[IssuanceStatus]:
+        if self.config.name == "bad.test":
+            raise ValueError("a fault of the extension")
+        return [IssuanceStatus([self.config.name], last_success=1.0)]
+
+
+async def test_sources_that_order_report_how_it_goes_and_one_that_fails_hides_no_other(feeds: CertificateFeeds) -> None:
+    feeds.extend({"ordering": Ordering})
+    await feeds.open([listen("bad.test", "a.test", kind="ordering"), listen("c.test", address="127.0.0.1:2")])
+
+    assert feeds.issuance() == [("127.0.0.1:1", IssuanceStatus(["a.test"], last_success=1.0))]

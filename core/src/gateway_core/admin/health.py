@@ -82,8 +82,11 @@ def _degraded_processes(status: Mapping[str, Any], now: float) -> Iterator[str]:
         for binding in process.get("failing_bindings", ()):
             yield f"binding {binding['path']} of plugin {binding['plugin']} fails"
         for certificate in process.get("certificates", ()):
-            if datetime.fromisoformat(certificate["not_after"]).timestamp() <= now:
-                yield f"the certificate for {certificate['name']} of listener {certificate['listener']} has expired"
+            name, until = f"{certificate['name']} of listener {certificate['listener']}", certificate["not_after"]
+            if until is not None and datetime.fromisoformat(until).timestamp() <= now:
+                yield f"the certificate for {name} has expired"
+            if (issuance := certificate.get("issuance")) is not None and issuance["is_failing"]:
+                yield f"a certificate for {name} cannot be got"
 
 
 def _errors_of_plugins(events: Iterable[Mapping[str, Any]], now: float) -> Iterator[str]:

@@ -149,13 +149,24 @@ def _discovery_lines(upstreams: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _certificate_lines(certificates: Sequence[Mapping[str, Any]], now: float) -> Iterator[str]:
     if not certificates:
         return
-    rows = [("LISTENER", "CERTIFICATE", "EXPIRES")]
+    rows = [("LISTENER", "CERTIFICATE", "EXPIRES", "ISSUED", "LAST FAILURE")]
     for each in certificates:
-        left = datetime.fromisoformat(each["not_after"]).timestamp() - now
-        when = f"in {_duration(left)}" if left > 0 else f"expired {_duration(-left)} ago"
-        rows.append((each["listener"], each["name"], when))
+        issued, failed = "-", "-"
+        if (issuance := each["issuance"]) is not None:
+            issued = f"{_ago(issuance['last_success'], now)} ago" if issuance["last_success"] else "never"
+            if issuance["last_failure"]:
+                reason = f": {issuance['error']}" if issuance["error"] else ""
+                failed = f"{_ago(issuance['last_failure'], now)} ago{reason}"
+        rows.append((each["listener"], each["name"], _expiry(each["not_after"], now), issued, failed))
     yield ""
     yield from _columns(rows)
+
+
+def _expiry(not_after: str | None, now: float) -> str:
+    if not_after is None:
+        return "-"
+    left = datetime.fromisoformat(not_after).timestamp() - now
+    return f"in {_duration(left)}" if left > 0 else f"expired {_duration(-left)} ago"
 
 
 def _upstream_lines(upstreams: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -11,6 +11,8 @@ from gateway_core.hooks.certificates import (
     ChallengeResponder,
     CheckedSource,
     HostsInForce,
+    IssuanceReporter,
+    IssuanceStatus,
     OnDemandSource,
     ServedHosts,
 )
@@ -69,6 +71,8 @@ __all__ = [
     "Fetcher",
     "Hook",
     "HostsInForce",
+    "IssuanceReporter",
+    "IssuanceStatus",
     "LocalShared",
     "OnDemandSource",
     "Plugin",

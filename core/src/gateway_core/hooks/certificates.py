@@ -128,6 +128,40 @@ class OnDemandSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class IssuanceStatus:
+    """How getting one certificate goes; times in seconds since the epoch, 0 if never."""
+
+    names: Sequence[str]
+    """Names of the certificate; the first one is its name in the status and in metrics."""
+
+    last_success: float = 0.0
+    """When it was issued last."""
+
+    last_failure: float = 0.0
+    """When an attempt failed last."""
+
+    error: str = ""
+    """Why the last attempt failed; empty if it did not."""
+
+    next_attempt: float = 0.0
+    """When the next attempt is, after a failure."""
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last attempt failed."""
+        return self.last_failure > self.last_success
+
+
+@runtime_checkable
+class IssuanceReporter(Protocol):
+    """A source that orders certificates, and knows how that goes."""
+
+    def issuance(self) -> Sequence[IssuanceStatus]:
+        """Return the status of each certificate to have, whether there is one or not. Called for each scrape."""
+        ...
+
+
 @runtime_checkable
 class CheckedSource(Protocol):
     """A source that sees from its configuration what it will not get."""

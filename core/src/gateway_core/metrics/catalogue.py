@@ -225,6 +225,19 @@ CERTIFICATE_EXPIRY: Final = _family(
     "gateway_certificate_expiry_timestamp_seconds", "gauge", "When a certificate of a listener expires, since the "
     "Unix epoch; name is the first that it is for", "listener", "name", merge="min",
 )  # fmt: skip
+CERTIFICATE_START: Final = _family(
+    "gateway_certificate_not_before_timestamp_seconds", "gauge", "From when on a certificate of a listener is valid, "
+    "since the Unix epoch; name is the first that it is for", "listener", "name", merge="min",
+)  # fmt: skip
+CERTIFICATE_SUCCESS: Final = _family(
+    "gateway_certificate_last_success_timestamp_seconds", "gauge", "When an authority issued a certificate last, since "
+    "the Unix epoch; 0 is never. Only of sources that order certificates, such as acme", "listener", "name",
+    merge="max",
+)  # fmt: skip
+CERTIFICATE_FAILURE: Final = _family(
+    "gateway_certificate_last_failure_timestamp_seconds", "gauge", "When getting a certificate from an authority "
+    "failed last, since the Unix epoch; 0 is never", "listener", "name", merge="max",
+)  # fmt: skip
 REVOCATION_EXPIRY: Final = _family(
     "gateway_revocation_list_expiry_timestamp_seconds", "gauge", "When the first revocation list of a listener "
     "expires, since the Unix epoch", "listener", merge="min",

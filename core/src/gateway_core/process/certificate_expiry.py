@@ -8,7 +8,16 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Validity(NamedTuple):
+    """From when until when a certificate is valid, in seconds since the epoch."""
+
+    name: str
+    """The first that it is for; of an issuer, its own with that of the certificate."""
+    not_before: float
+    not_after: float
 
 
 def issuers_in(file: str) -> Sequence[Mapping[str, Any]]:
@@ -18,17 +27,13 @@ def issuers_in(file: str) -> Sequence[Mapping[str, Any]]:
     return context.get_ca_certs()
 
 
-def expiries(
-    name: str, certificate: Mapping[str, Any], issuers: Sequence[Mapping[str, Any]]
-) -> Iterator[tuple[str, float]]:
-    """Yield the name of a certificate and when it expires, then the same of issuers that expire earlier.
+def validities(name: str, certificate: Mapping[str, Any], issuers: Sequence[Mapping[str, Any]]) -> Iterator[Validity]:
+    """Yield the validity of a certificate, then that of issuers that expire earlier.
 
     Of several issuers with one name, which clients choose among, the one that expires last counts.
-
-    :returns: times in seconds since the epoch.
     """
     last = ssl.cert_time_to_seconds(certificate["notAfter"])
-    yield name, float(last)
+    yield _validity(name, certificate)
     by_name: dict[object, Mapping[str, Any]] = {}
     for each in sorted(issuers, key=lambda each: ssl.cert_time_to_seconds(each["notAfter"])):
         if each["subject"] != each["issuer"]:  # clients have roots of their own
@@ -38,8 +43,13 @@ def expiries(
         until = ssl.cert_time_to_seconds(issuer["notAfter"])
         if until < last:
             last = until
-            yield f"{_common_name(issuer)} (issuer of {name})", float(until)
+            yield _validity(f"{_common_name(issuer)} (issuer of {name})", issuer)
         issuer = by_name.pop(issuer["issuer"], None)
+
+
+def _validity(name: str, certificate: Mapping[str, Any]) -> Validity:
+    start, end = (ssl.cert_time_to_seconds(certificate[each]) for each in ("notBefore", "notAfter"))
+    return Validity(name, float(start), float(end))
 
 
 def _common_name(certificate: Mapping[str, Any]) -> str:

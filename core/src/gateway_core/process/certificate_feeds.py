@@ -33,6 +33,8 @@ from gateway_core.hooks import (
     ChallengeResponder,
     Hook,
     HostsInForce,
+    IssuanceReporter,
+    IssuanceStatus,
     OnDemandSource,
     ServedHosts,
 )
@@ -225,6 +227,17 @@ class CertificateFeeds:
                 if found is not None:
                     return found
         return None
+
+    def issuance(self) -> Sequence[tuple[str, IssuanceStatus]]:
+        """Return how getting the certificates goes that sources order, each with the address of its listener."""
+        found: list[tuple[str, IssuanceStatus]] = []
+        for (address, _, _), feed in list(self._feeds.items()):
+            if isinstance(feed.source, IssuanceReporter):
+                try:
+                    found += [(address, each) for each in feed.source.issuance()]
+                except Exception:  # the extension's own code
+                    _logger.exception("%s failed to report its certificates", feed.label)
+        return found
 
     async def put_in_force(self, listen: Sequence[ListenConfig], hosts_of: HostsOf) -> None:
         """Give the sources of these listeners what the listeners serve now, and end all others."""

@@ -29,7 +29,7 @@ from gateway_core.config.documents import read_regular
 from gateway_core.config.models.listen import openssl_ciphers
 from gateway_core.errors import GatewayError
 from gateway_core.hooks import Certificate
-from gateway_core.process.certificate_expiry import expiries, issuers_in
+from gateway_core.process.certificate_expiry import Validity, issuers_in, validities
 
 _VERIFY_MODES: Final = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -76,8 +76,8 @@ class Certificates:
     """Tells whether the files or the settings have changed."""
     revocation_ends: float = inf
     """When the first revocation list expires, in seconds since the epoch: from then on every client is refused."""
-    expiries: Sequence[tuple[str, float]] = ()
-    """The first name of each certificate, and when it expires in seconds since the epoch (`certificate_expiry`)."""
+    validities: Sequence[Validity] = ()
+    """From when until when each certificate is valid (`certificate_expiry`)."""
     refused: frozenset[str] = frozenset()  # names that have no certificate yet, and get no other one
 
     def flaws(self, now: float) -> Iterator[Flaw]:
@@ -85,7 +85,7 @@ class Certificates:
         if now >= self.revocation_ends:
             text = f"client_crl {self.config.client_crl!r} has expired, and every client is refused: fetch a new list"
             yield Flaw("tls.revocation-expired", "client_crl", text)
-        for name, expiry in self.expiries:
+        for name, _, expiry in self.validities:
             if now >= expiry:
                 text = f"the certificate for {name} has expired on {datetime.fromtimestamp(expiry, UTC):%Y-%m-%d}"
                 yield Flaw("tls.certificate-expired", "", f"{text}, and clients refuse it: renew it")
@@ -174,9 +174,9 @@ def _load(config: ListenTlsConfig, named: Sequence[_Named], digest: str) -> Cert
     by_name = {name: context_of(list(members.values())) for name, members in sharing.items()}
     default = next((by_name[name] for name in named[0].names), None) or context_of([pairs[0]])
     found = [
-        each_expiry
+        validity
         for each in named
-        for each_expiry in expiries(next(iter(each.names), ""), _decoded(each.pair[0]), issuers_in(each.pair[0]))
+        for validity in validities(next(iter(each.names), ""), _decoded(each.pair[0]), issuers_in(each.pair[0]))
     ]
     return Certificates(default, by_name, config, digest, _revocation_ends(config), found)
 

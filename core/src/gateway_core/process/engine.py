@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from gateway_core import memory
@@ -40,6 +39,7 @@ from gateway_core.packages import Extensions, InstanceLeases, PluginRegistry
 from gateway_core.packages.lock_file import is_locked
 from gateway_core.process import logs
 from gateway_core.process.certificate_feeds import CertificateFeeds
+from gateway_core.process.certificate_status import describe_certificates, put_issuance
 from gateway_core.process.certificates import CertificateError, Certificates, files_of
 from gateway_core.process.listeners import Listeners
 from gateway_core.process.machine import certificate_problems
@@ -279,6 +279,7 @@ class Engine:
         put_upstream_states(samples, upstreams, self.clock.monotonic(), named)
         put_upstream_counts(samples, self.metrics, named)
         self.listeners.put_certificates(samples)
+        put_issuance(samples, self._certificates.issuance())
         if self._owns_process:
             self._process_metrics.put(samples)
 
@@ -376,10 +377,7 @@ class Engine:
             "retiring_snapshots": len(self.holder.retirement),
             "routes": 0 if current is None else len(current.routes),
             "upstreams": upstreams,
-            "certificates": [
-                {"listener": listener, "name": name, "not_after": datetime.fromtimestamp(expiry, UTC).isoformat()}
-                for listener, name, expiry in self.listeners.expiries()
-            ],
+            "certificates": describe_certificates(self.listeners.validities(), self._certificates.issuance()),
             "failing_bindings": [
                 {"path": each.path, "plugin": each.plugin, "place": each.place, "failures": each.faults.count}
                 for each in ([] if current is None else current.bindings())

@@ -21,9 +21,10 @@ from gateway_core.clock import SystemClock
 from gateway_core.config import ListenConfig, parse_listen
 from gateway_core.events import CERTIFICATES_KEPT, CERTIFICATES_WARNING, emit
 from gateway_core.hooks import Certificate
-from gateway_core.metrics.catalogue import CERTIFICATE_EXPIRY, REVOCATION_EXPIRY
+from gateway_core.metrics.catalogue import CERTIFICATE_EXPIRY, CERTIFICATE_START, REVOCATION_EXPIRY
 from gateway_core.metrics.samples import Samples
 from gateway_core.process import sockets
+from gateway_core.process.certificate_expiry import Validity
 from gateway_core.process.certificates import CertificateError, Certificates, load_certificates
 from gateway_core.process.gateway_acceptor import GatewayAcceptor
 from gateway_core.process.issuing import IssuingSources
@@ -282,23 +283,24 @@ class Listeners:
             await self._retired.pop().aclose()
 
     def put_certificates(self, samples: Samples) -> None:
-        """Add when the certificates in use expire."""
+        """Add from when until when the certificates in use are valid."""
         for address, opened in list(self._open.items()):
             for certificates in () if opened.tls is None else opened.tls.certificates:
-                for name, expires_at in certificates.expiries:
+                for name, start, end in certificates.validities:
                     known = samples.value(CERTIFICATE_EXPIRY.name, address, name)
-                    first = expires_at if not isinstance(known, float) else min(known, expires_at)
-                    samples.one(CERTIFICATE_EXPIRY, first, address, name)
+                    if not isinstance(known, float) or end < known:
+                        samples.one(CERTIFICATE_EXPIRY, end, address, name)
+                        samples.one(CERTIFICATE_START, start, address, name)
                 if certificates.revocation_ends != inf:
                     samples.one(REVOCATION_EXPIRY, certificates.revocation_ends, address)
 
-    def expiries(self) -> list[tuple[str, str, float]]:
-        """Return address, first name and time of expiry (seconds since the epoch) of each certificate in use."""
+    def validities(self) -> list[tuple[str, Validity]]:
+        """Return the address of its listener and the validity of each certificate in use."""
         return [
-            (address, name, expiry)
+            (address, validity)
             for address, opened in self._open.items()
             for certificates in (() if opened.tls is None else opened.tls.certificates)
-            for name, expiry in certificates.expiries
+            for validity in certificates.validities
         ]
 
     def urls(self) -> list[str]:

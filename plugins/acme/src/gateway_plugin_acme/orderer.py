@@ -1,8 +1,8 @@
 """Gets certificates and renews them, in the one process of all workers and gateways that has the storage's lock.
 
 Everything that decides when is stored: a restart, a reload or another process that takes over goes on where this one
-was. An attempt is written down as failed before it begins, so that a crash in its midst does not lead to another one at
-once, and a storage that takes nothing keeps us from ordering what could not be kept.
+was. An attempt is written down with the pause after its failure before it begins, so that a crash in its midst does not
+lead to another one at once, and a storage that takes nothing keeps us from ordering what could not be kept.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Orderer:
         """
         self._config, self._records, self._wanted, self._dns = config, records, wanted, dns
         self._clock, self._on_issued = clock, on_issued
-        self._metrics = OrderMetrics(metrics)
+        self._orders = metrics.counter("gateway_acme_orders_total", "Certificates that were ordered", ("outcome",))
         self._wake = asyncio.Event()
         self._known: dict[str, tuple[StoredCertificate | None, State]] = {}
         self._forced: set[str] = set()
@@ -90,7 +90,7 @@ class Orderer:
         """Look at once at what is wanted."""
         self._wake.set()
 
-    def holds(self, key: str) -> bool:
+    def is_unsaved(self, key: str) -> bool:
         """Whether a certificate serves that the storage has not taken yet."""
         return key in self._unsaved
 
@@ -104,18 +104,18 @@ class Orderer:
                 except StorageError as error:
                     _logger.warning("certificates are not renewed: %s", error)
                 if self.has_lock:
-                    await self._lead()
+                    await self._order_with_lock()
                 await asyncio.sleep(self._config.poll)
         finally:
             self.has_lock = False
 
-    async def _lead(self) -> None:
+    async def _order_with_lock(self) -> None:
         """Order until the lock is lost."""
         self._thread = AuthorityThread()
         self._accounts = Accounts(self._records, self._thread, self._config.email, self._clock.wall)
         self._known = {key: known for key, known in self._known.items() if key in self._unsaved}
         tasks = Tasks()
-        ordering = tasks.spawn(self._order_what_is_due(tasks), name="order certificates")
+        ordering = tasks.spawn(self._order_due(tasks), name="order certificates")
         keeping = tasks.spawn(self._keep_lock(), name="keep the lock of certificates")
         try:
             await asyncio.wait({ordering, keeping}, return_when=asyncio.FIRST_COMPLETED)
@@ -138,12 +138,12 @@ class Orderer:
                 continue
             end = self._clock.monotonic() + LOCK_TTL
 
-    async def _order_what_is_due(self, tasks: Tasks) -> None:
+    async def _order_due(self, tasks: Tasks) -> None:
         running: set[str] = set()
         while True:
             self._wake.clear()
             await self._read_requests()
-            await self._save_what_was_not()
+            await self._save_unsaved()
             now, wait = self._clock.wall(), _LONGEST_LOOK
             for key, wanted in self._wanted().items():
                 if key in running:
@@ -151,7 +151,7 @@ class Orderer:
                 due = await self._due(key, wanted)
                 if due <= now:
                     running.add(key)
-                    tasks.spawn(self._attend(key, wanted, running), name=f"certificate for {wanted}")
+                    tasks.spawn(self._renew(key, wanted, running), name=f"certificate for {wanted}")
                 else:
                     wait = min(wait, due - now)
             try:
@@ -172,8 +172,9 @@ class Orderer:
         known = self._known.get(key)
         if known is None:
             state = await self._records.get(STATES, key, State) or State(wanted.names)
+            if state.begun:  # by a process that has ended, or has lost the lock
+                state = replace(state, begun=0.0, failed=state.begun, error="it was interrupted")
             known = self._known[key] = (await self._records.get(CERTIFICATES, key, StoredCertificate), state)
-            self._metrics.put(wanted, state)
         return known
 
     async def _due(self, key: str, wanted: Wanted) -> float:
@@ -194,7 +195,7 @@ class Orderer:
         at = max(renewal, state.next_attempt)
         return min(at, max(state.window_next, certificate.issued))
 
-    async def _attend(self, key: str, wanted: Wanted, running: set[str]) -> None:
+    async def _renew(self, key: str, wanted: Wanted, running: set[str]) -> None:
         try:
             async with self._slots:
                 await self._renew_if_due(key, wanted)
@@ -251,14 +252,7 @@ class Orderer:
     async def _order(self, key: str, wanted: Wanted, old: StoredCertificate | None, before: State) -> None:
         now, failures = self._clock.wall(), before.failures + 1
         pause = retry_delay(failures, self._config.retry, spread(f"{key}{failures}"))
-        state = replace(
-            before,
-            names=wanted.names,
-            failures=failures,
-            failed=now,
-            next_attempt=now + pause,
-            error="it was interrupted",
-        )
+        state = replace(before, names=wanted.names, failures=failures, next_attempt=now + pause, begun=now)
         await self._put_state(key, old, state)
         problems = []
         for config in self._config.authorities:
@@ -278,10 +272,12 @@ class Orderer:
             except GatewayError as error:
                 problems.append(f"{config.url}: {error}")
             else:
-                await self._issued(key, wanted, issued, state)
+                await self._issued(key, wanted, issued, before)
                 return
-        state = await self._put_state(key, old, replace(state, error="; ".join(problems)))
-        self._metrics.failed(wanted, state)
+        self._orders.labels("failed").inc()
+        failed = replace(state, begun=0.0, failed=self._clock.wall(), error="; ".join(problems))
+        state = await self._put_state(key, old, failed)
+        await self._announce()
         _logger.warning(
             "no certificate for %s: %s; the next attempt is in %.0f s", wanted, state.error, state.next_attempt - now
         )
@@ -314,11 +310,11 @@ class Orderer:
         pause = Pause(self._clock.wall() + seconds, str(error))
         await self._records.put(STATES, f"authority-{authority_id(config.url)}", pause)
 
-    async def _issued(self, key: str, wanted: Wanted, issued: StoredCertificate, state: State) -> None:
-        state = State(wanted.names, succeeded=issued.issued, failed=0.0 if not state.failures - 1 else state.failed)
+    async def _issued(self, key: str, wanted: Wanted, issued: StoredCertificate, before: State) -> None:
+        state = State(wanted.names, succeeded=issued.issued, failed=before.failed)
         self._known[key] = issued, state
         self._on_issued(key, issued)
-        self._metrics.succeeded(wanted, state)
+        self._orders.labels("issued").inc()
         _logger.info("a certificate for %s was issued by %s", wanted, issued.authority)
         try:
             await self._save(key, issued, state)
@@ -330,9 +326,13 @@ class Orderer:
     async def _save(self, key: str, issued: StoredCertificate, state: State) -> None:
         await self._records.put(CERTIFICATES, key, issued)
         await self._records.put(STATES, key, state)
+        await self._announce()
+
+    async def _announce(self) -> None:
+        """Have all workers and gateways read what is stored."""
         await self._records.storage.put(REVISION, secrets.token_hex(8).encode())
 
-    async def _save_what_was_not(self) -> None:
+    async def _save_unsaved(self) -> None:
         for key, issued in list(self._unsaved.items()):
             try:
                 await self._save(key, issued, self._known[key][1])
@@ -353,33 +353,3 @@ def _renewal(key: str, certificate: StoredCertificate | None, state: State) -> f
     window = Window(state.window_start, state.window_end) if state.window_end else None
     at = renewal_time(facts.not_before, facts.not_after, window, spread(f"{key}{facts.not_after}"))
     return max(at, not_before_next(certificate.issued, facts.not_before, facts.not_after))
-
-
-class OrderMetrics:
-    """What is seen of orders, by the first name of each certificate."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._orders = metrics.counter("gateway_acme_orders_total", "Certificates that were ordered", ("outcome",))
-        self._succeeded = metrics.gauge(
-            "gateway_acme_last_success_timestamp_seconds", "When a certificate was issued last", ("name",), merge="max"
-        )
-        self._failed = metrics.gauge(
-            "gateway_acme_last_failure_timestamp_seconds", "When an order failed last", ("name",), merge="max"
-        )
-
-    def put(self, wanted: Wanted, state: State) -> None:
-        """Show what is stored."""
-        if state.succeeded:
-            self._succeeded.labels(wanted.names[0]).set(state.succeeded)
-        if state.failed:
-            self._failed.labels(wanted.names[0]).set(state.failed)
-
-    def succeeded(self, wanted: Wanted, state: State) -> None:
-        """Count a certificate."""
-        self._orders.labels("issued").inc()
-        self.put(wanted, state)
-
-    def failed(self, wanted: Wanted, state: State) -> None:
-        """Count a failure."""
-        self._orders.labels("failed").inc()
-        self.put(wanted, state)

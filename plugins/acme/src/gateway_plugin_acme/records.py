@@ -45,9 +45,12 @@ class State:
     failures: int = 0
     """In a row."""
     next_attempt: float = 0.0
+    begun: float = 0.0
+    """When the attempt that goes on began."""
     succeeded: float = 0.0
     failed: float = 0.0
     error: str = ""
+    """Why the last attempt failed."""
     window_start: float = 0.0
     window_end: float = 0.0
     window_next: float = 0.0

@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import Final
 
-from gateway_plugin_sdk import Certificate, CertificateContext, GatewayError, Tasks
+from gateway_plugin_sdk import Certificate, CertificateContext, GatewayError, IssuanceStatus, Tasks
 
 from gateway_plugin_acme.config import AcmeConfig
 from gateway_plugin_acme.crypto import Seal, check_fits, new_key, self_signed
@@ -20,7 +20,7 @@ from gateway_plugin_acme.names import Abilities, Plan, Wanted, plan_listed, plan
 from gateway_plugin_acme.on_demand import OnDemand
 from gateway_plugin_acme.orderer import Orderer
 from gateway_plugin_acme.proofs import find_key_authorization, find_validation
-from gateway_plugin_acme.records import CERTIFICATES, REVISION, Records, StoredCertificate
+from gateway_plugin_acme.records import CERTIFICATES, REVISION, STATES, Records, State, StoredCertificate
 from gateway_plugin_acme.storage import StorageError, open_storage
 
 _OWN_FOR: Final = 6 * 86400.0
@@ -48,6 +48,7 @@ class AcmeSource:
         )
         self._plan = self._make_plan()
         self._certificates: dict[str, StoredCertificate] = {}
+        self._states: dict[str, State] = {}
         self._own: dict[tuple[str, ...], tuple[Certificate, float]] = {}
         self._revision: bytes | None = None
         self._is_stale = True
@@ -164,8 +165,11 @@ class AcmeSource:
             if revision == self._revision and not self._is_stale:
                 return
             self._is_stale = False
+            states = {}
             for key in self._wanted():
                 await self._read(records, key)
+                states[key] = await records.get(STATES, key, State) or State()
+            self._states = states
             self._revision = revision
             self._reported = ""
         except StorageError as error:
@@ -190,7 +194,7 @@ class AcmeSource:
     def _is_on_its_way(self, key: str) -> bool:
         """Whether a certificate may be missing in the storage because it is not there yet."""
         is_new = self._certificates[key].issued > self._context.clock.wall() - _STORED_WITHIN
-        return is_new or (self._orderer is not None and self._orderer.holds(key))
+        return is_new or (self._orderer is not None and self._orderer.is_unsaved(key))
 
     def _report(self, problem: str) -> None:
         if problem != self._reported:
@@ -228,6 +232,15 @@ class AcmeSource:
             self._on_demand.serve(
                 frozenset(name for key in self._certificates if key in wanted for name in wanted[key].names)
             )
+
+    def issuance(self) -> Sequence[IssuanceStatus]:
+        """Return what is stored of all names: the same in every worker of every gateway."""
+        found = []
+        for key, wanted in self._wanted().items():
+            state, certificate = self._states.get(key, State()), self._certificates.get(key)
+            issued = max(state.succeeded, 0.0 if certificate is None else certificate.issued)
+            found.append(IssuanceStatus(wanted.names, issued, state.failed, state.error, state.next_attempt))
+        return found
 
     # -- what the gateway asks while connections begin
 
