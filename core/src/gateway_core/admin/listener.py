@@ -10,6 +10,7 @@ from typing import Protocol
 from aiohttp import web
 
 from gateway_core.admin.api import Api
+from gateway_core.admin.dashboard import dashboard_pages
 from gateway_core.admin.gate import Gate
 from gateway_core.admin.operation import Routes
 from gateway_core.admin.pages import Pages
@@ -38,8 +39,8 @@ class Place:
 
 
 class AdminListener:
-    """An HTTP server for operators: ``/healthz``, ``/ready``, ``/metrics``, ``/config``, ``/upstreams``, ``/plugins``
-    and the API below ``/api/v1/``.
+    """An HTTP server for operators: ``/healthz``, ``/ready``, ``/metrics``, ``/config``, ``/upstreams``, ``/plugins``,
+    the API below ``/api/v1/`` and the dashboard at ``/dashboard/``.
 
     Only requests that name it by an address, as ``localhost`` or by a configured name get a response, so that no page
     in an operator's browser reads it under a name of its own (DNS rebinding). `gateway_core.admin.access` decides on
@@ -114,4 +115,4 @@ def admin_server(
         return AdminServer(pages.of_health(), hosts)
     gate = Gate(view.access, is_private=is_private)
     api = Api(Routes(OPERATIONS), view, gate)
-    return AdminServer({**pages.of_health(), **pages.of_state(gate)}, hosts, api.serve)
+    return AdminServer({**pages.of_health(), **pages.of_state(gate), **dashboard_pages()}, hosts, api.serve)

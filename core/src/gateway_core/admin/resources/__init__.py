@@ -2,9 +2,10 @@
 
 from gateway_core.admin import commands, operations
 from gateway_core.admin.operation import Operation
-from gateway_core.admin.resources import history, objects, overview, state
+from gateway_core.admin.resources import history, objects, overview, session, state
 
 OPERATIONS: tuple[Operation, ...] = (
+    *session.OPERATIONS,
     *overview.OPERATIONS,
     *state.OPERATIONS,
     *objects.OPERATIONS,

@@ -1,0 +1,97 @@
+import { get } from "../api.js";
+import { h } from "../dom.js";
+import { count, duration, short, time } from "../format.js";
+import { badge, card, figure, figures, link, path, problems, table, when } from "../parts.js";
+import { joined, upstreamState } from "../states.js";
+
+export function stateBadge(overview) {
+  return badge({ ready: "good", degraded: "warn" }[overview.state] ?? "bad", overview.state);
+}
+
+export function byUpstream(overview) {
+  const found = new Map();
+  for (const each of overview.upstreams ?? []) {
+    if (!found.has(each.name)) found.set(each.name, []);
+    found.get(each.name).push(each);
+  }
+  return [...found].map(([name, workers]) => ({ name, ...joined(workers) }));
+}
+
+export default {
+  title: () => "Overview",
+  load: (page, signal) => get("overview", { signal }),
+  view: (page) => {
+    const overview = page.data;
+    return [stateCard(overview), h("div", { class: "grid", key: "grid" }, configCard(overview), upstreamsCard(overview), workersCard(overview), eventsCard(overview))];
+  },
+};
+
+function stateCard(overview) {
+  const workers = overview.workers ?? [];
+  const sum = (name) => workers.reduce((total, each) => total + (each[name] ?? 0), 0);
+  const single = workers.length === 0 ? overview : null;
+  return card("State",
+    h("p", null, stateBadge(overview), overview.unready ? `: ${overview.unready}` : ""),
+    overview.degraded.length ? h("ul", null, overview.degraded.map((each) => h("li", { key: each }, each))) : null,
+    figures(
+      figure("Requests in flight", count(single ? single.in_flight : sum("in_flight"))),
+      figure("Connections", count(single ? single.connections : sum("connections"))),
+      figure("Workers", count(overview.serving ?? 1)),
+      figure("Version", overview.gateway.version, `since ${time(overview.gateway.started_at)}`)));
+}
+
+function configCard(overview) {
+  const last = overview.last_reload;
+  return card("Configuration",
+    h("dl", { class: "pairs" },
+      h("dt", null, "In force"), h("dd", null, h("code", null, short(overview.version))),
+      h("dt", null, "Pinned"), h("dd", null, overview.pinned ? badge("warn", `version ${overview.pinned.number ?? ""}`) : "no"),
+      h("dt", null, "Last reload"), h("dd", null, last ? [badge(last.ok ? "good" : "bad", last.result), " ", when(last.at), ` in ${duration(last.seconds)}, by ${last.trigger}`] : "–")),
+    last && !last.ok && last.problems?.length ? problems(last.problems) : null,
+    overview.warnings?.length ? h("details", null, h("summary", null, `Warnings: ${overview.warnings.length}`), problems(overview.warnings)) : null);
+}
+
+function upstreamsCard(overview) {
+  return card("Upstreams", table({
+    name: "Upstreams", rows: byUpstream(overview).slice(0, 20), key: (each) => each.name, empty: "There are no upstreams.",
+    columns: [
+      { title: "Upstream", cell: (each) => link(path("upstreams", each.name), each.name) },
+      { title: "State", cell: upstreamState },
+      { title: "In flight", number: true, cell: (each) => count(each.active) },
+      { title: "Waiting", number: true, cell: (each) => count(each.pending) },
+    ],
+  }));
+}
+
+function workersCard(overview) {
+  const rows = overview.workers ?? [];
+  if (rows.length === 0) return null;
+  return card("Workers", table({
+    name: "Workers", rows, key: (each) => each.number,
+    columns: [
+      { title: "Worker", cell: (each) => each.number },
+      { title: "Process", number: true, cell: (each) => each.pid },
+      { title: "State", cell: (each) => (overview.silent_workers?.includes(each.number) ? badge("bad", "silent") : each.draining ? badge("off", "draining") : badge("good", "serving")) },
+      { title: "In flight", number: true, cell: (each) => count(each.in_flight) },
+      { title: "Connections", number: true, cell: (each) => count(each.connections) },
+      { title: "Version", cell: (each) => h("code", null, short(each.version)) },
+    ],
+  }));
+}
+
+export function eventsOf(overview) {
+  const found = [...(overview.recent_events ?? []), ...(overview.workers ?? []).flatMap((each) => each.recent_events ?? [])];
+  return found.sort((one, other) => (one.at < other.at ? 1 : -1));
+}
+
+function eventsCard(overview) {
+  return card("Recent events", table({
+    name: "Recent events", rows: eventsOf(overview).slice(0, 15).map((each, index) => ({ ...each, index })), key: (each) => `${each.at} ${each.index}`, empty: "There are none.",
+    columns: [
+      { title: "At", cell: (each) => when(each.at) },
+      { title: "Level", cell: (each) => badge({ info: "off", warning: "warn" }[each.level] ?? "bad", each.level) },
+      { title: "Event", cell: (each) => h("code", null, each.event) },
+      { title: "Message", cell: (each) => each.message },
+    ],
+  }));
+}
