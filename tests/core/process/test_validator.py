@@ -79,6 +79,14 @@ def test_what_a_job_prints_is_told_with_its_end(channel: BlockingChannel) -> Non
     assert sorted(ending["printed"].split()) == ["hello", "there"]
 
 
+def test_what_bindings_need_is_imported_once_behind_the_first_job(channel: BlockingChannel) -> None:
+    does(channel, "pass")
+
+    _, ending = does(channel, "print('jsonschema' in sys.modules)")
+
+    assert ending["printed"].strip() == "True"
+
+
 def test_a_job_that_fails_or_dies_is_told_and_the_next_one_is_done(channel: BlockingChannel) -> None:
     (died,) = does(channel, "os.kill(os.getpid(), 9)")
     (failed,) = does(channel, "raise SystemExit('no luck')")

@@ -52,6 +52,9 @@ WRITE_TIME: Final = 0.5
 
 VALIDATION_TIMEOUT: Final = 120.0
 
+IDLE_TIME: Final = 1.0
+"""Seconds without a job after which the validator prepares for changes; it does so behind the first job, too."""
+
 _MOST_TEXT: Final = 16_384
 _MOST_SHOWN: Final = 2000
 """Characters of what a job printed, in an error."""
@@ -64,7 +67,13 @@ def serve(channel: BlockingChannel) -> None:
     """Do one job after the other until the gateway closes the channel. Needs a process with one thread."""
     warm_up()
     gc.freeze()  # a collection in a child would copy all that it shares with this process
+    first_job = select.poll()
+    first_job.register(channel.sock, select.POLLIN)
     with contextlib.suppress(ChannelClosedError):
+        if first_job.poll(IDLE_TIME * 1000):
+            _do(channel, channel.receive())
+        _warm_up_for_changes()
+        gc.freeze()
         while True:
             _do(channel, channel.receive())
 
@@ -75,6 +84,16 @@ def warm_up() -> None:
     load(
         (), registry=nothing_installed, environ={}, documents=[Document("", "routes: [{path: /, target: 'http://x'}]")]
     )
+
+
+def _warm_up_for_changes() -> None:
+    """Import and compute what only bindings and problems need.
+
+    With the packages that jsonschema looks for, its import alone can take a second.
+    """
+    importlib.import_module("jsonschema")
+    with contextlib.suppress(ConfigError):
+        load((), registry=PluginRegistry(find=dict), environ={}, documents=[Document("", "routes: [{}]")])
 
 
 def _do(channel: BlockingChannel, job: Message) -> None:
