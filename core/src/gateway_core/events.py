@@ -9,7 +9,7 @@ text is for people, and may change. docs/events.md is made from this table. Name
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -34,6 +34,9 @@ class Event(NamedTuple):
 
 RESERVED_FIELDS: Final = frozenset({"time", "level", "logger", "event", "message", "details", "process", "exception"})
 """Keys of every JSON line, which no event has as fields of its own."""
+
+listeners: Final[list[Callable[[Event, str, Mapping[str, object]], None]]] = []
+"""Called with every event of this process, its message and its fields, whatever level the log has; in any thread."""
 
 _table: dict[str, Event] = {}
 
@@ -66,6 +69,8 @@ def emit(
     # Other handlers than the gateway's own, such as those of an embedding program, have all of it in one text.
     text = f"{message}\n{details}" if details else message
     logger.log(event.level, "%s", text, exc_info=error, extra=extra, stacklevel=2)
+    for listener in listeners:
+        listener(event, message, given)
 
 
 _INFO, _WARNING, _ERROR = logging.INFO, logging.WARNING, logging.ERROR
@@ -90,9 +95,7 @@ UPSTREAM_RESET: Final = _event(
 UPSTREAM_BAD_RESPONSE: Final = _event(
     "upstream.bad_response", _WARNING, "the response is not HTTP that has one meaning; `reason` says where", *_FAILURE
 )
-UPSTREAM_TRUNCATED: Final = _event(
-    "upstream.truncated", _WARNING, "the endpoint closed the connection within a response", *_FAILURE
-)
+UPSTREAM_TRUNCATED: Final = _event("upstream.truncated", _WARNING, "the endpoint closed within a response", *_FAILURE)
 UPSTREAM_UNAVAILABLE: Final = _event(
     "upstream.unavailable", _WARNING, "requests get 503: no endpoint may get them", "upstream", "reason", "count"
 )
@@ -246,6 +249,7 @@ SERVER_NOT_RESTARTED: Final = _event(
 WORKER_ENDED: Final = _event(
     "worker.ended", _ERROR, "a worker ended unexpectedly and is replaced", "worker", "pid", "status"
 )
+WORKER_REPLACED: Final = _event("worker.replaced", _INFO, "a worker serves in place of one that ended", "worker", "pid")
 WORKER_NOT_REPLACED: Final = _event(
     "worker.not_replaced", _ERROR, "a worker cannot be started; it is tried again", "worker", "reason"
 )
@@ -350,13 +354,9 @@ PLUGIN_SURROUNDINGS: Final = _event(
     "which was undone", "reason",
 )  # fmt: skip
 PLUGIN_BODY_FAILED: Final = _event(
-    "plugin.body_failed",
-    _ERROR,
-    "what a plugin gave as a body, or a filter of it, failed",
-    "request_id",
-    "trace_id",
+    "plugin.body_failed", _ERROR, "what a plugin gave as a body, or a filter of it, failed", "request_id", "trace_id",
     "reason",
-)
+)  # fmt: skip
 PLUGIN_START_FAILED: Final = _event(
     "plugin.start_failed", _ERROR, "`start` of a plugin raised; the configuration is not applied", "plugin", "reason"
 )

@@ -11,9 +11,11 @@ from typing import Any
 import aiohttp
 import pytest
 from gateway_core.admin import Access, AdminListener, Place
+from gateway_core.clock import SystemClock
 from gateway_core.config import GatewayConfig, LoadedConfig
 from gateway_core.config.api_document import ApiDocument
 from gateway_core.errors import GatewayError, RefusedError
+from gateway_core.observe.live_feed import LiveFeed
 from gateway_core.process.listeners import open_site
 from gateway_core.process.sockets import BindError
 
@@ -61,6 +63,13 @@ class View:
         self.let_in = Access()
         self.was_entered = asyncio.Event()
         """Whether it was asked for plugins."""
+        self._live: LiveFeed | None = None
+
+    @property
+    def live(self) -> LiveFeed:
+        if self._live is None:
+            self._live = LiveFeed(SystemClock())
+        return self._live
 
     async def history(self) -> Mapping[str, Any]:
         return {"versions": [], "pinned": None}

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from gateway_core.admin.access import SAFE_METHODS, Caller
 from gateway_core.admin.gate import Gate, check_role
 from gateway_core.admin.operation import Call, Operation, Routes
-from gateway_core.admin.replies import Reply, refusal_reply
+from gateway_core.admin.replies import EventStream, Reply, refusal_reply
 from gateway_core.admin.view import AdminView
 from gateway_core.config import AdminRole
 from gateway_core.errors import GatewayError, RefusedError
@@ -29,7 +29,7 @@ class Api:
         self._view = view
         self._gate = gate
 
-    async def serve(self, request: web.BaseRequest) -> Reply:
+    async def serve(self, request: web.BaseRequest) -> Reply | EventStream:
         """Carry out what a request names; whatever keeps it from that becomes a problem."""
         try:
             caller = await self._gate.admit(request)
@@ -57,7 +57,7 @@ class Api:
 
     async def _write(
         self, operation: Operation, request: web.BaseRequest, caller: Caller, role: AdminRole, path: Mapping[str, str]
-    ) -> Reply:
+    ) -> Reply | EventStream:
         status = 500  # of what raises: a defect, or a client that has left in the middle of the body
         try:
             reply = await self._respond(operation, request, caller, role, path)
@@ -79,12 +79,12 @@ class Api:
 
     async def _respond(
         self, operation: Operation, request: web.BaseRequest, caller: Caller, role: AdminRole, path: Mapping[str, str]
-    ) -> Reply:
+    ) -> Reply | EventStream:
         try:
             check_role(caller, role)
             query = read_query(operation, request)
             body = await read_body(operation, request)
-            return await operation.handle(Call(request, self._view, caller, path, query, body))
+            return await operation.handle(Call(request, self._view, caller, path, query, body, self._gate))
         except (RefusedError, GatewayError) as error:
             return _failure_reply(error)
 

@@ -32,6 +32,10 @@ _CREDENTIALS: Final = struct.Struct("3i")
 """Process, user and group of a peer (``struct ucred`` of unix(7))."""
 
 
+RECENT: Final = 1.0
+"""Seconds for which it is not asked again who is let in, for those who are in."""
+
+
 class Gate:
     """Lets requests in at one address."""
 
@@ -52,6 +56,14 @@ class Gate:
         self._is_private = is_private
         self._throttle = throttle or LoginThrottle()
         self._clock = clock or SystemClock()
+        self._recent: tuple[float, Access] | None = None
+        self.on_close: set[Callable[[], None]] = set()
+        """Called when the address is about to be closed: by responses that would not end by themselves."""
+
+    def close(self) -> None:
+        """Have responses end that would not end by themselves."""
+        for end in tuple(self.on_close):
+            end()
 
     async def admit(self, request: web.BaseRequest) -> Caller:
         """Return who sends a request.
@@ -75,8 +87,32 @@ class Gate:
             raise RefusedError(403, "token-over-plain-http", detail)
         return await self._by_token(request, text)
 
+    async def why_refused(self, request: web.BaseRequest, caller: Caller) -> str:
+        """Return why a caller that was let in is let in no more, or has other rights; empty if nothing has changed.
+
+        What is known of tokens may be a second old.
+        """
+        if caller.how == "socket":
+            return ""
+        now = self._clock.monotonic()
+        try:
+            if self._recent is None or now - self._recent[0] >= RECENT:
+                self._recent = now, await self._access()
+            access = self._recent[1]
+            text = bearer_of(request.headers.get("Authorization"))
+            if text is None:
+                return "" if self._anonymous(request, access) == caller else "rights-changed"
+        except RefusedError as error:
+            return error.code
+        found = caller_of_token(text, access.tokens, self._clock.wall())
+        if found is not None:
+            return "" if found == caller else "rights-changed"
+        return "token-revoked" if caller_of_token(text, access.tokens, -math.inf) is None else "token-expired"
+
     async def _without_token(self, request: web.BaseRequest) -> Caller:
-        access = await self._access()
+        return self._anonymous(request, await self._access())
+
+    def _anonymous(self, request: web.BaseRequest, access: Access) -> Caller:
         certificate = _peer_certificate(request.transport)
         if certificate:
             caller = caller_of_certificate(certificate, access.clients)

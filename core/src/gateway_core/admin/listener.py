@@ -115,4 +115,5 @@ def admin_server(
         return AdminServer(pages.of_health(), hosts)
     gate = Gate(view.access, is_private=is_private)
     api = Api(Routes(OPERATIONS), view, gate)
-    return AdminServer({**pages.of_health(), **pages.of_state(gate), **dashboard_pages()}, hosts, api.serve)
+    pages_of = {**pages.of_health(), **pages.of_state(gate), **dashboard_pages()}
+    return AdminServer(pages_of, hosts, api.serve, gate.close)

@@ -15,10 +15,11 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
 from gateway_core.admin.access import Caller
-from gateway_core.admin.replies import Reply
+from gateway_core.admin.replies import EventStream, Reply
 from gateway_core.config import AdminRole
 
 if TYPE_CHECKING:
+    from gateway_core.admin.gate import Gate
     from gateway_core.admin.view import AdminView
 
 API: Final = "/api/v1/"
@@ -52,6 +53,8 @@ class Call:
     """What `Operation.query` made of the query."""
     body: Any
     """What `Operation.body` made of the body; None without one."""
+    gate: Gate
+    """What let the caller in, for responses that take long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class Operation:
     role: AdminRole
     summary: str
     """What it does."""
-    handle: Callable[[Call], Awaitable[Reply]]
+    handle: Callable[[Call], Awaitable[Reply | EventStream]]
     result: Any = None
     """The type of what it returns with ``success``; None for none."""
     query: type[ApiModel] = NoQuery

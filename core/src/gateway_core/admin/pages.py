@@ -12,7 +12,7 @@ from aiohttp import web
 
 from gateway_core.admin.gate import Gate
 from gateway_core.admin.health import health_of
-from gateway_core.admin.replies import Reply, json_reply, refusal_reply, text_reply
+from gateway_core.admin.replies import EventStream, Reply, json_reply, refusal_reply, text_reply
 from gateway_core.admin.server import Page
 from gateway_core.admin.view import AdminView
 from gateway_core.clock import SystemClock
@@ -76,7 +76,7 @@ class Pages:
         return json_reply(await self._view.plugins())
 
 
-async def _guarded(gate: Gate, page: Page, request: web.BaseRequest) -> Reply:
+async def _guarded(gate: Gate, page: Page, request: web.BaseRequest) -> Reply | EventStream:
     try:
         await gate.admit(request)
     except RefusedError as error:

@@ -22,6 +22,7 @@ SECURITY_FIELDS: Final[Mapping[str, str]] = {
 """Sent with every response: whatever a browser shows of it loads nothing from elsewhere, and is shown in no frame."""
 
 PROBLEM: Final = "application/problem+json"
+EVENT_STREAM: Final = "text/event-stream"
 
 
 class Reply(web.Response):
@@ -29,9 +30,25 @@ class Reply(web.Response):
 
     async def _prepare_headers(self) -> None:
         await super()._prepare_headers()
-        self.headers.popall("Server", None)
-        for name, value in SECURITY_FIELDS.items():
-            self.headers.setdefault(name, value)
+        _secure(self)
+
+
+class EventStream(web.StreamResponse):
+    """A stream of events (HTML, "Server-sent events")."""
+
+    def __init__(self) -> None:
+        # Proxies are not to collect it, nor to compress it.
+        super().__init__(headers={"Content-Type": EVENT_STREAM, "X-Accel-Buffering": "no"})
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        _secure(self)
+
+
+def _secure(response: web.StreamResponse) -> None:
+    response.headers.popall("Server", None)
+    for name, value in SECURITY_FIELDS.items():
+        response.headers.setdefault(name, value)
 
 
 def refusal_reply(error: RefusedError) -> Reply:

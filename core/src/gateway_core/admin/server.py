@@ -13,9 +13,9 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from gateway_core.admin.operation import API
-from gateway_core.admin.replies import Reply, text_reply
+from gateway_core.admin.replies import EventStream, Reply, text_reply
 
-Page = Callable[[web.BaseRequest], Awaitable[Reply]]
+Page = Callable[[web.BaseRequest], Awaitable[Reply | EventStream]]
 
 _HOST: Final = re.compile(r"(?:\[(?P<bracketed>[0-9a-f:.]+)\]|(?P<name>[^\[\]:]*))(?::[0-9]*)?")
 """A Host value with its port (RFC 9110 section 7.2); an IPv6 address without brackets is none."""
@@ -43,18 +43,30 @@ class AdminServer(web.Server):
     """Serves pages to those who ask for it by a name of its own."""
 
     def __init__(
-        self, pages: Mapping[str, Page], names: Callable[[], Collection[str]] | None, api: Page | None = None
+        self,
+        pages: Mapping[str, Page],
+        names: Callable[[], Collection[str]] | None,
+        api: Page | None = None,
+        close: Callable[[], None] | None = None,
     ) -> None:
         """Serve some pages.
 
         :param pages: what responds to a GET of each path.
         :param names: further names of the listener; None responds whatever Host says.
         :param api: serves what is below `API`; None has nothing there.
+        :param close: has responses end that would not end by themselves.
         """
         super().__init__(self._serve)
         self._pages = pages
         self._names = names
         self._api = api
+        self._close = close
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - of aiohttp's own
+        """Close all connections, after responses have ended or so many seconds."""
+        if self._close is not None:
+            self._close()
+        await super().shutdown(timeout)
 
     def __call__(self) -> RequestHandler:
         # A compressed body is refused, not decompressed: a few bytes may become many.
@@ -68,7 +80,7 @@ class AdminServer(web.Server):
         named = not is_absolute or names_us(request.url.raw_host or "", names)
         return named and names_us(request.headers.get("Host"), names)
 
-    async def _serve(self, request: web.BaseRequest) -> Reply:
+    async def _serve(self, request: web.BaseRequest) -> Reply | EventStream:
         if self._names is not None and not self._is_asked_for(request, self._names()):
             return text_reply("this host is not in admin.hosts\n", 421)
         if self._api is not None and request.raw_path.startswith(API):

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 from gateway_core.admin.access import Access
 from gateway_core.config import LoadedConfig
 from gateway_core.config.api_document import ApiDocument
+from gateway_core.observe.live_feed import LiveFeed
 
 STATUS_TIMEOUT: Final = 5.0
 
@@ -53,6 +54,11 @@ class Writer(Protocol):
 
 class AdminView(Protocol):
     """A program behind its admin listener."""
+
+    @property
+    def live(self) -> LiveFeed:
+        """What is streamed of this program."""
+        ...
 
     @property
     def writer(self) -> Writer:

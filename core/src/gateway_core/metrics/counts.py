@@ -37,7 +37,7 @@ _settling: Final = Lock()
 class _Cells:
     """Numbers and durations by what came of requests: the status times four, plus the origin."""
 
-    __slots__ = ("_before", "_cells", "_waiting", "bounds")
+    __slots__ = ("_before", "_cells", "_settled", "_waiting", "bounds")
 
     def __init__(self, bounds: tuple[float, ...] = DURATION_BOUNDS) -> None:
         self.bounds = bounds
@@ -46,6 +46,17 @@ class _Cells:
         self._cells: dict[int, list[float]] = {}
         self._waiting: dict[int, list[float]] = {}  # by outcome, durations that are not in the cells yet
         self._before: dict[int, float] = {}  # requests that were counted with other bounds
+        self._settled = 0  # durations that were ever sorted into cells
+
+    @property
+    def total(self) -> int:
+        """How many were ever added: it differs when something was added since, and costs little to know."""
+        return self._settled + sum(map(len, list(self._waiting.values())))
+
+    def cells(self) -> dict[int, tuple[float, ...]]:
+        """Return, by what came of requests, the numbers in the buckets and the sum of the seconds."""
+        self._settle()
+        return {outcome: tuple(cell) for outcome, cell in list(self._cells.items())}
 
     def _new_waiting(self, outcome: int) -> list[float]:
         """Return where the durations of an outcome that is new wait."""
@@ -66,6 +77,7 @@ class _Cells:
         cell = self._cells.get(outcome)
         if cell is None:
             cell = self._cells[outcome] = [0] * (len(self.bounds) + 1) + [0.0]
+        self._settled += len(waiting)
         waiting.sort()
         before = 0
         for index, bound in enumerate(self.bounds):

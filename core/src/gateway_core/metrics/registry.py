@@ -188,6 +188,15 @@ class Metrics:
         found = self._hooks.get(key)
         return None if found is None else found()
 
+    def hook_calls(self) -> list[tuple[Labels, int]]:
+        """Return how often the hooks were called, by plugin, binding and phase."""
+        references = list(self._hooks.items())  # in one step: the path of a reload adds to them meanwhile
+        return [(labels, hook.calls) for labels, each in references if (hook := each()) is not None]
+
+    def counted(self, family: Family) -> list[tuple[Labels, float]]:
+        """Return what `count` has counted of a family."""
+        return list(self._counts.get(family, {}).items())
+
     def use(self, *, bounds: tuple[float, ...], max_endpoints: int) -> None:
         """Follow the configuration; with other bounds all histograms of durations begin anew."""
         self.bounds, self.max_endpoints = bounds, max_endpoints
@@ -214,9 +223,8 @@ class Metrics:
         samples = Samples()
         for family, counts in list(self._counts.items()):
             samples.put(family, list(counts.items()))
-        references = list(self._hooks.items())  # in one step: the path of a reload adds to them meanwhile
-        hooks = [(labels, hook) for labels, each in references if (hook := each()) is not None]
-        samples.put(PLUGIN_CALLS, [(labels, hook.calls) for labels, hook in hooks])
+        hooks = self.hook_calls()
+        samples.put(PLUGIN_CALLS, hooks)
         # The first failure is to be seen as an increase.
         for family in (PLUGIN_ERRORS, PLUGIN_TIMEOUTS, PLUGIN_QUARANTINES, PLUGIN_QUARANTINED):
             counted = self._counts.get(family, {})

@@ -16,6 +16,7 @@ from gateway_core import memory
 from gateway_core.config.sources import ConfigRoot, SourceUrl, paths_of
 from gateway_core.descriptors import check_descriptors_for_start, raise_descriptor_limit
 from gateway_core.errors import GatewayError
+from gateway_core.observe.live_feed import LiveFeed
 from gateway_core.process import logs, loops, validator
 from gateway_core.process.announcements import not_started, use_configured_format
 from gateway_core.process.child import TEMPLATE, VALIDATOR, Forked, wait_for_exit
@@ -76,7 +77,7 @@ async def _run(
             verdict = Verdict(left.bundle.watch(), left.bundle)
         else:
             verdict = await _first(program)
-        return await program.run(partial(_model_for, left=left, forked=forked), verdict)
+        return await program.run(partial(_model_for, left=left, forked=forked, feed=program.feed), verdict)
     except StoppedError:
         return program.given_up()
     except (GatewayError, OSError) as error:  # the system may have no descriptors for what is imported
@@ -94,7 +95,7 @@ async def _first(program: Program) -> Verdict:
 
 
 def _model_for(
-    bundle: ConfigBundle, before: ProcessModel | None, left: Handover | None, forked: _Forked
+    bundle: ConfigBundle, before: ProcessModel | None, left: Handover | None, forked: _Forked, feed: LiveFeed
 ) -> ProcessModel:
     """Return what serves: this process if it is to be the only one and always was, else workers."""
     if bundle.workers == 1 and left is None:
@@ -110,7 +111,7 @@ def _model_for(
 
     if isinstance(before, Supervisor):
         return before
-    return Supervisor(left, Template(forked.template, stamp=site_stamp, environ=forked.environ))
+    return Supervisor(left, Template(forked.template, stamp=site_stamp, environ=forked.environ), feed=feed)
 
 
 def program_arguments(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) -> list[str]:

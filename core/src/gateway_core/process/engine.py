@@ -137,7 +137,7 @@ class Engine:
         self._guard = BlockingGuard(metrics=self.metrics)
         self.stores = SharedStores()
         """What plugins share, if this is the only process."""
-        self._tracing, self._times = Tracing(self.clock, self.metrics), timings or Timings(self.metrics)
+        self._tracing, self.times = Tracing(self.clock, self.metrics), timings or Timings(self.metrics)
         self._environment = Environment(
             self.registry,
             InstanceLeases(),
@@ -145,7 +145,7 @@ class Engine:
             self.clock,
             self.metrics,
             timings,
-            self._times,
+            self.times,
             replace(
                 services or PluginServices(LocalShared(self.stores, self.clock), self._everywhere),
                 fetch=self.proxy.fetches.open,
@@ -395,4 +395,4 @@ class Engine:
             for info in self.registry.states()
         ]
         bindings = [] if current is None else [describe_binding(each, now) for each in current.bindings()]
-        return {"installed": installed, "bindings": bindings, "times": [each.describe() for each in self._times.all()]}
+        return {"installed": installed, "bindings": bindings, "times": [each.describe() for each in self.times.all()]}

@@ -19,6 +19,7 @@ from gateway_core.process.model import Handover, RestartNeededError
 from gateway_core.process.overview import PROGRAM, in_force_of
 from gateway_core.process.plugin_services import CommandReport, to_plain
 from gateway_core.process.socket_table import SocketTable, bind_listeners
+from gateway_core.process.traffic_meter import TrafficMeter
 from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices, start_in_sandbox
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.pipeline import Change
@@ -35,6 +36,7 @@ class InProcessServer:
         self.ledger = Ledger()
         for process in (self._engine, PROGRAM):
             self.ledger.open(process)
+        self._meter = TrafficMeter(self._engine)
         self._plugins: Set[str] = frozenset()
         """Names of the plugins that the configuration in force uses."""
 
@@ -128,6 +130,10 @@ class InProcessServer:
     async def plugins(self) -> Mapping[str, Any]:
         """Return what the admin listener shows of plugins."""
         return {"workers": [{"number": 0, "pid": os.getpid(), **(await self._engine.plugins())}]}
+
+    async def traffic(self) -> tuple[list[tuple[int, Mapping[str, Any]]], list[int]]:
+        """Return what was counted since the last call."""
+        return [(0, self._meter.read())], []
 
     async def samples(self) -> Samples:
         """Return the metrics, those of the program included that it has reported."""

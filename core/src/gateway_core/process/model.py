@@ -170,5 +170,8 @@ class ProcessModel(Protocol):
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
         """Run a command of a binding in every worker."""
 
+    async def traffic(self) -> tuple[Sequence[tuple[int, Mapping[str, Any]]], Sequence[int]]:
+        """Return what each worker has counted since the last call, and the numbers of those that are silent."""
+
     async def samples(self) -> Samples:
         """Return the metrics of all processes, those that are gone included."""

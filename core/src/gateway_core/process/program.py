@@ -99,6 +99,7 @@ class Program:
         writer = ConfigWriter(store, self.pipeline, self._prepare, model, path, lambda: self._versions.pin)
         rollbacks = Rollbacks(self._versions, self.pipeline, self._prepare, bundle, writer.turn)
         self._view = ProgramView(self.pipeline, self._sources, AdminAccess(state), writer, rollbacks, model, bundle)
+        self.feed = self._view.live
         self._control = ControlSocket(path, self._view, lambda: self._view.is_draining)
 
     async def first(self) -> Verdict:
@@ -204,6 +205,7 @@ class Program:
             return await self._stop()
         self.signals.hold()
         await self._tasks.aclose()
+        self.feed.end("restarting")
         await self._control.aclose(keeps_file=True)
         await self._close_admin()
         return handover

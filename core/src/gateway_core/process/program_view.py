@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway_core.clock import SystemClock
 from gateway_core.config import LoadedConfig, problem_as_json, render_problems
 from gateway_core.errors import GatewayError
+from gateway_core.events import listeners
 from gateway_core.metrics.catalogue import BUILD_INFO, CONFIG_PINNED
 from gateway_core.metrics.render import render
 from gateway_core.metrics.samples import Samples
+from gateway_core.observe.live_feed import LiveFeed, Parts
 from gateway_core.process import logs
 from gateway_core.process.admin_listeners import AdminAccess
 from gateway_core.process.model import ProcessModel
@@ -67,6 +69,10 @@ class ProgramView:
             rollbacks.keeper.diff,
         )
         self.roll_back, self.unpin = rollbacks.roll_back, rollbacks.unpin
+        self.live = LiveFeed(SystemClock())
+        """The live events of all processes."""
+        self.live.measure = self._measure
+        listeners[:] = [self.live.note]
         self._loaded: tuple[ConfigBundle, LoadedConfig] | None = None
         self._model_now = model
         self._bundle_now = bundle
@@ -77,6 +83,10 @@ class ProgramView:
     def drain(self) -> None:
         """Show from now on that the program is about to end."""
         self.is_draining = True
+        self.live.end("stopping")
+
+    async def _measure(self) -> tuple[Parts, Sequence[int]]:
+        return await self._model.traffic()
 
     @property
     def _model(self) -> ProcessModel:

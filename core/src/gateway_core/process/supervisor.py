@@ -21,6 +21,7 @@ from gateway_core.hooks import SharedStores
 from gateway_core.metrics.catalogue import WORKER_CRASHES, WORKERS, WORKERS_SILENT, WORKERS_WANTED
 from gateway_core.metrics.ledger import Ledger
 from gateway_core.metrics.samples import Samples
+from gateway_core.observe.live_feed import LiveFeed
 from gateway_core.process import sockets
 from gateway_core.process.certificates import files_of
 from gateway_core.process.channel import ChannelClosedError
@@ -74,11 +75,17 @@ class Supervisor:
     """A model of workers."""
 
     def __init__(
-        self, handover: Handover | None = None, template: Template | None = None, *, clock: Clock | None = None
+        self,
+        handover: Handover | None = None,
+        template: Template | None = None,
+        *,
+        clock: Clock | None = None,
+        feed: LiveFeed | None = None,
     ) -> None:
         """Begin with nothing, or with what an earlier program left.
 
         :param template: what workers are forked from; without it each has an interpreter of its own.
+        :param feed: takes the live events of all processes.
         """
         self.config = GatewayConfig()
         self._inherited = handover
@@ -95,9 +102,10 @@ class Supervisor:
         self._process_metrics = ProcessMetrics("supervisor", self._clock, goes_on=handover is not None)
         self._tasks = Tasks()
         self._tasks.supervise(self._process_metrics.watch_loop, name="watch the event loop")
-        self._watcher = WatcherProcess(self._clock, template, self.ledger)
-        services = WorkerServices(self._clock, self._stores, self.run_command, self._watcher.findings)
+        self._watcher = WatcherProcess(self._clock, template, self.ledger, feed)
+        services = WorkerServices(self._clock, self._stores, self.run_command, self._watcher.findings, feed)
         self._pool = WorkerPool(self._sockets, services, template, self.ledger)
+        self.traffic = self._pool.traffic
 
     # -- configurations
 

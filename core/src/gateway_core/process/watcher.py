@@ -18,16 +18,18 @@ from typing import Any, Final
 from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import GatewayConfig, UpstreamConfig
 from gateway_core.errors import GatewayError
-from gateway_core.events import WATCHER_ENDED, WATCHER_NOT_STARTED, WORKER_CALL_FAILED, emit
+from gateway_core.events import WATCHER_ENDED, WATCHER_NOT_STARTED, WORKER_CALL_FAILED, emit, listeners
 from gateway_core.metrics import Metrics
 from gateway_core.metrics.ledger import Ledger
 from gateway_core.metrics.samples import Samples
+from gateway_core.observe.live_feed import LiveFeed
 from gateway_core.packages import PluginRegistry
 from gateway_core.packages.extensions import Extensions
 from gateway_core.packages.lock_file import is_locked
 from gateway_core.process import logs
 from gateway_core.process.channel import Channel, ChannelClosedError, Message, parts
 from gateway_core.process.child import WATCHER, Child
+from gateway_core.process.live_link import LIVE, Outbox, take
 from gateway_core.process.process_metrics import ProcessMetrics
 from gateway_core.process.replacement import Replacements, exit_text
 from gateway_core.process.template import Template
@@ -73,10 +75,13 @@ class Watcher:
         self._publisher = Publisher(self._monitor, self._findings.put_nowait)
         self._parts: list[bytes] = []
         self._tasks = Tasks()
+        self._outbox = Outbox(channel, self._clock)
+        listeners[:] = [self._outbox.note]  # in place of what the process had that this one was forked from
 
     async def run(self) -> None:
         """Watch until the supervisor is gone."""
         self._tasks.supervise(self._send_findings, name="send what is found")
+        self._tasks.supervise(self._outbox.run, name="send live events")
         self._tasks.supervise(self._process_metrics.watch_loop, name="watch the event loop")
         with contextlib.suppress(ChannelClosedError):
             while True:
@@ -149,14 +154,22 @@ class WatcherRefusedError(GatewayError):
 class WatcherProcess:
     """Discovers and checks for all workers, in a process of its own."""
 
-    def __init__(self, clock: Clock, template: Template | None = None, ledger: Ledger | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        template: Template | None = None,
+        ledger: Ledger | None = None,
+        feed: LiveFeed | None = None,
+    ) -> None:
         """Begin without a process: most configurations need none.
 
         :param template: what it is forked from; without it there is an interpreter of its own.
         :param ledger: where its metrics are added to those of workers.
+        :param feed: takes what it has for the live events.
         """
         self._clock = clock
         self._template = template
+        self._feed = feed
         self.ledger = Ledger() if ledger is None else ledger
         """Where its metrics are."""
         self.findings = FindingStore()
@@ -247,7 +260,9 @@ class WatcherProcess:
             await child.end()
 
     async def _receive(self, child: Child, message: Message) -> None:
-        if not child.is_leaving:
+        if message.kind == LIVE:
+            take(self._feed, message, process="watcher")
+        elif not child.is_leaving:
             self.findings.apply(message["finding"])
 
     async def _mind(self, child: Child) -> None:

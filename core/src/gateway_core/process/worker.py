@@ -15,21 +15,23 @@ from typing import Any, Final
 from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigError, problem_to_json
 from gateway_core.errors import GatewayError
-from gateway_core.events import WORKER_CALL_FAILED, WORKER_ORPHANED, emit
+from gateway_core.events import WORKER_CALL_FAILED, WORKER_ORPHANED, emit, listeners
 from gateway_core.hooks import CommandError, PluginServices, as_json
 from gateway_core.process import logs, sockets
 from gateway_core.process.channel import Channel, ChannelClosedError, Message, error_fields
 from gateway_core.process.engine import Engine, Prepared
+from gateway_core.process.live_link import Outbox
 from gateway_core.process.plugin_services import COMMAND, EVERYWHERE, RemoteShared, outcome_to_plain
 from gateway_core.process.socket_table import SocketTable
 from gateway_core.process.tls import inherited_base_contexts
+from gateway_core.process.traffic_meter import TrafficMeter
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.received import ReceivedMonitor
 
 Handler = Callable[[Message], Awaitable[None]]
 
-_LOOKS: Final = frozenset({"status", "metrics", "plugins"})
+_LOOKS: Final = frozenset({"status", "metrics", "plugins", "traffic"})
 
 
 class Worker:
@@ -48,6 +50,9 @@ class Worker:
         self._prepared: Prepared | None = None
         self._tasks = Tasks()
         self._reading = Tasks()
+        self._outbox = Outbox(channel, SystemClock())
+        listeners[:] = [self._outbox.note]  # in place of what the process had that this one was forked from
+        self._meter: TrafficMeter | None = None
         self.deadline = 30.0
         """Seconds that requests may take once it is to end."""
 
@@ -68,8 +73,10 @@ class Worker:
             "status": self._status,
             "metrics": self._metrics,
             "plugins": self._plugins,
+            "traffic": self._traffic,
         }
         self._reading.spawn(self._read(), name="read the supervisor's messages")
+        self._reading.supervise(self._outbox.run, name="send live events")
         try:
             while (message := await self._messages.get()) is not None:
                 if message.kind == "drain":
@@ -135,6 +142,7 @@ class Worker:
             monitor=self._monitor if message["is_watched"] else None,
             owns_process=True,
         )
+        self._meter = TrafficMeter(self._engine)
 
     async def _everywhere(self, binding: str, command: str, arguments: Mapping[str, Any]) -> list[Any]:
         reply = await self._channel.call(EVERYWHERE, binding=binding, command=command, arguments=as_json(arguments))
@@ -196,6 +204,10 @@ class Worker:
     async def _plugins(self, message: Message) -> None:
         await self._channel.reply(message, plugins=await self.engine.plugins())
 
+    async def _traffic(self, message: Message) -> None:
+        assert self._meter is not None
+        await self._channel.reply(message, traffic=self._meter.read())
+
     async def _metrics(self, message: Message) -> None:
         await self._channel.reply(message, await self._samples())
 
@@ -212,13 +224,14 @@ class Worker:
         await self._engine.stop(self.deadline, self._table.forget)
         await replying.aclose()
         try:
+            await self._outbox.flush()
             await self._channel.send("samples", await self._samples())
         except ChannelClosedError:
             return
         self._channel.close()
 
     async def _reply_while_ending(self) -> None:
-        handlers: dict[str, Any] = {"status": self._status, "metrics": self._metrics}
+        handlers: dict[str, Any] = {"status": self._status, "metrics": self._metrics, "traffic": self._traffic}
         with contextlib.suppress(ChannelClosedError):
             while (message := await self._messages.get()) is not None:
                 if message.kind in handlers:

@@ -16,8 +16,10 @@ from gateway_core.config import ConfigError, ConfigProblem, problem_from_json
 from gateway_core.errors import GatewayError, ProcessEndedError
 from gateway_core.events import WORKER_KILLED, emit
 from gateway_core.hooks import CommandError, SharedStores
+from gateway_core.observe.live_feed import LiveFeed
 from gateway_core.process.channel import ChannelClosedError, Message, parts
 from gateway_core.process.child import KILL_AFTER, WORKER, Child, Forked
+from gateway_core.process.live_link import LIVE, take
 from gateway_core.process.model import RestartNeededError, WorkerLeft
 from gateway_core.process.plugin_services import COMMAND, EVERYWHERE, SHARED, CommandReport, RunsCommands, apply_message
 from gateway_core.reload.bundle import ConfigBundle
@@ -54,6 +56,8 @@ class WorkerServices:
     run_command: RunsCommands = _in_no_worker
     findings: FindingStore | None = None
     """What another process discovers and checks for it; None has the worker do that itself."""
+    feed: LiveFeed | None = None
+    """Takes what it has for the live events."""
 
 
 class WorkerHandle:
@@ -128,6 +132,8 @@ class WorkerHandle:
         elif message.kind == EVERYWHERE:
             self._running[message["call"]] = message
             self._tasks.spawn(self._run_everywhere(message), name=f"command for {self}")
+        elif message.kind == LIVE:
+            take(self._services.feed, message, process=self.child.name, worker=self.number)
         elif message.kind == "samples":
             self.last_samples = message.body
 
@@ -199,7 +205,7 @@ class WorkerHandle:
             await self.child.channel.send("discard")
 
     async def ask(self, kind: str, *, timeout: float = READY_TIMEOUT) -> Message:  # noqa: ASYNC109  # the worker's, not ours
-        """Ask for its ``status``, ``plugins`` or ``metrics``.
+        """Ask for its ``status``, ``plugins``, ``metrics`` or ``traffic``.
 
         :raises ChannelClosedError: the worker is gone.
         :raises TimeoutError: it did not reply.

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
-from gateway_core.events import WORKER_ENDED, WORKER_NOT_REPLACED, emit
+from gateway_core.events import WORKER_ENDED, WORKER_NOT_REPLACED, WORKER_REPLACED, emit
 from gateway_core.metrics.ledger import Ledger
 from gateway_core.metrics.samples import Samples
 from gateway_core.process.channel import ChannelClosedError, Message
@@ -143,6 +143,8 @@ class WorkerPool:
         status = exit_text(worker.child.exit_status)
         text = f"{worker} ended unexpectedly ({status}) and is replaced"
         emit(WORKER_ENDED, text, worker=number, pid=worker.child.pid, status=status)
+        if self._services.feed is not None:
+            self._services.feed.lose_with(worker.child.name, number)
         how = f"it ended with {status}"
         self.replacements.note_end(number, self._services.clock.monotonic() - worker.started_at, how)
         await self.replacements.replace(
@@ -162,6 +164,8 @@ class WorkerPool:
     async def _start_again(self, number: int) -> None:
         assert self.bundle is not None
         await self.start(number, self.bundle)
+        worker = self._workers[number]
+        emit(WORKER_REPLACED, f"{worker} serves", worker=number, pid=worker.child.pid)
 
     # -- all workers
 
@@ -214,6 +218,20 @@ class WorkerPool:
                 self._ledger.report(worker, await asyncio.to_thread(Samples.load, reply.body))
                 responded.add(worker)
         return responded
+
+    async def traffic(self) -> tuple[list[tuple[int, Mapping[str, Any]]], list[int]]:
+        """Return what every worker has counted since the last call, and the numbers of those that are silent."""
+        there = self.all
+        replies = await asyncio.gather(
+            *(each.ask("traffic", timeout=METRICS_TIMEOUT) for each in there), return_exceptions=True
+        )
+        parts, silent = [], []
+        for worker, reply in zip(there, replies, strict=True):
+            if isinstance(reply, Message):
+                parts.append((worker.number, reply["traffic"]))
+            else:
+                silent.append(worker.number)
+        return parts, silent
 
     @property
     def all(self) -> list[WorkerHandle]:

@@ -31,14 +31,15 @@ _NO_ROUTE: Final = ""
 class Telemetry:
     """The counts of requests that are over."""
 
-    __slots__ = ("_failures", "_metrics", "unrouted")
+    __slots__ = ("_metrics", "failures", "unrouted")
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self.unrouted: RouteCounts = metrics.unrouted
         """Of requests that no route matched; a route has its own (`CompiledRoute.counts`)."""
         # The first failure of a kind can be seen as one only if there was a 0 before it.
-        self._failures = dict.fromkeys(REASONS, 0)
+        self.failures = dict.fromkeys(REASONS, 0)
+        """Requests that the gateway responded to itself, or whose response did not reach its end, by reason."""
         metrics.register(self._collect)
 
     def count(
@@ -63,12 +64,12 @@ class Telemetry:
     def count_failure(self, reason: str) -> None:
         """Count a request that the gateway responded to itself, or whose response did not reach its end."""
         # Plugins may bring reasons of their own, however many.
-        name = reason if reason in self._failures else OTHER
-        self._failures[name] = self._failures.get(name, 0) + 1
+        name = reason if reason in self.failures else OTHER
+        self.failures[name] = self.failures.get(name, 0) + 1
 
     def _collect(self, samples: Samples) -> None:
         known: Any = [(_NO_ROUTE, self.unrouted), *self._metrics.routes.items()]
-        samples.put(REQUEST_FAILURES, [((reason,), number) for reason, number in list(self._failures.items())])
+        samples.put(REQUEST_FAILURES, [((reason,), number) for reason, number in list(self.failures.items())])
         for route, counts in known:
             samples.put(
                 GRPC_CALLS, [((route, GrpcCode(code).name), number) for code, number in list(counts.calls.items())]

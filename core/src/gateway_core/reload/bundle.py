@@ -16,7 +16,7 @@ from gateway_core.config import ConfigProblem, Document, DocumentFormat, LogConf
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
 
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 """Of what processes of the gateway say to each other: bundles, messages over channels, and what a program hands to the
 one that takes its place. Another number is not understood; raise it with any change that the other side must know."""
 

@@ -2,7 +2,7 @@
 
 from gateway_core.admin import commands, operations
 from gateway_core.admin.operation import Operation
-from gateway_core.admin.resources import history, objects, overview, session, state
+from gateway_core.admin.resources import events, history, objects, overview, session, state
 
 OPERATIONS: tuple[Operation, ...] = (
     *session.OPERATIONS,
@@ -10,6 +10,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *state.OPERATIONS,
     *objects.OPERATIONS,
     *history.OPERATIONS,
+    *events.OPERATIONS,
     *operations.OPERATIONS,
     *commands.OPERATIONS,
 )

@@ -1,0 +1,143 @@
+"""Live events of real gateways: streamed over all workers, through reloads, ends of workers and restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.end_to_end.admin_kit import Api
+from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, get
+
+CONFIG = """
+listen: "127.0.0.1:0"
+admin: {{listen: "127.0.0.1:{admin}"}}
+workers: {workers}
+upstreams: [{{name: users, endpoints: [{{url: "{url}"}}]}}]
+routes: [{{id: users, path_prefix: /users, target: users}}]
+"""
+
+
+class Events:
+    """The events of a stream, one by one."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.last_id = ""
+
+    async def next(self) -> tuple[str, Any]:
+        """Return name and data of the next event; at the end of the stream an empty name."""
+        fields: dict[str, str] = {}
+        while True:
+            line = (await self._response.content.readline()).decode()
+            if not line or (line == "\n" and "event" in fields):
+                break
+            name, _, value = line.rstrip("\n").partition(": ")
+            fields[name] = value
+        self.last_id = fields.get("id", self.last_id)
+        return fields.get("event", ""), json.loads(fields.get("data", "null"))
+
+    async def until(self, condition: Callable[[str, Any], bool]) -> Any:
+        """Return the data of the first event that fulfils a condition."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                name, data = await self.next()
+                assert name, "the stream has ended"
+                if condition(name, data):
+                    return data
+
+    async def change(self, event: str) -> Any:
+        return await self.until(lambda name, data: name == "change" and data["event"] == event)
+
+
+@asynccontextmanager
+async def streamed(port: int, query: str = "", last_id: str = "") -> AsyncIterator[Events]:
+    headers = {"Last-Event-ID": last_id} if last_id else {}
+    timeout = aiohttp.ClientTimeout(total=None)
+    async with (
+        aiohttp.ClientSession(timeout=timeout, read_bufsize=1 << 20) as session,
+        session.get(f"http://127.0.0.1:{port}/api/v1/events{query}", headers=headers) as response,
+    ):
+        assert response.status == 200, await response.text()
+        events = Events(response)
+        assert (await events.next())[0] == "hello"
+        yield events
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_traffic_has_the_requests_of_all_workers(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, api: Api, workers: int
+) -> None:
+    running = start(CONFIG.format(url=upstream.url, admin=unused_tcp_port, workers=workers))
+    url = await running.ready()
+    async with streamed(unused_tcp_port, "?types=traffic") as events:
+        first = await events.until(lambda name, _: name == "traffic")
+        assert (first["gateway"]["requests"], first["workers"]) == (0, list(range(workers)))
+        for number in range(20):
+            assert (await get(url, f"/users/{number}"))[0] == 200
+        assert (await get(url, "/nothing"))[0] == 404
+
+        requests, shown = 0, dict[str | None, int]()
+        while requests < 21:
+            data = await events.until(lambda name, _: name == "traffic")
+            requests += data["gateway"]["requests"]
+            for row in data["routes"]:
+                shown[row["route"]] = shown.get(row["route"], 0) + row["requests"]
+
+        assert (requests, shown) == (21, {"users": 20, None: 1})
+    await running.stops()
+
+
+async def test_changes_of_all_processes_are_streamed_and_a_reader_that_comes_back_misses_none(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, api: Api
+) -> None:
+    text = CONFIG.format(url=upstream.url, admin=unused_tcp_port, workers=2)
+    running = start(text)
+    await running.ready()
+    async with streamed(unused_tcp_port, "?types=change") as events:
+        await running.rewrites(text + "drain_delay: 1ms\n")
+        applied = await events.change("config.applied")
+        assert (applied["process"], applied["level"]) == ("program", "info")
+        position = events.last_id
+    await running.rewrites(text + "nonsense: 1\n", "configuration rejected")
+    workers = (await api("GET", "overview"))[1]["workers"]
+    os.kill(workers[1]["pid"], signal.SIGKILL)
+    await running.says("worker 1 .* ended unexpectedly")
+
+    async with streamed(unused_tcp_port, "?types=change", position) as events:
+        rejected = await events.change("config.rejected")
+        gap = await events.until(lambda name, _: name == "gap")
+        ended = await events.change("worker.ended")
+        replaced = await events.change("worker.replaced")
+        assert (rejected["fields"]["problems"], ended["fields"]["worker"], replaced["fields"]["worker"]) == (1, 1, 1)
+        assert (gap["reason"], gap["lost"], gap["worker"]) == ("process-ended", None, 1)
+
+        running.signal(signal.SIGTERM)
+        end = await events.until(lambda name, _: name == "end")
+        assert end == {"reason": "stopping"}
+    assert await running.ends() == 0
+
+
+async def test_a_restart_ends_streams_and_is_a_gap_for_those_who_come_back(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, api: Api
+) -> None:
+    running = start(CONFIG.format(url=upstream.url, admin=unused_tcp_port, workers=2))
+    await running.ready()
+    async with streamed(unused_tcp_port) as events:
+        running.signal(signal.SIGUSR2)
+        assert await events.until(lambda name, _: name == "end") == {"reason": "restarting"}
+        position = events.last_id
+    await running.says("server.restarted")
+
+    async with streamed(unused_tcp_port, "?types=traffic,change", position) as events:
+        assert (await events.until(lambda name, _: name == "gap"))["reason"] == "restarted"
+        data = await events.until(lambda name, _: name == "traffic")
+        assert data["workers"] == [0, 1]
+    await running.stops()
