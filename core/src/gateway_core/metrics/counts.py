@@ -118,7 +118,7 @@ class RouteCounts(_Cells):
 
     def __init__(self, bounds: tuple[float, ...] = DURATION_BOUNDS) -> None:
         super().__init__(bounds)
-        self._exemplars: dict[str, dict[int, Exemplar]] = {}  # by class of statuses, then by bucket
+        self._exemplars: dict[int, dict[int, tuple[bytes, float, float]]] = {}  # by hundred of the status, by bucket
         self.bytes_in = 0
         """Bytes of requests' bodies."""
         self.bytes_out = 0
@@ -149,13 +149,16 @@ class RouteCounts(_Cells):
         if len(waiting) == _MOST_WAITING:
             self._settle()
 
-    def note_exemplar(self, status: int, seconds: float, trace_id: str, at: float) -> None:
+    def note_exemplar(self, status: int, seconds: float, trace_id: bytes, at: float) -> None:
         """Keep the trace of a request as an example of those that take about as long; the latest of each bucket stays.
 
         :param at: seconds since the Unix epoch.
         """
-        found = self._exemplars.setdefault(class_of(status), {})
-        found[bisect_left(self.bounds, seconds)] = Exemplar(trace_id, seconds, at)
+        hundreds = status // 100
+        found = self._exemplars.get(hundreds)
+        if found is None:
+            found = self._exemplars[hundreds] = {}
+        found[bisect_left(self.bounds, seconds)] = trace_id, seconds, at
 
     def use_bounds(self, bounds: tuple[float, ...]) -> None:
         if bounds != self.bounds:
@@ -173,9 +176,12 @@ class RouteCounts(_Cells):
         for outcome, each in self.distributions():
             name = class_of(outcome >> 2)
             found[name] = found[name].plus(each) if name in found else each
-        for name, exemplars in list(self._exemplars.items()):
-            if name in found:
-                found[name].exemplars = exemplars.copy()
+        for hundreds, exemplars in list(self._exemplars.items()):
+            if (name := class_of(hundreds * 100)) in found:
+                found[name].exemplars = {
+                    **(found[name].exemplars or {}),
+                    **{n: Exemplar(of.decode(), seconds, at) for n, (of, seconds, at) in list(exemplars.items())},
+                }
         return found
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from gateway_core.events import UPSTREAM_RESPONSE_TIMEOUT, Event
 from gateway_core.messages import UpstreamAttempt
 from gateway_core.messages.grpc_status import GrpcCode, read_code
-from gateway_core.observe.tracing import AttemptSpan, TracePlace
+from gateway_core.observe.tracing.spans import AttemptSpan, SpanPlace
 from gateway_core.proxy import attempt_owner
 from gateway_core.proxy.address_race import connect
 from gateway_core.proxy.attempt_owner import AttemptOwner, AttemptTerms, PreparedRequest, Retries, UpstreamFailure
@@ -61,10 +61,10 @@ class Attempt:
             self._terms = self._owner.terms() if self.retries is None else self.retries.terms
         return self._terms
 
-    def traced(self, head: PreparedRequest, place: TracePlace) -> PreparedRequest:
-        """Return a head that carries the attempt's span to the endpoint; one that is sent again keeps it."""
-        self.span = self.span or place.begin_attempt(head[0], self.picked_at)
-        return place.sent_head(head[0], self.span), head[1]
+    def begin_span(self, place: SpanPlace, line: bytes) -> bytes:
+        """Return the id of the span that its head is sent for; one that is sent again keeps it."""
+        self.span = self.span or place.begin_attempt(line, self.picked_at)
+        return place.parent_id if self.span is None else self.span.span_id
 
     def start(self, now: float) -> bool:
         """Pick an endpoint and send the request there, or wait in the upstream's queue.

@@ -32,7 +32,7 @@ from gateway_core.proxy.route_lookup import Found, find_first
 from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.telemetry import Responded, make_record, response_of
-from gateway_core.proxy.tracing import begin_trace, end_trace, follow_route, share
+from gateway_core.proxy.tracing import end_trace, follow_route, share
 from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.proxy.wire.grpc import total_of
 from gateway_core.proxy.wire.request_head import RequestHead
@@ -79,7 +79,8 @@ class Exchange:
         self._operations: ExchangeOperations | None = None  # once a hook has asked for something
         self._relay: Relay | None = None  # if the upstream responds
         self._own: OwnResponse | None = None  # if the gateway or a plugin does
-        self.trace = None if snapshot.tracer is None else begin_trace(snapshot.tracer, head)
+        tracer = snapshot.tracer
+        self.trace = None if tracer is None else tracer.begin(head.facts.trace, is_trusted=head.origin.is_trusted)
         self.reason: str | None = None  # why the gateway responded itself, or cut it off (`gateway_core.reasons`)
         snapshot.active += 1
         proxy.exchanges.add(self)

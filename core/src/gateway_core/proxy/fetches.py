@@ -21,7 +21,7 @@ from gateway_core.messages.hook_owner import current_request
 from gateway_core.messages.request_lines import arrival_of
 from gateway_core.observe.tracing import RequestTrace, TracePlace
 from gateway_core.observe.tracing.plugin_context import current_span_id
-from gateway_core.observe.tracing.propagation import read_remote
+from gateway_core.observe.tracing.propagation import fields_of, read_remote
 from gateway_core.proxy.attempt_owner import PreparedRequest
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.request_body import RequestBody
@@ -203,7 +203,7 @@ class Fetches:
         else:
             return None
         block = block_of(fields)
-        written = read_remote(block, block.lower(), trace.tracer.formats)
+        written = read_remote(fields_of(block), trace.tracer.formats)
         if written is None:
             return TracePlace(trace, parent_id=current_span_id(trace))
         return TracePlace(trace, parent_id=written.span_id) if written.trace_id == trace.trace_id else None

@@ -18,7 +18,6 @@ from typing import Final
 from gateway_core.hooks import Hook, Stop, start_response_phase
 from gateway_core.messages import Response, UpstreamAttempt
 from gateway_core.messages.response_lines import added_lines, has_assigned_body
-from gateway_core.observe.tracing import TracePlace
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retries, UpstreamFailure, client_terms
 from gateway_core.proxy.mirror import send_copies
@@ -28,6 +27,7 @@ from gateway_core.proxy.response_phase import ResponsePhase, add_cookies, join, 
 from gateway_core.proxy.running_exchange import RunningExchange
 from gateway_core.proxy.splice import BodySink, sink_of
 from gateway_core.proxy.sweeper import NEVER
+from gateway_core.proxy.tracing import traced_fields, traced_head
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream_head import (
     AttemptPhase,
@@ -38,7 +38,7 @@ from gateway_core.proxy.upstream_head import (
     upstream_head,
     usual_tail,
 )
-from gateway_core.proxy.wire.grpc import is_call, is_grpc
+from gateway_core.proxy.wire.grpc import is_grpc
 from gateway_core.proxy.wire.request_head import HEAD_ONLY, IN_CHUNKS
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.routing import UnsafePathError
@@ -132,10 +132,13 @@ class Relay:
         if framing is None or is_reframed:
             framing = self._framing(body)
         tail = head.tail if request is None else usual_tail(request, head)
+        trace = exchange.trace
         if tail is not None and target.is_plain and head.line and not head.path_flags and not endpoint.path:
             # The usual request: all parts are there.
             keeps_host = target.preserve_host and head.facts.host
             host = head.facts.host.encode("latin-1") if keeps_host else endpoint.authority
+            if trace is not None:
+                tail, framing = traced_fields(trace, self.attempt, request, head, tail, framing)
             data = b"".join((head.line, b"\r\nHost: ", host, tail, framing, exchange.id_line))
         else:
             policy = self._route.path_policy
@@ -144,6 +147,8 @@ class Relay:
                 data, flags = upstream_head(request, head, policy, target, endpoint, framing, exchange.id_line)
                 if not target.is_plain:
                     request.sent_target = target_of(data)
+                if trace is not None:
+                    data = traced_head(trace, self.attempt, data)
             except (UnsafePathError, UnsendableHeadError) as error:
                 self.attempt.give_up()
                 is_path = isinstance(error, UnsafePathError)
@@ -152,12 +157,6 @@ class Relay:
         if body is not None and is_reframed:
             flags = flags | IN_CHUNKS if body.is_chunked else flags & ~IN_CHUNKS
         self._flags, prepared = flags, (data, flags)
-        if (trace := exchange.trace) is not None:
-            if not trace.is_recorded:
-                prepared = trace.sent_head(data, trace.span_id, is_changed=exchange.seen is not None), flags
-            else:
-                place = TracePlace(trace, is_changed=exchange.seen is not None, is_call=is_call(exchange.head))
-                prepared = self.attempt.traced(prepared, place)
         if self._attempt_phase is None:
             return prepared
         exchange.watch(0)

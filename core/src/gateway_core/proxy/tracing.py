@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import Context
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway_core.messages import Request, Response
+from gateway_core.messages.request_lines import request_block
 from gateway_core.metrics.counts import RouteCounts
-from gateway_core.observe.tracing import RequestTrace, Tracer
+from gateway_core.observe.tracing import RequestTrace
 from gateway_core.observe.tracing.plugin_context import share
+from gateway_core.observe.tracing.propagation import fields_of
 from gateway_core.observe.tracing.sampling import SamplingPolicy
 from gateway_core.observe.tracing.semantics import failed
 from gateway_core.observe.tracing.spans import ServerFacts
+from gateway_core.observe.tracing.trace import SpanningAttempt
 from gateway_core.proxy.telemetry import EndedExchange, Responded, grpc_code_of
 from gateway_core.proxy.wire.grpc import is_call
 from gateway_core.proxy.wire.request_head import RequestHead
-from gateway_core.proxy.wire.request_ids import id_of
 
 
 class CountingTelemetry(Protocol):
@@ -37,13 +39,9 @@ class ExchangeHost(Protocol):
         """Returns seconds since the Unix epoch."""
 
 
-__all__ = ["begin_trace", "end_trace", "follow_route", "share"]
+_new: Final = tuple.__new__  # what a NamedTuple's own constructor calls, at half the price
 
-
-def begin_trace(tracer: Tracer, head: RequestHead) -> RequestTrace:
-    """Begin the trace of a request."""
-    facts = head.facts
-    return tracer.begin(facts.block, facts.lowered, is_trusted=head.origin.is_trusted)
+__all__ = ["end_trace", "follow_route", "share", "traced_fields", "traced_head"]
 
 
 class FollowingExchange(Protocol):
@@ -62,6 +60,25 @@ def follow_route(exchange: FollowingExchange, policy: SamplingPolicy) -> None:
         trace.follow(policy)
         if exchange.context is not None:
             share(trace, exchange.context)
+
+
+def traced_fields(
+    trace: RequestTrace, attempt: SpanningAttempt, seen: Request | None, head: RequestHead, tail: bytes, more: bytes
+) -> tuple[bytes, bytes]:
+    """Return a client's fields without those of a trace, and the lines that follow with those of its own trace.
+
+    :param seen: the request as hooks see it, if they do.
+    """
+    if seen is not None and request_block(seen) is not head.facts.block:
+        tail = trace.without(tail, fields_of(tail))
+    elif trace.came:
+        tail = trace.without(tail, trace.came)
+    return tail, more + trace.lines(attempt.begin_span(trace, head.line))
+
+
+def traced_head(trace: RequestTrace, attempt: SpanningAttempt, head: bytes) -> bytes:
+    """Return a whole head with the fields of its trace, and of no other."""
+    return trace.sent_head(head, attempt.begin_span(trace, head[: head.index(b"\r\n")]))
 
 
 class TracedExchange(EndedExchange, Protocol):
@@ -90,43 +107,31 @@ def end_trace(
     :param relay: what sent it upstream.
     :param response: what the client was sent; None if that was the upstream's response as it came.
     """
-    head, seen, route, origin = exchange.head, exchange.seen, exchange.route, exchange.head.origin
+    head, seen, route, body = exchange.head, exchange.seen, exchange.route, exchange.body
     is_grpc = is_call(head)
     grpc_status = grpc_code_of(exchange, relay) if is_grpc else None
-    is_error = failed(status, exchange.aborted, grpc_status, is_grpc=is_grpc)
-    seconds = 0.0 if status == 101 else now - exchange.started  # a tunnel is long by nature
-    if not trace.is_sampled and not trace.policy.keeps(is_error=is_error, seconds=seconds):
-        trace.drop()
-        return
-    received, sent = 0 if exchange.body is None else exchange.body.received, exchange.writer.bytes_sent
-    if exchange.tunnel_bytes is not None:
+    if not trace.is_sampled:
+        is_error = failed(status, exchange.aborted, grpc_status, is_grpc=is_grpc)
+        seconds = 0.0 if status == 101 else now - exchange.started  # a tunnel is long by nature
+        if not trace.policy.keeps(is_error=is_error, seconds=seconds):
+            trace.drop()
+            return
+    if exchange.tunnel_bytes is None:
+        received, sent = 0 if body is None else body.received, exchange.writer.bytes_sent
+    else:
         received, sent = exchange.tunnel_bytes
     produced_by = "upstream"
     if response is not None and not response.is_streamed:
         produced_by = response.produced_by or "gateway"
-    facts = ServerFacts(
-        head.method,
-        origin.scheme,
-        head.facts.host,
-        head.raw_path,
-        # A plugin may have hidden a query with credentials (`Request.forget_query`).
-        head.query_string if seen is None else seen.received.target.partition("?")[2],
-        head.version,
-        head.facts.block,
-        origin.client_ip,
-        origin.peer_ip,
-        id_of(exchange.id_line),
-        None if route is None else route.info.id,
-        None if route is None else route.info.pattern or None,
-        status,
-        exchange.reason,
-        exchange.aborted,
-        produced_by,
-        grpc_status,
-        is_grpc,
-        received,
-        sent,
-    )
+    # A plugin may have hidden a query with credentials (`Request.forget_query`).
+    query = head.query_string if seen is None else seen.received.target.partition("?")[2]
+    facts: ServerFacts = _new(
+        ServerFacts,
+        (
+            head, query, exchange.id_line, None if route is None else route.info, status, exchange.reason,
+            exchange.aborted, produced_by, grpc_status, is_grpc, received, sent,
+        ),
+    )  # fmt: skip
     trace.end(facts, exchange.started, now)
     counts = exchange.proxy.telemetry.unrouted if route is None else route.counts
-    counts.note_exemplar(status, now - exchange.started, trace.trace_id, exchange.proxy.wall())
+    counts.note_exemplar(status, now - exchange.started, trace.raw_id, exchange.proxy.wall())

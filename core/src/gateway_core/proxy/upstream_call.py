@@ -260,7 +260,7 @@ class UpstreamCall:
             self._end(error)
             return None
         if self._place is not None:
-            prepared = self.attempt.traced(prepared, self._place)
+            prepared = self._place.sent_head(self.attempt, prepared[0]), prepared[1]
         if self._attempt_phase is None:
             return prepared
         self._attempt_phase.start(endpoint, prepared, self._connect, self._refuse)

@@ -11,8 +11,9 @@ from gateway_core.observe.tracing.propagation import (
     MOST_BAGGAGE,
     Format,
     Remote,
-    has_fields,
+    fields_of,
     lines_for,
+    with_lines,
     without_fields,
 )
 from hypothesis import given
@@ -32,7 +33,11 @@ logging.getLogger("opentelemetry").setLevel(logging.ERROR)
 
 
 def read(block: bytes, formats: Sequence[Format]) -> Remote | None:
-    return propagation.read_remote(block, block.lower(), formats)
+    return propagation.read_remote(fields_of(block), formats)
+
+
+def without(head: bytes, *, keeps_baggage: bool) -> tuple[bytes, bool]:
+    return without_fields(head, fields_of(head[:-4]), keeps_baggage=keeps_baggage)
 
 
 def block_of(fields: Sequence[tuple[str, str]]) -> bytes:
@@ -134,11 +139,11 @@ def test_what_is_written_is_read_the_same_by_opentelemetry_and_here(
     trace_id: int, span_id: int, flags: int, each: Format
 ) -> None:
     ids = f"{trace_id:032x}", f"{span_id:016x}"
-    lines = lines_for((each,), *ids, flags, "a=1,b=2" if each == "w3c" else "")
+    lines = lines_for((each,), ids[0].encode(), ids[1].encode(), flags, "a=1,b=2" if each == "w3c" else "")
     fields = [tuple(line.split(": ", 1)) for line in lines.decode().split("\r\n") if line]
 
     oracle = expected(each, fields)  # type: ignore[arg-type]  # pairs
-    own = read(b"\r\n" + lines[:-2], (each,))
+    own = read(lines, (each,))
 
     assert (oracle.trace_id, oracle.span_id, oracle.trace_flags & 1) == (trace_id, span_id, flags)
     assert own is not None
@@ -182,7 +187,7 @@ HEAD = (
 
 
 def test_fields_of_another_span_do_not_go_on_and_others_do() -> None:
-    trusted, untrusted = without_fields(HEAD, keeps_baggage=True), without_fields(HEAD, keeps_baggage=False)
+    trusted, untrusted = without(HEAD, keeps_baggage=True), without(HEAD, keeps_baggage=False)
 
     assert trusted == (b"GET / HTTP/1.1\r\nHost: a\r\nX-Other: kept\r\nbaggage: a=1\r\n\r\n", False)
     assert untrusted == (b"GET / HTTP/1.1\r\nHost: a\r\nX-Other: kept\r\n\r\n", True)
@@ -192,7 +197,7 @@ def test_fields_of_another_span_do_not_go_on_and_others_do() -> None:
     "baggage", [b"a=" + b"x" * MOST_BAGGAGE, b"a=" + b"x" * 65536, b",".join(b"k%d=v" % n for n in range(65))]
 )
 def test_baggage_beyond_its_limits_is_dropped_whole(baggage: bytes) -> None:
-    head, is_dropped = without_fields(b"GET / HTTP/1.1\r\nbaggage: %b\r\n\r\n" % baggage, keeps_baggage=True)
+    head, is_dropped = without(b"GET / HTTP/1.1\r\nbaggage: %b\r\n\r\n" % baggage, keeps_baggage=True)
 
     assert (head, is_dropped) == (b"GET / HTTP/1.1\r\n\r\n", True)
 
@@ -200,12 +205,45 @@ def test_baggage_beyond_its_limits_is_dropped_whole(baggage: bytes) -> None:
 def test_the_limits_of_baggage_hold_for_all_of_its_fields_together() -> None:
     half = b"baggage: a=" + b"x" * (MOST_BAGGAGE // 2)
 
-    head, is_dropped = without_fields(b"GET / HTTP/1.1\r\n%b\r\n%b\r\n\r\n" % (half, half), keeps_baggage=True)
+    head, is_dropped = without(b"GET / HTTP/1.1\r\n%b\r\n%b\r\n\r\n" % (half, half), keeps_baggage=True)
 
     assert (head, is_dropped) == (b"GET / HTTP/1.1\r\n\r\n", True)
 
 
-@given(st.sampled_from(["traceparent", "tracestate", "baggage", "b3", "x-b3-sampled"]))
-def test_a_block_with_any_field_of_a_trace_is_looked_at(name: str) -> None:
-    assert has_fields(block_of([("host", "a"), (name, "x")]))
-    assert not has_fields(block_of([("host", "a"), ("x-other", name)]))
+@given(st.sampled_from(sorted(propagation.FIELD_NAMES)))
+def test_a_block_with_any_field_of_a_trace_is_looked_at(name: bytes) -> None:
+    line = name.title() + b": x"
+
+    assert fields_of(b"\r\nHost: a\r\n" + line + b"\r\nx-other: y") == ((name, line),)
+    assert fields_of(b"\r\nHost: a\r\nx-other: " + line) == ()
+
+
+LINES = st.lists(
+    st.sampled_from([
+        b"traceparent: a", b"traceparent: ab", b"Traceparent: a", b"tracestate: a", b"b3: a", b"b3: a, traceparent: a",
+        b"X-B3-Flags: 1", b"x-traceparent: a", b"accept: traceparent: a", b"baggage: a=1", b"baggage: a=12", b"a: b",
+    ]),
+    max_size=8,
+)  # fmt: skip
+
+
+@given(LINES, st.booleans())
+def test_exactly_the_lines_of_another_span_are_taken_out_whatever_is_around_them(
+    lines: list[bytes], keeps_baggage: bool
+) -> None:
+    head = b"".join([b"\r\n" + line for line in lines])
+    gone = propagation.FIELD_NAMES - ({b"baggage"} if keeps_baggage else set())
+
+    found, is_dropped = without_fields(head, fields_of(head), keeps_baggage=keeps_baggage)
+
+    kept = [line for line in lines if line.partition(b":")[0].lower() not in gone]
+    assert sorted(found.split(b"\r\n")[1:]) == sorted(kept)
+    assert is_dropped == (not keeps_baggage and any(line.startswith(b"baggage") for line in lines))
+
+
+@pytest.mark.parametrize("last", [b"X-Request-Id: 7", b"X-Other: 7"])
+def test_the_fields_of_a_span_stand_before_the_id_of_the_request(last: bytes) -> None:
+    found = with_lines(b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n" % last, b"\r\ntraceparent: x")
+
+    expected_lines = [last, b"traceparent: x"] if b"Other" in last else [b"traceparent: x", last]
+    assert found == b"\r\n".join([b"GET / HTTP/1.1", b"Host: a", *expected_lines, b"", b""])

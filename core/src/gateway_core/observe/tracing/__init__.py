@@ -6,6 +6,7 @@ show, `otlp` writes them, and `exporter` sends them in batches from a task of it
 """
 
 from gateway_core.observe.tracing.settings import OpenTracing, Tracing
-from gateway_core.observe.tracing.trace import AttemptSpan, RequestTrace, TracePlace, Tracer
+from gateway_core.observe.tracing.spans import AttemptSpan
+from gateway_core.observe.tracing.trace import RequestTrace, TracePlace, Tracer
 
 __all__ = ["AttemptSpan", "OpenTracing", "RequestTrace", "TracePlace", "Tracer", "Tracing"]

@@ -29,7 +29,7 @@ from gateway_core.metrics import Metrics
 from gateway_core.metrics.catalogue import TRACE_EXPORT_FAILURES, TRACE_SPANS, TRACE_SPANS_LOST
 from gateway_core.observe.tracing.otlp import Encoding
 from gateway_core.observe.tracing.semantics import spans_of
-from gateway_core.observe.tracing.spans import ServerFacts, SpanBatch
+from gateway_core.observe.tracing.spans import SpanSource
 from gateway_core.repeats import Repeats, repeated
 from gateway_core.tasks import Tasks
 
@@ -114,11 +114,12 @@ class Exporter:
         self._clock = clock
         self._metrics = metrics
         self._tls = tls
-        self._queue: deque[SpanBatch] = deque()
+        self._queue: deque[tuple[SpanSource, int, int]] = deque()
         self._queued = self._queued_bytes = 0  # of what is in the queue
+        self._most, self._batch_spans = settings.max_spans, settings.batch_spans
         self.waiting = 0
         """Spans that are not settled, those on their way included."""
-        self._some, self._enough, self._settled = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._some, self._enough, self._settled, self._hurry = [asyncio.Event() for _ in range(4)]
         self._is_hurried = self._is_closed = False
         self._tasks = Tasks()
         self._session: aiohttp.ClientSession | None = None
@@ -131,29 +132,31 @@ class Exporter:
         """Begin to send."""
         self._tasks.supervise(self._run, name="export of spans")
 
-    def put(self, batch: SpanBatch) -> None:
-        """Take the spans of a trace, or drop and count them where there is no room."""
-        count, size = len(batch.spans), _size_of(batch)
-        if batch.lost:
-            self._lose(batch.lost, "too-many")
-        if self._is_closed:
-            self._lose(count, "stop")
-        elif self.waiting + count > self._settings.max_spans or self._queued_bytes + size > MOST_BYTES:
-            self._lose(count, "overflow")
-        else:
-            self._queue.append(batch)
-            self.waiting += count
-            self._queued += count
-            self._queued_bytes += size
-            if self._queued == count:
-                self._some.set()
-            if self._queued >= self._settings.batch_spans:
-                self._enough.set()
+    def put(self, source: SpanSource, count: int, size: int) -> None:
+        """Take spans, or drop and count them where there is no room.
+
+        :param size: bytes of the head that they refer to.
+        """
+        waiting, queued, held = self.waiting + count, self._queued + count, self._queued_bytes + size
+        if waiting > self._most or held > MOST_BYTES:
+            self._lose(count, "stop" if self._is_closed else "overflow")
+            return
+        self._queue.append((source, count, size))
+        self.waiting, self._queued, self._queued_bytes = waiting, queued, held
+        if queued == count:
+            self._some.set()
+        if queued >= self._batch_spans:
+            self._enough.set()
+
+    def lose(self, count: int) -> None:
+        """Count spans that were too many for one request."""
+        self._lose(count, "too-many")
 
     async def aclose(self) -> None:
         """Send what is left at once; what is not taken in time is lost."""
         self._is_hurried = True
         self._enough.set()
+        self._hurry.set()
         try:
             async with asyncio.timeout(self.last_word()):
                 while self.waiting:
@@ -162,7 +165,7 @@ class Exporter:
         except TimeoutError:
             self._report("the collector did not take them before the end", self.waiting)
             self._lose(self.waiting, "stop")
-        self._is_closed = True
+        self._is_closed, self._most = True, -1
         await self._tasks.aclose()
         self._queue.clear()
         self.waiting = self._queued = self._queued_bytes = 0
@@ -181,10 +184,9 @@ class Exporter:
                         await self._enough.wait()
                 except TimeoutError:
                     pass
-            batches = self._take()
-            count = sum(len(each.spans) for each in batches)
+            sources, count = self._take()
             try:
-                await self._export(batches, count)
+                await self._export(sources, count)
             except Exception as error:
                 self._lose(count, "rejected")
                 self._report(f"the spans cannot be written: {error!r}", count)
@@ -193,25 +195,27 @@ class Exporter:
                 self.waiting -= count
                 self._settled.set()
 
-    def _take(self) -> list[SpanBatch]:
-        """Return the next batches: as many as fit into one request, and at least one."""
-        taken, count, most = list[SpanBatch](), 0, self._settings.batch_spans
-        while self._queue and (not taken or count + len(self._queue[0].spans) <= most):
-            batch = self._queue.popleft()
-            taken.append(batch)
-            count += len(batch.spans)
-            self._queued_bytes -= _size_of(batch)
+    def _take(self) -> tuple[list[SpanSource], int]:
+        """Return what comes next, and the number of its spans: as much as fits into one request, and at least one."""
+        taken, count, held, queue, most = list[SpanSource](), 0, 0, self._queue, self._batch_spans
+        while queue and (not taken or count + queue[0][1] <= most):
+            source, spans, size = queue.popleft()
+            taken.append(source)
+            count += spans
+            held += size
         self._queued -= count
-        if not self._queue:
+        self._queued_bytes -= held
+        if not queue:
             self._some.clear()
         if self._queued < most and not self._is_hurried:
             self._enough.clear()
-        return taken
+        return taken, count
 
-    async def _export(self, batches: Sequence[SpanBatch], count: int) -> None:
-        """Send batches until they are taken, refused or too old."""
+    async def _export(self, sources: Sequence[SpanSource], count: int) -> None:
+        """Send spans until they are taken, refused or too old."""
+        offset = self._clock.wall() - self._clock.monotonic()
         # In a thread: it takes some twenty microseconds a span.
-        body = await asyncio.to_thread(self._write, batches)
+        body = await asyncio.to_thread(self._write, sources, offset)
         backoff, began = Backoff(self._rng, first=1.0, longest=30.0), self._clock.monotonic()
         while True:
             try:
@@ -230,7 +234,7 @@ class Exporter:
                     self._lose(count, "gave-up")
                     self._report(str(error), count)
                     if error.retry_after:  # the next batch is not to come sooner than that
-                        await asyncio.sleep(delay)
+                        await self._pause(delay)
                     return
                 self._report(str(error), 0)
                 await self._pause(delay)
@@ -244,14 +248,17 @@ class Exporter:
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not for long once the exporter is to end."""
-        end = self._clock.monotonic() + seconds
-        while (left := end - self._clock.monotonic()) > 0:
-            await asyncio.sleep(min(left, 0.25))
-            if self._is_hurried:
-                return
+        if self._is_hurried:
+            await asyncio.sleep(seconds)
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
+        except TimeoutError:
+            pass
 
-    def _write(self, batches: Sequence[SpanBatch]) -> bytes:
-        body = self._encoding.write([span for batch in batches for span in spans_of(batch)])
+    def _write(self, sources: Sequence[SpanSource], offset: float) -> bytes:
+        body = self._encoding.write([span for each in sources for span in spans_of(each.batch(), offset)])
         return gzip.compress(body, compresslevel=4, mtime=0) if self._settings.compress else body
 
     async def _send(self, body: bytes) -> tuple[int, str]:
@@ -298,11 +305,6 @@ class Exporter:
             what = f"{lost} spans are lost" if lost else "spans are sent again"
             text = f"spans were not exported: {reason}; {what}{repeated(number)}"
             emit(TRACING_EXPORT_FAILED, text, reason=reason, lost=lost, count=number)
-
-
-def _size_of(batch: SpanBatch) -> int:
-    facts = batch.spans[0].facts
-    return len(facts.block) + len(facts.path) + len(facts.query) if isinstance(facts, ServerFacts) else 0
 
 
 def resource_of(name: str, given: Mapping[str, str], defaults: Mapping[str, str], version: str) -> dict[str, str]:

@@ -26,7 +26,7 @@ def share(trace: RequestTrace, context: Context) -> None:
 def _attach(api: Any, trace: RequestTrace) -> None:
     state = api.TraceState.from_header([trace.state]) if trace.state else api.TraceState()
     span = api.SpanContext(
-        int(trace.trace_id, 16), int(trace.span_id, 16), is_remote=False, trace_flags=api.TraceFlags(trace.flags),
+        int(trace.trace_id, 16), int(trace.own_id, 16), is_remote=False, trace_flags=api.TraceFlags(trace.flags),
         trace_state=state,
     )  # fmt: skip
     context: Any = sys.modules["opentelemetry.context"]

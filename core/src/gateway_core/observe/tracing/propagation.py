@@ -7,6 +7,7 @@ Baggage) is no part of a trace's identity: it goes on as it came, within the lim
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
@@ -24,23 +25,28 @@ MOST_BAGGAGE: Final = 8192
 MOST_BAGGAGE_MEMBERS: Final = 64
 """Bytes and members of ``baggage`` that go on; a longer one is dropped whole (W3C Baggage, section 3.3.2)."""
 
+FIELD_NAMES: Final = frozenset({
+    b"traceparent", b"tracestate", b"baggage", b"b3", b"x-b3-traceid", b"x-b3-spanid", b"x-b3-parentspanid",
+    b"x-b3-sampled", b"x-b3-flags",
+})  # fmt: skip
+"""Names of the fields that carry a trace or baggage, in lower case."""
+
+TraceFields = Sequence[tuple[bytes, bytes]]
+"""The fields of a head that are among `FIELD_NAMES`, in their order: each name in lower case, and each whole line."""
+
 _LONGEST_PARENT: Final = 512
+_PARENT: Final = re.compile(rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
 _PARENT_LENGTH: Final = 55
-_HEX: Final = b"0123456789abcdef"
-_ANY_HEX: Final = _HEX + b"ABCDEF"
-_ZEROS: Final = b"0" * 32
+_ANY_HEX: Final = b"0123456789abcdefABCDEF"
 _B3_PARTS: Final = 4
 _B3_SAMPLED: Final = frozenset({b"1", b"True", b"true", b"d"})
 _B3_NOT_SAMPLED: Final = frozenset({b"0", b"False", b"false"})
 _KEY_BYTES: Final = b"abcdefghijklmnopqrstuvwxyz0123456789_-*/"
 _STATE_VALUE_BYTES: Final = bytes(range(0x20, 0x7F)).translate(None, b",=")
 _LONGEST_KEY, _LONGEST_TENANT, _LONGEST_SYSTEM, _LONGEST_VALUE = 256, 241, 14, 256
-_B3_NEEDLES: Final = (b"\r\nx-b3-traceid:", b"\r\nx-b3-spanid:", b"\r\nx-b3-sampled:", b"\r\nx-b3-flags:")
-_SPAN_NEEDLES: Final = (
-    b"\r\ntraceparent:", b"\r\ntracestate:", b"\r\nb3:", b"\r\nx-b3-parentspanid:", *_B3_NEEDLES,
-)  # fmt: skip
-_BAGGAGE: Final = b"\r\nbaggage:"
-_NOTHING: Final = (b"",)
+_B3_NAMES: Final = (b"x-b3-traceid", b"x-b3-spanid", b"x-b3-sampled", b"x-b3-flags")
+_FIELD: Final = re.compile(rb"\r\n(?:" + b"|".join(sorted(FIELD_NAMES)) + rb"):", re.IGNORECASE)
+_ID_LINE: Final = b"\r\nX-Request-Id: "
 
 
 class Remote(NamedTuple):
@@ -57,60 +63,38 @@ class Remote(NamedTuple):
     """A valid ``tracestate``, or nothing."""
 
 
-def has_fields(lowered: bytes) -> bool:
-    """Return whether a block of fields may have one that carries a trace or baggage.
+def fields_of(block: bytes) -> TraceFields:
+    """Return the fields of a trace in a block, each line of which has a CRLF before it."""
+    if _FIELD.search(block) is None:
+        return ()
+    lines = [(line.partition(b":")[0].lower(), line) for line in block.split(b"\r\n")]
+    return tuple([each for each in lines if each[0] in FIELD_NAMES])
 
-    :param lowered: the block in lower case, each line with a CRLF before it.
-    """
-    # One look for each is faster than one regular expression for all: most heads have none.
-    return b"\r\ntrace" in lowered or b"\r\nbaggage:" in lowered or b"\r\nb3:" in lowered or b"\r\nx-b3-" in lowered
 
-
-def read_remote(block: bytes, lowered: bytes, formats: Sequence[Format]) -> Remote | None:
-    """Return the caller's span, by the first of the formats that names a valid one.
-
-    :param block: lines with a CRLF before each, as they came, and the same in lower case.
-    """
+def read_remote(fields: TraceFields, formats: Sequence[Format]) -> Remote | None:
+    """Return the caller's span, by the first of the formats that names a valid one."""
     for each in formats:
-        found = _read_w3c(block, lowered) if each == "w3c" else _read_b3(block, lowered)
+        found = _read_w3c(fields) if each == "w3c" else _read_b3(fields)
         if found is not None:
             return found
     return None
 
 
-def _values(block: bytes, lowered: bytes, needle: bytes) -> Sequence[bytes]:
-    """Return the values of a field, in order.
-
-    :param needle: a CRLF, its name in lower case, and a colon.
-    """
-    start = lowered.find(needle)
-    if start < 0:
-        return ()
-    found = []
-    while start >= 0:
-        begin = start + len(needle)
-        end = block.find(b"\r\n", begin)
-        found.append(block[begin : end if end >= 0 else len(block)].strip(b" \t"))
-        start = lowered.find(needle, begin)
-    return found
+def _values(fields: TraceFields, name: bytes) -> Sequence[bytes]:
+    """Return the values of a field, in order."""
+    return [line[len(name) + 1 :].strip(b" \t") for each, line in fields if each == name]
 
 
-def _read_w3c(block: bytes, lowered: bytes) -> Remote | None:
-    parents = _values(block, lowered, b"\r\ntraceparent:")
+def _read_w3c(fields: TraceFields) -> Remote | None:
+    parents = _values(fields, b"traceparent")
     if len(parents) != 1 or len(parents[0]) > _LONGEST_PARENT:  # several contradict each other (section 3.2)
         return None
-    value = parents[0]
-    version, trace, span, flags = value[:2], value[3:35], value[36:52], value[53:55]
-    is_formed = len(value) >= _PARENT_LENGTH and value[2:3] == value[35:36] == value[52:53] == b"-"
-    is_longer = len(value) > _PARENT_LENGTH
+    found, more = _PARENT.match(parents[0]), parents[0][_PARENT_LENGTH:]
     # Later versions may append something behind another dash (section 4.2).
-    if not is_formed or (is_longer and (version == b"00" or value[55:56] != b"-")):
+    if found is None or (more and (found[1] == b"00" or more[:1] != b"-")):
         return None
-    if (version + trace + span + flags).translate(None, _HEX) or version == b"ff":
-        return None
-    if trace == _ZEROS or span == _ZEROS[:16]:
-        return None
-    state = _valid_state(_values(block, lowered, b"\r\ntracestate:"))
+    _, trace, span, flags = found.groups()
+    state = _valid_state(_values(fields, b"tracestate")) if len(fields) > 1 else ""
     return Remote(trace.decode(), span.decode(), int(flags, 16) & (SAMPLED | RANDOM), state=state)
 
 
@@ -143,16 +127,16 @@ def _is_member(member: bytes) -> bool:
     )
 
 
-def _read_b3(block: bytes, lowered: bytes) -> Remote | None:
+def _read_b3(fields: TraceFields) -> Remote | None:
     sampled, is_debug = b"", False
-    if single := _values(block, lowered, b"\r\nb3:"):
+    if single := _values(fields, b"b3"):
         parts = single[0].split(b"-")
         if not 2 <= len(parts) <= _B3_PARTS:
             return None
         trace, span = parts[:2]
         sampled = parts[2] if len(parts) > 2 else b""
     else:
-        trace, span, sampled, flags = [(_values(block, lowered, needle) or _NOTHING)[0] for needle in _B3_NEEDLES]
+        trace, span, sampled, flags = [(_values(fields, name) or (b"",))[0] for name in _B3_NAMES]
         is_debug = flags == b"1"
     if len(trace) not in {16, 32} or len(span) != 16 or (trace + span).translate(None, _ANY_HEX):
         return None
@@ -163,42 +147,49 @@ def _read_b3(block: bytes, lowered: bytes) -> Remote | None:
     return Remote(trace.decode().lower().zfill(32), span.decode().lower(), SAMPLED if is_sampled else 0, is_decided)
 
 
-def lines_for(formats: Sequence[Format], trace_id: str, span_id: str, flags: int, state: str = "") -> bytes:
-    """Return the fields for a request of a span, each line with a CRLF behind it."""
-    if len(formats) == 1 and formats[0] == "w3c" and not state:  # as almost always
-        return f"traceparent: 00-{trace_id}-{span_id}-0{flags}\r\n".encode("ascii")
-    lines = ""
-    for each in formats:
-        if each == "w3c":
-            lines += f"traceparent: 00-{trace_id}-{span_id}-0{flags}\r\n"
-            if state:
-                lines += f"tracestate: {state}\r\n"
-        elif each == "b3":
-            lines += f"b3: {trace_id}-{span_id}-{flags & SAMPLED}\r\n"
-        else:
-            lines += f"X-B3-TraceId: {trace_id}\r\nX-B3-SpanId: {span_id}\r\nX-B3-Sampled: {flags & SAMPLED}\r\n"
-    return lines.encode("ascii")
+def lines_for(formats: Sequence[Format], trace_id: bytes, span_id: bytes, flags: int, state: str = "") -> bytes:
+    """Return the fields for a request of a span, each line with a CRLF before it.
+
+    ``traceparent`` is the last one: the lines before it are the same for more requests (see `encode_request`).
+    """
+    lines = [b"\r\ntracestate: " + state.encode("ascii")] if state and "w3c" in formats else []
+    sampled = flags & SAMPLED
+    if "b3multi" in formats:
+        lines.append(b"\r\nX-B3-TraceId: %b\r\nX-B3-SpanId: %b\r\nX-B3-Sampled: %d" % (trace_id, span_id, sampled))
+    if "b3" in formats:
+        lines.append(b"\r\nb3: %b-%b-%d" % (trace_id, span_id, sampled))
+    if "w3c" in formats:
+        lines.append(b"\r\ntraceparent: 00-%b-%b-0%d" % (trace_id, span_id, flags))
+    return b"".join(lines)
 
 
-def without_fields(head: bytes, *, keeps_baggage: bool) -> tuple[bytes, bool]:
-    """Return a head without the fields of another span, and whether baggage was dropped.
+def with_lines(head: bytes, lines: bytes) -> bytes:
+    """Return a head with lines before its last one, if that is X-Request-Id, else behind it.
 
-    :param head: with its first line and its empty line.
+    :param head: with its empty line.
+    """
+    at = head.rfind(b"\r\n", 0, len(head) - 4)
+    if not head.startswith(_ID_LINE, at):
+        at = len(head) - 4
+    return b"".join((head[:at], lines, head[at:]))
+
+
+def without_fields(head: bytes, fields: TraceFields, *, keeps_baggage: bool) -> tuple[bytes, bool]:
+    """Return a head, or a part of one, without the fields of another span, and whether baggage was dropped.
+
+    :param fields: all that are in it.
     :param keeps_baggage: whether ``baggage`` goes on if it is within the limits.
     """
-    lowered = head.lower()
-    for needle in _SPAN_NEEDLES:
-        start = lowered.find(needle)
-        while start >= 0:
-            end = lowered.index(b"\r\n", start + 2)
-            head, lowered = head[:start] + head[end:], lowered[:start] + lowered[end:]
-            start = lowered.find(needle)
-    if _BAGGAGE not in lowered or (keeps_baggage and is_small(_values(head, lowered, _BAGGAGE))):
-        return head, False
-    while (start := lowered.find(_BAGGAGE)) >= 0:
-        end = lowered.index(b"\r\n", start + 2)
-        head, lowered = head[:start] + head[end:], lowered[:start] + lowered[end:]
-    return head, True
+    if len(fields) == 1:  # as mostly
+        name, line = fields[0]
+        if name != b"baggage":
+            return head.replace(b"\r\n" + line, b"", 1), False
+    baggage = _values(fields, b"baggage")
+    keeps_baggage = keeps_baggage and is_small(baggage)
+    # The longest first: what begins like a shorter one is not there any more.
+    for line in sorted([line for name, line in fields if name != b"baggage" or not keeps_baggage], key=len)[::-1]:
+        head = head.replace(b"\r\n" + line, b"", 1)
+    return head, bool(baggage) and not keeps_baggage
 
 
 def is_small(values: Sequence[bytes]) -> bool:

@@ -17,8 +17,8 @@ from typing import Final, NamedTuple
 from gateway_core.messages.grpc_status import GrpcCode
 from gateway_core.messages.headers import first_value
 from gateway_core.messages.secret_queries import SECRET_PARAMETERS, make_query_mask
-from gateway_core.observe.tracing.propagation import Remote
-from gateway_core.observe.tracing.spans import ClientFacts, HookFacts, RawSpan, ServerFacts, SpanBatch
+from gateway_core.observe.tracing.propagation import Remote, read_remote
+from gateway_core.observe.tracing.spans import AttemptSpan, HookFacts, RawSpan, ServerFacts, SpanBatch
 
 Value = str | int | bool | Sequence[str]
 
@@ -60,21 +60,26 @@ class Span(NamedTuple):
     link: Remote | None = None
 
 
-def spans_of(batch: SpanBatch) -> list[Span]:
-    """Return the spans of a batch."""
-    made = []
+def spans_of(batch: SpanBatch, offset: float) -> list[Span]:
+    """Return the spans of a batch.
+
+    :param offset: what makes monotonic seconds seconds since the Unix epoch.
+    """
+    made, trace_id = [], batch.trace_id.decode()
+    first = batch.spans[0]
+    is_grpc = isinstance(first, RawSpan) and isinstance(first.facts, ServerFacts) and first.facts.is_grpc
     for index, raw in enumerate(batch.spans):
-        name, kind, attributes, error = _described(raw)
-        link = batch.link if index == 0 else None
+        name, kind, attributes, error = _described(raw, is_grpc=is_grpc)
+        link = read_remote(batch.caller, batch.formats) if index == 0 else None
         if index == 0 and batch.lost:
             attributes.append(("gateway.spans_dropped", batch.lost))
         # Bits 8 and 9: it is known whether the parent is remote, and it is (OTLP's SpanFlags).
         is_remote = index == 0 and batch.is_remote
         flags = batch.flags | 0x100 | (0x200 if is_remote else 0)
-        started, ended = _nanoseconds(batch.offset + raw.started), _nanoseconds(batch.offset + raw.ended)
+        started, ended = _nanoseconds(offset + raw.started), _nanoseconds(offset + raw.ended)
         made.append(
             Span(
-                batch.trace_id, raw.span_id, raw.parent_id, batch.state, flags, name, kind, started,
+                trace_id, raw.span_id.decode(), raw.parent_id.decode(), batch.state, flags, name, kind, started,
                 max(started, ended), attributes, error, link,
             )
         )  # fmt: skip
@@ -88,13 +93,10 @@ def _nanoseconds(seconds: float) -> int:
 Described = tuple[str, int, list[tuple[str, Value]], str | None]
 
 
-def _described(raw: RawSpan) -> Described:
-    facts = raw.facts
-    if isinstance(facts, ServerFacts):
-        return _server(facts)
-    if isinstance(facts, ClientFacts):
-        return _client(facts)
-    return _hook(facts)
+def _described(raw: RawSpan | AttemptSpan, *, is_grpc: bool) -> Described:
+    if isinstance(raw, AttemptSpan):
+        return _client(raw, is_grpc=is_grpc if raw.is_grpc is None else raw.is_grpc)
+    return _server(raw.facts) if isinstance(raw.facts, ServerFacts) else _hook(raw.facts)
 
 
 def failed(status: int, aborted: str | None, grpc_status: int | None, *, is_grpc: bool) -> bool:
@@ -108,34 +110,37 @@ def failed(status: int, aborted: str | None, grpc_status: int | None, *, is_grpc
 
 
 def _server(facts: ServerFacts) -> Described:
-    word, attributes = _method(facts.method)
-    attributes += [("url.scheme", facts.scheme), ("url.path", cut(facts.path))]
+    head, route = facts.head, facts.route
+    origin, pattern = head.origin, route.pattern or None if route is not None else None
+    word, attributes = _method(head.method)
+    attributes += [("url.scheme", origin.scheme), ("url.path", cut(head.raw_path))]
     if facts.query:
         attributes.append(("url.query", cut(_mask_query(facts.query))))
-    if facts.pattern is not None:
-        attributes.append(("http.route", facts.pattern))
+    if pattern is not None:
+        attributes.append(("http.route", pattern))
     if facts.status:
         attributes.append(("http.response.status_code", facts.status))
-    attributes += _address(facts.host, facts.scheme)
-    attributes.append(("client.address", facts.client_ip or "unknown"))
-    if facts.peer_ip:
-        attributes.append(("network.peer.address", facts.peer_ip))
-    attributes += [("network.protocol.name", "http"), ("network.protocol.version", facts.version)]
-    if (agent := first_value(facts.block, "User-Agent")) is not None:
+    attributes += _address(head.facts.host, origin.scheme)
+    attributes.append(("client.address", origin.client_ip or "unknown"))
+    if origin.peer_ip:
+        attributes.append(("network.peer.address", origin.peer_ip))
+    attributes += [("network.protocol.name", "http"), ("network.protocol.version", head.version)]
+    if (agent := first_value(head.facts.block, "User-Agent")) is not None:
         attributes.append(("user_agent.original", cut(agent.decode("latin-1"))))
     attributes += [("http.request.body.size", facts.received), ("http.response.body.size", facts.sent)]
-    attributes.append(("gateway.request_id", facts.request_id))
-    if facts.route is not None:
-        attributes.append(("gateway.route", facts.route))
+    request_id = facts.id_line.strip().partition(b": ")[2].decode("latin-1")
+    attributes.append(("gateway.request_id", request_id))
+    if route is not None:
+        attributes.append(("gateway.route", route.id))
     attributes.append(("gateway.produced_by", facts.produced_by))
     if facts.reason is not None:
         attributes.append(("gateway.reason", facts.reason))
-    name = word if facts.pattern is None else f"{word} {facts.pattern}"
+    name = word if pattern is None else f"{word} {pattern}"
     is_error = failed(facts.status, facts.aborted, facts.grpc_status, is_grpc=facts.is_grpc)
     if facts.is_grpc:
         # A method is known only if something has responded to it: otherwise a client chooses the names of spans.
-        is_known = facts.pattern is not None and facts.grpc_status not in {None, GrpcCode.UNIMPLEMENTED}
-        name = _call(facts.path, facts.grpc_status, attributes, is_known=is_known) or name
+        is_known = pattern is not None and facts.grpc_status not in {None, GrpcCode.UNIMPLEMENTED}
+        name = _call(head.raw_path, facts.grpc_status, attributes, is_known=is_known) or name
     if not is_error:
         return name, SERVER, attributes, None
     code = _code_name(facts.grpc_status) if facts.is_grpc else None
@@ -143,20 +148,21 @@ def _server(facts: ServerFacts) -> Described:
     return name, SERVER, attributes, facts.reason or ""
 
 
-def _client(facts: ClientFacts) -> Described:
+def _client(facts: AttemptSpan, *, is_grpc: bool) -> Described:
+    endpoint = facts.endpoint
     sent_method, _, rest = facts.line.decode("latin-1").partition(" ")
     target = rest.rpartition(" ")[0]
     path, mark, query = target.partition("?")
     name, attributes = _method(sent_method)
-    url = f"{facts.scheme}://{facts.authority.decode()}{path}{mark}{_mask_query(query)}"
+    url = f"{endpoint.scheme}://{endpoint.authority.decode()}{path}{mark}{_mask_query(query)}"
     attributes.append(("url.full", cut(url)))
-    attributes += [("server.address", facts.path or facts.host)]
-    if facts.path:
+    attributes += [("server.address", endpoint.path or endpoint.host)]
+    if endpoint.path:
         attributes.append(("network.transport", "unix"))
     else:
-        attributes.append(("server.port", facts.port))
-        if _is_address(facts.host):
-            attributes += [("network.peer.address", facts.host), ("network.peer.port", facts.port)]
+        attributes.append(("server.port", endpoint.port))
+        if _is_address(endpoint.host):
+            attributes += [("network.peer.address", endpoint.host), ("network.peer.port", endpoint.port)]
     attributes += [
         ("network.protocol.name", "http"),
         ("network.protocol.version", facts.version),
@@ -171,7 +177,7 @@ def _client(facts: ClientFacts) -> Described:
         kind = error = facts.reason
     elif facts.status >= 400:
         kind, error = str(facts.status), ""
-    if facts.is_grpc:
+    if is_grpc:
         name = _call(path, facts.grpc_status, attributes, is_known=facts.grpc_status is not None) or name
         if kind is None and facts.grpc_status:
             kind, error = _code_name(facts.grpc_status), ""

@@ -1,36 +1,85 @@
-"""What is kept of a request for its spans: references and numbers, which the exporter's thread makes spans of.
+"""What is kept of a request for its spans: references and numbers, of which the exporter's thread makes spans.
 
-Times are monotonic seconds; `SpanBatch.offset` makes them times of the clock on the wall.
+Nothing is copied, formatted or decoded on the path of a request: ids are digits as bytes, and what a head says is read
+from the head itself.
+
+Times are monotonic seconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from gateway_core.observe.tracing.propagation import Remote
+from gateway_core.observe.tracing.propagation import Format, TraceFields
+
+
+class SpanHead(Protocol):
+    """A request's head, as far as spans show it."""
+
+    method: str
+    version: str
+    raw_path: str
+    """As it was sent."""
+    size: int
+
+    @property
+    def facts(self) -> SpanFields:
+        """Its fields."""
+
+    @property
+    def origin(self) -> SpanOrigin:
+        """Where it came from."""
+
+
+class SpanFields(Protocol):
+    """The fields of a head."""
+
+    host: str
+    """As the client asked for it."""
+    block: bytes
+    """Each line with a CRLF before it."""
+
+
+class SpanOrigin(Protocol):
+    """Where a request came from."""
+
+    scheme: str
+    client_ip: str
+    peer_ip: str
+
+
+class SpanRoute(Protocol):
+    """A route, as far as spans show it."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def pattern(self) -> str:
+        """That of its path; may be empty."""
+
+
+class SpanEndpoint(Protocol):
+    """Where an attempt goes."""
+
+    authority: bytes
+    scheme: str
+    host: str
+    port: int
+    path: str
+    """Of a unix socket."""
 
 
 class ServerFacts(NamedTuple):
     """A request of a client that is over."""
 
-    method: str
-    scheme: str
-    host: str
-    """As the client asked for it."""
-    path: str
-    """As it was sent."""
+    head: SpanHead
     query: str
-    version: str
-    block: bytes
-    """The fields, each line with a CRLF before it."""
-    client_ip: str
-    peer_ip: str
-    request_id: str
-    route: str | None
-    """Its id."""
-    pattern: str | None
-    """That of its path."""
+    id_line: bytes
+    """X-Request-Id as a line, with a CRLF on both sides."""
+    route: SpanRoute | None
     status: int
     """0 if there was no response."""
     reason: str | None
@@ -45,27 +94,110 @@ class ServerFacts(NamedTuple):
     sent: int
 
 
-class ClientFacts(NamedTuple):
-    """An attempt that is over."""
+class AttemptSpan:
+    """The span of an attempt, in progress or over."""
 
-    line: bytes
-    """The request line."""
-    authority: bytes
+    __slots__ = (
+        "_trace",
+        "ended",
+        "endpoint",
+        "grpc_status",
+        "is_grpc",
+        "line",
+        "parent_id",
+        "reason",
+        "resend",
+        "span_id",
+        "started",
+        "status",
+        "upstream",
+        "version",
+    )  # fmt: skip
+
+    endpoint: SpanEndpoint
     upstream: str
-    scheme: str
-    host: str
-    port: int
-    path: str
-    """Of a unix socket."""
+    ended: float
     resend: int
     """Attempts before it."""
-    status: int
-    """0 if there was no response."""
-    reason: str | None
-    """Why it failed: a code of `gateway_core.reasons`."""
     grpc_status: int | None
-    is_grpc: bool
-    version: str
+
+    def __init__(
+        self, trace: SpanOwner, span_id: bytes, parent_id: bytes, line: bytes, now: float, is_grpc: bool | None = None
+    ) -> None:
+        """Begin.
+
+        :param line: of the request; not the head, which may have credentials.
+        :param is_grpc: whether it is a call of gRPC; None if that is as for the request.
+        """
+        self._trace = trace
+        self.span_id = span_id
+        self.parent_id = parent_id
+        self.line = line
+        self.started = now
+        self.is_grpc = is_grpc
+        self.status = 0
+        """0 if there was no response."""
+        self.version = "1.1"
+        self.reason: str | None = None
+        """Why it failed: a code of `gateway_core.reasons`."""
+
+    def responded(self, status: int, connection: object) -> None:
+        """Note the response's head.
+
+        :param connection: that it came over; its ``http_version`` counts.
+        """
+        self.status = status
+        self.version = getattr(connection, "http_version", "1.1")
+
+    def failed(self, reason: str | None) -> None:
+        """Note why it failed, if it did."""
+        self.reason = reason
+
+    def end(
+        self,
+        now: float,
+        upstream: str,
+        endpoint: SpanEndpoint,
+        retries: FailedAttempts | None,
+        grpc_status: int | None,
+    ) -> None:
+        """End it, and give it to its trace.
+
+        :param retries: the attempts of the same request before it.
+        """
+        self.ended = now
+        self.upstream = upstream
+        self.endpoint = endpoint
+        self.resend = 0 if retries is None else len(retries.attempted)
+        self.grpc_status = grpc_status
+        self._trace.add(self)
+        del self._trace  # which refers to this span
+
+
+class FailedAttempts(Protocol):
+    """The attempts of a request that failed."""
+
+    @property
+    def attempted(self) -> Sequence[object]:
+        """The endpoints."""
+
+
+class SpanPlace(Protocol):
+    """Where attempts belong."""
+
+    @property
+    def parent_id(self) -> bytes:
+        """What upstreams receive of attempts without."""
+
+    def begin_attempt(self, line: bytes, now: float) -> AttemptSpan | None:
+        """Return the span of an attempt; None if it is not going to be exported."""
+
+
+class SpanOwner(Protocol):
+    """The trace of a span."""
+
+    def add(self, span: RawSpan | AttemptSpan) -> None:
+        """Take a span that has ended."""
 
 
 class HookFacts(NamedTuple):
@@ -81,25 +213,38 @@ class HookFacts(NamedTuple):
 class RawSpan(NamedTuple):
     """One span."""
 
-    span_id: str
-    parent_id: str
+    span_id: bytes
+    parent_id: bytes
+    """16 hexadecimal digits each; empty if there is no parent."""
     started: float
     ended: float
-    facts: ServerFacts | ClientFacts | HookFacts
+    facts: ServerFacts | HookFacts
 
 
 class SpanBatch(NamedTuple):
     """Spans of one trace that are exported together."""
 
-    trace_id: str
+    trace_id: bytes
+    """32 hexadecimal digits."""
     flags: int
     state: str
-    link: Remote | None
-    """The span of a caller that was not trusted: it is no parent, and the first span links to it."""
-    offset: float
-    """What makes monotonic seconds seconds since the Unix epoch."""
-    spans: Sequence[RawSpan]
+    spans: Sequence[RawSpan | AttemptSpan]
     is_remote: bool = False
     """Whether the parent of the first span is in another process."""
     lost: int = 0
     """Spans that were too many for one request."""
+    caller: TraceFields = ()
+    """Fields of a caller that was not trusted: its span is no parent, and the first span links to it."""
+    formats: Sequence[Format] = ()
+    """In which they are read."""
+
+    def batch(self) -> SpanBatch:
+        """Return it."""
+        return self
+
+
+class SpanSource(Protocol):
+    """What spans can be had of: a trace that is over, which nothing changes any more, or some that followed it."""
+
+    def batch(self) -> SpanBatch:
+        """Return them; called in a thread."""

@@ -9,7 +9,9 @@ a mirror, follow by themselves. One request keeps `MOST_SPANS` at most.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, repeat
 from random import Random
 from typing import Final, Protocol
 
@@ -21,29 +23,59 @@ from gateway_core.observe.tracing.propagation import (
     SAMPLED,
     Format,
     Remote,
-    has_fields,
+    TraceFields,
+    fields_of,
     lines_for,
     read_remote,
+    with_lines,
     without_fields,
 )
-from gateway_core.observe.tracing.sampling import SamplingPolicy
-from gateway_core.observe.tracing.spans import ClientFacts, HookFacts, RawSpan, ServerFacts, SpanBatch
+from gateway_core.observe.tracing.sampling import ALL, SamplingPolicy
+from gateway_core.observe.tracing.spans import (
+    AttemptSpan,
+    HookFacts,
+    RawSpan,
+    ServerFacts,
+    SpanBatch,
+    SpanPlace,
+    SpanSource,
+)
 
 MOST_SPANS: Final = 256
-_LOW_BITS: Final = (1 << 64) - 1
+_IDS: Final = struct.Struct("32s16s16s")
+_AT_ONCE: Final = 128
+
+Ids = tuple[bytes, bytes, bytes]
+"""Of a trace, of the request's own span, and of its first attempt."""
+
+
+def new_ids(rng: Random) -> Callable[[], Ids]:
+    """Return what returns other ids with each call, of which many are made at once."""
+
+    def some(_: None) -> Iterator[Ids]:
+        return _IDS.iter_unpack(rng.randbytes(_AT_ONCE * _IDS.size // 2).hex().encode())
+
+    return chain.from_iterable(map(some, repeat(None))).__next__
 
 
 class SpanSink(Protocol):
     """Where spans go."""
 
-    def put(self, batch: SpanBatch) -> None:
-        """Take spans, or drop them where there is no room."""
+    def put(self, source: SpanSource, count: int, size: int) -> None:
+        """Take spans, or drop them where there is no room.
+
+        :param count: of the spans.
+        :param size: bytes of the head that they refer to.
+        """
+
+    def lose(self, count: int) -> None:
+        """Count spans that were too many for one request."""
 
 
 class Tracer:
     """Begins the traces of one configuration."""
 
-    __slots__ = ("_bits", "clock", "formats", "metrics", "policy", "sink")
+    __slots__ = ("_new_ids", "clock", "formats", "is_usual", "metrics", "policy", "sink")
 
     def __init__(
         self,
@@ -62,74 +94,95 @@ class Tracer:
         """
         self.policy = policy
         self.formats = tuple(formats)
+        self.is_usual = self.formats == ("w3c",)
         self.sink = sink
         self.clock = clock
         self.metrics = metrics
-        self._bits: Callable[[int], int] = rng.getrandbits
+        self._new_ids = new_ids(rng)
 
-    def begin(self, block: bytes, lowered: bytes, *, is_trusted: bool) -> RequestTrace:
+    def begin(self, fields: TraceFields, *, is_trusted: bool) -> RequestTrace:
         """Begin the trace of a client's request, or go on with its caller's.
 
-        :param block: the fields of its head, and the same in lower case.
+        :param fields: of its head, as far as they carry a trace.
         :param is_trusted: whether the peer is a trusted proxy.
         """
-        if not has_fields(lowered):
-            return RequestTrace(self, self._bits(192))
-        trace = RequestTrace(self, self._bits(192), read_remote(block, lowered, self.formats), is_trusted=is_trusted)
-        trace.has_fields, trace.keeps_baggage = True, is_trusted
+        trace = RequestTrace(self, self._new_ids())
+        if fields:
+            trace.take(fields, is_trusted=is_trusted)
         return trace
 
     def begin_own(self) -> RequestTrace:
         """Begin the trace of a request that the gateway sends for no client."""
-        trace = RequestTrace(self, self._bits(192))
-        trace.is_over, trace.is_kept, trace.is_recorded = True, trace.is_sampled, trace.is_sampled
-        trace.parent_of_attempts = ""  # there is no span around them
+        trace = RequestTrace(self, self._new_ids())
+        trace.is_over, trace.is_recorded, trace.has_own_span = True, trace.is_sampled, False
         return trace
 
-    def new_span_id(self) -> str:
+    def new_span_id(self) -> bytes:
         """Return another id."""
-        return f"{self._bits(64) or 1:016x}"
+        return self._new_ids()[1]
 
 
 class RequestTrace:
-    """The trace of one request; what few of them set has its default in the class."""
+    """The trace of one request (a `SpanSource` at its end). What few of them set has its default in the class."""
 
     __slots__ = (
-        "__dict__", "is_recorded", "is_sampled", "parent_of_attempts", "policy", "span_id", "trace_id", "tracer",
+        "__dict__", "_attempt_id", "_ended", "_spans", "came", "is_over", "is_propagated", "is_recorded", "is_sampled",
+        "own_id", "policy", "raw_id", "tracer",
     )  # fmt: skip
 
     remote: Remote | None = None
     """The caller's span, if the caller is trusted."""
-    link: Remote | None = None
-    """The caller's span, if it is not."""
-    has_fields = False
-    """Whether the client sent fields of a trace, which do not go on."""
-    keeps_baggage = False
-    is_propagated = False
-    """Whether an upstream knows the decision."""
-    is_over = is_kept = False
+    is_trusted = False
+    """Whether the client's fields count."""
+    has_own_span = True
     lost = 0
-    _spans: list[RawSpan] | None = None
 
-    def __init__(self, tracer: Tracer, bits: int, remote: Remote | None = None, *, is_trusted: bool = False) -> None:
-        """Make ids of 192 random bits."""
-        ids = f"{bits:048x}"
+    def __init__(self, tracer: Tracer, ids: Ids) -> None:
+        """Begin with ids by chance."""
         self.tracer = tracer
-        self.trace_id = ids[:32]
-        self.span_id = self.parent_of_attempts = ids[32:]
-        """Of the request's own span, and of the one that attempts are children of."""
+        self.raw_id, self.own_id, self._attempt_id = ids
+        """Of the trace, of the request's own span, and of the first attempt's as long as that has not begun."""
         policy = self.policy = tracer.policy
+        bound = policy.bound
+        # As `SamplingPolicy.samples`, without a call, and without a look at the id where all or none are sampled.
+        sampled = self.is_sampled = bound > 0 and (bound == ALL or int(self.raw_id[16:], 16) < bound)
+        self.is_recorded = sampled or policy.keeps_errors or policy.slow > 0
+        """Whether its spans are kept, since they may be exported."""
+        self.is_propagated = False
+        """Whether an upstream knows the decision."""
+        self.is_over = False
+        """Whether the request's own span has ended; spans that end later are exported by themselves."""
+        self.came: TraceFields = ()
+        """What the client sent of a trace, which does not go on as it is."""
+        self._spans: list[RawSpan | AttemptSpan] = []
+        self._ended: RawSpan | None = None
+
+    def take(self, fields: TraceFields, *, is_trusted: bool) -> None:
+        """Note what the client sent; the trace of a trusted one goes on."""
+        self.came = fields
+        if not is_trusted:
+            return
+        self.is_trusted = True
+        remote = read_remote(fields, self.tracer.formats)
         if remote is not None:
-            if is_trusted:
-                self.remote, self.trace_id = remote, remote.trace_id
-            else:
-                self.link = remote
-        # As `SamplingPolicy.samples`, without a call and a text in between where nothing else decides.
-        self.is_sampled = (
-            bits >> 64 & _LOW_BITS < policy.bound if remote is None else policy.samples(self.trace_id, self.remote)
-        )
-        self.is_recorded = self.is_sampled or policy.keeps_errors or policy.slow > 0
-        """Whether its spans may be exported."""
+            self.remote = remote
+            self.raw_id = remote.trace_id.encode()
+            self.follow(self.policy)
+
+    @property
+    def trace_id(self) -> str:
+        """32 hexadecimal digits."""
+        return self.raw_id.decode()
+
+    @property
+    def span_id(self) -> str:
+        """16 hexadecimal digits: the request's own span."""
+        return self.own_id.decode()
+
+    @property
+    def parent_of_attempts(self) -> bytes:
+        """The span that attempts are children of; empty if there is none."""
+        return self.own_id if self.has_own_span else b""
 
     @property
     def flags(self) -> int:
@@ -156,157 +209,119 @@ class RequestTrace:
 
     # -- upstreams
 
-    def sent_head(self, head: bytes, span_id: str, *, is_changed: bool) -> bytes:
+    def lines(self, span_id: bytes) -> bytes:
+        """Return the fields for a request of a span, each line with a CRLF before it."""
+        self.is_propagated = True
+        tracer = self.tracer
+        if tracer.is_usual and self.remote is None:
+            usual = b"\r\ntraceparent: 00-%b-%b-01" if self.is_sampled else b"\r\ntraceparent: 00-%b-%b-00"
+            return usual % (self.raw_id, span_id)
+        return lines_for(tracer.formats, self.raw_id, span_id, self.flags, self.state)
+
+    def without(self, block: bytes, fields: TraceFields) -> bytes:
+        """Return lines without fields of a trace.
+
+        :param fields: all that are in them.
+        """
+        # Baggage that a hook wrote goes on where the client sent none.
+        block, is_dropped = without_fields(block, fields, keeps_baggage=self.is_trusted or not self.came)
+        if is_dropped:
+            self.tracer.metrics.count(TRACE_BAGGAGE_DROPPED)
+        return block
+
+    def sent_head(self, head: bytes, span_id: bytes) -> bytes:
         """Return a head with the fields of a span of this trace, and those of no other.
 
         :param head: of a request, with its empty line.
-        :param is_changed: whether anything but the client may have written fields of a trace into it.
         """
-        self.is_propagated = True
-        if self.has_fields or (is_changed and has_fields(head.lower())):
-            head, is_dropped = without_fields(head, keeps_baggage=self.keeps_baggage or not self.has_fields)
-            if is_dropped:
-                self.tracer.metrics.count(TRACE_BAGGAGE_DROPPED)
-        return b"%b%b\r\n" % (head[:-2], lines_for(self.tracer.formats, self.trace_id, span_id, self.flags, self.state))
+        head = self.without(head, fields_of(head[head.index(b"\r\n") : -4]))
+        return with_lines(head, self.lines(span_id))
 
     # -- spans
 
-    def add(self, span: RawSpan) -> None:
+    @property
+    def parent_id(self) -> bytes:
+        """What upstreams receive of attempts that have no span."""
+        return self.own_id
+
+    def begin_attempt(self, line: bytes, now: float) -> AttemptSpan | None:
+        """Return the span of an attempt to send the request itself; None if it is not going to be exported."""
+        if not self.is_recorded:
+            return None
+        span_id, self._attempt_id = self._attempt_id, b""
+        return AttemptSpan(self, span_id or self.tracer.new_span_id(), self.own_id, line, now)
+
+    def add(self, span: RawSpan | AttemptSpan) -> None:
         """Take a span that has ended."""
-        if self.is_over:
-            if self.is_kept:
-                self._export([span])
-            return
-        if self._spans is None:
-            self._spans = [span]
-        elif len(self._spans) < MOST_SPANS:
-            self._spans.append(span)
-        else:
-            self.lost += 1
+        if not self.is_over:
+            if len(self._spans) < MOST_SPANS:
+                self._spans.append(span)
+            else:
+                self.lost += 1
+        elif self.is_recorded and self.tracer.sink is not None:
+            self.tracer.sink.put(SpanBatch(self.raw_id, self.flags | SAMPLED, self.state, [span]), 1, 0)
 
     def add_hook(self, facts: HookFacts, started: float, ended: float) -> None:
         """Take a call of a hook."""
         if self.is_recorded:
-            self.add(RawSpan(self.tracer.new_span_id(), self.span_id, started, ended, facts))
+            self.add(RawSpan(self.tracer.new_span_id(), self.own_id, started, ended, facts))
 
     def drop(self) -> None:
         """End without being exported."""
-        self.is_over, self.is_recorded, self._spans = True, False, None
+        self.is_over, self.is_recorded, self._spans = True, False, []
 
     def end(self, facts: ServerFacts, started: float, ended: float) -> None:
         """End the request's own span, and export the trace."""
-        self.is_over = self.is_kept = True
-        spans, self._spans = self._spans, None
-        parent = "" if self.remote is None else self.remote.span_id
-        own = RawSpan(self.span_id, parent, started, ended, facts)
-        self._export([own] if spans is None else [own, *spans], ended, is_whole=True)
+        self.is_over = True
+        parent = b"" if self.remote is None else self.remote.span_id.encode()
+        self._ended = tuple.__new__(RawSpan, (self.own_id, parent, started, ended, facts))  # half the price of a call
+        if (sink := self.tracer.sink) is not None:
+            sink.put(self, len(self._spans) + 1, facts.head.size)
+            if self.lost:
+                sink.lose(self.lost)
 
-    def _export(self, spans: Sequence[RawSpan], now: float | None = None, *, is_whole: bool = False) -> None:
-        tracer = self.tracer
-        if tracer.sink is None:
-            return
-        clock = tracer.clock
-        offset = clock.wall() - (clock.monotonic() if now is None else now)
-        link = self.link if is_whole else None
-        is_remote = is_whole and self.remote is not None
-        flags = self.flags | SAMPLED
-        tracer.sink.put(
-            SpanBatch(self.trace_id, flags, self.state, link, offset, spans, is_remote, self.lost if is_whole else 0)
-        )
+    def batch(self) -> SpanBatch:
+        """Return the spans of a request that is over."""
+        assert self._ended is not None
+        caller = () if self.is_trusted else self.came
+        return SpanBatch(
+            self.raw_id, self.flags | SAMPLED, self.state, [self._ended, *self._spans], self.remote is not None,
+            self.lost, caller, self.tracer.formats,
+        )  # fmt: skip
 
 
 class TracePlace:
-    """Where the attempts of a request, a copy or a fetch belong."""
+    """Where the attempts of a copy or a fetch belong (a `SpanPlace`)."""
 
-    __slots__ = ("is_call", "is_changed", "parent_id", "trace")
+    __slots__ = ("_is_call", "_parent_id", "_trace")
 
-    def __init__(
-        self, trace: RequestTrace, *, is_changed: bool = True, is_call: bool = False, parent_id: str | None = None
-    ) -> None:
+    def __init__(self, trace: RequestTrace, *, is_call: bool = False, parent_id: str | None = None) -> None:
         """Be within a trace.
 
-        :param is_changed: whether hooks may have written fields of a trace into the head.
         :param is_call: whether it is a call of gRPC.
         :param parent_id: the span that the attempts are children of, if that is not the request's own.
         """
-        self.trace = trace
-        self.is_changed = is_changed
-        self.is_call = is_call
-        self.parent_id = trace.parent_of_attempts if parent_id is None else parent_id
-
-    def begin_attempt(self, head: bytes, now: float) -> AttemptSpan | None:
-        """Return the span of an attempt; None if it is not going to be exported."""
-        return AttemptSpan(self, head, now) if self.trace.is_recorded else None
-
-    def sent_head(self, head: bytes, span: AttemptSpan | None) -> bytes:
-        """Return a head with the fields of the trace.
-
-        :param span: that it is sent for; None names the parent, which looks to the caller like a span of its own.
-        """
-        trace = self.trace
-        span_id = self.parent_id or trace.span_id if span is None else span.span_id
-        return trace.sent_head(head, span_id, is_changed=self.is_changed)
-
-
-class TracedEndpoint(Protocol):
-    """Where an attempt goes."""
-
-    authority: bytes
-    scheme: str
-    host: str
-    port: int
-    path: str
-
-
-class FailedAttempts(Protocol):
-    """The attempts of a request that failed."""
+        self._trace = trace
+        self._is_call = is_call
+        self._parent_id = trace.parent_of_attempts if parent_id is None else parent_id.encode()
 
     @property
-    def attempted(self) -> Sequence[object]:
-        """The endpoints."""
+    def parent_id(self) -> bytes:
+        return self._parent_id or self._trace.own_id
+
+    def begin_attempt(self, line: bytes, now: float) -> AttemptSpan | None:
+        trace = self._trace
+        if not trace.is_recorded:
+            return None
+        return AttemptSpan(trace, trace.tracer.new_span_id(), self._parent_id, line, now, self._is_call)
+
+    def sent_head(self, attempt: SpanningAttempt, head: bytes) -> bytes:
+        """Return the head of an attempt with the fields of the trace."""
+        return self._trace.sent_head(head, attempt.begin_span(self, head[: head.index(b"\r\n")]))
 
 
-class AttemptSpan:
-    """The span of an attempt in progress."""
+class SpanningAttempt(Protocol):
+    """An attempt that may have a span."""
 
-    __slots__ = ("_line", "_place", "_reason", "_started", "_status", "_version", "span_id")
-
-    def __init__(self, place: TracePlace, head: bytes, now: float) -> None:
-        self._place = place
-        self.span_id = place.trace.tracer.new_span_id()
-        self._line = head[: head.index(b"\r\n")]  # not the head, which may have credentials
-        self._started = now
-        self._status = 0
-        self._version = "1.1"
-        self._reason: str | None = None
-
-    def responded(self, status: int, connection: object) -> None:
-        """Note the response's head.
-
-        :param connection: that it came over; its ``http_version`` counts.
-        """
-        self._status = status
-        self._version = getattr(connection, "http_version", "1.1")
-
-    def failed(self, reason: str | None) -> None:
-        """Note why it failed, if it did: a code of `gateway_core.reasons`."""
-        self._reason = reason
-
-    def end(
-        self,
-        now: float,
-        upstream: str,
-        endpoint: TracedEndpoint,
-        retries: FailedAttempts | None,
-        grpc_status: int | None,
-    ) -> None:
-        """End it.
-
-        :param retries: the attempts of the same request before it.
-        """
-        place, attempted = self._place, 0 if retries is None else len(retries.attempted)
-        facts = ClientFacts(
-            self._line, endpoint.authority, upstream, endpoint.scheme, endpoint.host, endpoint.port, endpoint.path,
-            attempted, self._status, self._reason, grpc_status, place.is_call, self._version,
-        )  # fmt: skip
-        place.trace.add(RawSpan(self.span_id, place.parent_id, self._started, now, facts))
+    def begin_span(self, place: SpanPlace, line: bytes) -> bytes:
+        """Return the id of the span that its head is sent for."""

@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from gateway_core.messages.fields import FRAMING_FIELDS, TOKEN_BYTES
+from gateway_core.observe.tracing.propagation import FIELD_NAMES
 from gateway_core.proxy.wire.fields import name_of
 from gateway_core.proxy.wire.untrusted import GATEWAY_FIELDS, LOOP_FIELDS, folded, is_untrusted
 
@@ -39,6 +40,8 @@ class Kind(IntEnum):
     """An untrusted field, disguised."""
     DISGUISED = 5
     """What CGI takes for a field that the gateway writes itself: never forwarded, from any peer."""
+    TRACE = 6
+    """Carries a trace or baggage (`gateway_core.observe.tracing.propagation`): an ordinary field without tracing."""
 
 
 def classify(name: bytes, special: frozenset[bytes]) -> Kind:
@@ -48,6 +51,8 @@ def classify(name: bytes, special: frozenset[bytes]) -> Kind:
     """
     if name in special:
         return Kind.SPECIAL
+    if name in FIELD_NAMES:
+        return Kind.TRACE
     plain = folded(name)
     if plain == name:
         return Kind.UNTRUSTED if is_untrusted(plain) else Kind.PLAIN
@@ -71,7 +76,7 @@ _COMMON: Final = (
     b"content-language content-type cookie date dnt from if-match if-modified-since if-none-match if-range "
     b"if-unmodified-since origin pragma priority purpose range referer sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform "
     b"sec-fetch-dest sec-fetch-mode sec-fetch-site sec-fetch-user sec-gpc sec-websocket-extensions sec-websocket-key "
-    b"sec-websocket-protocol sec-websocket-version traceparent tracestate upgrade-insecure-requests user-agent "
+    b"sec-websocket-protocol sec-websocket-version upgrade-insecure-requests user-agent "
     b"x-amzn-trace-id x-api-key x-csrf-token x-requested-with"
 ).split()
 _MOST_NAMES: Final = 1024
@@ -102,9 +107,47 @@ def read_name(name: bytes) -> tuple[bytes, Kind, bool] | None:
     return found
 
 
-for _name in (*_COMMON, *SPECIAL_NAMES):
+for _name in (*_COMMON, *SPECIAL_NAMES, *FIELD_NAMES):
     read_name(_name)
     read_name(_name.title())
+
+
+SortedLines = tuple[
+    dict[bytes, list[bytes]], list[bytes], list[bytes], dict[bytes, Kind], list[bytes], list[tuple[bytes, bytes]]
+]
+
+
+def sort_lines(lines: list[tuple[bytes, bytes, bytes]], is_trusted: bool) -> SortedLines | None:
+    """Sort lines that may mean something; None if one has a name that is not valid.
+
+    Returns the values of the fields that the gateway reads, by their names in lower case, and the lines of those; the
+    lines that their sender may not send; the kinds of other names that mean something; the values of Authorization;
+    the fields of a trace.
+    :param lines: each with its name and value.
+    """
+    special: dict[bytes, list[bytes]] = {}
+    unusual: dict[bytes, Kind] = {}
+    dropped: list[bytes] = []
+    forged: list[bytes] = []
+    credentials: list[bytes] = []
+    trace: list[tuple[bytes, bytes]] = []
+    for line, spelled, value in lines:
+        found = other_names.get(spelled) or read_name(spelled)
+        if found is None:
+            return None
+        name, kind, is_claim = found
+        if is_claim and not is_trusted:
+            forged.append(line)
+        elif kind is Kind.SPECIAL:
+            special.setdefault(name, []).append(value.strip(b" \t"))
+            dropped.append(line)
+        elif kind is Kind.TRACE:
+            trace.append((name, line))
+        elif kind is not Kind.PLAIN:
+            unusual[name] = kind
+        elif name == AUTHORIZATION:
+            credentials.append(value)
+    return special, dropped, forged, unusual, credentials, trace
 
 
 # -- lines

@@ -76,8 +76,10 @@ def is_grpc(head: RequestHead) -> bool:
 
 def is_call(head: RequestHead) -> bool:
     """Return whether a request is a call of gRPC, which only HTTP/2 can carry."""
+    if head.version != "2":
+        return False
     lowered = head.facts.lowered
-    return head.version == "2" and lowered.find(_GRPC) >= 0 and _CALL_OF_HTTP2.search(lowered) is not None
+    return lowered.find(_GRPC) >= 0 and _CALL_OF_HTTP2.search(lowered) is not None
 
 
 def timeout_of(head: RequestHead) -> float | None:

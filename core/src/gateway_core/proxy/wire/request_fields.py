@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Final
 
 from gateway_core.messages.fields import VALUE_BYTES
+from gateway_core.observe.tracing.propagation import TraceFields
 from gateway_core.proxy.wire.field_names import (
     AUTHORIZATION,
     REPEATING,
@@ -26,7 +27,7 @@ from gateway_core.proxy.wire.field_names import (
     know_line,
     other_names,
     plain_names,
-    read_name,
+    sort_lines,
 )
 from gateway_core.proxy.wire.fields import (
     announced_trailers,
@@ -48,7 +49,7 @@ _FEW_OPTIONS: Final = 4
 """Options of Connection that are searched for one by one; a client may list thousands."""
 _MOST_FORWARDS_DIGITS: Final = 9
 # To look up a member of an Enum costs more than to compare it.
-_PLAIN, _SPECIAL, _UNTRUSTED = Kind.PLAIN, Kind.SPECIAL, Kind.UNTRUSTED
+_SPECIAL, _UNTRUSTED, _TRACE = Kind.SPECIAL, Kind.UNTRUSTED, Kind.TRACE
 _UNKNOWN_NAME: Final = (b"", Kind.PLAIN, False)
 
 
@@ -82,6 +83,8 @@ class RequestFacts:
     """Values of the fields in `GATEWAY_FIELDS`, several of one name joined by commas."""
     claims: tuple[bytes, ...] = ()
     """Lower-case names of the fields that go on only from trusted peers."""
+    trace: TraceFields = ()
+    """The fields that carry a trace or baggage; they are in `block` and `kept` as well."""
     has_odd_names = False
     """Whether a name has other characters than letters, digits and ``-``."""
 
@@ -131,6 +134,8 @@ class RequestFacts:
         self._lowered = None
         if AUTHORIZATION in names:
             self.authorization = None
+        if self.trace:
+            self.trace = tuple([each for each in self.trace if each[0] not in names])
 
     def drop(self, names: Collection[bytes]) -> None:
         """Leave out some fields that do not frame the message, by names in lower case; for who has just read them."""
@@ -195,7 +200,7 @@ def _read_usual(block: bytes, notable: list[tuple[bytes, bytes, bytes]], is_trus
     """Return what a head says that has nothing but what most have; None if it has to be looked at closer."""
     if len(notable) > _MOST_USUAL:
         return None
-    special, seen, kept, authorization = {}, block, block, None
+    special, seen, kept, authorization, trace = {}, block, block, None, []
     for line, spelled, value in notable:
         name, kind, is_claim = other_names.get(spelled, _UNKNOWN_NAME)
         if is_claim and not is_trusted:
@@ -205,6 +210,9 @@ def _read_usual(block: bytes, notable: list[tuple[bytes, bytes, bytes]], is_trus
         elif name == AUTHORIZATION and value[:2] == b" B" and authorization is None:
             authorization = value  # Bearer, Basic: they bind no connection
             continue
+        elif kind is _TRACE:
+            trace.append((name, line))
+            continue
         else:
             return None
         kept = kept.replace(b"\r\n" + line, b"", 1)
@@ -213,6 +221,8 @@ def _read_usual(block: bytes, notable: list[tuple[bytes, bytes, bytes]], is_trus
         return None
     facts = RequestFacts(block, seen, kept, host)
     facts.authorization = authorization
+    if trace:
+        facts.trace = tuple(trace)
     return facts if not special or _read_usual_special(facts, special) else None
 
 
@@ -239,44 +249,12 @@ def facts_of_refused(block: bytes, *, is_trusted: bool) -> RequestFacts:
     :param block: fields each of which is valid by itself.
     """
     lines = [(line, *line.partition(b":")[::2]) for line in block.split(b"\r\n")[1:]]
-    special, _, forged, unusual, _ = _sort(lines, is_trusted) or ({}, [], [], {}, [])
+    special, _, forged, unusual, _, trace = sort_lines(lines, is_trusted) or ({}, [], [], {}, [], [])
     facts = RequestFacts(block, without_lines(block, forged), b"", only_host(special.get(b"host", ())) or "")
+    facts.trace = tuple(trace)
     _read_unusual(facts, unusual)
     facts.keep_alive = False
     return facts
-
-
-_Sorted = tuple[dict[bytes, list[bytes]], list[bytes], list[bytes], dict[bytes, Kind], list[bytes]]
-
-
-def _sort(lines: list[tuple[bytes, bytes, bytes]], is_trusted: bool) -> _Sorted | None:
-    """Sort lines that may mean something; None if one has a name that is not valid.
-
-    Returns the values of the fields that the gateway reads, by their names in lower case, and the lines of those; the
-    lines that their sender may not send; the kinds of other names that mean something; the values of Authorization.
-    :param lines: each with its name and value.
-    """
-    special: dict[bytes, list[bytes]] = {}
-    unusual: dict[bytes, Kind] = {}
-    dropped: list[bytes] = []
-    forged: list[bytes] = []
-    credentials: list[bytes] = []
-    others = other_names
-    for line, spelled, value in lines:
-        found = others.get(spelled) or read_name(spelled)
-        if found is None:
-            return None
-        name, kind, is_claim = found
-        if is_claim and not is_trusted:
-            forged.append(line)
-        elif kind is _SPECIAL:
-            special.setdefault(name, []).append(value.strip(b" \t"))
-            dropped.append(line)
-        elif kind is not _PLAIN:
-            unusual[name] = kind
-        elif name == AUTHORIZATION:
-            credentials.append(value)
-    return special, dropped, forged, unusual, credentials
 
 
 def _read_notable(
@@ -290,10 +268,10 @@ def _read_notable(
 
     :param lines: those that may mean something, each with its name and value.
     """
-    found = _sort(lines, is_trusted)
+    found = sort_lines(lines, is_trusted)
     if found is None:
         return None
-    special, dropped, forged, unusual, credentials = found
+    special, dropped, forged, unusual, credentials, trace = found
     host = only_host(special.get(b"host", ()))
     if host is None and (not http_1_0 or b"host" in special):
         return None
@@ -301,6 +279,8 @@ def _read_notable(
     facts = RequestFacts(block, seen, without_lines(seen, dropped), host or "")
     if sent is not None:
         facts.sent = sent
+    if trace:
+        facts.trace = tuple(trace)
     if len(credentials) == 1:
         facts.authorization = credentials[0]
     if binds := any(map(credential_binds, credentials)):

@@ -192,3 +192,19 @@ def test_credentials_of_requests_are_not_kept_in_memory() -> None:
     head = b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer only-for-one\r\nX-Request-Id: 1\r\n\r\n"
     encode_request(head, b"http")
     assert not any(b"only-for-one" in block for block in fields._sent)
+
+
+def test_lines_between_are_remembered_although_ids_of_traces_differ() -> None:
+    before = len(fields._sent)
+
+    found = [
+        sent(
+            b"GET / HTTP/1.1\r\nHost: traced\r\nX-A: 1\r\ntraceparent: 00-%d\r\nX-Request-Id: %d\r\n\r\n" % (n, n), inf
+        )
+        for n in range(3)
+    ]
+
+    assert [each[-3:] for each in found] == [
+        [(b"x-a", b"1"), (b"traceparent", b"00-%d" % n), (b"x-request-id", b"%d" % n)] for n in range(3)
+    ]
+    assert len(fields._sent) == before + 1

@@ -91,6 +91,8 @@ _SCHEME: Final = {b"http": b"\x86", b"https": b"\x87"}
 _PATH_PREFIX: Final = name_prefix(b":path")
 _ID: Final = b"X-Request-Id: "
 _ID_PREFIX: Final = name_prefix(b"x-request-id")
+_PARENT: Final = b"traceparent: "
+_PARENT_PREFIX: Final = name_prefix(b"traceparent")
 _MOST_SENT: Final = 1024
 _LONGEST_SENT: Final = 1024
 _sent: Final[dict[bytes, bytes]] = {}
@@ -99,8 +101,8 @@ _sent: Final[dict[bytes, bytes]] = {}
 def encode_request(head: bytes, scheme: bytes, seconds: float = inf) -> bytes:
     """Return the block of a request.
 
-    Mostly a request differs from one before in its target and its last field, which is X-Request-Id: what is between is
-    remembered, unless it has credentials.
+    Mostly a request differs from one before in its target and its last fields: ``traceparent`` if it is traced, and
+    X-Request-Id. What is between is remembered, unless it has credentials.
 
     :param head: the head as it would go over HTTP/1, with its empty line.
     :param seconds: how long it may still take, which ``grpc-timeout`` says if it is there.
@@ -112,6 +114,9 @@ def encode_request(head: bytes, scheme: bytes, seconds: float = inf) -> bytes:
         encoded_id = encode_value(_ID_PREFIX, last[len(_ID) :])
     else:
         block, encoded_id = head[end:-4], b""
+    rest, _, last = block.rpartition(b"\r\n")
+    if last.startswith(_PARENT):
+        block, encoded_id = rest, encode_value(_PARENT_PREFIX, last[len(_PARENT) :]) + encoded_id
     fields = _sent.get(block)
     if fields is None:
         fields = _encode_sent(block, seconds)
