@@ -35,10 +35,11 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import jwt
-from gateway_plugin_sdk import ConfigModel, Plugin, Record, Request, Response, UpstreamAttempt, hookimpl
+from gateway_plugin_sdk import ConfigModel, Identity, Plugin, Record, Request, Response, UpstreamAttempt, hookimpl
 
 from benchmarks.pipeline import ANSWER, prepare, round_trip
 from benchmarks.responding import BROWSER, beside_nginx, own_responses, validated_requests
@@ -81,6 +82,9 @@ PLUGINS: Final = {
     "auth and no-op pre-proxy": [AUTH, "{name: decides}"],
     "authorize behind auth": [AUTH, AUTHORIZE],
     "authorize paths behind auth": [AUTH, AUTHORIZE_PATHS],
+    "new callers and no-op pre-proxy": ["{name: names_callers}", "{name: decides}"],
+    "authorize for new callers": ["{name: names_callers}", AUTHORIZE],
+    "authorize paths for new callers": ["{name: names_callers}", AUTHORIZE_PATHS],
     "upstream-auth, bearer": [UPSTREAM_BEARER],
     "upstream-auth, aws": [UPSTREAM_AWS],
     "all": [AUTH, BY_IDENTITY, LOGGER],
@@ -95,6 +99,8 @@ SAME_PHASES: Final = {
     "ip": "no-op pre-proxy",
     "authorize behind auth": "auth and no-op pre-proxy",
     "authorize paths behind auth": "auth and no-op pre-proxy",
+    "authorize for new callers": "new callers and no-op pre-proxy",
+    "authorize paths for new callers": "new callers and no-op pre-proxy",
     "upstream-auth, bearer": "no-op attempt",
     "upstream-auth, aws": "no-op attempt",
     "all": "no-op all",
@@ -164,6 +170,20 @@ class MatchesAndResponds(Plugin[ConfigModel]):
         """Do nothing."""
 
 
+class NamesCallers(Plugin[ConfigModel]):
+    """Gives every request a caller that was never seen before."""
+
+    name = "names_callers"
+    config_model = ConfigModel
+    provides = frozenset({"identity"})
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> None:
+        """Set an identity with claims of its own."""
+        claims = {"sub": "alice", "iss": "bench", "exp": 1, "groups": ["staff", "users"], "roles": ["reader"]}
+        request.identity = Identity("alice", "bench", MappingProxyType(claims))
+
+
 class Attempts(Plugin[ConfigModel]):
     """Has a hook before each attempt."""
 
@@ -186,7 +206,7 @@ class Logs(Plugin[ConfigModel]):
         """Do nothing."""
 
 
-NO_OPS: Final = (Decides, DecidesAndResponds, Responds, MatchesAndResponds, Attempts, Logs)
+NO_OPS: Final = (Decides, DecidesAndResponds, Responds, MatchesAndResponds, NamesCallers, Attempts, Logs)
 
 
 def config(plugins: Sequence[str]) -> str:

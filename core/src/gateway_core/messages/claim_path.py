@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 
@@ -39,7 +40,11 @@ def claim_path(path: str) -> ClaimReader:
     if "." not in path and "\\" not in path:
 
         def top_level(claims: object) -> Any:
-            return claims[path] if isinstance(claims, Mapping) and path in claims else MISSING
+            # The usual types first: the look at an abstract class costs more than the rest.
+            kind = type(claims)
+            if kind is MappingProxyType or kind is dict or isinstance(claims, Mapping):
+                return claims.get(path, MISSING)  # type: ignore[attr-defined]  # it is a mapping
+            return MISSING
 
         return top_level
     names = _exact_names(path) if "\\" in path else None

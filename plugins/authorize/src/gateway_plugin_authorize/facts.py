@@ -8,15 +8,12 @@ it: Microsoft's tokens leave ``groups`` out when there are many, and have ``hasg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from gateway_plugin_sdk import MISSING, Identity, claim_path
 
 from gateway_plugin_authorize.consumers import Consumer
-
-Texts: TypeAlias = frozenset[str] | None
-"""Members of a claim that is a set of texts; None if that is not known."""
 
 
 def claim_reader(path: str) -> Callable[[Mapping[str, Any]], Any]:
@@ -39,19 +36,20 @@ def _is_cut(claims: Mapping[str, Any], names: set[str]) -> bool:
     return "groups" in names and claims.get("hasgroups", False) is not False
 
 
-def members(value: object) -> Texts:
+def members(value: object) -> Sequence[str] | None:
     """Return the members of a list of texts."""
     if not isinstance(value, list | tuple):
         return None
-    for item in value:
-        if type(item) is not str:
-            return None
-    return frozenset(value)
+    try:
+        "".join(value)  # the quickest way to see that each is a text
+    except TypeError:
+        return None
+    return value
 
 
-def words(value: object) -> Texts:
+def words(value: object) -> Sequence[str] | None:
     """Return the words of a text (RFC 8693 section 4.2), or the members of a list of texts."""
-    return frozenset(value.split()) if isinstance(value, str) else members(value)
+    return value.split() if isinstance(value, str) else members(value)
 
 
 class SetOfCaller:
@@ -62,28 +60,34 @@ class SetOfCaller:
     def __init__(
         self,
         paths: tuple[str, ...],
-        of: Callable[[object], Texts],
+        of: Callable[[object], Sequence[str] | None],
         find: Callable[[Identity], Consumer | None] | None = None,
     ) -> None:
         """Take what reads it.
 
         :param paths: of the claim; the first that is there counts.
-        :param of: makes the set of the claim's value.
+        :param of: makes texts of the claim's value.
         :param find: finds the consumer whose groups count as well.
         """
-        self._readers = tuple(map(claim_reader, paths))
+        self._readers = tuple(map(claim_path, paths))
         self._cut = {name for path in paths for name in (path, path.partition(".")[0])}
         self._of = of
         self._find = find
 
-    def __call__(self, identity: Identity) -> Texts:
-        """Return the set; None if it is not known."""
+    def has_any(self, names: frozenset[str], identity: Identity) -> bool | None:
+        """Return whether one of the names is in a caller's set; None if that is not known."""
         claims = identity.claims
-        if _is_cut(claims, self._cut):
+        # Most claims have neither: one look at each is all that it costs.
+        if ("_claim_names" in claims or "hasgroups" in claims) and _is_cut(claims, self._cut):
             return None
         consumer = None if self._find is None else self._find(identity)
-        value = next((value for read in self._readers if (value := read(claims)) is not MISSING), MISSING)
-        if value is MISSING:
-            return None if consumer is None else frozenset(consumer.groups)
-        found = self._of(value)
-        return found if found is None or consumer is None else found.union(consumer.groups)
+        for read in self._readers:
+            value = read(claims)
+            if value is not MISSING:
+                found = self._of(value)
+                break
+        else:
+            found = None if consumer is None else ()
+        if found is None:
+            return None
+        return not names.isdisjoint(found) or (consumer is not None and not names.isdisjoint(consumer.groups))

@@ -23,7 +23,7 @@ from gateway_plugin_sdk import MISSING, Identity, Request
 
 from gateway_plugin_authorize.config import AuthorizeConfig, ClaimRule, IdentityName, Rule, kind_of
 from gateway_plugin_authorize.consumers import Consumer
-from gateway_plugin_authorize.facts import SetOfCaller, Texts, claim_reader, members, words
+from gateway_plugin_authorize.facts import SetOfCaller, claim_reader, members, words
 
 Verdict: TypeAlias = bool | None
 Compiled: TypeAlias = Callable[[Request], Verdict]
@@ -31,6 +31,10 @@ FindConsumer: TypeAlias = Callable[[Identity], Consumer | None]
 
 MOST_KNOWN: Final = 1024
 """Callers whose rules are remembered."""
+
+MOST_WAITING: Final = 64
+"""Callers of which it is remembered that they came once. More would keep the memory of callers that never come again,
+which costs them more than the rule itself."""
 
 ANONYMOUS: Final = "anonymous"
 """The scheme of an identity that stands for callers who are not known."""
@@ -129,6 +133,7 @@ def _specialise(node: _Node, request: Request) -> Verdict | Compiled:
 def _remembering(node: _Node) -> Compiled:
     """Return a rule that is specialised for each caller that comes a second time."""
     known: dict[int, tuple[Identity, Verdict | Compiled]] = {}
+    came_once: dict[int, Identity] = {}
     evaluate = _function(node)
 
     def holds(request: Request) -> Verdict:
@@ -137,22 +142,22 @@ def _remembering(node: _Node) -> Compiled:
             return evaluate(request)
         key = id(identity)
         found = known.get(key)
-        if found is None or found[0] is not identity:
-            if len(known) >= MOST_KNOWN:
-                known.clear()
-            known[key] = identity, _first  # the reference keeps the id from being another's
+        if found is not None and found[0] is identity:
+            rule = found[1]
+            return rule(request) if callable(rule) else rule
+        if came_once.get(key) is not identity:
+            if len(came_once) >= MOST_WAITING:
+                came_once.clear()
+            came_once[key] = identity  # the reference keeps the id from being another's
             return evaluate(request)
-        rule = found[1]
-        if rule is _first:
-            known[key] = identity, (rule := _specialise(node, request))
+        if len(known) >= MOST_KNOWN:
+            known.clear()
+        del came_once[key]
+        rule = _specialise(node, request)
+        known[key] = identity, rule
         return rule(request) if callable(rule) else rule
 
     return holds
-
-
-def _first(_request: Request) -> Verdict:
-    """Stand for a caller that came once."""
-    return None
 
 
 def _of_request(rule: Rule, facts: Facts) -> list[Compiled]:
@@ -280,12 +285,11 @@ def _consumers(names: frozenset[str], find: FindConsumer | None) -> Compiled:
 
 
 def _members(names: frozenset[str], source: SetOfCaller) -> Compiled:
+    has_any = source.has_any
+
     def holds(request: Request) -> Verdict:
         identity = request.identity
-        if identity is None:
-            return None
-        found: Texts = source(identity)
-        return None if found is None else not names.isdisjoint(found)
+        return None if identity is None else has_any(names, identity)
 
     return holds
 
