@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -203,3 +204,36 @@ def test_a_distribution_that_cannot_be_read_is_a_warning(tmp_path: Path, monkeyp
     assert [each.code for each in found.problems] == ["plugin.distribution-broken"]
     assert "half_installed" in found.problems[0].text
     assert found.is_fine
+
+
+@pytest.mark.parametrize(
+    ("otlp", "environ", "is_usable"),
+    [
+        ("{ca: gone.pem}", {}, False),
+        ("{cert: gone.pem, key: gone.pem}", {}, False),
+        ("{}", {"OTEL_EXPORTER_OTLP_CERTIFICATE": "/gone.pem"}, False),
+        ("{ca: gone.pem}", {"OTEL_SDK_DISABLED": "true"}, True),
+        ("{protocol: http/protobuf}", {}, True),
+        ("{}", {}, True),
+    ],
+)
+def test_files_that_the_exporter_of_spans_cannot_use_are_an_error(
+    tmp_path: Path, otlp: str, environ: dict[str, str], is_usable: bool
+) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(f"tracing: {{otlp: {otlp}}}\n{ROUTE}")
+
+    found = examine((parse_root(str(path)),), PluginRegistry(find=dict), environ=environ)
+
+    assert codes(found) == ([] if is_usable else [("tracing.unusable", "error")])
+
+
+def test_the_library_that_protocol_buffers_need_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text("tracing: {otlp: {protocol: http/protobuf}}\n" + ROUTE)
+    monkeypatch.setitem(sys.modules, "gateway_core.observe.tracing.otlp_binary", None)
+
+    (problem,) = look(path).problems
+
+    assert problem.code == "tracing.unusable"
+    assert "pip install gateway-core[otlp]" in problem.message

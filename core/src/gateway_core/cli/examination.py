@@ -66,23 +66,30 @@ def examine(
     except ConfigError as error:
         found = [*error.problems, *error.warnings, *skipped, *broken_distributions()]
         return Examination(None, sort_problems(found))
-    found = [*loaded.warnings, *skipped, *_on_this_machine(loaded, offline=offline), *broken_distributions()]
+    found = [*loaded.warnings, *skipped, *_on_this_machine(loaded, environ, offline=offline), *broken_distributions()]
     return Examination(loaded, sort_problems(found))
 
 
-def _on_this_machine(loaded: LoadedConfig, *, offline: bool) -> Iterable[ConfigProblem]:
+def _on_this_machine(loaded: LoadedConfig, environ: Mapping[str, str], *, offline: bool) -> Iterable[ConfigProblem]:
     config = loaded.config
     is_needed = (
         any(each.tls is not None or each.parsed.path for each in config.listen)
         or any(each.tls.model_fields_set for each in config.upstreams)
+        or config.tracing is not None
         or (config.admin is not None and any(text.startswith("unix:") for _, text in config.admin.addresses()))
     )
     if not is_needed:
         return ()
-    from gateway_core.process.machine import certificate_problems, socket_problems  # noqa: PLC0415 - takes long to import
+    from gateway_core.process.machine import (  # noqa: PLC0415 - takes long to import
+        certificate_problems,
+        socket_problems,
+        tracing_problems,
+    )
 
     certificates = certificate_problems(loaded)
-    return missing_files_as_warnings(certificates) if offline else (*certificates, *socket_problems(loaded))
+    if offline:
+        return missing_files_as_warnings(certificates)
+    return (*certificates, *socket_problems(loaded), *tracing_problems(loaded, environ))
 
 
 def _not_asked(url: SourceUrl) -> ConfigProblem:

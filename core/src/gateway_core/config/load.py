@@ -34,7 +34,13 @@ from gateway_core.config.checks.references import (
     check_targets,
     check_upstreams,
 )
-from gateway_core.config.checks.routes import check_displaced_defaults, check_responses, check_sets, check_when
+from gateway_core.config.checks.routes import (
+    check_displaced_defaults,
+    check_responses,
+    check_sets,
+    check_tracing,
+    check_when,
+)
 from gateway_core.config.checks.scope import Scope, bindings, fill_route_ids, mappings
 from gateway_core.config.documents import Document, as_paths
 from gateway_core.config.loaded import LoadedConfig, collector_paused, config_version
@@ -192,6 +198,7 @@ def _check_document(scope: Scope, *, is_complete: bool) -> None:
     check_sets(scope)
     check_displaced_defaults(scope)
     if is_complete:
+        check_tracing(scope)
         check_named_listeners(scope)
         check_targets(scope)
         check_grpc_targets(scope)

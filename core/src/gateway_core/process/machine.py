@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigProblem, LoadedConfig, parse_listen
+from gateway_core.observe.tracing.settings import why_unusable
 from gateway_core.process.certificates import CertificateError, files_of, load_certificates
 from gateway_core.process.sockets import unknown_owner, unusable_path
 from gateway_core.snapshot.tls_files import unreadable_files, upstream_tls_problems
@@ -107,3 +108,16 @@ def certificate_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
             yield ConfigProblem(place, key_path, error.reason, code="tls.unusable", remedy=error.remedy)
     for index, upstream in enumerate(loaded.config.upstreams):
         yield from upstream_tls_problems(upstream, f"upstreams[{index}].tls", loaded.place_of)
+
+
+def tracing_problems(loaded: LoadedConfig, environ: Mapping[str, str]) -> Iterator[ConfigProblem]:
+    """Find why spans cannot be exported from this machine; a start would fail. Blocks.
+
+    :param environ: whose standard variables say what the configuration leaves open.
+    """
+    tracing = loaded.config.tracing
+    reason = None if tracing is None else why_unusable(tracing, environ)
+    if reason is not None:
+        paths = [f"tracing.otlp.{key}" for key in ("protocol", "ca", "cert", "key")]
+        key_path = next((path for path in paths if path in loaded.places), "tracing")
+        yield ConfigProblem(loaded.place_of(key_path), "tracing.otlp", reason, code="tracing.unusable")

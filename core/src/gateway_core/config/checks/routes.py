@@ -69,6 +69,21 @@ def check_sets(scope: Scope) -> None:
         scope.warn(("route_defaults",), message, code="setting.no-effect", remedy="write them beside the routes")
 
 
+def check_tracing(scope: Scope) -> None:
+    """Warn of routes that say how their traces are sampled where there are none; once of what defaults say for all."""
+    if scope.document.get("tracing") is not None:
+        return
+    seen: set[int] = set()
+    for path, route in mappings(scope.document, "routes"):
+        own = route.get("tracing")
+        if own is not None and id(own) not in seen:
+            seen.add(id(own))
+            message = "has no effect: nothing is traced without the section tracing of the gateway"
+            scope.warn(
+                (*path, "tracing"), message, code="setting.no-effect", remedy="add tracing: {}, or leave this out"
+            )
+
+
 def check_displaced_defaults(scope: Scope) -> None:
     """Warn of routes whose own list of plugins leaves out what the defaults protect routes with.
 

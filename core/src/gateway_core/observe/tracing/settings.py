@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import Final
@@ -83,12 +84,7 @@ class Tracing:
 
     def _maker(self, settings: ExporterSettings) -> Callable[[], Exporter]:
         """Prepare an exporter; blocks."""
-        encode = _binary() if settings.protocol == "http/protobuf" else json_encoding
-        try:
-            tls = client_tls_context(settings.ca, settings.cert, settings.key)
-        except ValueError as error:
-            raise GatewayError(f"tracing.otlp: {error}") from error
-        encoding = encode(dict(settings.resource), __version__)
+        encoding, tls = _parts_of(settings)
         return lambda: Exporter(settings, encoding, self._clock, self._metrics, tls)
 
     def _last_word(self) -> float:
@@ -99,6 +95,31 @@ class Tracing:
     def _collect(self, samples: Samples) -> None:
         samples.one(TRACE_SPANS_WAITING, sum(each.waiting for each in self._exporters.values()))
         samples.default(TRACE_SPANS_LOST, [(reason,) for reason in LOSSES])
+
+
+def _parts_of(settings: ExporterSettings) -> tuple[Encoding, ssl.SSLContext | None]:
+    """Return what an exporter needs; blocks.
+
+    :raises GatewayError: a library is not installed, or a file cannot be used.
+    """
+    encode = _binary() if settings.protocol == "http/protobuf" else json_encoding
+    try:
+        tls = client_tls_context(settings.ca, settings.cert, settings.key)
+    except ValueError as error:
+        raise GatewayError(str(error)) from error
+    return encode(dict(settings.resource), __version__), tls
+
+
+def why_unusable(config: TracingConfig, environ: Mapping[str, str]) -> str | None:
+    """Return why spans could not be exported on this machine; None if they could be, or are not to be. Blocks."""
+    defaults = read_environment(environ)
+    if defaults.is_disabled or not defaults.is_exported:
+        return None
+    try:
+        _parts_of(exporter_settings(config, defaults))
+    except GatewayError as error:
+        return str(error)
+    return None
 
 
 def _binary() -> Callable[[Mapping[str, str], str], Encoding]:
