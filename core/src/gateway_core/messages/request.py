@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from gateway_core.errors import BadPathError
 from gateway_core.messages.body import BodyFilter, FilterSpec, remove_body_fields
 from gateway_core.messages.fields import FieldBlock, FieldNames
-from gateway_core.messages.headers import Headers, HeadersKey, block_of, cookie_of, first_value, headers_of_block
+from gateway_core.messages.headers import Headers, HeadersKey, cookie_of, first_value, headers_of_block, value_in
 from gateway_core.messages.hook_owner import running_hook
 from gateway_core.messages.hook_timer import hook_timer_paused
 from gateway_core.messages.identity import Identity
@@ -67,7 +67,6 @@ class Request:
     _params: Mapping[str, str] | None
     _state: dict[str, Any] | None
     _given_operations: Operations | None = None
-    _received: ReceivedHead | None = None
     sent_target: str | None = None
     """Path and query as they went upstream, if the target rewrites them; for the data path."""
     trace: TraceContext | None = None
@@ -100,7 +99,7 @@ class Request:
         except BadPathError:  # it is going to be refused
             self._path = self._raw_path
         self._headers = headers if isinstance(headers, Headers) else Headers(headers)
-        self._received_head = method, target, block_of(self._headers)
+        self._received_head = method, target, self._headers._block
         self.host = host
         """The authority that was asked for, as sent: ``example.com:8080``."""
         for name, value in origin.items():
@@ -134,14 +133,12 @@ class Request:
     @property
     def received(self) -> ReceivedHead:
         """The head as the client sent it; `method` and `headers` are what goes on."""
-        if self._received is None:
-            self._received = ReceivedHead(self._received_head)
-        return self._received
+        return ReceivedHead(self._received_head)
 
     def forget_query(self) -> None:
         """Hide a query that holds credentials from later hooks and logs: in `query_string` and `received.target`."""
-        head = self.received
-        self._received = ReceivedHead((head.method, head.target.partition("?")[0], block_of(head.headers)))
+        head, self.headers = self.received, self.headers  # the fields are read from the head while nothing changed it
+        self._received_head = head.method, head.target.partition("?")[0], head.headers._block
         self.query_string = ""
 
     @property
@@ -242,8 +239,10 @@ class Request:
 
         :param name: spelled as most clients do. Of several fields the first one in that spelling, or in lower case.
         """
-        if self._headers is None and not self._added and (value := first_value(self._head_block, name)) is not None:
-            return value
+        if self._headers is None and not self._added:
+            value = first_value(self._head_block, name)
+            facts = self._received_head.facts  # type: ignore[union-attr]  # as in `headers`
+            return value_in(facts.block, facts.lowered, name) if value is None else value
         return self.headers.get_bytes(name)
 
     def add_fields(self, fields: FieldBlock, unless: FieldNames | None = None) -> bool:

@@ -134,33 +134,37 @@ def make_record(
     :param duration: seconds since the request's head was complete.
     :param now: seconds since the Unix epoch.
     """
-    # What is as usual has its value in the class: of the rest, only what differs is set.
-    record = Record()
+    record = Record.__new__(Record)  # stores without a call around them, as in `Request.for_head`
     record.duration = duration
     record.started_at = now - duration
     record.bytes_sent = exchange.writer.bytes_sent
-    if (body := exchange.body) is not None:
-        record.bytes_received = body.received
+    record.bytes_received = 0 if (body := exchange.body) is None else body.received
+    record.failed, record.grpc_status = (), exchange.grpc_code
     if relay is not None:
         attempt, head = relay.attempt, relay.response_head
         retries, endpoint, responded_at = attempt.retries, attempt.endpoint, attempt.responded_at
         record.upstream = attempt.upstream.name
         picked_at = attempt.picked_at
-        if head is not None and endpoint is not None:
-            record.responded = (endpoint, head.status, responded_at - picked_at)
+        record.responded = (
+            None if head is None or endpoint is None else (endpoint, head.status, responded_at - picked_at)
+        )
         if retries is not None:
             record.failed, picked_at = retries.records, retries.first_picked_at or picked_at
-        if responded_at:
-            record.upstream_duration = responded_at - picked_at
-    record.grpc_status = grpc_code_of(exchange, relay)
+        record.upstream_duration = responded_at - picked_at if responded_at else None
+        if record.grpc_status is None:
+            record.grpc_status = attempt.grpc_code
+    else:
+        record.upstream, record.upstream_duration, record.responded = "", None, None
     if exchange.tunnel_bytes is not None:
         record.bytes_received, record.bytes_sent = exchange.tunnel_bytes
     if exchange.reason is not None:
         record.aborted, record.reason, record.error = exchange.aborted, exchange.reason, exchange.error
+    else:
+        record.aborted = record.reason = record.error = None
     if response is None or response.is_streamed:
         record.produced_by = "upstream"
-    elif response.produced_by:
-        record.produced_by = response.produced_by
+    else:
+        record.produced_by = response.produced_by or "gateway"
     return record
 
 

@@ -17,6 +17,7 @@ TYPES = {
     Kind.CLEAN: str,
     Kind.WORD: str,
     Kind.INTEGER: int,
+    Kind.CODE: int,
     Kind.NUMBER: float,
     Kind.MILLISECONDS: float,
     Kind.OBJECT: dict | list,

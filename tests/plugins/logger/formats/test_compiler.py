@@ -3,7 +3,7 @@ from __future__ import annotations
 import ast
 import gc
 import weakref
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from gateway_plugin_logger.fields import FIELDS, Kind, Value, find_value
@@ -12,6 +12,14 @@ from gateway_plugin_logger.formats.compiler import Piece, compile_expression, co
 from gateway_plugin_sdk import Record, Request, Response
 from hypothesis import given
 from hypothesis import strategies as st
+
+
+class Trace(NamedTuple):
+    """A span of the gateway."""
+
+    trace_id: str
+    span_id: str
+    is_sampled: bool
 
 
 @given(st.lists(st.text(max_size=20), max_size=5))
@@ -81,6 +89,25 @@ def test_a_head_that_a_plugin_changed_is_another_head() -> None:
     request.headers["User-Agent"] = "b"
 
     assert (before, line(request, Response(), Record())) == ("a\n", "b\n")
+
+
+def test_the_trace_of_a_head_that_is_repeated_is_the_gateways_where_it_has_one() -> None:
+    line = build_renderer("{trace_id}", (), {}, find_value)
+    request = Request("GET", "/", {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"})
+
+    sent, sent_again = (line(request, Response(), Record()) for _ in range(2))
+    request.trace = Trace("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", True)
+
+    assert sent == sent_again == "4bf92f3577b34da6a3ce929d0e0e4736\n"
+    assert line(request, Response(), Record()) == "0af7651916cd43dd8448eb211c80319c\n"
+
+
+@pytest.mark.parametrize("kind", [Kind.WORD, Kind.TEXT])
+def test_literal_text_stands_where_it_is_written_whatever_is_remembered(kind: Kind, make_event: Any) -> None:
+    method = Piece(Value("request.method", kind), before="(", after=")")
+    parts: list[str | Piece] = ["a", method, method, "b", "c", Piece(Value("request.path")), "d", method, "e"]
+
+    assert compile_line(parts)(*make_event()) == "a(GET)(GET)bc/api/users/7d(GET)e"
 
 
 def test_rules_change_what_is_remembered_only_in_their_own_binding() -> None:

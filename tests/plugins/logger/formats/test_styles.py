@@ -12,6 +12,7 @@ SOURCES = {
     Kind.TEXT: "'say \"hi\"'",
     Kind.CLEAN: "'2026'",
     Kind.INTEGER: "200",
+    Kind.CODE: "404",
     Kind.NUMBER: "1.5",
     Kind.MILLISECONDS: "0.0015",
     Kind.OBJECT: "{'a': [1, 'x y']}",
@@ -25,10 +26,10 @@ def written(kind: Kind, style: styles.Style, event: Any) -> str:
 @pytest.mark.parametrize(
     ("style", "expected"),
     [
-        (styles.JSON, ['"say \\"hi\\""', '"2026"', "200", "1.500", "1.500", '{"a":[1,"x y"]}']),
-        (styles.TEXT, ["say \\x22hi\\x22", "2026", "200", "1.500", "1.500", "{\\x22a\\x22:[1,\\x22x y\\x22]}"]),
-        (styles.LOGFMT, ['"say \\"hi\\""', "2026", "200", "1.500", "1.500", '"{\\"a\\":[1,\\"x y\\"]}"']),
-        (styles.RAW, ['say "hi"', "2026", "200", "1.500", "1.500", '{"a":[1,"x y"]}']),
+        (styles.JSON, ['"say \\"hi\\""', '"2026"', "200", "404", "1.500", "1.500", '{"a":[1,"x y"]}']),
+        (styles.TEXT, ["say \\x22hi\\x22", "2026", "200", "404", "1.500", "1.500", "{\\x22a\\x22:[1,\\x22x y\\x22]}"]),
+        (styles.LOGFMT, ['"say \\"hi\\""', "2026", "200", "404", "1.500", "1.500", '"{\\"a\\":[1,\\"x y\\"]}"']),
+        (styles.RAW, ['say "hi"', "2026", "200", "404", "1.500", "1.500", '{"a":[1,"x y"]}']),
     ],
 )
 def test_each_kind_is_written_as_the_style_says(style: styles.Style, expected: list[str], make_event: Any) -> None:
@@ -40,6 +41,7 @@ def test_opentelemetry_names_the_type_of_each_value(make_event: Any) -> None:
         {"stringValue": 'say "hi"'},
         {"stringValue": "2026"},
         {"intValue": "200"},
+        {"intValue": "404"},
         {"doubleValue": 1.5},
         {"doubleValue": 1.5},
         {

@@ -163,16 +163,16 @@ _FIELDS: Final = (
         "parameters of the route's path",
         optional=True,
     ),
-    _field("status", "response.status", Kind.INTEGER, "http.response.status_code", "status sent; 499: client left"),
+    _field("status", "response.status", Kind.CODE, "http.response.status_code", "status sent; 499: client left"),
     _field(
         "upstream_status",
         "upstream_status(record)",
-        Kind.INTEGER,
+        Kind.CODE,
         "gateway.upstream.status_code",
         "status of the last attempt",
         optional=True,
     ),
-    _field("grpc_status", "record.grpc_status", Kind.INTEGER, "rpc.grpc.status_code", "code of a call", optional=True),
+    _field("grpc_status", "record.grpc_status", Kind.CODE, "rpc.grpc.status_code", "code of a call", optional=True),
     _field(
         "bytes_received", "record.bytes_received", Kind.INTEGER, "http.request.body.size", "bytes of the request's body"
     ),

@@ -32,6 +32,8 @@ class Kind(Enum):
     WORD = "word"
     """Text of any characters that mostly is one of few, such as a method: how it is written is remembered."""
     INTEGER = "integer"
+    CODE = "code"
+    """A number that mostly is one of few, such as a status: how it is written is remembered."""
     NUMBER = "number"
     """Written with three decimals."""
     MILLISECONDS = "milliseconds"
@@ -45,7 +47,7 @@ class Kind(Enum):
 
     @property
     def is_number(self) -> bool:
-        return self in {Kind.INTEGER, Kind.NUMBER, Kind.MILLISECONDS}
+        return self in {Kind.INTEGER, Kind.CODE, Kind.NUMBER, Kind.MILLISECONDS}
 
 
 @dataclass(frozen=True, slots=True)

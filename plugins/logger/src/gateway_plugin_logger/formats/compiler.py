@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from gateway_plugin_sdk import Record, Request, Response
@@ -27,18 +27,21 @@ Renderer = Callable[[Request, Response, Record], str]
 _ARGUMENTS: Final = ("request", "response", "record")
 _MISSES: Final = 64
 _SKIPPED: Final = 960
+_HEADS: Final = 256
+"""Heads whose texts are kept."""
 _KEPT: Final = """
 if _heads.skip:
     _heads.skip -= 1
     return _write_all(request, response, record)
 _key = request.headers_key
-_place = (id(_key) >> 5) % len(_heads)
-_known, _kept = _heads[_place]
+_known, _kept = _heads.get(id(_key), UNKNOWN)
 if _known is _key:
     _heads.misses = 0
 else:
     _kept = _write_kept(request, response, record)
-    _heads[_place] = _key, _kept
+    if len(_heads) >= HEADS:
+        _heads.clear()
+    _heads[id(_key)] = _key, _kept
     _heads.misses += 1
     if _heads.misses == MISSES:
         _heads.misses, _heads.skip = 0, SKIPPED
@@ -52,21 +55,25 @@ Where no head comes again, looking for one takes a seventh of the line's time. S
 head the next `_SKIPPED` are written without looking.
 """
 _PRELUDES: Final = (
-    ("_kept", _KEPT.replace("MISSES", str(_MISSES)).replace("SKIPPED", str(_SKIPPED))),
+    (
+        "_kept",
+        _KEPT.replace("MISSES", str(_MISSES))
+        .replace("SKIPPED", str(_SKIPPED))
+        .replace("HEADS", str(_HEADS))
+        .replace("UNKNOWN", "(None, ())"),
+    ),
     ("head", "head = request.headers"),
     ("first", "first = request.first_value"),
     ("target", "target = request.received.target"),
 )
 """What several values share, and what is done for it before. What may return comes first."""
+_FEW: Final = frozenset({Kind.WORD, Kind.CODE})
 _MOST_REMEMBERED: Final = 512
 _LONGEST_WORD: Final = 256
 _MANY: Final = 16
 """Pieces of a line that are joined otherwise than by an f-string."""
 _TEXTS: Final = ("_words", "_kept", "_wholes", "_fractions")
 """How tables of texts are named."""
-
-_HEADS: Final = 256
-"""Heads whose texts are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +91,8 @@ class Piece:
     """What stands in the place of ``before``, value and ``after`` if there is no value."""
 
 
-class _Words(dict[str, str]):
-    """How words are written, with what stands around them; forgotten when they turn out not to be few."""
+class _Words(dict[str | int, str]):
+    """How words and codes are written, with what stands around them; forgotten when they turn out not to be few."""
 
     __slots__ = ("_after", "_before", "_write")
 
@@ -93,22 +100,22 @@ class _Words(dict[str, str]):
         super().__init__()
         self._before, self._write, self._after = piece.before, piece.writer, piece.after
 
-    def __missing__(self, word: str) -> str:
+    def __missing__(self, word: str | int) -> str:
         text = f"{self._before}{word if self._write is None else self._write(word)}{self._after}"
-        if len(word) <= _LONGEST_WORD:
+        if isinstance(word, int) or len(word) <= _LONGEST_WORD:
             if len(self) >= _MOST_REMEMBERED:
                 self.clear()
             self[word] = text
         return text
 
 
-class _Heads(list[tuple[object, tuple[str, ...]]]):
-    """Heads whose texts are kept, each at the place that its id gives."""
+class _Heads(dict[int, tuple[object, tuple[str, ...]]]):
+    """Heads whose texts are kept, each by its id."""
 
     __slots__ = ("misses", "skip")
 
     def __init__(self) -> None:
-        super().__init__([(None, ())] * _HEADS)
+        super().__init__()
         self.misses = 0
         """Lines since a head was known."""
         self.skip = 0
@@ -121,13 +128,18 @@ def compile_line(parts: Iterable[str | Piece]) -> Renderer:
     kept: list[ast.expr] = []
     texts: list[ast.expr] = []
     all_texts: list[ast.expr] = []  # without what is kept
-    for number, part in enumerate(parts):
+    for number, part in enumerate(_gathered(parts)):
         written = _texts(part, number, names)
         all_texts += written
+        place = ast.Subscript(ast.Name("_kept", ast.Load()), ast.Constant(len(kept)), ast.Load())
         if _is_of_fields(part):
-            place = ast.Subscript(ast.Name("_kept", ast.Load()), ast.Constant(len(kept)), ast.Load())
             kept.append(_joined(written))
             written = [ast.FormattedValue(place, -1, None)]
+        elif (branches := _branches(part)) is not None:
+            test, of_fields, other = branches
+            kept.append(_joined(_texts(of_fields, number, names)))
+            rest = _joined(_texts(other, number, names))
+            written = [ast.FormattedValue(ast.IfExp(test, place, rest), -1, None)]
         texts += written
     if kept:
         names["_write_kept"] = compile_expression(ast.Tuple(kept, ast.Load()), names)
@@ -170,6 +182,49 @@ def _is_of_fields(part: str | Piece) -> bool:
     return not used.isdisjoint({"head", "first"}) and used.isdisjoint({*_ARGUMENTS, "target"})
 
 
+def _branches(part: str | Piece) -> tuple[ast.expr, Piece, Piece] | None:
+    """Return a condition and the piece for either outcome, if the first says something of the request's fields only."""
+    if isinstance(part, str):
+        return None
+    reading = expression_of(part.value)
+    if not isinstance(reading, ast.IfExp):
+        return None
+    first, other = (
+        replace(part, value=replace(part.value, source=ast.unparse(each))) for each in (reading.body, reading.orelse)
+    )
+    return (reading.test, first, other) if _is_of_fields(first) else None
+
+
+def _gathered(parts: Iterable[str | Piece]) -> list[str | Piece]:
+    """Return the parts with literal text moved into the words beside it, which are remembered with it."""
+    apart: list[str | Piece] = []
+    for part in parts:
+        if isinstance(part, str) or part.value.optional:
+            apart.append(part)
+        else:
+            apart += [part.before, replace(part, before="", after=""), part.after]
+    gathered: list[str | Piece] = []
+    before = ""  # literal text that nothing has taken yet
+    for part in apart:
+        last = gathered[-1] if gathered else ""
+        if isinstance(part, str):
+            if not before and not isinstance(last, str) and _is_remembered(last):
+                gathered[-1] = replace(last, after=last.after + part)
+            else:
+                before += part
+            continue
+        if _is_remembered(part):
+            gathered.append(replace(part, before=before))
+        else:
+            gathered += [before, part]
+        before = ""
+    return [*gathered, before]
+
+
+def _is_remembered(piece: Piece) -> bool:
+    return piece.value.kind in _FEW and not piece.value.optional
+
+
 def _texts(part: str | Piece, number: int, names: dict[str, Any]) -> list[ast.expr]:
     """Return what a part adds to the line: constants, and values as f-strings format them."""
     if isinstance(part, str):
@@ -185,7 +240,7 @@ def _texts(part: str | Piece, number: int, names: dict[str, Any]) -> list[ast.ex
 
 
 def _written(part: Piece, reading: ast.expr, number: int, names: dict[str, Any]) -> list[ast.expr]:
-    if part.value.kind is Kind.WORD:
+    if part.value.kind in _FEW:
         name = f"_words_{number}"
         names[name] = _Words(part)
         word = ast.Subscript(ast.Name(name, ast.Load()), reading, ast.Load())
@@ -238,7 +293,10 @@ def _joined(texts: Iterable[ast.expr]) -> ast.expr:
 def _as_text(piece: ast.expr) -> ast.expr:
     """Return a piece of an f-string as an expression of its own."""
     match piece:
-        case ast.FormattedValue(value=ast.IfExp(body=ast.Constant(value=str())) as text, format_spec=None):
+        case ast.FormattedValue(
+            value=ast.IfExp(body=ast.Constant(value=str()) | ast.Subscript(value=ast.Name(id="_kept"))) as text,
+            format_spec=None,
+        ):
             return text
         case ast.FormattedValue(value=ast.Subscript(value=ast.Name(id=name)) as text) if name.startswith(_TEXTS):
             return text
