@@ -17,6 +17,7 @@ def test_the_page_works_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.M
     runtime = tmp_path / ".runtime"
     runtime.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ".state"))
 
     with Session(tmp_path, [8080, 8081]) as session:
         session.try_page(blocks_of(PAGE))
@@ -25,6 +26,6 @@ def test_the_page_works_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.M
 def test_the_page_has_the_commands_that_look_at_a_running_gateway() -> None:
     text = PAGE.read_text("utf-8")
 
-    for command in ("check", "explain", "match", "reload", "status", "call"):
+    for command in ("check", "explain", "match", "reload", "status", "call", "diff", "history", "rollback", "unpin"):
         assert command in COMMANDS
         assert f"gateway {command}" in text

@@ -77,7 +77,7 @@ class View:
     async def kept_version(self, number: int) -> Mapping[str, Any]:
         raise RefusedError(404, "not-found", f"no version {number} is kept")
 
-    async def diff(self, old: int, new: int) -> Mapping[str, Any]:
+    async def diff(self, old: int | None, new: int | None) -> Mapping[str, Any]:
         return {"from": old, "to": new, "differences": []}
 
     async def roll_back(self, number: int, by: str, reason: str) -> Mapping[str, Any]:
@@ -103,6 +103,9 @@ class View:
 
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> Outcome:
         return Outcome(200, [{"worker": 0, "result": [binding, command, dict(arguments)]}])
+
+    async def try_reload(self) -> Mapping[str, Any]:
+        return {"result": "ok", "differences": [], "total": 0, "problems": [], "report": "", "losses": []}
 
     def request_reload(self) -> None:
         self.reloads += 1

@@ -19,9 +19,13 @@ class ReloadRequest(ApiModel):
 
     wait: bool = True
     """Whether the response waits for the outcome."""
+    dry_run: bool = False
+    """Validate and prepare what files and sources have, return what would change, and change nothing."""
 
 
 async def _reload(call: Call) -> Reply:
+    if call.body is not None and call.body.dry_run:
+        return json_reply(dict(await call.view.try_reload()))
     if call.body is not None and not call.body.wait:
         call.view.request_reload()
         return json_reply({}, 202)

@@ -86,8 +86,8 @@ class AdminView(Protocol):
         """
         ...
 
-    async def diff(self, old: int, new: int) -> Mapping[str, Any]:
-        """Return what differs between two versions, without secrets.
+    async def diff(self, old: int | None, new: int | None) -> Mapping[str, Any]:
+        """Return what differs between two versions, without secrets; None is what is in force.
 
         :raises RefusedError: there is none of a number.
         """
@@ -138,6 +138,15 @@ class AdminView(Protocol):
 
         :raises GatewayError: the program ends, or another one takes over, before there is an outcome.
         """
+
+    async def try_reload(self) -> Mapping[str, Any]:
+        """Validate and prepare what files and sources have, and change nothing; ready for JSON.
+
+        :returns: ``result`` (``ok`` or ``rejected``), ``problems`` and ``report``; if it is ``ok`` also
+            ``differences``, ``total``, and ``losses``: connections and state of plugins that would end.
+        :raises GatewayError: it cannot be validated or prepared for a reason that is not the configuration's.
+        """
+        ...
 
     def request_reload(self) -> None:
         """Reload the configuration soon."""

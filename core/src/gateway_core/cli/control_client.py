@@ -121,10 +121,11 @@ class AdminClient:
     def post(self, target: str, body: Any, timeout: float) -> tuple[int, Any]:
         """Send JSON, and return the status and the JSON (or text) of the response.
 
+        :param body: None for none.
         :param timeout: seconds that the response may take.
         :raises GatewayError: the gateway is gone, does not respond, or refuses.
         """
-        status, content = self._request("POST", target, json.dumps(body), timeout)
+        status, content = self._request("POST", target, None if body is None else json.dumps(body), timeout)
         if status == 503:
             raise UnavailableError(f"the gateway at {self._name}: {detail_of(content)}")
         if status in {401, 403, 421, 429}:

@@ -21,14 +21,18 @@ COMMANDS: Final = {
     "check": "Check a configuration and print every problem in it.",
     "demo": "Start a gateway with two small upstreams to play with.",
     "dev": "Run the plugin in this folder, and follow its files.",
+    "diff": "Show what files would change in a running gateway, or what two versions differ in.",
     "explain": "Explain the code of a problem, a response's reason or an event.",
+    "history": "List the configurations that were in force, or show one.",
     "match": "Show which route a request would take, and why.",
     "plugins": "List, show, make, install and lock plugins.",
     "reload": "Have a running gateway reload its configuration.",
+    "rollback": "Put an earlier configuration in force again, and pin it.",
     "routes": "List the routes of a configuration.",
     "run": "Start the gateway.",
     "schema": "Print the JSON Schema of the configuration, for editors.",
     "status": "Show the state of a running gateway.",
+    "unpin": "Have files and sources count again after a rollback.",
 }
 """Commands of the gateway itself, with what the overview says of them."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import click
 
+from gateway_core.cli.layout import ago, columns, duration
 from gateway_core.cli.options import PROBLEMS, echo, json_option, print_json, running_gateway_options
 from gateway_core.clock import SystemClock
 from gateway_core.config.suggestions import counted
@@ -59,7 +60,7 @@ def lines_of(status: Mapping[str, Any], now: float) -> Iterator[str]:
     :param now: seconds since the epoch.
     """
     program = status["gateway"]
-    yield f"gateway {program['version']}, process {program['pid']}, up {_ago(program['started_at'], now)}"
+    yield f"gateway {program['version']}, process {program['pid']}, up {ago(program['started_at'], now)}"
     yield f"state          {status['state']}{': ' if status['unready'] else ''}{status['unready']}"
     yield from (f"  - {each}" for each in status["degraded"])
     yield f"listening      {', '.join(program['urls']) or '-'}"
@@ -93,7 +94,7 @@ def certificates_of(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _reload_lines(title: str, outcome: Mapping[str, Any] | None, now: float) -> Iterator[str]:
     if outcome is None:
         return
-    when = f"{_ago(outcome['at'], now)} ago, {outcome['trigger']}"
+    when = f"{ago(outcome['at'], now)} ago, {outcome['trigger']}"
     reason = outcome["reason"] if outcome["reason"] not in {"", outcome["result"]} else ""
     yield f"{title:<13}  {outcome['result']} {when}{': ' if reason else ''}{reason}"
     yield from _problem_lines(outcome["problems"])
@@ -117,7 +118,7 @@ def _worker_lines(status: Mapping[str, Any]) -> Iterator[str]:
         numbers = each["in_flight"], each["connections"], each["retiring_snapshots"]
         rows.append((str(each["number"]), str(each["pid"]), version, *map(str, numbers)))
     yield ""
-    yield from _columns(rows)
+    yield from columns(rows)
 
 
 def _source_lines(sources: Sequence[Mapping[str, Any]], now: float) -> Iterator[str]:
@@ -127,10 +128,10 @@ def _source_lines(sources: Sequence[Mapping[str, Any]], now: float) -> Iterator[
     for each in sources:
         state = "stale" if each["stale"] else "ok"
         at = each["confirmed_at"]
-        responded = f"{_duration(now - at)} ago" if at else "never"
+        responded = f"{duration(now - at)} ago" if at else "never"
         rows.append((each["source"], state, ", ".join(each["rejected"]) or "-", responded, each["reason"] or "-"))
     yield ""
-    yield from _columns(rows)
+    yield from columns(rows)
 
 
 def _discovery_lines(upstreams: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -140,10 +141,10 @@ def _discovery_lines(upstreams: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         return
     rows = [("DISCOVERY OF", "STATE", "ENDPOINTS", "REASON")]
     for name, each in found.items():
-        state = f"stale for {_duration(each['for'])}" if each["stale"] else "ok"
+        state = f"stale for {duration(each['for'])}" if each["stale"] else "ok"
         rows.append((name, state, str(each["endpoints"]), each["reason"] or "-"))
     yield ""
-    yield from _columns(rows)
+    yield from columns(rows)
 
 
 def _certificate_lines(certificates: Sequence[Mapping[str, Any]], now: float) -> Iterator[str]:
@@ -153,20 +154,20 @@ def _certificate_lines(certificates: Sequence[Mapping[str, Any]], now: float) ->
     for each in certificates:
         issued, failed = "-", "-"
         if (issuance := each["issuance"]) is not None:
-            issued = f"{_ago(issuance['last_success'], now)} ago" if issuance["last_success"] else "never"
+            issued = f"{ago(issuance['last_success'], now)} ago" if issuance["last_success"] else "never"
             if issuance["last_failure"]:
                 reason = f": {issuance['error']}" if issuance["error"] else ""
-                failed = f"{_ago(issuance['last_failure'], now)} ago{reason}"
+                failed = f"{ago(issuance['last_failure'], now)} ago{reason}"
         rows.append((each["listener"], each["name"], _expiry(each["not_after"], now), issued, failed))
     yield ""
-    yield from _columns(rows)
+    yield from columns(rows)
 
 
 def _expiry(not_after: str | None, now: float) -> str:
     if not_after is None:
         return "-"
     left = datetime.fromisoformat(not_after).timestamp() - now
-    return f"in {_duration(left)}" if left > 0 else f"expired {_duration(-left)} ago"
+    return f"in {duration(left)}" if left > 0 else f"expired {duration(-left)} ago"
 
 
 def _upstream_lines(upstreams: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -190,7 +191,7 @@ def _upstream_lines(upstreams: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             active = str(sum(one["active"] for one in each))
             rows.append((name, upstream["strategy"], endpoint, _state(each), active, error))
     yield ""
-    yield from _columns(rows)
+    yield from columns(rows)
 
 
 def _event_lines(status: Mapping[str, Any], now: float) -> Iterator[str]:
@@ -207,8 +208,8 @@ def _event_lines(status: Mapping[str, Any], now: float) -> Iterator[str]:
     ]
     rows.sort(reverse=True)
     yield ""
-    shown = [(f"{_ago(at, now)} ago", *rest) for at, *rest in rows[:_MOST_EVENTS]]
-    yield from _columns([("LOGGED", "EVENT", "LINES", "MESSAGE"), *shown])
+    shown = [(f"{ago(at, now)} ago", *rest) for at, *rest in rows[:_MOST_EVENTS]]
+    yield from columns([("LOGGED", "EVENT", "LINES", "MESSAGE"), *shown])
 
 
 def _state(endpoints: Sequence[Mapping[str, Any]]) -> str:
@@ -225,26 +226,3 @@ def _one_state(endpoint: Mapping[str, Any]) -> str:
     if endpoint["state"] == "up" and breaker is not None and breaker["state"] != "closed":
         return f"breaker {breaker['state']}"
     return str(endpoint["state"])
-
-
-def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-def _ago(at: str, now: float) -> str:
-    return _duration(now - datetime.fromisoformat(at).astimezone(UTC).timestamp())
-
-
-_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-
-
-def _duration(seconds: float) -> str:
-    """Return the two largest units: ``3 h 12 min``."""
-    left, parts = max(0, int(seconds)), []
-    for size, unit in _UNITS:
-        number, left = divmod(left, size)
-        if number:
-            parts.append(f"{number} {unit}")
-    return " ".join(parts[:2]) or "0 s"

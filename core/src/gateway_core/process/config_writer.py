@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -23,6 +24,7 @@ from gateway_core.config.api_document_store import DocumentStore
 from gateway_core.errors import GatewayError, RefusedError
 from gateway_core.failure_text import system_reason
 from gateway_core.process.model import ProcessModel
+from gateway_core.process.version_keeper import compared, plain_of
 from gateway_core.reload.bundle import ConfigBundle, ValidationFailedError, Validator, Verdict
 from gateway_core.reload.history import ReloadOutcome
 from gateway_core.reload.pipeline import Change, Pipeline, Prepare
@@ -135,17 +137,28 @@ class ConfigWriter:
 
     async def _try(self, after: ApiDocument) -> Mapping[str, Any]:
         """Validate and prepare a document, and give it up; return what applying it would change and end."""
-        in_force = self._running.config
         try:
-            config, problems = await self._pipeline.try_out(self._prepare, self._store.trying(after))
+            _, found = await self._tried(self._store.trying(after))
         except ConfigError as error:
             raise _rejected(error.problems) from error
+        return {"ok": True, **found}
+
+    async def try_reload(self) -> Mapping[str, Any]:
+        """Validate and prepare what files and sources have, and give it up; see `AdminView.try_reload`."""
+        before = await plain_of(self._running.config)
+        try:
+            config, found = await self._tried(nullcontext())
+        except ConfigError as error:
+            problems = [problem_as_json(each) for each in error.problems]
+            return {"result": "rejected", "problems": problems, "report": render_problems(error.problems)}
+        return {"result": "ok", "report": "", **await compared(before, await plain_of(config)), **found}
+
+    async def _tried(self, trying: AbstractContextManager[None]) -> tuple[GatewayConfig, dict[str, Any]]:
+        in_force = self._running.config
+        config, problems = await self._pipeline.try_out(self._prepare, trying)
         status = await self._running.status(5.0)
-        return {
-            "ok": True,
-            "problems": [problem_as_json(each) for each in problems],
-            "losses": list(losses(in_force, config, status.get("upstreams", ()))),
-        }
+        ends = list(losses(in_force, config, status.get("upstreams", ())))
+        return config, {"problems": [problem_as_json(each) for each in problems], "losses": ends}
 
     @property
     def _running(self) -> ProcessModel:

@@ -25,6 +25,7 @@ from gateway_core.process.admin_listeners import AdminAccess
 from gateway_core.process.model import ProcessModel
 from gateway_core.process.overview import PROGRAM, put_configuration, put_sources
 from gateway_core.process.plugin_services import CommandReport
+from gateway_core.process.version_keeper import compared, plain_of
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.pipeline import Pipeline
 from gateway_core.reload.sources import Sources
@@ -63,16 +64,13 @@ class ProgramView:
         self._access = access
         self.writer = writer
         self._rollbacks = rollbacks
-        self.history, self.kept_version, self.diff = (
-            rollbacks.keeper.history,
-            rollbacks.keeper.version,
-            rollbacks.keeper.diff,
-        )
+        self.history, self.kept_version = rollbacks.keeper.history, rollbacks.keeper.version
         self.roll_back, self.unpin = rollbacks.roll_back, rollbacks.unpin
         self.live = LiveFeed(SystemClock())
         """The live events of all processes."""
         self.live.measure = self._measure
         listeners[:] = [self.live.note]
+        self.try_reload = writer.try_reload
         self._loaded: tuple[ConfigBundle, LoadedConfig] | None = None
         self._model_now = model
         self._bundle_now = bundle
@@ -132,6 +130,20 @@ class ProgramView:
         if self._loaded is None or self._loaded[0] is not bundle:
             self._loaded = bundle, await from_lines(bundle.lines, Yielder(SystemClock()))
         return self._loaded[1]
+
+    async def diff(self, old: int | None, new: int | None) -> Mapping[str, Any]:
+        """Return what differs between two versions, without secrets; None is what is in force.
+
+        :raises RefusedError: there is none of a number.
+        :raises GatewayError: one cannot be read.
+        """
+        before, after = await self._plain(old), await self._plain(new)
+        return {"from": old or "running", "to": new or "running", **await compared(before, after)}
+
+    async def _plain(self, number: int | None) -> Mapping[str, Any]:
+        if number is not None:
+            return await self._rollbacks.keeper.config(number)
+        return await plain_of((await self.loaded()).config)
 
     def _program(self) -> dict[str, Any]:
         config = self._model.config

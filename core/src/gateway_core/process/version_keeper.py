@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 from gateway_core.clock import SystemClock
-from gateway_core.config import render_problems
+from gateway_core.config import GatewayConfig, render_problems
 from gateway_core.config.api_document import shown
 from gateway_core.config.differences import differences
 from gateway_core.errors import GatewayError, RefusedError
@@ -98,24 +98,18 @@ class VersionKeeper:
         :raises RefusedError: there is none of this number.
         :raises GatewayError: it cannot be read.
         """
-        config = await self._config(number)
+        config = await self.config(number)
         entry = next(each for each in await self._read(self._store.entries) if each.number == number)
         return {**_described(entry), "config": shown(config)}
 
-    async def diff(self, old: int, new: int) -> dict[str, Any]:
-        """Return what differs between two versions, without secrets.
+    async def config(self, number: int) -> Mapping[str, Any]:
+        """Return the configuration of a version, with its secrets.
 
-        :raises RefusedError: there is none of a number.
-        :raises GatewayError: one cannot be read.
+        :raises RefusedError: there is none of this number.
+        :raises GatewayError: it cannot be read.
         """
-        before, after = await self._config(old), await self._config(new)
-        found = await asyncio.to_thread(lambda: list(differences(before, after)))
-        return {"from": old, "to": new, "differences": found[:_MOST_DIFFERENCES], "total": len(found)}
-
-    async def _config(self, number: int) -> Mapping[str, Any]:
         loaded = await from_lines((await self.load(number)).lines, Yielder(SystemClock()))
-        plain: Mapping[str, Any] = await asyncio.to_thread(loaded.config.model_dump, mode="json")
-        return plain
+        return await plain_of(loaded.config)
 
     async def load(self, number: int) -> ConfigBundle:
         """Return a version.
@@ -223,6 +217,18 @@ class Rollbacks:
             raise RefusedError(409, "not-pinned", "no version is pinned")
         await self.keeper.save(None)
         return _result(await self._pipeline.reload(f"unpin by {by}"))
+
+
+async def plain_of(config: GatewayConfig) -> Mapping[str, Any]:
+    """Return a configuration as JSON has it, with its secrets."""
+    plain: Mapping[str, Any] = await asyncio.to_thread(config.model_dump, mode="json")
+    return plain
+
+
+async def compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what differs between two configurations, without secrets, and of how many values."""
+    found = await asyncio.to_thread(lambda: list(differences(before, after)))
+    return {"differences": found[:_MOST_DIFFERENCES], "total": len(found)}
 
 
 def _described(entry: VersionEntry) -> dict[str, Any]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from gateway_core.admin.operation import ApiModel, Call, Operation
+from gateway_core.admin.operation import API, ApiModel, Call, Operation
 from gateway_core.admin.replies import Reply, json_reply
 from gateway_core.errors import RefusedError
+
+HISTORY: Final = f"{API}config/history"
+DIFF: Final = f"{API}config/diff"
+ROLLBACK: Final = f"{API}config:rollback"
+UNPIN: Final = f"{API}config:unpin"
 
 Number = Annotated[int, Field(ge=1, le=10**9)]
 
@@ -16,10 +21,10 @@ Number = Annotated[int, Field(ge=1, le=10**9)]
 class DiffQuery(ApiModel):
     """Which versions."""
 
-    old: Number
-    """The number of the older one."""
-    new: Number
-    """The number of the newer one."""
+    old: Number | Literal["running"]
+    """The number of the older one, or ``running`` for what is in force."""
+    new: Number | Literal["running"]
+    """The number of the newer one, or ``running``."""
 
 
 class Rollback(ApiModel):
@@ -43,7 +48,8 @@ async def _version(call: Call) -> Reply:
 
 
 async def _diff(call: Call) -> Reply:
-    return json_reply(await call.view.diff(call.query.old, call.query.new))
+    numbers = (None if each == "running" else each for each in (call.query.old, call.query.new))
+    return json_reply(dict(await call.view.diff(*numbers)))
 
 
 async def _roll_back(call: Call) -> Reply:
