@@ -137,3 +137,21 @@ async def test_versions_are_read_over_the_admin_listener_and_changed_only_with_a
     monkeypatch.setenv("GATEWAY_TOKEN", token.stdout.strip())
     assert (await gateway("rollback", "1", *admin)).returncode == 0
     await running.stops()
+
+
+async def test_gateways_of_files_of_one_name_have_versions_of_their_own(
+    start: Callable[..., Gateway], upstream: Upstream, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "gateway.yaml").write_text(CONFIG.format(url=upstream.url, path=name))
+    first = start("", path=Path("gateway.yaml"), directory=tmp_path / "a")
+    await first.ready()
+    second = start("", path=Path("gateway.yaml"), directory=tmp_path / "b")
+    await second.ready()
+
+    for running, path in ((first, "/a"), (second, "/b")):
+        listed = await gateway("history", "--json", "--pid", str(running.process.pid))
+        assert [each["number"] for each in json.loads(listed.stdout)["versions"]] == [1]
+        assert path in (await gateway("history", "1", "--pid", str(running.process.pid))).stdout
+        await running.stops()

@@ -68,7 +68,8 @@ class Program:
         self._configured = configured_urls(self._paths, os.environ)
         urls = with_configured(urls_of(tuple(roots)), self._configured)
         self._validator = validator
-        names = [root.text if isinstance(root, SourceUrl) else str(root) for root in roots]
+        # Gateways that are run with the same name of a file in different directories share the state directory.
+        names = [root.text if isinstance(root, SourceUrl) else str(root.resolve()) for root in roots]
         store, self._versions = DocumentStore(state, names), VersionKeeper(VersionStore(state, names))
         self._checker = WithApiDocument(validator, store)
         self._sources = Sources(urls, state, self._checker) if urls else None
