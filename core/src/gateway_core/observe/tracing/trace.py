@@ -274,6 +274,8 @@ class RequestTrace:
         """End the request's own span, and export the trace."""
         self.is_over = True
         parent = b"" if self.remote is None else self.remote.span_id.encode()
+        if self._spans and self._spans[-1].ended > ended:  # the clock was read once more for it
+            ended = self._spans[-1].ended
         self._ended = tuple.__new__(RawSpan, (self.own_id, parent, started, ended, facts))  # half the price of a call
         if (sink := self.tracer.sink) is not None:
             sink.put(self, len(self._spans) + 1, facts.head.size)

@@ -1,0 +1,188 @@
+"""Traces over every protocol: what a collector sees of calls that pass through two gateways, or stay open."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent import futures
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from gateway_core.testing import RunningGateway, ScriptedUpstream, eventually
+
+from tests.collector import Collector, SeenSpan
+
+TRUSTING = "trusted_proxies: [127.0.0.0/8]"
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    found = Collector()
+    found.start()
+    yield found
+    found.close()
+
+
+def traced(collector: Collector, target: str, *, name: str = "edge", protocol: str = "http1", more: str = "") -> str:
+    return f"""
+tracing: {{otlp: {{url: "{collector.url}"}}, queue: {{delay: 10ms}}, service_name: {name}}}
+{TRUSTING}
+upstreams: [{{name: up, protocol: {protocol}, endpoints: [{{url: "{target}"}}]}}]
+routes: [{{id: all, path_prefix: /, target: up{more}}}]
+"""
+
+
+def test_two_gateways_in_a_row_are_one_trace_over_http2(collector: Collector) -> None:
+    with ScriptedUpstream() as upstream, RunningGateway(traced(collector, upstream.url, name="inner")) as inner:
+        config = traced(collector, inner.url, name="outer", protocol="http2")
+        with RunningGateway(config) as outer, httpx.Client(http1=False, http2=True) as client:
+            for number in range(3):
+                assert client.get(f"{outer.url}/{number}").http_version == "HTTP/2"
+            spans = collector.wait_for(12)
+        sent = [each.headers.get_all("traceparent") for each in upstream.requests]
+
+    by_id = {each.span_id: each for each in spans}
+    for span in [each for each in spans if each.resource["service.name"] == "inner" and each.kind == "client"]:
+        ways = [span]
+        while ways[-1].parent_id:
+            ways.append(by_id[ways[-1].parent_id])
+        assert [(each.resource["service.name"], each.kind) for each in ways] == [
+            ("inner", "client"), ("inner", "server"), ("outer", "client"), ("outer", "server"),
+        ]  # fmt: skip
+        assert len({each.trace_id for each in ways}) == 1
+        assert [each.attributes["network.protocol.version"] for each in ways] == ["1.1", "2", "2", "2"]
+        assert [f"00-{span.trace_id}-{span.span_id}-01"] in sent
+    assert len({each.trace_id for each in spans}) == 3
+
+
+class Service(grpc.GenericRpcHandler):
+    """Echoes, streams and fails."""
+
+    def service(self, details: Any) -> Any:
+        def fails(data: bytes, context: Any) -> bytes:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+            return b""
+
+        return {
+            "/shop.Orders/Get": grpc.unary_unary_rpc_method_handler(lambda data, context: data),
+            "/shop.Orders/Watch": grpc.unary_stream_rpc_method_handler(lambda data, context: iter([data] * 3)),
+            "/shop.Orders/Fail": grpc.unary_unary_rpc_method_handler(fails),
+        }.get(details.method)
+
+
+@pytest.fixture
+def service() -> Iterator[str]:
+    server = grpc.server(futures.ThreadPoolExecutor(2))
+    server.add_generic_rpc_handlers((Service(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"http://127.0.0.1:{port}"
+    server.stop(None).wait()
+
+
+def test_calls_of_grpc_have_the_names_of_their_methods_and_their_statuses(collector: Collector, service: str) -> None:
+    with (
+        RunningGateway(traced(collector, service, protocol="http2")) as gateway,
+        grpc.insecure_channel(f"127.0.0.1:{gateway.port}") as opened,
+    ):
+        channel: Any = opened
+        assert channel.unary_unary("/shop.Orders/Get")(b"1") == b"1"
+        assert list(channel.unary_stream("/shop.Orders/Watch")(b"2")) == [b"2"] * 3
+        for method in ("Fail", "Unknown"):
+            with pytest.raises(grpc.RpcError):
+                channel.unary_unary(f"/shop.Orders/{method}")(b"3")
+        spans = collector.wait_for(8)
+
+    found = {(each.name, each.kind): each for each in spans}
+    for method, status in (("Get", "OK"), ("Watch", "OK"), ("Fail", "UNAVAILABLE")):
+        for kind in ("server", "client"):
+            span = found[f"shop.Orders/{method}", kind]
+            assert span.attributes["rpc.response.status_code"] == status
+            assert span.attributes["rpc.method"] == f"shop.Orders/{method}"
+            assert span.attributes.get("error.type") == (None if status == "OK" else status)
+            assert span.is_error == (status != "OK")
+    assert not any("Unknown" in each.name for each in spans if each.kind == "server")
+
+
+def test_a_websocket_is_one_span_until_it_is_closed_and_is_never_slow(collector: Collector) -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=_echo, args=(listening,), daemon=True).start()
+    config = traced(collector, f"http://127.0.0.1:{listening.getsockname()[1]}")
+    head = b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    with RunningGateway(config) as gateway, socket.create_connection(("127.0.0.1", gateway.port)) as client:
+        client.sendall(head)
+        reader = client.makefile("rb")
+        while reader.readline() != b"\r\n":
+            pass
+        client.sendall(b"hello")
+        assert reader.read(5) == b"hello"
+        assert collector.spans == []
+        reader.close()
+        client.close()
+        server, attempt = sorted(collector.wait_for(2), key=lambda each: each.kind, reverse=True)
+    listening.close()
+
+    assert (server.kind, server.name, server.is_error) == ("server", "GET /", False)
+    assert server.attributes["http.response.status_code"] == attempt.attributes["http.response.status_code"] == 101
+    assert server.attributes["http.request.body.size"] == server.attributes["http.response.body.size"] == 5
+    assert attempt.parent_id == server.span_id
+
+
+def _echo(listening: socket.socket) -> None:
+    connection, _ = listening.accept()
+    with connection, connection.makefile("rb") as reader:
+        while reader.readline() != b"\r\n":
+            pass
+        connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+        while data := connection.recv(1000):
+            connection.sendall(data)
+
+
+HOSTILE = 64 * 1024 - 200
+
+
+@pytest.mark.parametrize("name", ["traceparent", "tracestate", "baggage", "b3", "X-B3-TraceId"])
+@pytest.mark.parametrize("text", ["0", "00-" + "a" * 32 + "-", "k=v,", "=,", "%"])
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_fields_of_64_kibibytes_are_dropped_and_the_request_goes_on(
+    collector: Collector, name: str, text: str, is_trusted: bool
+) -> None:
+    value = (text * (HOSTILE // len(text)))[:HOSTILE]
+    with ScriptedUpstream() as upstream:
+        config = traced(collector, upstream.url) + "limits: {max_head_bytes: 131072}\n"
+        config = config if is_trusted else config.replace(TRUSTING, "")
+        with RunningGateway(config.replace("tracing: {", "tracing: {propagate: [w3c, b3, b3multi], ")) as gateway:
+            answer = gateway.get("/", headers=[(name, value), ("X-Kept", "1")])
+            server, attempt = _pair(collector.wait_for(2))
+
+    (sent,) = upstream.requests
+    assert (answer.status, sent.headers["X-Kept"]) == (200, "1")
+    assert (server.parent_id, server.state, server.links) == ("", "", ())
+    assert sent.headers.get_all("traceparent") == [f"00-{attempt.trace_id}-{attempt.span_id}-01"]
+    assert sum(len(each) for _, each in sent.headers.items()) < 2000
+
+
+def _pair(spans: list[SeenSpan]) -> tuple[SeenSpan, SeenSpan]:
+    server, client = sorted(spans, key=lambda each: each.kind, reverse=True)
+    return server, client
+
+
+def test_a_trace_shows_a_person_where_its_time_went(collector: Collector) -> None:
+    """A retry after a failure, and a slow second attempt: each has a span with its part of the time and its reason."""
+    with ScriptedUpstream() as upstream:
+        upstream.answer_next(status=503)
+        upstream.answer_next(delay=0.2)
+        more = ", retries: {attempts: 1, on: [503], backoff_base: 1ms}"
+        with RunningGateway(traced(collector, upstream.url, more=more)) as gateway:
+            gateway.get("/orders")
+            eventually(lambda: len(collector.spans) == 3)
+
+    server, first, second = sorted(collector.spans, key=lambda each: (each.kind != "server", each.started))
+    assert server.started <= first.started <= first.ended <= second.started <= second.ended <= server.ended
+    assert first.attributes["error.type"] == "503"
+    assert second.attributes["http.request.resend_count"] == 1
+    assert second.ended - second.started > (server.ended - server.started) / 2
+    assert {each.attributes["gateway.upstream"] for each in (first, second)} == {"up"}
