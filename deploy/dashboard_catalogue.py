@@ -300,6 +300,16 @@ PROCESSES: Final = Dashboard(
             _line("Connections of clients that were refused", "cps",
                   _rate("gateway_client_connections_refused_total", by="instance"), "{{instance}}"),
         )),
+        Row("Traces", (
+            _line("Spans that the collector took", "ops", _rate("gateway_trace_spans_exported_total", by="instance"), "{{instance}}",
+                  "Only with the section `tracing`."),
+            _line("Spans that were lost", "ops", _rate("gateway_trace_spans_lost_total", by="reason"), "{{reason}}",
+                  "`overflow`: the queue was full; `rejected`: the collector refused them; `gave-up`: it was away for five minutes."),
+            Panel("Spans that wait, and requests to the collector that failed", "short", (
+                Query(_gauge("gateway_trace_spans_waiting"), "spans that wait"),
+                Query(f"sum(increase(gateway_trace_export_failures_total{{{FLEET}}}[$__rate_interval]))", "failed requests"),
+            )),
+        )),
     ),
     {"process": f"label_values(gateway_process_cpu_seconds_total{{{FLEET}}}, process)"},
 )  # fmt: skip

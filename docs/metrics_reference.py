@@ -53,6 +53,27 @@ histograms with the bounds
 metrics: {{buckets: [5ms, 25ms, 100ms, 500ms, 2s, 10s]}}
 ```
 
+## Names of OpenTelemetry
+
+Names, labels and units are Prometheus's own. What the semantic conventions for HTTP call otherwise is:
+
+| OpenTelemetry | here | what differs |
+|---|---|---|
+| `http.server.request.duration` | `gateway_request_duration_seconds` | `http.route` is `route`, the id \
+of the route and not its pattern; `http.response.status_code` is its class here, and exact in `gateway_requests_total` |
+| `http.server.active_requests` | `gateway_requests_in_flight` | without attributes |
+| `http.server.request.body.size`, `http.server.response.body.size` | `gateway_request_body_bytes_total`, \
+`gateway_response_body_bytes_total` | sums, not histograms |
+| `http.client.request.duration` | `gateway_upstream_duration_seconds` | to the response's head; `server.address` and \
+`server.port` are `endpoint`, `error.type` is `reason` of `gateway_upstream_errors_total` |
+| `http.client.active_requests` | `gateway_upstream_requests_in_flight` | by `upstream` and `endpoint` |
+| `http.client.open_connections` | `gateway_upstream_connections_idle`, `gateway_upstream_requests_in_flight` | two \
+gauges, as the states `idle` and `active` |
+| `error.type` of a request | `reason` of `gateway_request_failures_total` | a code of [reasons](reasons.md) |
+
+A collector takes them with its Prometheus receiver, and its `transform` processor renames them if a backend wants these
+names.
+
 ## Several processes
 
 One scrape shows all processes. Counters and histograms are sums over all workers, those that are gone included: they do

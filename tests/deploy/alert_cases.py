@@ -222,7 +222,9 @@ CASES: Final = {
     ),
     "GatewayTracesLost": Case(
         gauge("gateway_trace_spans_lost_total", f'{ONE},reason="overflow"', "0x5 40+40x60"),
-        {"long ago": gauge("gateway_trace_spans_lost_total", f'{ONE},reason="overflow"', "0x5 40x60")},
+        {"long ago": gauge("gateway_trace_spans_lost_total", f'{ONE},reason="overflow"', "0x5 40x60"),
+         "a moment": gauge("gateway_trace_spans_lost_total", f'{ONE},reason="overflow"', "0x26 40x60"),
+         "a restart": gauge("gateway_trace_spans_lost_total", f'{ONE},reason="stop"', "40x20 0x60")},
         labels={"instance": "one", "reason": "overflow"},
     ),
 }  # fmt: skip

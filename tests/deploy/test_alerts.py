@@ -43,6 +43,7 @@ def test_every_alert_has_cases_a_severity_and_a_runbook() -> None:
 
     assert list(CASES) == [alert.name for alert in ALERTS]
     assert headings == [alert.name for alert in ALERTS]
+    assert [name for name, case in CASES.items() if not case.quiet] == []
     for rule in alert_rules()["groups"][0]["rules"]:
         assert rule["labels"]["severity"] in {"critical", "warning"}
         assert rule["annotations"]["runbook_url"] == f"docs/alerts.md#{rule['alert'].lower()}"

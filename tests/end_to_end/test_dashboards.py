@@ -13,7 +13,10 @@ from typing import Any
 import aiohttp
 import pytest
 import yaml
+from aiohttp import web
+from gateway_core.metrics.catalogue import CATALOGUE
 
+from tests.collector import Collector
 from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, get
 from tests.end_to_end.test_reload import free_port
 from tests.end_to_end.test_tls import certificate
@@ -32,6 +35,7 @@ listen:
   - {{name: tls, address: "127.0.0.1:{tls}", tls: {{cert: {folder}/a.crt, key: {folder}/a.key}}}}
 workers: 2
 server_timing: true
+tracing: {{otlp: {{url: "{collector}"}}, queue: {{delay: 100ms}}}}
 admin: {{listen: "127.0.0.1:{admin}"}}
 plugins: [{{name: headers, config: {{response: {{set: {{x-seen: "yes"}}}}}}}}]
 upstreams:
@@ -95,14 +99,30 @@ def prometheus(tmp_path: Path) -> Iterator[Callable[[int], Prometheus]]:
 
 
 @pytest.fixture
+def collector() -> Iterator[Collector]:
+    """A collector that refuses the first spans."""
+    found = Collector()
+    found.replies.append(lambda: web.Response(status=503))
+    found.replies.append(lambda: web.Response(status=400))
+    found.start()
+    yield found
+    found.close()
+
+
+@pytest.fixture
 async def watched(
-    start: Callable[..., Gateway], upstream: Upstream, prometheus: Callable[[int], Prometheus], tmp_path: Path
+    start: Callable[..., Gateway],
+    upstream: Upstream,
+    prometheus: Callable[[int], Prometheus],
+    collector: Collector,
+    tmp_path: Path,
 ) -> AsyncIterator[Prometheus]:
     """A gateway with traffic on all routes, which Prometheus has scraped several times."""
     certificate(tmp_path, "a.test", "a")
     admin = free_port()
     port = upstream.url.rpartition(":")[2]
-    gateway = start(CONFIG.format(folder=tmp_path, admin=admin, tls=free_port(), url=upstream.url, port=port))
+    named = {"folder": tmp_path, "admin": admin, "tls": free_port(), "url": upstream.url, "port": port}
+    gateway = start(CONFIG.format(collector=collector.url, **named))
     url = await gateway.ready()
     await gateway.rewrites("listen: []", "configuration")  # a change that is refused
     watching = prometheus(admin)
@@ -159,3 +179,24 @@ async def test_every_query_of_dashboards_and_rules_returns_data(watched: Prometh
 
     assert [expression for _, expression in asked if "$" in expression] == []
     assert not empty, "\n".join(f"{title}: {expression}" for title, expression in empty)
+
+
+async def test_every_metric_that_an_alert_asks_for_has_series(watched: Prometheus) -> None:
+    """An alert whose metric never comes would be silent for another reason than that all is well."""
+    rules = yaml.safe_load(RULES[1].read_text("utf-8"))["groups"][0]["rules"]
+    known = {f"{name}_total" if family.kind == "counter" else name for name, family in CATALOGUE.items()}
+    known |= {f"{name}_bucket" for name, family in CATALOGUE.items() if family.kind == "histogram"}
+    names = {name for rule in rules for name in re.findall(r"\b(?:[\w:]+:)?gateway_[\w:]+|\bup\b", rule["expr"])}
+
+    assert not {name for name in names if ":" not in name} - known - {"up"}
+    assert {name for name in sorted(names) if not await watched.finds(name)} == NEEDS_MORE
+
+
+NEEDS_MORE = {
+    "gateway_certificate_last_failure_timestamp_seconds",
+    "gateway_certificate_last_success_timestamp_seconds",
+    "gateway_revocation_list_expiry_timestamp_seconds",
+    "gateway_source_documents_rejected",
+    "gateway_source_stale",
+}
+"""Metrics of what this gateway has not: certificates by ACME, a list of revoked ones, a source over the network."""
