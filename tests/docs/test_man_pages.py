@@ -20,7 +20,8 @@ def test_the_pages_are_made_from_the_commands() -> None:
 
 def test_every_command_has_a_page_that_the_first_one_names() -> None:
     for name in COMMANDS:
-        assert f"gateway\\-{name} (1)" in pages()[CORE / "gateway.1"]
+        shown = name.replace("-", "\\-")
+        assert f"gateway\\-{shown} (1)" in pages()[CORE / "gateway.1"]
         assert CORE / f"gateway-{name}.1" in pages()
 
 

@@ -137,9 +137,7 @@ BREAKER_OPENED: Final = _event(
 BREAKER_HALF_OPEN: Final = _event(
     "breaker.half_open", _INFO, "an open circuit breaker lets a few requests probe the endpoint", "upstream", "endpoint"
 )
-BREAKER_CLOSED: Final = _event(
-    "breaker.closed", _INFO, "a circuit breaker lets all requests through again", "upstream", "endpoint"
-)
+BREAKER_CLOSED: Final = _event("breaker.closed", _INFO, "a breaker lets all requests through", "upstream", "endpoint")
 
 # -- discovery and names
 
@@ -279,6 +277,8 @@ ADMIN_WRITE: Final = _event(
     "admin.write", _INFO, "the audit log of the admin API: who has changed something, and what was responded",
     "caller", "role", "how", "method", "target", "status", "client",
 )  # fmt: skip
+_OVERRIDE: Final = ("kind", "upstream", "name", "by", "reason", "expires", "state")
+ADMIN_OVERRIDE: Final = _event("admin.override", _INFO, "an override begins, expires or is ended", *_OVERRIDE)
 ADMIN_LOGIN_FAILED: Final = _event(
     "admin.login_failed", _WARNING, "a token that the admin listener was sent is unknown, has expired or was revoked",
     "client",

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import stat
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+Stamp = tuple[int, int, int]
+"""Time of the last change, size and number of a file: another one when the file was written again."""
+
+_SUFFIX: Final = ".tmp"
+_LEFT_BEHIND: Final = 60.0
+"""Seconds after which a temporary file is one of a process that was killed: a write takes a moment."""
+_LOCK_TIMEOUT: Final = 10.0
+_LOCK_PAUSE: Final = 0.02
+"""Seconds between two looks at a lock that another process holds."""
 
 
 def write_private(path: Path, plain: Mapping[str, Any]) -> None:
@@ -30,9 +43,10 @@ def write_private_bytes(path: Path, content: bytes) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_owner(path.parent)
     # A fresh name each time, made for its owner alone (0600).
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_SUFFIX, dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            _remove_left_behind(path.parent, before=os.fstat(descriptor).st_mtime - _LEFT_BEHIND)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -42,6 +56,57 @@ def write_private_bytes(path: Path, content: bytes) -> None:
             Path(name).unlink()
         raise
     sync_directory(path.parent)
+
+
+def _remove_left_behind(directory: Path, before: float) -> None:
+    """Remove temporary files of processes that were killed while they wrote.
+
+    :param before: seconds since the epoch, as the file system has them.
+    """
+    for path in directory.glob(f".*{_SUFFIX}"):
+        with contextlib.suppress(OSError):
+            if path.lstat().st_mtime < before:
+                path.unlink()
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """Return what changes with each write of a file; None if there is none.
+
+    :raises OSError: that is not known: the directory cannot be entered.
+    """
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+@contextmanager
+def locked(directory: Path, *, patience: float = _LOCK_TIMEOUT) -> Iterator[None]:
+    """Keep other processes from changing files of a directory that are read, changed and written. Blocking.
+
+    The system gives up the lock of a process that ends, so none is left behind.
+
+    :param patience: seconds to wait for another process.
+    :raises OSError: the directory cannot be made or written, or another process holds the lock for longer.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_owner(directory)
+    descriptor = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        until = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    text = f"another process has held the lock of {str(directory)!r} for {patience:g} seconds"
+                    raise TimeoutError(errno.ETIMEDOUT, text) from None
+                time.sleep(_LOCK_PAUSE)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def check_owner(path: Path) -> None:

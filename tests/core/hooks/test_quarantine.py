@@ -161,3 +161,16 @@ def test_what_is_remembered_of_clients_is_bounded() -> None:
         quarantine.failed(100.0 + number, PHASE, f"client{number}")
 
     assert 100 <= len(quarantine._recent) < 200
+
+
+def test_one_that_is_released_stays_closed_until_it_is_held_no_longer() -> None:
+    quarantine = opened(at=100.0)
+
+    quarantine.release()
+    assert quarantine.is_closed
+    assert not quarantine.failed(101.0, PHASE, "a")
+    assert quarantine.state(101.0) == "closed"
+
+    quarantine.is_held = False
+    assert quarantine.failed(102.0, PHASE, "a")
+    assert quarantine.state(102.0) == "open"

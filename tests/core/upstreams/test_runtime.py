@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,14 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigModel, DiscoveryConfig, EndpointConfig, HealthCheckConfig, UpstreamConfig
-from gateway_core.upstreams import Discovered, DiscoveryContext, EndpointSpec, LiveUpstream, UpstreamRuntime
+from gateway_core.upstreams import (
+    Discovered,
+    DiscoveryContext,
+    EndpointSpec,
+    EndpointStatus,
+    LiveUpstream,
+    UpstreamRuntime,
+)
 from gateway_core.upstreams.runtime import frozen
 
 A, B, C = (EndpointSpec("http", f"127.0.0.{number}", 80, id=name) for number, name in enumerate("abc", 1))
@@ -264,3 +272,37 @@ async def test_what_an_endpoint_is_made_with_is_in_force_after_a_reload(
 def test_options_that_differ_have_other_keys(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert frozen(one) != frozen(other)
     assert hash(frozen(one)) == hash(frozen({**one}))
+
+
+async def test_an_override_holds_over_what_is_discovered_and_configured_later(
+    runtime: UpstreamRuntime, tables: Tables
+) -> None:
+    tables.first = (A, B)
+    live = runtime.open(config("users", (), discovery=TABLE))
+    await until(lambda: len(live.upstream.endpoints) == 2)
+    before = {each.id: each for each in live.upstream.endpoints}
+
+    runtime.override({("users", "a"): EndpointStatus.DRAIN, ("others", "b"): EndpointStatus.DRAIN})
+    picked = {live.upstream.pick(None, 1.0) for _ in range(4)}
+    assert picked == {before["b"]}
+
+    # It is discovered again, with another weight, and is the same endpoint.
+    tables.made[0].put([replace(A, weight=3), B, C])
+    await until(lambda: len(live.upstream.endpoints) == 3)
+    assert {each.id for each in (live.upstream.pick(None, 1.0) for _ in range(8)) if each is not None} == {"b", "c"}
+    assert {each.id: each for each in live.upstream.endpoints}["a"] is before["a"]
+
+    # It goes and comes back.
+    tables.made[0].put([B])
+    await until(lambda: len(live.upstream.endpoints) == 1)
+    tables.made[0].put([A, B])
+    await until(lambda: len(live.upstream.endpoints) == 2)
+    second = runtime.open(config("users", (A, B)))
+    for each in (live, second):
+        assert {one.id for one in (each.upstream.pick(None, 1.0) for _ in range(4)) if one is not None} == {"b"}
+
+    runtime.override({})
+    for each in (live, second):
+        assert {one.id for one in (each.upstream.pick(None, 1.0) for _ in range(4)) if one is not None} == {"a", "b"}
+        await each.aclose()
+    runtime.override({("users", "a"): EndpointStatus.DRAIN})  # of an upstream that is closed

@@ -52,12 +52,59 @@ class Writer(Protocol):
         ...
 
 
+class Overrides(Protocol):
+    """What operators override while the gateway runs.
+
+    Each change returns ``override`` (None if it ended one), ``silent_workers`` and ``not_kept``, ready for JSON.
+    """
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return what is overridden."""
+        ...
+
+    async def drain(
+        self, endpoint: str, upstream: str | None, *, force: bool, by: str, reason: str, seconds: float
+    ) -> Mapping[str, Any]:
+        """Send an endpoint no new requests.
+
+        :param upstream: the upstream's name; None if the endpoint's id is of one upstream alone.
+        :param force: also if it is the last one that its upstream has.
+        :raises RefusedError: there is no such endpoint, or it is the last one.
+        """
+        ...
+
+    async def up(
+        self, endpoint: str, upstream: str | None, *, by: str, reason: str, seconds: float
+    ) -> Mapping[str, Any]:
+        """End the drain of an endpoint, or have one that is configured or discovered down or draining get requests.
+
+        :raises RefusedError: there is no such endpoint.
+        """
+        ...
+
+    async def release(self, binding: str, *, by: str, reason: str, seconds: float) -> Mapping[str, Any]:
+        """Take a binding out of quarantine, and keep it out for a while.
+
+        :raises RefusedError: there is no such binding, or it has no quarantine.
+        """
+        ...
+
+    async def set_log_level(self, level: str | None, *, by: str, reason: str, seconds: float) -> Mapping[str, Any]:
+        """Log from a level on in every process; None has the configuration decide again."""
+        ...
+
+
 class AdminView(Protocol):
     """A program behind its admin listener."""
 
     @property
     def live(self) -> LiveFeed:
         """What is streamed of this program."""
+        ...
+
+    @property
+    def overrides(self) -> Overrides:
+        """What operators override."""
         ...
 
     @property

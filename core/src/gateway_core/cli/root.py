@@ -22,10 +22,13 @@ COMMANDS: Final = {
     "demo": "Start a gateway with two small upstreams to play with.",
     "dev": "Run the plugin in this folder, and follow its files.",
     "diff": "Show what files would change in a running gateway, or what two versions differ in.",
+    "drain": "Send an endpoint no new requests.",
     "explain": "Explain the code of a problem, a response's reason or an event.",
     "history": "List the configurations that were in force, or show one.",
+    "log-level": "Change the level of a running gateway's log for a while.",
     "match": "Show which route a request would take, and why.",
     "plugins": "List, show, make, install and lock plugins.",
+    "release": "Take a binding of a plugin out of quarantine.",
     "reload": "Have a running gateway reload its configuration.",
     "rollback": "Put an earlier configuration in force again, and pin it.",
     "routes": "List the routes of a configuration.",
@@ -33,6 +36,7 @@ COMMANDS: Final = {
     "schema": "Print the JSON Schema of the configuration, for editors.",
     "status": "Show the state of a running gateway.",
     "unpin": "Have files and sources count again after a rollback.",
+    "up": "Have an endpoint get requests again.",
 }
 """Commands of the gateway itself, with what the overview says of them."""
 
@@ -64,7 +68,7 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in COMMANDS:
-            command: click.Command = importlib.import_module(f"gateway_core.cli.{cmd_name}").command
+            command: click.Command = importlib.import_module(f"gateway_core.cli.{cmd_name.replace('-', '_')}").command
             return command
         found = super().get_command(ctx, cmd_name)
         # A shell that completes a line must not run the code of plugins.

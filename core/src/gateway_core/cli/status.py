@@ -70,6 +70,8 @@ def lines_of(status: Mapping[str, Any], now: float) -> Iterator[str]:
     if (pin := status.get("pinned")) is not None:
         why = f": {pin['reason']}" if pin["reason"] else ""
         yield f"pinned         version {pin['number']}, by {pin['by']}{why}; files are not applied"
+    for each in status.get("overrides", ()):
+        yield f"override       {override_text(each, now)}"
     failed = status.get("last_failed_reload")
     if failed != status.get("last_reload"):
         yield from _reload_lines("last failure", failed, now)
@@ -82,6 +84,17 @@ def lines_of(status: Mapping[str, Any], now: float) -> Iterator[str]:
     yield from _certificate_lines(certificates_of(status), now)
     yield from _upstream_lines(status.get("upstreams", ()))
     yield from _event_lines(status, now)
+
+
+def override_text(override: Mapping[str, Any], now: float) -> str:
+    """Return what is overridden, by whom, why and for how long.
+
+    :param now: seconds since the epoch.
+    """
+    subject = f"{override['upstream']}/{override['name']}" if override["upstream"] else override["name"]
+    why = f": {override['reason']}" if override["reason"] else ""
+    left = duration(datetime.fromisoformat(override["expires"]).timestamp() - now)
+    return f"{override['kind']} {subject}, by {override['by']}{why}; ends in {left}"
 
 
 def certificates_of(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -43,6 +43,7 @@ from gateway_core.config.models.gateway import (
     GatewayConfig,
     LimitsConfig,
     LogConfig,
+    LogLevel,
     MetricsConfig,
 )
 from gateway_core.config.models.listen import (
@@ -176,6 +177,7 @@ __all__ = [
     "ListenTlsConfig",
     "LoadedConfig",
     "LogConfig",
+    "LogLevel",
     "Method",
     "MetricsConfig",
     "MirrorConfig",

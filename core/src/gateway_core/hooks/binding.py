@@ -87,6 +87,7 @@ class Binding:
             "failures": self.faults.count,
             "quarantine": None if quarantine is None else quarantine.state(now),
             "quarantines": 0 if quarantine is None else quarantine.trips,
+            "released": quarantine is not None and quarantine.is_held,
         }
 
     def __str__(self) -> str:

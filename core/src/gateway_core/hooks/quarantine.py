@@ -36,12 +36,14 @@ class Quarantine:
     Only the phase that failed last is tried, since a hook of another phase that works proves nothing.
     """
 
-    __slots__ = ("_opened_at", "_phase", "_recent", "_tried_at", "_tried_by", "is_closed", "policy", "trips")
+    __slots__ = ("_opened_at", "_phase", "_recent", "_tried_at", "_tried_by", "is_closed", "is_held", "policy", "trips")
 
     def __init__(self, policy: QuarantinePolicy) -> None:
         self.policy = policy
         self.is_closed = True
         """Whether the binding runs; the request path reads only this."""
+        self.is_held = False
+        """Whether an operator has released the binding for a while, in which no failure opens it."""
         self.trips = 0
         """How often it went from closed to open."""
         self._recent: dict[str, deque[float]] = {}
@@ -63,7 +65,7 @@ class Quarantine:
         """
         if not self.is_closed:
             return self._try_failed(now, phase, client)
-        if not self._is_enough(now, client):
+        if self.is_held or not self._is_enough(now, client):
             return False
         self.trips += 1
         self._open(now, phase)
@@ -121,6 +123,12 @@ class Quarantine:
         self.is_closed = True
         self._tried_at = None
         return True
+
+    def release(self) -> None:
+        """Close it, and hold it closed until `is_held` is taken back."""
+        self.is_held = self.is_closed = True
+        self._tried_at = None
+        self._recent.clear()
 
     def abandoned(self) -> None:
         """Take note that a try ended without saying anything, because its request was cancelled."""

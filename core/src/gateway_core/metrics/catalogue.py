@@ -203,6 +203,10 @@ CONFIG_PINNED: Final = _family(
     "gateway_config_pinned", "gauge", "Whether a version is pinned, so that changes of files are not applied",
     merge="latest",
 )  # fmt: skip
+OVERRIDE_EXPIRES: Final = _family(
+    "gateway_override_expires_timestamp_seconds", "gauge", "When an override of an operator ends, since the Unix epoch",
+    "kind", "upstream", "name", merge="latest",
+)  # fmt: skip
 CONFIG_RELOADS: Final = _family(
     "gateway_config_reloads", "counter", "Reloads by what became of them; the first start is one", "result"
 )

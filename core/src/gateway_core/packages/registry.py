@@ -46,6 +46,10 @@ class PluginInfo:
     schema: Mapping[str, Any] | None
     cls: type[Plugin[Any]] | None
 
+    def describe(self) -> dict[str, Any]:
+        """Return what status pages show of it."""
+        return {name: getattr(self, name) for name in ("name", "distribution", "version", "kind", "state", "error")}
+
 
 @dataclass(frozen=True, slots=True)
 class ScanReport:

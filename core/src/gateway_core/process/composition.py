@@ -73,7 +73,7 @@ async def _run(
     program = Program(roots, state, ValidatorProcess(forked.validator), last_good=last_good)
     try:
         if left is not None:
-            await program.follow(left.bundle)
+            await program.follow(left)
             verdict = Verdict(left.bundle.watch(), left.bundle)
         else:
             verdict = await _first(program)

@@ -46,6 +46,7 @@ from gateway_core.process.machine import certificate_problems
 from gateway_core.process.plugin_guard import keep_surroundings
 from gateway_core.process.plugin_services import CommandReport
 from gateway_core.process.process_metrics import ProcessMetrics
+from gateway_core.process.serving_overrides import ServingOverrides
 from gateway_core.process.socket_table import SocketTable
 from gateway_core.process.tls import BaseContexts
 from gateway_core.proxy import Proxy
@@ -126,6 +127,7 @@ class Engine:
         self.registry = registry or PluginRegistry(describes=False)
         self.holder = SnapshotHolder()
         self.upstreams = UpstreamRuntime(self.clock, metrics=self.metrics, monitor=monitor, grpc=check_health)
+        self.overrides = ServingOverrides(self.upstreams, self.holder)
         self.proxy = Proxy(self.holder, clock=self.clock, metrics=self.metrics)
         feeds = CertificateFeeds(self.clock, self.upstreams.session, self._refresh_certificates, self.metrics)
         self._certificates = feeds
@@ -250,6 +252,7 @@ class Engine:
     async def commit(self, prepared: Prepared) -> Changes:
         """Put a prepared configuration in force: for requests to come, in one assignment."""
         self.holder.swap(prepared.compiled.snapshot)
+        self.overrides.hold()
         await self.listeners.apply(prepared.config.listen, prepared.certificates)
         await self._certificates.put_in_force(prepared.config.listen, hosts_by(prepared.loaded))
         self.proxy.challenges = self._certificates.challenge_hook
@@ -390,9 +393,6 @@ class Engine:
         await asyncio.to_thread(self.registry.scan)  # what was installed or removed since is reported as such
         current: Snapshot | None = self.holder.current
         now = self.clock.monotonic()
-        installed = [
-            {name: getattr(info, name) for name in ("name", "distribution", "version", "kind", "state", "error")}
-            for info in self.registry.states()
-        ]
+        installed = [info.describe() for info in self.registry.states()]
         bindings = [] if current is None else [describe_binding(each, now) for each in current.bindings()]
         return {"installed": installed, "bindings": bindings, "times": [each.describe() for each in self.times.all()]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from functools import partial
 from typing import Any
 
@@ -16,12 +16,14 @@ from gateway_core.metrics.samples import Samples
 from gateway_core.process.channel import ChannelClosedError
 from gateway_core.process.engine import Engine, Prepared
 from gateway_core.process.model import Handover, RestartNeededError
+from gateway_core.process.override_table import OverrideTable
 from gateway_core.process.overview import PROGRAM, in_force_of
 from gateway_core.process.plugin_services import CommandReport, to_plain
 from gateway_core.process.socket_table import SocketTable, bind_listeners
 from gateway_core.process.traffic_meter import TrafficMeter
 from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices, start_in_sandbox
 from gateway_core.reload.bundle import ConfigBundle
+from gateway_core.reload.overrides import Overrides
 from gateway_core.reload.pipeline import Change
 
 
@@ -33,6 +35,8 @@ class InProcessServer:
         self.config = GatewayConfig()
         self._sockets = SocketTable()
         self._engine = Engine(self._sockets, owns_process=True)
+        self._overrides = OverrideTable()
+        """Of the worker that takes over (`restart`)."""
         self.ledger = Ledger()
         for process in (self._engine, PROGRAM):
             self.ledger.open(process)
@@ -86,7 +90,7 @@ class InProcessServer:
         So the process id stays, and a service manager notices nothing.
         """
         # Its values are ours until this process is another program.
-        services = WorkerServices(self._engine.clock, self._engine.stores, self.run_command)
+        services = WorkerServices(self._engine.clock, self._engine.stores, self.run_command, overrides=self._overrides)
         worker = await WorkerHandle.start(0, self._sockets.descriptors(), services)
         try:
             await worker.prepare(bundle)
@@ -134,6 +138,11 @@ class InProcessServer:
     async def traffic(self) -> tuple[list[tuple[int, Mapping[str, Any]]], list[int]]:
         """Return what was counted since the last call."""
         return [(0, self._meter.read())], []
+
+    async def override(self, overrides: Overrides) -> Sequence[int]:
+        """Have these overrides in force, and no others."""
+        self._engine.overrides.put(overrides)
+        return await self._overrides.put(overrides)
 
     async def samples(self) -> Samples:
         """Return the metrics, those of the program included that it has reported."""

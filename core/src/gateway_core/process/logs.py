@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
-from gateway_core.config import LogConfig
+from gateway_core.config import LogConfig, LogLevel
 from gateway_core.events import LIBRARY_LOG, LOG_CHANGED, LOG_DROPPED, PLUGIN_LOG, Event, emit
 from gateway_core.process.log_writer import LogWriter
 from gateway_core.process.recent_events import RecentEvents
@@ -226,6 +226,9 @@ class _Current:
     """Whether this process has `configure` decide about the log; a test kit or an embedding program decides itself."""
     config: LogConfig | None = None
     process: str = ""
+    holds: bool = False
+    level: LogLevel | None = None
+    """What an operator has set in place of the configured one."""
 
 
 _current: Final = _Current()
@@ -238,10 +241,15 @@ def configure(config: LogConfig | None = None, *, process: str = "", holds: bool
     :param process: what distinguishes this process's lines when several write, such as ``worker 2``.
     :param holds: keep records until this is called with a configuration: their format is not known yet.
     """
-    config = _hand_on(config) if config is not None else _handed_on()
+    is_given = config is not None
+    config = _handed_on() if config is None else config
     if process != _current.process:
         recent_events.clear()  # of the process that this one was forked from
-    _current.is_set, _current.config, _current.process = True, config, process
+    _current.is_set, _current.config, _current.process, _current.holds = True, config, process, holds
+    if _current.level is not None:
+        config = config.model_copy(update={"level": _current.level})
+    if is_given:
+        _hand_on(config)
     gateway = logging.getLogger(ROOT)
     before = [each for each in gateway.handlers if isinstance(each, _Handler)]
     handler = _Handler(JsonFormatter(process) if config.format == "json" else TextFormatter(process), holds=holds)
@@ -260,6 +268,20 @@ def configure(config: LogConfig | None = None, *, process: str = "", holds: bool
         logging.getLogger(name).setLevel("DEBUG" if config.level == "debug" else "WARNING")
     for each in before:
         each.pass_to(handler)
+
+
+def override_level(level: LogLevel | None) -> None:
+    """Write lines of this level and above, whatever the configuration says; None has that decide again."""
+    if level == _current.level:
+        return
+    _current.level = level
+    if _current.is_set and not _current.holds:
+        configure(_current.config, process=_current.process)
+
+
+def level() -> str:
+    """Return the level from which on this process logs."""
+    return logging.getLevelName(logging.getLogger(ROOT).getEffectiveLevel()).lower()
 
 
 def forget_writers() -> None:
@@ -293,9 +315,8 @@ _VARIABLE: Final = "GATEWAY_LOG"
 """Hands format and level on to the processes that this one starts, which write before they have a configuration."""
 
 
-def _hand_on(config: LogConfig) -> LogConfig:
+def _hand_on(config: LogConfig) -> None:
     os.environ[_VARIABLE] = f"{config.format}:{config.level}"
-    return config
 
 
 def _handed_on() -> LogConfig:

@@ -28,6 +28,7 @@ from gateway_core.process.loops import send_held_signals
 from gateway_core.process.plugin_guard import set_handler
 from gateway_core.process.plugin_services import CommandReport
 from gateway_core.reload.bundle import PROTOCOL, ConfigBundle
+from gateway_core.reload.overrides import Overrides
 from gateway_core.reload.pipeline import Change
 
 VARIABLE: Final = "GATEWAY_HANDOVER"
@@ -63,6 +64,8 @@ class Handover:
     """Counters of processes that are gone, and of the program itself (`Samples.dump`)."""
     shared: Sequence[Any] = field(default=(), repr=False)
     """Values that plugins share (`gateway_core.process.plugin_services.to_plain`)."""
+    overrides: Sequence[Mapping[str, Any]] = ()
+    """What operators override (`gateway_core.process.override_table.plain_of`), where no disk keeps it."""
 
     def replace_program(self, arguments: Sequence[str]) -> NoReturn:
         """Run the program again in this process, as it is installed now."""
@@ -92,6 +95,7 @@ class Handover:
             ],
             "counts": self.counts,
             "shared": list(self.shared),
+            "overrides": list(self.overrides),
             "protocol": PROTOCOL,
             "bundle": bundle.to_plain(),
         }
@@ -124,6 +128,7 @@ def take_over() -> Handover | None:
         ConfigBundle.from_plain(plain["bundle"]),
         plain["counts"],
         plain["shared"],
+        plain.get("overrides", ()),
     )
 
 
@@ -163,6 +168,13 @@ class ProcessModel(Protocol):
 
         :param timeout: seconds that workers may take to report theirs.
         """
+
+    async def override(self, overrides: Overrides) -> Sequence[int]:
+        """Have these overrides in force in every process, and no others, for configurations to come as well.
+
+        :returns: the numbers of the workers that have not taken them in in time, and will do so later.
+        """
+        ...
 
     async def plugins(self) -> Mapping[str, Any]:
         """Return what the admin listener shows of plugins."""

@@ -22,6 +22,7 @@ from gateway_core.metrics.catalogue import (
 from gateway_core.metrics.ledger import InForce
 from gateway_core.metrics.samples import Samples
 from gateway_core.reload.history import ReloadHistory, Result
+from gateway_core.reload.overrides import endpoint_subject
 
 PROGRAM: Final = "program"
 """What `Program` reports its own metrics to the ledger as."""
@@ -50,6 +51,26 @@ def status_of(
         "silent_workers": sorted(set(numbers) - {number for number, _, _ in replies}),
         "upstreams": [{"worker": number, **each} for number, _, state in replies for each in state["upstreams"]],
     }
+
+
+def with_overrides(status: Mapping[str, Any], overrides: Mapping[tuple[str, ...], Any]) -> Mapping[str, Any]:
+    """Return a status whose endpoints show what operators override of them.
+
+    :param overrides: by `endpoint_subject`, ready for JSON.
+    """
+    if not overrides:
+        return status
+    upstreams = [
+        {
+            **each,
+            "endpoints": [
+                {**one, "override": overrides.get(endpoint_subject(each["name"], one["id"]))}
+                for one in each["endpoints"]
+            ],
+        }
+        for each in status.get("upstreams", ())
+    ]
+    return {**status, "upstreams": upstreams}
 
 
 def in_force_of(config: GatewayConfig) -> InForce:

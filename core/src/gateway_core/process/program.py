@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ from gateway_core.process.config_writer import ConfigWriter, WithApiDocument
 from gateway_core.process.control_socket import ControlSocket, control_directory, socket_path
 from gateway_core.process.loops import Signals, StoppedError
 from gateway_core.process.model import Handover, ProcessModel, RestartNeededError
+from gateway_core.process.override_keeper import OverrideKeeper
 from gateway_core.process.program_view import ProgramView
 from gateway_core.process.validator import ValidatorProcess
 from gateway_core.process.version_keeper import Rollbacks, VersionKeeper
@@ -97,9 +99,10 @@ class Program:
         """The configuration in force."""
         path = socket_path(control_directory(os.environ), roots, os.getpid())
         model, bundle = (lambda: self.model), (lambda: self._bundle)
+        access, overrides = AdminAccess(state), OverrideKeeper(state, names, model)
         writer = ConfigWriter(store, self.pipeline, self._prepare, model, path, lambda: self._versions.pin)
         rollbacks = Rollbacks(self._versions, self.pipeline, self._prepare, bundle, writer.turn)
-        self._view = ProgramView(self.pipeline, self._sources, AdminAccess(state), writer, rollbacks, model, bundle)
+        self._view = ProgramView(self.pipeline, self._sources, access, writer, rollbacks, overrides, model, bundle)
         self.feed = self._view.live
         self._control = ControlSocket(path, self._view, lambda: self._view.is_draining)
 
@@ -108,6 +111,7 @@ class Program:
 
         :raises GatewayError: a source cannot be used, or there is no verdict.
         """
+        await self._view.overrides.load()
         if self._sources is not None:
             # A source may be waited for, for long, and what is wrong with it is to be seen meanwhile.
             announcements.use_configured_format(self._paths)
@@ -146,12 +150,13 @@ class Program:
     async def _fall_back(self, problems: Collection[ConfigProblem]) -> Verdict | None:
         return None if self._sources is None else await self._sources.fall_back(problems)
 
-    async def follow(self, bundle: ConfigBundle) -> None:
+    async def follow(self, left: Handover) -> None:
         """Watch what an earlier program in this process made its configuration of.
 
         :raises GatewayError: a source cannot be used.
         """
-        self._has_followed = True
+        bundle, self._has_followed = left.bundle, True
+        await self._view.overrides.load(left.overrides)
         await self._plugins.start()
         await self.pipeline.follow(bundle.watch())
         if self._sources is not None:
@@ -198,6 +203,7 @@ class Program:
         self._tasks.supervise(self.pipeline.watch, name="watch the configuration")
         self._tasks.supervise(self.pipeline.run, name="reload the configuration")
         self._tasks.supervise(partial(self._plugins.follow, self.pipeline.request), name="watch the installed plugins")
+        self._tasks.supervise(self._view.overrides.follow, name="end overrides that expire")
         self._tasks.supervise(self._restart_when_wanted, name="restart on SIGUSR2")
         self._tasks.supervise(self._manager.keep_alive, name="keep the service manager's watchdog")
         try:
@@ -224,6 +230,7 @@ class Program:
             before, model = model, model_for(bundle, model)
             if before is not None and before is not model:
                 await before.stop(0)
+            await self._view.overrides.begin(model)
             change = await model.prepare(bundle)
             self.model = model
             return Change(change.commit, partial(self._discard_first, change), partial(self._conclude_first, bundle))
@@ -299,9 +306,8 @@ class Program:
     async def _settle(self) -> None:
         """Follow what the configuration in force says of this process."""
         assert self.model is not None
-        config = self.model.config
-        logs.configure(config.log)
-        await self._admin.follow(config.admin, self._view)
+        logs.configure(self.model.config.log)
+        await self._admin.follow(self.model.config.admin, self._view)
 
     async def _prepare(self, bundle: ConfigBundle) -> Change:
         assert self.model is not None
@@ -309,7 +315,7 @@ class Program:
             change = await self.model.prepare(bundle)
         except RestartNeededError as needed:
             announcements.restarting(str(needed))
-            return Change(partial(self._exchange, bundle, str(needed)), _nothing)
+            return Change(partial(self._exchange, bundle, str(needed)))
         return Change(change.commit, change.discard, partial(self._conclude, bundle))
 
     async def _conclude(self, bundle: ConfigBundle, changes: str) -> str:
@@ -344,7 +350,7 @@ class Program:
         self._view.report()
         handover = await self.model.restart(bundle)
         if not self._handover.done():
-            self._handover.set_result(handover)
+            self._handover.set_result(replace(handover, overrides=self._view.overrides.left()))
 
     async def _restart_when_wanted(self) -> None:
         while True:
@@ -392,7 +398,3 @@ class Program:
     async def _close_admin(self) -> None:
         await self._control.aclose()
         await self._admin.aclose()
-
-
-async def _nothing() -> None:
-    """Discard what left nothing behind."""

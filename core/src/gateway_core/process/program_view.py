@@ -23,7 +23,7 @@ from gateway_core.observe.live_feed import LiveFeed, Parts
 from gateway_core.process import logs
 from gateway_core.process.admin_listeners import AdminAccess
 from gateway_core.process.model import ProcessModel
-from gateway_core.process.overview import PROGRAM, put_configuration, put_sources
+from gateway_core.process.overview import PROGRAM, put_configuration, put_sources, with_overrides
 from gateway_core.process.plugin_services import CommandReport
 from gateway_core.process.version_keeper import compared, plain_of
 from gateway_core.reload.bundle import ConfigBundle
@@ -36,6 +36,7 @@ from gateway_core.tasks import supervised
 if TYPE_CHECKING:
     from gateway_core.admin import Access
     from gateway_core.process.config_writer import ConfigWriter
+    from gateway_core.process.override_keeper import OverrideKeeper
     from gateway_core.process.version_keeper import Rollbacks
 
 STATUS_TIMEOUT: Final = 5.0
@@ -51,6 +52,7 @@ class ProgramView:
         access: AdminAccess,
         writer: ConfigWriter,
         rollbacks: Rollbacks,
+        overrides: OverrideKeeper,
         model: Callable[[], ProcessModel | None],
         bundle: Callable[[], ConfigBundle | None],
     ) -> None:
@@ -71,6 +73,7 @@ class ProgramView:
         self.live.measure = self._measure
         listeners[:] = [self.live.note]
         self.try_reload = writer.try_reload
+        self.overrides = overrides
         self._loaded: tuple[ConfigBundle, LoadedConfig] | None = None
         self._model_now = model
         self._bundle_now = bundle
@@ -112,7 +115,8 @@ class ProgramView:
         status = await self._model.status(timeout)
         return {
             "gateway": self._program(),
-            **status,
+            **with_overrides(status, self.overrides.of_endpoints()),
+            "overrides": self.overrides.describe(),
             "warnings": [problem_as_json(warning) for warning in warnings],
             "pinned": None if self._rollbacks.keeper.pin is None else asdict(self._rollbacks.keeper.pin),
             "last_reload": history.last and history.last.describe(),
@@ -154,6 +158,7 @@ class ProgramView:
             "urls": list(self._model.urls()),
             "admin": None if config.admin is None else config.admin.listen or None,
             "dropped_log_lines": logs.dropped(),
+            "log_level": logs.level(),
         }
 
     async def plugins(self) -> Mapping[str, Any]:
@@ -172,6 +177,7 @@ class ProgramView:
         samples.one(BUILD_INFO, 1, version("gateway-core"), platform.python_version())
         put_configuration(samples, self._pipeline.history, bundle.version, len(bundle.warnings()))
         samples.one(CONFIG_PINNED, self._rollbacks.keeper.pin is not None)
+        self.overrides.report(samples)
         put_sources(samples, () if self._sources is None else self._sources.status())
         self._model.ledger.report(PROGRAM, samples)
 

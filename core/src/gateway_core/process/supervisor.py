@@ -27,6 +27,7 @@ from gateway_core.process.certificates import files_of
 from gateway_core.process.channel import ChannelClosedError
 from gateway_core.process.machine import available_cpus
 from gateway_core.process.model import Handover, RestartNeededError
+from gateway_core.process.override_table import OverrideTable
 from gateway_core.process.overview import PROGRAM, in_force_of, status_of
 from gateway_core.process.plugin_services import CommandReport, from_plain, provide_folder, remove_folder, to_plain
 from gateway_core.process.process_metrics import ProcessMetrics
@@ -42,6 +43,7 @@ from gateway_core.process.worker_handle import (
 )
 from gateway_core.process.worker_pool import QUERY_TIMEOUT, WorkerPool
 from gateway_core.reload.bundle import ConfigBundle
+from gateway_core.reload.overrides import Overrides
 from gateway_core.reload.pipeline import Change
 from gateway_core.snapshot.transfer import Yielder, from_lines
 from gateway_core.tasks import Tasks
@@ -102,8 +104,10 @@ class Supervisor:
         self._process_metrics = ProcessMetrics("supervisor", self._clock, goes_on=handover is not None)
         self._tasks = Tasks()
         self._tasks.supervise(self._process_metrics.watch_loop, name="watch the event loop")
-        self._watcher = WatcherProcess(self._clock, template, self.ledger, feed)
-        services = WorkerServices(self._clock, self._stores, self.run_command, self._watcher.findings, feed)
+        self._overrides = OverrideTable()
+        self._watcher = WatcherProcess(self._clock, template, self.ledger, feed, self._overrides)
+        findings = self._watcher.findings
+        services = WorkerServices(self._clock, self._stores, self.run_command, findings, feed, self._overrides)
         self._pool = WorkerPool(self._sockets, services, template, self.ledger)
         self.traffic = self._pool.traffic
 
@@ -352,6 +356,10 @@ class Supervisor:
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
         """Run a command of a binding in every worker."""
         return await self._pool.run_command(binding, command, arguments)
+
+    async def override(self, overrides: Overrides) -> Sequence[int]:
+        """Have these overrides in force in every process, and no others."""
+        return await self._overrides.put(overrides)
 
     async def plugins(self) -> Mapping[str, Any]:
         """Return what the admin listener shows of plugins, by worker."""

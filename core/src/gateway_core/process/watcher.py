@@ -30,6 +30,7 @@ from gateway_core.process import logs
 from gateway_core.process.channel import Channel, ChannelClosedError, Message, parts
 from gateway_core.process.child import WATCHER, Child
 from gateway_core.process.live_link import LIVE, Outbox, take
+from gateway_core.process.override_table import OVERRIDES, OverrideTable, from_plain, level_of
 from gateway_core.process.process_metrics import ProcessMetrics
 from gateway_core.process.replacement import Replacements, exit_text
 from gateway_core.process.template import Template
@@ -90,6 +91,10 @@ class Watcher:
                     self._parts.append(message.body)
                 elif message.kind == "use":
                     await self._use(message)
+                elif message.kind == OVERRIDES:
+                    logs.override_level(level_of(from_plain(message["overrides"])))
+                    if "call" in message.fields:  # what a watcher begins with has no reply
+                        await self._channel.reply(message)
                 elif message.kind == "status":
                     await self._channel.reply(message, **self._process_metrics.status())
                 elif message.kind == "metrics":
@@ -160,12 +165,14 @@ class WatcherProcess:
         template: Template | None = None,
         ledger: Ledger | None = None,
         feed: LiveFeed | None = None,
+        overrides: OverrideTable | None = None,
     ) -> None:
         """Begin without a process: most configurations need none.
 
         :param template: what it is forked from; without it there is an interpreter of its own.
         :param ledger: where its metrics are added to those of workers.
         :param feed: takes what it has for the live events.
+        :param overrides: what operators override, which the process is sent.
         """
         self._clock = clock
         self._template = template
@@ -174,6 +181,7 @@ class WatcherProcess:
         """Where its metrics are."""
         self.findings = FindingStore()
         """What it has found, which workers subscribe to."""
+        self._overrides = overrides or OverrideTable()
         self._child: Child | None = None
         self._bundle: ConfigBundle | None = None
         self._watched: tuple[UpstreamConfig, ...] = ()
@@ -248,6 +256,8 @@ class WatcherProcess:
             fresh = await Child.take("the watcher", forked[0])
         fresh.listen(partial(self._receive, fresh))
         try:
+            with contextlib.suppress(ChannelClosedError):  # which the next line reports
+                await self._overrides.begin(fresh)
             await _use(fresh, bundle)
         except BaseException:
             await fresh.end()

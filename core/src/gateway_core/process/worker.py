@@ -21,6 +21,7 @@ from gateway_core.process import logs, sockets
 from gateway_core.process.channel import Channel, ChannelClosedError, Message, error_fields
 from gateway_core.process.engine import Engine, Prepared
 from gateway_core.process.live_link import Outbox
+from gateway_core.process.override_table import OVERRIDES, from_plain
 from gateway_core.process.plugin_services import COMMAND, EVERYWHERE, RemoteShared, outcome_to_plain
 from gateway_core.process.socket_table import SocketTable
 from gateway_core.process.tls import inherited_base_contexts
@@ -31,7 +32,8 @@ from gateway_core.upstreams.received import ReceivedMonitor
 
 Handler = Callable[[Message], Awaitable[None]]
 
-_LOOKS: Final = frozenset({"status", "metrics", "plugins", "traffic"})
+_HARMLESS: Final = frozenset({"status", "metrics", "plugins", "traffic", OVERRIDES})
+"""Kinds of messages whose failure leaves what is served as it is."""
 
 
 class Worker:
@@ -74,6 +76,7 @@ class Worker:
             "metrics": self._metrics,
             "plugins": self._plugins,
             "traffic": self._traffic,
+            OVERRIDES: self._override,
         }
         self._reading.spawn(self._read(), name="read the supervisor's messages")
         self._reading.supervise(self._outbox.run, name="send live events")
@@ -92,13 +95,13 @@ class Worker:
         await self._reading.aclose()
 
     async def _handle(self, handler: Handler, message: Message) -> None:
-        """Do what a message says; what only looks must not end a worker that serves."""
+        """Do what a message says; what leaves the configuration as it is must not end a worker that serves."""
         try:
             await handler(message)
         except ChannelClosedError:
             raise
         except Exception as error:
-            if message.kind not in _LOOKS:
+            if message.kind not in _HARMLESS:
                 raise
             emit(
                 WORKER_CALL_FAILED,
@@ -107,7 +110,8 @@ class Worker:
                 call=message.kind,
                 reason=repr(error),
             )
-            await self._channel.reply(message, **error_fields(error))
+            if "call" in message.fields:
+                await self._channel.reply(message, **error_fields(error))
 
     async def _read(self) -> None:
         try:
@@ -197,6 +201,11 @@ class Worker:
         prepared, self._prepared = self._prepared, None
         if prepared is not None:
             await self.engine.discard(prepared)
+
+    async def _override(self, message: Message) -> None:
+        self.engine.overrides.put(from_plain(message["overrides"]))
+        if "call" in message.fields:  # what a worker begins with has no reply
+            await self._channel.reply(message)
 
     async def _status(self, message: Message) -> None:
         await self._channel.reply(message, status=self.engine.status())

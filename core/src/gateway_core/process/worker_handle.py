@@ -21,6 +21,7 @@ from gateway_core.process.channel import ChannelClosedError, Message, parts
 from gateway_core.process.child import KILL_AFTER, WORKER, Child, Forked
 from gateway_core.process.live_link import LIVE, take
 from gateway_core.process.model import RestartNeededError, WorkerLeft
+from gateway_core.process.override_table import OverrideTable
 from gateway_core.process.plugin_services import COMMAND, EVERYWHERE, SHARED, CommandReport, RunsCommands, apply_message
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Tasks
@@ -58,6 +59,8 @@ class WorkerServices:
     """What another process discovers and checks for it; None has the worker do that itself."""
     feed: LiveFeed | None = None
     """Takes what it has for the live events."""
+    overrides: OverrideTable = field(default_factory=OverrideTable)
+    """What operators override."""
 
 
 class WorkerHandle:
@@ -102,6 +105,7 @@ class WorkerHandle:
         is_watched = services.findings is not None
         try:
             await child.channel.send("hello", listeners=dict(listeners), number=number, is_watched=is_watched)
+            await services.overrides.begin(child, number)
         except BaseException:
             await child.end()
             raise
@@ -112,6 +116,7 @@ class WorkerHandle:
         """Take over a worker that an earlier program in this very process had started."""
         worker = cls(number, await Child.adopt(f"worker {number}", left.pid, left.channel, left.unread), services)
         worker.version = left.version
+        services.overrides.adopt(worker.child, number)
         return worker
 
     async def leave(self) -> WorkerLeft:

@@ -54,13 +54,17 @@ async def _unchanged(changes: str) -> str:
     return changes
 
 
+async def _nothing() -> None:
+    """Discard what left nothing behind."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A configuration that is prepared."""
 
     commit: Callable[[], Awaitable[str]]
     """Put it in force and say what changed."""
-    discard: Callable[[], Awaitable[None]]
+    discard: Callable[[], Awaitable[None]] = _nothing
     """The way back, before it is committed or after that has failed."""
     conclude: Callable[[str], Awaitable[str]] = _unchanged
     """What follows once it is in force, given and returning what changed. There is no way back from here."""

@@ -65,7 +65,17 @@ class DiscoveredStrategy:
 class LiveUpstream:
     """An upstream of one snapshot, with its discovery."""
 
-    __slots__ = ("_closing", "_leases", "_static", "_strategy", "feed", "upstream")
+    __slots__ = (
+        "_closing",
+        "_discovered",
+        "_leases",
+        "_on_closed",
+        "_overridden",
+        "_static",
+        "_strategy",
+        "feed",
+        "upstream",
+    )
 
     def __init__(
         self,
@@ -75,15 +85,24 @@ class LiveUpstream:
         leases: LeaseHolder,
         closing: Tasks,
         lease_strategy: Callable[[str], Lease[Strategy]],
+        overridden: Callable[[EndpointSpec], EndpointSpec] = lambda spec: spec,
+        on_closed: Callable[[LiveUpstream], object] = lambda _: None,
     ) -> None:
+        """Have the configured endpoints, and what is discovered from now on.
+
+        :param overridden: returns an endpoint as operators have it for now; the same object where they do not care.
+        """
         self.upstream = upstream
         self.feed = feed
         """Where further endpoints come from, if anywhere."""
         self._static = tuple(endpoints)
         self._leases = leases
         self._closing = closing
+        self._overridden = overridden
+        self._on_closed = on_closed
+        self._discovered = Discovered(())
         self._strategy = DiscoveredStrategy(upstream, lease_strategy)
-        self._put(Discovered(()))
+        self.put_again()
         if feed is None:
             self._begin()
         else:
@@ -98,6 +117,7 @@ class LiveUpstream:
 
     async def aclose(self) -> None:
         """Give everything back. Requests in progress keep the endpoints that they have."""
+        self._on_closed(self)
         if self.feed is not None:
             self.feed.unsubscribe(self._put_discovered)
         self._strategy.release()
@@ -107,13 +127,18 @@ class LiveUpstream:
         self.upstream.admission.load.is_running = True
 
     def _put_discovered(self, discovered: Discovered) -> None:
-        self._put(discovered)
+        self._discovered = discovered
+        self.put_again()
         self._begin()
 
-    def _put(self, discovered: Discovered) -> None:
-        """Have the configured endpoints and the discovered ones; the configuration wins over an equal id."""
-        self._strategy.apply(discovered.strategy)
-        for endpoint in self.upstream.set_endpoints([*discovered.endpoints, *self._static]):
+    def put_again(self) -> None:
+        """Have the configured endpoints and the discovered ones, as they are now, with what is overridden of them.
+
+        The configuration wins over an equal id.
+        """
+        self._strategy.apply(self._discovered.strategy)
+        specs = map(self._overridden, (*self._discovered.endpoints, *self._static))
+        for endpoint in self.upstream.set_endpoints(specs):
             self._closing.spawn(endpoint.aclose(), name=f"close endpoint {endpoint.id}")
 
 

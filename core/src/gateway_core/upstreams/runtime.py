@@ -7,6 +7,7 @@ what both the old and the new snapshot use (endpoints, strategies with their pos
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
 from functools import partial
 from operator import itemgetter
 from random import Random
@@ -22,7 +23,7 @@ from gateway_core.tasks import Tasks
 from gateway_core.upstreams.admission import Load
 from gateway_core.upstreams.checker import GrpcProbe, no_grpc
 from gateway_core.upstreams.discovery import DiscoveryFactory
-from gateway_core.upstreams.endpoint import Endpoint, EndpointKey, EndpointSpec
+from gateway_core.upstreams.endpoint import Endpoint, EndpointKey, EndpointSpec, EndpointStatus
 from gateway_core.upstreams.live_upstream import LiveUpstream, close_all
 from gateway_core.upstreams.monitor import LocalMonitor, Monitor, is_checked
 from gateway_core.upstreams.resolver import Resolver
@@ -66,6 +67,8 @@ class UpstreamRuntime:
         self._loads: Leases[str, Load] = Leases()
         self._closing = Tasks()
         self._local_errors = LocalErrors()
+        self._live: set[LiveUpstream] = set()
+        self._overridden: Mapping[tuple[str, str], EndpointStatus] = {}
         # With it comes aiohttp's client, which checking a configuration does without.
         from gateway_core.upstreams.registry_session import RegistrySession  # noqa: PLC0415
 
@@ -121,11 +124,32 @@ class UpstreamRuntime:
             )
             endpoints = [EndpointSpec.of(endpoint) for endpoint in config.endpoints]
             lease_strategy = partial(self._lease_discovered_strategy, config)
-            return LiveUpstream(upstream, endpoints, feed, leases, self._closing, lease_strategy)
+            overridden = partial(self._override_one, config.name)
+            live = LiveUpstream(
+                upstream, endpoints, feed, leases, self._closing, lease_strategy, overridden, self._live.discard
+            )
+            self._live.add(live)
+            return live
         except Exception:
             unused = [] if upstream is None else upstream.release()
             self._closing.spawn(close_all(unused, leases), name=f"close upstream {config.name}")
             raise
+
+    def override(self, statuses: Mapping[tuple[str, str], EndpointStatus]) -> None:
+        """Have endpoints with another status than the configuration or a discovery gives them, and no others.
+
+        Whatever is discovered or configured later is overridden as well.
+
+        :param statuses: by the names of upstreams and the ids of their endpoints.
+        """
+        changed = {name for (name, _), _ in statuses.items() ^ self._overridden.items()}
+        self._overridden = dict(statuses)
+        for live in [each for each in self._live if each.upstream.name in changed]:
+            live.put_again()
+
+    def _override_one(self, upstream: str, spec: EndpointSpec) -> EndpointSpec:
+        status = self._overridden.get((upstream, spec.id)) if self._overridden else None
+        return spec if status is None or status is spec.status else replace(spec, status=status)
 
     async def aclose(self) -> None:
         """Close the session; every upstream has to be closed before."""

@@ -42,6 +42,7 @@ def _describe_endpoint(spec: EndpointSpec, endpoint: Endpoint, now: float, *, is
         "status": spec.status.value,
         "state": _state(spec, endpoint, now),
         "usable": is_usable,
+        "override": None,  # which the program knows
         "active": endpoint.active,
         "pending": endpoint.pending,
         "healthy": endpoint.healthy,

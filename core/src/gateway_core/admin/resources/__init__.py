@@ -2,7 +2,7 @@
 
 from gateway_core.admin import commands, operations
 from gateway_core.admin.operation import Operation
-from gateway_core.admin.resources import events, history, objects, overview, session, state
+from gateway_core.admin.resources import events, history, objects, overrides, overview, session, state
 
 OPERATIONS: tuple[Operation, ...] = (
     *session.OPERATIONS,
@@ -11,6 +11,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *objects.OPERATIONS,
     *history.OPERATIONS,
     *events.OPERATIONS,
+    *overrides.OPERATIONS,
     *operations.OPERATIONS,
     *commands.OPERATIONS,
 )

@@ -177,10 +177,13 @@ class HttpSourceConfig(ConfigModel):
     """The query that is sent, percent-encoded once more: ``?query=team%3Dshop`` requests ``?team=shop``."""
 
 
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
 class LogConfig(Section):
     """The gateway's own events, on stderr; requests are logged by plugins."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: LogLevel = "info"
     """The least important event that is written."""
 
     format: Literal["text", "json"] = "text"
