@@ -26,6 +26,18 @@ def test_the_page_works_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.M
 def test_the_page_has_the_commands_that_look_at_a_running_gateway() -> None:
     text = PAGE.read_text("utf-8")
 
-    for command in ("check", "explain", "match", "reload", "status", "call", "diff", "history", "rollback", "unpin"):
+    for command in (
+        "check",
+        "explain",
+        "match",
+        "reload",
+        "status",
+        "call",
+        "diff",
+        "history",
+        "rollback",
+        "unpin",
+        "top",
+    ):
         assert command in COMMANDS
         assert f"gateway {command}" in text

@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "run": "Start the gateway.",
     "schema": "Print the JSON Schema of the configuration, for editors.",
     "status": "Show the state of a running gateway.",
+    "top": "Show the traffic of a running gateway, live.",
     "unpin": "Have files and sources count again after a rollback.",
     "up": "Have an endpoint get requests again.",
 }

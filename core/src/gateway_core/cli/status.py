@@ -225,6 +225,15 @@ def _event_lines(status: Mapping[str, Any], now: float) -> Iterator[str]:
     yield from columns([("LOGGED", "EVENT", "LINES", "MESSAGE"), *shown])
 
 
+def states_of(upstreams: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+    """Return the state of each endpoint in all workers, by the names of upstream and endpoint."""
+    seen: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for upstream in upstreams:
+        for endpoint in upstream["endpoints"]:
+            seen.setdefault((upstream["name"], endpoint["id"]), []).append(endpoint)
+    return {key: _state(endpoints) for key, endpoints in seen.items()}
+
+
 def _state(endpoints: Sequence[Mapping[str, Any]]) -> str:
     """Return the state of an endpoint in all workers, the worst first: ``ejected (1 of 4 workers), up``."""
     states = Counter(_one_state(each) for each in endpoints)
