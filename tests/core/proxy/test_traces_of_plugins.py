@@ -65,6 +65,20 @@ class Failing(Plugin[Any]):
         raise ValueError("of this plugin")
 
 
+class Writing(Plugin[Any]):
+    """Changes fields of requests as the query says, the trace's among them."""
+
+    name = "writing"
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> None:
+        for name in ("traceparent", "baggage", "b3", "x-own"):
+            if name in request.query_string:
+                request.headers[name] = f"00-{'a' * 32}-{'b' * 16}-01" if name == "traceparent" else "k=1"
+        if "replace" in request.query_string:
+            request.headers["User-Agent"] = "changed"
+
+
 class Kit:
     def __init__(self) -> None:
         self.collector, self.upstream, self.other = Collector(), ScriptedUpstream(), ScriptedUpstream()
@@ -72,13 +86,15 @@ class Kit:
         self.gateway: RunningGateway | None = None
         KEPT.spans.clear()
 
-    def start(self, plugin: type[Plugin[Any]], tracing: str = "sample: 1.0", binding: str = "") -> RunningGateway:
+    def start(
+        self, plugin: type[Plugin[Any]], tracing: str = "sample: 1.0", binding: str = "", route: str = ""
+    ) -> RunningGateway:
         self.gateway = RunningGateway(
             f"""
 tracing: {{otlp: {{url: "{self.collector.url}"}}, queue: {{delay: 10ms}}, {tracing}}}
 upstreams: [{{name: other, endpoints: [{{url: "{self.other.url}"}}]}}]
 routes:
-  - {{id: all, path_prefix: /, target: "{self.upstream.url}", plugins: [{{name: {plugin.name}{binding}}}]}}
+  - {{id: all, path_prefix: /, target: "{self.upstream.url}", plugins: [{{name: {plugin.name}{binding}}}]{route}}}
 """,
             plugins=[plugin],
         )
@@ -155,3 +171,38 @@ def test_the_log_of_the_gateway_names_the_trace_of_a_failure(kit: Kit) -> None:
         getattr(record, "fields", {}) for record in gateway.logs if getattr(record, "event", "") == "plugin.failed"
     ]
     assert [each["trace_id"] for each in fields] == [server.trace_id]
+
+
+@pytest.mark.parametrize(
+    "query", ["", "x-own", "traceparent", "traceparent+b3+x-own", "replace", "replace+traceparent"]
+)
+@pytest.mark.parametrize("option", ["", ", rewrite: {prefix: /b}", ", preserve_host: true"])
+@pytest.mark.parametrize("came", [[], ["traceparent"], ["Traceparent", "tracestate", "b3", "baggage"]])
+@pytest.mark.parametrize("sample", [0, 1])
+def test_exactly_the_fields_of_its_own_trace_go_upstream_whatever_hooks_and_clients_wrote(
+    kit: Kit, query: str, option: str, came: list[str], sample: int
+) -> None:
+    gateway = kit.start(Writing, f"sample: {sample}, propagate: [w3c, b3]", route=option)
+    fields = [(name, f"00-{'c' * 32}-{'d' * 16}-01" if "parent" in name else "v=2") for name in came]
+
+    for _ in range(3):  # the third time the head is known
+        assert gateway.get(f"/a?{query}", headers=[("User-Agent", "own"), *fields]).status == 200
+
+    for sent in kit.upstream.requests:
+        (parent,), (b3,) = sent.headers.get_all("traceparent"), sent.headers.get_all("b3")
+        version, trace_id, span_id, flags = parent.split("-")
+        assert (version, flags) == ("00", f"0{sample}")
+        assert trace_id not in {"a" * 32, "c" * 32}
+        assert b3 == f"{trace_id}-{span_id}-{sample}"
+        assert "tracestate" not in sent.headers
+        assert "baggage" not in sent.headers
+        assert ("x-own" in sent.headers) == ("x-own" in query)
+        assert sent.headers["User-Agent"] == ("changed" if "replace" in query else "own")
+    assert len({sent.headers["traceparent"].split("-")[1] for sent in kit.upstream.requests}) == 3
+
+
+@pytest.mark.parametrize("came", [True, False])
+def test_baggage_that_a_hook_writes_goes_on_where_its_client_sent_none(kit: Kit, came: bool) -> None:
+    kit.start(Writing).get("/?baggage", headers=[("baggage", "v=2")] if came else [])
+
+    assert kit.upstream.requests[0].headers.get_all("baggage") == ([] if came else ["k=1"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from gateway_core.messages.headers import headers_of_block
+from gateway_core.observe.tracing.propagation import fields_of
 from gateway_core.proxy.downstream.client import believed_facts
 from gateway_core.proxy.wire.request_fields import RequestFacts, read_request_block
 from gateway_core.snapshot import Trust
@@ -311,3 +312,29 @@ def test_trailer_goes_on_with_the_names_of_those_that_may_be_trailers() -> None:
 
     assert facts is not None
     assert facts.trailer == b"\r\nTrailer: X-Sum, B"
+
+
+TRACE_LINES = st.lists(
+    st.sampled_from([
+        b"traceparent: a", b"Traceparent: ab", b"TRACESTATE: a=1", b"baggage: k=v", b"b3: 0", b"X-B3-TraceId: 1",
+        b"x-b3-flags:1", b"X_B3_TraceId: 1", b"Connection: close", b"Connection: traceparent, baggage",
+        b"Connection: b3, keep-alive, x-b3-flags", b"X-Forwarded-For: 10.0.0.1", b"X-Real-IP: 10.0.0.1",
+        b"Authorization: Bearer x", b"Content-Length: 0", b"TE: trailers", b"Accept: */*", b"X-Own: traceparent: a",
+    ]),
+    max_size=9,
+    unique=True,
+)  # fmt: skip
+
+
+@given(TRACE_LINES, st.booleans(), st.booleans(), st.integers(0, 9))
+def test_the_fields_of_a_trace_are_those_of_the_block_that_goes_on_however_the_head_is_read(
+    lines: list[bytes], is_trusted: bool, http_1_0: bool, position: int
+) -> None:
+    lines.insert(position, b"Host: a")
+    block = b"".join([b"\r\n" + line for line in lines])
+
+    facts = read_request_block(block, http_1_0, is_trusted=is_trusted)
+
+    if facts is not None:
+        assert facts.trace == fields_of(facts.block)
+        assert facts.trace == fields_of(facts.kept)
