@@ -110,3 +110,11 @@ def test_blocks_and_templates_know_whether_only_the_gateway_may_write_their_fiel
 @pytest.mark.parametrize(("name", "is_added"), [("Via", True), ("x_request_id", True), ("X-Via", False)])
 def test_names_know_whether_one_is_of_a_field_that_the_gateway_adds(name: str, is_added: bool) -> None:
     assert FieldNames(["a", name]).has_added is is_added
+
+
+def test_of_a_block_that_is_repeated_the_same_is_found_as_of_any_other() -> None:
+    names = FieldNames(["x-a"])
+    with_it, without, equal = b"\r\nx-a: 1", b"\r\nx-b: 1", bytes(bytearray(b"\r\nx-a: 1"))
+
+    for block in (b"", with_it, with_it, without, without, equal, without, with_it):
+        assert names.are_in_repeated(block) is names.are_in(block)

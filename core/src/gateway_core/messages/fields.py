@@ -151,7 +151,7 @@ class FieldNames:
     `Headers.has_any`, `Headers.get_any` and `Headers.remove_any`.
     """
 
-    __slots__ = ("has_added", "pattern", "search")
+    __slots__ = ("_last", "has_added", "pattern", "search")
 
     def __init__(self, names: Iterable[str]) -> None:
         names = [name.lower() for name in names]
@@ -164,9 +164,18 @@ class FieldNames:
         self.has_added = not _ADDED_FIELDS.isdisjoint("".join(c if c.isalnum() else "-" for c in n) for n in names)
         """Whether one of them is a field that the gateway adds to a response before hooks see it; for the core."""
 
+        self._last = b"", False
+
     def are_in(self, lowered: bytes) -> bool:
         """Return whether there is such a line in a lower-cased block; for the core."""
         return self.search(lowered) is not None
+
+    def are_in_repeated(self, lowered: bytes) -> bool:
+        """Return the same of a block that often is the very one of the last call, as the head of a response is."""
+        last = self._last
+        if last[0] is not lowered:
+            last = self._last = lowered, self.search(lowered) is not None
+        return last[1]
 
 
 def field_names(names: Iterable[str]) -> FieldNames | None:

@@ -212,7 +212,7 @@ class Response:
         if (
             self._headers is None
             and not fields.has_framing
-            and (unless is None or (lowered and not unless.has_added and unless.search(lowered) is None))
+            and (unless is None or (lowered and not unless.has_added and not unless.are_in_repeated(lowered)))
             and (unless is None or not added or unless.search(added.lower()) is None)
         ):
             self._added = added + fields.lines

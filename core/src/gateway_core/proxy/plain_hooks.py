@@ -27,6 +27,8 @@ def run_plain_hooks(owner: RequestOwner, route: CompiledRoute) -> RequestPhases 
     name = request.upstream = target.upstream.name  # setting another one overrides it
     context = owner.context or owner.begin_hooks()
     stop = context.run(start_phase, hooks, request)
+    if stop is None and request.upstream is name and not request.path_flags and owner.hooks is None:
+        return None  # as almost always
     if stop is None and request.upstream is name and not _needs_a_look(owner, request):
         return None
     return RequestPhases(owner, (target, None), stop)

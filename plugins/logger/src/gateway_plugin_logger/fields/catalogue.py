@@ -231,7 +231,7 @@ _FIELDS: Final = (
     ),
     _field(
         "retries",
-        "attempts - 1 if (attempts := record.attempt_count) > 1 else None",
+        "record.attempt_count - 1 or None if record.failed else None",
         Kind.INTEGER,
         "http.request.resend_count",
         "attempts after the first, if any",
