@@ -275,7 +275,7 @@ CONTROL_SOCKET_MISSING: Final = _event(
 )  # fmt: skip
 ADMIN_WRITE: Final = _event(
     "admin.write", _INFO, "the audit log of the admin API: who has changed something, and what was responded",
-    "caller", "role", "how", "method", "target", "status", "client",
+    "caller", "role", "how", "token", "method", "target", "status", "client",
 )  # fmt: skip
 _OVERRIDE: Final = ("kind", "upstream", "name", "by", "reason", "expires", "state")
 ADMIN_OVERRIDE: Final = _event("admin.override", _INFO, "an override begins, expires or is ended", *_OVERRIDE)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ def test_a_token_is_kept_by_its_hash_in_a_file_for_its_owner_alone(tmp_path: Pat
     file = TokenFile(tmp_path / "state")
     text, kept = make_token("ops", "operator", 100.0, lifetime=60.0)
 
-    file.save([kept])
+    file.change(lambda _: [kept])
 
     assert text.startswith(PREFIX)
     assert text.removeprefix(f"{PREFIX}{kept.id}_") not in file.path.read_text()
@@ -29,9 +30,9 @@ def test_what_another_process_writes_counts_at_once(tmp_path: Path) -> None:
     assert reader.load() == ()
     _, kept = make_token("ops", "viewer", 1.0, lifetime=None)
 
-    writer.save([kept])
+    writer.change(lambda _: [kept])
     assert reader.load() == (kept,)
-    writer.save([])
+    writer.change(lambda _: [])
     assert reader.load() == ()
     writer.path.unlink()
     assert reader.load() == ()
@@ -61,7 +62,7 @@ def test_a_role_that_is_unknown_is_damage(tmp_path: Path) -> None:
 
 def test_a_file_that_anyone_may_write_is_refused(tmp_path: Path) -> None:
     file = TokenFile(tmp_path)
-    file.save([])
+    file.change(lambda _: [])
     file.path.chmod(0o666)
     fresh = TokenFile(tmp_path)
 
@@ -77,3 +78,14 @@ def test_replaced_tokens_are_taken_for_a_while(tmp_path: Path) -> None:
     expired = [each.token.expires for each in expire_named([old, other, short], "ops", 60.0)]
 
     assert expired == [60.0, None, 5.0]
+
+
+def test_two_changes_at_one_time_lose_no_token(tmp_path: Path) -> None:
+    def add(number: int) -> None:
+        _, kept = make_token(f"n{number}", "viewer", 1.0, lifetime=None)
+        TokenFile(tmp_path).change(lambda there: [*there, kept])
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(add, range(24)))
+
+    assert {each.token.name for each in TokenFile(tmp_path).load()} == {f"n{number}" for number in range(24)}

@@ -72,3 +72,13 @@ def test_a_file_that_cannot_be_used_is_status_3(tmp_path: Path) -> None:
     TokenFile(tmp_path).path.write_text("{")
 
     assert [run(tmp_path, *each).exit_code for each in (("list",), ("new", "a"), ("revoke", "a"))] == [3, 3, 3]
+
+
+def test_a_token_that_replaces_another_one_may_do_what_that_may(tmp_path: Path) -> None:
+    run(tmp_path, "new", "ops", "--role", "operator", "--tail")
+
+    run(tmp_path, "new", "ops", "--overlap", "1h")
+    run(tmp_path, "new", "ops", "--overlap", "1h", "--role", "editor")
+
+    kept = [(each.token.role, each.token.may_tail) for each in TokenFile(tmp_path).load()]
+    assert kept == [("operator", True), ("operator", True), ("editor", False)]

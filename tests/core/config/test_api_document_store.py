@@ -74,3 +74,11 @@ def test_gateways_of_one_configuration_do_not_overwrite_each_other(tmp_path: Pat
     second = first.put("routes", "b", {"id": "b"})
     other.save(second)
     assert one.load() == second
+
+
+def test_a_directory_that_cannot_be_entered_is_not_one_without_a_document(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.symlink_to(state)
+
+    with pytest.raises(OSError, match="symbolic links"):
+        DocumentStore(state, ["gateway.yaml"]).document()

@@ -29,7 +29,7 @@ def admin(**keys: object) -> AdminConfig:
 
 async def test_tokens_of_the_configuration_and_of_the_state_directory_are_taken(tmp_path: Path) -> None:
     _, kept = make_token("ci", "viewer", 1.0, lifetime=None)
-    TokenFile(tmp_path).save([kept])
+    TokenFile(tmp_path).change(lambda _: [kept])
     access = AdminAccess(tmp_path)
 
     assert (await access.of(None)).tokens == [kept.token]
@@ -42,9 +42,9 @@ async def test_revoking_the_last_token_does_not_open_the_api_to_anonymous_caller
     access, file = AdminAccess(tmp_path), TokenFile(tmp_path)
     assert (await access.of(None)).takes_anonymous
 
-    file.save([make_token("ops", "viewer", 1.0, lifetime=None)[1]])
+    file.change(lambda _: [make_token("ops", "viewer", 1.0, lifetime=None)[1]])
     assert not (await access.of(None)).takes_anonymous
-    file.save([])
+    file.change(lambda _: [])
 
     for config in (None, admin(listen=":1")):
         assert not (await access.of(config)).takes_anonymous

@@ -88,3 +88,24 @@ def test_a_version_runs_with_the_code_that_is_installed_now() -> None:
     old, running = ConfigBundle("a", (), 1, {"auth": "1", "gone": "1"}), ConfigBundle("b", (), 1, {"auth": "2"})
 
     assert with_codes_of(old, running).plugins == {"auth": "2", "gone": "1"}
+
+
+def test_gateways_that_share_a_directory_use_no_number_twice_and_share_the_pin(tmp_path: Path) -> None:
+    one, two = (VersionStore(tmp_path, ["gateway.yaml"]) for _ in range(2))
+    one.entries(), two.entries()
+
+    for number, store in enumerate([one, two, two, one]):
+        store.keep(bundle(f"v{number}"), float(number), "SIGHUP", "")
+    two.set_pin(Pin(1, "ops", 9.0))
+
+    assert [(each.number, each.version) for each in one.entries()] == [(n + 1, f"v{n}") for n in range(4)]
+    assert one.pin() == Pin(1, "ops", 9.0)
+    assert [one.load(number).version for number in (1, 2, 3, 4)] == ["v0", "v1", "v2", "v3"]
+
+
+def test_a_directory_that_cannot_be_entered_is_not_one_without_a_pin(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.symlink_to(state)
+
+    with pytest.raises(OSError, match="symbolic links"):
+        VersionStore(state, ["gateway.yaml"]).pin()

@@ -35,6 +35,8 @@ class Token:
     expires: float | None = None
     """Seconds since the epoch."""
     may_tail: bool = False
+    id: str = ""
+    """What tells it from others of its name, for the audit log; not secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class Caller:
     role: AdminRole
     how: Literal["socket", "token", "certificate", "anonymous"]
     may_tail: bool = False
+    token: str = ""
+    """The id of the token, if it is by one."""
 
     def may(self, role: AdminRole) -> bool:
         """Whether the caller may do what a role is needed for."""
@@ -104,7 +108,7 @@ def caller_of_token(text: str, tokens: Iterable[Token], now: float) -> Caller | 
         is_it = compare_digest(digest, token.digest)
         if is_it and (token.expires is None or now < token.expires):
             found = token
-    return None if found is None else Caller(found.name, found.role, "token", found.may_tail)
+    return None if found is None else Caller(found.name, found.role, "token", found.may_tail, found.id)
 
 
 def caller_of_certificate(certificate: Mapping[str, Any], clients: Iterable[ClientName]) -> Caller | None:

@@ -64,12 +64,14 @@ class Api:
             status = reply.status
         finally:
             target = request.raw_path[:200]
+            how = f"{caller.how} {caller.token}".rstrip()
             emit(
                 ADMIN_WRITE,
-                f"{caller.name} ({caller.role}, {caller.how}): {operation.method} {target}: {status}",
+                f"{caller.name} ({caller.role}, {how}): {operation.method} {target}: {status}",
                 caller=caller.name,
                 role=caller.role,
                 how=caller.how,
+                token=caller.token or None,
                 method=operation.method,
                 target=target,
                 status=status,

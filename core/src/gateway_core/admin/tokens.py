@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, get_args
 
 from gateway_core.admin.access import Token, digest_of
 from gateway_core.config import AdminRole
-from gateway_core.private_files import check_owner, write_private
+from gateway_core.private_files import check_owner, locked, write_private
 
 FORMAT: Final = 1
 FILE_NAME: Final = "admin-tokens.json"
@@ -61,8 +61,9 @@ class KeptToken:
         if role not in get_args(AdminRole) or not str(plain["hash"]).startswith("sha256:"):
             raise ValueError(f"token {plain['id']} has no role or hash that is known")
         until = None if expires is None else float(expires)
-        token = Token(str(plain["name"]), role, str(plain["hash"]), until, bool(plain["tail"]))
-        return cls(str(plain["id"]), token, float(plain["created"]))
+        identifier = str(plain["id"])
+        token = Token(str(plain["name"]), role, str(plain["hash"]), until, bool(plain["tail"]), identifier)
+        return cls(identifier, token, float(plain["created"]))
 
 
 def make_token(
@@ -75,7 +76,7 @@ def make_token(
     identifier = secrets.token_hex(4)
     text = f"{PREFIX}{identifier}_{secrets.token_urlsafe(32)}"
     expires = None if lifetime is None else now + lifetime
-    return text, KeptToken(identifier, Token(name, role, digest_of(text), expires, may_tail), now)
+    return text, KeptToken(identifier, Token(name, role, digest_of(text), expires, may_tail, identifier), now)
 
 
 def expire_named(tokens: Sequence[KeptToken], name: str, at: float) -> list[KeptToken]:
@@ -133,14 +134,16 @@ class TokenFile:
         except (ValueError, KeyError, TypeError) as error:
             raise TokenFileError(f"{self.path} is damaged: {error}") from error
 
-    def save(self, tokens: Sequence[KeptToken]) -> None:
-        """Write these tokens in place of those that are there.
+    def change(self, edit: Callable[[Sequence[KeptToken]], Sequence[KeptToken]]) -> None:
+        """Change the tokens that are there; no other process changes them meanwhile.
 
-        :raises TokenFileError: it cannot be written.
+        :raises TokenFileError: they cannot be read or written.
         """
-        if len(tokens) > _MOST_TOKENS:
-            raise TokenFileError(f"there are {_MOST_TOKENS} tokens already: revoke some")
         try:
-            write_private(self.path, {"format": FORMAT, "tokens": [each.to_plain() for each in tokens]})
+            with locked(self.path.parent):
+                tokens = edit(self.load())
+                if len(tokens) > _MOST_TOKENS:
+                    raise TokenFileError(f"there are {_MOST_TOKENS} tokens already: revoke some")
+                write_private(self.path, {"format": FORMAT, "tokens": [each.to_plain() for each in tokens]})
         except OSError as error:
             raise TokenFileError(f"{self.path} cannot be written: {error.strerror}") from error

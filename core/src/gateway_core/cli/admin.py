@@ -15,7 +15,7 @@ from gateway_core.clock import SystemClock
 from gateway_core.config.models.admin import AdminRole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gateway_core.admin.tokens import KeptToken, TokenFile
 
@@ -56,7 +56,11 @@ def token_commands() -> None:
 
 @token_commands.command("new")
 @click.argument("name")
-@click.option("--role", type=click.Choice(_ROLES), default="viewer", show_default=True, help="What it may do.")
+@click.option(
+    "--role",
+    type=click.Choice(_ROLES),
+    help="What it may do; viewer unless given, or with --overlap what the token that it replaces may do.",
+)
 @click.option("--tail", is_flag=True, help="It may watch single requests, which no role includes.")
 @click.option(
     "--expires",
@@ -78,7 +82,7 @@ def token_commands() -> None:
 @state_option
 def new(
     name: str,
-    role: AdminRole,
+    role: AdminRole | None,
     lifetime: float | None,
     overlap: float | None,
     state: Path | None,
@@ -98,19 +102,28 @@ def new(
     if not name.strip() or len(name) > 100 or not name.isprintable():
         raise click.BadParameter("a name has 1 to 100 printable characters", param_hint="NAME")
     now = SystemClock().wall()
-    text, kept = make_token(name, role, now, lifetime=lifetime, may_tail=tail)
-    if prints_hash:
-        entry: dict[str, Any] = {"name": name, "role": role, "hash": kept.token.digest}
+    file, there = (None, []) if prints_hash else _tokens(state)
+    replaced = [each.token for each in there if overlap is not None and each.token.name == name]
+    if replaced and role is None:
+        role, tail = replaced[-1].role, tail or replaced[-1].may_tail
+    text, kept = make_token(name, role or "viewer", now, lifetime=lifetime, may_tail=tail)
+    if file is None:
+        entry: dict[str, Any] = {"name": name, "role": kept.token.role, "hash": kept.token.digest}
         if kept.token.expires is not None:
             entry["expires"] = _moment(kept.token.expires)
         click.echo(f"admin.tokens: {entry | ({'tail': True} if tail else {})}", err=True)
     else:
-        file, tokens = _tokens(state)
-        if overlap is not None:
-            tokens = expire_named(tokens, name, now + overlap)
-        _save(file, [*(each for each in tokens if not _is_over(each, now)), kept])
+
+        def add(tokens: Sequence[KeptToken]) -> Sequence[KeptToken]:
+            if overlap is not None:
+                tokens = expire_named(tokens, name, now + overlap)
+            return [*(each for each in tokens if not _is_over(each, now)), kept]
+
+        _change(file, add)
         until = "" if kept.token.expires is None else f", until {_moment(kept.token.expires)}"
-        click.echo(f"token {kept.id} of {name} ({role}{until}) is in {file.path}; it is shown only now", err=True)
+        click.echo(
+            f"token {kept.id} of {name} ({kept.token.role}{until}) is in {file.path}; it is shown only now", err=True
+        )
     echo(text)
 
 
@@ -148,7 +161,7 @@ def revoke(names: tuple[str, ...], state: Path | None) -> None:
     gone = [each for each in tokens if each.id in names or each.token.name in names]
     unknown = [name for name in names if not any(name in {each.id, each.token.name} for each in gone)]
     if gone:
-        _save(file, [each for each in tokens if each not in gone])
+        _change(file, lambda there: [each for each in there if each.id not in {one.id for one in gone}])
         echo(f"revoked: {', '.join(f'{each.id} of {each.token.name}' for each in gone)}")
     if unknown:
         click.echo(f"gateway: there is no token {', '.join(unknown)} in {file.path}", err=True)
@@ -167,11 +180,11 @@ def _tokens(state: Path | None) -> tuple[TokenFile, list[KeptToken]]:
         raise click.exceptions.Exit(UNDECIDABLE) from None
 
 
-def _save(file: TokenFile, tokens: Sequence[KeptToken]) -> None:
+def _change(file: TokenFile, edit: Callable[[Sequence[KeptToken]], Sequence[KeptToken]]) -> None:
     from gateway_core.admin.tokens import TokenFileError  # noqa: PLC0415 - so that help is quick
 
     try:
-        file.save(tokens)
+        file.change(edit)
     except TokenFileError as error:
         click.echo(f"gateway: {error}", err=True)
         raise click.exceptions.Exit(UNDECIDABLE) from None

@@ -16,10 +16,7 @@ from pathlib import Path
 from gateway_core.config import Document
 from gateway_core.config.api_document import ApiDocument
 from gateway_core.config.documents import DocumentFormat
-from gateway_core.private_files import check_owner, write_private
-
-Stamp = tuple[int, int, int]
-"""Time of the last change, size and number of a file."""
+from gateway_core.private_files import Stamp, check_owner, locked, stamp_of, write_private
 
 
 class DocumentStore:
@@ -43,20 +40,13 @@ class DocumentStore:
         :raises OSError: it cannot be read, or another user may have written it.
         :raises ValueError: it is damaged.
         """
-        stamp = self._stamp_now()
+        stamp = stamp_of(self.path)
         if self._saved is None or stamp != self._stamp:
             self._saved, self._stamp = self._read(), stamp
         return self._saved
 
-    def _stamp_now(self) -> Stamp | None:
-        try:
-            status = self.path.stat()
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
-            return None  # a directory that this user cannot enter has nothing that it has written
-        return status.st_mtime_ns, status.st_size, status.st_ino
-
     def _read(self) -> ApiDocument:
-        if self._stamp_now() is None:
+        if stamp_of(self.path) is None:
             return ApiDocument()
         check_owner(self.path.parent)
         check_owner(self.path)
@@ -87,10 +77,11 @@ class DocumentStore:
 
         :raises OSError: it cannot be written, or another gateway has written it since.
         """
-        if self._saved is not None and self._stamp_now() != self._stamp:
-            raise OSError("another gateway of the same configuration has changed it meanwhile")
-        write_private(self.path, document.to_plain())
-        self._saved, self._stamp = document, self._stamp_now()
+        with locked(self.path.parent):
+            if self._saved is not None and stamp_of(self.path) != self._stamp:
+                raise OSError("another gateway of the same configuration has changed it meanwhile")
+            write_private(self.path, document.to_plain())
+            self._saved, self._stamp = document, stamp_of(self.path)
 
     def check_writable(self) -> None:
         """Check that a document can be kept.

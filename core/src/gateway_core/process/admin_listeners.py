@@ -45,7 +45,8 @@ class AdminAccess:
             return Access(tokens, has_token_file=self._file.is_there)
         for each in config.tokens:
             expires = None if each.expires is None else each.expires.timestamp()
-            tokens.append(Token(each.name, each.role, each.hash, expires, each.tail))
+            identifier = each.hash.removeprefix("sha256:")[:8]  # it has no other
+            tokens.append(Token(each.name, each.role, each.hash, expires, each.tail, identifier))
         clients = [ClientName(client.name, client.role, client.tail) for client in config.clients]
         return Access(tokens, clients, config.tls is not None, self._file.is_there)
 

@@ -65,7 +65,7 @@ class VersionKeeper:
         try:
             return self._store.pin()
         except (OSError, ValueError):
-            return None
+            return self._store.last_pin
 
     async def keep(self, bundle: ConfigBundle, trigger: str, changes: str) -> None:
         """Keep what is in force; a failure is shown with the history, and refuses rollbacks."""

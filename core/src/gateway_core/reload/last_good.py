@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,8 @@ from gateway_core.shortages import end_shortage, note_shortage
 
 FORMAT: Final = 1
 
+_SYSTEM: Final = Path("/var/lib/gateway")
+
 _LONGEST: Final = 16 * LARGEST_FILE
 """A configuration of many files, with every default written out."""
 
@@ -39,9 +42,18 @@ def default_state_directory(environ: Mapping[str, str]) -> Path:
     if Path(home).is_absolute():
         return Path(home) / "gateway"
     try:
-        return Path.home() / ".local" / "state" / "gateway"
+        own = Path.home()
     except RuntimeError:  # no HOME, and a user that the system does not know
-        return Path("/var/lib/gateway")
+        return _SYSTEM
+    # A HOME of another user, as containers and sudo leave it, has nothing of this one.
+    return _SYSTEM if _is_closed(own) else own / ".local" / "state" / "gateway"
+
+
+def _is_closed(directory: Path) -> bool:
+    try:
+        return directory.is_dir() and not os.access(directory, os.X_OK)
+    except PermissionError:
+        return True
 
 
 class LastGood:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from gateway_core.private_files import check_owner, write_private, write_private_bytes
+from gateway_core.private_files import Stamp, check_owner, locked, stamp_of, write_private, write_private_bytes
 from gateway_core.reload.bundle import ConfigBundle
 
 FORMAT: Final = 1
@@ -69,6 +69,8 @@ class VersionStore:
         self._entries: list[VersionEntry] | None = None
         self._pin: Pin | None = None
         self._pinned: ConfigBundle | None = None
+        self._stamp: Stamp | None = None
+        """Of the table that was read or written last."""
 
     # -- what there is
 
@@ -78,8 +80,7 @@ class VersionStore:
         :raises OSError: they cannot be read.
         :raises ValueError: the table is damaged.
         """
-        if self._entries is None:
-            self._read()
+        self._read()
         return tuple(self._entries or ())
 
     def pin(self) -> Pin | None:
@@ -88,8 +89,12 @@ class VersionStore:
         :raises OSError: it cannot be read.
         :raises ValueError: the table is damaged.
         """
-        if self._entries is None:
-            self._read()
+        self._read()
+        return self._pin
+
+    @property
+    def last_pin(self) -> Pin | None:
+        """What was pinned when the table was read last."""
         return self._pin
 
     def pinned(self) -> ConfigBundle | None:
@@ -120,11 +125,13 @@ class VersionStore:
             raise ValueError(f"{path} is damaged: {error}") from error
 
     def _read(self) -> None:
+        """Read the table if another one is there than was read or written last: gateways share it."""
         path = self.folder / "table.json"
-        try:
-            path.stat()
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
-            self._entries, self._pin = [], None
+        stamp = stamp_of(path)
+        if self._entries is not None and stamp == self._stamp:
+            return
+        if stamp is None:
+            self._entries, self._pin, self._pinned, self._stamp = [], None, None, None
             return
         check_owner(self.folder)
         check_owner(path)
@@ -136,7 +143,9 @@ class VersionStore:
             pin = None if plain["pin"] is None else Pin(**plain["pin"])
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path} is damaged: {error}") from error
-        self._entries, self._pin = entries, pin
+        if pin != self._pin:
+            self._pinned = None
+        self._entries, self._pin, self._stamp = entries, pin, stamp
 
     # -- what changes it
 
@@ -146,6 +155,10 @@ class VersionStore:
         :raises OSError: it cannot be written.
         :raises ValueError: the table is damaged.
         """
+        with locked(self.folder):
+            self._keep(bundle, at, trigger, changes)
+
+    def _keep(self, bundle: ConfigBundle, at: float, trigger: str, changes: str) -> None:
         entries = list(self.entries())
         if entries and entries[-1].version == bundle.version:
             return
@@ -162,7 +175,8 @@ class VersionStore:
 
         :raises OSError: it cannot be written.
         """
-        self._write(list(self.entries()), pin)
+        with locked(self.folder):
+            self._write(list(self.entries()), pin)
         self._pinned = None
 
     def _write(self, entries: Sequence[VersionEntry], pin: Pin | None) -> None:
@@ -172,7 +186,7 @@ class VersionStore:
             "pin": None if pin is None else asdict(pin),
         }
         write_private(self.folder / "table.json", plain)
-        self._entries, self._pin = list(entries), pin
+        self._entries, self._pin, self._stamp = list(entries), pin, stamp_of(self.folder / "table.json")
 
     def _remove_others(self, numbers: set[int]) -> None:
         for path in self.folder.glob("*.version"):
