@@ -186,3 +186,19 @@ def test_a_trace_shows_a_person_where_its_time_went(collector: Collector) -> Non
     assert second.attributes["http.request.resend_count"] == 1
     assert second.ended - second.started > (server.ended - server.started) / 2
     assert {each.attributes["gateway.upstream"] for each in (first, second)} == {"up"}
+
+
+@pytest.mark.parametrize("protocol", ["http1", "http2"])
+def test_an_attempt_names_the_address_that_its_name_led_to(collector: Collector, protocol: str) -> None:
+    with (
+        ScriptedUpstream() as upstream,
+        RunningGateway(traced(collector, upstream.url, name="inner")) as inner,
+        RunningGateway(traced(collector, f"http://localhost:{inner.port}", name="outer", protocol=protocol)) as outer,
+    ):
+        outer.get("/")
+        spans = collector.wait_for(4)
+
+    (attempt,) = [each for each in spans if each.kind == "client" and each.resource["service.name"] == "outer"]
+    assert attempt.attributes["server.address"] == "localhost"
+    assert attempt.attributes["network.peer.address"] == "127.0.0.1"
+    assert attempt.attributes["network.peer.port"] == inner.port

@@ -156,13 +156,7 @@ def _client(facts: AttemptSpan, *, is_grpc: bool) -> Described:
     name, attributes = _method(sent_method)
     url = f"{endpoint.scheme}://{endpoint.authority.decode()}{path}{mark}{_mask_query(query)}"
     attributes.append(("url.full", cut(url)))
-    attributes += [("server.address", endpoint.path or endpoint.host)]
-    if endpoint.path:
-        attributes.append(("network.transport", "unix"))
-    else:
-        attributes.append(("server.port", endpoint.port))
-        if _is_address(endpoint.host):
-            attributes += [("network.peer.address", endpoint.host), ("network.peer.port", endpoint.port)]
+    attributes += _endpoint_attributes(facts)
     attributes += [
         ("network.protocol.name", "http"),
         ("network.protocol.version", facts.version),
@@ -184,6 +178,19 @@ def _client(facts: AttemptSpan, *, is_grpc: bool) -> Described:
     if kind is not None:
         attributes.append(("error.type", kind))
     return name, CLIENT, attributes, error
+
+
+def _endpoint_attributes(facts: AttemptSpan) -> list[tuple[str, Value]]:
+    """Return where an attempt went, and the address that responded."""
+    endpoint, peer = facts.endpoint, facts.peer
+    if endpoint.path:
+        return [("server.address", endpoint.path), ("network.transport", "unix")]
+    found: list[tuple[str, Value]] = [("server.address", endpoint.host), ("server.port", endpoint.port)]
+    if isinstance(peer, tuple):
+        found += [("network.peer.address", peer[0]), ("network.peer.port", peer[1])]
+    elif _is_address(endpoint.host):
+        found += [("network.peer.address", endpoint.host), ("network.peer.port", endpoint.port)]
+    return found
 
 
 def _method(method: str) -> tuple[str, list[tuple[str, Value]]]:

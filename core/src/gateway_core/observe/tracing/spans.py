@@ -98,20 +98,8 @@ class AttemptSpan:
     """The span of an attempt, in progress or over."""
 
     __slots__ = (
-        "_trace",
-        "ended",
-        "endpoint",
-        "grpc_status",
-        "is_grpc",
-        "line",
-        "parent_id",
-        "reason",
-        "resend",
-        "span_id",
-        "started",
-        "status",
-        "upstream",
-        "version",
+        "_trace", "ended", "endpoint", "grpc_status", "is_grpc", "line", "parent_id", "peer", "reason", "resend",
+        "span_id", "started", "status", "upstream", "version",
     )  # fmt: skip
 
     endpoint: SpanEndpoint
@@ -138,16 +126,20 @@ class AttemptSpan:
         self.status = 0
         """0 if there was no response."""
         self.version = "1.1"
+        self.peer: object = None
+        """The address that responded, as the socket has it."""
         self.reason: str | None = None
         """Why it failed: a code of `gateway_core.reasons`."""
 
     def responded(self, status: int, connection: object) -> None:
         """Note the response's head.
 
-        :param connection: that it came over; its ``http_version`` counts.
+        :param connection: that it came over; its ``http_version`` and the other end of its ``transport`` count.
         """
         self.status = status
         self.version = getattr(connection, "http_version", "1.1")
+        transport = getattr(connection, "transport", None)
+        self.peer = None if transport is None else transport.get_extra_info("peername")
 
     def failed(self, reason: str | None) -> None:
         """Note why it failed, if it did."""

@@ -38,6 +38,7 @@ class StreamOwner(Protocol):
 
     sender: Sender
     scheme: bytes
+    transport: asyncio.Transport
 
     def begin(self, stream: Http2UpstreamStream) -> bool:
         """Give a stream its number; False if the connection takes none any more."""
@@ -86,6 +87,11 @@ class Http2UpstreamStream(SendStream):
         self._left: int | None = None  # bytes that the body still has by Content-Length
         self._has_head = self._is_over = self._is_paused = self._is_upload_paused = False
         self._receiving = ReceiveWindow(FIRST_WINDOW)
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """That of its connection."""
+        return self._connection.transport
 
     # -- sending
 
