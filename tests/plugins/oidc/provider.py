@@ -14,7 +14,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import jwt
@@ -208,8 +208,7 @@ class Provider:
         self.client_key: Any = None
         self.assertion_audiences: list[str] = []
         self.assertions: Counter[str] = Counter()
-        self.user = "alice"
-        self.expires_in: Any = 3600
+        self.user, self.expires_in = "alice", cast("Any", 3600)
         self.gives_refresh_tokens = True
         self.key: EllipticCurvePrivateKey = ec.generate_private_key(ec.SECP256R1())
         self.key_id = "k1"
@@ -217,6 +216,7 @@ class Provider:
         self.metadata_changes: dict[str, Any] = {}
         self.is_away = False
         """Everything gets 503."""
+        self.away_paths: set[str] = set()  # only these get 503
         self.tamper_claims: Callable[[dict[str, Any]], object] = lambda _: None
         self.tamper_tokens: Callable[[dict[str, Any]], object] = lambda _: None
         self.sign: Callable[[dict[str, Any]], str] = self.signed
@@ -277,10 +277,10 @@ class Provider:
     def respond(self, method: str, path: str, headers: Any, form: dict[str, str]) -> Answer:
         parts = urlsplit(path)
         self.requests[parts.path] += 1
-        if self.is_away:
+        if self.is_away or parts.path in self.away_paths:
             return 503, "away", []
         request = (method, path, headers, form or dict(parse_qsl(parts.query)))
-        if parts.path == "/.well-known/openid-configuration":
+        if parts.path.endswith("/.well-known/openid-configuration"):
             return 200, self.metadata(), [("Content-Type", "application/json")]
         if parts.path == "/jwks":
             return 200, {"keys": [self.jwk()]}, []

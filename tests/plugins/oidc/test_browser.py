@@ -36,6 +36,14 @@ def test_fetch_metadata_counts_before_accept() -> None:
     assert not is_navigation(request("POST", sec_fetch_mode="navigate"))
 
 
+@pytest.mark.parametrize(
+    "ahead", [{"sec_purpose": "prefetch"}, {"sec_purpose": "prefetch;prerender"}, {"purpose": "prefetch"}]
+)
+def test_what_is_loaded_ahead_is_neither_a_navigation_nor_a_logout(ahead: dict[str, str]) -> None:
+    assert not is_navigation(request(sec_fetch_mode="navigate", **ahead))
+    assert not may_log_out(request(sec_fetch_site="same-origin", **ahead), OURS)
+
+
 def test_several_origins_are_none_of_ours() -> None:
     twice = Request("POST", "/", [("Origin", "https://app.example"), ("Origin", "https://app.example")])
 

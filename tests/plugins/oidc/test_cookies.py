@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from gateway_plugin_oidc.cookies import LONGEST_COOKIE, CookieWriter, OwnCookies, read_cookies
+from gateway_plugin_oidc.attempt import LONGEST_RETURN, MOST_ATTEMPTS, Attempt
+from gateway_plugin_oidc.cookies import LONGEST_COOKIE, MOST_PARTS, CookieWriter, OwnCookies, read_cookies
+from gateway_plugin_oidc.sealing import Sealer, as_text
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,6 +84,16 @@ def test_any_field_can_be_read(field: str) -> None:
 
     list(cookies.sessions("s"))
     assert "s=" not in [pair.strip()[:2] for pair in cookies.rest.split(";")]
+
+
+def test_a_session_and_every_attempt_fit_into_the_head_of_a_request() -> None:
+    made = CookieWriter("x" * 64, secure=True, domain=None, same_site="lax")
+    attempt = Attempt.new("https://issuer.example", "https://app.example/cb", "/" + "a" * (LONGEST_RETURN - 1), 1.0)
+    sealed = as_text(Sealer(["k" * 32], ("oidc", "x" * 100)).seal(attempt.to_bytes(), "attempt", "app.example"))
+    field = made.attempt(attempt.id, sealed, 600)
+
+    session = made.most_characters + MOST_PARTS * (len(made.base) + 5)
+    assert session + MOST_ATTEMPTS * len(field) < 65536 - 2048
 
 
 def test_a_name_that_no_cookie_may_have_is_not_written() -> None:

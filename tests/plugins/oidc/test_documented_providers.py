@@ -5,11 +5,15 @@ The provider is the one of all tests; what it says is changed to what each of th
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+import jwt
 import pytest
 from gateway_plugin_authorize import Authorize
 from gateway_plugin_oidc import Oidc
@@ -155,6 +159,27 @@ def test_keycloak_asks_for_the_client_or_a_hint_at_its_logout(start: StartOidc, 
 
     assert (sent["client_id"], sent["post_logout_redirect_uri"]) == (["web"], ["https://www.example.com/"])
     assert sent["id_token_hint"][0].count(".") == 2
+
+
+def test_keycloak_of_old_has_auth_in_its_issuer(start: StartOidc, keycloak: Provider) -> None:
+    keycloak.issuer = f"{keycloak.url}/auth/realms/shop"
+
+    assert Browser(start(issuer=keycloak.issuer)).visit("/").status == 200
+    without = Browser(start(issuer=f"{keycloak.url}/realms/shop"))
+    assert without.send("GET", "/", {"Sec-Fetch-Mode": "navigate"}).status == 503, "another issuer: to the letter"
+
+
+def test_keycloak_access_tokens_are_for_account_unless_a_mapper_adds_an_audience(
+    start: StartOidc, keycloak: Provider
+) -> None:
+    gateway = start(bearer={"audience": "shop-api"})
+
+    def status(audience: Any) -> int:
+        claims = {**keycloak.claims_for("robot"), "aud": audience, "azp": "robot", "typ": "Bearer"}
+        token = keycloak.signed(claims, typ="JWT")
+        return gateway.get("/", headers={"Host": HOST, "Authorization": f"Bearer {token}"}).status
+
+    assert [status("account"), status(["shop-api", "account"])] == [401, 200]
 
 
 # -- Auth0
@@ -316,6 +341,28 @@ def test_entra_access_tokens_are_for_the_api_by_its_id_or_its_uri(
     answer = gateway.get("/", headers={"Host": HOST, "Authorization": f"Bearer {token}"})
 
     assert answer.status == status
+
+
+def test_entra_access_tokens_for_graph_have_a_nonce_in_their_head_and_are_for_graph_alone(
+    entra: Entra, start: StartOidc, provider: Provider
+) -> None:
+    """What is signed has the hash of the nonce in its place, so only Graph can verify such a token."""
+    config = entra()
+    changes = {name: config[name] for name in ("issuer", "discovery_url", "tenants")}
+    whole = {**provider.claims_for("alice"), "iss": f"{provider.url}/{TENANT}/v2.0", "tid": TENANT, "aud": "graph"}
+    signed = provider.signed(whole, typ="JWT", nonce=hashlib.sha256(b"n").hexdigest())
+    head = {**jwt.get_unverified_header(signed), "nonce": "n"}
+    shown = base64.urlsafe_b64encode(json.dumps(head).encode()).rstrip(b"=").decode()
+    token = ".".join([shown, *signed.split(".")[1:]])
+    provider.tamper_tokens = lambda tokens: tokens.update(access_token=token)
+    provider.extra_claims = {}
+    without_hash = provider.tamper_claims
+    provider.tamper_claims = lambda claims: (without_hash(claims), claims.pop("at_hash"))
+    browser = Browser(start(bearer={"audience": "graph"}, **changes))
+
+    assert browser.visit("/").status == 200, "a login does not read the access token"
+    answer = browser.gateway.get("/", headers={"Host": HOST, "Authorization": f"Bearer {token}"})
+    assert answer.status == 401
 
 
 def test_entra_writes_lifetimes_as_text_in_version_1(start: StartOidc, provider: Provider, clock: ManualClock) -> None:

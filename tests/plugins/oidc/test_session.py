@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from dataclasses import replace
 
 from gateway_plugin_oidc.session import Session, Tokens
 from hypothesis import given
@@ -20,6 +21,13 @@ def test_a_session_comes_back_from_its_bytes(token: str, more: dict[str, object]
 def test_what_is_no_session_is_none() -> None:
     for data in (b"", b"x", zlib.compress(b"[]"), zlib.compress(b'{"a":1}'), zlib.compress(b"x" * 100)):
         assert Session.from_bytes(data) is None
+
+
+def test_a_session_that_could_not_be_read_again_is_not_written() -> None:
+    large = replace(SESSION, id_token="a" * (1 << 20))
+
+    assert large.to_bytes() == b"", "although it is small when it is compressed"
+    assert Session.from_bytes(replace(SESSION, id_token="a" * 1_000_000).to_bytes()) is not None
 
 
 def test_tokens_are_renewed_before_they_end_but_not_at_once() -> None:

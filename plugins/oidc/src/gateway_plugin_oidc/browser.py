@@ -33,12 +33,20 @@ def is_navigation(request: Request) -> bool:
     if request.method not in {"GET", "HEAD"} or request.upgrade is not None:
         return False
     headers = request.headers
+    if is_prefetch(request):  # a browser drops what is no page, and asks again when the user really goes there
+        return False
     mode = headers.get("sec-fetch-mode")
     if mode is not None:
         return mode == "navigate" and headers.get("sec-fetch-dest", "document") in _DOCUMENTS
     if headers.get("x-requested-with") is not None or request.authorization is not None:
         return False
     return "text/html" in headers.get("accept", "").lower()
+
+
+def is_prefetch(request: Request) -> bool:
+    """Return whether a browser loads a page that the user may never go to (Fetch Metadata, ``Sec-Purpose``)."""
+    headers = request.received.headers
+    return any("prefetch" in headers.get(name, "").lower() for name in ("sec-purpose", "purpose"))
 
 
 def is_from_us(request: Request, origins: Collection[str]) -> bool:
@@ -64,5 +72,9 @@ def may_use_cookie(request: Request, origins: Collection[str]) -> bool:
 def may_log_out(request: Request, origins: Collection[str]) -> bool:
     """Return whether a request to log out is the user's own, and not another site's."""
     if request.method == "GET":
-        return request.received.headers.get("sec-fetch-site", "none") in {"same-origin", "none"}
+        # A link to the logout may be loaded ahead.
+        return not is_prefetch(request) and request.received.headers.get("sec-fetch-site", "none") in {
+            "same-origin",
+            "none",
+        }
     return request.method == "POST" and is_from_us(request, origins)

@@ -17,7 +17,8 @@ from gateway_plugin_sdk import Request
 LONGEST_COOKIE: Final = 4096
 """Bytes of name, value and attributes that browsers take at least (RFC 6265bis section 5.6)."""
 _ATTRIBUTES: Final = 296
-MOST_PARTS: Final = 16
+MOST_PARTS: Final = 12
+"""With five login attempts beside it, a session still fits into the head of a request (``max_head_bytes``)."""
 _MOST_COMBINATIONS: Final = 16
 _ATTEMPT: Final = ".s"
 _OWS: Final = " \t"

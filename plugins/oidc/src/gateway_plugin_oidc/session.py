@@ -88,11 +88,15 @@ class Session:
         return min(ends)
 
     def to_bytes(self) -> bytes:
-        """Return the session as bytes, compressed: what is sealed has to fit into cookies."""
+        """Return the session as bytes, compressed: what is sealed has to fit into cookies.
+
+        They are empty if `from_bytes` would not read as much again, however well it can be compressed.
+        """
         values = {name: getattr(self, name) for name in self.__slots__}
         # JSON has no infinity: what never ends is left out, and so is what is as usual.
         values = {name: value for name, value in values.items() if value not in ("", math.inf)}
-        return zlib.compress(json.dumps(values, separators=(",", ":")).encode(), 6)
+        data = json.dumps(values, separators=(",", ":")).encode()
+        return zlib.compress(data, 6) if len(data) <= _LARGEST else b""
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self | None:

@@ -228,11 +228,13 @@ class Sessions:
     # -- keeping
 
     async def kept(self, session: Session, host: str) -> str:
-        """Keep a session, and return what its cookie has; empty if it is too long for cookies.
+        """Keep a session, and return what its cookie has; empty if it is too long.
 
         :raises GatewayError: the store does not respond.
         """
         data = session.to_bytes()
+        if not data:
+            return ""
         if self._in_valkey:
             left = session.ends_at(self._options.max_age, self._options.idle_timeout) - self._clock.wall()
             await self._values.put(_stored(session.id), self._sealer.seal(data, "stored", host), ttl=max(left, 1.0))
