@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from gateway_plugin_oidc import Oidc
-from gateway_plugin_sdk.testing import ManualClock, RunningGateway, ScriptedUpstream, assert_plugin_ok
+from gateway_plugin_sdk.testing import Answer, ManualClock, RunningGateway, ScriptedUpstream, assert_plugin_ok
 
 from tests.plugins.oidc.conftest import HOST, KEY, NAVIGATION, Browser, StartOidc
 from tests.plugins.oidc.provider import Provider
@@ -191,11 +191,16 @@ def test_two_cookies_that_both_unseal_are_refused(browser: Browser) -> None:
     browser.visit("/")
     second = browser.cookies["gateway-session"]
 
-    def status(*values: str) -> int:
+    def answer(*values: str) -> Answer:
         cookie = "; ".join(f"gateway-session={value}" for value in values)
-        return browser.gateway.get("/", headers={"Host": HOST, "Cookie": cookie}).status
+        return browser.gateway.get("/", headers={"Host": HOST, "Cookie": cookie})
+
+    def status(*values: str) -> int:
+        return answer(*values).status
 
     assert status(first, second) == status(second, second) == 400
+    # A removal would reach the user's own cookie only, and leave the session that was planted under a longer path.
+    assert "set-cookie" not in answer(first, second).headers
     assert status("1.planted", second) == status(second, "1.planted") == 200
     assert status("1.planted") == status("99.x") == status("x") == 401
 

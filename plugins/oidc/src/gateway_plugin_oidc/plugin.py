@@ -293,7 +293,8 @@ class Oidc(Plugin[OidcConfig]):
             target = request.raw_path + (f"?{request.query_string}" if request.query_string else "")
             return self._own_paths.to_provider(request, target, cookies, ended=refusal is not NO_SESSION)
         response = self._refusals.refuse(request, refusal)
-        if refusal.status in {400, 401} and refusal is not NO_SESSION:
+        # Of two sessions none is removed: what is left could be one that another site planted under a longer path.
+        if refusal.status == 401 and refusal is not NO_SESSION:
             set_cookies(response, self._writer.removed(cookies.session_names(self._writer.base)))
         return response
 
