@@ -101,6 +101,9 @@ class View:
             raise ValueError("inside")
         return {"workers": [{"installed": [], "bindings": self.bindings}]}
 
+    async def describe_plugin(self, name: str) -> Mapping[str, Any]:
+        raise RefusedError(404, "not-found", f"no plugin {name!r} is installed")
+
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> Outcome:
         return Outcome(200, [{"worker": 0, "result": [binding, command, dict(arguments)]}])
 

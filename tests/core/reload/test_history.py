@@ -25,6 +25,7 @@ def test_the_start_counts_as_a_reload_and_takes_its_time() -> None:
         "stage": "committed",
         "reason": "3 routes changed",
         "problems": [],
+        "report": "",
     }
     assert history.in_force_at == 1_700_000_001.5
 

@@ -38,6 +38,10 @@ SCREENS = {
     "/routes/users": "Effective chain",
     "/upstreams": "Upstreams in force",
     "/upstreams/users": "Endpoints",
+    "/plugins": "Catalogue",
+    "/plugins/ratelimit": "Write a binding",
+    "/configuration": "History",
+    "/health": "Certificates",
 }
 
 

@@ -173,6 +173,14 @@ class AdminView(Protocol):
         Each binding has the role that each of its commands needs.
         """
 
+    async def describe_plugin(self, name: str) -> Mapping[str, Any]:
+        """Return what an installed plugin does, its hooks and the JSON Schema of its options, ready for JSON.
+
+        :raises RefusedError: none of this name is installed.
+        :raises GatewayError: it cannot be imported.
+        """
+        ...
+
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> Report:
         """Run a command of a binding in every worker."""
         ...

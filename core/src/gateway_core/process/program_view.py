@@ -24,6 +24,7 @@ from gateway_core.process import logs
 from gateway_core.process.admin_listeners import AdminAccess
 from gateway_core.process.model import ProcessModel
 from gateway_core.process.overview import PROGRAM, put_configuration, put_sources, with_overrides
+from gateway_core.process.plugin_descriptions import PluginDescriptions
 from gateway_core.process.plugin_services import CommandReport
 from gateway_core.process.version_keeper import compared, plain_of
 from gateway_core.reload.bundle import ConfigBundle
@@ -74,6 +75,7 @@ class ProgramView:
         listeners[:] = [self.live.note]
         self.try_reload = writer.try_reload
         self.overrides = overrides
+        self._descriptions = PluginDescriptions()
         self._loaded: tuple[ConfigBundle, LoadedConfig] | None = None
         self._model_now = model
         self._bundle_now = bundle
@@ -164,6 +166,14 @@ class ProgramView:
     async def plugins(self) -> Mapping[str, Any]:
         """Return plugins, bindings and times of each worker."""
         return await self._model.plugins()
+
+    async def describe_plugin(self, name: str) -> Mapping[str, Any]:
+        """Return what an installed plugin does, its hooks and the JSON Schema of its options, ready for JSON.
+
+        :raises RefusedError: none of this name is installed.
+        :raises GatewayError: it cannot be imported.
+        """
+        return await self._descriptions.get(name)
 
     async def exposition(self, content_type: str) -> bytes:
         """Return the metrics in a format of `gateway_core.metrics.render`."""

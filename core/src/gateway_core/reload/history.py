@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from gateway_core.clock import Clock
-from gateway_core.config import ConfigProblem, problem_as_json
+from gateway_core.config import ConfigProblem, problem_as_json, render_problems
 
 Result = Literal["ok", "rejected", "failed"]
 """In force; the configuration has problems; it could not be done for a reason that is not the configuration's."""
@@ -59,6 +59,7 @@ class ReloadOutcome:
             "stage": self.state.value,
             "reason": self.reason,
             "problems": [problem_as_json(problem) for problem in self.problems],
+            "report": render_problems(self.problems) if self.problems else "",
         }
 
 

@@ -175,6 +175,10 @@ async def _plugins(call: Call) -> Reply:
     return json_reply(dict(await call.view.plugins()))
 
 
+async def _one_plugin(call: Call) -> Reply:
+    return json_reply(dict(await call.view.describe_plugin(call.path["name"])))
+
+
 async def _sources(call: Call) -> Reply:
     return json_reply({"sources": (await call.view.status()).get("sources", [])})
 
@@ -199,6 +203,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _read("upstreams/{name}", "Return an upstream, as each worker has it, and the routes to it", _one_upstream),
     _read("listeners", "List listeners and certificates", _listeners),
     _read("plugins", "Return plugins, bindings, commands, times and quarantines of each worker", _plugins),
+    _read("plugins/{name}", "Return what a plugin does, its hooks and the JSON Schema of its options", _one_plugin),
     _read("sources", "List the sources of the configuration", _sources),
     _read("config", "Return the version in force, the last reloads, and the revision of the API's document", _config),
 )

@@ -4,16 +4,24 @@ import { get, Problem, token } from "./api.js";
 import { dialogNode, openDialog, setDialogDraw } from "./dialog.js";
 import { h, render } from "./dom.js";
 import { time } from "./format.js";
-import { button, failure, field } from "./parts.js";
+import { listen, live, startLive, stopLive } from "./live.js";
+import { badge, button, failure, field } from "./parts.js";
+import configuration from "./screens/configuration.js";
+import health from "./screens/health.js";
 import overview from "./screens/overview.js";
+import plugin from "./screens/plugin.js";
+import plugins from "./screens/plugins.js";
 import route from "./screens/route.js";
 import routes from "./screens/routes.js";
 import upstream from "./screens/upstream.js";
 import upstreams from "./screens/upstreams.js";
 
-const SECTIONS = [["overview", "Overview"], ["routes", "Routes"], ["upstreams", "Upstreams"]];
-const SCREENS = { overview, routes, upstreams };
-const SCREENS_OF_ONE = { routes: route, upstreams: upstream };
+const SECTIONS = [
+  ["overview", "Overview"], ["routes", "Routes"], ["upstreams", "Upstreams"], ["plugins", "Plugins"],
+  ["configuration", "Configuration"], ["health", "Health"],
+];
+const SCREENS = { overview, routes, upstreams, plugins, configuration, health };
+const SCREENS_OF_ONE = { routes: route, upstreams: upstream, plugins: plugin };
 
 const EVERY = 2000;
 const LONGEST_WAIT = 10000;
@@ -128,6 +136,26 @@ function found() {
   Object.assign(state, { lost: null, failures: 0 });
 }
 
+// -- events
+
+function onEvent(name) {
+  if (name === "traffic" && !state.page?.screen?.usesTraffic) return;
+  if (name === "change") soon();
+  draw();
+}
+
+/** Load the screen again, once for all changes of a moment. */
+function soon() {
+  clearTimeout(timer);
+  timer = setTimeout(() => (state.paused || document.hidden ? plan() : refresh()), 300);
+}
+
+/** The stream was refused: the rights may have changed, or have ended. */
+async function onRefused() {
+  stopLive();
+  await start();
+}
+
 // -- actions
 
 /** Ask before something is changed, carry it out, say what became of it, and load the screen again. */
@@ -136,7 +164,8 @@ function act(options) {
     ...options,
     done: (result) => {
       if (options.said) say(typeof options.said === "function" ? options.said(result) : options.said);
-      refresh();
+      if (options.leave) location.hash = options.leave;
+      else refresh();
     },
     failed: (error) => error.status === 401 && askForToken(error.message),
   });
@@ -155,6 +184,7 @@ async function start() {
     state.session = await get("session");
     state.login = null;
     found();
+    if (!state.paused) startLive();
     if (state.page === null) navigate();
     else refresh();
   } catch (error) {
@@ -170,6 +200,7 @@ async function start() {
 
 function askForToken(message) {
   token.set("");
+  stopLive();
   clearTimeout(timer);
   Object.assign(state, { session: null, login: { message } });
   draw();
@@ -223,14 +254,24 @@ function topBar(page) {
     h("nav", { "aria-label": "Screens" }, h("ul", null, SECTIONS.map(([id, title]) => h("li", { key: id },
       h("a", { href: `#/${id}`, "aria-current": id === section ? (page.parts.length > 1 ? "true" : "page") : null }, title))))),
     h("div", { class: "right" },
+      liveState(),
       button(state.paused ? "Go on" : "Pause", pause, { "aria-pressed": state.paused ? "true" : "false", "aria-label": "Pause live data" }),
       state.session && h("span", null, `${state.session.name} (${state.session.role})`),
       state.session?.how === "token" ? button("Log out", () => askForToken("")) : null,
       state.session?.how === "anonymous" ? button("Log in", () => askForToken("")) : null));
 }
 
+const LIVE = { live: ["good", "live"], connecting: ["off", "connecting"], waiting: ["warn", "no live data"], paused: ["off", "paused"], off: ["off", "no live data"] };
+
+function liveState() {
+  return badge(...LIVE[live.state]);
+}
+
 function pause() {
   state.paused = !state.paused;
+  if (state.paused) stopLive("paused");
+  else startLive();
+  state.page?.screen?.paused?.(state.page);
   say(state.paused ? `Live data is paused since ${time(Date.now() / 1000)}.` : "");
   if (!state.paused) refresh();
 }
@@ -247,6 +288,7 @@ function screenNode(page) {
 }
 
 setDialogDraw(draw);
+listen(onEvent, onRefused);
 window.addEventListener("hashchange", () => state.session && navigate());
 document.addEventListener("visibilitychange", () => !document.hidden && !state.paused && refresh());
 start();

@@ -70,7 +70,9 @@ export function failure(problem) {
 }
 
 export function field(label, input, note) {
-  return h("label", { class: "field" }, h("span", null, label), input, note ? h("small", null, note) : null);
+  const id = note ? `note-${label.replace(/[^A-Za-z0-9]+/g, "-")}` : null;
+  if (note) input.props["aria-describedby"] = id;
+  return h("div", { class: "field" }, h("label", null, h("span", null, label), input), note ? h("small", { id }, note) : null);
 }
 
 export function button(text, onclick, props = {}) {

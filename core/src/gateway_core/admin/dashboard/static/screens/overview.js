@@ -1,6 +1,8 @@
 import { get } from "../api.js";
 import { h } from "../dom.js";
-import { count, duration, short, time } from "../format.js";
+import { chart } from "../chart.js";
+import { count, duration, percent, short, time } from "../format.js";
+import { live, recent, share } from "../live.js";
 import { badge, card, figure, figures, link, path, problems, table, when } from "../parts.js";
 import { joined, upstreamState } from "../states.js";
 
@@ -19,10 +21,11 @@ export function byUpstream(overview) {
 
 export default {
   title: () => "Overview",
+  usesTraffic: true,
   load: (page, signal) => get("overview", { signal }),
   view: (page) => {
     const overview = page.data;
-    return [stateCard(overview), h("div", { class: "grid", key: "grid" }, configCard(overview), upstreamsCard(overview), workersCard(overview), eventsCard(overview))];
+    return [stateCard(overview), trafficCard(), h("div", { class: "grid", key: "grid" }, routesCard(), reasonsCard(), configCard(overview), upstreamsCard(overview), workersCard(overview), eventsCard(overview))];
   },
 };
 
@@ -40,12 +43,49 @@ function stateCard(overview) {
       figure("Version", overview.gateway.version, `since ${time(overview.gateway.started_at)}`)));
 }
 
+function trafficCard() {
+  const now = recent().gateway;
+  const of = (name) => (entry) => entry.data.gateway[name];
+  return card("Traffic",
+    figures(
+      figure("Requests/s", count(now?.rate)), figure("Errors", percent(share(now)), "5xx"),
+      figure("p50", duration(now?.p50)), figure("p95", duration(now?.p95)), figure("p99", duration(now?.p99)), figure("In flight", count(now?.in_flight))),
+    h("div", { class: "grid" },
+      chart({ name: "Requests", entries: live.series, lines: [{ name: "requests/s", value: of("rate") }, { name: "errors/s", value: of("errors") }], format: count }),
+      chart({ name: "Duration", entries: live.series, lines: ["p50", "p95", "p99"].map((name) => ({ name, value: of(name) })), format: duration })));
+}
+
+function routesCard() {
+  const rows = [...recent().routes].map(([id, row]) => ({ id, ...row })).sort((one, other) => other.errors - one.errors || other.rate - one.rate).slice(0, 10);
+  return card("Busiest routes", table({
+    name: "Busiest routes", rows, key: (each) => each.id, empty: "No requests within the last 10 seconds.",
+    columns: [
+      { title: "Route", cell: (each) => routeLink(each.id) },
+      { title: "Requests/s", number: true, cell: (each) => count(each.rate) },
+      { title: "Errors", number: true, cell: (each) => percent(share(each)) },
+      { title: "p95", number: true, cell: (each) => duration(each.p95) },
+    ],
+  }));
+}
+
+function routeLink(id) {
+  if (id === "") return "(no route)";
+  return id === "_other" ? "(other routes)" : link(path("routes", id), id);
+}
+
+function reasonsCard() {
+  return card("Responses of the gateway's own", table({
+    name: "Reasons", rows: [...recent().reasons].sort((one, other) => other[1] - one[1]), key: ([reason]) => reason, empty: "None within the last 10 seconds.",
+    columns: [{ title: "Reason", cell: ([reason]) => h("code", null, reason) }, { title: "Within 10 s", number: true, cell: ([, number]) => count(number) }],
+  }));
+}
+
 function configCard(overview) {
   const last = overview.last_reload;
   return card("Configuration",
     h("dl", { class: "pairs" },
       h("dt", null, "In force"), h("dd", null, h("code", null, short(overview.version))),
-      h("dt", null, "Pinned"), h("dd", null, overview.pinned ? badge("warn", `version ${overview.pinned.number ?? ""}`) : "no"),
+      h("dt", null, "Pinned"), h("dd", null, overview.pinned ? [badge("warn", `to version ${overview.pinned.number}`), overview.pinned.reason ? `: ${overview.pinned.reason}` : ""] : "no"),
       h("dt", null, "Last reload"), h("dd", null, last ? [badge(last.ok ? "good" : "bad", last.result), " ", when(last.at), ` in ${duration(last.seconds)}, by ${last.trigger}`] : "–")),
     last && !last.ok && last.problems?.length ? problems(last.problems) : null,
     overview.warnings?.length ? h("details", null, h("summary", null, `Warnings: ${overview.warnings.length}`), problems(overview.warnings)) : null);

@@ -1,20 +1,38 @@
 import { call, get, quote } from "../api.js";
+import { chart } from "../chart.js";
 import { h } from "../dom.js";
-import { badge, button, card, failure, field, link, path } from "../parts.js";
+import { editorCard } from "../editor.js";
+import { count, duration, percent } from "../format.js";
+import { live, recent, share } from "../live.js";
+import { badge, card, failure, field, figure, figures, link, path } from "../parts.js";
+import { lastUsed } from "./routes.js";
 
 export default {
   title: (page) => `Route ${page.name}`,
   every: 5000,
+  usesTraffic: true,
   load: (page, signal) => get(`routes/${quote(page.name)}`, { signal }),
   view: (page) => {
     const route = page.data;
     return [
+      trafficCard(page),
       card("Definition", definition(route)),
       card("Effective chain", chain(route.bindings)),
       tester(page),
+      editorCard(page, "routes", route),
     ];
   },
 };
+
+function trafficCard(page) {
+  const now = recent().routes.get(page.name);
+  const of = (name) => (entry) => (entry.data.routes.find((each) => each.route === page.name) ?? {})[name] ?? (name === "rate" || name === "errors" ? 0 : null);
+  return card("Traffic",
+    figures(figure("Requests/s", count(now?.rate ?? 0)), figure("Errors", percent(share(now)), "5xx"), figure("p50", duration(now?.p50)), figure("p95", duration(now?.p95)), figure("p99", duration(now?.p99)), figure("Last used", lastUsed(page.name))),
+    h("div", { class: "grid" },
+      chart({ name: "Requests", entries: live.series, lines: [{ name: "requests/s", value: of("rate") }, { name: "errors/s", value: of("errors") }], format: count }),
+      chart({ name: "Duration", entries: live.series, lines: ["p50", "p95", "p99"].map((name) => ({ name, value: of(name) })), format: duration })));
+}
 
 function definition(route) {
   const pair = (name, value) => [h("dt", null, name), h("dd", null, value)];

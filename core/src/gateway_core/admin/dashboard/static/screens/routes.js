@@ -1,7 +1,9 @@
 import { all } from "../api.js";
 import { h } from "../dom.js";
-import { count } from "../format.js";
-import { badge, button, card, field, link, path, table } from "../parts.js";
+import { newButton } from "../editor.js";
+import { count, duration, percent } from "../format.js";
+import { live, recent, share } from "../live.js";
+import { badge, button, card, field, link, path, table, when } from "../parts.js";
 
 const ROWS = 50;
 
@@ -11,6 +13,10 @@ const SORTS = {
   path: (route) => route.path,
   target: (route) => route.target,
   chain: (route) => route.chain.length,
+  rate: (route) => recent().routes.get(route.id)?.rate ?? 0,
+  errors: (route) => share(recent().routes.get(route.id)) ?? 0,
+  p95: (route) => recent().routes.get(route.id)?.p95 ?? 0,
+  used: (route) => Date.parse(live.lastUsed.get(route.id) ?? 0),
 };
 
 /** The routes of a list that the query of the address leaves, in its order. */
@@ -34,6 +40,7 @@ export function chosen(routes, query) {
 export default {
   title: () => "Routes",
   every: 10000,
+  usesTraffic: true,
   load: async (page, signal) => (await all("routes", { signal })).map((route, order) => ({ ...route, order })),
   view: (page) => {
     const { query } = page;
@@ -63,7 +70,8 @@ function filters(page) {
   return h("div", { class: "bar", role: "search" },
     field("Filter", h("input", { type: "search", value: query.q ?? "", placeholder: "id, path, host, target, plugin", oninput: (event) => page.setQuery({ q: event.target.value, page: "" }) })),
     choice("State", "state", [["", "all"], ["enabled", "enabled"], ["disabled", "disabled"]]),
-    choice("Written in", "owner", [["", "all"], ["files", "files and sources"], ["api", "the API's document"]]));
+    choice("Written in", "owner", [["", "all"], ["files", "files and sources"], ["api", "the API's document"]]),
+    newButton(page, "routes", { path_prefix: "/new", target: "http://127.0.0.1:8000" }));
 }
 
 function columns() {
@@ -72,8 +80,23 @@ function columns() {
     { title: "Order", sort: "order", number: true, cell: (route) => route.order + 1 },
     { title: "Path", sort: "path", cell: (route) => [route.methods.length ? `${route.methods.join(", ")} ` : "", h("code", null, route.path), route.hosts.length ? h("div", { class: "note" }, route.hosts.join(", ")) : null] },
     { title: "Target", sort: "target", cell: (route) => route.target },
+    { title: "Requests/s", sort: "rate", number: true, cell: (route) => count(recent().routes.get(route.id)?.rate) },
+    { title: "Errors", sort: "errors", number: true, cell: (route) => errors(recent().routes.get(route.id)) },
+    { title: "p95", sort: "p95", number: true, cell: (route) => duration(recent().routes.get(route.id)?.p95) },
+    { title: "Last used", sort: "used", cell: (route) => lastUsed(route.id) },
     { title: "Plugins", sort: "chain", number: true, cell: (route) => route.chain.length },
     { title: "State", cell: (route) => (route.enabled ? badge("good", "enabled") : badge("off", "disabled")) },
     { title: "Place", cell: (route) => h("code", null, route.place) },
   ];
+}
+
+function errors(row) {
+  return row?.errors ? badge("bad", percent(share(row))) : percent(share(row));
+}
+
+/** What this page has seen of it: the API does not keep it. */
+export function lastUsed(id) {
+  const at = live.lastUsed.get(id);
+  if (at) return when(at);
+  return live.since === null ? "–" : ["not since ", when(live.since)];
 }
