@@ -202,3 +202,19 @@ def test_an_attempt_names_the_address_that_its_name_led_to(collector: Collector,
     assert attempt.attributes["server.address"] == "localhost"
     assert attempt.attributes["network.peer.address"] == "127.0.0.1"
     assert attempt.attributes["network.peer.port"] == inner.port
+
+
+@pytest.mark.parametrize("option", ["", ", rewrite: {prefix: /b}"])
+def test_of_a_long_target_only_its_beginning_is_kept_and_no_secret_of_it(collector: Collector, option: str) -> None:
+    query = "a=1&token=hunter2&" + "&".join(f"k{number}=v" for number in range(6000)) + "&password=hunter2"
+    with ScriptedUpstream() as upstream:
+        config = traced(collector, upstream.url, more=option) + "limits: {max_head_bytes: 131072}\n"
+        with RunningGateway(config) as gateway:
+            assert gateway.get(f"/x?{query}").status == 200
+            server, attempt = _pair(collector.wait_for(2))
+
+    url = str(attempt.attributes["url.full"])
+    assert url.startswith(f"{upstream.url}{'/b' if option else '/x'}")
+    assert "?a=1&token=REDACTED&k0=v&" in url
+    assert len(url) == len(str(server.attributes["url.query"])) == 1024
+    assert "hunter2" not in str(server.attributes) + str(attempt.attributes)

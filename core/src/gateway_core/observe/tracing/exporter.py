@@ -38,7 +38,7 @@ RETRYABLE: Final = frozenset({429, 502, 503, 504})
 GIVE_UP: Final = 300.0
 """Seconds for which one batch is sent again and again."""
 MOST_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of heads that may wait: spans refer to the heads of their requests."""
+"""Bytes of heads that may wait: spans refer to the heads of their requests, which take up to four times as much."""
 LAST_WORD: Final = 5.0
 """Seconds for what is left when the exporter ends, unless its owner has less."""
 _MOST_RESPONSE: Final = 64 * 1024

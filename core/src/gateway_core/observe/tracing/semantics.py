@@ -151,7 +151,7 @@ def _server(facts: ServerFacts) -> Described:
 def _client(facts: AttemptSpan, *, is_grpc: bool) -> Described:
     endpoint = facts.endpoint
     sent_method, _, rest = facts.line.decode("latin-1").partition(" ")
-    target = rest.rpartition(" ")[0]
+    target = rest.partition(" ")[0]
     path, mark, query = target.partition("?")
     name, attributes = _method(sent_method)
     url = f"{endpoint.scheme}://{endpoint.authority.decode()}{path}{mark}{_mask_query(query)}"

@@ -9,7 +9,7 @@ Times are monotonic seconds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from gateway_core.observe.tracing.propagation import Format, TraceFields
 
@@ -94,6 +94,10 @@ class ServerFacts(NamedTuple):
     sent: int
 
 
+MOST_LINE: Final = 2048
+"""Bytes that are kept of a request line, twice what is exported of a URL: each of many attempts may have 64 KiB."""
+
+
 class AttemptSpan:
     """The span of an attempt, in progress or over."""
 
@@ -120,7 +124,7 @@ class AttemptSpan:
         self._trace = trace
         self.span_id = span_id
         self.parent_id = parent_id
-        self.line = line
+        self.line = line[:MOST_LINE]
         self.started = now
         self.is_grpc = is_grpc
         self.status = 0
