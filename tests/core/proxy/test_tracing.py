@@ -321,3 +321,16 @@ def test_an_exemplar_names_a_trace_that_was_exported(traced: Traced) -> None:
     assert line.startswith("gateway_request_duration_seconds_bucket{")
     assert f'trace_id="{server.trace_id}"' in line
     assert b" # {" not in render(samples, PROMETHEUS)
+
+
+def test_without_an_exporter_ids_go_upstream_and_no_exemplar_names_them(
+    traced: Traced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gateway_core.metrics.render import OPENMETRICS, render
+
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
+    traced.start()
+    traced.gateway.get("/users/7")
+
+    assert traced.sent()["traceparent"].endswith("-01")
+    assert b" # {" not in render(traced.gateway._engine.metrics.collect(), OPENMETRICS)

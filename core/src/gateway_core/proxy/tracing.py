@@ -133,5 +133,7 @@ def end_trace(
         ),
     )  # fmt: skip
     trace.end(facts, exchange.started, now)
+    if trace.tracer.sink is None:  # there is no such trace anywhere
+        return
     counts = exchange.proxy.telemetry.unrouted if route is None else route.counts
     counts.note_exemplar(status, now - exchange.started, trace.raw_id, exchange.proxy.wall())
