@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,74 @@ async def test_names_are_bounded_over_all_time_and_by_the_minute(
 
     assert (got, later) == ([True, True, False], [True, False])
     await source.aclose()
+
+
+async def test_gateways_that_take_the_last_place_together_stay_within_the_bound(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    sources = [await on_demand(tmp_path, session, allow=["*.example.com"], most=3) for _ in range(4)]
+
+    await asyncio.gather(*(allowed(each, f"{number}.example.com") for number, each in enumerate(sources)))
+    await sources[0].read()
+
+    assert len(sources[0].names) <= 3
+    assert len(list((tmp_path / "wanted").iterdir())) <= 3
+    for each in sources:
+        await each.aclose()
+
+
+async def test_a_name_that_is_no_longer_listed_is_not_renewed(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    source = await on_demand(tmp_path, session, allow=["*.example.com", "*.example.org"])
+    assert await allowed(source, "a.example.com")
+    assert await allowed(source, "a.example.org")
+
+    later = await on_demand(tmp_path, session, allow=["*.example.org"])
+    await later.read()
+
+    assert later.names == ("a.example.org",)
+    await source.aclose()
+    await later.aclose()
+
+
+@pytest.mark.parametrize("behaviour", ["redirects", "never ends", "garbage", "no head"])
+async def test_a_hostile_url_gets_no_name_in_and_ends_nothing(
+    tmp_path: Path, session: aiohttp.ClientSession, behaviour: str
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if behaviour == "redirects":
+            writer.write(b"HTTP/1.1 302 Found\r\nLocation: /other\r\nContent-Length: 0\r\n\r\n")
+        elif behaviour == "never ends" and b"bad" in head:
+            writer.write(b"HTTP/1.1 403 No\r\n")
+            while not writer.is_closing():
+                writer.write(b"X-Field: " + b"x" * 100_000 + b"\r\n")
+                await writer.drain()
+        elif behaviour == "garbage":
+            writer.write(b"\x00\xff\r\n\r\n" * 10)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    source = await on_demand(tmp_path, session, ask=f"http://127.0.0.1:{port}/may")
+
+    assert not await allowed(source, "bad.example.com")
+    assert source.names == ()
+    await source.aclose()
+    server.close()
+
+
+@pytest.mark.slow
+async def test_a_url_that_takes_too_long_refuses(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    async def hold(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    source = await on_demand(tmp_path, session, ask=f"http://127.0.0.1:{port}/may")
+
+    assert not await allowed(source, "a.example.com")
+    await source.aclose()
+    server.close()
 
 
 async def test_the_url_decides_and_a_refusal_is_remembered(tmp_path: Path, session: aiohttp.ClientSession) -> None:

@@ -33,6 +33,7 @@ _LARGEST: Final = 1024 * 1024
 """Bytes of a response; a chain of certificates has some 6 KB."""
 _NONCES: Final = 20
 """Attempts with a fresh nonce each, where the authority refuses those that it has given (section 6.5)."""
+RATE_LIMITED: Final = "rateLimited"
 _PROBLEM: Final = "urn:ietf:params:acme:error:"
 _USER_AGENT: Final = "gateway-plugin-acme"
 
@@ -198,9 +199,11 @@ class Authority(client.ClientV2):
             raise AuthorityError(f"the authority reports a conflict with {error.location}", "conflict") from error
         except errors.ClientError as error:
             cause = error.args[0] if error.args else error
-            what = f"status {cause.status_code}" if isinstance(cause, requests.Response) else str(cause) or repr(error)
+            status = cause.status_code if isinstance(cause, requests.Response) else 0
+            what = f"status {status}" if status else str(cause) or repr(error)
+            code = RATE_LIMITED if status == 429 else ""  # of a proxy in front of the authority
             raise AuthorityError(
-                f"the authority responds with what is no ACME: {what}", retry_after=self._retry_after()
+                f"the authority responds with what is no ACME: {what}", code, self._retry_after()
             ) from error
         except (errors.Error, JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise AuthorityError(f"the authority responds with what is no ACME: {error!r}") from error

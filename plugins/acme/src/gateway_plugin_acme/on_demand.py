@@ -59,7 +59,8 @@ class OnDemand:
         """Read the names that all gateways have allowed; return whether there are others than before."""
         storage = self._records.storage
         ids = (await storage.names(WANTED))[: self._config.most]
-        found = [value.decode() for each in ids if (value := await storage.get(f"{WANTED}/{each}")) is not None]
+        values = [value.decode() for each in ids if (value := await storage.get(f"{WANTED}/{each}")) is not None]
+        found = [name for name in values if self._config.ask is not None or self._is_listed(name)]
         before, self.names = self.names, tuple(sorted(found))
         return before != self.names
 
@@ -118,8 +119,9 @@ class OnDemand:
                 if not (self._is_listed(name) or await self._ask(name)):
                     self._refuse(name)
                     return
-                await self._records.storage.put(f"{WANTED}/{validation_id(name)}", name.encode())
-                await self.read()
+                if not await self._add(name):
+                    self._refuse(name)
+                    return
                 self._on_allowed()
             async with asyncio.timeout(_PATIENCE):
                 await event.wait()
@@ -131,6 +133,17 @@ class OnDemand:
         finally:
             event.set()
             self._pending.pop(name, None)
+
+    async def _add(self, name: str) -> bool:
+        """Store a name for all gateways; return whether there is room for it, which others may have taken meanwhile."""
+        storage, where = self._records.storage, f"{WANTED}/{validation_id(name)}"
+        await storage.put(where, name.encode())
+        if len(await storage.names(WANTED)) > self._config.most:
+            await storage.delete(where)
+            _logger.warning("no certificate on demand for %s: on_demand.most is reached", name)
+            return False
+        await self.read()
+        return True
 
     def _refuse(self, name: str) -> None:
         self._refused[name] = self._clock.monotonic() + _REFUSED_FOR

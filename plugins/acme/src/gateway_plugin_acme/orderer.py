@@ -18,7 +18,7 @@ from gateway_plugin_sdk import Clock, GatewayError, Metrics, Tasks
 from gateway_plugin_sdk.unstable import failure_text
 
 from gateway_plugin_acme.accounts import Accounts
-from gateway_plugin_acme.authority import Authority, AuthorityError
+from gateway_plugin_acme.authority import RATE_LIMITED, Authority, AuthorityError
 from gateway_plugin_acme.config import AcmeConfig, AuthorityConfig
 from gateway_plugin_acme.crypto import UnusableCertificateError, facts_of
 from gateway_plugin_acme.dns import DnsRecords
@@ -37,7 +37,7 @@ from gateway_plugin_acme.records import (
     authority_id,
 )
 from gateway_plugin_acme.renewal import (
-    ARI_DEFAULT,
+    LONGEST_WAIT,
     Window,
     next_suggestion,
     not_before_next,
@@ -111,6 +111,7 @@ class Orderer:
 
     async def _order_with_lock(self) -> None:
         """Order until the lock is lost."""
+        _logger.info("certificates are ordered by this process")
         self._thread = AuthorityThread()
         self._accounts = Accounts(self._records, self._thread, self._config.email, self._clock.wall)
         self._known = {key: known for key, known in self._known.items() if key in self._unsaved}
@@ -214,9 +215,10 @@ class Orderer:
         if certificate is not None and now >= state.window_next:
             state = await self._ask_for_window(key, certificate, state)
         renewal = _renewal(key, certificate, state)
-        is_forced = key in self._forced
-        if is_forced or renewal is None or max(renewal, state.next_attempt) <= now:
+        if key in self._forced:
             self._forced.discard(key)
+            await self._order(key, wanted, certificate, replace(state, waits={}))
+        elif renewal is None or max(renewal, state.next_attempt) <= now:
             await self._order(key, wanted, certificate, state)
 
     async def _ask_for_window(self, key: str, certificate: StoredCertificate, state: State) -> State:
@@ -232,12 +234,9 @@ class Orderer:
             except AuthorityError as error:
                 _logger.info("no suggestion when to renew the certificate for %s: %s", state.names, error)
                 after = error.retry_after
-        if window is None:
-            state = replace(state, window_next=now + (after or ARI_DEFAULT))
-        else:
-            state = replace(
-                state, window_start=window.start, window_end=window.end, window_next=next_suggestion(now, after)
-            )
+        state = replace(state, window_next=next_suggestion(now, after))
+        if window is not None:
+            state = replace(state, window_start=window.start, window_end=window.end)
         return await self._put_state(key, certificate, state)
 
     async def _put_state(self, key: str, certificate: StoredCertificate | None, state: State) -> State:
@@ -255,17 +254,19 @@ class Orderer:
         state = replace(before, names=wanted.names, failures=failures, next_attempt=now + pause, begun=now)
         await self._put_state(key, old, state)
         problems = []
+        waits: dict[str, float] = {}
         for config in self._config.authorities:
+            name = authority_id(config.url)
             try:
-                issued = await self._order_from(config, key, wanted, old, before.failures)
+                issued = await self._order_from(config, key, wanted, old, before)
             except NoLongerWantedError:
                 await self._put_state(key, old, before)
                 return
             except AuthorityError as error:
                 problems.append(f"{config.url}: {error}")
                 if error.retry_after is not None:
-                    state = replace(state, next_attempt=max(state.next_attempt, now + error.retry_after))
-                if error.code == "rateLimited":
+                    waits[name] = self._clock.wall() + min(error.retry_after, LONGEST_WAIT)
+                if error.code == RATE_LIMITED:
                     await self._pause(config, error)
             except StorageError:
                 raise
@@ -275,7 +276,16 @@ class Orderer:
                 await self._issued(key, wanted, issued, before)
                 return
         self._orders.labels("failed").inc()
-        failed = replace(state, begun=0.0, failed=self._clock.wall(), error="; ".join(problems))
+        # Another attempt makes sense as soon as one of the authorities may be asked.
+        first = min(waits.get(authority_id(config.url), 0.0) for config in self._config.authorities)
+        failed = replace(
+            state,
+            begun=0.0,
+            failed=self._clock.wall(),
+            error="; ".join(problems),
+            waits=waits,
+            next_attempt=max(state.next_attempt, first),
+        )
         state = await self._put_state(key, old, failed)
         await self._announce()
         _logger.warning(
@@ -283,13 +293,14 @@ class Orderer:
         )
 
     async def _order_from(
-        self, config: AuthorityConfig, key: str, wanted: Wanted, old: StoredCertificate | None, failures: int
+        self, config: AuthorityConfig, key: str, wanted: Wanted, old: StoredCertificate | None, before: State
     ) -> StoredCertificate:
-        pause = await self._records.get(STATES, f"authority-{authority_id(config.url)}", Pause)
-        if pause is not None and pause.until > self._clock.wall():
-            raise AuthorityError(
-                f"is not asked because of a rate limit: {pause.reason}", retry_after=pause.until - self._clock.wall()
-            )
+        name, now = authority_id(config.url), self._clock.wall()
+        if (until := before.waits.get(name, 0.0)) > now:
+            raise AuthorityError("is not asked until the time that it has given", retry_after=until - now)
+        pause = await self._records.get(STATES, f"authority-{name}", Pause)
+        if pause is not None and pause.until > now:
+            raise AuthorityError(f"is not asked because of a rate limit: {pause.reason}", retry_after=pause.until - now)
         authority = await self._open(config)
         assert self._thread is not None, "the lock is ours"
         chain, private = await obtain(
@@ -298,7 +309,7 @@ class Orderer:
             wanted,
             Proofs(self._records, self._config.challenges, self._dns, self._clock.wall),
             key_kind=self._config.key,
-            failures=failures,
+            failures=before.failures,
             replaces=old.chain.encode() if old is not None and old.authority == config.url else None,
             is_wanted=lambda: key in self._wanted(),
             now=self._clock.wall,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Final, ParamSpec, TypeVar
 
 from gateway_plugin_sdk import GatewayError
 
-from gateway_plugin_acme.authority import Authority, AuthorityError, Authorization, Order
+from gateway_plugin_acme.authority import Authority, AuthorityError, Authorization, Challenge, Order
 from gateway_plugin_acme.crypto import certificate_request, check_issued, key_pem, new_key
 from gateway_plugin_acme.names import Wanted
 from gateway_plugin_acme.proofs import Proofs
@@ -18,7 +19,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _PATIENCE: Final = 300.0
-"""Seconds that an authority has to validate names, and as long to issue."""
+"""Seconds that an authority has to validate all names of an order, and as long to issue."""
+_MOST_AUTHORIZATIONS: Final = 100
+"""Of one order: as many as a certificate may have names."""
 _FIRST_LOOK, _LAST_LOOK = 0.1, 5.0
 """Seconds between two looks at what the authority does: twice as long each time."""
 
@@ -82,21 +85,20 @@ async def obtain(
 
 
 async def _prove(thread: AuthorityThread, authority: Authority, order: Order, proofs: Proofs, failures: int) -> None:
-    pending: list[str] = []
-    chosen = []
+    if len(order.authorizations) > _MOST_AUTHORIZATIONS:
+        raise AuthorityError(f"the authority asks for {len(order.authorizations)} authorizations of one order")
+    pending: dict[str, Challenge] = {}
     for url in order.authorizations:
         authorization = await thread.run(authority.authorization, url)
-        if authorization.status == "valid":  # of an earlier order (section 7.5)
-            continue
-        challenge = proofs.choose(authorization, failures)
-        await proofs.give(authorization, challenge)
-        pending.append(url)
-        chosen.append(challenge)
+        if authorization.status != "valid":  # of an earlier order (section 7.5)
+            pending[url] = proofs.choose(authorization, failures)
+            await proofs.give(authorization, pending[url])
     await proofs.wait()
-    for challenge in chosen:
-        await thread.run(authority.begin_validation, challenge)
-    for url in pending:
-        await _until(lambda url=url: thread.run(authority.authorization, url), _is_validated)  # type: ignore[misc]
+    async with _result_within(_PATIENCE):
+        for challenge in pending.values():
+            await thread.run(authority.begin_validation, challenge)
+        for url in pending:
+            await _until(lambda url=url: thread.run(authority.authorization, url), _is_validated)  # type: ignore[misc]
 
 
 def _is_validated(authorization: Authorization) -> bool:
@@ -109,30 +111,35 @@ def _is_validated(authorization: Authorization) -> bool:
 
 
 async def _issue(thread: AuthorityThread, authority: Authority, order: Order, request: bytes) -> bytes:
-    order = await _until(lambda: thread.run(authority.order, order.url), lambda each: each.status != "pending")
-    if order.status == "ready":
-        order = await thread.run(authority.finalize, order, request)
-    issued = await _until(
-        lambda: thread.run(authority.order, order.url), lambda each: each.status not in {"processing", "ready"}
-    )
+    async with _result_within(_PATIENCE):
+        order = await _until(lambda: thread.run(authority.order, order.url), lambda each: each.status != "pending")
+        if order.status == "ready":
+            order = await thread.run(authority.finalize, order, request)
+        issued = await _until(
+            lambda: thread.run(authority.order, order.url), lambda each: each.status not in {"processing", "ready"}
+        )
     if issued.status != "valid" or not issued.certificate:
         raise AuthorityError(f"the order is {issued.status}: {issued.error or 'the authority gives no reason'}")
     return await thread.run(authority.certificate, issued)
 
 
 async def _until(look: Callable[[], Awaitable[T]], is_done: Callable[[T], bool]) -> T:
-    """Look again and again, and return what is done.
-
-    :raises AuthorityError: it takes too long.
-    """
+    """Look again and again, and return what is done."""
     pause = _FIRST_LOOK
+    while not is_done(found := await look()):
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LAST_LOOK)
+    return found
+
+
+@asynccontextmanager
+async def _result_within(seconds: float) -> AsyncIterator[None]:
+    """Bound what an authority takes in all.
+
+    :raises AuthorityError: it takes longer.
+    """
     try:
-        async with asyncio.timeout(_PATIENCE):
-            while True:
-                found = await look()
-                if is_done(found):
-                    return found
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LAST_LOOK)
+        async with asyncio.timeout(seconds):
+            yield
     except TimeoutError as error:
-        raise AuthorityError(f"the authority has not come to a result in {_PATIENCE:g} s") from error
+        raise AuthorityError(f"the authority has not come to a result in {seconds:g} s") from error

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, TypeVar
 
 from gateway_plugin_sdk import GatewayError
@@ -51,6 +52,8 @@ class State:
     failed: float = 0.0
     error: str = ""
     """Why the last attempt failed."""
+    waits: Mapping[str, float] = field(default_factory=dict)
+    """By `authority_id`: until when an authority is not asked for this certificate, as it has said."""
     window_start: float = 0.0
     window_end: float = 0.0
     window_next: float = 0.0

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 LONGEST_RETRY: Final = 12 * 3600.0
+LONGEST_WAIT: Final = 7 * 86400.0
+"""Seconds that an authority may have us wait at most: the longest period of Let's Encrypt's limits."""
 _LEAST_BETWEEN: Final = 3600.0
 """Seconds between two certificates for the same names at least, whatever the clock and the authority say."""
 
