@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,10 +19,12 @@ from gateway_core.clock import SystemClock
 from gateway_plugin_acme.authority import Authority, AuthorityError, account_key
 from gateway_plugin_acme.config import AuthorityConfig
 from gateway_plugin_acme.names import Wanted
-from gateway_plugin_sdk.testing import RunningGateway, StartGateway, eventually
+from gateway_plugin_sdk.testing import ManualClock, RunningGateway, StartGateway, eventually
 
 from tests.plugins.acme.conftest import document, has_certificate, is_issued, shown
+from tests.plugins.acme.limits import in_front_of, limited
 from tests.plugins.acme.pebble import KEYS, Pebble, run_pebble
+from tests.plugins.ratelimit.stores.conftest import Valkey
 
 Served = Callable[..., RunningGateway]
 
@@ -140,6 +145,123 @@ def test_a_certificate_that_cannot_be_stored_serves_and_is_not_ordered_again(
 
     assert has_certificate(pebble.tls_port, NAME)
     assert pebble.issued() == 1
+
+
+def test_an_authority_that_never_responds_blocks_neither_start_nor_reload(
+    gateway: StartGateway, pebble: Pebble, storage: Path
+) -> None:
+    released = threading.Event()
+    with in_front_of(pebble) as front:
+        front.refuse = lambda path: None if released.wait(60) else limited("0")
+        slow = {**front.config(), "timeout": "1s"}
+        running = gateway(document(pebble, storage, [NAME], authorities=[slow]))
+
+        assert shown(pebble.tls_port, NAME) is not None
+        eventually(lambda: front.asked)
+        running.reload(document(pebble, storage, [NAME, "b.example.com"], authorities=[slow]))
+        assert shown(pebble.tls_port, "b.example.com") is not None
+        eventually(lambda: logged(running, "the authority does not respond in time"))
+        released.set()
+        eventually(lambda: has_certificate(pebble.tls_port, NAME), within=60)
+
+
+def test_an_order_with_more_authorizations_than_a_certificate_may_have_names_is_refused(
+    gateway: StartGateway, pebble: Pebble, storage: Path
+) -> None:
+    with in_front_of(pebble) as front:
+        where = f"https://127.0.0.1:{front.port}/my-order/1"
+        order = {"status": "pending", "identifiers": [], "authorizations": [where] * 101, "finalize": where}
+        made = 201, {"Location": where, "Replay-Nonce": "bm9uY2U"}, json.dumps(order).encode()
+        front.refuse = lambda path: made if path == "/order-plz" else None
+        running = gateway(document(pebble, storage, [NAME], authorities=[front.config()], retry="1h"))
+
+        eventually(lambda: logged(running, "the authority asks for 101 authorizations of one order"))
+        assert "/my-order/1" not in front.asked
+
+
+def test_with_a_wrong_clock_a_certificate_is_refused_once_and_got_when_the_clock_is_right(
+    gateway: StartGateway, pebble: Pebble, storage: Path
+) -> None:
+    years = 10 * 365 * 86400
+    clock = ManualClock(wall=SystemClock().wall() - years)
+    running = gateway(document(pebble, storage, [NAME]), clock=clock)
+    eventually(lambda: logged(running, "which is not now: is the clock right?"))
+    assert not has_certificate(pebble.tls_port, NAME)
+    assert pebble.issued() == 1
+
+    clock.advance(years)
+
+    eventually(lambda: has_certificate(pebble.tls_port, NAME))
+    assert pebble.issued() == 2
+
+
+def shared(server: Valkey) -> dict[str, Any]:
+    return {"valkey": {"url": server.url, "timeout": "20s"}, "seal": "a secret of all gateways"}
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[Callable[..., Valkey]]:
+    """Return a function that starts a server with options."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*options: str) -> Valkey:
+            server = Valkey(tmp_path, *options)
+            stack.callback(server.kill)
+            return server
+
+        yield start
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [(("--maxmemory", "1"), "OutOfMemoryError"), (("--replicaof", "127.0.0.1 1"), "ReadOnlyError")],
+    ids=["full", "read-only"],
+)
+def test_a_storage_that_takes_nothing_is_named_and_nothing_is_ordered(
+    gateway: StartGateway,
+    pebble: Pebble,
+    valkey: Callable[..., Valkey],
+    options: tuple[str, ...],
+    reason: str,
+) -> None:
+    running = gateway(document(pebble, shared(valkey(*options)), [NAME]))
+
+    eventually(lambda: logged(running, f"certificates are not renewed: storage: valkey: {reason}"))
+    assert shown(pebble.tls_port, NAME) is not None
+    assert pebble.issued() == 0
+    assert sum("certificates are not renewed" in each.getMessage() for each in running.logs) == 1
+
+
+def test_a_storage_that_becomes_full_leaves_the_certificate_in_use_over_a_reload(
+    gateway: StartGateway, pebble: Pebble, valkey: Callable[..., Valkey]
+) -> None:
+    server = valkey()
+    running = gateway(document(pebble, shared(server), [NAME]))
+    eventually(lambda: has_certificate(pebble.tls_port, NAME))
+    with socket.create_connection(("127.0.0.1", server.port)) as admin:
+        admin.sendall(b"CONFIG SET maxmemory 1\r\n")
+        assert admin.recv(100) == b"+OK\r\n"
+
+    running.reload(document(pebble, shared(server), [NAME, "b.example.com"]))
+
+    eventually(lambda: logged(running, "the certificate for b.example.com: storage: valkey: OutOfMemoryError"))
+    assert has_certificate(pebble.tls_port, NAME)
+    assert pebble.issued() == 1
+
+
+def test_a_storage_that_hangs_blocks_neither_start_nor_reload(
+    gateway: StartGateway, pebble: Pebble, valkey: Callable[..., Valkey]
+) -> None:
+    server = valkey()
+    server.send_signal(signal.SIGSTOP)
+    running = gateway(document(pebble, shared(server), [NAME]))
+
+    assert shown(pebble.tls_port, NAME) is not None
+    running.reload(document(pebble, shared(server), [NAME, "b.example.com"]))
+    assert shown(pebble.tls_port, "b.example.com") is not None
+    server.send_signal(signal.SIGCONT)
+
+    eventually(lambda: has_certificate(pebble.tls_port, "b.example.com"), within=60)
 
 
 @pytest.mark.slow

@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import Final
 
 from gateway_plugin_sdk import Clock, GatewayError, Metrics, Tasks
-from gateway_plugin_sdk.unstable import failure_text
 
 from gateway_plugin_acme.accounts import Accounts
 from gateway_plugin_acme.authority import RATE_LIMITED, Authority, AuthorityError
@@ -84,6 +83,7 @@ class Orderer:
         self._slots = asyncio.Semaphore(_ORDERS_AT_ONCE)
         self._thread: AuthorityThread | None = None
         self._accounts: Accounts | None = None
+        self._reported = ""
         self.has_lock = False
 
     def wake(self) -> None:
@@ -102,7 +102,7 @@ class Orderer:
                 try:
                     self.has_lock = await storage.lock()
                 except StorageError as error:
-                    _logger.warning("certificates are not renewed: %s", error)
+                    self._report(error)
                 if self.has_lock:
                     await self._order_with_lock()
                 await asyncio.sleep(self._config.poll)
@@ -111,12 +111,13 @@ class Orderer:
 
     async def _order_with_lock(self) -> None:
         """Order until the lock is lost."""
+        self._reported = ""
         _logger.info("certificates are ordered by this process")
         self._thread = AuthorityThread()
         self._accounts = Accounts(self._records, self._thread, self._config.email, self._clock.wall)
         self._known = {key: known for key, known in self._known.items() if key in self._unsaved}
         tasks = Tasks()
-        ordering = tasks.spawn(self._order_due(tasks), name="order certificates")
+        ordering = tasks.spawn(self._order(tasks), name="order certificates")
         keeping = tasks.spawn(self._keep_lock(), name="keep the lock of certificates")
         try:
             await asyncio.wait({ordering, keeping}, return_when=asyncio.FIRST_COMPLETED)
@@ -124,8 +125,12 @@ class Orderer:
             self.has_lock = False
             self._thread.close()
             await tasks.aclose()
-        if ordering.done() and not ordering.cancelled() and (error := ordering.exception()) is not None:
-            _logger.warning("certificates are not renewed: %s", failure_text(error))
+
+    def _report(self, error: StorageError) -> None:
+        """Log what keeps us from ordering, once as long as it is the same."""
+        if str(error) != self._reported:
+            self._reported = str(error)
+            _logger.warning("certificates are not renewed: %s", error)
 
     async def _keep_lock(self) -> None:
         end = self._clock.monotonic() + LOCK_TTL
@@ -138,6 +143,12 @@ class Orderer:
                 _logger.warning("the lock of certificates cannot be kept: %s", error)
                 continue
             end = self._clock.monotonic() + LOCK_TTL
+
+    async def _order(self, tasks: Tasks) -> None:
+        try:
+            await self._order_due(tasks)
+        except StorageError as error:
+            self._report(error)
 
     async def _order_due(self, tasks: Tasks) -> None:
         running: set[str] = set()
@@ -217,9 +228,9 @@ class Orderer:
         renewal = _renewal(key, certificate, state)
         if key in self._forced:
             self._forced.discard(key)
-            await self._order(key, wanted, certificate, replace(state, waits={}))
+            await self._order_one(key, wanted, certificate, replace(state, waits={}))
         elif renewal is None or max(renewal, state.next_attempt) <= now:
-            await self._order(key, wanted, certificate, state)
+            await self._order_one(key, wanted, certificate, state)
 
     async def _ask_for_window(self, key: str, certificate: StoredCertificate, state: State) -> State:
         """Ask the authority when it suggests to renew (RFC 9773); its silence changes nothing."""
@@ -248,7 +259,7 @@ class Orderer:
         assert self._accounts is not None, "the lock is ours"
         return await self._accounts.authority(config)
 
-    async def _order(self, key: str, wanted: Wanted, old: StoredCertificate | None, before: State) -> None:
+    async def _order_one(self, key: str, wanted: Wanted, old: StoredCertificate | None, before: State) -> None:
         now, failures = self._clock.wall(), before.failures + 1
         pause = retry_delay(failures, self._config.retry, spread(f"{key}{failures}"))
         state = replace(before, names=wanted.names, failures=failures, next_attempt=now + pause, begun=now)
