@@ -9,8 +9,9 @@ from gateway_core.clock import SystemClock
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
+from gateway_core.messages.path import CHALLENGE_PREFIX
 from gateway_core.metrics import Metrics
-from gateway_core.proxy.challenges import CHALLENGE_PREFIX, challenge_hook
+from gateway_core.proxy.challenges import challenge_hook
 
 from tests.core.proxy.kit import RunningProxy, StartProxy
 from tests.core.proxy.route_kit import VERSIONS, request
@@ -72,6 +73,19 @@ async def test_challenges_are_answered_where_everything_is_redirected_to_https(s
 
     assert (await request(gateway, "1.1", f"x{CHALLENGE_PREFIX}{TOKEN}")).status == 200
     assert (await request(gateway, "1.1", f"x{CHALLENGE_PREFIX}unknown-token-of-others")).status == 308
+
+
+async def test_a_token_keeps_its_case_where_paths_are_matched_without_theirs(start_proxy: StartProxy) -> None:
+    token = "A-Token-Of-An-Authority"
+
+    async def find(asked: str) -> str | None:
+        return "found" if asked == token else None
+
+    gateway = await start_proxy(f"path_policy: {{case: insensitive}}\n{CONFIG}")
+    gateway.proxy.challenges = challenge_hook(find, SystemClock(), Metrics())
+
+    assert (await request(gateway, "1.1", f"x{CHALLENGE_PREFIX}{token}")).body == b"found"
+    assert (await request(gateway, "1.1", f"x{CHALLENGE_PREFIX}{token.lower()}")).body == b"routed"
 
 
 async def test_a_head_that_is_repeated_is_answered_as_often(start_proxy: StartProxy) -> None:

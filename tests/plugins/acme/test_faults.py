@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
-import signal
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,7 +20,6 @@ from gateway_plugin_sdk.testing import ManualClock, RunningGateway, StartGateway
 from tests.plugins.acme.conftest import document, has_certificate, is_issued, shown
 from tests.plugins.acme.limits import in_front_of, limited
 from tests.plugins.acme.pebble import KEYS, Pebble, run_pebble
-from tests.plugins.ratelimit.stores.conftest import Valkey
 
 Served = Callable[..., RunningGateway]
 
@@ -119,34 +114,6 @@ def test_what_is_stored_and_does_not_fit_is_not_served(gateway: StartGateway, pe
     assert not has_certificate(pebble.tls_port, NAME)
 
 
-def test_a_storage_that_cannot_be_written_keeps_us_from_ordering(
-    gateway: StartGateway, pebble: Pebble, tmp_path: Path
-) -> None:
-    (tmp_path / "file").write_text("")
-    running = gateway(document(pebble, tmp_path / "file" / "acme", [NAME]))
-
-    eventually(lambda: logged(running, "storage"))
-    assert shown(pebble.tls_port, NAME) is not None
-    assert pebble.issued() == 0
-
-
-def test_a_certificate_that_cannot_be_stored_serves_and_is_not_ordered_again(
-    gateway: StartGateway, pebble: Pebble, storage: Path
-) -> None:
-    key = Wanted((NAME,)).id
-    in_the_way = storage / "certificate" / f".{key}.{os.getpid()}"
-    in_the_way.mkdir(parents=True)
-    running = gateway(document(pebble, storage, [NAME]))
-
-    eventually(lambda: logged(running, "serves, but is lost when this process ends"))
-    eventually(lambda: has_certificate(pebble.tls_port, NAME))
-    in_the_way.rmdir()
-    eventually((storage / "certificate" / key).exists)
-
-    assert has_certificate(pebble.tls_port, NAME)
-    assert pebble.issued() == 1
-
-
 def test_an_authority_that_never_responds_blocks_neither_start_nor_reload(
     gateway: StartGateway, pebble: Pebble, storage: Path
 ) -> None:
@@ -193,75 +160,6 @@ def test_with_a_wrong_clock_a_certificate_is_refused_once_and_got_when_the_clock
 
     eventually(lambda: has_certificate(pebble.tls_port, NAME))
     assert pebble.issued() == 2
-
-
-def shared(server: Valkey) -> dict[str, Any]:
-    return {"valkey": {"url": server.url, "timeout": "20s"}, "seal": "a secret of all gateways"}
-
-
-@pytest.fixture
-def valkey(tmp_path: Path) -> Iterator[Callable[..., Valkey]]:
-    """Return a function that starts a server with options."""
-    with contextlib.ExitStack() as stack:
-
-        def start(*options: str) -> Valkey:
-            server = Valkey(tmp_path, *options)
-            stack.callback(server.kill)
-            return server
-
-        yield start
-
-
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [(("--maxmemory", "1"), "OutOfMemoryError"), (("--replicaof", "127.0.0.1 1"), "ReadOnlyError")],
-    ids=["full", "read-only"],
-)
-def test_a_storage_that_takes_nothing_is_named_and_nothing_is_ordered(
-    gateway: StartGateway,
-    pebble: Pebble,
-    valkey: Callable[..., Valkey],
-    options: tuple[str, ...],
-    reason: str,
-) -> None:
-    running = gateway(document(pebble, shared(valkey(*options)), [NAME]))
-
-    eventually(lambda: logged(running, f"certificates are not renewed: storage: valkey: {reason}"))
-    assert shown(pebble.tls_port, NAME) is not None
-    assert pebble.issued() == 0
-    assert sum("certificates are not renewed" in each.getMessage() for each in running.logs) == 1
-
-
-def test_a_storage_that_becomes_full_leaves_the_certificate_in_use_over_a_reload(
-    gateway: StartGateway, pebble: Pebble, valkey: Callable[..., Valkey]
-) -> None:
-    server = valkey()
-    running = gateway(document(pebble, shared(server), [NAME]))
-    eventually(lambda: has_certificate(pebble.tls_port, NAME))
-    with socket.create_connection(("127.0.0.1", server.port)) as admin:
-        admin.sendall(b"CONFIG SET maxmemory 1\r\n")
-        assert admin.recv(100) == b"+OK\r\n"
-
-    running.reload(document(pebble, shared(server), [NAME, "b.example.com"]))
-
-    eventually(lambda: logged(running, "the certificate for b.example.com: storage: valkey: OutOfMemoryError"))
-    assert has_certificate(pebble.tls_port, NAME)
-    assert pebble.issued() == 1
-
-
-def test_a_storage_that_hangs_blocks_neither_start_nor_reload(
-    gateway: StartGateway, pebble: Pebble, valkey: Callable[..., Valkey]
-) -> None:
-    server = valkey()
-    server.send_signal(signal.SIGSTOP)
-    running = gateway(document(pebble, shared(server), [NAME]))
-
-    assert shown(pebble.tls_port, NAME) is not None
-    running.reload(document(pebble, shared(server), [NAME, "b.example.com"]))
-    assert shown(pebble.tls_port, "b.example.com") is not None
-    server.send_signal(signal.SIGCONT)
-
-    eventually(lambda: has_certificate(pebble.tls_port, "b.example.com"), within=60)
 
 
 @pytest.mark.slow

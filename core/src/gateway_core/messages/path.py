@@ -66,6 +66,10 @@ def is_plain_path(raw: str) -> bool:
     )
 
 
+CHALLENGE_PREFIX: Final = "/.well-known/acme-challenge/"
+"""Of paths that an authority asks for which validates a host name (RFC 8555 section 8.3)."""
+
+
 def read_path(raw: str, folds_case: bool = False) -> tuple[str, int]:
     """Return the match path of a path as it was sent, and flags of what it has that a policy decides on.
 

@@ -14,9 +14,8 @@ from typing import Final
 from gateway_core.clock import Clock
 from gateway_core.hooks import Binding, Faults, Hook, Plugin, PluginContext
 from gateway_core.messages import Request, Response
+from gateway_core.messages.path import CHALLENGE_PREFIX
 from gateway_core.metrics import Metrics
-
-CHALLENGE_PREFIX: Final = "/.well-known/acme-challenge/"
 
 _NAME: Final = "certificate-challenges"
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
@@ -40,7 +39,7 @@ class ChallengeResponses(Plugin[None]):
 
     def respond(self, request: Request) -> Awaitable[Response | None] | None:
         """Respond if the path has a token that is known."""
-        token = request.path.removeprefix(CHALLENGE_PREFIX)
+        token = request.raw_path.removeprefix(CHALLENGE_PREFIX)  # the path may have its case folded
         if request.method not in {"GET", "HEAD"} or not _TOKEN.fullmatch(token) or self._pending >= _MOST_AT_ONCE:
             return None
         return self._respond(token)

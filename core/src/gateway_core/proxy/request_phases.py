@@ -13,7 +13,6 @@ from typing import Final
 
 from gateway_core.hooks import Chain, Hook, Stop, Suspended, reject_result, start_phase
 from gateway_core.messages import Response
-from gateway_core.proxy.challenges import CHALLENGE_PREFIX
 from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.route_lookup import (
     ChosenTarget,
@@ -27,7 +26,7 @@ from gateway_core.proxy.route_lookup import (
     https_redirect,
 )
 from gateway_core.proxy.running_exchange import RequestOwner
-from gateway_core.proxy.wire.request_head import ALLOWED_METHODS
+from gateway_core.proxy.wire.request_head import ALLOWED_METHODS, FOR_CHALLENGES, FOR_GATEWAY
 from gateway_core.reasons import LIMIT_REQUESTS, PLUGIN_FAILED
 from gateway_core.routing import HttpsRedirect, Match, MethodNotAllowed, Router
 from gateway_core.snapshot import CompiledRoute, RouteTarget
@@ -74,14 +73,14 @@ class RequestPhases:
         head = self._owner.head
         if len(self._owner.proxy.exchanges) > self._owner.snapshot.max_requests:
             self.refuse(503, LIMIT_REQUESTS, "limits.max_requests is reached", retry_after=1)
-        elif head.is_for_gateway:
+        elif head.responder == FOR_GATEWAY:
             if head.facts.chunked or head.facts.content_length > 0:
                 # The body is not read, so where the next request begins is unknown.
                 self._owner.writer.make_last()
             self.refuse(200, "", "", allow=ALLOWED_METHODS)
         elif head.refusal is not None:
             self.refuse(*head.refusal)
-        elif self._owner.proxy.challenges is not None and head.path.startswith(CHALLENGE_PREFIX):
+        elif self._owner.proxy.challenges is not None and head.responder == FOR_CHALLENGES:
             self._owner.runner().run(self._challenged, start_phase, (self._owner.proxy.challenges,), self._request)
         else:
             self._begin()

@@ -7,7 +7,6 @@ from typing import NamedTuple, TypeAlias
 from gateway_core.errors import TextTooLongError
 from gateway_core.messages import Request, Response
 from gateway_core.messages.path import NAMELESS
-from gateway_core.proxy.challenges import CHALLENGE_PREFIX
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.gateway_responses import gateway_response
 from gateway_core.proxy.wire.request_head import RequestHead
@@ -55,9 +54,7 @@ class Destination(NamedTuple):
 
 def find_first(head: RequestHead, client: Client, snapshot: Snapshot) -> Found | None:
     """Return where a request goes by its head alone; None if something comes before its route."""
-    if snapshot.global_chain.request or head.is_for_gateway or head.refusal is not None:
-        return None
-    if head.path.startswith(CHALLENGE_PREFIX):
+    if snapshot.global_chain.request or head.responder or head.refusal is not None:
         return None
     host = head.facts.host
     return find_route(client.router_in(snapshot, host), host, head)

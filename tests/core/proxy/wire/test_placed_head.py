@@ -122,7 +122,7 @@ def test_a_loop_is_refused_before_its_path_is_read() -> None:
     ],
 )
 def test_an_options_may_be_for_the_gateway_itself(method: str, target: str, fields: bytes, expected: bool) -> None:
-    assert make(target, fields, method).is_for_gateway is expected
+    assert make(target, fields, method).responder == ("gateway" if expected else "")
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ def test_fields_may_be_repeated_whatever_frames_the_body(name: bytes, framing: b
 def meaning(head: RequestHead | HeadProblem | None) -> object:
     if not isinstance(head, RequestHead):
         return head
-    names = ("method", "target", "raw_path", "query_string", "version", "line", "has_body", "flags", "is_for_gateway")
+    names = ("method", "target", "raw_path", "query_string", "version", "line", "has_body", "flags", "responder")
     facts = ("raw", "block", "kept", "host", "content_length", "chunked", "keep_alive", "is_bare", "forwarding")
     return [getattr(head, name) for name in names] + [getattr(head.facts, name) for name in facts]
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import Final
 
 from gateway_core.messages.fields import FieldNames
-from gateway_core.proxy.challenges import CHALLENGE_PREFIX
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.route_lookup import find_route
 from gateway_core.proxy.wire.forwarding import Origin
@@ -38,12 +37,12 @@ class CachedHead(RequestHead):
             setattr(self, name, getattr(head, name))
         self._absent: tuple[FieldNames, ...] = ()
         """Finds reserved fields, none of which the head has."""
-        if head.refusal is not None or head.is_for_gateway:
+        if head.refusal is not None or head.responder:
             return
         chain = snapshot.global_chain
         reserved = [chain.reserved]
         facts = head.facts
-        if not chain.request and not head.path.startswith(CHALLENGE_PREFIX):
+        if not chain.request:
             found = find_route(client.router_in(snapshot, facts.host), facts.host, head)
             if isinstance(found, Match):  # each request gets the same, which nothing changes
                 self.match = found

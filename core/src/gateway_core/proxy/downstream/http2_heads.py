@@ -250,7 +250,7 @@ def _with_target(head: RequestHead, target: bytes) -> RequestHead | None:
     """Return a head like another one but for its target, to be placed; None if it is not as simple as that."""
     line = b"%b %b HTTP/1.1" % (head.method.encode(), target)
     found = match_usual_line(line.decode("latin-1"))
-    if found is None or not head.line or head.is_for_gateway or head.facts.max_forwards >= 0:
+    if found is None or not head.line or head.responder or head.facts.max_forwards >= 0:
         return None
     method, text, path, odd, query = found.groups("")
     is_plain = not odd and "//" not in path and "/." not in path

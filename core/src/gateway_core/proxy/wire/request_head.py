@@ -24,6 +24,7 @@ from gateway_core.errors import BadPathError
 from gateway_core.messages import Request
 from gateway_core.messages.fields import TOKEN_BYTES, VALUE_BYTES, FieldNames
 from gateway_core.messages.headers import headers_of_block
+from gateway_core.messages.path import CHALLENGE_PREFIX
 from gateway_core.messages.request_lines import request_block
 from gateway_core.proxy.wire.fields import valid_host
 from gateway_core.proxy.wire.forwarding import Origin
@@ -68,6 +69,7 @@ MAY_SWITCH: Final = 4
 """Flag: it asks for another protocol."""
 BINDS: Final = 32
 """Flag: the connection belongs to one client from here on, and never goes back to the pool."""
+FOR_GATEWAY, FOR_CHALLENGES = "gateway", "challenges"
 
 
 class RequestHead:
@@ -77,9 +79,8 @@ class RequestHead:
     """
 
     __slots__ = (
-        "_is_plain", "facts", "flags", "framing", "has_body", "is_for_gateway", "is_usual", "line", "match", "method",
-        "origin", "path", "path_flags", "query_string", "raw_path", "refusal", "size", "tail", "target",
-        "version",
+        "_is_plain", "facts", "flags", "framing", "has_body", "is_usual", "line", "match", "method", "origin",
+        "path", "path_flags", "query_string", "raw_path", "refusal", "responder", "size", "tail", "target", "version",
     )  # fmt: skip
 
     def __init__(
@@ -125,8 +126,8 @@ class RequestHead:
         """What the upstream's connection has to know of the request."""
         self.framing: bytes | None = b""
         """The lines that frame the request upstream, if they follow from the head alone; None if not."""
-        self.is_for_gateway = is_for_gateway
-        """Whether it is an OPTIONS that asks about the gateway itself (RFC 9110 sections 7.6.2 and 9.3.7)."""
+        self.responder = FOR_GATEWAY if is_for_gateway else ""
+        """What comes before routes: `FOR_CHALLENGES`, or `FOR_GATEWAY` for an OPTIONS of its own; mostly empty."""
         self.match: Match[CompiledRoute] | None = None
         """The route, if it was found from the head alone: of a head that was repeated (`CachedHead`)."""
         self.has_body = False
@@ -161,17 +162,16 @@ class RequestHead:
             self.refusal = self.refusal or (508, LOOP_DETECTED, "the request has passed this gateway again and again")
             return
         try:
-            self.path, flags = path_policy.read(self.raw_path)
+            self.path, self.path_flags = path_policy.read(self.raw_path)
         except BadPathError as error:
             self.refusal = self.refusal or (400, PATH_REFUSED, str(error))
-            return
-        if flags:
-            self.path_flags = flags
+        if not self.responder and self.path.startswith(CHALLENGE_PREFIX):  # which no plain path does
+            self.responder = FOR_CHALLENGES
 
     def came_over_http2(self, *, has_body: bool) -> None:
         """Note that the head came over HTTP/2, where frames say what ends a body."""
         self.version = "2"
-        if has_body and self.facts.content_length < 0 and not self.is_for_gateway:
+        if has_body and self.facts.content_length < 0 and self.responder != FOR_GATEWAY:
             self.facts.have_unknown_length()
             self.has_body, self.framing = True, None
             self.flags |= IN_CHUNKS
