@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from gateway_plugin_oidc import Oidc
-from gateway_plugin_sdk.testing import Answer, ManualClock, RunningGateway, ScriptedUpstream, assert_plugin_ok
+from gateway_plugin_sdk.testing import (
+    Answer,
+    ManualClock,
+    RunningGateway,
+    ScriptedUpstream,
+    assert_plugin_ok,
+    one_route,
+)
 
 from tests.plugins.oidc.conftest import HOST, KEY, NAVIGATION, Browser, StartOidc
 from tests.plugins.oidc.provider import Provider
@@ -150,6 +158,31 @@ def test_keys_roll_over_with_overlap(start: StartOidc) -> None:
     assert browser.get("/").status == 200
     browser.cookies = before
     assert browser.get("/").status == 401
+
+
+def test_keys_and_secret_are_rotated_without_a_restart(
+    options: dict[str, Any], provider: Provider, upstream: ScriptedUpstream, clock: ManualClock, tmp_path: Path
+) -> None:
+    keys, secret = tmp_path / "keys", tmp_path / "secret"
+    keys.write_text(KEY)
+    secret.write_text(provider.client_secrets[0])
+    inline = {"keys", "client_secret"}
+    config = {name: value for name, value in options.items() if name not in inline}
+    config |= {"keys_file": str(keys), "client_secret_file": str(secret)}
+    document = one_route(upstream.url, {"name": "oidc", "config": config})
+    with RunningGateway(document, plugins=[Oidc], clock=clock) as gateway:
+        browser = Browser(gateway)
+        browser.visit("/")
+        before = dict(browser.cookies)
+
+        keys.write_text(f"{'n' * 32}\n{KEY}\n")
+        secret.write_text("the-next-one")
+        provider.client_secrets = ["the-next-one"]
+        gateway.reload(document)
+
+        assert browser.get("/").status == 200
+        assert browser.cookies != before, "it is sealed with the new key"
+        assert Browser(gateway).visit("/").status == 200
 
 
 @pytest.mark.parametrize("other", [{"keys": ["x" * 32]}, {"binding": {"id": "other"}}, {"client_id": "web2"}])
