@@ -158,3 +158,31 @@ async def test_a_viewer_is_offered_nothing_that_would_be_refused(
         buttons = set(await dashboard.page.get_by_role("main").get_by_role("button").all_inner_texts())
         assert buttons & {"New route", "Drain", "Reload", "Roll back", "Unpin", "Release", "Edit", "Delete"} == set()
     await running.stops()
+
+
+async def test_an_endpoint_is_drained_and_gets_requests_again_the_last_one_only_by_force(
+    running: Gateway, chromium: Browser, unused_tcp_port: int
+) -> None:
+    await make_token("first")
+    address = await running.ready()
+    dashboard = await logged_in(chromium, unused_tcp_port, "operator")
+    await dashboard.goes("/upstreams/users")
+    dialog = dashboard.page.get_by_role("dialog")
+
+    await dashboard.page.get_by_role("button", name="Drain 127").click()
+    await dialog.get_by_label("Reason").fill("new disk")
+    await dialog.get_by_role("button", name="Drain").click()
+    await dashboard.shows("Refused")
+    assert (await get(address, "/users/1"))[0] == 200
+    await dialog.get_by_label("Even if it is the last one that is up").check()
+    await dialog.get_by_role("button", name="Drain").click()
+    await dashboard.shows("is drained.", "by the-operator: new disk")
+    await eventually(address, "/users/1", "503")
+    assert await dashboard.axe() == []
+
+    await dashboard.page.get_by_role("button", name="get requests").click()
+    await dialog.get_by_role("button", name="Up").click()
+    await dashboard.shows("gets requests.")
+    await eventually(address, "/users/1", "200")
+    assert await dashboard.complaints() == []
+    await running.stops()
