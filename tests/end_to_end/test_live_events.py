@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -58,8 +60,9 @@ class Events:
 
 
 @asynccontextmanager
-async def streamed(port: int, query: str = "", last_id: str = "") -> AsyncIterator[Events]:
+async def streamed(port: int, query: str = "", last_id: str = "", token: str = "") -> AsyncIterator[Events]:
     headers = {"Last-Event-ID": last_id} if last_id else {}
+    headers |= {"Authorization": f"Bearer {token}"} if token else {}
     timeout = aiohttp.ClientTimeout(total=None)
     async with (
         aiohttp.ClientSession(timeout=timeout, read_bufsize=1 << 20) as session,
@@ -140,4 +143,46 @@ async def test_a_restart_ends_streams_and_is_a_gap_for_those_who_come_back(
         assert (await events.until(lambda name, _: name == "gap"))["reason"] == "restarted"
         data = await events.until(lambda name, _: name == "traffic")
         assert data["workers"] == [0, 1]
+    await running.stops()
+
+
+async def test_a_tail_has_the_requests_of_all_workers_through_a_reload_and_the_end_of_a_worker(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, api: Api
+) -> None:
+    text = CONFIG.format(url=upstream.url, admin=unused_tcp_port, workers=2)
+    running = start(text)
+    url = await running.ready()
+    made = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "gateway_core.cli", "admin", "token", "new", "ops", "--role", "viewer", "--tail"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    token = made.stdout.strip()
+    query = "?types=tail&route=users&status=2xx"
+    async with streamed(unused_tcp_port, query, token=token) as events:
+
+        async def follows(first: int) -> None:
+            """Send requests until each worker has had one, and find them all in the stream."""
+            wanted, seen = set[str](), set[int]()
+            for number in range(first, first + 100):
+                assert (await get(url, f"/users/{number}?api_key=secret"))[0] == 200
+                assert (await get(url, "/nothing"))[0] == 404
+                wanted.add(f"/users/{number}")
+                data = await events.until(lambda name, _: name == "tail")
+                assert (data["route"], data["query"]) == ("users", "api_key=REDACTED")
+                wanted.discard(data["path"])
+                seen.add(data["worker"])
+                if seen == {0, 1}:
+                    break
+            assert (wanted, seen) == (set(), {0, 1})
+
+        await follows(0)
+        await running.rewrites(text + "drain_delay: 1ms\n")
+        await follows(1000)
+        workers = (await api("GET", "overview"))[1]["workers"]
+        os.kill(workers[1]["pid"], signal.SIGKILL)
+        gap = await events.until(lambda name, _: name == "gap")
+        assert (gap["kind"], gap["reason"], gap["worker"]) == ("tail", "process-ended", 1)
+        await running.says("worker.replaced")
+        await follows(2000)
     await running.stops()

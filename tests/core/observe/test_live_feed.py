@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from gateway_core.clock import ManualClock
 from gateway_core.errors import RefusedError
-from gateway_core.events import ADMIN_WRITE, BREAKER_OPENED, LIMIT_REACHED, PLUGIN_QUARANTINED
-from gateway_core.observe.live_feed import LiveFeed, Ring, Wanted, change_of, frame, is_change
+from gateway_core.events import BREAKER_OPENED
+from gateway_core.observe.live_feed import LiveFeed, Wanted
+from gateway_core.observe.tail_filter import TailFilter
 
 CHANGES = Wanted(traffic=False)
 
@@ -32,42 +33,6 @@ def events(text: bytes) -> list[tuple[str, Any, str]]:
 
 def numbers(text: bytes) -> list[Any]:
     return [data.get("n", (data.get("lost"), data.get("reason"))) for _, data, _ in events(text)]
-
-
-def test_only_what_leaves_the_gateway_in_another_state_is_a_change() -> None:
-    assert is_change(BREAKER_OPENED.name)
-    assert is_change(PLUGIN_QUARANTINED.name)
-    assert not is_change(ADMIN_WRITE.name)
-    assert not is_change(LIMIT_REACHED.name)
-
-
-def test_a_change_has_the_message_and_the_fields_of_its_event_cut_to_a_length() -> None:
-    change = change_of(BREAKER_OPENED, "m" * 9000, {"upstream": "users", "count": 3, "lost": ["a" * 9000] * 200}, 0.0)
-
-    assert (change["event"], change["level"], change["at"]) == ("breaker.opened", "warning", "1970-01-01T00:00:00.000Z")
-    assert (len(change["message"]), change["fields"]["upstream"], change["fields"]["count"]) == (2000, "users", 3)
-    assert (len(change["fields"]["lost"]), len(change["fields"]["lost"][0])) == (100, 2000)
-
-
-def test_no_text_of_an_event_can_end_it() -> None:
-    assert frame("change", {"message": "a\n\nevent: x\r\u2028"}, "e-1").decode().split("\n") == [
-        "id: e-1",
-        "event: change",
-        'data: {"message":"a\\n\\nevent: x\\r\\u2028"}',
-        "",
-        "",
-    ]
-
-
-def test_a_ring_drops_the_oldest_beyond_a_number_or_a_size() -> None:
-    ring = Ring(3, 1000)
-    for order in range(1, 6):
-        ring.add(order * 10, "change", {}, b"x" * 10)
-    assert ([each.number for each in ring.entries], ring.dropped_order, ring.number_at(30)) == ([3, 4, 5], 20, 3)
-
-    ring.add(60, "change", {}, b"x" * 2000)
-    assert [each.number for each in ring.after(0)] == [6]
-    assert ring.after(6) == []
 
 
 async def test_every_stream_has_every_change_in_order(feed: LiveFeed) -> None:
@@ -217,3 +182,63 @@ async def test_a_second_that_cannot_be_measured_does_not_end_the_others(
 
     await asyncio.wait_for(stream.has_more.wait(), 5)
     assert events(stream.take())[-1][0] == "traffic"
+
+
+def request(n: int, route: str = "users") -> dict[str, Any]:
+    return {
+        "n": n, "route": route, "status": 200, "method": "GET", "path": "/", "client": "", "reason": None,
+        "refusals": [],
+    }  # fmt: skip
+
+
+USERS = Wanted(frozenset({"tail"}), traffic=False, requests=TailFilter(route="users"))
+
+
+async def test_a_stream_has_the_requests_that_it_wants_and_no_others(feed: LiveFeed) -> None:
+    stream = feed.open(USERS)
+
+    for n, route in enumerate(["users", "orders", "users"]):
+        feed.publish("tail", request(n, route))
+    feed.publish("change", {"n": 9})
+
+    assert numbers(stream.take()) == [0, 2]
+
+
+async def test_requests_are_collected_for_each_filter_once_and_a_moment_longer_than_for_its_last_stream(
+    feed: LiveFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway_core.observe.live_feed.LINGER", 0.05)
+    watched: asyncio.Queue[Any] = asyncio.Queue()
+    feed.watch = watched.put
+    one, two, idle = feed.open(USERS), feed.open(USERS), feed.open(CHANGES)
+    await feed.follow_filters()
+    assert await watched.get() == (USERS.requests,)
+
+    idle.close()
+    one.close()
+    one.close()
+    two.close()
+
+    assert feed.filters == (USERS.requests,)
+    assert await asyncio.wait_for(watched.get(), 5) == ()
+
+
+async def test_a_tail_that_comes_back_goes_on_if_its_requests_were_collected_meanwhile(feed: LiveFeed) -> None:
+    first = feed.open(USERS)
+    feed.publish("tail", request(0))
+    _, _, identifier = events(first.take())[0]
+    first.close()
+    feed.publish("tail", request(1))
+
+    assert numbers(feed.open(USERS, identifier).take()) == [1]
+    others = Wanted(frozenset({"tail"}), traffic=False, requests=TailFilter(route="orders"))
+    assert numbers(feed.open(others, identifier).take()) == [(None, "not-collected")]
+
+
+async def test_filters_without_a_stream_are_bounded() -> None:
+    feed = LiveFeed(ManualClock(), most_streams=3)
+    for n in range(10):
+        feed.open(Wanted(frozenset({"tail"}), traffic=False, requests=TailFilter(route=str(n)))).close()
+
+    assert [each.route for each in feed.filters] == ["7", "8", "9"]
+    feed.end("stopping")

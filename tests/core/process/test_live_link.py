@@ -78,3 +78,18 @@ async def test_what_a_child_has_sent_is_published_with_its_name() -> None:
     assert change == {"event": "x", "process": "worker 1", "worker": 1}
     assert (gap["lost"], gap["reason"], gap["worker"]) == (7, "process-overloaded", 1)
     feed.end("stopping")
+
+
+async def test_many_requests_leave_room_for_changes(ends: tuple[Channel, Channel]) -> None:
+    one, other = ends
+    outbox = Outbox(one, ManualClock(), most=2)
+    for n in range(5):
+        outbox.put_request({"n": n})
+    outbox.note(BREAKER_OPENED, "text", {})
+
+    await outbox.flush()
+
+    async with asyncio.timeout(5):
+        message = await other.receive()
+    assert [kind for kind, _ in json.loads(message.body)] == ["tail", "tail", "change"]
+    assert message["lost"] == {"tail": 3}

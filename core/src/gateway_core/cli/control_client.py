@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -132,6 +134,30 @@ class AdminClient:
             raise GatewayError(f"the gateway at {self._name} refused: {detail_of(content)}")
         return status, content
 
+    @contextmanager
+    def stream(self, target: str, headers: Mapping[str, str], timeout: float) -> Iterator[http.client.HTTPResponse]:
+        """Give the response of a page that does not end.
+
+        :param timeout: seconds that it may take from one byte to the next.
+        :raises GatewayError: there is no response, or another one than 200.
+        """
+        connection = self._connection(timeout)
+        try:
+            try:
+                connection.request("GET", target, headers={**self._fields(None), **headers})
+                response = connection.getresponse()
+            except (http.client.HTTPException, OSError) as error:
+                why = _reason(error) if isinstance(error, OSError) else "closed the connection"
+                raise UnavailableError(f"the gateway at {self._name}: {why}") from error
+            if response.status != 200:
+                with contextlib.suppress(ValueError):
+                    kind = UnavailableError if response.status == 503 else GatewayError
+                    raise kind(f"the gateway at {self._name} refused: {detail_of(json.loads(response.read()))}")
+                raise GatewayError(f"the gateway at {self._name} responded {response.status}")
+            yield response
+        finally:
+            connection.close()
+
     @property
     def _name(self) -> str:
         return str(self.address) if isinstance(self.address, Path) else f"{self.address[0]}:{self.address[1]}"
@@ -140,14 +166,16 @@ class AdminClient:
         fields = {} if body is None else {"Content-Type": "application/json"}
         return fields if self.token is None else {**fields, "Authorization": f"Bearer {self.token}"}
 
-    def _request(self, method: str, target: str, body: str | None, timeout: float) -> tuple[int, Any]:
+    def _connection(self, timeout: float) -> http.client.HTTPConnection:
         if isinstance(self.address, Path):
-            connection: http.client.HTTPConnection = _UnixConnection(self.address, timeout)
-        elif self.has_tls:
+            return _UnixConnection(self.address, timeout)
+        if self.has_tls:
             # Authorities of the system, or of SSL_CERT_FILE.
-            connection = http.client.HTTPSConnection(*self.address, timeout=timeout)
-        else:
-            connection = http.client.HTTPConnection(*self.address, timeout=timeout)
+            return http.client.HTTPSConnection(*self.address, timeout=timeout)
+        return http.client.HTTPConnection(*self.address, timeout=timeout)
+
+    def _request(self, method: str, target: str, body: str | None, timeout: float) -> tuple[int, Any]:
+        connection = self._connection(timeout)
         try:
             try:
                 connection.request(method, target, body, self._fields(body))

@@ -13,17 +13,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import secrets
-from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from gateway_core.clock import Clock
-from gateway_core.errors import RefusedError
+from gateway_core.errors import GatewayError, RefusedError
 from gateway_core.events import TASK_FAILED, Event, emit
+from gateway_core.observe.live_events import Entry, Ring, change_of, frame, is_change, time_text
+from gateway_core.observe.tail_filter import EVERY_REQUEST, TailFilter
 from gateway_core.observe.traffic import traffic_of
 from gateway_core.tasks import spawn
 
@@ -32,117 +31,13 @@ Parts = Sequence[tuple[int, Mapping[str, Any]]]
 MOST_STREAMS: Final = 100
 TRAFFIC_EVERY: Final = 1.0
 """Seconds."""
+LINGER: Final = 15.0
+"""Seconds for which requests are collected after the last stream that wanted them."""
 
-_BOUNDS: Final[Mapping[str, tuple[int, int]]] = {"change": (2000, 2 << 20)}
+_BOUNDS: Final[Mapping[str, tuple[int, int]]] = {"change": (2000, 2 << 20), "tail": (5000, 4 << 20)}
 """Events, and bytes of them, that are kept of each kind."""
-_LONGEST_TEXT: Final = 2000
-"""Characters of a value in an event."""
 _MOST_TAKEN: Final = 64 << 10
 """Bytes that are sent at once."""
-
-_SUBJECTS: Final = frozenset(
-    {
-        "breaker",
-        "certificates",
-        "config",
-        "discovery",
-        "documents",
-        "endpoint",
-        "name",
-        "override",
-        "plugins",
-        "server",
-        "source",
-        "watcher",
-        "worker",
-    }
-)
-_NAMES: Final = frozenset({"plugin.quarantined", "plugin.recovered"})
-
-
-def is_change(name: str) -> bool:
-    """Whether an event of the log (docs/events.md) is one of the stream: the gateway is in another state after it."""
-    return name in _NAMES or name.partition(".")[0] in _SUBJECTS
-
-
-def change_of(event: Event, message: str, fields: Mapping[str, object], now: float) -> dict[str, Any]:
-    """Return an event of the log as the stream has it.
-
-    :param now: seconds since the epoch.
-    """
-    given = {name: value if isinstance(value, int | float) else _cut(value) for name, value in fields.items()}
-    level = {30: "warning", 40: "error"}.get(event.level, "info")
-    return {"event": event.name, "level": level, "message": _cut(message), "at": time_text(now), "fields": given}
-
-
-def _cut(value: object) -> Any:
-    if isinstance(value, list | tuple | set | frozenset):
-        return [str(each)[:_LONGEST_TEXT] for each in list(value)[:100]]
-    return str(value)[:_LONGEST_TEXT]
-
-
-def time_text(at: float) -> str:
-    """Return a time as events have it."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def frame(name: str, data: Mapping[str, Any], identifier: str = "") -> bytes:
-    """Return an event as the stream has it (HTML, "Server-sent events"); JSON in ASCII has no end of a line."""
-    head = f"id: {identifier}\n" if identifier else ""
-    return f"{head}event: {name}\ndata: {json.dumps(data, default=str, separators=(',', ':'))}\n\n".encode()
-
-
-class Entry(NamedTuple):
-    """One event that is kept."""
-
-    order: int
-    """Among all events of this program."""
-    number: int
-    """Among those of its kind."""
-    name: str
-    data: Mapping[str, Any]
-    text: bytes
-
-
-class Ring:
-    """The latest events of a kind."""
-
-    def __init__(self, most: int, most_bytes: int) -> None:
-        self.entries: deque[Entry] = deque()
-        self.last_number = 0
-        self.dropped_order = 0
-        """Of the last event that is not kept any more."""
-        self._most, self._most_bytes = most, most_bytes
-        self._bytes = 0
-
-    def add(self, order: int, name: str, data: Mapping[str, Any], text: bytes) -> None:
-        """Keep an event, and drop as many old ones as there is no room for."""
-        self.last_number += 1
-        self.entries.append(Entry(order, self.last_number, name, data, text))
-        self._bytes += len(text)
-        while len(self.entries) > self._most or (self._bytes > self._most_bytes and len(self.entries) > 1):
-            dropped = self.entries.popleft()
-            self._bytes -= len(dropped.text)
-            self.dropped_order = dropped.order
-
-    def after(self, number: int) -> list[Entry]:
-        """Return the events behind one, oldest first."""
-        count = min(self.last_number - number, len(self.entries))
-        found: list[Entry] = []
-        newest = reversed(self.entries)
-        for _ in range(count):
-            found.append(next(newest))
-        found.reverse()
-        return found
-
-    def number_at(self, order: int) -> int:
-        """Return the number of the last event that is not later than an order."""
-        later = 0
-        for entry in reversed(self.entries):
-            if entry.order <= order:
-                break
-            later += 1
-        return self.last_number - later
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +48,12 @@ class Wanted:
     traffic: bool = True
     route: str | None = None
     """The only route of ``traffic``."""
+    requests: TailFilter = EVERY_REQUEST
+    """Which requests, if they are wanted."""
+
+    def takes(self, kind: str, entry: Entry) -> bool:
+        """Whether an event is to be sent."""
+        return kind != "tail" or entry.name != "tail" or self.requests.matches(entry.data)
 
 
 @dataclass(slots=True)
@@ -170,6 +71,17 @@ class _Traffic:
                 data = {**data, "routes": [each for each in self.every_route if each["route"] == route]}
             self.texts[route] = frame("traffic", data)
         return self.texts[route]
+
+
+@dataclass(slots=True)
+class _Watch:
+    """A filter whose requests are collected."""
+
+    since: int
+    """The position from which on it was."""
+    users: int = 0
+    until: float = 0.0
+    """Of the loop's time; when it ends without a user."""
 
 
 class LiveFeed:
@@ -193,6 +105,10 @@ class LiveFeed:
         self.measure: Callable[[], Awaitable[tuple[Parts, Sequence[int]]]] | None = None
         """Returns what each worker has counted since the last call, and the numbers of those that were silent."""
         self._ticking: asyncio.Task[None] | None = None
+        self.watch: Callable[[Sequence[TailFilter]], Awaitable[None]] | None = None
+        """Has every worker send the requests that match a filter."""
+        self._watches: dict[TailFilter, _Watch] = {}
+        self._watching = asyncio.Lock()
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -238,6 +154,47 @@ class LiveFeed:
             if kind in stream.wanted.kinds or (kind == "traffic" and stream.wanted.traffic):
                 stream.has_more.set()
 
+    # -- requests
+
+    @property
+    def filters(self) -> tuple[TailFilter, ...]:
+        """Which requests are collected."""
+        return tuple(self._watches)
+
+    async def follow_filters(self) -> None:
+        """Have workers collect what streams want; a stream that begins has everything from then on."""
+        async with self._watching:
+            if self.watch is not None:
+                with contextlib.suppress(GatewayError):  # nothing serves
+                    await self.watch(self.filters)
+
+    def _use_filter(self, wanted: TailFilter) -> int:
+        """Collect requests for one stream more; return the position from which on they were collected."""
+        watch = self._watches.get(wanted)
+        if watch is None:
+            watch = self._watches[wanted] = _Watch(self._order)
+        watch.users += 1
+        return watch.since
+
+    def _leave_filter(self, wanted: TailFilter) -> None:
+        """Collect requests for one stream less, and for a moment longer: its client may come back."""
+        watch = self._watches[wanted]
+        watch.users -= 1
+        if not watch.users:
+            watch.until = self._loop.time() + LINGER
+            self._loop.call_later(LINGER + 0.01, self._drop_filters)
+            unused = [each for each, one in self._watches.items() if not one.users]
+            if len(unused) > self._most_streams:
+                self._watches.pop(unused[0])
+
+    def _drop_filters(self) -> None:
+        now = self._loop.time()
+        ended = [each for each, watch in self._watches.items() if not watch.users and watch.until <= now]
+        for each in ended:
+            del self._watches[each]
+        if ended and not self._end_reason:
+            spawn(self.follow_filters(), name="watch requests no more")
+
     # -- positions
 
     def identifier(self, order: int) -> str:
@@ -273,7 +230,8 @@ class LiveFeed:
         if len(self._streams) >= self._most_streams:
             detail = f"{self._most_streams} streams are open already"
             raise RefusedError(503, "too-many-streams", detail, {"Retry-After": "10"})
-        stream = Stream(self, wanted, last_id)
+        since = self._use_filter(wanted.requests) if "tail" in wanted.kinds else 0
+        stream = Stream(self, wanted, last_id, since)
         self._streams.add(stream)
         if wanted.traffic and (self._ticking is None or self._ticking.done()):
             self._ticking = spawn(self._tick(), name="measure the traffic")
@@ -281,7 +239,10 @@ class LiveFeed:
 
     def close(self, stream: Stream) -> None:
         """End a stream."""
-        self._streams.discard(stream)
+        if stream in self._streams:
+            self._streams.discard(stream)
+            if "tail" in stream.wanted.kinds:
+                self._leave_filter(stream.wanted.requests)
 
     def end(self, reason: str) -> None:
         """End all streams, and begin no others.
@@ -321,7 +282,7 @@ class LiveFeed:
 class Stream:
     """One reader of the feed."""
 
-    def __init__(self, feed: LiveFeed, wanted: Wanted, last_id: str) -> None:
+    def __init__(self, feed: LiveFeed, wanted: Wanted, last_id: str, watched_since: int) -> None:
         self.wanted = wanted
         self.has_more = asyncio.Event()
         self.ended = ""
@@ -332,14 +293,14 @@ class Stream:
         self._seen = {kind: feed.ring(kind).last_number for kind in wanted.kinds}
         self._gaps: list[bytes] = []
         if last_id:
-            self._resume(last_id, wanted.kinds)
+            self._resume(last_id, wanted.kinds, watched_since)
 
     @property
     def position(self) -> str:
         """The id of where it is."""
         return self._feed.identifier(self._order)
 
-    def _resume(self, last_id: str, kinds: Collection[str]) -> None:
+    def _resume(self, last_id: str, kinds: Collection[str], watched_since: int) -> None:
         order = self._feed.order_of(last_id)
         if order is None:
             self._gaps = [self._feed.gap_text(kind, None, "restarted", self._order) for kind in sorted(kinds)]
@@ -350,6 +311,8 @@ class Stream:
             ring = self._feed.ring(kind)
             if ring.dropped_order > order:
                 self._gaps.append(self._feed.gap_text(kind, None, "too-old", order))
+            elif kind == "tail" and watched_since > order:
+                self._gaps.append(self._feed.gap_text(kind, None, "not-collected", order))
             self._seen[kind] = ring.number_at(order)
         self.has_more.set()
 
@@ -392,4 +355,5 @@ class Stream:
         waiting.sort(key=lambda each: each[0].order)
         for entry, kind in waiting:
             self._seen[kind], self._order = entry.number, entry.order
-            yield entry.text
+            if self.wanted.takes(kind, entry):
+                yield entry.text

@@ -105,7 +105,7 @@ def _model_for(
             return before
         forked.template.sock.close()
         spawn(wait_for_exit(forked.template), name="reap the template")
-        return InProcessServer()
+        return InProcessServer(feed)
     from gateway_core.process.supervisor import Supervisor  # noqa: PLC0415  # one process does without workers
     from gateway_core.process.template import Template  # noqa: PLC0415  # likewise
 

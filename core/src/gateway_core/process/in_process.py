@@ -13,8 +13,11 @@ from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
 from gateway_core.metrics.ledger import Ledger
 from gateway_core.metrics.samples import Samples
+from gateway_core.observe.live_feed import LiveFeed
+from gateway_core.observe.tail_filter import TailFilter
 from gateway_core.process.channel import ChannelClosedError
 from gateway_core.process.engine import Engine, Prepared
+from gateway_core.process.live_link import watch_requests
 from gateway_core.process.model import Handover, RestartNeededError
 from gateway_core.process.override_table import OverrideTable
 from gateway_core.process.overview import PROGRAM, in_force_of
@@ -30,8 +33,12 @@ from gateway_core.reload.pipeline import Change
 class InProcessServer:
     """A model of one."""
 
-    def __init__(self) -> None:
-        """Begin with nothing; needs a running event loop."""
+    def __init__(self, feed: LiveFeed | None = None) -> None:
+        """Begin with nothing; needs a running event loop.
+
+        :param feed: takes the live events.
+        """
+        self._feed = feed
         self.config = GatewayConfig()
         self._sockets = SocketTable()
         self._engine = Engine(self._sockets, owns_process=True)
@@ -134,6 +141,14 @@ class InProcessServer:
     async def plugins(self) -> Mapping[str, Any]:
         """Return what the admin listener shows of plugins."""
         return {"workers": [{"number": 0, "pid": os.getpid(), **(await self._engine.plugins())}]}
+
+    async def watch_requests(self, filters: Sequence[TailFilter]) -> None:
+        """Have the feed take the requests that match a filter."""
+        watch_requests(self._engine.proxy, filters, self._show)
+
+    def _show(self, entry: Mapping[str, Any]) -> None:
+        if self._feed is not None:
+            self._feed.publish("tail", {**entry, "process": "program", "worker": 0})
 
     async def traffic(self) -> tuple[list[tuple[int, Mapping[str, Any]]], list[int]]:
         """Return what was counted since the last call."""

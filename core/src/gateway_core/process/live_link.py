@@ -10,19 +10,26 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.clock import Clock
 from gateway_core.events import Event
-from gateway_core.observe.live_feed import LiveFeed, change_of, is_change
+from gateway_core.observe.live_events import change_of, is_change
+from gateway_core.observe.live_feed import LiveFeed
+from gateway_core.observe.tail_filter import TailFilter
 from gateway_core.process.channel import Channel, ChannelClosedError, Message
+
+if TYPE_CHECKING:
+    from gateway_core.proxy import Proxy
 
 LIVE: Final = "live"
 """Kind of the messages."""
+WATCH: Final = "watch"
+"""Kind of the messages that say which requests are watched."""
 
 MOST_WAITING: Final = 2000
-"""Events."""
+"""Events of a kind."""
 _GATHER: Final = 0.1
 """Seconds for which events are gathered before they are sent."""
 
@@ -33,7 +40,7 @@ class Outbox:
     def __init__(self, channel: Channel, clock: Clock, *, most: int = MOST_WAITING) -> None:
         """Send nothing yet; needs a running event loop.
 
-        :param most: events that wait at most.
+        :param most: events of a kind that wait at most.
         """
         self._channel = channel
         self._clock = clock
@@ -41,21 +48,29 @@ class Outbox:
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._waiting: list[tuple[str, Mapping[str, Any]]] = []
+        self._numbers: dict[str, int] = {}
         self._lost: dict[str, int] = {}
         self._has_more = asyncio.Event()
 
     def note(self, event: Event, message: str, fields: Mapping[str, object]) -> None:
         """Take an event of this process's log; may be called in any thread."""
         if is_change(event.name):
-            self._put("change", change_of(event, message, fields, self._clock.wall()))
+            self._keep("change", change_of(event, message, fields, self._clock.wall()))
             with contextlib.suppress(RuntimeError):  # the loop is closed: the process ends
                 self._loop.call_soon_threadsafe(self._has_more.set)
 
-    def _put(self, kind: str, data: Mapping[str, Any]) -> None:
+    def put_request(self, data: Mapping[str, Any]) -> None:
+        """Take a request that is over; to be called by the event loop."""
+        self._keep("tail", data)
+        self._has_more.set()
+
+    def _keep(self, kind: str, data: Mapping[str, Any]) -> None:
         with self._lock:
-            if len(self._waiting) >= self._most:
+            number = self._numbers.get(kind, 0)
+            if number >= self._most:
                 self._lost[kind] = self._lost.get(kind, 0) + 1
             else:
+                self._numbers[kind] = number + 1
                 self._waiting.append((kind, data))
 
     async def run(self) -> None:
@@ -73,10 +88,28 @@ class Outbox:
         """
         self._has_more.clear()
         with self._lock:
-            waiting, self._waiting = self._waiting, []
+            waiting, self._waiting, self._numbers = self._waiting, [], {}
             lost, self._lost = self._lost, {}
         if waiting or lost:
             await self._channel.send(LIVE, json.dumps(waiting, default=str).encode(), lost=lost)
+
+
+def filters_of(message: Message) -> list[TailFilter]:
+    """Return which requests are watched from now on."""
+    return [TailFilter(**plain) for plain in message["filters"]]
+
+
+def watch_requests(proxy: Proxy, filters: Sequence[TailFilter], put: Callable[[Mapping[str, Any]], None]) -> None:
+    """Have a proxy show the requests that match a filter; without filters it does nothing for that."""
+    if not filters:
+        proxy.tail = None
+        return
+    if proxy.tail is None:
+        # A supervisor does without the data path.
+        from gateway_core.proxy.tail import Tail  # noqa: PLC0415
+
+        proxy.tail = Tail(put)
+    proxy.tail.filters = filters
 
 
 def take(feed: LiveFeed | None, message: Message, **process: object) -> None:

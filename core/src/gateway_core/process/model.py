@@ -23,6 +23,7 @@ from gateway_core.descriptors import restore_descriptor_limit
 from gateway_core.errors import GatewayError
 from gateway_core.metrics.ledger import Ledger
 from gateway_core.metrics.samples import Samples
+from gateway_core.observe.tail_filter import TailFilter
 from gateway_core.process.log_writer import stop_all
 from gateway_core.process.loops import send_held_signals
 from gateway_core.process.plugin_guard import set_handler
@@ -181,6 +182,9 @@ class ProcessModel(Protocol):
 
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:
         """Run a command of a binding in every worker."""
+
+    async def watch_requests(self, filters: Sequence[TailFilter]) -> None:
+        """Have all workers send the requests that match a filter."""
 
     async def traffic(self) -> tuple[Sequence[tuple[int, Mapping[str, Any]]], Sequence[int]]:
         """Return what each worker has counted since the last call, and the numbers of those that are silent."""

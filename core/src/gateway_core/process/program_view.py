@@ -20,6 +20,7 @@ from gateway_core.metrics.catalogue import BUILD_INFO, CONFIG_PINNED
 from gateway_core.metrics.render import render
 from gateway_core.metrics.samples import Samples
 from gateway_core.observe.live_feed import LiveFeed, Parts
+from gateway_core.observe.tail_filter import TailFilter
 from gateway_core.process import logs
 from gateway_core.process.admin_listeners import AdminAccess
 from gateway_core.process.model import ProcessModel
@@ -71,7 +72,7 @@ class ProgramView:
         self.roll_back, self.unpin = rollbacks.roll_back, rollbacks.unpin
         self.live = LiveFeed(SystemClock())
         """The live events of all processes."""
-        self.live.measure = self._measure
+        self.live.measure, self.live.watch = self._measure, self._watch_requests
         listeners[:] = [self.live.note]
         self.try_reload = writer.try_reload
         self.overrides = overrides
@@ -87,6 +88,9 @@ class ProgramView:
         """Show from now on that the program is about to end."""
         self.is_draining = True
         self.live.end("stopping")
+
+    async def _watch_requests(self, filters: Sequence[TailFilter]) -> None:
+        await self._model.watch_requests(filters)
 
     async def _measure(self) -> tuple[Parts, Sequence[int]]:
         return await self._model.traffic()

@@ -109,7 +109,7 @@ class Supervisor:
         findings = self._watcher.findings
         services = WorkerServices(self._clock, self._stores, self.run_command, findings, feed, self._overrides)
         self._pool = WorkerPool(self._sockets, services, template, self.ledger)
-        self.traffic = self._pool.traffic
+        self.traffic, self.watch_requests = self._pool.traffic, self._pool.watch_requests
 
     # -- configurations
 

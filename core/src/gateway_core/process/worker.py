@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from gateway_core.clock import SystemClock
@@ -17,10 +17,11 @@ from gateway_core.config import ConfigError, problem_to_json
 from gateway_core.errors import GatewayError
 from gateway_core.events import WORKER_CALL_FAILED, WORKER_ORPHANED, emit, listeners
 from gateway_core.hooks import CommandError, PluginServices, as_json
+from gateway_core.observe.tail_filter import TailFilter
 from gateway_core.process import logs, sockets
 from gateway_core.process.channel import Channel, ChannelClosedError, Message, error_fields
 from gateway_core.process.engine import Engine, Prepared
-from gateway_core.process.live_link import Outbox
+from gateway_core.process.live_link import WATCH, Outbox, filters_of, watch_requests
 from gateway_core.process.override_table import OVERRIDES, from_plain
 from gateway_core.process.plugin_services import COMMAND, EVERYWHERE, RemoteShared, outcome_to_plain
 from gateway_core.process.socket_table import SocketTable
@@ -55,6 +56,8 @@ class Worker:
         self._outbox = Outbox(channel, SystemClock())
         listeners[:] = [self._outbox.note]  # in place of what the process had that this one was forked from
         self._meter: TrafficMeter | None = None
+        self._filters: Sequence[TailFilter] = ()
+        """Which requests are watched."""
         self.deadline = 30.0
         """Seconds that requests may take once it is to end."""
 
@@ -119,6 +122,8 @@ class Worker:
                 message = await self._channel.receive()
                 if message.kind == "finding":
                     self._receive(message)
+                elif message.kind == WATCH:
+                    self._watch(message)
                 elif message.kind == COMMAND:
                     self._reading.spawn(self._command(message), name="run a command")
                 else:
@@ -128,6 +133,16 @@ class Worker:
         finally:
             # Whatever it was: who hears nothing any more must not serve on.
             self._messages.put_nowait(None)
+
+    def _watch(self, message: Message) -> None:
+        self._filters = filters_of(message)
+        self._follow_filters()
+        if "call" in message.fields:
+            self._reading.spawn(self._channel.reply(message), name="confirm what is watched", on_error=lambda _: None)
+
+    def _follow_filters(self) -> None:
+        if self._engine is not None:
+            watch_requests(self._engine.proxy, self._filters, self._outbox.put_request)
 
     def _receive(self, message: Message) -> None:
         try:
@@ -147,6 +162,7 @@ class Worker:
             owns_process=True,
         )
         self._meter = TrafficMeter(self._engine)
+        self._follow_filters()
 
     async def _everywhere(self, binding: str, command: str, arguments: Mapping[str, Any]) -> list[Any]:
         reply = await self._channel.call(EVERYWHERE, binding=binding, command=command, arguments=as_json(arguments))

@@ -17,9 +17,10 @@ from gateway_core.errors import GatewayError, ProcessEndedError
 from gateway_core.events import WORKER_KILLED, emit
 from gateway_core.hooks import CommandError, SharedStores
 from gateway_core.observe.live_feed import LiveFeed
+from gateway_core.observe.tail_filter import TailFilter
 from gateway_core.process.channel import ChannelClosedError, Message, parts
 from gateway_core.process.child import KILL_AFTER, WORKER, Child, Forked
-from gateway_core.process.live_link import LIVE, take
+from gateway_core.process.live_link import LIVE, WATCH, take
 from gateway_core.process.model import RestartNeededError, WorkerLeft
 from gateway_core.process.override_table import OverrideTable
 from gateway_core.process.plugin_services import COMMAND, EVERYWHERE, SHARED, CommandReport, RunsCommands, apply_message
@@ -28,6 +29,7 @@ from gateway_core.tasks import Tasks
 from gateway_core.upstreams.finding_store import FindingStore
 
 READY_TIMEOUT: Final = 120.0
+_WATCH_TIMEOUT: Final = 2.0
 TRIAL_TIMEOUT: Final = 45.0
 """Seconds; a plugin that awaits has thirty of them to start."""
 
@@ -200,6 +202,10 @@ class WorkerHandle:
         :raises ChannelClosedError: it is gone; its successor starts with the new configuration.
         :raises TimeoutError: it did not reply.
         """
+        if self._services.feed is not None:
+            # Before it serves the first request.
+            filters = [each.to_plain() for each in self._services.feed.filters]
+            await self.child.channel.send(WATCH, filters=filters)
         message = await self.child.call("commit", timeout=READY_TIMEOUT, version=version)
         self.version, self.shared_owners = version, message["shared_owners"]
         return str(message["changes"])
@@ -225,6 +231,14 @@ class WorkerHandle:
         message = await self.child.channel.call(COMMAND, binding=binding, command=command, arguments=dict(arguments))
         outcomes: list[Mapping[str, Any]] = message["outcomes"]
         return outcomes
+
+    async def watch(self, filters: Sequence[TailFilter]) -> None:
+        """Have the worker send the requests that match a filter.
+
+        :raises ChannelClosedError: the worker is gone.
+        :raises TimeoutError: it did not reply.
+        """
+        await self.child.call(WATCH, timeout=_WATCH_TIMEOUT, filters=[each.to_plain() for each in filters])
 
     async def drain(self, deadline: float) -> None:
         """Have the worker finish and end, and wait for it; it is killed if it takes much longer than it may."""

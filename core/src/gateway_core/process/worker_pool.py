@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -11,6 +11,7 @@ from typing import Any, Final
 from gateway_core.events import WORKER_ENDED, WORKER_NOT_REPLACED, WORKER_REPLACED, emit
 from gateway_core.metrics.ledger import Ledger
 from gateway_core.metrics.samples import Samples
+from gateway_core.observe.tail_filter import TailFilter
 from gateway_core.process.channel import ChannelClosedError, Message
 from gateway_core.process.child import WORKER
 from gateway_core.process.model import WorkerLeft
@@ -118,6 +119,9 @@ class WorkerPool:
         self._workers[number] = worker
         self.replacements.note_start(number)
         self._tasks.supervise(partial(self._watch, number, worker), name=f"replace {worker.child.name}")
+        if self._services.feed is not None:
+            # They may have changed while it was on its way here, and an adopted worker has those of another program.
+            self._tasks.spawn(self._watch_requests([worker], self._services.feed.filters), name="watch requests")
         if before is not None:
             self._drain(before)
 
@@ -218,6 +222,15 @@ class WorkerPool:
                 self._ledger.report(worker, await asyncio.to_thread(Samples.load, reply.body))
                 responded.add(worker)
         return responded
+
+    async def watch_requests(self, filters: Sequence[TailFilter]) -> None:
+        """Have all workers send the requests that match a filter."""
+        await self._watch_requests(self.all, filters)
+
+    @staticmethod
+    async def _watch_requests(workers: Iterable[WorkerHandle], filters: Sequence[TailFilter]) -> None:
+        # What one that does not reply has not sent is seen by its silence in `traffic`, or as a gap when it ends.
+        await asyncio.gather(*(each.watch(filters) for each in workers), return_exceptions=True)
 
     async def traffic(self) -> tuple[list[tuple[int, Mapping[str, Any]]], list[int]]:
         """Return what every worker has counted since the last call, and the numbers of those that are silent."""

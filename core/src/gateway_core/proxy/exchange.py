@@ -338,7 +338,7 @@ class Exchange:
         self.grpc_code = cut_off(self.writer, self.head, reason, flush=flush)
         self.finish(self.proxy.now(), is_complete=self.grpc_code is not None)
 
-    def finish(self, now: float, is_complete: bool = True) -> None:  # noqa: C901 - all that ends is ended here
+    def finish(self, now: float, is_complete: bool = True) -> None:  # noqa: C901, PLR0912 - all that ends is ended here
         """Run the log phase, let go of the snapshot, and give the connection back if the response is complete."""
         self.is_over, self.deadline = True, NEVER
         own, relay, route = self._own, self._relay, self.route
@@ -360,6 +360,8 @@ class Exchange:
         else:  # an upstream's response
             received = 0 if self.body is None else self.body.received
             route.counts.add(status << 2, now - self.started, self.writer.bytes_sent, received)
+        if self.proxy.tail is not None:
+            self.proxy.tail.note(self, sent, response, status, now - self.started, self.proxy.wall())
         if not self.chain.log or self._log(sent, response, now):
             if self._pin is self.snapshot and not self.snapshot.is_awaited:
                 self.snapshot.active -= 1

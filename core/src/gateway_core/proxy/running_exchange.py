@@ -24,6 +24,7 @@ from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_fields import DateField
 from gateway_core.proxy.response_stream import ResponseStream
 from gateway_core.proxy.response_writer import ResponseWriter
+from gateway_core.proxy.tail import Tail
 from gateway_core.proxy.telemetry import Telemetry
 from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
@@ -48,6 +49,8 @@ class ExchangeHost(Protocol):
     exchanges: set[RequestOwner]
     tunnels: set[Tunnel]
     keeps_alive: bool
+    tail: Tail | None
+    """Shows requests to those who watch them, if there are any."""
     challenges: Hook | None
     """Responds to authorities that validate host names, before everything else."""
 

@@ -29,6 +29,7 @@ from gateway_core.proxy.response_fields import DateField
 from gateway_core.proxy.running_exchange import RequestOwner
 from gateway_core.proxy.server import GatewayServer
 from gateway_core.proxy.sweeper import Expiring, Sweeper
+from gateway_core.proxy.tail import Tail
 from gateway_core.proxy.telemetry import Telemetry
 from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
@@ -74,6 +75,8 @@ class Proxy:
         """Those of exchanges that have changed protocols."""
         self.keeps_alive = True
         """False while draining: every response is the last of its connection."""
+        self.tail: Tail | None = None
+        """Shows requests to those who watch them (`gateway_core.proxy.tail`)."""
         self.challenges: Hook | None = None
         """Responds to authorities that validate host names (`gateway_core.proxy.challenges`)."""
         self.turns = Turns(self.loop, self.now)

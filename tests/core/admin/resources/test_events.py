@@ -174,7 +174,7 @@ async def test_a_stream_without_a_token_ends_when_there_is_one(
 
 
 async def test_what_is_no_query_of_events_is_refused(session: aiohttp.ClientSession) -> None:
-    for query in ("types=traffic,x", "types=", "type=change", "types=change&types=change"):
+    for query in ("types=traffic,x", "types=", "type=change", "types=change&types=change", "status=9xx", "client=x"):
         async with session.get(f"/api/v1/events?{query}") as response:
             assert response.status == 422, query
     async with session.head(CHANGES) as response:
@@ -209,3 +209,35 @@ async def test_a_reader_that_takes_nothing_is_disconnected(
             await asyncio.sleep(0.01)
 
     writer.close()
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator", "editor"])
+async def test_watching_requests_is_a_right_of_its_own(
+    streams: AsyncExitStack, session: aiohttp.ClientSession, view: View, role: Any
+) -> None:
+    tokens = [Token("a", role, digest_of("gwa_a")), Token("b", "viewer", digest_of("gwa_b"), may_tail=True)]
+    view.let_in = Access(tokens)
+
+    for types in ("tail", "traffic,tail"):
+        refused = await session.get(f"/api/v1/events?types={types}", headers={"Authorization": "Bearer gwa_a"})
+        assert (refused.status, (await refused.json())["code"]) == (403, "forbidden")
+    stream = await opened(streams, session, "/api/v1/events?types=tail&status=5xx", Authorization="Bearer gwa_b")
+    assert (await stream.next())[0] == "hello"
+    assert [each.status for each in view.live.filters] == ["5xx"]
+
+
+async def test_a_tail_ends_when_its_right_is_taken_away(
+    streams: AsyncExitStack, session: aiohttp.ClientSession, view: View
+) -> None:
+    view.let_in = Access([Token("a", "viewer", digest_of("gwa_a"), may_tail=True)])
+    stream = await opened(streams, session, "/api/v1/events?types=tail", Authorization="Bearer gwa_a")
+    await stream.next()
+
+    view.let_in = Access([Token("a", "viewer", digest_of("gwa_a"))])
+
+    assert (await stream.next())[:2] == ("end", {"reason": "rights-changed"})
+
+
+async def test_anonymous_callers_watch_no_requests(session: aiohttp.ClientSession) -> None:
+    async with session.get("/api/v1/events?types=tail") as refused:
+        assert refused.status == 403

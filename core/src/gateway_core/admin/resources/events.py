@@ -12,12 +12,15 @@ import contextlib
 from functools import partial
 from typing import Final
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from gateway_core.admin.operation import API, ApiModel, Call, Operation
 from gateway_core.admin.replies import EVENT_STREAM, EventStream, Reply
 from gateway_core.clock import SystemClock
-from gateway_core.observe.live_feed import Stream, Wanted, frame
+from gateway_core.errors import RefusedError
+from gateway_core.observe.live_events import frame
+from gateway_core.observe.live_feed import Stream, Wanted
+from gateway_core.observe.tail_filter import TailFilter
 
 EVENTS: Final = f"{API}events"
 
@@ -28,16 +31,26 @@ WRITE_TIMEOUT: Final = 30.0
 _LOOK_EVERY: Final = 1.0
 _END_TIMEOUT: Final = 0.5
 
-TYPES: Final = ("traffic", "change")
+TYPES: Final = ("traffic", "change", "tail")
 
 
 class EventsQuery(ApiModel):
     """Which events."""
 
     types: str = "traffic,change"
-    """Names of events, with commas between them: ``traffic``, ``change``."""
+    """Names of events, with commas between them: ``traffic``, ``change``, ``tail``."""
     route: str | None = None
-    """The only route that ``traffic`` has under ``routes``, however many requests others get."""
+    """The only route of ``tail``, and the only one that ``traffic`` has under ``routes``."""
+    status: str = ""
+    """Of ``tail``: statuses and classes of them, with commas between them, such as ``5xx,404``."""
+    client: str = ""
+    """Of ``tail``: an address, or a network such as ``10.0.0.0/8``."""
+    method: str = ""
+    """Of ``tail``: a method."""
+    path: str = ""
+    """Of ``tail``: what the path begins with."""
+    reason: str = ""
+    """Of ``tail``: a reason of docs/reasons.md, or one for which a plugin refused."""
 
     @field_validator("types")
     @classmethod
@@ -47,16 +60,33 @@ class EventsQuery(ApiModel):
             raise ValueError(f"{unknown[0][:40]!r} is none of {', '.join(TYPES)}")
         return types
 
+    @model_validator(mode="after")
+    def _is_filter(self) -> EventsQuery:
+        self.filter()
+        return self
+
+    def filter(self) -> TailFilter:
+        """Return which requests are wanted.
+
+        :raises ValueError: a condition is none.
+        """
+        return TailFilter(self.route or "", self.status, self.client, self.method, self.path, self.reason)
+
 
 async def _events(call: Call) -> Reply | EventStream:
     types = frozenset(call.query.types.split(","))
-    wanted = Wanted(types - {"traffic"}, "traffic" in types, call.query.route)
+    if "tail" in types and not call.caller.may_tail:
+        detail = f"{call.caller.name} may not watch single requests: make a token with gateway admin token new --tail"
+        raise RefusedError(403, "forbidden", detail)
+    wanted = Wanted(types - {"traffic"}, "traffic" in types, call.query.route, call.query.filter())
     if call.request.method == "HEAD":
         return Reply(headers={"Content-Type": EVENT_STREAM})
     stream = call.view.live.open(wanted, call.request.headers.get("Last-Event-ID", ""))
     end = partial(stream.end, "listener-closed")
     call.gate.on_close.add(end)
     try:
+        if "tail" in types:
+            await call.view.live.follow_filters()
         response = EventStream()
         await response.prepare(call.request)
         await _send(call, stream, response)
@@ -118,7 +148,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "GET",
         "events",
         "viewer",
-        "Stream what happens (text/event-stream): the traffic of each second, changes; see docs/admin.md",
+        "Stream what happens (text/event-stream): traffic each second, changes, and with the right tail requests",
         _events,
         query=EventsQuery,
         errors=(503,),

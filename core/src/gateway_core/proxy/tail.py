@@ -1,0 +1,106 @@
+"""Requests that are over, one by one, for those who watch them: made only while there is a stream for them.
+
+What is shown is what access logs show by default, and nothing else of a request: no fields, no bodies, and the values
+of parameters that are credentials are hidden (`SECRET_PARAMETERS`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+from gateway_core.messages import Record, Request, Response
+from gateway_core.messages.secret_queries import SECRET_PARAMETERS, make_query_mask
+from gateway_core.observe.tail_filter import TailFilter
+from gateway_core.proxy.telemetry import EndedExchange, Responded, make_record
+from gateway_core.proxy.wire.request_head import RequestHead
+
+_mask_query: Final = make_query_mask(SECRET_PARAMETERS)
+_LONGEST: Final = 1000
+"""Characters of a path, a query or an error."""
+_MOST_REFUSALS: Final = 10
+
+
+class WatchedExchange(EndedExchange, Protocol):
+    """An exchange at its end, with its request."""
+
+    head: RequestHead
+
+    @property
+    def request(self) -> Request:
+        """The request as hooks see it."""
+
+
+class Tail:
+    """What this process shows of its requests."""
+
+    def __init__(self, put: Callable[[Mapping[str, Any]], None]) -> None:
+        """Show nothing yet.
+
+        :param put: takes each request; never waits.
+        """
+        self.filters: Sequence[TailFilter] = ()
+        """A request is shown that matches one of them."""
+        self._put = put
+
+    def note(
+        self,
+        exchange: WatchedExchange,
+        sent: Responded | None,
+        response: Response | None,
+        status: int,
+        seconds: float,
+        now: float,
+    ) -> None:
+        """Show a request that is over, if it matches.
+
+        :param sent: what sent it upstream.
+        :param response: what the client was sent; None if that was the upstream's response as it came.
+        :param seconds: since its head was complete.
+        :param now: seconds since the Unix epoch.
+        """
+        route = None if exchange.route is None else exchange.route.info.id
+        method = exchange.head.method
+        if not any(each.may_match(route, status, method) for each in self.filters):
+            return
+        record = make_record(exchange, sent, response, seconds, now)
+        entry = entry_of(exchange.request, record, route, status)
+        if any(each.matches(entry) for each in self.filters):
+            self._put(entry)
+
+
+def _origin_form(target: str) -> str:
+    """Return a request-target without scheme and authority, which may have a password (RFC 9112 section 3.2.2)."""
+    _, mark, rest = target.partition("://")
+    return target if target.startswith("/") or not mark else f"/{rest.partition('/')[2]}"
+
+
+def entry_of(request: Request, record: Record, route: str | None, status: int) -> dict[str, Any]:
+    """Return what is shown of a request, ready for JSON; times are seconds."""
+    head = request.received
+    path, _, query = _origin_form(head.target).partition("?")
+    refusals = [str(value)[:100] for key, value in request.state.items() if key.endswith(".refusal") and value]
+    return {
+        "at": datetime.fromtimestamp(record.started_at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "request_id": request.request_id,
+        "client": request.client_ip,
+        "method": head.method[:40],
+        "host": (request.host or "")[:_LONGEST],
+        "path": path[:_LONGEST],
+        "query": _mask_query(query)[:_LONGEST],
+        "protocol": request.version,
+        "route": route,
+        "status": status,
+        "seconds": round(record.duration, 6),
+        "upstream": record.upstream or None,
+        "endpoint": record.endpoint,
+        "upstream_seconds": None if record.upstream_duration is None else round(record.upstream_duration, 6),
+        "attempts": record.attempt_count,
+        "bytes_in": record.bytes_received,
+        "bytes_out": record.bytes_sent,
+        "produced_by": record.produced_by,
+        "reason": record.reason,
+        "refusals": refusals[:_MOST_REFUSALS],
+        "aborted": record.aborted,
+    }
