@@ -54,11 +54,11 @@ class Rude:
             each.close()
 
 
-def config(collector: str, upstream: str, more: str = "") -> str:
+def config(collector: str, upstream: str, timeout: str = "10s") -> str:
     return f"""
 tracing:
-  otlp: {{url: "{collector}", timeout: 100ms}}
-  queue: {{delay: 10ms, max_spans: {ROOM}, batch_spans: 50{more}}}
+  otlp: {{url: "{collector}", timeout: {timeout}}}
+  queue: {{delay: 10ms, max_spans: {ROOM}, batch_spans: 50}}
 routes: [{{id: all, path_prefix: /, target: "{upstream}"}}]
 """
 
@@ -118,7 +118,7 @@ def test_a_collector_that_does_not_speak_http_costs_spans_and_no_request(
 ) -> None:
     rude = Rude(reply)
     try:
-        with RunningGateway(config(rude.url, upstream.url)) as gateway:
+        with RunningGateway(config(rude.url, upstream.url, "100ms")) as gateway:
             send(gateway, 100)
             assert rude.asked.wait(30)
             send(gateway, 100)
