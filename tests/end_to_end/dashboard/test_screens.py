@@ -41,6 +41,7 @@ SCREENS = {
     "/plugins": "Catalogue",
     "/plugins/ratelimit": "Write a binding",
     "/configuration": "History",
+    "/tail": "Requests as they end",
     "/health": "Certificates",
 }
 

@@ -13,14 +13,15 @@ import plugin from "./screens/plugin.js";
 import plugins from "./screens/plugins.js";
 import route from "./screens/route.js";
 import routes from "./screens/routes.js";
+import tail from "./screens/tail.js";
 import upstream from "./screens/upstream.js";
 import upstreams from "./screens/upstreams.js";
 
 const SECTIONS = [
   ["overview", "Overview"], ["routes", "Routes"], ["upstreams", "Upstreams"], ["plugins", "Plugins"],
-  ["configuration", "Configuration"], ["health", "Health"],
+  ["configuration", "Configuration"], ["tail", "Tail"], ["health", "Health"],
 ];
-const SCREENS = { overview, routes, upstreams, plugins, configuration, health };
+const SCREENS = { overview, routes, upstreams, plugins, configuration, tail, health };
 const SCREENS_OF_ONE = { routes: route, upstreams: upstream, plugins: plugin };
 
 const EVERY = 2000;
