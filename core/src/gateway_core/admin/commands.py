@@ -41,6 +41,7 @@ OPERATIONS = (
         body=dict[str, JsonValue],
         body_is_optional=True,
         errors=(404, 422, 500, 503),
+        reports_errors=True,
         role_of=role_of_command,
     ),
 )

@@ -69,7 +69,7 @@ class Operation:
     """What it does."""
     handle: Callable[[Call], Awaitable[Reply | EventStream]]
     result: Any = None
-    """The type of what it returns with ``success``; None for none."""
+    """The type of what it returns with ``success``; None for a stream of events."""
     query: type[ApiModel] = NoQuery
     body: Any = None
     """The type of what it takes; None for nothing."""
@@ -80,6 +80,8 @@ class Operation:
     largest_body: int = LARGEST_BODY
     takes_if_match: bool = False
     """Whether If-Match and If-None-Match count."""
+    reports_errors: bool = False
+    """Whether what fails may also come in the shape of ``result``."""
     role_of: Callable[[AdminView, Mapping[str, str]], Awaitable[AdminRole]] | None = None
     """Returns the role that a path needs where that is more than `role`."""
 

@@ -151,8 +151,8 @@ def screen(found: Mapping[str, Any], states: Mapping[tuple[str, str], str], titl
     yield _line("UPSTREAM ENDPOINT", "REQ/S", "ERR/S", "ACTIVE", "P95", "STATE")
     for row in sorted_rows(found["upstreams"], sort):
         state = states.get((row["upstream"], row["endpoint"]), "gone").partition(" (")[0]
-        numbers = (_rate(row["rate"]), _rate(row["errors"]), str(row["in_flight"]), _time(row["p95"]))
-        yield _line(f"{row['upstream']} {row['endpoint']}", *numbers, state)
+        cells = (_rate(row["rate"]), _rate(row["errors"]), str(row["in_flight"]), _time(row["p95"]))
+        yield _line(f"{row['upstream']} {row['endpoint']}", *cells, state)
     yield ""
     yield _line("PLUGIN BINDING", "CALLS/S", "ERR/S", "P50", "P95", "P99")
     for row in sorted_rows(found["plugins"], sort):

@@ -1,6 +1,6 @@
 """What the admin API has: one module for each resource, each with its table of operations."""
 
-from gateway_core.admin import commands, operations
+from gateway_core.admin import commands, openapi, operations
 from gateway_core.admin.operation import Operation
 from gateway_core.admin.resources import events, history, objects, overrides, overview, session, state
 
@@ -14,4 +14,5 @@ OPERATIONS: tuple[Operation, ...] = (
     *overrides.OPERATIONS,
     *operations.OPERATIONS,
     *commands.OPERATIONS,
+    openapi.operation(lambda: OPERATIONS),
 )

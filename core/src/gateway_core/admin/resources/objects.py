@@ -174,7 +174,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "POST", "config:apply", "editor", "Replace the API's document as a whole", _apply,
-        result=JsonObject, query=WriteQuery, body=DocumentContent, errors=(412, 422, 428, 503),
+        result=JsonObject, query=WriteQuery, body=DocumentContent, errors=(409, 412, 422, 428, 503),
         largest_body=LARGEST_DOCUMENT, takes_if_match=True,
     ),
     Operation(

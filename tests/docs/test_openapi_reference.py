@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import json
+
+from gateway_core.admin.resources import OPERATIONS
+from jsonschema import Draft202012Validator
+
+from docs.openapi_reference import DOCUMENT, PAGE, document_text, page
+
+
+def test_document_and_page_are_those_of_the_table() -> None:
+    assert DOCUMENT.read_text("utf-8") == document_text(), "run: python docs/openapi_reference.py"
+    assert PAGE.read_text("utf-8") == page(), "run: python docs/openapi_reference.py"
+
+
+def test_every_operation_is_in_the_document_with_an_id_of_its_own() -> None:
+    paths = json.loads(document_text())["paths"]
+    found = [operation for methods in paths.values() for operation in methods.values()]
+
+    assert len(found) == len(OPERATIONS)
+    assert len({each["operationId"] for each in found}) == len(found)
+
+
+def test_every_reference_leads_to_a_schema_and_every_schema_is_one() -> None:
+    found = json.loads(document_text())
+    schemas = found["components"]["schemas"]
+
+    references = {part.split('"')[0] for part in document_text().split('"#/components/schemas/')[1:]}
+
+    assert references <= schemas.keys()
+    for schema in schemas.values():
+        Draft202012Validator.check_schema(schema)
