@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import http.client
 import json
 import os
 import signal
@@ -131,3 +133,49 @@ async def test_a_new_program_keeps_the_pin(start: Callable[..., Gateway], upstre
     assert await served(url, "one", "two") == [200, 404]
     assert (await api("GET", "config/history"))[1]["pinned"]["number"] == 1
     await running.stops()
+
+
+async def test_a_rollback_brings_no_token_back_and_files_revoke_tokens_of_a_pinned_version(
+    start: Callable[..., Gateway], upstream: Upstream, api: Api, unused_tcp_port: int, tmp_path: Path
+) -> None:
+    def text(path: str, *tokens: str) -> str:
+        named = "".join(
+            f"\n    - {{name: {each}, role: editor, hash: 'sha256:{hashlib.sha256(each.encode()).hexdigest()}'}}"
+            for each in tokens
+        )
+        admin = f"admin:\n  listen: 127.0.0.1:{unused_tcp_port}\n  tokens: {named or '[]'}\n"
+        return CONFIG.format(workers=1, url=upstream.url, path=path) + admin
+
+    async def lets_in(token: str) -> bool:
+        def send() -> int:
+            connection = http.client.HTTPConnection("127.0.0.1", unused_tcp_port, timeout=30)
+            connection.request("GET", "/api/v1/overview", headers={"Authorization": f"Bearer {token}"})
+            status = connection.getresponse().status
+            connection.close()
+            return status
+
+        return await asyncio.to_thread(send) == 200
+
+    running = start(text("one", "old", "both"))
+    await running.ready()
+    assert (await lets_in("old"), await lets_in("both")) == (True, True)
+    await running.rewrites(text("two", "both", "third"))
+    assert (await lets_in("old"), await lets_in("both")) == (False, True)
+
+    assert (await api("POST", "config:rollback", {"number": 1}))[0] == 200
+    assert (await lets_in("old"), await lets_in("both"), await lets_in("third")) == (False, True, True)
+    await running.rewrites(text("three", "third"), "valid and not applied")
+    assert (await lets_in("both"), await lets_in("third")) == (False, True)
+    await running.rewrites("nonsense: 1", "rejected and not applied")
+    assert (await lets_in("both"), await lets_in("third")) == (False, True)
+
+    running.process.send_signal(signal.SIGKILL)
+    await asyncio.to_thread(running.process.wait)
+    for file in (tmp_path / "runtime" / "gateway").glob("*.sock"):
+        file.unlink()
+    again = start("", path=tmp_path / "gateway.yaml")
+    await again.ready()
+    assert (await lets_in("old"), await lets_in("third")) == (False, False)
+    await again.rewrites(text("four", "third"), "valid and not applied")
+    assert (await lets_in("old"), await lets_in("third")) == (False, True)
+    await again.stops()

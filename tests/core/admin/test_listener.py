@@ -17,6 +17,7 @@ from gateway_core.config.api_document import ApiDocument
 from gateway_core.errors import GatewayError, RefusedError
 from gateway_core.observe.live_feed import LiveFeed
 from gateway_core.process.listeners import open_site
+from gateway_core.process.override_keeper import OverrideKeeper
 from gateway_core.process.sockets import BindError
 
 
@@ -54,6 +55,7 @@ class View:
 
     def __init__(self) -> None:
         self.writer = Writer()
+        self.overrides = OverrideKeeper(Path("/var/empty/gateway"), ["gateway.yaml"], lambda: None)
         self.version: str | None = "v1"
         self.more: dict[str, Any] = {}
         self.is_broken = False

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from gateway_core.admin import Access
 from gateway_core.admin.tokens import TokenFile, make_token
+from gateway_core.cli.control_client import client_of
 from gateway_core.config import AdminConfig, GatewayConfig
 from gateway_core.errors import GatewayError, RefusedError
 from gateway_core.process.admin_listeners import AdminAccess, AdminListeners, files_of
@@ -32,29 +33,29 @@ async def test_tokens_of_the_configuration_and_of_the_state_directory_are_taken(
     TokenFile(tmp_path).change(lambda _: [kept])
     access = AdminAccess(tmp_path)
 
-    assert (await access.of(None)).tokens == [kept.token]
+    assert (await access.of(None, None)).tokens == [kept.token]
     config = admin(listen=":1", tokens=[{"name": "ops", "hash": HASH, "expires": "2030-01-01T00:00:00Z"}])
-    found = await access.of(config)
+    found = await access.of(config, config)
     assert [(each.name, each.expires) for each in found.tokens] == [("ci", None), ("ops", 1893456000.0)]
 
 
 async def test_revoking_the_last_token_does_not_open_the_api_to_anonymous_callers(tmp_path: Path) -> None:
     access, file = AdminAccess(tmp_path), TokenFile(tmp_path)
-    assert (await access.of(None)).takes_anonymous
+    assert (await access.of(None, None)).takes_anonymous
 
     file.change(lambda _: [make_token("ops", "viewer", 1.0, lifetime=None)[1]])
-    assert not (await access.of(None)).takes_anonymous
+    assert not (await access.of(None, None)).takes_anonymous
     file.change(lambda _: [])
 
     for config in (None, admin(listen=":1")):
-        assert not (await access.of(config)).takes_anonymous
+        assert not (await access.of(config, config)).takes_anonymous
 
 
 async def test_a_file_of_tokens_that_cannot_be_used_lets_in_nobody(tmp_path: Path) -> None:
     TokenFile(tmp_path).path.write_text("{")
 
     with pytest.raises(RefusedError) as refused:
-        await AdminAccess(tmp_path).of(None)
+        await AdminAccess(tmp_path).of(None, None)
 
     assert refused.value.status == 503
 
@@ -74,7 +75,9 @@ async def ask(port: int, ca: Pair, client: Pair | None, method: str = "GET", pat
     return await asyncio.to_thread(talk)
 
 
-async def test_a_client_certificate_stands_for_a_role(tmp_path: Path, unused_tcp_port: int) -> None:
+async def test_a_client_certificate_stands_for_a_role(
+    tmp_path: Path, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server, viewer, operator, other = (make(tmp_path, name) for name in ("localhost", "viewer", "operator", "other"))
     authorities = tmp_path / "ca.pem"
     authorities.write_text("".join(each.cert.read_text() for each in (viewer, operator, other)))
@@ -84,13 +87,23 @@ async def test_a_client_certificate_stands_for_a_role(tmp_path: Path, unused_tcp
         clients=[{"name": "viewer"}, {"name": "operator", "role": "operator"}],
     )
     view = View()
-    view.let_in = await AdminAccess(tmp_path).of(config)
+    view.let_in = await AdminAccess(tmp_path).of(config, config)
     listeners = AdminListeners()
     await listeners.follow(config, view)
     try:
         asked = [await ask(unused_tcp_port, server, each) for each in (None, other, viewer, operator)]
         assert asked == [401, 401, 200, 200]
         assert await ask(unused_tcp_port, server, None, path="/healthz") == 200
+        # As commands with --admin do.
+        monkeypatch.setenv("SSL_CERT_FILE", str(server.cert))
+        client = client_of((), None, f"https://localhost:{unused_tcp_port}")
+        with pytest.raises(GatewayError, match="responded 401"):
+            await asyncio.to_thread(client.get, "/api/v1/overview", 20.0)
+        monkeypatch.setenv("GATEWAY_CLIENT_CERT", str(viewer.cert))
+        with pytest.raises(GatewayError, match=r"GATEWAY_CLIENT_KEY.* cannot be used"):
+            await asyncio.to_thread(client.get, "/api/v1/overview", 20.0)
+        monkeypatch.setenv("GATEWAY_CLIENT_KEY", str(viewer.key))
+        assert (await asyncio.to_thread(client.get, "/api/v1/overview", 20.0))["version"] == "v1"
         assert await ask(unused_tcp_port, server, viewer, "POST", "/api/v1/reload") == 403
         assert await ask(unused_tcp_port, server, operator, "POST", "/api/v1/reload") == 200
     finally:
@@ -148,3 +161,12 @@ async def test_health_has_a_listener_of_its_own(tmp_path: Path, unused_tcp_port:
         assert await asyncio.to_thread(ask, "/ready") == 503
     finally:
         await listeners.aclose()
+
+
+async def test_where_it_is_not_known_who_is_let_in_only_tokens_of_the_state_directory_are(tmp_path: Path) -> None:
+    _, kept = make_token("ops", "viewer", 1.0, lifetime=None)
+    TokenFile(tmp_path).change(lambda _: [kept])
+
+    found = await AdminAccess(tmp_path).of(None, None, is_known=False)
+    assert found.tokens == [kept.token]
+    assert not (await AdminAccess(tmp_path / "none").of(None, None, is_known=False)).takes_anonymous

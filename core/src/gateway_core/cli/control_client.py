@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from gateway_core.cli.client_token import client_token, is_loopback
+from gateway_core.cli.client_token import client_context, client_token, is_loopback
 from gateway_core.cli.options import UNDECIDABLE
 from gateway_core.config.sources import ConfigRoot, parse_root
 from gateway_core.errors import GatewayError
@@ -170,8 +170,8 @@ class AdminClient:
         if isinstance(self.address, Path):
             return _UnixConnection(self.address, timeout)
         if self.has_tls:
-            # Authorities of the system, or of SSL_CERT_FILE.
-            return http.client.HTTPSConnection(*self.address, timeout=timeout)
+            context = client_context(os.environ)
+            return http.client.HTTPSConnection(*self.address, timeout=timeout, context=context)
         return http.client.HTTPConnection(*self.address, timeout=timeout)
 
     def _request(self, method: str, target: str, body: str | None, timeout: float) -> tuple[int, Any]:

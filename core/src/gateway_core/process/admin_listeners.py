@@ -26,9 +26,12 @@ class AdminAccess:
         self._state = state
         self._file: TokenFile | None = None
 
-    async def of(self, config: AdminConfig | None) -> Access:
+    async def of(self, config: AdminConfig | None, named: AdminConfig | None, *, is_known: bool = True) -> Access:
         """Return who is let in at the moment.
 
+        :param config: the section in force.
+        :param named: the one whose tokens and clients count.
+        :param is_known: whether they are known; otherwise only those of the state directory count.
         :raises RefusedError: the file of the tokens cannot be used: nothing is known of who may not be let in.
         """
         # Most gateways are never asked.
@@ -40,15 +43,15 @@ class AdminAccess:
             kept = await asyncio.to_thread(self._file.load)
         except TokenFileError as error:
             raise RefusedError(503, "tokens-unknown", str(error)) from error
-        tokens = [each.token for each in kept]
-        if config is None:
-            return Access(tokens, has_token_file=self._file.is_there)
-        for each in config.tokens:
+        tokens, has_tls = [each.token for each in kept], config is not None and config.tls is not None
+        if named is None or not is_known:
+            return Access(tokens, has_tls=has_tls, has_token_file=self._file.is_there or not is_known)
+        for each in named.tokens:
             expires = None if each.expires is None else each.expires.timestamp()
             identifier = each.hash.removeprefix("sha256:")[:8]  # it has no other
             tokens.append(Token(each.name, each.role, each.hash, expires, each.tail, identifier))
-        clients = [ClientName(client.name, client.role, client.tail) for client in config.clients]
-        return Access(tokens, clients, config.tls is not None, self._file.is_there)
+        clients = [ClientName(client.name, client.role, client.tail) for client in named.clients]
+        return Access(tokens, clients, has_tls, self._file.is_there)
 
 
 class AdminListeners:

@@ -81,6 +81,8 @@ class ProgramView:
         self._model_now = model
         self._bundle_now = bundle
         self._started_at = SystemClock().wall()
+        self._has_asked_for_access = False
+        """Whether files are read for it: a new program has only what is in force."""
         self.is_draining = False
         """Whether the program is about to end."""
 
@@ -111,7 +113,11 @@ class ProgramView:
 
     async def access(self) -> Access:
         """Return who is let in at the moment; see `AdminAccess.of`."""
-        return await self._access.of(self._model.config.admin)
+        keeper, config = self._rollbacks.keeper, self._model.config.admin
+        if not keeper.is_access_known() and not self._has_asked_for_access:
+            self._has_asked_for_access = True
+            self._pipeline.request("who may use the admin API is what files say")
+        return await self._access.of(config, keeper.access(config), is_known=keeper.is_access_known())
 
     async def status(self, timeout: float = STATUS_TIMEOUT) -> Mapping[str, Any]:  # noqa: ASYNC109 - the workers'
         """Return the state of everything, ready for JSON, without secrets."""

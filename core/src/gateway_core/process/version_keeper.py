@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 from gateway_core.clock import SystemClock
-from gateway_core.config import GatewayConfig, render_problems
+from gateway_core.config import AdminConfig, GatewayConfig, render_problems
 from gateway_core.config.api_document import shown
 from gateway_core.config.differences import differences
 from gateway_core.errors import GatewayError, RefusedError
@@ -38,6 +38,27 @@ class VersionKeeper:
         self._store = store
         self._trying: tuple[Pin, ConfigBundle] | None = None
         self._not_kept = ""
+        self._files: tuple[AdminConfig | None] | None = None
+        """The section ``admin`` of the last valid files, while a version is pinned; None if it is not known."""
+
+    def is_access_known(self) -> bool:
+        """Whether it is known who may use the admin API: that is what files say, whatever version is pinned."""
+        return self.pin is None or self._files is not None
+
+    def access(self, config: AdminConfig | None) -> AdminConfig | None:
+        """Return the section that names who may use the admin API.
+
+        A rollback brings no token back that was revoked, and a token that files revoke while a version is pinned is
+        refused.
+
+        :param config: the section in force.
+        """
+        return config if self.pin is None or self._files is None else self._files[0]
+
+    async def note_access(self, bundle: ConfigBundle | None) -> None:
+        """Learn from a valid configuration of files who may use the admin API."""
+        if bundle is not None:
+            self._files = ((await from_lines(bundle.lines, Yielder(SystemClock()))).config.admin,)
 
     async def hold(self, verdict: Verdict) -> Verdict:
         """Return what is to be in force: the pinned version, if there is one, in place of what was validated.
@@ -45,6 +66,7 @@ class VersionKeeper:
         :raises ValidationFailedError: whether one is pinned cannot be read.
         """
         if self._trying is not None:
+            await self.note_access(verdict.bundle)
             return Verdict(verdict.watch, self._trying[1])
         try:
             pin, bundle = await asyncio.to_thread(lambda: (self._store.pin(), self._store.pinned()))
@@ -52,7 +74,9 @@ class VersionKeeper:
             text = f"the versions in {self._store.folder} cannot be used: {error}: mend or remove the folder"
             raise ValidationFailedError(text) from error
         if pin is None or bundle is None:
+            self._files = None
             return verdict
+        await self.note_access(verdict.bundle)
         state = "valid" if verdict.bundle is not None else "rejected" if verdict.problems else "not validated"
         text = f"what files and sources have is {state} and not applied: {pin}"
         details = render_problems(verdict.problems) if verdict.problems else ""
@@ -197,6 +221,8 @@ class Rollbacks:
         if running is None:
             raise GatewayError("no configuration is in force")
         bundle = with_codes_of(await self.keeper.load(number), running)
+        if self.keeper.pin is None:
+            await self.keeper.note_access(running)  # the files may have problems
         pin = Pin(number, by, SystemClock().wall(), reason)
 
         async def prepare(following: ConfigBundle) -> Change:
