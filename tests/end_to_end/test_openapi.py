@@ -55,7 +55,7 @@ async def url(start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
-JSON = st.recursive(
+JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=6,
@@ -141,7 +141,7 @@ def cases(document: Mapping[str, Any], operation: Mapping[str, Any]) -> st.Searc
 
 
 def values_of(schema: Mapping[str, Any], document: Mapping[str, Any]) -> st.SearchStrategy[Any]:
-    """Return values that a schema allows; strings only mostly, as formats and patterns do not count."""
+    """Return values of the types that a schema has; not every one is allowed, as patterns do not count."""
     if "$ref" in schema:
         return values_of(document["components"]["schemas"][schema["$ref"].rpartition("/")[2]], document)
     if "anyOf" in schema:
