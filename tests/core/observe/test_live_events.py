@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from gateway_core.events import ADMIN_WRITE, BREAKER_OPENED, LIMIT_REACHED, PLUGIN_QUARANTINED
+from gateway_core.events import ADMIN_OVERRIDE, ADMIN_WRITE, BREAKER_OPENED, LIMIT_REACHED, PLUGIN_QUARANTINED
 from gateway_core.observe.live_events import Ring, change_of, frame, is_change
 
 
 def test_only_what_leaves_the_gateway_in_another_state_is_a_change() -> None:
     assert is_change(BREAKER_OPENED.name)
     assert is_change(PLUGIN_QUARANTINED.name)
+    assert is_change(ADMIN_OVERRIDE.name)
     assert not is_change(ADMIN_WRITE.name)
     assert not is_change(LIMIT_REACHED.name)
 

@@ -22,7 +22,6 @@ _SUBJECTS: Final = frozenset(
         "documents",
         "endpoint",
         "name",
-        "override",
         "plugins",
         "server",
         "source",
@@ -30,7 +29,7 @@ _SUBJECTS: Final = frozenset(
         "worker",
     }
 )
-_NAMES: Final = frozenset({"plugin.quarantined", "plugin.recovered"})
+_NAMES: Final = frozenset({"admin.override", "plugin.quarantined", "plugin.recovered"})
 
 
 def is_change(name: str) -> bool:
