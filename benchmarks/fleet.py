@@ -138,7 +138,8 @@ def tree(pid: int) -> Iterator[int]:
 def cpu_seconds(process: Process | None) -> float:
     """Return the seconds of CPU of a process, its threads and the children that it waited for."""
     fields = Path(f"/proc/{_pid(process)}/stat").read_text().rpartition(")")[2].split()
-    return sum(int(each) for each in fields[11:15]) / TICKS
+    seconds: float = sum(int(each) for each in fields[11:15]) / TICKS
+    return seconds
 
 
 def until(condition: Callable[[], bool]) -> float:

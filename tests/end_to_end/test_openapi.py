@@ -130,7 +130,7 @@ def cases(document: Mapping[str, Any], operation: Mapping[str, Any]) -> st.Searc
     body = st.none()
     if "requestBody" in operation:
         valid = values_of(operation["requestBody"]["content"]["application/json"]["schema"], document)
-        body = valid | JSON
+        body = st.one_of(valid, JSON)
     return st.builds(
         Case,
         st.fixed_dictionaries(parts["path"]),
