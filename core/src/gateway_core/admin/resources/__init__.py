@@ -6,12 +6,13 @@ from gateway_core.admin.resources import events, history, objects, overrides, ov
 
 OPERATIONS: tuple[Operation, ...] = (
     *session.OPERATIONS,
+    # Before `plugins/{name}`, which takes `plugins/BINDING:release` for a name.
+    *overrides.OPERATIONS,
     *overview.OPERATIONS,
     *state.OPERATIONS,
     *objects.OPERATIONS,
     *history.OPERATIONS,
     *events.OPERATIONS,
-    *overrides.OPERATIONS,
     *operations.OPERATIONS,
     *commands.OPERATIONS,
     openapi.operation(lambda: OPERATIONS),
