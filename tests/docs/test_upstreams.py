@@ -58,7 +58,7 @@ def test_every_example_loads(block: Block) -> None:
 
 
 async def test_the_backup_serves_retries_and_while_the_others_are_ill(runtime: UpstreamRuntime) -> None:
-    live = open_first(runtime, "Backups")
+    live = open_first(runtime, "Backup endpoints")
     one, other, backup = live.upstream.endpoints
 
     assert {live.upstream.pick(None, 1.0) for _ in range(4)} == {one, other}
@@ -71,7 +71,7 @@ async def test_the_backup_serves_retries_and_while_the_others_are_ill(runtime: U
 
 
 async def test_the_first_part_that_a_request_has_decides(runtime: UpstreamRuntime) -> None:
-    live = open_first(runtime, "Keeping a client on its endpoint")
+    live = open_first(runtime, "Sticky sessions")
     upstream = live.upstream
     assert upstream.hash_key is not None
     session = Request("GET", "/", {"Cookie": "session=7"}, client_ip="10.0.0.9")
