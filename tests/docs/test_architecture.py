@@ -46,19 +46,20 @@ def test_every_hook_is_placed(hook: str) -> None:
     assert not hook.startswith("gateway_") or f"`{hook}`" in TEXT
 
 
-def test_the_readme_has_every_command() -> None:
-    table = (ROOT / "README.md").read_text().split("## The command line", 1)[1]
+def test_the_page_of_the_command_line_has_every_command() -> None:
+    table = (ROOT / "docs" / "command-line.md").read_text().split("## Commands", 1)[1]
 
     assert [name for name in COMMANDS if f"`gateway {name}" not in table] == []
 
 
-def test_the_readme_has_every_plugin() -> None:
-    text = (ROOT / "README.md").read_text()
+@pytest.mark.parametrize(("page", "prefix"), [("README.md", ""), ("docs/plugins.md", "../")])
+def test_the_readme_and_the_list_have_every_plugin(page: str, prefix: str) -> None:
+    text = (ROOT / page).read_text()
     # A folder without an entry point is a library of some plugins.
     published = [path.parent for path in ROOT.glob("plugins/*/pyproject.toml") if "gateway.plugins" in path.read_text()]
     plugins = [folder.name for folder in published]
 
-    assert [name for name in plugins if f"](plugins/{name}/README.md)" not in text] == []
+    assert [name for name in plugins if f"]({prefix}plugins/{name}/README.md)" not in text] == []
 
 
 def test_contributing_names_only_files_that_are_there() -> None:
