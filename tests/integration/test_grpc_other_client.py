@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.grpc_kit import Start, starting
 
-pytest.importorskip("grpclib", reason="tests/requirements.txt has it")
+pytest.importorskip("grpclib", reason="the group test has it")
 
 from grpclib.client import Channel, StreamStreamMethod, UnaryStreamMethod, UnaryUnaryMethod
 from grpclib.const import Cardinality, Handler, Status
