@@ -27,6 +27,7 @@ def test_a_binding_describes_its_policy_and_its_state(bind: Bind, clock: ManualC
         "failures": 0,
         "quarantine": "closed",
         "quarantines": 0,
+        "released": False,
     }
     after = {"failures": 1, "quarantine": "open", "quarantines": 1}
     assert binding.describe(now) == {**before, **after}
