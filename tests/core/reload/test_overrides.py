@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +67,7 @@ def test_two_gateways_that_share_a_directory_do_not_lose_each_others_overrides(t
             '{"format": 1, "overrides": [{"kind": "x", "name": "a", "by": "b", "at": 1, "expires": 2}]}',
             "there is no override 'x'",
         ),
+        ("[" * 100_000, "damaged"),
     ],
 )
 def test_a_damaged_file_is_no_empty_one(tmp_path: Path, content: str, why: str) -> None:
@@ -75,3 +79,40 @@ def test_a_damaged_file_is_no_empty_one(tmp_path: Path, content: str, why: str) 
     with pytest.raises(ValueError, match=why):
         store.change(lambda there: there)
     assert store.path.read_text() == content
+
+
+@pytest.mark.parametrize(
+    ("part", "why"),
+    [
+        ({"expires": "never"}, "expires of an override is no time"),
+        ({"expires": None}, "expires of an override is no time"),
+        ({"expires": True}, "expires of an override is no time"),
+        ({"expires": float("nan")}, "expires of an override is no time"),
+        ({"expires": float("inf")}, "expires of an override is no time"),
+        ({"at": 1e300}, "at of an override is no time"),
+        ({"name": ["a"]}, "name of an override is no text"),
+        ({"upstream": None}, "upstream of an override is no text"),
+        ({"by": {}}, "by of an override is no text"),
+        ({"kind": ["drain"]}, "kind of an override is no text"),
+        ({"kind": "log-level", "name": "loud"}, "there is no level 'loud'"),
+    ],
+    ids=str,
+)
+def test_an_override_of_another_shape_is_damage(tmp_path: Path, part: dict[str, Any], why: str) -> None:
+    store = OverrideStore(tmp_path, ["gateway.yaml"])
+    store.path.write_text(json.dumps({"format": 1, "overrides": [{**asdict(override()), **part}]}))
+
+    with pytest.raises(ValueError, match=why):
+        store.load()
+
+
+def test_what_is_no_regular_file_or_too_large_is_not_read(tmp_path: Path) -> None:
+    store = OverrideStore(tmp_path, ["gateway.yaml"])
+    os.mkfifo(store.path, 0o600)
+    with pytest.raises(OSError, match="a pipe"):
+        store.load()
+    store.path.unlink()
+    store.path.write_bytes(b" " * ((4 << 20) + 1))
+
+    with pytest.raises(OSError, match="larger than"):
+        store.load()

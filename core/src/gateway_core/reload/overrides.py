@@ -15,11 +15,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
+from gateway_core.config import LogLevel
+from gateway_core.config.documents import read_regular
 from gateway_core.private_files import Stamp, check_owner, locked, stamp_of, write_private
 
 FORMAT: Final = 1
 MOST: Final = 200
 """Overrides of one gateway."""
+
+_LATEST: Final = 253402300800.0
+"""Seconds from the epoch to the year 10000, where dates of Python end."""
+_LARGEST: Final = 4 << 20
+"""Bytes of the file: many times what as many overrides take."""
 
 OverrideKind = Literal["drain", "up", "release", "log-level"]
 
@@ -62,8 +69,18 @@ class Override:
             found = cls(**plain)
         except TypeError as error:
             raise ValueError(f"it is damaged: {error}") from error
+        for name in ("kind", "name", "by", "reason", "upstream"):
+            if not isinstance(getattr(found, name), str):
+                raise ValueError(f"it is damaged: {name} of an override is no text")
+        for name in ("at", "expires"):
+            at = getattr(found, name)
+            # NaN and infinity are none either.
+            if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < _LATEST:
+                raise ValueError(f"it is damaged: {name} of an override is no time in seconds since the epoch")
         if found.kind not in get_args(OverrideKind):
             raise ValueError(f"it is damaged: there is no override {found.kind!r}")
+        if found.kind == "log-level" and found.name not in get_args(LogLevel):
+            raise ValueError(f"it is damaged: there is no level {found.name!r} of the log")
         return found
 
     def __str__(self) -> str:
@@ -125,12 +142,12 @@ class OverrideStore:
     def _read(self) -> Overrides:
         check_owner(self.path.parent)
         check_owner(self.path)
-        plain = json.loads(self.path.read_bytes())
         try:
+            plain = json.loads(read_regular(self.path, _LARGEST))
             if plain["format"] != FORMAT:
                 raise ValueError("it is of another version of the gateway")
             return tuple(Override.from_plain(each) for each in plain["overrides"])
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"it is damaged: {error!r}") from error
 
     def change(self, edit: Callable[[Overrides], Overrides]) -> Overrides:
