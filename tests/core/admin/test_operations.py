@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import logging
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 from gateway_core.admin import AdminListener, Place
+from gateway_core.admin.operation import Routes
+from gateway_core.admin.resources import OPERATIONS
 from gateway_core.events import ADMIN_WRITE
 from gateway_core.process.listeners import open_site
 
@@ -128,3 +131,28 @@ async def test_a_compressed_body_is_refused_and_not_decompressed(
             assert (response.status, (await response.json(content_type=None))["code"]) == (415, "compressed")
 
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("path", "binding"),
+    [
+        ("plugins/ratelimit:release", "ratelimit"),
+        ("plugins/users%2Fratelimit:release", "users/ratelimit"),
+        ("plugins/users/ratelimit:release", "users/ratelimit"),
+    ],
+)
+def test_an_action_is_found_whose_path_could_be_a_name_as_well(path: str, binding: str) -> None:
+    found = Routes(OPERATIONS).find(f"/api/v1/{path}")
+
+    assert found is not None
+    assert (set(found[0]), found[1]) == ({"POST"}, {"binding": binding})
+
+
+def test_every_operation_is_found_by_its_own_path() -> None:
+    routes = Routes(OPERATIONS)
+
+    for each in OPERATIONS:
+        filled = re.sub(r"\{(\w+)\*?\}", lambda found: f"a%2F{found[1]}", each.path)
+        found = routes.find(f"/api/v1/{filled}")
+        assert found is not None
+        assert found[0].get(each.method) is each, each.path

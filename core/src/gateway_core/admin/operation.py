@@ -98,10 +98,13 @@ class Routes:
 
     def __init__(self, operations: tuple[Operation, ...]) -> None:
         self.operations = operations
-        self._by_path: dict[str, tuple[re.Pattern[str], dict[str, Operation]]] = {}
+        by_path: dict[str, tuple[re.Pattern[str], dict[str, Operation]]] = {}
         for operation in operations:
-            _, methods = self._by_path.setdefault(operation.path, (_pattern(operation.path), {}))
+            _, methods = by_path.setdefault(operation.path, (_pattern(operation.path), {}))
             methods[operation.method] = operation
+        # An action's name at the end is none of a parameter, which would take it: `plugins/{name}` and
+        # `plugins/{binding*}:release`.
+        self._patterns = sorted(by_path.values(), key=lambda each: each[0].pattern.endswith(")"))
 
     def find(self, raw_path: str) -> tuple[Mapping[str, Operation], Mapping[str, str]] | None:
         """Return the operations of a path by method, and the values in the path; None if there is no such path.
@@ -109,7 +112,7 @@ class Routes:
         :param raw_path: as it was sent, without the query: an encoded slash separates nothing.
         """
         rest = raw_path.removeprefix(API)
-        for pattern, methods in self._by_path.values():
+        for pattern, methods in self._patterns:
             found = pattern.fullmatch(rest)
             if found is not None:
                 return methods, {name: unquote(value) for name, value in found.groupdict().items()}
