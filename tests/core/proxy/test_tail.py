@@ -64,6 +64,27 @@ def test_an_absolute_target_is_shown_without_its_authority() -> None:
     assert "secret" not in str(entry)
 
 
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        ("http://ann:secret@a.test", "/", ""),
+        ("http://a.test?token=secret", "/", "token=REDACTED"),
+        ("http://a.test?next=/&token=secret", "/", "next=/&token=REDACTED"),
+        ("http://a.test?token=x/secret", "/", "token=REDACTED"),
+        ("http://ann:secret@a.test?to=http://b.test/", "/", "to=http://b.test/"),
+        ("ann:secret@a.test:443", "a.test:443", ""),
+        ("a?to=http://b.test/token=secret", "a", "to=http://b.test/token=secret"),
+        ("a?to=http://b.test/&token=secret", "a", "to=http://b.test/&token=REDACTED"),
+        ("*", "*", ""),
+        ("//ann@a.test/", "//ann@a.test/", ""),
+    ],
+)
+def test_no_part_of_an_authority_or_a_query_is_shown_as_path(target: str, path: str, query: str) -> None:
+    entry = entry_of(Request("GET", target), Record(), None, 200)
+
+    assert (entry["path"], entry["query"]) == (path, query)
+
+
 def test_reasons_that_plugins_leave_are_shown_and_bounded() -> None:
     request = Request("GET", "/" + "x" * 5000)
     request.state.update({"auth.refusal": "r" * 500, "auth.claims": {"sub": "secret"}})

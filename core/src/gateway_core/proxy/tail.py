@@ -6,6 +6,7 @@ of parameters that are credentials are hidden (`SECRET_PARAMETERS`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -16,6 +17,7 @@ from gateway_core.observe.tail_filter import TailFilter
 from gateway_core.proxy.telemetry import EndedExchange, Responded, make_record
 from gateway_core.proxy.wire.request_head import RequestHead
 
+_AUTHORITY: Final = re.compile(r"[^/?#]*")
 _mask_query: Final = make_query_mask(SECRET_PARAMETERS)
 _LONGEST: Final = 1000
 """Characters of a path, a query or an error."""
@@ -71,9 +73,15 @@ class Tail:
 
 
 def _origin_form(target: str) -> str:
-    """Return a request-target without scheme and authority, which may have a password (RFC 9112 section 3.2.2)."""
-    _, mark, rest = target.partition("://")
-    return target if target.startswith("/") or not mark else f"/{rest.partition('/')[2]}"
+    """Return a request-target without scheme and userinfo, which may have a password (RFC 9112 section 3.2)."""
+    if target.startswith("/"):
+        return target
+    scheme, mark, rest = target.partition("://")
+    if not mark or not scheme.isalnum():  # CONNECT's host and port, an asterisk, or none at all
+        return target.rpartition("@")[2]
+    # The authority ends where path or query begin: a slash may be one of the query (RFC 3986 section 3.2).
+    begin = _AUTHORITY.match(rest).end()  # type: ignore[union-attr]  # it matches nothing as well
+    return rest[begin:] if rest.startswith("/", begin) else f"/{rest[begin:]}"
 
 
 def entry_of(request: Request, record: Record, route: str | None, status: int) -> dict[str, Any]:
