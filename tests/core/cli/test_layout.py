@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from gateway_core.cli.layout import ago, columns, duration, shortened
+from gateway_core.cli.layout import ago, columns, duration, printable, shortened
 
 
 def test_columns_are_as_wide_as_their_widest_cell_and_no_line_ends_with_spaces() -> None:
@@ -23,3 +23,7 @@ def test_times_of_every_zone_are_so_long_ago() -> None:
 @pytest.mark.parametrize(("text", "expected"), [("abc", "abc"), ("abcd", "ab…"), ("a cd", "a…")])
 def test_what_is_too_long_ends_with_an_ellipsis(text: str, expected: str) -> None:
     assert shortened(text, 3) == expected
+
+
+def test_no_text_changes_a_terminal_or_begins_a_line() -> None:
+    assert printable("é 日本\x1b[2J\r\n\x9b\u202e\udcff") == r"é 日本\x1b[2J\r\n\x9b\u202e\udcff"

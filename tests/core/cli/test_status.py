@@ -174,3 +174,15 @@ def test_discoveries_are_shown_with_their_age_and_why_they_are_stale() -> None:
     text = [" ".join(line.split()) for line in lines]
     first = text.index("DISCOVERY OF STATE ENDPOINTS REASON")
     assert text[first + 1 : first + 4] == ["users stale for 1 min 2 s 2 no name server responds", "orders ok 1 -", ""]
+
+
+def test_what_others_wrote_changes_no_terminal_and_begins_no_line() -> None:
+    reason = "disk\x1b]0;title\x07\nadmin  -\u202e"
+    override = {"kind": "drain", "upstream": "users", "name": "a\x9b2J", "by": "ops", "reason": reason}
+    pinned = {"number": 3, "by": "ops", "reason": reason}
+
+    lines = shown(overrides=[{**override, "expires": "2023-11-14T23:13:20+00:00"}], pinned=pinned, degraded=[reason])
+
+    assert all(line.isprintable() for line in lines)
+    assert r"override       drain users/a\x9b2J, by ops: disk\x1b]0;title\x07\nadmin  -\u202e; ends in 1 h" in lines
+    assert len([line for line in lines if line.startswith("admin ")]) == 1

@@ -74,7 +74,7 @@ def test_no_line_is_wider_than_a_terminal_of_80_columns(name: str, rate: float, 
         "plugins": [{"plugin": name, "binding": "x", **row}],
     }
 
-    lines = list(screen(found, {(name, name): "ejected (1 of 2 workers), up"}, f"gateway {'x' * 100}", "rate"))
+    lines = list(screen(found, {(name, name): "ejected (1 of 2 workers), up"}, f"gateway {name} {'x' * 100}", "rate"))
 
     assert max(map(len, lines)) <= WIDTH < 80
     assert all(line.isprintable() for line in lines)

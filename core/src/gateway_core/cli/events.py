@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from gateway_core.cli.layout import printable
 from gateway_core.cli.options import echo, json_option, print_json, running_gateway_options
 
 
@@ -56,8 +57,3 @@ def gap_line(data: Mapping[str, Any]) -> str:
 
 def _milliseconds(seconds: float | None) -> str:
     return "-" if seconds is None else f"{seconds * 1000:.1f} ms"
-
-
-def printable(text: str) -> str:
-    """Return a text that changes no terminal."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

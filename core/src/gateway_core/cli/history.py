@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from gateway_core.cli.layout import ago, columns, shortened
+from gateway_core.cli.layout import ago, columns, printable, shortened
 from gateway_core.cli.options import echo, json_option, print_json, running_gateway_options
 from gateway_core.clock import SystemClock
 from gateway_core.errors import GatewayError
@@ -56,6 +56,10 @@ def lines_of(history: Mapping[str, Any], now: float) -> Iterator[str]:
 
     :param now: seconds since the epoch.
     """
+    return map(printable, _lines(history, now))
+
+
+def _lines(history: Mapping[str, Any], now: float) -> Iterator[str]:
     pin = history["pinned"]
     rows = [("NUMBER", "IN FORCE FROM", "VERSION", "WHAT CHANGED")]
     for index, each in enumerate(history["versions"]):

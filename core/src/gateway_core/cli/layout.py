@@ -21,6 +21,11 @@ def shortened(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1].rstrip()}…"
 
 
+def printable(text: str) -> str:
+    """Return a line that changes no terminal, and stays one: names, reasons and errors come from others."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def ago(at: str, now: float) -> str:
     """Return how long ago a time was.
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from gateway_core.cli.layout import ago, columns, duration
+from gateway_core.cli.layout import ago, columns, duration, printable
 from gateway_core.cli.options import PROBLEMS, echo, json_option, print_json, running_gateway_options
 from gateway_core.clock import SystemClock
 from gateway_core.config.suggestions import counted
@@ -59,6 +59,10 @@ def lines_of(status: Mapping[str, Any], now: float) -> Iterator[str]:
 
     :param now: seconds since the epoch.
     """
+    return map(printable, _lines(status, now))
+
+
+def _lines(status: Mapping[str, Any], now: float) -> Iterator[str]:
     program = status["gateway"]
     yield f"gateway {program['version']}, process {program['pid']}, up {ago(program['started_at'], now)}"
     yield f"state          {status['state']}{': ' if status['unready'] else ''}{status['unready']}"

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from gateway_core.cli.events import gap_line, printable
+from gateway_core.cli.events import gap_line
+from gateway_core.cli.layout import printable
 from gateway_core.cli.options import echo, json_option, print_json, running_gateway_options
 
 

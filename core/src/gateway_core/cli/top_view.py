@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway_core.cli.layout import shortened
+from gateway_core.cli.layout import printable, shortened
 from gateway_core.observe.traffic import percentile
 
 Sort = Literal["rate", "errors", "time", "name"]
@@ -140,7 +140,7 @@ def screen(found: Mapping[str, Any], states: Mapping[tuple[str, str], str], titl
 
     :param states: of each upstream's endpoint.
     """
-    yield shortened(title, WIDTH)
+    yield shortened(printable(title), WIDTH)
     numbers = f"{found['rate']:g} requests/s, {found['errors']:g} errors/s, {int(found.get('in_flight', 0))} in flight"
     yield f"{numbers}, {int(found.get('connections', 0))} connections"
     yield ""
