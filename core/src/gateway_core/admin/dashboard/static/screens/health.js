@@ -56,15 +56,31 @@ function listeners(data) {
 }
 
 function certificates(data) {
-  const left = (each) => (moment(each.not_after).getTime() - Date.now()) / 86400000;
-  const state = (days) => (days <= 0 ? badge("bad", "expired") : days < 14 ? badge("warn", "expires soon") : badge("good", "valid"));
-  return table({ name: "Certificates", rows: [...data.certificates].sort((one, other) => (one.not_after < other.not_after ? -1 : 1)), key: (each) => `${each.listener} ${each.name}`, empty: "There are none.",
+  const rows = [...data.certificates].sort((one, other) => ((one.not_after ?? "") < (other.not_after ?? "") ? -1 : 1));
+  return table({ name: "Certificates", rows, key: (each) => `${each.listener} ${each.name}`, empty: "There are none.",
     columns: [
-      { title: "Name", cell: (each) => each.name },
+      { title: "Name", cell: (each) => each.issuance?.names.join(", ") || each.name },
       { title: "Listener", cell: (each) => each.listener },
-      { title: "State", cell: (each) => state(left(each)) },
-      { title: "Expires", cell: (each) => [when(each.not_after), ` (${time(each.not_after)})`] },
+      { title: "State", cell: certificateState },
+      { title: "Expires", cell: (each) => (each.not_after ? [when(each.not_after), ` (${time(each.not_after)})`] : "–") },
+      { title: "Last issued", cell: (each) => (each.issuance ? when(each.issuance.last_success) : "–") },
+      { title: "Last failure", cell: (each) => lastFailure(each.issuance) },
     ] });
+}
+
+function certificateState({ not_before: begins, not_after: ends, issuance }) {
+  if (issuance && !issuance.last_success) return issuance.is_failing ? badge("bad", "cannot be got") : badge("off", "ordered");
+  const left = ends ? moment(ends).getTime() - Date.now() : 0;
+  if (left <= 0) return badge("bad", "expired");
+  if (issuance?.is_failing) return badge("warn", "renewal fails");
+  const lifetime = begins ? moment(ends).getTime() - moment(begins).getTime() : Infinity;
+  return left < Math.min(14 * 86400000, lifetime / 4) ? badge("warn", "expires soon") : badge("good", "valid");
+}
+
+function lastFailure(issuance) {
+  if (!issuance?.last_failure) return issuance ? "none" : "–";
+  return [when(issuance.last_failure), issuance.error ? `: ${issuance.error}` : "",
+    issuance.is_failing && issuance.next_attempt ? [", the next attempt is ", when(issuance.next_attempt)] : null];
 }
 
 const LEVELS = { info: "off", warning: "warn" };
