@@ -18,7 +18,7 @@ from gateway_plugin_acme.names import Wanted
 from gateway_plugin_sdk.testing import ManualClock, RunningGateway, StartGateway, eventually
 
 from tests.plugins.acme.conftest import document, has_certificate, is_issued, shown
-from tests.plugins.acme.limits import in_front_of, limited
+from tests.plugins.acme.limits import Refusal, in_front_of, limited
 from tests.plugins.acme.pebble import KEYS, Pebble, run_pebble
 
 Served = Callable[..., RunningGateway]
@@ -144,6 +144,31 @@ def test_an_order_with_more_authorizations_than_a_certificate_may_have_names_is_
 
         eventually(lambda: logged(running, "the authority asks for 101 authorizations of one order"))
         assert "/my-order/1" not in front.asked
+
+
+def test_an_order_that_is_processed_is_looked_at_again_when_the_authority_says(
+    gateway: StartGateway, pebble: Pebble, storage: Path
+) -> None:
+    looks: list[float] = []
+    with in_front_of(pebble) as front:
+        where = f"https://127.0.0.1:{front.port}/my-order/1"
+        order = {"status": "processing", "identifiers": [], "authorizations": [], "finalize": where}
+        fields = {"Retry-After": "2", "Replay-Nonce": "bm9uY2U"}
+
+        def processing(path: str) -> Refusal | None:
+            if not path.startswith("/my-order/") or not any("finalize" in each for each in front.asked):
+                return None
+            now = SystemClock().monotonic()
+            if looks and now > looks[0] + 1:
+                return None
+            looks.append(now)
+            return 200, fields, json.dumps(order).encode()
+
+        front.refuse = processing
+        gateway(document(pebble, storage, [NAME], authorities=[front.config()]))
+
+        eventually(lambda: has_certificate(pebble.tls_port, NAME))
+    assert len(looks) == 1
 
 
 def test_with_a_wrong_clock_a_certificate_is_refused_once_and_got_when_the_clock_is_right(

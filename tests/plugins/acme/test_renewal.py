@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pytest
 from gateway_plugin_acme.renewal import (
     LONGEST_RETRY,
     Window,
+    next_look,
     next_suggestion,
     not_before_next,
     renewal_time,
@@ -68,6 +70,16 @@ def test_the_default_keeps_below_five_failures_in_an_hour() -> None:
 @given(times, st.one_of(st.none(), st.floats(0, 1e9)))
 def test_what_an_authority_says_about_asking_again_is_bounded(now: float, after: float | None) -> None:
     assert now + 60 <= next_suggestion(now, after) <= now + DAY
+
+
+@pytest.mark.parametrize(
+    ("backoff", "retry_after", "wait"),
+    [(0.1, None, 0.1), (0.1, 3.0, 3.0), (5.0, 3.0, 5.0), (0.1, 0.0, 0.1), (0.1, 86400.0, 60.0)],
+)
+def test_an_authority_that_is_not_ready_is_looked_at_when_it_says_within_bounds(
+    backoff: float, retry_after: float | None, wait: float
+) -> None:
+    assert next_look(backoff, retry_after) == wait
 
 
 @given(st.text())

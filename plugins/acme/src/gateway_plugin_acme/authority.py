@@ -99,6 +99,8 @@ class Authorization:
     status: str
     challenges: tuple[Challenge, ...]
     error: str
+    retry_after: float | None = None
+    """Seconds until it is to be looked at again, if the authority has given them (section 7.5.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,8 @@ class Order:
     finalize: str
     certificate: str
     error: str
+    retry_after: float | None = None
+    """Seconds until it is to be looked at again, if the authority has given them (section 7.4)."""
 
 
 class _Network(client.ClientNetwork):
@@ -274,6 +278,7 @@ class Authority(client.ClientV2):
                 body.status.name,
                 tuple(self._challenges(body)),
                 "; ".join(f"{each.detail} ({each.code or each.typ})" for each in failed),
+                self._retry_after(),
             )
 
     def _challenges(self, body: messages.Authorization) -> Iterator[Challenge]:
@@ -340,8 +345,9 @@ class Authority(client.ClientV2):
         body = messages.Order.from_json(response.json())
         error = "" if body.error is None else f"{body.error.detail} ({body.error.code or body.error.typ})"
         return Order(
-            url, body.status.name, tuple(body.authorizations or ()), body.finalize or "", body.certificate or "", error
-        )
+            url, body.status.name, tuple(body.authorizations or ()), body.finalize or "", body.certificate or "", error,
+            self._retry_after(),
+        )  # fmt: skip
 
 
 def account_key() -> bytes:

@@ -14,16 +14,18 @@ from gateway_plugin_acme.authority import Authority, AuthorityError, Authorizati
 from gateway_plugin_acme.crypto import certificate_request, check_issued, key_pem, new_key
 from gateway_plugin_acme.names import Wanted
 from gateway_plugin_acme.proofs import Proofs
+from gateway_plugin_acme.renewal import next_look
 
 P = ParamSpec("P")
 T = TypeVar("T")
+LookedAtT = TypeVar("LookedAtT", Authorization, Order)
 
 _PATIENCE: Final = 300.0
 """Seconds that an authority has to validate all names of an order, and as long to issue."""
 _MOST_AUTHORIZATIONS: Final = 100
 """Of one order: as many as a certificate may have names."""
 _FIRST_LOOK, _LAST_LOOK = 0.1, 5.0
-"""Seconds between two looks at what the authority does: twice as long each time."""
+"""Seconds between two looks at what the authority does: twice as long each time, unless it gives more."""
 
 
 class NoLongerWantedError(GatewayError):
@@ -116,18 +118,26 @@ async def _issue(thread: AuthorityThread, authority: Authority, order: Order, re
         if order.status == "ready":
             order = await thread.run(authority.finalize, order, request)
         issued = await _until(
-            lambda: thread.run(authority.order, order.url), lambda each: each.status not in {"processing", "ready"}
+            lambda: thread.run(authority.order, order.url),
+            lambda each: each.status not in {"processing", "ready"},
+            order,
         )
     if issued.status != "valid" or not issued.certificate:
         raise AuthorityError(f"the order is {issued.status}: {issued.error or 'the authority gives no reason'}")
     return await thread.run(authority.certificate, issued)
 
 
-async def _until(look: Callable[[], Awaitable[T]], is_done: Callable[[T], bool]) -> T:
-    """Look again and again, and return what is done."""
-    pause = _FIRST_LOOK
-    while not is_done(found := await look()):
-        await asyncio.sleep(pause)
+async def _until(
+    look: Callable[[], Awaitable[LookedAtT]], is_done: Callable[[LookedAtT], bool], first: LookedAtT | None = None
+) -> LookedAtT:
+    """Look again and again, and return what is done.
+
+    :param first: what is known already.
+    """
+    pause, found = _FIRST_LOOK, await look() if first is None else first
+    while not is_done(found):
+        await asyncio.sleep(next_look(pause, found.retry_after))
+        found = await look()
         pause = min(2 * pause, _LAST_LOOK)
     return found
 

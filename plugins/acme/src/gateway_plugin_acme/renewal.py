@@ -16,6 +16,9 @@ ARI_DEFAULT: Final = 6 * 3600.0
 _ARI_LEAST, _ARI_MOST = 60.0, 24 * 3600.0
 """Bounds of what an authority may say about when to ask it again (RFC 9773 section 4.3.2)."""
 
+_LONGEST_LOOK: Final = 60.0
+"""Seconds between two looks at an order at most, of the 300 that it has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -60,6 +63,14 @@ def retry_delay(failures: int, first: float, chance: float) -> float:
     """
     delay = min(first * 4.0 ** min(failures - 1, 20), max(LONGEST_RETRY, first))
     return delay * (0.9 + chance / 5)
+
+
+def next_look(backoff: float, retry_after: float | None) -> float:
+    """Return how long to wait before an order or authorization is looked at again (RFC 8555 sections 7.4 and 7.5.1).
+
+    :param backoff: what it would be if the authority gave nothing.
+    """
+    return min(max(backoff, retry_after or 0.0), _LONGEST_LOOK)
 
 
 def next_suggestion(now: float, retry_after: float | None) -> float:
