@@ -140,8 +140,9 @@ async def test_a_hostile_url_gets_no_name_in_and_ends_nothing(
 
 @pytest.mark.slow
 async def test_a_url_that_takes_too_long_refuses(tmp_path: Path, session: aiohttp.ClientSession) -> None:
-    async def hold(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
+        writer.close()
 
     server = await asyncio.start_server(hold, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
