@@ -111,6 +111,21 @@ async def test_a_name_that_is_no_longer_listed_is_not_renewed(tmp_path: Path, se
     await later.aclose()
 
 
+async def test_a_name_that_is_no_longer_listed_leaves_room_for_another_one(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    source = await on_demand(tmp_path, session, allow=["*.example.com"], most=1)
+    assert await allowed(source, "a.example.com")
+
+    later = await on_demand(tmp_path, session, allow=["*.example.org"], most=1)
+    assert await allowed(later, "a.example.org")
+
+    await later.read()
+    assert later.names == ("a.example.org",)
+    await source.aclose()
+    await later.aclose()
+
+
 @pytest.mark.parametrize("behaviour", ["redirects", "never ends", "garbage", "no head"])
 async def test_a_hostile_url_gets_no_name_in_and_ends_nothing(
     tmp_path: Path, session: aiohttp.ClientSession, behaviour: str

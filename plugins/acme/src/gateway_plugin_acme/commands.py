@@ -18,8 +18,21 @@ from gateway_plugin_sdk.unstable import SystemClock, certificate_configs
 from gateway_plugin_acme.accounts import Accounts
 from gateway_plugin_acme.config import AcmeConfig
 from gateway_plugin_acme.crypto import Seal, facts_of
+from gateway_plugin_acme.names import Wanted
 from gateway_plugin_acme.orders import AuthorityThread
-from gateway_plugin_acme.records import CERTIFICATES, REQUESTS, REVISION, STATES, Records, State, StoredCertificate
+from gateway_plugin_acme.records import (
+    CERTIFICATES,
+    FORGET,
+    RENEW,
+    REQUESTS,
+    REVISION,
+    STATES,
+    WANTED,
+    Records,
+    State,
+    StoredCertificate,
+    validation_id,
+)  # fmt: skip
 from gateway_plugin_acme.storage import open_storage
 
 _REASONS: Final = {
@@ -151,7 +164,7 @@ def renew(paths: tuple[Path, ...], name: str) -> None:
 
     async def work(opened: _Opened) -> bool:
         key, _ = await opened.find(name)
-        await opened.records.storage.put(f"{REQUESTS}/{key}", b"renew")
+        await opened.records.storage.put(f"{REQUESTS}/{key}", RENEW)
         click.echo(f"the certificate for {name} is renewed as soon as a gateway runs: `gateway certs list` shows it")
         return True
 
@@ -182,9 +195,30 @@ def revoke(paths: tuple[Path, ...], name: str, reason: str) -> None:
         finally:
             thread.close()
         await opened.records.storage.delete(f"{CERTIFICATES}/{key}")
-        await opened.records.storage.put(f"{REQUESTS}/{key}", b"renew")
+        await opened.records.storage.put(f"{REQUESTS}/{key}", RENEW)
         await opened.records.storage.put(REVISION, f"revoked-{opened.clock.wall()}".encode())
         click.echo(f"the certificate for {name} is revoked; a new one is ordered as soon as a gateway runs")
+        return True
+
+    _with_storage(paths, work)
+
+
+@certs.command("forget")
+@_config
+@click.argument("name")
+def forget(paths: tuple[Path, ...], name: str) -> None:
+    """Remove the certificate for NAME, which was got on demand, and its key: NAME has to be allowed again."""
+
+    async def work(opened: _Opened) -> bool:
+        storage, wanted = opened.records.storage, f"{WANTED}/{validation_id(name.lower())}"
+        if await storage.get(wanted) is None:
+            raise GatewayError(f"no certificate was got on demand for {name!r}: `gateway certs list` shows all")
+        key = Wanted((name.lower(),)).id
+        await storage.delete(wanted)
+        await storage.put(f"{REQUESTS}/{key}", FORGET)
+        await opened.records.forget(key)
+        await storage.put(REVISION, f"forgotten-{opened.clock.wall()}".encode())
+        click.echo(f"the certificate for {name} is forgotten")
         return True
 
     _with_storage(paths, work)

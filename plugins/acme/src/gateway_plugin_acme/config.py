@@ -161,10 +161,11 @@ class OnDemandConfig(ConfigModel):
     """Names, or ``*.`` before one for every name one label below it."""
 
     ask: ServerUrl | None = None
-    """A URL that gets ``?domain=NAME`` and responds with 200 for a name that may have a certificate."""
+    """A URL that gets ``?domain=NAME`` and responds with 200 for a name that may have a certificate. It is asked
+    again before each renewal: 4xx (other than 408 and 429) takes the name its certificate."""
 
     most: Annotated[int, Field(ge=1, le=100_000)] = 100
-    """Names at most, over all time."""
+    """Names at most, in all gateways; those that were dropped leave their place to others."""
 
     per_minute: Annotated[int, Field(ge=1, le=1000)] = 10
     """New names in a minute at most, in each worker."""

@@ -21,6 +21,9 @@ _MOST_REFUSED: Final = 1024
 _REFUSED_FOR: Final = 60.0
 """Seconds for which a refusal is remembered."""
 _ASK_TIMEOUT: Final = 5.0
+_ALLOWED: Final = 200
+_REFUSALS: Final = frozenset(range(400, 500)) - {408, 429}
+"""Statuses that take a name its certificate; after any other one, the URL is asked again later."""
 _PATIENCE: Final = 60.0
 """Seconds that a name is waited for; its order goes on."""
 
@@ -54,15 +57,25 @@ class OnDemand:
         self.names: tuple[str, ...] = ()
         """Those that may have a certificate."""
         self._served: frozenset[str] = frozenset()
+        self._names_by_id: dict[str, str] = {}  # names by what they are stored by, which never changes
 
     async def read(self) -> bool:
         """Read the names that all gateways have allowed; return whether there are others than before."""
-        storage = self._records.storage
-        ids = (await storage.names(WANTED))[: self._config.most]
-        values = [value.decode() for each in ids if (value := await storage.get(f"{WANTED}/{each}")) is not None]
-        found = [name for name in values if self._config.ask is not None or self._is_listed(name)]
-        before, self.names = self.names, tuple(sorted(found))
+        found = await self._stored()
+        before, self.names = self.names, tuple(sorted(found[: self._config.most]))
         return before != self.names
+
+    async def _stored(self) -> list[str]:
+        """Return the names that are stored and may have a certificate as it is configured now."""
+        storage, names = self._records.storage, dict[str, str]()
+        for each in await storage.names(WANTED):
+            name = self._names_by_id.get(each)
+            if name is None and (value := await storage.get(f"{WANTED}/{each}")) is not None:
+                name = value.decode()
+            if name is not None:
+                names[each] = name
+        self._names_by_id = names
+        return [name for name in names.values() if self._config.ask is not None or self._is_listed(name)]
 
     def wanted(self) -> list[Wanted]:
         """Return the certificates for these names."""
@@ -116,7 +129,7 @@ class OnDemand:
     async def _get(self, name: str, event: asyncio.Event) -> None:
         try:
             if name not in self.names:
-                if not (self._is_listed(name) or await self._ask(name)):
+                if not (self._is_listed(name) or await self._ask(name) == _ALLOWED):
                     self._refuse(name)
                     return
                 if not await self._add(name):
@@ -138,7 +151,7 @@ class OnDemand:
         """Store a name for all gateways; return whether there is room for it, which others may have taken meanwhile."""
         storage, where = self._records.storage, f"{WANTED}/{validation_id(name)}"
         await storage.put(where, name.encode())
-        if len(await storage.names(WANTED)) > self._config.most:
+        if len(await self._stored()) > self._config.most:
             await storage.delete(where)
             _logger.warning("no certificate on demand for %s: on_demand.most is reached", name)
             return False
@@ -151,17 +164,35 @@ class OnDemand:
         if len(self._refused) > _MOST_REFUSED:
             self._refused.popitem(last=False)
 
-    async def _ask(self, name: str) -> bool:
+    async def may_stay(self, name: str) -> bool:
+        """Ask again about a name that has been allowed; one that is refused now is forgotten by all gateways.
+
+        :raises GatewayError: there is no decision.
+        """
+        if self._is_listed(name):
+            return True
+        status = await self._ask(name)
+        if status not in _REFUSALS and status != _ALLOWED:
+            reason = "it does not respond" if status is None else f"it responds with {status}"
+            raise GatewayError(f"on_demand.ask does not decide whether {name} may have one still: {reason}")
+        if status in _REFUSALS:
+            await self._records.storage.delete(f"{WANTED}/{validation_id(name)}")
+            self._refuse(name)
+            await self.read()
+        return status == _ALLOWED
+
+    async def _ask(self, name: str) -> int | None:
+        """Return the status that the URL responds with; None if it does not respond."""
         assert self._config.ask is not None, "there is no other way"
         timeout = aiohttp.ClientTimeout(total=_ASK_TIMEOUT)
         try:
             async with self._session().get(
                 self._config.ask, params={"domain": name}, timeout=timeout, allow_redirects=False
             ) as response:
-                return response.status == 200
+                return response.status
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             _logger.warning("on_demand.ask does not respond for %s: %s", name, str(error) or type(error).__name__)
-            return False
+            return None
 
     async def aclose(self) -> None:
         """End what goes on."""

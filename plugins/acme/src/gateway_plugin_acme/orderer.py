@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -22,10 +22,11 @@ from gateway_plugin_acme.config import AcmeConfig, AuthorityConfig
 from gateway_plugin_acme.crypto import UnusableCertificateError, facts_of
 from gateway_plugin_acme.dns import DnsRecords
 from gateway_plugin_acme.names import Wanted
-from gateway_plugin_acme.orders import AuthorityThread, NoLongerWantedError, obtain
+from gateway_plugin_acme.orders import AuthorityThread, ForgottenError, NoLongerWantedError, obtain
 from gateway_plugin_acme.proofs import Proofs
 from gateway_plugin_acme.records import (
     CERTIFICATES,
+    FORGET,
     REQUESTS,
     REVISION,
     STATES,
@@ -67,14 +68,16 @@ class Orderer:
         clock: Clock,
         metrics: Metrics,
         on_issued: Callable[[str, StoredCertificate], None],
+        may_stay: Callable[[Wanted], Awaitable[bool]],
     ) -> None:
         """Begin without the lock.
 
         :param wanted: returns what to have now, by id.
         :param on_issued: called with each certificate, also with one that the storage does not take.
+        :param may_stay: asked before a certificate is renewed; False has it forgotten.
         """
         self._config, self._records, self._wanted, self._dns = config, records, wanted, dns
-        self._clock, self._on_issued = clock, on_issued
+        self._clock, self._on_issued, self._may_stay = clock, on_issued, may_stay
         self._orders = metrics.counter("gateway_acme_orders_total", "Certificates that were ordered", ("outcome",))
         self._wake = asyncio.Event()
         self._known: dict[str, tuple[StoredCertificate | None, State]] = {}
@@ -176,9 +179,11 @@ class Orderer:
         """Take what the command has asked for."""
         storage = self._records.storage
         for name in await storage.names(REQUESTS):
+            request = await storage.get(f"{REQUESTS}/{name}")
             await storage.delete(f"{REQUESTS}/{name}")
             self._known.pop(name, None)
-            self._forced.add(name)
+            if request != FORGET:
+                self._forced.add(name)
 
     async def _state(self, key: str, wanted: Wanted) -> tuple[StoredCertificate | None, State]:
         known = self._known.get(key)
@@ -273,6 +278,10 @@ class Orderer:
             except NoLongerWantedError:
                 await self._put_state(key, old, before)
                 return
+            except ForgottenError as reason:
+                await self._forget(key)
+                _logger.info("%s", reason)
+                return
             except AuthorityError as error:
                 problems.append(f"{config.url}: {error}")
                 if error.retry_after is not None:
@@ -312,6 +321,9 @@ class Orderer:
         pause = await self._records.get(STATES, f"authority-{name}", Pause)
         if pause is not None and pause.until > now:
             raise AuthorityError(f"is not asked because of a rate limit: {pause.reason}", retry_after=pause.until - now)
+        is_first = old is None and not before.succeeded and not before.failures  # which has just been allowed
+        if not is_first and not await self._may_stay(wanted):
+            raise ForgottenError(f"the certificate for {wanted} is dropped: on_demand.ask refuses the name now")
         authority = await self._open(config)
         assert self._thread is not None, "the lock is ours"
         chain, private = await obtain(
@@ -326,6 +338,12 @@ class Orderer:
             now=self._clock.wall,
         )
         return StoredCertificate(wanted.names, chain.decode(), private.decode(), config.url, self._clock.wall())
+
+    async def _forget(self, key: str) -> None:
+        self._known.pop(key, None)
+        self._unsaved.pop(key, None)
+        await self._records.forget(key)
+        await self._announce()
 
     async def _pause(self, config: AuthorityConfig, error: AuthorityError) -> None:
         seconds = min(error.retry_after if error.retry_after is not None else _LONGEST_PAUSE, _LONGEST_PAUSE)

@@ -32,6 +32,10 @@ class NoLongerWantedError(GatewayError):
     """The names were removed while their order went on."""
 
 
+class ForgottenError(GatewayError):
+    """The names may have no certificate any more."""
+
+
 class AuthorityThread:
     """The one thread in which all authorities are talked to."""
 

@@ -20,6 +20,8 @@ TOKENS: Final = "token"
 VALIDATIONS: Final = "validation"
 WANTED: Final = "wanted"
 REQUESTS: Final = "request"
+RENEW, FORGET = b"renew", b"forget"
+"""What is requested."""
 REVISION: Final = "revision"
 """Changes whenever a certificate does, so that others need look at nothing else."""
 
@@ -123,6 +125,14 @@ class Records:
             return kind(**found)
         except (ValueError, TypeError) as error:
             raise GatewayError(f"{where!r} in the storage cannot be read: {error}") from error
+
+    async def forget(self, key: str) -> None:
+        """Remove a certificate with its key, and what is known of it.
+
+        :raises StorageError: the storage does not take it.
+        """
+        await self.storage.delete(f"{CERTIFICATES}/{key}")
+        await self.storage.delete(f"{STATES}/{key}")
 
     async def put(
         self,

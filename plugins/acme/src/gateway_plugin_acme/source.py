@@ -118,8 +118,9 @@ class AcmeSource:
                 is_private=self._can.is_private,
             )  # fmt: skip
         self._orderer = Orderer(
-            self._config, records, self._wanted, self._dns, self._context.clock, self._context.metrics, self._issued
-        )
+            self._config, records, self._wanted, self._dns, self._context.clock, self._context.metrics, self._issued,
+            self._may_stay,
+        )  # fmt: skip
         self._wake.set()
         tasks.supervise(self._follow_hosts, name="hosts of certificates")
         await self._orderer.run()
@@ -145,6 +146,15 @@ class AcmeSource:
         if self._on_demand is not None:
             wanted |= {each.id: each for each in self._on_demand.wanted()}
         return wanted
+
+    async def _may_stay(self, wanted: Wanted) -> bool:
+        """Return whether a certificate may be renewed; what is configured may."""
+        if self._on_demand is None or wanted in self._plan.wanted:
+            return True
+        may_stay = await self._on_demand.may_stay(wanted.names[0])
+        if not may_stay:
+            self._changed()
+        return may_stay
 
     async def _wait(self) -> None:
         try:
