@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import threading
 from collections.abc import Iterator
 from concurrent import futures
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
+import h2.connection
+import h2.events
 import httpx
 import pytest
 from gateway_core.testing import RunningGateway, ScriptedUpstream, eventually
 
 from tests.collector import Collector, SeenSpan
 
+E = TypeVar("E", bound=h2.events.Event)
 TRUSTING = "trusted_proxies: [127.0.0.0/8]"
 
 
@@ -66,9 +70,16 @@ class Service(grpc.GenericRpcHandler):
             context.abort(grpc.StatusCode.UNAVAILABLE, "away")
             return b""
 
+        def leaves(parts: Iterator[bytes], context: Any) -> Iterator[bytes]:
+            yield next(parts)
+            context.abort(grpc.StatusCode.INTERNAL, "failed between two messages")
+
         return {
             "/shop.Orders/Get": grpc.unary_unary_rpc_method_handler(lambda data, context: data),
             "/shop.Orders/Watch": grpc.unary_stream_rpc_method_handler(lambda data, context: iter([data] * 3)),
+            "/shop.Orders/Import": grpc.stream_unary_rpc_method_handler(lambda parts, context: b"".join(parts)),
+            "/shop.Orders/Talk": grpc.stream_stream_rpc_method_handler(lambda parts, context: parts),
+            "/shop.Orders/Leave": grpc.stream_stream_rpc_method_handler(leaves),
             "/shop.Orders/Fail": grpc.unary_unary_rpc_method_handler(fails),
         }.get(details.method)
 
@@ -107,6 +118,63 @@ def test_calls_of_grpc_have_the_names_of_their_methods_and_their_statuses(collec
     assert not any("Unknown" in each.name for each in spans if each.kind == "server")
 
 
+class Spoken:
+    """The messages of a client that sends each one when it is asked to, and ends when there are no more."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self.put = self._waiting.put
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._waiting.get, None)
+
+
+def test_a_call_that_streams_from_its_client_is_one_span_until_its_status(collector: Collector, service: str) -> None:
+    with (
+        RunningGateway(traced(collector, service, protocol="http2")) as gateway,
+        grpc.insecure_channel(f"127.0.0.1:{gateway.port}") as opened,
+    ):
+        channel: Any = opened
+        assert channel.stream_unary("/shop.Orders/Import")(iter([b"1", b"22", b"333"])) == b"122333"
+        server, attempt = _pair(collector.wait_for(2))
+
+    assert {server.name, attempt.name} == {"shop.Orders/Import"}
+    assert (server.attributes["rpc.response.status_code"], server.is_error) == ("OK", False)
+    # Each message has five bytes before it (the gRPC protocol over HTTP/2, "Length-Prefixed-Message").
+    assert server.attributes["http.request.body.size"] == 6 + 3 * 5
+    assert server.attributes["http.response.body.size"] == 6 + 5
+    assert attempt.parent_id == server.span_id
+
+
+@pytest.mark.parametrize(("method", "status"), [("Talk", "OK"), ("Leave", "INTERNAL")])
+def test_a_call_that_streams_both_ways_is_one_span_until_its_status(
+    collector: Collector, service: str, method: str, status: str
+) -> None:
+    spoken = Spoken()
+    with (
+        RunningGateway(traced(collector, service, protocol="http2")) as gateway,
+        grpc.insecure_channel(f"127.0.0.1:{gateway.port}") as opened,
+    ):
+        channel: Any = opened
+        call = channel.stream_stream(f"/shop.Orders/{method}")(iter(spoken))
+        spoken.put(b"1")
+        assert next(call) == b"1"
+        assert collector.spans == []
+        if status == "OK":
+            spoken.put(b"2")
+            assert next(call) == b"2"
+        spoken.put(None)
+        assert call.code().name == status
+        server, attempt = _pair(collector.wait_for(2))
+
+    for span in (server, attempt):
+        assert (span.name, span.attributes["rpc.response.status_code"]) == (f"shop.Orders/{method}", status)
+        assert (span.is_error, span.attributes.get("error.type")) == (
+            (False, None) if status == "OK" else (True, status)
+        )
+    assert (server.attributes["http.response.status_code"], attempt.parent_id) == (200, server.span_id)
+
+
 def test_a_websocket_is_one_span_until_it_is_closed_and_is_never_slow(collector: Collector) -> None:
     listening = socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=_echo, args=(listening,), daemon=True).start()
@@ -129,6 +197,55 @@ def test_a_websocket_is_one_span_until_it_is_closed_and_is_never_slow(collector:
     assert server.attributes["http.response.status_code"] == attempt.attributes["http.response.status_code"] == 101
     assert server.attributes["http.request.body.size"] == server.attributes["http.response.body.size"] == 5
     assert attempt.parent_id == server.span_id
+
+
+def test_a_websocket_in_a_stream_of_http2_is_one_span_until_the_stream_ends(collector: Collector) -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=_echo, args=(listening,), daemon=True).start()
+    config = traced(collector, f"http://127.0.0.1:{listening.getsockname()[1]}")
+    with RunningGateway(config) as gateway, socket.create_connection(("127.0.0.1", gateway.port)) as client:
+        stream = Http2Stream(client)
+        stream.connection.send_headers(stream.id, [
+            (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":path", "/chat"),
+            (":authority", "a"), ("sec-websocket-version", "13"),
+        ])  # fmt: skip
+        head = stream.until(h2.events.ResponseReceived)
+        assert dict(head.headers)[b":status"] == b"200"
+        stream.connection.send_data(stream.id, b"hello")
+        assert stream.until(h2.events.DataReceived).data == b"hello"
+        assert collector.spans == []
+        stream.connection.end_stream(stream.id)
+        stream.until(h2.events.StreamEnded)
+        server, attempt = _pair(collector.wait_for(2))
+    listening.close()
+
+    assert (server.name, server.is_error, attempt.is_error) == ("GET /", False, False)
+    assert [each.attributes["network.protocol.version"] for each in (server, attempt)] == ["2", "1.1"]
+    assert server.attributes["http.request.body.size"] == server.attributes["http.response.body.size"] == 5
+    assert attempt.parent_id == server.span_id
+
+
+class Http2Stream:
+    """One stream of a client's connection."""
+
+    def __init__(self, client: socket.socket) -> None:
+        self._client = client
+        self.connection = h2.connection.H2Connection()
+        self.connection.initiate_connection()
+        self.id = self.connection.get_next_available_stream_id()
+        self._seen: list[h2.events.Event] = []
+
+    def until(self, kind: type[E]) -> E:
+        """Send what is to be sent, and return the next event of a kind."""
+        while True:
+            while self._seen:
+                event = self._seen.pop(0)
+                if isinstance(event, kind):
+                    return event
+            self._client.sendall(self.connection.data_to_send())
+            data = self._client.recv(65536)
+            assert data, "the connection was closed"
+            self._seen += self.connection.receive_data(data)
 
 
 def _echo(listening: socket.socket) -> None:
