@@ -72,7 +72,8 @@ def test_an_upstream_is_its_endpoints_together() -> None:
     (shown,) = event["upstreams"]
     assert (shown["upstream"], shown["requests"], shown["errors"], shown["in_flight"]) == ("users", 4, 3, 2)
     assert (shown["retries"], shown["pending"], shown["rate"]) == (2, 1, 4.0)
-    assert [each["endpoint"] for each in shown["endpoints"]] == ["b", "a"]
+    assert shown["failures"] == 2
+    assert [(each["endpoint"], each["failures"]) for each in shown["endpoints"]] == [("b", 2), ("a", 0)]
 
 
 def test_of_many_rows_those_with_errors_and_most_requests_stay_and_the_others_are_summed_up() -> None:

@@ -169,16 +169,17 @@ function rows(seconds, kind, key) {
   const found = new Map();
   for (const second of seconds) {
     for (const each of second[kind] ?? []) {
-      const row = found.get(key(each)) ?? { requests: 0, errors: 0, calls: 0, timeouts: 0, retries: 0, refusals: 0, endpoints: new Map() };
-      for (const name of ["requests", "errors", "calls", "timeouts", "retries", "refusals"]) row[name] += each[name] ?? 0;
-      row.rate = (row.requests || row.calls) / seconds.length;
+      const row = found.get(key(each)) ?? { requests: 0, failures: 0, errors: 0, calls: 0, timeouts: 0, retries: 0, refusals: 0, endpoints: new Map() };
+      for (const name of ["requests", "failures", "errors", "calls", "timeouts", "retries", "refusals"]) row[name] += each[name] ?? 0;
+      row.rate = (attempts(row) || row.calls) / seconds.length;
       for (const name of ["p50", "p95", "p99", "mean"]) row[name] = each[name] ?? row[name] ?? null; // the latest that is known
       row.last = each;
       for (const endpoint of each.endpoints ?? []) {
-        const at = row.endpoints.get(endpoint.endpoint) ?? { requests: 0, errors: 0 };
+        const at = row.endpoints.get(endpoint.endpoint) ?? { requests: 0, failures: 0, errors: 0 };
         at.requests += endpoint.requests;
+        at.failures += endpoint.failures;
         at.errors += endpoint.errors;
-        at.rate = at.requests / seconds.length;
+        at.rate = attempts(at) / seconds.length;
         at.p95 = endpoint.p95 ?? at.p95 ?? null;
         row.endpoints.set(endpoint.endpoint, at);
       }
@@ -194,4 +195,7 @@ function sums(parts) {
   return found;
 }
 
-export const share = (row) => (row?.requests ? row.errors / row.requests : null);
+/** Responses, and of endpoints the attempts that ended without one. */
+const attempts = (row) => row.requests + (row.failures ?? 0);
+
+export const share = (row) => (row && attempts(row) ? row.errors / attempts(row) : null);
