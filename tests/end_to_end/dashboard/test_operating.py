@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser
 
-from tests.end_to_end.dashboard.browser import open_dashboard
+from tests.end_to_end.dashboard.browser import make_token, open_dashboard
 from tests.end_to_end.kit import Gateway, Upstream, get
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.usefixtures("api")]
@@ -41,5 +42,75 @@ async def test_attempts_that_get_no_response_count_as_errors_of_their_endpoint(
     await dashboard.goes("/upstreams")
     other = dashboard.page.get_by_role("row").filter(has_text="users")
     await other.get_by_text(re.compile(r"^[1-9][\d.]* %$")).first.wait_for()
+    assert await dashboard.complaints() == []
+    await running.stops()
+
+
+PLUGIN = """
+from gateway_plugin_sdk import Plugin, hookimpl
+
+class Picky(Plugin[dict]):
+    name = "picky"
+    config_schema = {"type": "object"}
+
+    @hookimpl
+    def gateway_pre_proxy(self, request):
+        if request.path.startswith("/orders"):
+            raise KeyError("no such tenant")
+"""
+BOUND = """
+listen: "127.0.0.1:0"
+admin: {{listen: "127.0.0.1:{admin}"}}
+workers: 2
+upstreams: [{{name: shop, endpoints: [{{url: "{url}"}}]}}]
+routes:
+  - {{id: orders, path_prefix: /orders, target: shop, plugins: [{{name: picky, quarantine: {quarantine}}}]}}
+  - {{id: users, path_prefix: /users, target: shop, plugins: [{{name: picky, quarantine: {quarantine}}}]}}
+"""
+QUARANTINE = "{failures: 1, clients: 1, open_for: 1h}"
+
+
+async def test_a_plugin_that_fails_on_one_route_is_found_at_its_binding_and_released(
+    start: Callable[..., Gateway],
+    upstream: Upstream,
+    unused_tcp_port: int,
+    chromium: Browser,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    metadata = tmp_path / "site" / "picky-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (tmp_path / "site" / "picky_plugin.py").write_text(PLUGIN)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: picky\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[gateway.plugins]\npicky = picky_plugin:Picky\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    await make_token("first")
+    running = start(BOUND.format(url=upstream.url, admin=unused_tcp_port, quarantine=QUARANTINE))
+    address = await running.ready()
+    assert (await get(address, "/users/1"))[0] == 200
+    dashboard = await open_dashboard(chromium, f"http://127.0.0.1:{unused_tcp_port}")
+    await dashboard.logs_in(await make_token("ops", "--role", "operator"))
+    await dashboard.goes("/plugins")
+    bindings = dashboard.page.get_by_role("table", name="Bindings")
+    failing = bindings.get_by_role("row").filter(has_text="orders/picky")
+    await failing.wait_for()
+    while await failing.get_by_text("in quarantine", exact=True).count() == 0:
+        await get(address, "/orders/1")
+
+    fine = bindings.get_by_role("row").filter(has_text="users/picky")
+    assert "runs" in await fine.inner_text()
+    assert await bindings.get_by_role("button").all_inner_texts() == ["Release"]
+    await dashboard.goes("/routes/orders")
+    await dashboard.shows("in quarantine")
+    await dashboard.clicks("link", "shop")
+    await dashboard.shows("Upstream shop")
+
+    await dashboard.goes("/plugins")
+    await dashboard.clicks("button", "Release orders/picky")
+    dialog = dashboard.page.get_by_role("dialog")
+    await dialog.get_by_label("Reason").fill("mended")
+    await dialog.get_by_role("button", name="Release").click()
+    await dashboard.shows("orders/picky is released.", "released: no failure brings it into quarantine")
+    assert await dashboard.axe() == []
     assert await dashboard.complaints() == []
     await running.stops()

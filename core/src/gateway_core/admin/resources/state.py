@@ -89,8 +89,10 @@ async def _one_route(call: Call) -> Reply:
     if route is None:
         raise RefusedError(404, "not-found", f"there is no route {name!r}")
     stored = document.routes.get(name)
+    targets = dict.fromkeys((route.target, *(each.target for each in route.targets)))
     content = {
         **_route(route, loaded, stored, call),
+        "upstreams": [each for each in targets if each in loaded.places_by_name("upstreams")],
         "bindings": bindings_of(name, loaded),
         "value": None if stored is None else shown(dict(stored.value)),
     }

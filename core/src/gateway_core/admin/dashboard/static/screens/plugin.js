@@ -32,20 +32,32 @@ export default {
 export function joinedBindings(workers) {
   const found = new Map();
   for (const each of workers.flatMap((worker) => worker.bindings ?? [])) {
-    const row = found.get(each.path) ?? { ...each, failures: 0, quarantines: 0, quarantined: 0, workers: 0 };
+    const row = found.get(each.path) ?? { ...each, failures: 0, quarantines: 0, quarantined: 0, probed: 0, workers: 0 };
     row.failures += each.failures;
     row.quarantines += each.quarantines;
-    row.quarantined += each.quarantine ? 1 : 0;
-    row.quarantine ??= each.quarantine;
+    row.quarantined += each.quarantine === "open" ? 1 : 0;
+    row.probed += each.quarantine === "half-open" ? 1 : 0;
+    row.released ||= each.released;
     row.workers += 1;
     found.set(each.path, row);
   }
   return [...found.values()];
 }
 
+/** What the workers do with a binding; it takes one in quarantine to leave it by a probe, or by a release. */
+export function bindingState(each) {
+  if (each.quarantined + each.probed === 0) return badge("good", each.released ? "released: no failure brings it into quarantine" : "runs");
+  const parts = [["bad", each.quarantined, "in quarantine"], ["warn", each.probed, "probed"]].filter(([, number]) => number);
+  return parts.map(([kind, number, text]) => [badge(kind, number === each.workers ? text : `${text} in ${number} of ${each.workers} workers`), " "]);
+}
+
 export function bindingsTable(page, bindings) {
   const now = recent();
   const of = (each) => now.plugins.get(`${each.plugin} ${each.path}`) ?? now.plugins.get(`${each.plugin} ${each.id}`);
+  // Calls are counted by id, which bindings of several routes may have.
+  const sharing = new Map();
+  for (const each of bindings) sharing.set(`${each.plugin} ${each.id}`, (sharing.get(`${each.plugin} ${each.id}`) ?? 0) + 1);
+  const together = (each) => sharing.get(`${each.plugin} ${each.id}`);
   return table({
     name: "Bindings", rows: bindings.slice(0, 200), key: (each) => each.path, empty: "It is not bound.",
     columns: [
@@ -53,11 +65,11 @@ export function bindingsTable(page, bindings) {
       { title: "Plugin", cell: (each) => link(path("plugins", each.plugin), each.plugin) },
       { title: "Place", cell: (each) => h("code", null, each.place) },
       { title: "Mode", cell: (each) => `${each.mode}, on error ${each.on_error}` },
-      { title: "State", cell: (each) => (each.quarantined ? badge("bad", `in quarantine in ${each.quarantined} of ${each.workers}`) : badge("good", "runs")) },
+      { title: "State", cell: bindingState },
       { title: "Failures", number: true, cell: (each) => count(each.failures) },
-      { title: "Calls/s", number: true, cell: (each) => (of(each) ? count(of(each).rate) : "–") },
+      { title: "Calls/s", number: true, cell: (each) => (of(each) ? [count(of(each).rate), together(each) > 1 ? h("div", { class: "note" }, `${together(each)} bindings ${each.id}`) : null] : "–") },
       { title: "Mean", number: true, cell: (each) => duration(of(each)?.mean) },
-      { title: "Actions", cell: (each) => (each.quarantined && may(page, "operator") ? button("Release", () => release(page, each), { "aria-label": `Release ${each.path}` }) : "–") },
+      { title: "Actions", cell: (each) => (each.quarantined + each.probed && may(page, "operator") ? button("Release", () => release(page, each), { "aria-label": `Release ${each.path}` }) : "–") },
     ],
   });
 }

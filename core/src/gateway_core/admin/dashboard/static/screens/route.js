@@ -5,13 +5,18 @@ import { editorCard } from "../editor.js";
 import { count, duration, percent } from "../format.js";
 import { live, recent, share } from "../live.js";
 import { badge, card, failure, field, figure, figures, link, path } from "../parts.js";
+import { bindingState, joinedBindings } from "./plugin.js";
 import { lastUsed } from "./routes.js";
 
 export default {
   title: (page) => `Route ${page.name}`,
   every: 5000,
   usesTraffic: true,
-  load: (page, signal) => get(`routes/${quote(page.name)}`, { signal }),
+  load: async (page, signal) => {
+    const [route, plugins] = await Promise.all([get(`routes/${quote(page.name)}`, { signal }), get("plugins", { signal })]);
+    const states = new Map(joinedBindings(plugins.workers ?? [plugins]).map((each) => [each.path, each]));
+    return { ...route, bindings: route.bindings.map((each) => ({ ...each, state: states.get(each.scope === "gateway" ? each.id : `${page.name}/${each.id}`) })) };
+  },
   view: (page) => {
     const route = page.data;
     return [
@@ -42,6 +47,7 @@ function definition(route) {
     pair("Hosts", route.hosts.join(", ") || "any"),
     pair("Methods", route.methods.join(", ") || "any"),
     pair("Target", route.target),
+    route.upstreams.length ? pair("Upstreams", route.upstreams.map((each, index) => [index ? ", " : "", link(path("upstreams", each), each)])) : null,
     pair("Written at", h("code", null, route.place)),
     pair("Owner", route.owner === "api" ? `the API's document, revision ${route.revision}` : "files and sources"));
 }
@@ -49,9 +55,10 @@ function definition(route) {
 export function chain(bindings) {
   if (bindings.length === 0) return h("p", { class: "empty" }, "No plugin runs for this route.");
   return h("ol", { class: "chain" }, bindings.map((each) => h("li", { key: `${each.place} ${each.id}` },
-    h("strong", null, each.id), " ",
+    h("strong", null, each.id === each.plugin ? link(path("plugins", each.plugin), each.id) : each.id), " ",
     each.id === each.plugin ? null : ["(", link(path("plugins", each.plugin), each.plugin), ") "],
     each.off ? badge("off", "off") : badge("good", each.mode), " ",
+    !each.off && each.state?.quarantined + each.state?.probed > 0 ? bindingState(each.state) : null,
     h("code", null, each.place), ` – ${each.scope === "gateway" ? "for every route" : "of this route"}`,
     each.replaces ? h("div", { class: "note" }, "replaces the one at ", h("code", null, each.replaces)) : null,
     each.off ? h("div", { class: "note" }, each.off) : null,
