@@ -216,3 +216,25 @@ async def test_nothing_is_written_without_a_state_directory(
     assert "--state" in problem["detail"]
     assert (await get(url, "/orders/1"))[0] == 404
     await running.stops()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_route_has_the_time_of_its_last_request_from_the_start_of_the_gateway_on(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, api: Api, workers: int
+) -> None:
+    running = start(config_of(upstream, unused_tcp_port, workers))
+    url = await running.ready()
+    assert (await api("PUT", "routes/unused", route("unused"), NEW))[0] == 201
+    assert (await api("GET", "routes/users"))[1]["last_used"] is None
+
+    assert (await get(url, "/users/1"))[0] == 200
+    while (found := (await api("GET", "routes/users"))[1]["last_used"]) is None:
+        pass
+
+    assert (await get(url, "/users/1"))[0] == 200
+    while (later := (await api("GET", "routes/users"))[1]["last_used"]) == found:
+        pass
+    assert later > found
+    _, listed, _ = await api("GET", "routes")
+    assert {each["id"]: each["last_used"] for each in listed["items"]} == {"users": later, "unused": None}
+    await running.stops()

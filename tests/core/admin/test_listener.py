@@ -11,13 +11,14 @@ from typing import Any
 import aiohttp
 import pytest
 from gateway_core.admin import Access, AdminListener, Place
-from gateway_core.clock import SystemClock
+from gateway_core.clock import ManualClock, SystemClock
 from gateway_core.config import GatewayConfig, LoadedConfig
 from gateway_core.config.api_document import ApiDocument
 from gateway_core.errors import GatewayError, RefusedError
 from gateway_core.observe.live_feed import LiveFeed
 from gateway_core.process.listeners import open_site
 from gateway_core.process.override_keeper import OverrideKeeper
+from gateway_core.process.route_use import LastUsed
 from gateway_core.process.sockets import BindError
 
 
@@ -66,6 +67,10 @@ class View:
         self.was_entered = asyncio.Event()
         """Whether it was asked for plugins."""
         self._live: LiveFeed | None = None
+        self.last_used = LastUsed(self._no_routes, ManualClock())
+
+    async def _no_routes(self) -> list[str]:
+        return []
 
     @property
     def live(self) -> LiveFeed:

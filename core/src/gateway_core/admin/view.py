@@ -26,6 +26,15 @@ class Report(Protocol):
         ...
 
 
+class LastUsed(Protocol):
+    """When routes were last used, over all workers."""
+
+    @property
+    def at(self) -> Mapping[str, float]:
+        """Seconds since the epoch, by the ids of routes that were used since the program started."""
+        ...
+
+
 class Writer(Protocol):
     """What writes the document of the API."""
 
@@ -100,6 +109,11 @@ class AdminView(Protocol):
     @property
     def live(self) -> LiveFeed:
         """What is streamed of this program."""
+        ...
+
+    @property
+    def last_used(self) -> LastUsed:
+        """When routes were last used."""
         ...
 
     @property

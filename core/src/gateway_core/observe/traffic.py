@@ -211,9 +211,7 @@ def _upstreams(
     def show(name: str, total: Row) -> dict[str, Any]:
         counts = {each: upstreams.get(name, {}).get(each, 0) for each in ("retries", "refusals", "pending")}
         rows = sorted(members[name], key=lambda each: (-each[1].errors, -each[1].requests, each[0]))
-        own = [
-            {"endpoint": key, **row.shown(bounds), "failures": row.failures} for key, row in rows[:MOST_ENDPOINTS]
-        ]
+        own = [{"endpoint": key, **row.shown(bounds), "failures": row.failures} for key, row in rows[:MOST_ENDPOINTS]]
         more = {"endpoints": own, "endpoints_left_out": max(0, len(rows) - MOST_ENDPOINTS)}
         return {"upstream": name, **total.shown(bounds), "failures": total.failures, **counts, **more}
 

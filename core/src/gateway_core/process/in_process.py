@@ -22,6 +22,7 @@ from gateway_core.process.model import Handover, RestartNeededError
 from gateway_core.process.override_table import OverrideTable
 from gateway_core.process.overview import PROGRAM, in_force_of
 from gateway_core.process.plugin_services import CommandReport, to_plain
+from gateway_core.process.route_use import RouteUse
 from gateway_core.process.socket_table import SocketTable, bind_listeners
 from gateway_core.process.traffic_meter import TrafficMeter
 from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices, start_in_sandbox
@@ -48,6 +49,7 @@ class InProcessServer:
         for process in (self._engine, PROGRAM):
             self.ledger.open(process)
         self._meter = TrafficMeter(self._engine)
+        self._route_use = RouteUse(self._engine.metrics)
         self._plugins: Set[str] = frozenset()
         """Names of the plugins that the configuration in force uses."""
 
@@ -153,6 +155,10 @@ class InProcessServer:
     async def traffic(self) -> tuple[list[tuple[int, Mapping[str, Any]]], list[int]]:
         """Return what was counted since the last call."""
         return [(0, self._meter.read())], []
+
+    async def used_routes(self) -> list[str]:
+        """Return the routes that had a request since the last call."""
+        return self._route_use.moved()
 
     async def override(self, overrides: Overrides) -> Sequence[int]:
         """Have these overrides in force, and no others."""

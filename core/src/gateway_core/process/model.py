@@ -189,5 +189,8 @@ class ProcessModel(Protocol):
     async def traffic(self) -> tuple[Sequence[tuple[int, Mapping[str, Any]]], Sequence[int]]:
         """Return what each worker has counted since the last call, and the numbers of those that are silent."""
 
+    async def used_routes(self) -> Sequence[str]:
+        """Return the routes that had a request since the last call."""
+
     async def samples(self) -> Samples:
         """Return the metrics of all processes, those that are gone included."""

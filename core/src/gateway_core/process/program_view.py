@@ -27,6 +27,7 @@ from gateway_core.process.model import ProcessModel
 from gateway_core.process.overview import PROGRAM, put_configuration, put_sources, with_overrides
 from gateway_core.process.plugin_descriptions import PluginDescriptions
 from gateway_core.process.plugin_services import CommandReport
+from gateway_core.process.route_use import LastUsed
 from gateway_core.process.version_keeper import compared, plain_of
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.pipeline import Pipeline
@@ -76,6 +77,7 @@ class ProgramView:
         listeners[:] = [self.live.note]
         self.try_reload = writer.try_reload
         self.overrides = overrides
+        self.last_used = LastUsed(self._used_routes, SystemClock())
         self._descriptions = PluginDescriptions()
         self._loaded: tuple[ConfigBundle, LoadedConfig] | None = None
         self._model_now = model
@@ -96,6 +98,10 @@ class ProgramView:
 
     async def _measure(self) -> tuple[Parts, Sequence[int]]:
         return await self._model.traffic()
+
+    async def _used_routes(self) -> Sequence[str]:
+        model = self._model_now()
+        return () if model is None else await model.used_routes()
 
     @property
     def _model(self) -> ProcessModel:

@@ -110,6 +110,7 @@ class Supervisor:
         services = WorkerServices(self._clock, self._stores, self.run_command, findings, feed, self._overrides)
         self._pool = WorkerPool(self._sockets, services, template, self.ledger)
         self.traffic, self.watch_requests = self._pool.traffic, self._pool.watch_requests
+        self.used_routes = self._pool.used_routes
 
     # -- configurations
 

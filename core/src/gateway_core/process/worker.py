@@ -24,6 +24,7 @@ from gateway_core.process.engine import Engine, Prepared
 from gateway_core.process.live_link import WATCH, Outbox, filters_of, watch_requests
 from gateway_core.process.override_table import OVERRIDES, from_plain
 from gateway_core.process.plugin_services import COMMAND, EVERYWHERE, RemoteShared, outcome_to_plain
+from gateway_core.process.route_use import RouteUse
 from gateway_core.process.socket_table import SocketTable
 from gateway_core.process.tls import inherited_base_contexts
 from gateway_core.process.traffic_meter import TrafficMeter
@@ -33,7 +34,7 @@ from gateway_core.upstreams.received import ReceivedMonitor
 
 Handler = Callable[[Message], Awaitable[None]]
 
-_HARMLESS: Final = frozenset({"status", "metrics", "plugins", "traffic", OVERRIDES})
+_HARMLESS: Final = frozenset({"status", "metrics", "plugins", "traffic", "used_routes", OVERRIDES})
 """Kinds of messages whose failure leaves what is served as it is."""
 
 
@@ -56,6 +57,7 @@ class Worker:
         self._outbox = Outbox(channel, SystemClock())
         listeners[:] = [self._outbox.note]  # in place of what the process had that this one was forked from
         self._meter: TrafficMeter | None = None
+        self._route_use: RouteUse | None = None
         self._filters: Sequence[TailFilter] = ()
         """Which requests are watched."""
         self.deadline = 30.0
@@ -79,6 +81,7 @@ class Worker:
             "metrics": self._metrics,
             "plugins": self._plugins,
             "traffic": self._traffic,
+            "used_routes": self._used_routes,
             OVERRIDES: self._override,
         }
         self._reading.spawn(self._read(), name="read the supervisor's messages")
@@ -162,6 +165,7 @@ class Worker:
             owns_process=True,
         )
         self._meter = TrafficMeter(self._engine)
+        self._route_use = RouteUse(self._engine.metrics)
         self._follow_filters()
 
     async def _everywhere(self, binding: str, command: str, arguments: Mapping[str, Any]) -> list[Any]:
@@ -233,6 +237,10 @@ class Worker:
         assert self._meter is not None
         await self._channel.reply(message, traffic=self._meter.read())
 
+    async def _used_routes(self, message: Message) -> None:
+        assert self._route_use is not None
+        await self._channel.reply(message, routes=self._route_use.moved())
+
     async def _metrics(self, message: Message) -> None:
         await self._channel.reply(message, await self._samples())
 
@@ -256,7 +264,12 @@ class Worker:
         self._channel.close()
 
     async def _reply_while_ending(self) -> None:
-        handlers: dict[str, Any] = {"status": self._status, "metrics": self._metrics, "traffic": self._traffic}
+        handlers: dict[str, Any] = {
+            "status": self._status,
+            "metrics": self._metrics,
+            "traffic": self._traffic,
+            "used_routes": self._used_routes,
+        }
         with contextlib.suppress(ChannelClosedError):
             while (message := await self._messages.get()) is not None:
                 if message.kind in handlers:

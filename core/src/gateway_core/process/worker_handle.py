@@ -216,7 +216,7 @@ class WorkerHandle:
             await self.child.channel.send("discard")
 
     async def ask(self, kind: str, *, timeout: float = READY_TIMEOUT) -> Message:  # noqa: ASYNC109  # the worker's, not ours
-        """Ask for its ``status``, ``plugins``, ``metrics`` or ``traffic``.
+        """Ask for its ``status``, ``plugins``, ``metrics``, ``traffic`` or ``used_routes``.
 
         :raises ChannelClosedError: the worker is gone.
         :raises TimeoutError: it did not reply.

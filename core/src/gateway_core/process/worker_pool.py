@@ -246,6 +246,13 @@ class WorkerPool:
                 silent.append(worker.number)
         return parts, silent
 
+    async def used_routes(self) -> list[str]:
+        """Return the routes that workers which respond have served since the last call."""
+        replies = await asyncio.gather(
+            *(each.ask("used_routes", timeout=METRICS_TIMEOUT) for each in self.all), return_exceptions=True
+        )
+        return list({name: None for reply in replies if isinstance(reply, Message) for name in reply["routes"]})
+
     @property
     def all(self) -> list[WorkerHandle]:
         """The workers that are there, those that drain included."""

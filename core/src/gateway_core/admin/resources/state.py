@@ -12,6 +12,7 @@ from gateway_core.admin.route_view import bindings_of, chain_of, path_text, targ
 from gateway_core.config import LoadedConfig, RouteConfig
 from gateway_core.config.api_document import Kind, StoredObject, shown
 from gateway_core.errors import RefusedError
+from gateway_core.observe.live_events import time_text
 
 
 class RouteQuery(PageQuery):
@@ -68,7 +69,7 @@ def _place(loaded: LoadedConfig, kind: Kind, name: str) -> Any:
 
 
 def _route(route: RouteConfig, loaded: LoadedConfig, stored: StoredObject | None, call: Call) -> dict[str, Any]:
-    place = _place(loaded, "routes", route.id)
+    place, used = _place(loaded, "routes", route.id), call.view.last_used.at.get(route.id)
     return {
         "id": route.id,
         "path": path_text(route),
@@ -77,6 +78,7 @@ def _route(route: RouteConfig, loaded: LoadedConfig, stored: StoredObject | None
         "target": target_text(route),
         "enabled": route.enabled,
         "chain": chain_of(route, loaded.config),
+        "last_used": None if used is None else time_text(used),
         "place": str(place),
         "owner": "api" if place.file == call.view.writer.name else "files",
         "revision": None if stored is None else stored.revision,

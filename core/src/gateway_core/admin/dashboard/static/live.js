@@ -12,7 +12,6 @@ export const live = {
   series: [], // {at, data} of each second, or {at, gap: reason}
   changes: [], // the newest first; gaps among them
   lastUsed: new Map(), // by route: when it had a request, as far as this page has seen
-  since: null, // since when this page looks
 };
 
 let abort = null;
@@ -31,7 +30,6 @@ export function listen(each, refused) {
 export function startLive() {
   if (abort !== null) return;
   abort = new AbortController();
-  live.since ??= Date.now() / 1000;
   if (live.state === "paused") noteGap("paused");
   run(abort.signal);
 }

@@ -16,7 +16,7 @@ const SORTS = {
   rate: (route) => recent().routes.get(route.id)?.rate ?? 0,
   errors: (route) => share(recent().routes.get(route.id)) ?? 0,
   p95: (route) => recent().routes.get(route.id)?.p95 ?? 0,
-  used: (route) => Date.parse(live.lastUsed.get(route.id) ?? 0),
+  used: usedAt,
 };
 
 /** The routes of a list that the query of the address leaves, in its order. */
@@ -83,7 +83,7 @@ function columns() {
     { title: "Requests/s", sort: "rate", number: true, cell: (route) => count(recent().routes.get(route.id)?.rate) },
     { title: "Errors", sort: "errors", number: true, cell: (route) => errors(recent().routes.get(route.id)) },
     { title: "p95", sort: "p95", number: true, cell: (route) => duration(recent().routes.get(route.id)?.p95) },
-    { title: "Last used", sort: "used", cell: (route) => lastUsed(route.id) },
+    { title: "Last used", sort: "used", cell: (route) => lastUsed(route) },
     { title: "Plugins", sort: "chain", number: true, cell: (route) => route.chain.length },
     { title: "State", cell: (route) => (route.enabled ? badge("good", "enabled") : badge("off", "disabled")) },
     { title: "Place", cell: (route) => h("code", null, route.place) },
@@ -94,9 +94,12 @@ function errors(row) {
   return row?.errors ? badge("bad", percent(share(row))) : percent(share(row));
 }
 
-/** What this page has seen of it: the API does not keep it. */
-export function lastUsed(id) {
-  const at = live.lastUsed.get(id);
-  if (at) return when(at);
-  return live.since === null ? "–" : ["not since ", when(live.since)];
+/** The API looks every few seconds; what this page sees may be later. */
+function usedAt(route) {
+  return [route.last_used ?? "", live.lastUsed.get(route.id) ?? ""].sort().at(-1);
+}
+
+export function lastUsed(route) {
+  const at = usedAt(route);
+  return at ? when(at) : "not since the gateway started";
 }
