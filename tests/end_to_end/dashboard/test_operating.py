@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser
 
+from tests.end_to_end.admin_kit import Api
 from tests.end_to_end.dashboard.browser import make_token, open_dashboard
 from tests.end_to_end.kit import Gateway, Upstream, get
 
@@ -112,5 +113,63 @@ async def test_a_plugin_that_fails_on_one_route_is_found_at_its_binding_and_rele
     await dialog.get_by_role("button", name="Release").click()
     await dashboard.shows("orders/picky is released.", "released: no failure brings it into quarantine")
     assert await dashboard.axe() == []
+    assert await dashboard.complaints() == []
+    await running.stops()
+
+
+async def test_a_page_that_is_opened_later_knows_when_a_route_was_used_and_finds_the_slowest(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, chromium: Browser, api: Api
+) -> None:
+    running = start(CONFIG.format(url=upstream.url, admin=unused_tcp_port))
+    address = await running.ready()
+    assert (await api("GET", "routes/users"))[1]["last_used"] is None
+    await get(address, "/users/1")
+    while (await api("GET", "routes/users"))[1]["last_used"] is None:
+        await get(address, "/users/1")
+
+    dashboard = await open_dashboard(chromium, f"http://127.0.0.1:{unused_tcp_port}")
+    await dashboard.goes("/routes/users")
+    await dashboard.page.get_by_text(re.compile(r"^(now|\d+ \w+ ago)$")).first.wait_for()
+    await dashboard.goes("/overview")
+    await dashboard.clicks("link", "The slowest routes")
+    sorted_by = dashboard.page.get_by_role("columnheader", name="p95")
+    assert await sorted_by.get_attribute("aria-sort") == "descending"
+    await dashboard.page.get_by_role("button", name="Errors").click()
+    assert await dashboard.page.get_by_role("columnheader", name="Errors").get_attribute("aria-sort") == "descending"
+    await running.stops()
+
+
+MANY = """
+listen: "127.0.0.1:0"
+admin: {{listen: "127.0.0.1:{admin}"}}
+upstreams: [{upstreams}]
+routes: [{{id: all, path_prefix: /, target: u0}}]
+"""
+LEAVE_OUT = """async () => {
+  const { live } = await import("/dashboard/live.js");
+  const last = live.series.findLast((each) => each.data);
+  last.data.left_out = {routes: {count: 7, requests: 9, errors: 2}, upstreams: {count: 3, requests: 4, errors: 0}};
+}"""
+
+
+async def test_a_table_that_has_only_the_first_rows_names_the_others(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, chromium: Browser
+) -> None:
+    upstreams = ", ".join(f'{{name: u{number}, endpoints: [{{url: "{upstream.url}"}}]}}' for number in range(201))
+    running = start(MANY.format(admin=unused_tcp_port, upstreams=upstreams))
+    await running.ready()
+    dashboard = await open_dashboard(chromium, f"http://127.0.0.1:{unused_tcp_port}")
+    await dashboard.shows("The first 20 of 201 upstreams are shown.")
+    await dashboard.page.get_by_text(re.compile(r"requests/s \d")).first.wait_for()
+    await dashboard.goes("/upstreams")
+    await dashboard.shows("The first 200 of 201 upstreams are shown.")
+
+    await dashboard.clicks("button", "Pause live data")
+    # More than 100 routes within one second cannot be had on every machine: the page gets it from here.
+    await dashboard.page.evaluate(LEAVE_OUT)
+    await dashboard.goes("/routes")
+    await dashboard.shows("Without figures: 7 more routes, which had 9 requests and 2 errors in the last second.")
+    await dashboard.goes("/upstreams")
+    await dashboard.shows("Without figures: 3 more upstreams")
     assert await dashboard.complaints() == []
     await running.stops()

@@ -163,6 +163,11 @@ export function recent() {
   return summed;
 }
 
+/** What the last second's event leaves out of a kind, as only rows with most errors and requests are sent. */
+export function leftOut(kind) {
+  return live.series.findLast((each) => each.data)?.data.left_out[kind] ?? null;
+}
+
 function rows(seconds, kind, key) {
   const found = new Map();
   for (const second of seconds) {

@@ -1,7 +1,7 @@
 // Parts that several screens show.
 
 import { h } from "./dom.js";
-import { ago, time } from "./format.js";
+import { ago, count, plural, time } from "./format.js";
 
 const MARKS = { good: "●", warn: "▲", bad: "■", off: "○" };
 
@@ -43,6 +43,16 @@ export function table({ name, columns, rows, key, sorted, sort, empty = "Nothing
     { class: column.number ? "number" : null, scope: index === 0 ? "row" : null }, column.cell(row)))));
   return h("div", { class: "scroll", role: "region", "aria-label": name, tabindex: "0" },
     h("table", null, h("caption", { class: "hidden" }, name), h("thead", null, h("tr", null, head)), h("tbody", null, body)));
+}
+
+/** A note below a table that has only the first rows. */
+export function more(all, shown, noun) {
+  return all > shown ? h("p", { class: "note" }, `The first ${shown} of ${count(all)} ${noun} are shown.`) : null;
+}
+
+/** A note on the rows for which the events have no figures. */
+export function leftOutNote(kind, left) {
+  return left ? h("p", { class: "note" }, `Without figures: ${count(left.count)} more ${kind}, which had ${plural(left.requests, "request")} and ${plural(left.errors, "error")} in the last second. Only the 100 with most errors and requests are sent.`) : null;
 }
 
 function direction(column, sorted) {

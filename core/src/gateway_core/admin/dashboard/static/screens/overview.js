@@ -2,8 +2,8 @@ import { get } from "../api.js";
 import { h } from "../dom.js";
 import { chart } from "../chart.js";
 import { count, duration, percent, short, time } from "../format.js";
-import { live, recent, share } from "../live.js";
-import { badge, card, figure, figures, link, path, problems, table, when } from "../parts.js";
+import { leftOut, live, recent, share } from "../live.js";
+import { badge, card, figure, figures, leftOutNote, link, more, path, problems, table, when } from "../parts.js";
 import { joined, upstreamState } from "../states.js";
 
 export function stateBadge(overview) {
@@ -65,7 +65,7 @@ function routesCard() {
       { title: "Errors", number: true, cell: (each) => percent(share(each)) },
       { title: "p95", number: true, cell: (each) => duration(each.p95) },
     ],
-  }));
+  }), leftOutNote("routes", leftOut("routes")), h("p", null, link("/routes?sort=p95&down=1", "The slowest routes")));
 }
 
 function routeLink(id) {
@@ -92,15 +92,16 @@ function configCard(overview) {
 }
 
 function upstreamsCard(overview) {
+  const all = byUpstream(overview);
   return card("Upstreams", table({
-    name: "Upstreams", rows: byUpstream(overview).slice(0, 20), key: (each) => each.name, empty: "There are no upstreams.",
+    name: "Upstreams", rows: all.slice(0, 20), key: (each) => each.name, empty: "There are no upstreams.",
     columns: [
       { title: "Upstream", cell: (each) => link(path("upstreams", each.name), each.name) },
       { title: "State", cell: upstreamState },
       { title: "In flight", number: true, cell: (each) => count(each.active) },
       { title: "Waiting", number: true, cell: (each) => count(each.pending) },
     ],
-  }));
+  }), more(all.length, 20, "upstreams"));
 }
 
 function workersCard(overview) {
@@ -125,7 +126,7 @@ export function eventsOf(overview) {
 }
 
 function eventsCard(overview) {
-  return card("Recent events", table({
+  return h("div", { class: "wide" }, card("Recent events", table({
     name: "Recent events", rows: eventsOf(overview).slice(0, 15).map((each, index) => ({ ...each, index })), key: (each) => `${each.at} ${each.index}`, empty: "There are none.",
     columns: [
       { title: "At", cell: (each) => when(each.at) },
@@ -133,5 +134,5 @@ function eventsCard(overview) {
       { title: "Event", cell: (each) => h("code", null, each.event) },
       { title: "Message", cell: (each) => each.message },
     ],
-  }));
+  })));
 }

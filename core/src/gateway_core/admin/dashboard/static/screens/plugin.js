@@ -1,8 +1,8 @@
 import { all, call, get, Problem, quote, send } from "../api.js";
 import { h } from "../dom.js";
 import { count, duration } from "../format.js";
-import { recent } from "../live.js";
-import { badge, button, card, failure, field, link, path, table } from "../parts.js";
+import { leftOut, recent } from "../live.js";
+import { badge, button, card, failure, field, leftOutNote, link, more, path, table } from "../parts.js";
 import { may, needs } from "../rights.js";
 import { objectForm } from "../schema_form.js";
 import { yamlText } from "../yaml.js";
@@ -58,7 +58,7 @@ export function bindingsTable(page, bindings) {
   const sharing = new Map();
   for (const each of bindings) sharing.set(`${each.plugin} ${each.id}`, (sharing.get(`${each.plugin} ${each.id}`) ?? 0) + 1);
   const together = (each) => sharing.get(`${each.plugin} ${each.id}`);
-  return table({
+  return [table({
     name: "Bindings", rows: bindings.slice(0, 200), key: (each) => each.path, empty: "It is not bound.",
     columns: [
       { title: "Binding", cell: (each) => each.path },
@@ -71,7 +71,7 @@ export function bindingsTable(page, bindings) {
       { title: "Mean", number: true, cell: (each) => duration(of(each)?.mean) },
       { title: "Actions", cell: (each) => (each.quarantined + each.probed && may(page, "operator") ? button("Release", () => release(page, each), { "aria-label": `Release ${each.path}` }) : "–") },
     ],
-  });
+  }), more(bindings.length, 200, "bindings"), leftOutNote("bindings", leftOut("plugins"))];
 }
 
 function release(page, binding) {

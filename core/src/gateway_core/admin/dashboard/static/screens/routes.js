@@ -2,8 +2,8 @@ import { all } from "../api.js";
 import { h } from "../dom.js";
 import { newButton } from "../editor.js";
 import { count, duration, percent } from "../format.js";
-import { live, recent, share } from "../live.js";
-import { badge, button, card, field, link, path, table, when } from "../parts.js";
+import { leftOut, live, recent, share } from "../live.js";
+import { badge, button, card, field, leftOutNote, link, path, table, when } from "../parts.js";
 
 const ROWS = 50;
 
@@ -18,6 +18,8 @@ const SORTS = {
   p95: (route) => recent().routes.get(route.id)?.p95 ?? 0,
   used: usedAt,
 };
+
+const FIGURES = new Set(["rate", "errors", "p95", "used"]); // sorted with the largest first
 
 /** The routes of a list that the query of the address leaves, in its order. */
 export function chosen(routes, query) {
@@ -53,9 +55,10 @@ export default {
       table({
         name: "Routes", rows: rows.slice((number - 1) * ROWS, number * ROWS), key: (route) => route.id, columns: columns(),
         sorted: { by: query.sort ?? "order", down: Boolean(query.down) },
-        sort: (by) => page.setQuery({ sort: by, down: (query.sort ?? "order") === by && !query.down ? "1" : "", page: "" }),
+        sort: (by) => page.setQuery({ sort: by, down: ((query.sort ?? "order") === by ? !query.down : FIGURES.has(by)) ? "1" : "", page: "" }),
         empty: "No route matches.",
       }),
+      leftOutNote("routes", leftOut("routes")),
       pages > 1 ? h("nav", { "aria-label": "Pages", class: "actions" },
         button("Previous", () => page.setQuery({ page: number - 1 }), { disabled: number === 1 }),
         h("span", null, `Page ${number} of ${pages}`),

@@ -2,8 +2,8 @@ import { all } from "../api.js";
 import { h } from "../dom.js";
 import { newButton } from "../editor.js";
 import { count, duration, percent } from "../format.js";
-import { recent, share } from "../live.js";
-import { card, field, link, path, table } from "../parts.js";
+import { leftOut, recent, share } from "../live.js";
+import { card, field, leftOutNote, link, more, path, table } from "../parts.js";
 import { joined, upstreamState } from "../states.js";
 
 export default {
@@ -31,6 +31,6 @@ export default {
           { title: "Waiting", number: true, cell: (each) => count(each.pending) },
           { title: "Place", cell: (each) => h("code", null, each.place) },
         ],
-      }));
+      }), more(rows.length, 200, "upstreams"), leftOutNote("upstreams", leftOut("upstreams")));
   },
 };
