@@ -117,6 +117,35 @@ async def test_a_plugin_that_fails_on_one_route_is_found_at_its_binding_and_rele
     await running.stops()
 
 
+async def test_overrides_and_the_level_of_the_log_are_on_the_health_screen(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, chromium: Browser
+) -> None:
+    await make_token("first")
+    running = start(CONFIG.format(url=upstream.url, admin=unused_tcp_port))
+    await running.ready()
+    dashboard = await open_dashboard(chromium, f"http://127.0.0.1:{unused_tcp_port}")
+    await dashboard.logs_in(await make_token("ops", "--role", "operator"))
+    await dashboard.goes("/health")
+    await dashboard.shows("Everything is as configured.")
+
+    await dashboard.clicks("button", "Change the level")
+    dialog = dashboard.page.get_by_role("dialog")
+    await dialog.get_by_label("Level").select_option("debug")
+    await dialog.get_by_label("Reason").fill("look closer")
+    await dialog.get_by_role("button", name="Change").click()
+    await dashboard.shows("The level of the log is debug.", "look closer")
+    assert await dashboard.axe() == []
+    await dashboard.goes("/overview")
+    await dashboard.page.get_by_role("definition").get_by_role("link", name="1", exact=True).click()
+
+    await dashboard.clicks("button", "Change the level")
+    await dialog.get_by_label("Level").select_option("as configured")
+    await dialog.get_by_role("button", name="Change").click()
+    await dashboard.shows("The level of the log is as configured.", "Everything is as configured.")
+    assert await dashboard.complaints() == []
+    await running.stops()
+
+
 async def test_a_page_that_is_opened_later_knows_when_a_route_was_used_and_finds_the_slowest(
     start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, chromium: Browser, api: Api
 ) -> None:

@@ -1,8 +1,9 @@
-import { get } from "../api.js";
+import { call, get } from "../api.js";
 import { h } from "../dom.js";
 import { live } from "../live.js";
 import { moment, time } from "../format.js";
-import { badge, card, table, when } from "../parts.js";
+import { badge, button, card, field, link, path, table, when } from "../parts.js";
+import { may } from "../rights.js";
 import { eventsOf, stateBadge } from "./overview.js";
 
 export default {
@@ -11,11 +12,14 @@ export default {
     const [overview, listeners] = await Promise.all([get("overview", { signal }), get("listeners", { signal })]);
     return { overview, ...listeners };
   },
-  view: ({ data }) => {
+  view: (page) => {
+    const { data } = page;
     const { overview } = data;
     return [
       card("Readiness", h("p", null, stateBadge(overview), overview.unready ? `: ${overview.unready}` : ""),
         overview.degraded.length ? h("ul", null, overview.degraded.map((each) => h("li", { key: each }, each))) : h("p", { class: "note" }, "All works as configured.")),
+      card("Overrides", overrides(overview)),
+      card("Log", log(page, overview)),
       card("Workers", workers(overview)),
       card("Background work", tasks(overview)),
       card("Listeners", listeners(data)),
@@ -25,6 +29,37 @@ export default {
     ];
   },
 };
+
+function overrides(overview) {
+  const subject = (each) => (each.upstream ? [link(path("upstreams", each.upstream), each.upstream), ` ${each.name}`] : each.name);
+  return table({ name: "Overrides", rows: overview.overrides ?? [], key: (each) => `${each.kind} ${each.upstream} ${each.name}`, empty: "Everything is as configured.",
+    columns: [
+      { title: "What", cell: (each) => badge("warn", each.kind) },
+      { title: "Of", cell: subject },
+      { title: "By", cell: (each) => each.by },
+      { title: "Reason", cell: (each) => each.reason || "–" },
+      { title: "Ends", cell: (each) => when(each.expires) },
+    ] });
+}
+
+function log(page, overview) {
+  return [h("p", null, "Lines of the level ", h("strong", null, overview.gateway.log_level), " and above are written."),
+    may(page, "operator") ? button("Change the level", () => setLevel(page, overview.gateway.log_level)) : null];
+}
+
+function setLevel(page, current) {
+  const levels = [["debug", "debug"], ["info", "info"], ["warning", "warning"], ["error", "error"], ["", "as configured"]];
+  page.act({
+    title: "Change the level of the log?", text: "In every process, at once.", action: "Change",
+    body: () => [
+      field("Level", h("select", { name: "level" }, levels.map(([value, text]) => h("option", { value, selected: value === current }, text)))),
+      field("Reason", h("input", { name: "reason", maxlength: "500" }), "Shown as long as it is in force."),
+      field("For", h("input", { name: "expires_in", value: "1h", required: true, pattern: "[0-9.]+(ms|s|m|h|d)" }), "Such as 30m or 2h; then it is as configured again."),
+    ],
+    run: ({ level, ...form }) => call("POST", "log:level", { body: { ...form, level: level || null } }),
+    said: ({ override }) => (override ? `The level of the log is ${override.name}.` : "The level of the log is as configured."),
+  });
+}
 
 function workers(overview) {
   const rows = [

@@ -40,6 +40,7 @@ function stateCard(overview) {
       figure("Requests in flight", count(single ? single.in_flight : sum("in_flight"))),
       figure("Connections", count(single ? single.connections : sum("connections"))),
       figure("Workers", count(overview.serving ?? 1)),
+      overview.overrides?.length ? figure("Overrides", link("/health", count(overview.overrides.length))) : null,
       figure("Version", overview.gateway.version, `since ${time(overview.gateway.started_at)}`)));
 }
 
