@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser
 
+from tests.end_to_end.admin_kit import Api
 from tests.end_to_end.dashboard.browser import Dashboard, make_token, open_dashboard
 from tests.end_to_end.kit import Gateway, Upstream, eventually, get
 
@@ -184,5 +186,35 @@ async def test_an_endpoint_is_drained_and_gets_requests_again_the_last_one_only_
     await dialog.get_by_role("button", name="Up").click()
     await dashboard.shows("gets requests.")
     await eventually(address, "/users/1", "200")
+    assert await dashboard.complaints() == []
+    await running.stops()
+
+
+async def test_a_check_names_what_would_be_lost_and_changes_nothing(
+    running: Gateway, chromium: Browser, unused_tcp_port: int, api: Api
+) -> None:
+    await make_token("first")
+    await running.ready()
+    made = {"endpoints": [{"url": "http://127.0.0.1:9"}]}
+    assert (await api("PUT", "upstreams/more", made, {"If-None-Match": "*"}))[0] == 201
+    dashboard = await logged_in(chromium, unused_tcp_port, "editor")
+    await dashboard.goes("/upstreams/more")
+    dialog = dashboard.page.get_by_role("dialog")
+
+    await dashboard.clicks("button", "Edit")
+    definition = dialog.get_by_label("Definition, as JSON")
+    await definition.fill(
+        '{"name": "more", "endpoints": [{"url": "http://127.0.0.1:9"}, {"url": "http://127.0.0.1:7"}]}'
+    )
+    await dialog.get_by_role("button", name="Check").click()
+    await dialog.get_by_text("No connections and no state of plugins would be lost.").wait_for()
+    await definition.fill('{"name": "more", "endpoints": [{"url": "http://127.0.0.1:7"}]}')
+    await dialog.get_by_role("button", name="Check").click()
+
+    lost = dialog.get_by_text("Connections to http://127.0.0.1:9 of more, with 0 requests in flight")
+    await lost.wait_for()
+    assert await dashboard.axe() == []
+    _, found, _ = await api("GET", "config/document")
+    assert "127.0.0.1:7" not in json.dumps(found)
     assert await dashboard.complaints() == []
     await running.stops()

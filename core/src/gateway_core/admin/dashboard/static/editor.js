@@ -2,7 +2,8 @@
 
 import { call, Problem, quote, send } from "./api.js";
 import { h } from "./dom.js";
-import { badge, button, card, failure, field } from "./parts.js";
+import { plural } from "./format.js";
+import { badge, button, card, failure, field, more } from "./parts.js";
 import { may, needs } from "./rights.js";
 
 /**
@@ -67,9 +68,13 @@ function write(page, kind, name, value, headers) {
   });
 }
 
-function losses(outcome) {
-  const found = Object.entries(outcome.losses ?? {}).filter(([, each]) => each && (!Array.isArray(each) || each.length));
-  return found.length ? h("details", null, h("summary", null, "What would be lost"), h("pre", { tabindex: "0" }, JSON.stringify(Object.fromEntries(found), null, 1))) : null;
+/** What ends when it is put in force, of everything that is in force. */
+function losses({ losses: found = [] }) {
+  const texts = found.map((each) => each.kind === "connections"
+    ? `Connections to ${each.endpoint} of ${each.upstream}, with ${plural(each.active_requests, "request")} in flight`
+    : `The state of ${each.plugin} (${each.binding}), which ${each.what}`);
+  if (texts.length === 0) return h("p", null, "No connections and no state of plugins would be lost.");
+  return [h("p", null, "What would be lost:"), h("ul", null, texts.slice(0, 50).map((each) => h("li", { key: each }, each))), more(texts.length, 50, "losses")];
 }
 
 function parse(text) {
