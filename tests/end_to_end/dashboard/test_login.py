@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser
@@ -63,8 +65,31 @@ async def test_a_token_is_asked_for_kept_for_the_tab_and_sent_in_a_header_field_
     await running.stops()
 
 
-async def test_a_token_that_expires_meanwhile_is_asked_for_again_on_the_same_screen(
-    start: Callable[..., Gateway], unused_tcp_port: int, chromium: Browser
+async def revoke(_state: Path) -> None:
+    await admin_command("token", "revoke", "ops")
+
+
+async def expire(state: Path) -> None:
+    """Have the time of the token's end be over, as it is when it has passed."""
+    file = state / "gateway" / "admin-tokens.json"
+    content = json.loads(file.read_text())
+    for each in content["tokens"]:
+        if each["name"] == "ops":
+            each["expires"] = 1_000_000_000.0
+    # As the gateway's own commands do it: it is never half written.
+    changed = file.with_suffix(".new")
+    changed.touch(mode=0o600)
+    changed.write_text(json.dumps(content))
+    changed.rename(file)
+
+
+@pytest.mark.parametrize("end", [revoke, expire])
+async def test_a_token_that_ends_meanwhile_is_asked_for_again_on_the_same_screen(
+    start: Callable[..., Gateway],
+    unused_tcp_port: int,
+    chromium: Browser,
+    tmp_path: Path,
+    end: Callable[[Path], Awaitable[None]],
 ) -> None:
     old, new = await make_token("ops", "--role", "viewer"), await make_token("next", "--role", "viewer")
     running = start(CONFIG.format(admin=unused_tcp_port))
@@ -74,7 +99,7 @@ async def test_a_token_that_expires_meanwhile_is_asked_for_again_on_the_same_scr
     await dashboard.clicks("link", "Upstreams")
     await dashboard.shows("0 of 0 upstreams")
 
-    await admin_command("token", "revoke", "ops")
+    await end(tmp_path / "state")
 
     await dashboard.shows("the token is unknown, has expired or was revoked")
     await dashboard.logs_in(new)

@@ -168,6 +168,28 @@ async def test_a_page_that_is_opened_later_knows_when_a_route_was_used_and_finds
     await running.stops()
 
 
+async def test_reload_is_asked_for_and_its_problems_are_shown(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, chromium: Browser
+) -> None:
+    await make_token("first")
+    running = start(CONFIG.format(url=upstream.url, admin=unused_tcp_port))
+    await running.ready()
+    dashboard = await open_dashboard(chromium, f"http://127.0.0.1:{unused_tcp_port}")
+    await dashboard.logs_in(await make_token("ops", "--role", "operator"))
+    await dashboard.goes("/configuration")
+    dialog = dashboard.page.get_by_role("dialog")
+
+    await dashboard.clicks("button", "Reload")
+    await dialog.get_by_role("button", name="Reload").click()
+    await dashboard.shows("The configuration was reloaded.")
+    await running.rewrites(running.config.read_text().replace("target:", "targt:"), "rejected")
+    await dashboard.clicks("button", "Reload")
+    await dialog.get_by_role("button", name="Reload").click()
+    await dashboard.shows("The reload failed: nothing has changed.", "What the reload found", 'unknown key "targt"')
+    assert await dashboard.complaints() == []
+    await running.stops()
+
+
 MANY = """
 listen: "127.0.0.1:0"
 admin: {{listen: "127.0.0.1:{admin}"}}
