@@ -203,8 +203,7 @@ class Program:
         self._tasks.supervise(self.pipeline.watch, name="watch the configuration")
         self._tasks.supervise(self.pipeline.run, name="reload the configuration")
         self._tasks.supervise(partial(self._plugins.follow, self.pipeline.request), name="watch the installed plugins")
-        self._tasks.supervise(self._view.overrides.follow, name="end overrides that expire")
-        self._tasks.supervise(self._view.last_used.follow, name="note which routes are used")
+        self._view.supervise(self._tasks)
         self._tasks.supervise(self._restart_when_wanted, name="restart on SIGUSR2")
         self._tasks.supervise(self._manager.keep_alive, name="keep the service manager's watchdog")
         try:

@@ -34,7 +34,7 @@ from gateway_core.reload.pipeline import Pipeline
 from gateway_core.reload.sources import Sources
 from gateway_core.snapshot import from_lines
 from gateway_core.snapshot.transfer import Yielder
-from gateway_core.tasks import supervised
+from gateway_core.tasks import Tasks, supervised
 
 if TYPE_CHECKING:
     from gateway_core.admin import Access
@@ -87,6 +87,11 @@ class ProgramView:
         """Whether files are read for it: a new program has only what is in force."""
         self.is_draining = False
         """Whether the program is about to end."""
+
+    def supervise(self, tasks: Tasks) -> None:
+        """Have it follow what changes by itself, as long as the program serves."""
+        tasks.supervise(self.overrides.follow, name="end overrides that expire")
+        tasks.supervise(self.last_used.follow, name="note which routes are used")
 
     def drain(self) -> None:
         """Show from now on that the program is about to end."""
