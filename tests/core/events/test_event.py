@@ -26,7 +26,7 @@ def test_an_event_is_one_record_with_its_name_level_and_fields(caplog: pytest.Lo
     assert vars(record)["event"] == "endpoint.ejected"
     assert vars(record)["fields"] == {"upstream": "users", "endpoint": "a", "seconds": 30.0}
     assert record.exc_info is not None
-    assert record.filename == "test_events.py"
+    assert record.filename == "test_event.py"
 
 
 def test_an_event_of_a_plugin_is_written_by_its_logger(caplog: pytest.LogCaptureFixture) -> None:
