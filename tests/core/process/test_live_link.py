@@ -50,7 +50,7 @@ async def test_what_finds_the_outbox_full_is_counted(ends: tuple[Channel, Channe
 
     async with asyncio.timeout(5):
         message = await other.receive()
-    assert (len(json.loads(message.body)), message["lost"]) == (2, {"change": 3})
+    assert (len(json.loads(message.body)), message["lost"]) == (2, {"change": {"process-overloaded": 3}})
 
 
 async def test_sending_ends_with_the_channel(ends: tuple[Channel, Channel]) -> None:
@@ -70,7 +70,9 @@ async def test_what_a_child_has_sent_is_published_with_its_name() -> None:
     feed = LiveFeed(ManualClock())
     stream = feed.open(Wanted(traffic=False))
 
-    message = Message(LIVE, {"lost": {"change": 7}}, json.dumps([["change", {"event": "x"}]]).encode())
+    message = Message(
+        LIVE, {"lost": {"change": {"process-overloaded": 7}}}, json.dumps([["change", {"event": "x"}]]).encode()
+    )
     take(feed, message, process="worker 1", worker=1)
     take(None, message)
 
@@ -86,10 +88,11 @@ async def test_many_requests_leave_room_for_changes(ends: tuple[Channel, Channel
     for n in range(5):
         outbox.put_request({"n": n})
     outbox.note(BREAKER_OPENED, "text", {})
+    outbox.lose_request()
 
     await outbox.flush()
 
     async with asyncio.timeout(5):
         message = await other.receive()
     assert [kind for kind, _ in json.loads(message.body)] == ["tail", "tail", "change"]
-    assert message["lost"] == {"tail": 3}
+    assert message["lost"] == {"tail": {"process-overloaded": 3, "failed": 1}}

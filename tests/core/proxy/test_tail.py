@@ -23,7 +23,7 @@ async def shown(
 ) -> list[Mapping[str, Any]]:
     entries: list[Mapping[str, Any]] = []
     running = await start_proxy(CONFIG.format(url=(await start_upstream()).url))
-    running.proxy.tail = Tail(entries.append)
+    running.proxy.tail = Tail(entries.append, lambda: None)
     running.proxy.tail.filters = [wanted]
     peer = await running.connect()
     await peer.send(f"GET {target} HTTP/1.1\r\nHost: a.test\r\nCookie: secret-cookie\r\n\r\n".encode())
@@ -99,3 +99,25 @@ async def test_only_what_matches_is_shown(
     start_proxy: StartProxy, start_upstream: StartUpstream, wanted: TailFilter, count: int
 ) -> None:
     assert len(await shown(start_proxy, start_upstream, "/users/1", wanted)) == count
+
+
+async def test_a_defect_of_the_tail_breaks_no_request_and_is_written_once(
+    start_proxy: StartProxy, start_upstream: StartUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost: list[None] = []
+    running = await start_proxy(CONFIG.format(url=(await start_upstream()).url))
+
+    def put(entry: Mapping[str, Any]) -> None:
+        raise LookupError("a defect")
+
+    running.proxy.tail = Tail(put, lambda: lost.append(None))
+    running.proxy.tail.filters = [EVERY_REQUEST]
+    peer = await running.connect()
+    for _ in range(3):
+        await peer.send(b"GET /users/1 HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        assert (await peer.response())[0] == 200
+    await until(lambda: not running.proxy.exchanges)
+    peer.close()
+
+    assert len(lost) == 3
+    assert [getattr(each, "event", "") for each in caplog.records].count("tail.failed") == 1

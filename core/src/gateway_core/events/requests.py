@@ -29,3 +29,7 @@ CONNECTION_FAILED: Final = define(
 MIRROR_FAILED: Final = define(
     "mirror.failed", ERROR, "the gateway itself failed over a copy for a mirror: a defect", "reason"
 )
+TAIL_FAILED: Final = define(
+    "tail.failed", ERROR, "the gateway itself failed to show a request to a tail: a defect; written once in a process, "
+    "and each such request is a gap of the stream", "reason",
+)  # fmt: skip

@@ -146,7 +146,11 @@ class InProcessServer:
 
     async def watch_requests(self, filters: Sequence[TailFilter]) -> None:
         """Have the feed take the requests that match a filter."""
-        watch_requests(self._engine.proxy, filters, self._show)
+        watch_requests(self._engine.proxy, filters, self._show, self._lose)
+
+    def _lose(self) -> None:
+        if self._feed is not None:
+            self._feed.lose("tail", 1, "failed", process="program", worker=0)
 
     def _show(self, entry: Mapping[str, Any]) -> None:
         if self._feed is not None:

@@ -49,7 +49,8 @@ class Outbox:
         self._lock = threading.Lock()
         self._waiting: list[tuple[str, Mapping[str, Any]]] = []
         self._numbers: dict[str, int] = {}
-        self._lost: dict[str, int] = {}
+        self._lost: dict[str, dict[str, int]] = {}
+        """By kind and reason."""
         self._has_more = asyncio.Event()
 
     def note(self, event: Event, message: str, fields: Mapping[str, object]) -> None:
@@ -68,10 +69,20 @@ class Outbox:
         with self._lock:
             number = self._numbers.get(kind, 0)
             if number >= self._most:
-                self._lost[kind] = self._lost.get(kind, 0) + 1
+                self._lose(kind, "process-overloaded")
             else:
                 self._numbers[kind] = number + 1
                 self._waiting.append((kind, data))
+
+    def lose_request(self) -> None:
+        """Count a request that could not be shown; to be called by the event loop."""
+        with self._lock:
+            self._lose("tail", "failed")
+        self._has_more.set()
+
+    def _lose(self, kind: str, reason: str) -> None:
+        counts = self._lost.setdefault(kind, {})
+        counts[reason] = counts.get(reason, 0) + 1
 
     async def run(self) -> None:
         """Send what there is until the channel is closed."""
@@ -99,8 +110,13 @@ def filters_of(message: Message) -> list[TailFilter]:
     return [TailFilter(**plain) for plain in message["filters"]]
 
 
-def watch_requests(proxy: Proxy, filters: Sequence[TailFilter], put: Callable[[Mapping[str, Any]], None]) -> None:
-    """Have a proxy show the requests that match a filter; without filters it does nothing for that."""
+def watch_requests(
+    proxy: Proxy, filters: Sequence[TailFilter], put: Callable[[Mapping[str, Any]], None], lose: Callable[[], None]
+) -> None:
+    """Have a proxy show the requests that match a filter; without filters it does nothing for that.
+
+    :param lose: called for a request that could not be shown.
+    """
     if not filters:
         proxy.tail = None
         return
@@ -108,7 +124,7 @@ def watch_requests(proxy: Proxy, filters: Sequence[TailFilter], put: Callable[[M
         # A supervisor does without the data path.
         from gateway_core.proxy.tail import Tail  # noqa: PLC0415
 
-        proxy.tail = Tail(put)
+        proxy.tail = Tail(put, lose)
     proxy.tail.filters = filters
 
 
@@ -121,5 +137,6 @@ def take(feed: LiveFeed | None, message: Message, **process: object) -> None:
         return
     for kind, data in json.loads(message.body):
         feed.publish(kind, {**data, **process})
-    for kind, count in message["lost"].items():
-        feed.lose(kind, count, "process-overloaded", **process)
+    for kind, counts in message["lost"].items():
+        for reason, count in counts.items():
+            feed.lose(kind, count, reason, **process)

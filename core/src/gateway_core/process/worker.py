@@ -145,7 +145,7 @@ class Worker:
 
     def _follow_filters(self) -> None:
         if self._engine is not None:
-            watch_requests(self._engine.proxy, self._filters, self._outbox.put_request)
+            watch_requests(self._engine.proxy, self._filters, self._outbox.put_request, self._outbox.lose_request)
 
     def _receive(self, message: Message) -> None:
         try:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
+from gateway_core.events import TAIL_FAILED, emit
 from gateway_core.messages import Record, Request, Response
 from gateway_core.messages.secret_queries import SECRET_PARAMETERS, make_query_mask
 from gateway_core.observe.tail_filter import TailFilter
@@ -37,14 +38,16 @@ class WatchedExchange(EndedExchange, Protocol):
 class Tail:
     """What this process shows of its requests."""
 
-    def __init__(self, put: Callable[[Mapping[str, Any]], None]) -> None:
+    def __init__(self, put: Callable[[Mapping[str, Any]], None], lose: Callable[[], None]) -> None:
         """Show nothing yet.
 
         :param put: takes each request; never waits.
+        :param lose: called for one that could not be shown.
         """
         self.filters: Sequence[TailFilter] = ()
         """A request is shown that matches one of them."""
-        self._put = put
+        self._put, self._lose = put, lose
+        self._has_failed = False
 
     def note(
         self,
@@ -55,21 +58,30 @@ class Tail:
         seconds: float,
         now: float,
     ) -> None:
-        """Show a request that is over, if it matches.
+        """Show a request that is over, if it matches; never raises.
 
         :param sent: what sent it upstream.
         :param response: what the client was sent; None if that was the upstream's response as it came.
         :param seconds: since its head was complete.
         :param now: seconds since the Unix epoch.
         """
-        route = None if exchange.route is None else exchange.route.info.id
-        method = exchange.head.method
-        if not any(each.may_match(route, status, method) for each in self.filters):
-            return
-        record = make_record(exchange, sent, response, seconds, now)
-        entry = entry_of(exchange.request, record, route, status)
-        if any(each.matches(entry) for each in self.filters):
-            self._put(entry)
+        try:
+            route = None if exchange.route is None else exchange.route.info.id
+            method = exchange.head.method
+            if not any(each.may_match(route, status, method) for each in self.filters):
+                return
+            record = make_record(exchange, sent, response, seconds, now)
+            entry = entry_of(exchange.request, record, route, status)
+            if any(each.matches(entry) for each in self.filters):
+                self._put(entry)
+        except Exception as error:  # noqa: BLE001 - what is left of the request's end must be done all the same
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        self._lose()
+        if not self._has_failed:  # the others are counted in the stream
+            self._has_failed = True
+            emit(TAIL_FAILED, f"a request could not be shown to a tail: {error!r}", error=error, reason=repr(error))
 
 
 def _origin_form(target: str) -> str:
