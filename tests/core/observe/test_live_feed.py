@@ -188,6 +188,8 @@ def request(n: int, route: str = "users") -> dict[str, Any]:
     return {
         "n": n, "route": route, "status": 200, "method": "GET", "path": "/", "client": "", "reason": None,
         "refusals": [],
+        "refused_by": [],
+        "produced_by": "upstream",
     }  # fmt: skip
 
 

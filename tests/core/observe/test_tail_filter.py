@@ -8,6 +8,7 @@ from gateway_core.observe.tail_filter import EVERY_REQUEST, TailFilter
 ENTRY: dict[str, Any] = {
     "route": "users", "status": 503, "method": "POST", "path": "/users/1", "client": "10.1.2.3",
     "reason": "upstream.timeout", "refusals": ["expired"],
+    "refused_by": ["auth"], "produced_by": "deny-all",
 }  # fmt: skip
 
 
@@ -24,6 +25,8 @@ ENTRY: dict[str, Any] = {
         {"client": "10.0.0.0/8"},
         {"reason": "upstream.timeout"},
         {"reason": "expired"},
+        {"plugin": "auth"},
+        {"plugin": "deny-all"},
         {"route": "users", "status": "5xx", "method": "POST"},
     ],
 )
@@ -35,6 +38,7 @@ def test_a_request_matches_each_of_its_properties(given: dict[str, str]) -> None
     "given",
     [
         {"route": "user"},
+        {"plugin": "cors"},
         {"status": "504"},
         {"status": "4xx"},
         {"method": "GET"},
@@ -81,3 +85,8 @@ def test_it_is_the_same_after_a_way_as_json() -> None:
     wanted = TailFilter(route="users", status="5xx")
 
     assert TailFilter(**wanted.to_plain()) == wanted
+
+
+@pytest.mark.parametrize("made_by", ["gateway", "upstream"])
+def test_a_response_of_no_plugin_is_none_of_a_plugin(made_by: str) -> None:
+    assert not TailFilter(plugin=made_by).matches({**ENTRY, "produced_by": made_by})

@@ -91,6 +91,7 @@ def test_reasons_that_plugins_leave_are_shown_and_bounded() -> None:
 
     entry = entry_of(request, Record(), None, 401)
 
+    assert entry["refused_by"] == ["auth"]
     assert (entry["refusals"], len(entry["path"]), "secret" in str(entry)) == (["r" * 100], 1000, False)
 
 

@@ -20,6 +20,7 @@ from gateway_core.cli.options import echo, json_option, print_json, running_gate
 @click.option("--method", default="", metavar="METHOD", help="Only of this method.")
 @click.option("--path", default="", metavar="PREFIX", help="Only of paths that begin so.")
 @click.option("--reason", default="", metavar="CODE", help="Only those that failed or were refused for this reason.")
+@click.option("--plugin", default="", metavar="NAME", help="Only those that this plugin refused or responded to.")
 @json_option
 def command(
     roots: tuple[str, ...],
@@ -32,6 +33,7 @@ def command(
     method: str,
     path: str,
     reason: str,
+    plugin: str,
     as_json: bool,
 ) -> None:
     """Watch the requests of a running gateway, of all its workers, each when it is over. It goes on until Ctrl-C, or
@@ -47,7 +49,10 @@ def command(
     from gateway_core.cli.follow import follow  # noqa: PLC0415 - so that help is quick
     from gateway_core.observe.tail_filter import TailFilter  # noqa: PLC0415 - likewise
 
-    given = {"route": route, "status": status, "client": client, "method": method, "path": path, "reason": reason}
+    given = {
+        "route": route, "status": status, "client": client, "method": method, "path": path, "reason": reason,
+        "plugin": plugin,
+    }  # fmt: skip
     try:
         TailFilter(**given)
     except ValueError as error:

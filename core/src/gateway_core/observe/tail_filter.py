@@ -10,6 +10,7 @@ from typing import Any, Final
 
 _STATUS: Final = re.compile(r"[1-5](?:xx|[0-9]{2})")
 _LONGEST: Final = 500
+_NO_PLUGINS: Final = frozenset({"gateway", "upstream"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class TailFilter:
     """What the path begins with, as the client sent it."""
     reason: str = ""
     """A code of docs/reasons.md, or the reason of a plugin that refused."""
+    plugin: str = ""
+    """The binding that responded, or the plugin that left the reason why it refused."""
 
     def __post_init__(self) -> None:
         """Refuse what can match nothing.
@@ -63,6 +66,7 @@ class TailFilter:
             self.may_match(entry["route"], entry["status"], entry["method"])
             and (not self.path or entry["path"].startswith(self.path))
             and (not self.reason or self.reason in {entry["reason"], *entry["refusals"]})
+            and (not self.plugin or self._has_plugin(entry))
             and (not self.client or self._has_client(entry["client"]))
         )
 
@@ -71,6 +75,10 @@ class TailFilter:
             status // 100 == int(each[0]) if each.endswith("xx") else status == int(each)
             for each in self.status.split(",")
         )
+
+    def _has_plugin(self, entry: Mapping[str, Any]) -> bool:
+        made_by = entry["produced_by"]
+        return self.plugin in entry["refused_by"] or (self.plugin == made_by and made_by not in _NO_PLUGINS)
 
     def _has_client(self, client: str) -> bool:
         try:

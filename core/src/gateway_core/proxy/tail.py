@@ -23,6 +23,8 @@ _mask_query: Final = make_query_mask(SECRET_PARAMETERS)
 _LONGEST: Final = 1000
 """Characters of a path, a query or an error."""
 _MOST_REFUSALS: Final = 10
+_REFUSAL: Final = ".refusal"
+"""End of the key under which a plugin leaves why it refused: its name, and this."""
 
 
 class WatchedExchange(EndedExchange, Protocol):
@@ -100,7 +102,7 @@ def entry_of(request: Request, record: Record, route: str | None, status: int) -
     """Return what is shown of a request, ready for JSON; times are seconds."""
     head = request.received
     path, _, query = _origin_form(head.target).partition("?")
-    refusals = [str(value)[:100] for key, value in request.state.items() if key.endswith(".refusal") and value]
+    refused = [(key, value) for key, value in request.state.items() if key.endswith(_REFUSAL) and value]
     return {
         "at": datetime.fromtimestamp(record.started_at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "request_id": request.request_id,
@@ -121,6 +123,7 @@ def entry_of(request: Request, record: Record, route: str | None, status: int) -
         "bytes_out": record.bytes_sent,
         "produced_by": record.produced_by,
         "reason": record.reason,
-        "refusals": refusals[:_MOST_REFUSALS],
+        "refusals": [str(value)[:100] for _, value in refused[:_MOST_REFUSALS]],
+        "refused_by": [key.removesuffix(_REFUSAL)[:100] for key, _ in refused[:_MOST_REFUSALS]],
         "aborted": record.aborted,
     }

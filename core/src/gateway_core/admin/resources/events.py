@@ -51,6 +51,8 @@ class EventsQuery(ApiModel):
     """Of ``tail``: what the path begins with."""
     reason: str = ""
     """Of ``tail``: a reason of docs/reasons.md, or one for which a plugin refused."""
+    plugin: str = ""
+    """Of ``tail``: the plugin that refused, or the binding that responded."""
 
     @field_validator("types")
     @classmethod
@@ -70,7 +72,7 @@ class EventsQuery(ApiModel):
 
         :raises ValueError: a condition is none.
         """
-        return TailFilter(self.route or "", self.status, self.client, self.method, self.path, self.reason)
+        return TailFilter(self.route or "", self.status, self.client, self.method, self.path, self.reason, self.plugin)
 
 
 async def _events(call: Call) -> Reply | EventStream:
