@@ -46,7 +46,12 @@ class Command:
 async def following(*arguments: str) -> AsyncIterator[Command]:
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway_core.cli", *arguments, stdout=pipe, stderr=pipe, stdin=asyncio.subprocess.DEVNULL
+        *(sys.executable, "-m", "gateway_core.cli", *arguments),
+        stdout=pipe,
+        stderr=pipe,
+        stdin=asyncio.subprocess.DEVNULL,
+        # A shell has what it runs in the background ignore SIGINT, and what that starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         yield Command(process)
