@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -111,19 +112,28 @@ async def test_a_name_that_is_no_longer_listed_is_not_renewed(tmp_path: Path, se
     await later.aclose()
 
 
-async def test_a_name_that_is_no_longer_listed_leaves_room_for_another_one(
-    tmp_path: Path, session: aiohttp.ClientSession
-) -> None:
-    source = await on_demand(tmp_path, session, allow=["*.example.com"], most=1)
-    assert await allowed(source, "a.example.com")
+@contextlib.asynccontextmanager
+async def serving(
+    handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[str]:
+    """Serve connections by raw bytes, and end all of them, with their handlers, before the test ends."""
+    handlers: list[asyncio.Task[None]] = []
 
-    later = await on_demand(tmp_path, session, allow=["*.example.org"], most=1)
-    assert await allowed(later, "a.example.org")
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        handlers.append(task)
+        try:
+            await handle(reader, writer)
+        finally:
+            writer.transport.abort()
 
-    await later.read()
-    assert later.names == ("a.example.org",)
-    await source.aclose()
-    await later.aclose()
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
+    for task in handlers:
+        task.cancel()
+    await asyncio.gather(*handlers, return_exceptions=True)
 
 
 @pytest.mark.parametrize("behaviour", ["redirects", "never ends", "garbage", "no head"])
@@ -143,29 +153,24 @@ async def test_a_hostile_url_gets_no_name_in_and_ends_nothing(
             writer.write(b"\x00\xff\r\n\r\n" * 10)
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    source = await on_demand(tmp_path, session, ask=f"http://127.0.0.1:{port}/may")
+    async with serving(serve) as url:
+        source = await on_demand(tmp_path, session, ask=f"{url}/may")
 
-    assert not await allowed(source, "bad.example.com")
-    assert source.names == ()
-    await source.aclose()
-    server.close()
+        assert not await allowed(source, "bad.example.com")
+        assert source.names == ()
+        await source.aclose()
 
 
 @pytest.mark.slow
 async def test_a_url_that_takes_too_long_refuses(tmp_path: Path, session: aiohttp.ClientSession) -> None:
-    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def hold(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(hold, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    source = await on_demand(tmp_path, session, ask=f"http://127.0.0.1:{port}/may")
+    async with serving(hold) as url:
+        source = await on_demand(tmp_path, session, ask=f"{url}/may")
 
-    assert not await allowed(source, "a.example.com")
-    await source.aclose()
-    server.close()
+        assert not await allowed(source, "a.example.com")
+        await source.aclose()
 
 
 async def test_the_url_decides_and_a_refusal_is_remembered(tmp_path: Path, session: aiohttp.ClientSession) -> None:
