@@ -301,7 +301,7 @@ def test_a_trace_shows_a_person_where_its_time_went(collector: Collector) -> Non
     assert server.started <= first.started <= first.ended <= second.started <= second.ended <= server.ended
     assert first.attributes["error.type"] == "503"
     assert second.attributes["http.request.resend_count"] == 1
-    assert second.ended - second.started > (server.ended - server.started) / 2
+    assert second.ended - second.started >= 190_000_000  # what the upstream waited, less a clock's coarseness
     assert {each.attributes["gateway.upstream"] for each in (first, second)} == {"up"}
 
 
