@@ -244,3 +244,14 @@ async def test_filters_without_a_stream_are_bounded() -> None:
 
     assert [each.route for each in feed.filters] == ["7", "8", "9"]
     feed.end("stopping")
+
+
+async def test_a_stream_has_the_header_fields_that_it_wants_and_not_those_of_others(feed: LiveFeed) -> None:
+    recording = Wanted(frozenset({"tail"}), traffic=False, requests=TailFilter(headers="accept"))
+    streams = [feed.open(wanted) for wanted in (USERS, recording)]
+
+    feed.publish("tail", {**request(0), "headers": {"accept": "a/b", "x-beta": "1"}})
+
+    found = [events(stream.take())[0] for stream in streams]
+    assert [data.get("headers") for _, data, _ in found] == [None, {"accept": "a/b"}]
+    assert found[0][2] == found[1][2]

@@ -90,3 +90,16 @@ def test_it_is_the_same_after_a_way_as_json() -> None:
 @pytest.mark.parametrize("made_by", ["gateway", "upstream"])
 def test_a_response_of_no_plugin_is_none_of_a_plugin(made_by: str) -> None:
     assert not TailFilter(plugin=made_by).matches({**ENTRY, "produced_by": made_by})
+
+
+@pytest.mark.parametrize("name", ["authorization", "Cookie", "x-api-key", "X-Forwarded-Client-Cert", "a b", ""])
+def test_no_field_is_shown_that_may_hold_credentials(name: str) -> None:
+    with pytest.raises(ValueError, match="may hold credentials|no header name"):
+        TailFilter(headers=f"accept,{name}")
+
+
+def test_names_of_fields_are_no_condition() -> None:
+    wanted = TailFilter(headers="Accept,x-beta")
+
+    assert (wanted.header_names, wanted.matches(ENTRY)) == (("accept", "x-beta"), True)
+    assert TailFilter().header_names == ()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from gateway_core.messages import Record, Request
 from gateway_core.observe.tail_filter import EVERY_REQUEST, TailFilter
-from gateway_core.proxy.tail import Tail, entry_of
+from gateway_core.proxy.tail import Tail, entry_of, headers_of
 
 from tests.core.proxy.kit import StartProxy, StartUpstream, until
 
@@ -122,3 +122,28 @@ async def test_a_defect_of_the_tail_breaks_no_request_and_is_written_once(
 
     assert len(lost) == 3
     assert [getattr(each, "event", "") for each in caplog.records].count("tail.failed") == 1
+
+
+async def test_fields_are_shown_that_a_matching_filter_names_and_no_others(
+    start_proxy: StartProxy, start_upstream: StartUpstream
+) -> None:
+    (entry,) = await shown(start_proxy, start_upstream, "/users/1", TailFilter(headers="host,accept"))
+    assert entry["headers"] == {"host": "a.test"}
+
+    (entry,) = await shown(start_proxy, start_upstream, "/users/1")
+    assert "headers" not in entry
+
+
+def test_fields_have_no_credentials_in_urls_and_are_whole_or_left_out() -> None:
+    fields = [
+        ("Referer", "http://a.test/x?token=secret&page=2"),
+        ("X-Long", "x" * 1001),
+        ("Accept", "a/b"),
+        ("Accept", "c/d"),
+    ]
+    request = Request("GET", "/", headers=fields)
+
+    assert headers_of(request, ["accept", "none", "referer", "x-long"]) == {
+        "accept": "a/b, c/d",
+        "referer": "http://a.test/x?token=REDACTED&page=2",
+    }

@@ -356,4 +356,13 @@ class Stream:
         for entry, kind in waiting:
             self._seen[kind], self._order = entry.number, entry.order
             if self.wanted.takes(kind, entry):
-                yield entry.text
+                yield self._text_of(entry)
+
+    def _text_of(self, entry: Entry) -> bytes:
+        """Return an event with the header fields that this stream wants, whatever others want."""
+        if entry.name != "tail" or "headers" not in entry.data:
+            return entry.text
+        data = {name: value for name, value in entry.data.items() if name != "headers"}
+        if names := self.wanted.requests.header_names:
+            data["headers"] = {name: value for name, value in entry.data["headers"].items() if name in names}
+        return frame("tail", data, self._feed.identifier(entry.order))

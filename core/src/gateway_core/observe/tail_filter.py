@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
+from gateway_core.messages.secret_fields import may_be_secret
+
 _STATUS: Final = re.compile(r"[1-5](?:xx|[0-9]{2})")
+_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _LONGEST: Final = 500
 _NO_PLUGINS: Final = frozenset({"gateway", "upstream"})
 
@@ -29,11 +32,13 @@ class TailFilter:
     """A code of docs/reasons.md, or the reason of a plugin that refused."""
     plugin: str = ""
     """The binding that responded, or the plugin that left the reason why it refused."""
+    headers: str = ""
+    """No condition: names of request fields, with commas between them, that are shown of each request as well."""
 
     def __post_init__(self) -> None:
         """Refuse what can match nothing.
 
-        :raises ValueError: a condition is none; the text says which one and how it is written.
+        :raises ValueError: a condition is none, or a field may hold credentials; the text says which one and how it is written.
         """
         for name, value in asdict(self).items():
             if len(value) > _LONGEST:
@@ -48,6 +53,16 @@ class TailFilter:
                 raise ValueError(
                     f"{self.client[:60]!r} is no address: write 10.0.0.1, or a network such as 10.0.0.0/8"
                 ) from None
+        for name in self.header_names:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name[:40]!r} is no header name: write names with commas between them")
+            if may_be_secret(name):
+                raise ValueError(f"{name[:40]!r} may hold credentials, which are not shown: leave it out")
+
+    @property
+    def header_names(self) -> tuple[str, ...]:
+        """The names of ``headers``, in lower case."""
+        return tuple(self.headers.lower().split(",")) if self.headers else ()
 
     def may_match(self, route: str | None, status: int, method: str) -> bool:
         """Whether a request can match, by what costs nothing to know."""

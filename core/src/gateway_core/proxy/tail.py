@@ -1,13 +1,14 @@
 """Requests that are over, one by one, for those who watch them: made only while there is a stream for them.
 
-What is shown is what access logs show by default, and nothing else of a request: no fields, no bodies, and the values
-of parameters that are credentials are hidden (`SECRET_PARAMETERS`).
+What is shown is what access logs show by default, and nothing else of a request: no bodies, no fields but those that a
+filter names (never credentials, see `may_be_secret`), and the values of parameters that are credentials are hidden
+(`SECRET_PARAMETERS`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -74,7 +75,10 @@ class Tail:
                 return
             record = make_record(exchange, sent, response, seconds, now)
             entry = entry_of(exchange.request, record, route, status)
-            if any(each.matches(entry) for each in self.filters):
+            matching = [each for each in self.filters if each.matches(entry)]
+            if names := {name for each in matching for name in each.header_names}:
+                entry["headers"] = headers_of(exchange.request, sorted(names))
+            if matching:
                 self._put(entry)
         except Exception as error:  # noqa: BLE001 - what is left of the request's end must be done all the same
             self._failed(error)
@@ -96,6 +100,23 @@ def _origin_form(target: str) -> str:
     # The authority ends where path or query begin: a slash may be one of the query (RFC 3986 section 3.2).
     begin = _AUTHORITY.match(rest).end()  # type: ignore[union-attr]  # it matches nothing as well
     return rest[begin:] if rest.startswith("/", begin) else f"/{rest[begin:]}"
+
+
+def headers_of(request: Request, names: Iterable[str]) -> dict[str, str]:
+    """Return fields of a request as the client sent them, by their names in lower case.
+
+    Lines of the same name are one value (RFC 9110 section 5.3). A value that is longer than what is shown is left out,
+    since a part of it would be another value.
+    """
+    received = request.received.headers
+    found = {name: ", ".join(received.get_all(name)) for name in names if name in received}
+    return {name: _mask_url(value) for name, value in found.items() if len(value) <= _LONGEST}
+
+
+def _mask_url(value: str) -> str:
+    """Return a value that may be a URL with the parameters hidden that are credentials."""
+    before, mark, query = value.partition("?")
+    return f"{before}?{_mask_query(query)}" if mark else value
 
 
 def entry_of(request: Request, record: Record, route: str | None, status: int) -> dict[str, Any]:

@@ -53,6 +53,8 @@ class EventsQuery(ApiModel):
     """Of ``tail``: a reason of docs/reasons.md, or one for which a plugin refused."""
     plugin: str = ""
     """Of ``tail``: the plugin that refused, or the binding that responded."""
+    headers: str = ""
+    """Of ``tail``: names of request fields, with commas between them, to have as well. Credentials are refused."""
 
     @field_validator("types")
     @classmethod
@@ -72,7 +74,8 @@ class EventsQuery(ApiModel):
 
         :raises ValueError: a condition is none.
         """
-        return TailFilter(self.route or "", self.status, self.client, self.method, self.path, self.reason, self.plugin)
+        conditions = self.status, self.client, self.method, self.path, self.reason, self.plugin
+        return TailFilter(self.route or "", *conditions, headers=self.headers)
 
 
 async def _events(call: Call) -> Reply | EventStream:
