@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -11,31 +11,53 @@ from gateway_core.cli.events import gap_line
 from gateway_core.cli.layout import printable
 from gateway_core.cli.options import echo, json_option, print_json, running_gateway_options
 
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+
+def tail_filter_options(function: CommandT) -> CommandT:
+    """Add the options that say which requests are wanted: `query_of` takes them."""
+    options = (
+        click.option("--route", default="", metavar="ID", help="Only requests of this route."),
+        click.option(
+            "--status", default="", metavar="STATUS", help="Only these statuses: 404, 5xx, or several with commas."
+        ),
+        click.option(
+            "--client", default="", metavar="ADDRESS", help="Only of this address, or of a network: 10.0.0.0/8."
+        ),
+        click.option("--method", default="", metavar="METHOD", help="Only of this method."),
+        click.option("--path", default="", metavar="PREFIX", help="Only of paths that begin so."),
+        click.option(
+            "--reason", default="", metavar="CODE", help="Only those that failed or were refused for this reason."
+        ),
+        click.option(
+            "--plugin", default="", metavar="NAME", help="Only those that this plugin refused or responded to."
+        ),
+    )
+    decorated: Any = function
+    for option in reversed(options):
+        decorated = option(decorated)
+    return cast("CommandT", decorated)
+
+
+def query_of(given: Mapping[str, str]) -> dict[str, str]:
+    """Return what asks for the requests that match.
+
+    :raises click.BadParameter: a condition is none.
+    """
+    from gateway_core.observe.tail_filter import TailFilter  # noqa: PLC0415 - so that help is quick
+
+    try:
+        TailFilter(**given)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return {"types": "tail", **{key: value for key, value in given.items() if value}}
+
 
 @click.command("tail", short_help="Watch the requests of a running gateway.")
 @running_gateway_options
-@click.option("--route", default="", metavar="ID", help="Only requests of this route.")
-@click.option("--status", default="", metavar="STATUS", help="Only these statuses: 404, 5xx, or several with commas.")
-@click.option("--client", default="", metavar="ADDRESS", help="Only of this address, or of a network: 10.0.0.0/8.")
-@click.option("--method", default="", metavar="METHOD", help="Only of this method.")
-@click.option("--path", default="", metavar="PREFIX", help="Only of paths that begin so.")
-@click.option("--reason", default="", metavar="CODE", help="Only those that failed or were refused for this reason.")
-@click.option("--plugin", default="", metavar="NAME", help="Only those that this plugin refused or responded to.")
+@tail_filter_options
 @json_option
-def command(
-    roots: tuple[str, ...],
-    pid: int | None,
-    admin: str | None,
-    *,
-    route: str,
-    status: str,
-    client: str,
-    method: str,
-    path: str,
-    reason: str,
-    plugin: str,
-    as_json: bool,
-) -> None:
+def command(roots: tuple[str, ...], pid: int | None, admin: str | None, *, as_json: bool, **conditions: str) -> None:
     """Watch the requests of a running gateway, of all its workers, each when it is over. It goes on until Ctrl-C, or
     until the gateway ends.
 
@@ -47,16 +69,8 @@ def command(
     it is gone.
     """
     from gateway_core.cli.follow import follow  # noqa: PLC0415 - so that help is quick
-    from gateway_core.observe.tail_filter import TailFilter  # noqa: PLC0415 - likewise
 
-    given = {
-        "route": route, "status": status, "client": client, "method": method, "path": path, "reason": reason,
-        "plugin": plugin,
-    }  # fmt: skip
-    try:
-        TailFilter(**given)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
+    query = query_of(conditions)
 
     def show(name: str, data: Mapping[str, Any]) -> None:
         if as_json:
@@ -64,7 +78,7 @@ def command(
         elif name != "hello":
             echo(line_of(name, data))
 
-    follow((roots, pid, admin), {"types": "tail", **{key: value for key, value in given.items() if value}}, show)
+    follow((roots, pid, admin), query, show)
 
 
 def line_of(name: str, data: Mapping[str, Any]) -> str:

@@ -38,7 +38,8 @@ class TailFilter:
     def __post_init__(self) -> None:
         """Refuse what can match nothing.
 
-        :raises ValueError: a condition is none, or a field may hold credentials; the text says which one and how it is written.
+        :raises ValueError: a condition is none, or a field may hold credentials; the text says which one and how it is
+            written.
         """
         for name, value in asdict(self).items():
             if len(value) > _LONGEST:
