@@ -116,7 +116,7 @@ def command(
     nothing differs but something could not be decided: a CONFIG cannot be served, a gateway is gone, a response did not
     come, or it was interrupted.
     """
-    from gateway_core.cli.events import printable  # noqa: PLC0415 - so that help is quick
+    from gateway_core.cli.layout import printable  # noqa: PLC0415 - so that help is quick
     from gateway_core.cli.recording import RecordingError, RecordingReader  # noqa: PLC0415
     from gateway_core.cli.replay_gateway import Compared  # noqa: PLC0415
 
