@@ -15,7 +15,10 @@ import pytest
 from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, children_of, get
 from tests.end_to_end.test_follow import Command, following
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+SLOWLY = ("--concurrency", "1", "--timeout", "300")
+"""One request after the other, each of which may wait for the test."""
 
 OLD = """
 listen: [{{address: ":80", https_redirect: true}}, {{address: "{taken}", name: web, proxy_protocol: true}}]
@@ -45,7 +48,7 @@ def configs(folder: Path, one: Upstream, two: Upstream) -> tuple[str, str]:
 
 
 async def output(command: Command) -> tuple[int, str, str]:
-    out, error = await asyncio.wait_for(command.process.communicate(), PATIENCE * 3)
+    out, error = await asyncio.wait_for(command.process.communicate(), PATIENCE * 6)
     assert command.process.returncode is not None
     return command.process.returncode, out.decode(), error.decode()
 
@@ -92,8 +95,8 @@ async def test_ctrl_c_ends_it_and_the_gateways_that_it_started_with_what_was_com
 ) -> None:
     old, new = configs(tmp_path, upstream, second_upstream)
     file = recording(tmp_path, ("GET", "/orders"), *[("GET", "/users/slow")] * 20)
-    async with following("replay", file, "--old", old, "--new", new, "--timeout", "120") as command:
-        async with asyncio.timeout(PATIENCE * 2):
+    async with following("replay", file, "--old", old, "--new", new, *SLOWLY) as command:
+        async with asyncio.timeout(PATIENCE * 5):
             await upstream.waiting.wait()
         started = children_of(command.process.pid)
         assert len(started) == 2
@@ -110,8 +113,8 @@ async def test_its_gateways_end_when_it_is_killed(
 ) -> None:
     old, new = configs(tmp_path, upstream, second_upstream)
     file = recording(tmp_path, ("GET", "/users/slow"))
-    async with following("replay", file, "--old", old, "--new", new, "--timeout", "120") as command:
-        async with asyncio.timeout(PATIENCE * 2):
+    async with following("replay", file, "--old", old, "--new", new, *SLOWLY) as command:
+        async with asyncio.timeout(PATIENCE * 5):
             await upstream.waiting.wait()
             started = children_of(command.process.pid)
             command.process.kill()

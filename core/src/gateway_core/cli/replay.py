@@ -197,9 +197,7 @@ class _Replay:
                 await stack.enter_async_context(open_target(name, text, self.listener, self.concurrency))
                 for name, text in (("old", old), ("new", new))
             ]
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(self.concurrency):
-                    workers.create_task(self._send_some(requests, targets, comparison))
+            await asyncio.gather(*(self._send_some(requests, targets, comparison) for _ in range(self.concurrency)))
             for name, target in zip(("old", "new"), targets, strict=True):
                 if target.gone.is_set():
                     click.echo(f"gateway: the {name} gateway is gone", err=True)
