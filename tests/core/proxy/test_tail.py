@@ -1,4 +1,4 @@
-"""What is shown of requests, by a real proxy: what matches, redacted, whoever responds."""
+"""What a tail shows of requests through a real proxy: which match, and what is redacted."""
 
 from __future__ import annotations
 

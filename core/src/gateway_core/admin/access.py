@@ -36,7 +36,7 @@ class Token:
     """Seconds since the epoch."""
     may_tail: bool = False
     id: str = ""
-    """What tells it from others of its name, for the audit log; not secret."""
+    """What distinguishes it from others of its name, for the audit log; not secret."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ def command(
     the right `tail`.
 
     Requests whose target is longer than 1,000 characters, and those that became another protocol's, are counted and
-    left out. Where requests are missing, FILE has a gap, and the last line says so.
+    left out. Where requests are missing, FILE has a gap, and the last line counts them.
 
     Exit status: 0 when it was ended, reached a bound or the gateway ends, 2 for wrong usage, 3 if no gateway was found,
     it refused or is gone, or FILE cannot be written. What was recorded until then is kept.

@@ -72,7 +72,7 @@ class _Decisions:
     def take(self, line: Mapping[str, Any]) -> None:
         """Take what it said of one."""
         self._latest.pop(line["port"], None)
-        if len(self._latest) >= _MOST_DECISIONS:  # of requests that nobody waits for any more
+        if len(self._latest) >= _MOST_DECISIONS:  # of requests that are no longer waited for
             self._latest.pop(next(iter(self._latest)))
         self._latest[line["port"]] = line["started"], Decision(line["route"], line["upstream"])
         self._changed.set()

@@ -62,7 +62,7 @@ def command(roots: tuple[str, ...], pid: int | None, admin: str | None, *, as_js
     until the gateway ends.
 
     Values of query parameters that are credentials are hidden, as in access logs. When the connection is lost it goes
-    on where it was; where requests are missing it says so. Over the network this needs a token with the right `tail`.
+    on where it was; missing requests are counted as a gap. Over the network this needs a token with the right `tail`.
     With --json each event is one object on a line, with its name under `type`.
 
     Exit status: 0 when it was ended or the gateway ends, 2 for wrong usage, 3 if no gateway was found, it refused, or

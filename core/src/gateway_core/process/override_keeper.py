@@ -90,7 +90,7 @@ class OverrideKeeper:
             try:
                 found = await asyncio.to_thread(self._store.load)
             except (OSError, ValueError):
-                found = self.current  # whoever changes it next learns why
+                found = self.current  # the next change reports why
         await self._put(in_force(found, self._clock.wall()))
 
     def describe(self) -> list[dict[str, Any]]:
