@@ -14,7 +14,7 @@ from tests.core.proxy.kit import until
 from tests.core.proxy.upstream.kit import connect, make_sweeper, silent_port
 
 
-async def test_an_endpoint_that_does_not_respond_is_asked_anew_when_the_requests_have_given_up() -> None:
+async def test_an_endpoint_that_does_not_respond_is_asked_again_when_the_requests_have_given_up() -> None:
     settings = UpstreamConfig.model_validate({"name": "u", "endpoints": [{"url": "http://127.0.0.1"}]})
     with silent_port() as port:
         pool = Http2Pool(

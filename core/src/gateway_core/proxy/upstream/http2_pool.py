@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway_core.metrics.http2 import Http2Counts
+from gateway_core.proxy.upstream.connect_timer import ConnectTimer
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.http2_connection import Http2UpstreamConnection
 from gateway_core.proxy.upstream.http2_pings import PingRation
@@ -30,8 +31,7 @@ class _Waiting:
         self._pool = pool
         self.seconds = seconds
         self.connected = connected
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(seconds, self._expire) if seconds else None
+        self._timer = ConnectTimer(seconds, self._expire) if seconds else None
 
     def cancel(self) -> None:
         """Wait no longer; the other requests go on waiting."""

@@ -30,6 +30,7 @@ from gateway_core.failure_text import system_reason
 from gateway_core.metrics.counts import EndpointCounts
 from gateway_core.proxy.socket_options import read_little, set_keepalive, set_no_delay
 from gateway_core.proxy.sweeper import NEVER, Sweeper
+from gateway_core.proxy.upstream.connect_timer import connect_timeout
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.http2_stream import Http2UpstreamStream
 from gateway_core.proxy.upstream.response_handler import Failure
@@ -255,16 +256,15 @@ class Pool:
         return self._tasks.spawn(self._connect(seconds, connected, client), name=name)
 
     async def _connect(self, seconds: float, connected: Connected, client: ProxyClient) -> None:
-        connection: Lent | None = None
-        failure, reason = Failure.CONNECT, self._problem
-        if reason:
+        connection, failure = None, Failure.CONNECT
+        if reason := self._problem:
             connected(None, failure, reason)
             return
         max_age = self.settings.keepalive.max_age
         made = self.new_protocol(client, self._sweeper.time + max_age if max_age else NEVER)
         steps: list[str] = []
         try:
-            async with asyncio.timeout(seconds or None):
+            async with connect_timeout(seconds):
                 await self._open(made, client, steps)
             transport: asyncio.Transport = made.transport  # type: ignore[attr-defined]  # that all of them have
             set_no_delay(transport)
