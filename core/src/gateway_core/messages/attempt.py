@@ -41,8 +41,8 @@ class UpstreamAttempt:
         set_attribute(self, "raw_path", raw_path)
         set_attribute(self, "query_string", query_string)
         set_attribute(self, "host", host)
-        self.headers = headers
-        self._observers = ()
+        set_attribute(self, "headers", headers)
+        set_attribute(self, "_observers", ())
 
     def on_status(self, observer: StatusObserver) -> None:
         """Have a function called with the status of the response, as soon as its head is there.

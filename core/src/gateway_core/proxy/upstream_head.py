@@ -16,18 +16,19 @@ why `AttemptOwner.prepare` may return None and `Attempt.connect` exists.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from typing import Final
 
 from gateway_core.hooks import Hook, Stop, start_attempt_phase
-from gateway_core.messages import Headers, Request, UpstreamAttempt
+from gateway_core.messages import Request, UpstreamAttempt
 from gateway_core.messages.fields import TOKEN_BYTES
 from gateway_core.messages.headers import block_of, headers_of_block, written_lines
 from gateway_core.messages.request_lines import lines_added, request_block
 from gateway_core.proxy.attempt_owner import PreparedRequest
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.wire.field_names import has_special_fields
-from gateway_core.proxy.wire.fields import TARGET_BYTES, credentials_bind, split_block
+from gateway_core.proxy.wire.fields import TARGET_BYTES, credentials_bind, without_names
 from gateway_core.proxy.wire.outgoing import are_ordinary, outgoing_fields
 from gateway_core.proxy.wire.request_fields import RequestFacts
 from gateway_core.proxy.wire.request_head import BINDS, RequestHead, flags_for
@@ -237,6 +238,16 @@ _FRAMING: Final = frozenset(
     {b"connection", b"content-length", b"expect", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 )
 """Fields of the gateway's own connection to the upstream: hooks neither see nor change them."""
+_NOT_OF_HOOKS: Final = _FRAMING | {b"host"}
+
+
+def _line_of(names: Collection[bytes]) -> re.Pattern[bytes]:
+    """Return what finds a line of one of these names in a block in lower case, without looking at each line."""
+    return re.compile(rb"\r\n(?:%b):" % b"|".join(sorted(names)))
+
+
+_FRAMING_LINE: Final = _line_of(_FRAMING)
+_NOT_OF_HOOKS_LINE: Final = _line_of(_NOT_OF_HOOKS)
 
 
 class AttemptPhase:
@@ -268,17 +279,25 @@ class AttemptPhase:
         """
         head, flags = prepared
         end = head.index(b"\r\n\r\n")
-        line, _, block = head[:end].partition(b"\r\n")
-        host, fields, framing = _parted(b"\r\n" + block)
+        line_end = head.index(b"\r\n")
+        host_end = head.index(b"\r\n", line_end + 2)  # Host comes first in every head that is made here
+        line, host = head[:line_end], head[line_end + len(b"\r\nHost: ") : host_end]
+        fields, framing = head[host_end:end], b""
+        lowered = fields.lower()
+        if _FRAMING_LINE.search(lowered) is not None:
+            fields, framing = without_names(fields, _FRAMING), _only_names(fields, _FRAMING)
+            lowered = fields.lower()
         target = line.split(b" ")[1].decode("latin-1")
         path, _, query = target.partition("?")
-        attempt = UpstreamAttempt(endpoint.id, path, query, host.decode("latin-1"), headers_of_block(fields))
+        attempt = UpstreamAttempt(endpoint.id, path, query, host.decode("latin-1"), headers_of_block(fields, lowered))
 
         def decided(stop: Stop | None) -> None:
             if stop is not None:
                 failed(stop)
                 return
-            own = _without_framing(attempt.headers)
+            own = block_of(attempt.headers)
+            if own is not fields:
+                own = _without_framing(own, fields)
             sent_line = line
             if attempt.query_string is not query:
                 sent_line = b"%b %b?%b HTTP/1.1" % (
@@ -292,29 +311,21 @@ class AttemptPhase:
         self._runner.run(decided, start_attempt_phase, self._hooks, self._request, attempt)
 
 
-def _parted(block: bytes) -> tuple[bytes, bytes, bytes]:
-    """Return the value of Host, the block that hooks may change, and the block that they may not."""
-    host, fields, framing = b"", [], []
-    for line in block.split(b"\r\n")[1:]:
-        name, _, value = line.partition(b":")
-        name = name.lower()
-        if name == b"host":
-            host = value.strip(b" \t")
-        elif name in _FRAMING:
-            framing.append(line)
-        else:
-            fields.append(line)
-    return host, _joined(fields), _joined(framing)
+def _only_names(block: bytes, names: Collection[bytes]) -> bytes:
+    """Return the fields of a block that have one of these names, in lower case."""
+    lines = block.split(b"\r\n")[1:]
+    return b"".join([b"\r\n" + line for line in lines if line.partition(b":")[0].lower() in names])
 
 
-def _joined(lines: list[bytes]) -> bytes:
-    return b"".join([b"\r\n" + line for line in lines])
+def _without_framing(block: bytes, fields: bytes) -> bytes:
+    """Return the block that hooks left without the fields that are not theirs.
 
-
-def _without_framing(headers: Headers) -> bytes:
-    """Return the block of the fields that hooks left, without those that are not theirs."""
-    kept = [line for name, line in split_block(block_of(headers)) or () if name != b"host" and name not in _FRAMING]
-    return _joined(kept)
+    :param fields: the block that they got, in which there are none.
+    """
+    written = block.removeprefix(fields)
+    if _NOT_OF_HOOKS_LINE.search(written.lower()) is None:
+        return block
+    return without_names(block, _NOT_OF_HOOKS)
 
 
 def undo_rewrite(
