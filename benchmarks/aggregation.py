@@ -10,14 +10,9 @@ for the largest response that is the default and the shape that takes longest. C
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 import uvloop
@@ -28,6 +23,7 @@ from gateway_plugin_sdk.strict_json import read_json
 
 from benchmarks.pipeline import prepare
 from benchmarks.responding import Receiving
+from benchmarks.service import service
 from benchmarks.transformation import SHAPES, seconds
 from benchmarks.validation import filled
 
@@ -38,35 +34,6 @@ RESPONSE: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent
     len(BODY),
     BODY,
 )
-
-
-class Service(asyncio.Protocol):
-    """Responds to every request. Requests have no body, and come one at a time."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
-
-    def data_received(self, data: bytes) -> None:
-        if data.endswith(b"\r\n\r\n"):
-            self._transport.write(RESPONSE)
-
-
-async def serve() -> None:
-    server = await asyncio.get_running_loop().create_server(Service, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-
-
-@contextmanager
-def service() -> Iterator[str]:
-    """Run the service in another process; return its URL."""
-    command = [sys.executable, "-m", "benchmarks.aggregation", "--serve"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None, "it is a pipe"
-        try:
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        finally:
-            process.terminate()
 
 
 def route(url: str, calls: int) -> str:
@@ -114,14 +81,10 @@ def pauses(rounds: int) -> None:
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--serve", action="store_true", help="be the upstream, and print its port")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--count", type=int, default=1000)
     arguments = parser.parse_args()
-    if arguments.serve:
-        await serve()
-        return
-    with service() as url:
+    with service(RESPONSE) as url:
         await costs(url, arguments.rounds, arguments.count)
     pauses(arguments.rounds)
 

@@ -13,11 +13,7 @@ response. The gateway responds itself. Compare figures of one run only.
 from __future__ import annotations
 
 import argparse
-import asyncio
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Final
 
 import uvloop
@@ -25,6 +21,7 @@ from gateway_plugin_sdk import ConfigModel, Plugin, UpstreamName, hookimpl
 
 from benchmarks.identity import NO_OP, compare
 from benchmarks.plugins import NO_OPS, USERS, repeated, token, varied
+from benchmarks.service import service
 
 DECISION: Final = b"HTTP/1.1 200 OK\r\nRemote-User: alice\r\nRemote-Groups: staff\r\nContent-Length: 0\r\n\r\n"
 
@@ -48,35 +45,6 @@ class Fetches(Plugin[FetchesConfig]):
             pass
 
 
-class Service(asyncio.Protocol):
-    """Lets every request pass. Requests have no body, and come one at a time."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
-
-    def data_received(self, data: bytes) -> None:
-        if data.endswith(b"\r\n\r\n"):
-            self._transport.write(DECISION)
-
-
-async def serve() -> None:
-    server = await asyncio.get_running_loop().create_server(Service, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-
-
-@contextmanager
-def service() -> Iterator[str]:
-    """Run the service in another process; return its URL."""
-    command = [sys.executable, "-m", "benchmarks.forward_auth", "--serve"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None, "it is a pipe"
-        try:
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        finally:
-            process.terminate()
-
-
 async def measure(url: str, wanted: str, seed: int, rounds: int, count: int) -> None:
     options = f"target: '{url}', upstream_headers: [Remote-User], identity: {{groups: Remote-Groups}}"
     asked = [f"{{name: forward-auth, config: {{{options}}}}}"]
@@ -98,15 +66,11 @@ async def measure(url: str, wanted: str, seed: int, rounds: int, count: int) -> 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("case", nargs="?", default="")
-    parser.add_argument("--serve", action="store_true", help="be the service, and print its port")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--count", type=int, default=4000)
     arguments = parser.parse_args()
-    if arguments.serve:
-        await serve()
-        return
-    with service() as url:
+    with service(DECISION) as url:
         await measure(url, arguments.case, arguments.seed, arguments.rounds, arguments.count)
 
 

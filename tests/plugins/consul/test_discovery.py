@@ -15,8 +15,9 @@ from gateway_plugin_consul.access import Access
 from gateway_plugin_consul.agents import Agents
 from gateway_plugin_consul.blocking import BUSY_SHARE, SHORTEST_GAP, BlockingQuery, SharedQuery
 
+from tests.following import eventually
 from tests.plugins.consul.agent import Agent, instance
-from tests.plugins.consul.conftest import Start, eventually
+from tests.plugins.consul.conftest import Start
 
 A, B, C = (f"10.0.0.{number}:8080" for number in (1, 2, 3))
 
@@ -116,7 +117,7 @@ async def test_a_wait_that_ends_without_news_says_nothing(agent: Agent, start: S
 
     await eventually(lambda: len(agent.requests) >= 4)
 
-    assert len(found.answers) == 1
+    assert len(found.states) == 1
 
 
 async def test_a_dropped_query_is_asked_again(agent: Agent, start: Start) -> None:
@@ -218,7 +219,7 @@ async def test_a_burst_is_told_in_few_answers_that_keep_what_is_the_same(agent: 
         agent.put("users", *many[: 1_500 + number])
 
     last = await found.until(lambda answer: len(answer.endpoints) == 1_999)
-    assert len(found.answers) < 50
+    assert len(found.states) < 50
     assert all(before[each.id] is each for each in last.endpoints)
 
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.following import eventually
 from tests.plugins.consul.agent import Agent
-from tests.plugins.consul.conftest import Start, documents, eventually
+from tests.plugins.consul.conftest import Start, documents
 
 
 async def test_documents_come_from_the_keys_below_the_prefix(agent: Agent, start: Start) -> None:
@@ -33,7 +34,7 @@ async def test_no_keys_are_no_documents_until_there_are_some(agent: Agent, start
 
     agent.delete_key("gateway")
     await found.until(lambda state: not state.documents)
-    assert not any(each.is_stale for each in found.answers)
+    assert not any(each.is_stale for each in found.states)
 
 
 async def test_the_token_comes_from_the_url_or_the_environment(agent: Agent, start: Start) -> None:

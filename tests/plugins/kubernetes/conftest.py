@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,9 +11,10 @@ from gateway_core.clock import SystemClock
 from gateway_core.leases import Leases
 from gateway_plugin_kubernetes.discovery import KubernetesDiscovery
 from gateway_plugin_kubernetes.source import KubernetesSource
-from gateway_plugin_sdk import Discovered, DiscoveryContext, SourceContext, SourceState
+from gateway_plugin_sdk import DiscoveryContext, SourceContext, SourceState
 from gateway_plugin_sdk.testing import factory_config, source_url
 
+from tests.following import Followed, Following, new_connections
 from tests.plugins.kubernetes.api_server import ApiServer
 
 
@@ -29,8 +28,7 @@ async def server() -> AsyncIterator[ApiServer]:
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    connector = aiohttp.TCPConnector(limit=0, force_close=True)
-    async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
+    async with new_connections() as session:
         yield session
 
 
@@ -61,55 +59,13 @@ def kubeconfig(server: ApiServer, tmp_path: Path, token_file: Path) -> Path:
     return file
 
 
-class Watched:
-    """What a discovery or a source says, while the test goes on."""
-
-    def __init__(self) -> None:
-        self.answers: list[Any] = []
-        self.failure: BaseException | None = None
-        self.task: asyncio.Task[None] | None = None
-        self._said = asyncio.Event()
-
-    async def follow(self, answers: Any) -> None:
-        try:
-            async with aclosing(answers) as following:
-                async for answer in following:
-                    self.answers.append(answer)
-                    self._said.set()
-        except Exception as error:  # noqa: BLE001 - what the test looks at
-            self.failure = error
-            self._said.set()
-
-    async def until(self, holds: Callable[[Any], bool]) -> Any:
-        """Wait for an answer of which something holds, beginning with the latest one."""
-        async with asyncio.timeout(20):
-            while not (self.answers and holds(self.answers[-1])):
-                self._said.clear()
-                await self._said.wait()
-        return self.answers[-1]
-
-    async def failed(self) -> str:
-        async with asyncio.timeout(20):
-            while self.failure is None:
-                self._said.clear()
-                await self._said.wait()
-        return str(self.failure)
-
-    async def until_endpoints(self, *ids: str) -> Discovered:
-        def is_so(answer: Discovered) -> bool:
-            return {each.id for each in answer.endpoints} == set(ids)
-
-        found: Discovered = await self.until(is_so)
-        return found
-
-
-class Start:
+class Start(Following):
     """Starts discoveries and sources that end with the test."""
 
     def __init__(self, session: aiohttp.ClientSession, kubeconfig: Path) -> None:
+        super().__init__()
         self._session = session
         self._kubeconfig = kubeconfig
-        self._started: list[Watched] = []
         self._shared: Leases[Any, Any] = Leases()
 
     def make_discovery(self, **config: Any) -> KubernetesDiscovery:
@@ -122,23 +78,11 @@ class Start:
         context = SourceContext(SystemClock(), Random(1), {"KUBECONFIG": str(self._kubeconfig)}, lambda: self._session)
         return KubernetesSource(source_url(KubernetesSource, url), context)
 
-    def discovery(self, **config: Any) -> Watched:
-        return self._follow(self.make_discovery(**config).watch())
+    def discovery(self, **config: Any) -> Followed:
+        return self.follow(self.make_discovery(**config).watch())
 
-    def source(self, url: str) -> Watched:
-        return self._follow(self.make_source(url).documents())
-
-    def _follow(self, answers: Any) -> Watched:
-        watched = Watched()
-        watched.task = asyncio.get_running_loop().create_task(watched.follow(answers))
-        self._started.append(watched)
-        return watched
-
-    async def aclose(self) -> None:
-        tasks = [each.task for each in self._started if each.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    def source(self, url: str) -> Followed:
+        return self.follow(self.make_source(url).documents())
 
 
 @pytest.fixture
@@ -146,12 +90,6 @@ async def start(session: aiohttp.ClientSession, kubeconfig: Path) -> AsyncIterat
     start = Start(session, kubeconfig)
     yield start
     await start.aclose()
-
-
-async def eventually(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110 - the server under test has no event
-            await asyncio.sleep(0.005)
 
 
 def documents(state: SourceState) -> dict[str, str]:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from gateway_plugin_sdk import EndpointStatus
 
+from tests.following import eventually
 from tests.plugins.kubernetes.api_server import GROUPS, ApiServer, pod, status
-from tests.plugins.kubernetes.conftest import Start, eventually
+from tests.plugins.kubernetes.conftest import Start
 
 A, B, C = (f"10.0.0.{number}:8080" for number in (1, 2, 3))
 
@@ -96,7 +97,7 @@ async def test_dropped_and_ended_watches_go_on_without_a_new_list(shop: ApiServe
     await found.until_endpoints(A, B, C)
 
     assert len(shop.seen(limit="100")) == 2
-    assert not any(answer.is_stale for answer in found.answers)
+    assert not any(state.is_stale for state in found.states)
 
 
 async def test_a_watch_goes_on_from_the_last_bookmark(shop: ApiServer, start: Start) -> None:
@@ -109,7 +110,7 @@ async def test_a_watch_goes_on_from_the_last_bookmark(shop: ApiServer, start: St
     shop.send(None)
 
     await eventually(lambda: len(shop.seen(watch="true", resourceVersion=version)) == 2)
-    assert len(found.answers) == 1
+    assert len(found.states) == 1
 
 
 async def test_an_expired_version_in_the_stream_means_a_new_list(shop: ApiServer, start: Start) -> None:
@@ -124,7 +125,7 @@ async def test_an_expired_version_in_the_stream_means_a_new_list(shop: ApiServer
 
     await found.until_endpoints(C)
     await eventually(lambda: shop.watches == 2)
-    assert not any(answer.is_stale for answer in found.answers)
+    assert not any(state.is_stale for state in found.states)
 
 
 async def test_an_expired_version_as_a_status_means_a_new_list(shop: ApiServer, start: Start) -> None:
@@ -136,7 +137,7 @@ async def test_an_expired_version_as_a_status_means_a_new_list(shop: ApiServer, 
     shop.send(None)
 
     await eventually(lambda: len(shop.seen(limit="100")) == 4)
-    assert len(found.answers) == 1
+    assert len(found.states) == 1
 
 
 async def test_while_the_server_is_away_the_last_endpoints_stay_and_are_stale(shop: ApiServer, start: Start) -> None:
@@ -165,7 +166,7 @@ async def test_a_rotated_token_is_read_again(shop: ApiServer, start: Start, rota
     shop.put_slice("users-2", "users", [pod("10.0.0.3")])
 
     await found.until_endpoints(A, B, C)
-    assert not any(answer.is_stale for answer in found.answers)
+    assert not any(state.is_stale for state in found.states)
 
 
 async def test_a_token_that_is_not_accepted_is_said_and_tried_again(
@@ -241,7 +242,7 @@ async def test_a_burst_is_told_in_few_answers_and_costs_its_differences(shop: Ap
 
     shop.put_slice("users-9", "users", [pod("10.250.0.1")])
     last = await found.until(lambda answer: "10.250.0.1:8080" in {each.id for each in answer.endpoints})
-    assert len(found.answers) < 200
+    assert len(found.states) < 200
     assert sum(before.get(each.id) is each for each in last.endpoints) >= 4_950
 
 

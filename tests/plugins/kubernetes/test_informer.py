@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
+from tests.following import eventually
 from tests.plugins.kubernetes.api_server import ApiServer, pod
-from tests.plugins.kubernetes.conftest import Start, eventually
+from tests.plugins.kubernetes.conftest import Start
 
 SERVICES = 40
 
@@ -32,11 +31,11 @@ async def test_a_change_reaches_the_upstream_that_it_concerns_and_no_other(serve
     users, orders = start.discovery(service="users"), start.discovery(service="orders")
     await users.until_endpoints("10.0.0.1:8080")
     await orders.until_endpoints("10.0.0.2:8080")
-    told = len(orders.answers)
+    before = len(orders.states)
 
     server.put_slice("users", "users", [pod("10.0.0.3")])
     await users.until_endpoints("10.0.0.3:8080")
-    assert len(orders.answers) == told
+    assert len(orders.states) == before
 
     # Given to another Service, it is that one's and no longer the first one's.
     server.put_slice("users", "orders", [pod("10.0.0.3")])
@@ -51,16 +50,12 @@ async def test_the_watches_end_with_the_last_upstream(server: ApiServer, start: 
     for each in (one, other):
         await each.until_endpoints("10.0.0.1:8080")
 
-    assert one.task is not None
-    one.task.cancel()
-    await asyncio.wait([one.task])
+    await one.aclose()
     server.put_slice("users", "users", [pod("10.0.0.2")])
     await other.until_endpoints("10.0.0.2:8080")
     assert server.watches == 2
 
-    assert other.task is not None
-    other.task.cancel()
-    await asyncio.wait([other.task])
+    await other.aclose()
     await eventually(lambda: server.watches == 0)
 
 
@@ -86,4 +81,4 @@ async def test_changes_that_come_fast_are_told_together(server: ApiServer, start
     for number, each in enumerate(found):
         await each.until_endpoints(f"10.2.{(5000 - SERVICES + number) % 200}.1:8080")
 
-    assert sum(len(each.answers) for each in found) < 5000
+    assert sum(len(each.states) for each in found) < 5000

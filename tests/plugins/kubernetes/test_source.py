@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from tests.following import eventually
 from tests.plugins.kubernetes.api_server import ApiServer
-from tests.plugins.kubernetes.conftest import Start, documents, eventually
+from tests.plugins.kubernetes.conftest import Start, documents
 
 
 def put(server: ApiServer, name: str, labels: dict[str, str], **data: str) -> None:
