@@ -1,4 +1,4 @@
-"""Pieces of the gateway's own plugins and extensions: TLS contexts, file names, lines, document formats, URLs.
+"""Pieces of the gateway's own plugins and extensions: TLS contexts, file names, lines, document formats, URLs, marks.
 
 Outside the promise of stability: a minor release may change or remove them.
 """
@@ -12,13 +12,14 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from gateway_core.clock import SystemClock
-from gateway_core.config import OptionalFileName
+from gateway_core.config import ENVIRONMENT_KEY, OptionalFileName
 from gateway_core.failure_text import failure_text
 
 from gateway_plugin_sdk import DocumentFormat, GatewayError
 
 __all__ = [
     "DOCUMENT_FORMATS",
+    "ENVIRONMENT_KEY",
     "LineSplitter",
     "LineTooLongError",
     "OptionalFileName",

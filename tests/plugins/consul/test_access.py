@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 from gateway_plugin_consul.access import AccessError, Token, check_address, tls_of
+from gateway_plugin_consul.discovery import access_of
+from gateway_plugin_consul.options import ConsulConfig
 
 
 def test_a_token_comes_from_the_configuration_before_the_environment(tmp_path: Path) -> None:
@@ -54,3 +56,16 @@ def test_tls_is_that_of_the_system_unless_something_is_given(tmp_path: Path) -> 
     (tmp_path / "ca.pem").write_text("none")
     with pytest.raises(AccessError, match="cannot be used"):
         tls_of(str(tmp_path / "ca.pem"), "", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [({}, "of-the-environment"), ({"token": ""}, ""), ({"token": "given"}, "given")],
+)
+def test_an_empty_token_is_none_and_not_that_of_the_environment(options: dict[str, str], expected: str) -> None:
+    """So a document of a source that may not use the environment has its token sent to no address."""
+    config = ConsulConfig.model_validate({"service": "users", "address": "http://10.0.0.1:8500", **options})
+
+    access = access_of(config, {"CONSUL_HTTP_TOKEN": "of-the-environment"})
+
+    assert access.token.header() == ({"X-Consul-Token": expected} if expected else {})

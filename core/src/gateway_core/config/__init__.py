@@ -12,6 +12,7 @@ from gateway_core.config.catalog import (
     option_findings,
 )
 from gateway_core.config.config_file import (
+    ENVIRONMENT_KEY,
     ConfigFile,
     DirectoryName,
     FileName,
@@ -133,6 +134,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_LISTEN",
+    "ENVIRONMENT_KEY",
     "AddressConditionConfig",
     "AdminConfig",
     "AdminRole",

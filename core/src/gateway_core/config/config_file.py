@@ -3,7 +3,7 @@
 Each marks its place in the JSON Schema of a plugin (`FILE_KEY`, `DIRECTORY_KEY`, `OUTPUT_KEY`, `UPSTREAM_KEY`), by
 which the configuration layer finds the values: files and directories are relative to the document that names them, and
 refused in remote documents without the right to them; files that are read are watched; names of upstreams are looked
-up.
+up. `ENVIRONMENT_KEY` marks an option of an extension that the environment provides.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ DIRECTORY_KEY: Final = "x-directory"
 OUTPUT_KEY: Final = "x-output"
 STREAM_KEY: Final = "x-output-or-stdout"
 UPSTREAM_KEY: Final = "x-upstream"
+ENVIRONMENT_KEY: Final = "x-environment"
+"""Marks an option that comes from the environment unless it is given: in documents without the right to the environment
+it is empty then, so that none of them has a credential sent to an address of its own."""
 
 
 class ConfigFile:

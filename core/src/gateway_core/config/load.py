@@ -22,6 +22,7 @@ from gateway_core.config.checks.bindings import (
     make_paths_absolute,
     section_files,
 )
+from gateway_core.config.checks.environment import withhold_environment
 from gateway_core.config.checks.listeners import check_listeners, check_named_listeners, check_trust
 from gateway_core.config.checks.order import OrderCheck
 from gateway_core.config.checks.references import (
@@ -121,6 +122,7 @@ def _load(
     if gatherer.sets is not None:
         scope.replacing, scope.used_sets = gatherer.sets.replacing, gatherer.sets.used
     make_paths_absolute(scope, gatherer.document_of)
+    withhold_environment(scope, gatherer.document_of, gatherer.substitution.environ)
     # Before anything opens a file: what it says to one may not be shown to who may not name it.
     gatherer.files.extend(check_config_files(scope, gatherer.document_of))
     if scope.problems:

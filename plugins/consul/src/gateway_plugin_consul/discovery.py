@@ -101,10 +101,10 @@ def access_of(options: ConsulConfig, environ: Mapping[str, str]) -> Access:
 
     :raises AccessError: an address or a file cannot be used.
     """
-    tls = options.tls
+    tls, token = options.tls, options.token
     return Access(
         tuple(check_address(address) for address in options.addresses),
-        Token.of(options.token.reveal(), options.token_file, environ),
+        Token.of(token.reveal() if token else "", options.token_file, environ if token is None else {}),
         tls_of(tls.ca, tls.cert, tls.key, verify=tls.verify),
         tls.server_name or None,
     )

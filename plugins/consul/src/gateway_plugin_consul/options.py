@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from gateway_plugin_sdk import ConfigModel, Duration, Secret
-from gateway_plugin_sdk.unstable import OptionalFileName
+from gateway_plugin_sdk.unstable import ENVIRONMENT_KEY, OptionalFileName
 from pydantic import Field
 
 from gateway_plugin_consul.access import DEFAULT_ADDRESS
@@ -98,8 +98,9 @@ class ConsulConfig(ConfigModel):
     address: Text | Annotated[tuple[Text, ...], Field(min_length=1)] = DEFAULT_ADDRESS
     """The agent, or a list of agents that are asked in turn when one does not respond."""
 
-    token: Secret = Secret("")
-    """ACL token; unless given, that of CONSUL_HTTP_TOKEN or of the file that CONSUL_HTTP_TOKEN_FILE names."""
+    token: Secret | None = Field(None, json_schema_extra={ENVIRONMENT_KEY: True})
+    """ACL token; unless given, that of CONSUL_HTTP_TOKEN or of the file that CONSUL_HTTP_TOKEN_FILE names. None is sent
+    if it is empty, as it is in documents of a source without the right to the environment that give none."""
 
     token_file: OptionalFileName = ""
     """File with the ACL token, read for each query."""

@@ -292,25 +292,6 @@ def test_no_file_is_opened_for_a_source_without_the_right(tmp_path: Path, regist
     assert opened == []
 
 
-@pytest.mark.parametrize(
-    ("listen", "key_path"),
-    [
-        ("'unix:/run/s'", "listen"),
-        ("['127.0.0.1:1', 'unix:/run/s']", "listen[1]"),
-        ("[{address: 'unix:/run/s'}]", "listen[0].address"),
-        ("{address: 'unix:/run/s', mode: '0600'}", "listen.address"),
-    ],
-)
-def test_a_source_without_the_right_makes_no_socket_file(registry: PluginRegistry, listen: str, key_path: str) -> None:
-    remote = Document("etcd://h/a", f"listen: {listen}\nroutes: []\n")
-
-    with pytest.raises(ConfigError) as caught:
-        load([], registry=registry, environ={}, documents=[remote])
-
-    assert [(each.code, each.key_path) for each in caught.value.problems] == [("file.not-allowed", key_path)]
-    load([], registry=registry, environ={}, documents=[replace(remote, rights=frozenset({"files"}))])
-
-
 def test_a_certificate_file_has_a_place_of_its_own(tmp_path: Path, registry: PluginRegistry) -> None:
     (tmp_path / "gateway.yaml").write_text("listen:\n  address: ':1'\n  tls:\n    cert: a\n    key: b\nroutes: []\n")
 

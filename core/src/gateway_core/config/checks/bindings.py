@@ -8,12 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel
-
 from gateway_core.config.address import UNIX
 from gateway_core.config.catalog import PluginDescription, install_advice
 from gateway_core.config.checks.listeners import listeners
-from gateway_core.config.checks.references import known_upstreams
+from gateway_core.config.checks.references import known_upstreams, unix_sockets
 from gateway_core.config.checks.scope import BindingView, Scope, all_bindings, bindings, mappings, targets_of, text
 from gateway_core.config.config_file import DIRECTORY_KEY, FILE_KEY, OUTPUT_KEY, STREAM_KEY, UPSTREAM_KEY
 from gateway_core.config.documents import Document
@@ -255,7 +253,13 @@ def section_files(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _sockets(scope: Scope) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the unix sockets to listen on: such a listener makes a file, and removes the one that is there."""
+    """Yield the unix sockets to listen on, and those that are spoken to.
+
+    Such a listener makes a file, and removes the one that is there. What listens on a socket believes in the rights of
+    its file: the gateway's own control socket, or that of a container engine.
+    """
+    yield from unix_sockets(scope.document)
+    yield from ((path, name) for path, name in _values(scope, UPSTREAM_KEY) if name.startswith(UNIX))
     for path, listener in listeners(scope.document):
         address = listener.get("address")
         if isinstance(address, str) and address.startswith(UNIX):
@@ -276,12 +280,8 @@ def _factory_files(scope: Scope) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _named_by(scope: Scope, section: str, path: KeyPath, entry: object) -> Iterator[tuple[KeyPath, str]]:
-    if not isinstance(entry, Mapping):
-        return
-    factory = scope.factories.get((section, text(entry, "name") or ""))
-    model: type[BaseModel] | None = None if factory is None else getattr(factory, "config_model", None)
-    if model is not None and isinstance(entry.get("config"), Mapping):
-        for pattern in marked_paths(model.model_json_schema(), FILE_KEY):
+    if isinstance(entry, Mapping) and isinstance(entry.get("config"), Mapping):
+        for pattern in scope.marked_options(section, entry, FILE_KEY):
             yield from texts_at(entry["config"], pattern, (*path, "config"))
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from gateway_core.config.address import is_host, parse_origin, target_name
+from gateway_core.config.address import UNIX, is_host, parse_origin, target_name
 from gateway_core.config.checks.listeners import listeners
 from gateway_core.config.checks.scope import Scope, bindings, mappings, targets_of, text
 from gateway_core.config.location import KeyPath
@@ -91,6 +91,15 @@ def _targets_of_pages(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, st
         for inner, page in mappings(parent, "error_pages", path):
             if target := text(page, "target"):
                 yield (*inner, "target"), target
+
+
+def unix_sockets(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the unix sockets that endpoints and targets are."""
+    named = [*_targets(document), *_targets_of_pages(document)]
+    for path, upstream in mappings(document, "upstreams"):
+        for inner, endpoint in mappings(upstream, "endpoints", path):
+            named.append(((*inner, "url"), text(endpoint, "url") or ""))
+    yield from ((path, address) for path, address in named if address.startswith(UNIX))
 
 
 def check_upstreams(scope: Scope) -> None:

@@ -10,10 +10,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pydantic import BaseModel
+
 from gateway_core.config.catalog import ConfiguredFactory, PluginCatalog, install_advice
 from gateway_core.config.expansion import DEFAULTS
 from gateway_core.config.location import KeyPath, Place
 from gateway_core.config.problems import ConfigFinding, ConfigProblem
+from gateway_core.config.redaction import marked_paths
 from gateway_core.config.suggestions import did_you_mean, quote, shown
 from gateway_core.config.yaml_constructor import Locator
 
@@ -66,6 +69,16 @@ class Scope:
         path = (*base, *finding.path)
         problem = make(path, finding.message, code=finding.code, remedy=finding.remedy, severity=finding.severity)
         self.problems.append(replace(problem, reporter=reporter))
+
+    def marked_options(self, section: str, entry: Mapping[str, Any], key: str) -> frozenset[tuple[str, ...]]:
+        """Return the key paths of options of an extension whose schema has a key that is true.
+
+        :param section: ``discovery`` or ``certificates``.
+        :param entry: the section's value, which names what the extension makes.
+        """
+        factory = self.factories.get((section, text(entry, "name") or ""))
+        model: type[BaseModel] | None = None if factory is None else getattr(factory, "config_model", None)
+        return frozenset() if model is None else marked_paths(model.model_json_schema(), key)
 
     def place(self, path: KeyPath) -> Place:
         """Return where a value is written."""
