@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ipaddress
+import weakref
 
 import pytest
 from gateway_plugin_logger.redaction.masks import in_depth, make_hash, make_ip_mask, make_replacement
@@ -31,6 +32,23 @@ def test_a_masked_address_is_in_the_network_of_the_address(
 
     bits = ipv4 if address.version == 4 else ipv6
     assert address in ipaddress.ip_network(f"{masked}/{bits}")
+
+
+class Text(str):
+    """A text that can be referred to weakly."""
+
+    __slots__ = ("__weakref__",)
+
+
+def test_a_text_that_is_too_long_for_an_address_is_hidden_and_not_remembered() -> None:
+    """A client may write tens of kilobytes into a field, and something else each time."""
+    text = Text("203.0.113.9" + " " * 60_000)
+    kept = weakref.ref(text)
+
+    assert make_ip_mask(24, 48)(text) == "REDACTED"
+
+    del text
+    assert kept() is None
 
 
 def test_pseudonyms_are_equal_for_equal_values_and_depend_on_the_key() -> None:

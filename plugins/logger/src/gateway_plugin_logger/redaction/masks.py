@@ -11,6 +11,8 @@ from typing import Any, Final
 from gateway_plugin_sdk import ReplacePattern, TextTooLongError
 
 HIDDEN: Final = "REDACTED"
+_LONGEST_ADDRESS: Final = 64
+"""Characters of an address at most, with its zone."""
 
 Mask = Callable[[str], str]
 
@@ -24,7 +26,7 @@ def make_ip_mask(ipv4: int, ipv6: int) -> Mask:
     """Return a mask that keeps the first bits of an address and hides what is no address."""
 
     @lru_cache(maxsize=4096)
-    def mask_ip(value: str) -> str:
+    def masked(value: str) -> str:
         try:
             address = ipaddress.ip_address(value.partition("%")[0])
         except ValueError:
@@ -32,7 +34,8 @@ def make_ip_mask(ipv4: int, ipv6: int) -> Mask:
         bits = ipv4 if address.version == 4 else ipv6
         return str(ipaddress.ip_network((address, bits), strict=False).network_address)
 
-    return mask_ip
+    # No address is longer, and what clients write into a field must not be remembered in any length.
+    return lambda value: masked(value) if len(value) <= _LONGEST_ADDRESS else HIDDEN
 
 
 def make_hash(key: bytes) -> Mask:
