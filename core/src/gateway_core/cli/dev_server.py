@@ -40,13 +40,13 @@ class Answers(Plugin[None]):
         click.echo(f"  = {response.status} by {record.produced_by}, {record.bytes_sent} bytes in {taken}")
 
 
-class Teller:
+class CallPrinter:
     """Prints what each hook did, request by request."""
 
     def __init__(self) -> None:
         self._latest: Request | None = None
 
-    def tell(self, call: HookCall) -> None:
+    def print(self, call: HookCall) -> None:
         """Print one call."""
         if call.plugin == Answers.name:
             return
@@ -68,8 +68,8 @@ def serve(project: Project, config: Path, inherited: tuple[str, int] | None) -> 
     try:
         registry.register(Answers)
         project.register(registry)
-        telling = Document("gateway dev", f"plugins: [{{name: {Answers.name}}}]")
-        loaded = load([config], registry=registry, environ=os.environ, documents=[telling])
+        own = Document("gateway dev", f"plugins: [{{name: {Answers.name}}}]")
+        loaded = load([config], registry=registry, environ=os.environ, documents=[own])
     except ProjectError as error:
         click.echo(str(error), err=True)
         return 1
@@ -89,7 +89,7 @@ async def _serve(bundle: ConfigBundle, registry: PluginRegistry, sockets: Socket
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    engine = Engine(sockets, registry=registry, timings=CallRecorder(Teller().tell))
+    engine = Engine(sockets, registry=registry, timings=CallRecorder(CallPrinter().print))
     try:
         prepared = await engine.prepare(bundle)
         sockets.bind(prepared.config.listen)

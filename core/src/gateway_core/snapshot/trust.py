@@ -32,9 +32,9 @@ class Trust:
         "hops",
         "is_open_to_unix",
         "looks_at_names",
+        "memo",
         "reserved",
         "stripped",
-        "told",
         "via",
     )
 
@@ -65,7 +65,7 @@ class Trust:
 
         self.via = b"" if via is False else b"1.1 " + (b"gateway" if via is True else via.encode())
         """Our entry of Via; empty if none is added."""
-        self.told: dict[tuple[object, ...], Any] = {}
+        self.memo: dict[tuple[object, ...], Any] = {}
         """Recent origins of trusted peers, by the field values that they were read from; kept by `origin_of`."""
 
     def believes(self, peer_ip: str, *, is_unix: bool) -> bool:

@@ -98,31 +98,31 @@ class Origin:
         facts: RequestFacts,
         arrived: Arrived,
         trust: Trust,
-        told: Told | None,
+        from_proxy: FromProxy | None,
         peer: Peer | None,
         config_version: str,
         read_path: ReadPath,
     ) -> None:
         """Describe where a request comes from.
 
-        :param told: what a trusted proxy says; None if the peer is none.
+        :param from_proxy: what a trusted proxy says; None if the peer is none.
         :param read_path: how paths are read under the configuration.
         """
         self._facts, self._arrived, self.trust = facts, arrived, trust
-        self._lines = None if told is None else told[1]
+        self._lines = None if from_proxy is None else from_proxy[1]
         self.peer_ip = arrived.peer_ip
-        self.client_ip, self.scheme = (arrived.peer_ip, arrived.scheme) if told is None else told[0][:2]
+        self.client_ip, self.scheme = (arrived.peer_ip, arrived.scheme) if from_proxy is None else from_proxy[0][:2]
         self.peer = cast("Peer", peer)
         self.config_version = config_version
         self.read_path = read_path
         self.id_line = b""
         """The request id that a trusted proxy gave, as the line that ends a head; empty if there is none."""
-        self.is_trusted = told is not None
+        self.is_trusted = from_proxy is not None
         """Whether the peer is a trusted proxy."""
         self.is_loop = False
         """Whether Via, or CDN-Loop, shows a loop (RFC 9110 section 7.6.3, RFC 8586)."""
         # The usual client needs no lines: nothing that it sent is among them, and plugins rarely write such fields.
-        usual = _usual_tail(facts, arrived, trust) if told is None else told[2]
+        usual = _usual_tail(facts, arrived, trust) if from_proxy is None else from_proxy[2]
         self.tail = usual or b"".join([line for _, line in self.lines])
         """The block of the forwarding fields."""
 
@@ -131,7 +131,7 @@ class Origin:
         """The forwarding fields by their lower-case names, X-Request-Id left out."""
         if self._lines is None:
             self._lines = _lines(
-                self._facts, self._arrived, _Said(self.peer_ip, self.scheme), self._arrived.via(self.trust.via)
+                self._facts, self._arrived, _Client(self.peer_ip, self.scheme), self._arrived.via(self.trust.via)
             )
         return self._lines
 
@@ -159,8 +159,8 @@ def origin_of(
     :param config_version: version of the configuration in force.
     :param read_path: how paths are read under it.
     """
-    told = _told(facts, arrived, trust) if is_trusted else None
-    origin = Origin(facts, arrived, trust, told, peer, config_version, read_path)
+    from_proxy = _from_proxy(facts, arrived, trust) if is_trusted else None
+    origin = Origin(facts, arrived, trust, from_proxy, peer, config_version, read_path)
     if facts.forwarding:
         if is_trusted:
             given = facts.forwarding.get(b"x-request-id", b"")
@@ -195,7 +195,7 @@ def _is_loop(forwarding: Mapping[bytes, bytes], own_via: bytes) -> bool:
     return members.count(own_via) + members.count(_via_2(own_via)) >= _MOST_ROUNDS
 
 
-class _Said(NamedTuple):
+class _Client(NamedTuple):
     """What is believed of where a request came from."""
 
     client_ip: str
@@ -208,18 +208,18 @@ class _Said(NamedTuple):
     """The chain so far, as Forwarded."""
 
 
-Told = tuple[_Said, list[tuple[bytes, bytes]], bytes]
+FromProxy = tuple[_Client, list[tuple[bytes, bytes]], bytes]
 
 
-def _lines(facts: RequestFacts, arrived: Arrived, said: _Said, own_via: bytes) -> list[tuple[bytes, bytes]]:
+def _lines(facts: RequestFacts, arrived: Arrived, client: _Client, own_via: bytes) -> list[tuple[bytes, bytes]]:
     """Return the forwarding fields by their lower-case names.
 
     :param own_via: our entry of Via; empty if there is none, and CDN-Loop has one instead.
     """
     peer = arrived.peer_ip.encode() or b"unknown"
-    host = said.host or facts.host.encode("latin-1")
-    port = said.port or (b"%d" % arrived.port if arrived.port else b"")
-    element = b"for=%b;proto=%b" % (_node(arrived.peer_ip), said.scheme.encode())
+    host = client.host or facts.host.encode("latin-1")
+    port = client.port or (b"%d" % arrived.port if arrived.port else b"")
+    element = b"for=%b;proto=%b" % (_node(arrived.peer_ip), client.scheme.encode())
     if host:
         element += b';host="%b"' % host  # nothing to escape: `valid_host` was asked
     via, loop = facts.forwarding.get(b"via", b""), facts.forwarding.get(b"cdn-loop", b"")
@@ -228,14 +228,14 @@ def _lines(facts: RequestFacts, arrived: Arrived, said: _Said, own_via: bytes) -
     else:
         loop = _appended(loop, CDN_ID)
     lines = [
-        (b"x-forwarded-for", b"\r\nX-Forwarded-For: " + _appended(said.forwarded_for, peer)),
-        (b"x-forwarded-proto", b"\r\nX-Forwarded-Proto: " + said.scheme.encode()),
+        (b"x-forwarded-for", b"\r\nX-Forwarded-For: " + _appended(client.forwarded_for, peer)),
+        (b"x-forwarded-proto", b"\r\nX-Forwarded-Proto: " + client.scheme.encode()),
     ]
     if host:
         lines.append((b"x-forwarded-host", b"\r\nX-Forwarded-Host: " + host))
     if port:
         lines.append((b"x-forwarded-port", b"\r\nX-Forwarded-Port: " + port))
-    lines.append((b"forwarded", b"\r\nForwarded: " + _appended(said.forwarded, element)))
+    lines.append((b"forwarded", b"\r\nForwarded: " + _appended(client.forwarded, element)))
     if via:
         lines.append((b"via", b"\r\nVia: " + via))
     if loop:
@@ -254,37 +254,37 @@ def _node(address: str) -> bytes:
 
 # -- what a trusted proxy says
 
-_MOST_TOLD: Final = 1024
-_LONGEST_TOLD: Final = 4096
-"""Bytes of a head at most whose meaning is remembered: with `_MOST_TOLD` they bound the memory."""
+_MOST_KEPT: Final = 1024
+_LONGEST_KEPT: Final = 4096
+"""Bytes of a head at most whose meaning is remembered: with `_MOST_KEPT` they bound the memory."""
 
 
-def _tell(facts: RequestFacts, arrived: Arrived, trust: Trust) -> Told:
-    said = _said(facts, arrived, trust)
-    lines = _lines(facts, arrived, said, arrived.via(trust.via))
-    return said, lines, b"".join([line for _, line in lines])
+def _read_from_proxy(facts: RequestFacts, arrived: Arrived, trust: Trust) -> FromProxy:
+    client = _client_of(facts, arrived, trust)
+    lines = _lines(facts, arrived, client, arrived.via(trust.via))
+    return client, lines, b"".join([line for _, line in lines])
 
 
-def _told(facts: RequestFacts, arrived: Arrived, trust: Trust) -> Told:
+def _from_proxy(facts: RequestFacts, arrived: Arrived, trust: Trust) -> FromProxy:
     """Return what a trusted proxy says of a request, and the fields to send: known if its client was there before."""
     forwarding = facts.forwarding
     reads_other_fields = trust.header or (facts.claims and b"x-forwarded-proto" not in forwarding)
-    if reads_other_fields or len(facts.raw) > _LONGEST_TOLD:
-        return _tell(facts, arrived, trust)
-    # All that `_said` and `_lines` look at; the request id, which is another one each time, is not among it.
+    if reads_other_fields or len(facts.raw) > _LONGEST_KEPT:
+        return _read_from_proxy(facts, arrived, trust)
+    # All that `_client_of` and `_lines` look at; the request id, which is another one each time, is not among it.
     if b"x-request-id" in forwarding:
         forwarding = {name: value for name, value in forwarding.items() if name != b"x-request-id"}
     key = (facts.host, arrived, *forwarding.items())
-    told: Told | None = trust.told.get(key)
-    if told is None:
-        told = _tell(facts, arrived, trust)
-        if len(trust.told) >= _MOST_TOLD:
-            trust.told.clear()
-        trust.told[key] = told
-    return told
+    from_proxy: FromProxy | None = trust.memo.get(key)
+    if from_proxy is None:
+        from_proxy = _read_from_proxy(facts, arrived, trust)
+        if len(trust.memo) >= _MOST_KEPT:
+            trust.memo.clear()
+        trust.memo[key] = from_proxy
+    return from_proxy
 
 
-def _said(facts: RequestFacts, arrived: Arrived, trust: Trust) -> _Said:
+def _client_of(facts: RequestFacts, arrived: Arrived, trust: Trust) -> _Client:
     given = {name: value.decode("latin-1") for name, value in facts.forwarding.items()}
     is_x = not _X_FORWARDED.isdisjoint(given)
     chain = given.get(b"x-forwarded-for", "")
@@ -306,7 +306,7 @@ def _said(facts: RequestFacts, arrived: Arrived, trust: Trust) -> _Said:
         port = _port_of(host or facts.host.encode("latin-1")) or _DEFAULT_PORTS[scheme]
     forwarded_for = chain or ", ".join([address or "unknown" for address in reversed(addresses)])
     forwarded = given[b"forwarded"] if is_whole else _agreeing(given, addresses)
-    return _Said(client_ip, scheme, host, port, forwarded_for.encode("latin-1"), forwarded.encode("latin-1"))
+    return _Client(client_ip, scheme, host, port, forwarded_for.encode("latin-1"), forwarded.encode("latin-1"))
 
 
 def _place_of_client(addresses: list[str | None], trust: Trust) -> int:
@@ -320,7 +320,7 @@ def _place_of_client(addresses: list[str | None], trust: Trust) -> int:
 
 
 def _client_ip(facts: RequestFacts, addresses: list[str | None], place: int, trust: Trust) -> str | None:
-    """Return the client's address; None if it is not said, or what is said is no address."""
+    """Return the client's address; None if there is none, or it is no address."""
     if trust.header:
         values = _values(facts.raw, trust.header)
         return canonical_address(values[0].decode("latin-1")) if len(values) == 1 else None
@@ -349,7 +349,7 @@ def _at_client(value: str, place: int, entries: int) -> str:
 def _scheme(
     facts: RequestFacts, given: dict[bytes, str], element: dict[str, str], place: int, entries: int
 ) -> tuple[str, bool]:
-    """Return the scheme that the client used, empty if none is said, and whether a proxy said it."""
+    """Return the scheme that the client used, empty if it is not known, and whether a proxy gave it."""
     if (proto := given.get(b"x-forwarded-proto")) is not None:
         scheme = _SCHEMES.get(_at_client(proto, place, entries).lower(), "")
     elif "proto" in element:
