@@ -23,7 +23,7 @@ from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retr
 from gateway_core.proxy.mirror import send_copies
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.response_fields import has_gateway_fields
-from gateway_core.proxy.response_phase import ResponsePhase, add_cookies, join, write_head
+from gateway_core.proxy.response_phase import ResponsePhase, add_cookies, join, refuse_success, write_head
 from gateway_core.proxy.running_exchange import RunningExchange
 from gateway_core.proxy.splice import BodySink, sink_of
 from gateway_core.proxy.sweeper import NEVER
@@ -39,7 +39,7 @@ from gateway_core.proxy.upstream_head import (
     usual_tail,
 )
 from gateway_core.proxy.wire.grpc import is_grpc
-from gateway_core.proxy.wire.request_head import HEAD_ONLY, IN_CHUNKS
+from gateway_core.proxy.wire.request_head import HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
 from gateway_core.proxy.wire.response_head import ResponseHead
 from gateway_core.routing import UnsafePathError
 from gateway_core.snapshot import CompiledRoute, RouteTarget
@@ -247,8 +247,9 @@ class Relay:
 
     def on_response(self, head: ResponseHead, body: bytes, complete: bool) -> None:
         exchange = self._exchange
-        if self._target.rewrite.response is not None:
-            head = self._undone(head)
+        if self._flags & MAY_SWITCH and refuse_success(exchange, self.attempt, head):
+            return
+        head = head if self._target.rewrite.response is None else self._undone(head)
         self.response_head, hooks = head, exchange.chain.response
         keeps_target = self._route.split is not None and exchange.sticky_target is not None
         is_sticky = keeps_target or self.upstream.sticky is not None

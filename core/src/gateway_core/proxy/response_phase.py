@@ -30,6 +30,7 @@ from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.wire.grpc import is_grpc
 from gateway_core.proxy.wire.request_head import HEAD_ONLY
 from gateway_core.proxy.wire.response_head import NO_BODY, ResponseHead
+from gateway_core.reasons import BAD_RESPONSE
 
 
 class ResponsePhase:
@@ -290,6 +291,20 @@ class ResponsePhase:
         if self._switched is not None:
             self._switched.transport.abort()
             self._switched = None
+
+
+def refuse_success(owner: RunningExchange, attempt: Attempt, head: ResponseHead) -> bool:
+    """Respond 502 in place of a success that would be taken for a 101; return whether this is one.
+
+    Over HTTP/2 a 2xx says that the stream is a byte stream from now on (RFC 8441 section 5). Where an upstream of
+    HTTP/1 responds with one, it has not changed the protocol.
+    """
+    if owner.head.version != "2" or not 200 <= head.status < 300:
+        return False
+    attempt.give_up()
+    detail = f"it responds {head.status} where a change of the protocol is asked for"
+    owner.fail(502, BAD_RESPONSE, detail)
+    return True
 
 
 def begin_response(owner: RunningExchange) -> None:

@@ -84,6 +84,22 @@ async def test_a_websocket_that_is_refused_is_a_response(proxied: Proxied) -> No
         assert client.streams[head.stream_id].status == 403
 
 
+@pytest.mark.parametrize("status", [b"200 OK", b"204 No Content"])
+@pytest.mark.parametrize("body", [b"Content-Length: 2\r\n\r\nok", b"Content-Length: 200\r\n\r\nok"])
+async def test_a_success_without_a_change_of_the_protocol_is_none(proxied: Proxied, status: bytes, body: bytes) -> None:
+    """To the client of a stream a 2xx is what a 101 is to one of HTTP/1: it would take the body for a WebSocket's."""
+    gateway, _ = await proxied(b"HTTP/1.1 " + status + b"\r\n" + body)
+    async with http2(gateway) as client:
+        head = asks_for_websocket(client)
+        await client.send(head)
+        await client.until(lambda: client.streams[head.stream_id].reset is not None)
+        got = client.streams[head.stream_id]
+        assert got.status == 502
+        assert b"ok" not in got.body
+        await client.settle()
+        assert counts(gateway) == {}
+
+
 @pytest.mark.parametrize("by", ["client", "connection", "upstream"])
 async def test_a_websocket_that_is_cut_off_is_cut_off_on_the_other_side(proxied: Proxied, by: str) -> None:
     closed, gate = asyncio.Event(), asyncio.Event()
