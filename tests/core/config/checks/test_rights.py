@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from gateway_core.config import ConfigError, ConfigModel, Document, UpstreamName
+from gateway_core.config import ConfigError, ConfigModel, Document, SecretUrl, UpstreamName
 from gateway_core.hooks import Plugin
 from gateway_core.packages import PluginRegistry
 from gateway_core.snapshot import load
@@ -14,6 +14,7 @@ from gateway_core.snapshot import load
 
 class Options(ConfigModel):
     ask: UpstreamName = "http://127.0.0.1:1"
+    store: SecretUrl = SecretUrl("valkey://127.0.0.1")
 
 
 class Asking(Plugin[Any]):
@@ -58,6 +59,7 @@ def test_a_source_without_the_right_makes_no_socket_file(registry: PluginRegistr
         ("route_defaults: {target: 'unix:/run/s'}\nroutes: [{path: /a}]", "routes[0].target"),
         ("error_pages: [{statuses: [404], target: 'unix:/run/s', path: /e}]", "error_pages[0].target"),
         ("plugins: [{name: asking, config: {ask: 'unix:/run/s'}}]", "plugins[0].config.ask"),
+        ("plugins: [{name: asking, config: {store: 'unix:///run/s'}}]", "plugins[0].config.store"),
     ],
 )
 def test_a_source_without_the_right_to_files_reaches_no_unix_socket(

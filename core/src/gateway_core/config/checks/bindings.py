@@ -21,6 +21,7 @@ from gateway_core.config.plugin_words import core_form_of, option_hint, plugin_f
 from gateway_core.config.problems import ConfigFinding
 from gateway_core.config.redaction import marked_paths, secret_texts, texts_at
 from gateway_core.config.schema_errors import SchemaValidator
+from gateway_core.config.secret import USERINFO_KEY
 from gateway_core.config.suggestions import listed, quote, there_are
 
 
@@ -259,7 +260,8 @@ def _sockets(scope: Scope) -> Iterator[tuple[KeyPath, str]]:
     its file: the gateway's own control socket, or that of a container engine.
     """
     yield from unix_sockets(scope.document)
-    yield from ((path, name) for path, name in _values(scope, UPSTREAM_KEY) if name.startswith(UNIX))
+    named = (*_values(scope, UPSTREAM_KEY), *_values(scope, USERINFO_KEY))
+    yield from ((path, name) for path, name in named if name.startswith(UNIX))
     for path, listener in listeners(scope.document):
         address = listener.get("address")
         if isinstance(address, str) and address.startswith(UNIX):
