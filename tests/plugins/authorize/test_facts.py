@@ -5,14 +5,16 @@ from typing import Any
 import pytest
 from gateway_plugin_authorize.consumers import read_consumers
 from gateway_plugin_authorize.facts import SetOfCaller, members, words
-from gateway_plugin_sdk import Identity
+from gateway_plugin_sdk import Headers, Identity, Request
 
 PATHS = ("groups", "realm.groups")
 
 
 def groups_of(source: SetOfCaller, claims: Any) -> set[str] | None:
     """Return which of some groups a caller is known to be in; None if that is not known of any of them."""
-    found = {name: source.has_any(frozenset({name}), Identity("x", "jwt", claims)) for name in ("a", "b", "g", "z")}
+    request = Request("GET", "/", Headers())
+    request.identity = Identity("x", "jwt", claims)
+    found = {name: source.condition(frozenset({name}))(request) for name in ("a", "b", "g", "z")}
     if None in found.values():
         assert set(found.values()) == {None}
         return None

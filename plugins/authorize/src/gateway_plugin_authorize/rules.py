@@ -175,7 +175,7 @@ def _of_caller(rule: Rule, facts: Facts) -> list[Compiled]:
         parts.append(_consumers(frozenset(rule.consumers), facts.find))
     for names, source in ((rule.groups, facts.groups), (rule.roles, facts.roles), (rule.scopes, facts.scopes)):
         if names is not None:
-            parts.append(_members(frozenset(names), source))
+            parts.append(source.condition(frozenset(names)))
     if rule.claim is not None:
         parts.append(_claim(rule.claim))
     return parts
@@ -192,6 +192,17 @@ def _within(rule: Rule) -> tuple[Rule, ...]:
 
 
 def _any(rules: Sequence[Compiled], otherwise: Verdict = False) -> Compiled:
+    if len(rules) == 2 and otherwise is False:  # as mostly
+        first, second = rules
+
+        def either_holds(request: Request) -> Verdict:
+            verdict = first(request)
+            if verdict:
+                return True
+            other = second(request)
+            return other if verdict is False or other else None
+
+        return either_holds
     each = tuple(rules)
 
     def holds(request: Request) -> Verdict:
@@ -208,6 +219,17 @@ def _any(rules: Sequence[Compiled], otherwise: Verdict = False) -> Compiled:
 
 
 def _all(rules: Sequence[Compiled], otherwise: Verdict = True) -> Compiled:
+    if len(rules) == 2 and otherwise is True:
+        first, second = rules
+
+        def both_hold(request: Request) -> Verdict:
+            verdict = first(request)
+            if verdict is False:
+                return False
+            other = second(request)
+            return other if verdict or other is False else None
+
+        return both_hold
     each = tuple(rules)
 
     def holds(request: Request) -> Verdict:
@@ -280,16 +302,6 @@ def _consumers(names: frozenset[str], find: FindConsumer | None) -> Compiled:
             return None
         consumer = find(request.identity)
         return consumer is not None and consumer.name in names
-
-    return holds
-
-
-def _members(names: frozenset[str], source: SetOfCaller) -> Compiled:
-    has_any = source.has_any
-
-    def holds(request: Request) -> Verdict:
-        identity = request.identity
-        return None if identity is None else has_any(names, identity)
 
     return holds
 
