@@ -214,6 +214,8 @@ class Provider:
         self.key_id = "k1"
         self.extra_claims: dict[str, Any] = {}
         self.metadata_changes: dict[str, Any] = {}
+        self.token_error: dict[str, Any] = {}
+        """What the token endpoint refuses with; empty if it does not."""
         self.is_away = False
         """Everything gets 503."""
         self.away_paths: set[str] = set()  # only these get 503
@@ -287,7 +289,7 @@ class Provider:
         if parts.path == "/authorize":
             return self._authorize(request)
         if parts.path == "/token":
-            return self._token(request)
+            return (400, self.token_error, []) if self.token_error else self._token(request)
         if parts.path == "/userinfo":
             user = self.access_tokens.get(headers.get("Authorization", "").removeprefix("Bearer "))
             return (200, {"sub": user, **self.userinfo}, []) if user else (401, {}, [])

@@ -65,6 +65,14 @@ def test_keycloak_roles_are_a_claim_of_a_claim(
     assert allowed(options, upstream, clock, rule={"roles": ["view-profile"]}, **paths) == 200
 
 
+def test_keycloak_adds_its_session_to_the_callback(start: StartOidc, keycloak: Provider) -> None:
+    keycloak.tamper_callback = lambda parameters: parameters.update(session_state="0af1")
+    browser = Browser(start())
+
+    assert browser.visit("/").status == 200
+    assert "session_state=0af1" in browser.visited[-2]
+
+
 def test_keycloak_names_another_client_in_azp(start: StartOidc, keycloak: Provider) -> None:
     keycloak.extra_claims["azp"] = "another"
     browser = Browser(start())
@@ -224,6 +232,18 @@ def test_auth0_gives_opaque_access_tokens_unless_an_audience_is_asked_for(
     assert parse_qs(urlsplit(location).query)["audience"] == ["https://api.example.com"]
 
 
+@pytest.mark.parametrize(("audiences", "status"), [("api", 200), ("other", 401)])
+def test_auth0_access_tokens_are_for_the_api_and_for_userinfo(
+    start: StartOidc, auth0: Provider, audiences: str, status: int
+) -> None:
+    gateway = start(issuer=auth0.issuer, bearer={"audience": "https://api.example.com"})
+    claims = {**auth0.claims_for("auth0|alice"), "azp": "spa", "scope": "openid profile"}
+    claims["aud"] = [f"https://{audiences}.example.com", f"{auth0.issuer}userinfo"]
+    headers = {"Host": HOST, "Authorization": f"Bearer {auth0.signed(claims)}"}
+
+    assert gateway.get("/", headers=headers).status == status
+
+
 def test_auth0_has_a_logout_that_the_metadata_of_old_tenants_do_not_name(start: StartOidc, auth0: Provider) -> None:
     place = f"{auth0.url}/oidc/logout"
 
@@ -374,3 +394,18 @@ def test_entra_writes_lifetimes_as_text_in_version_1(start: StartOidc, provider:
     browser.get("/")
 
     eventually(lambda: provider.requests["refresh"] == 1)
+
+
+@pytest.mark.parametrize("error", ["interaction_required", "consent_required"])
+def test_entra_asks_for_another_factor_where_others_say_invalid_grant(
+    start: StartOidc, provider: Provider, entra: Entra, clock: ManualClock, error: str
+) -> None:
+    """``interaction_required`` of a token endpoint, when a policy wants more of the user than the grant has."""
+    browser = Browser(start(**entra()))
+    browser.visit("/")
+    provider.token_error = {"error": error, "suberror": "basic_action", "error_codes": [50076]}
+    clock.advance(3601)
+
+    assert browser.get("/").status == 401
+    provider.token_error = {}
+    assert browser.visit("/").status == 200

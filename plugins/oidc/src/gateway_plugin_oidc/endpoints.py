@@ -17,6 +17,8 @@ from gateway_plugin_oidc.provider import Provider
 from gateway_plugin_oidc.session import Tokens
 
 _LONGEST_CODE: Final = 64
+_NEEDS_LOGIN: Final = frozenset({"invalid_grant", "interaction_required", "login_required", "consent_required"})
+"""What ends a grant: Entra has the codes of the authorization endpoint here too, when it wants another factor."""
 _JSON: Final = {"Accept": "application/json"}
 
 
@@ -33,6 +35,11 @@ class TokensRefusedError(Exception):
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
+
+    @property
+    def needs_login(self) -> bool:
+        """Whether only another login of the user helps; otherwise the fault is ours or the provider's."""
+        return self.code in _NEEDS_LOGIN
 
 
 class Endpoints:

@@ -220,7 +220,7 @@ class Logins:
             if self._config.userinfo and provider.userinfo_endpoint:
                 session = await self._with_userinfo(session, provider)
         except TokensRefusedError as error:
-            if error.code == "invalid_grant":
+            if error.needs_login:
                 await self._forget(attempt)
                 return Stale("code-refused", attempt.return_to, attempt.is_restart)
             self._log.error("the provider refuses our request for tokens: %s", shown_error(error.code))

@@ -129,7 +129,7 @@ class Renewals:
             tokens = await self._endpoints.refresh(provider, session.refresh_token)
             renewed = await self._checked(session, tokens)
         except TokensRefusedError as error:
-            if error.code != "invalid_grant":
+            if not error.needs_login:
                 # Our own secret is wrong, or the provider has a bad day: no user is logged out for that.
                 raise ProviderAwayError(f"the provider refuses the refresh: {shown_error(error.code)}") from None
             found = await self._result(session, host)
