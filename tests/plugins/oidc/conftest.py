@@ -124,6 +124,7 @@ def start(options: dict[str, Any], upstream: ScriptedUpstream, clock: ManualCloc
             binding: dict[str, Any] | None = None,
             second: dict[str, Any] | None = None,
             target: str = "",
+            at: ManualClock | None = None,
             **changes: Any,
         ) -> RunningGateway:
             config = {name: value for name, value in {**options, **changes}.items() if value is not None}
@@ -137,7 +138,7 @@ def start(options: dict[str, Any], upstream: ScriptedUpstream, clock: ManualCloc
                         for i, p, c in routes
                     ]
                 }
-            return running.enter_context(RunningGateway(document, plugins=[Oidc], clock=clock))
+            return running.enter_context(RunningGateway(document, plugins=[Oidc], clock=at or clock))
 
         yield make
 

@@ -20,9 +20,9 @@ EXPECTED = expected_of("https://issuer", (), "web", 60.0)
 USUAL: dict[str, Any] = {"iss": "https://issuer", "sub": "a", "aud": "web", "iat": 1000, "exp": 2000, "nonce": "n"}
 
 
-def token(**changes: Any) -> Any:
+def token(kind: str = "JWT", **changes: Any) -> Any:
     claims = {name: value for name, value in {**USUAL, **changes}.items() if value is not None}
-    return read_token(jwt.encode(claims, "k" * 32, "HS256"))
+    return read_token(jwt.encode(claims, "k" * 32, "HS256", {"typ": kind}))
 
 
 def test_an_access_tokens_hash_is_that_of_the_specification() -> None:
@@ -55,6 +55,13 @@ def test_a_token_for_this_login_is_accepted() -> None:
 def test_a_token_that_is_not_is_refused(changes: dict[str, Any], now: float) -> None:
     with pytest.raises(RefusedTokenError):
         check_id_token(token(**changes), EXPECTED, now, nonce="n", access_token="x")
+
+
+@pytest.mark.parametrize("kind", ["logout+jwt", "application/Logout+JWT", "at+jwt"])
+def test_a_logout_token_or_an_access_token_is_no_id_token(kind: str) -> None:
+    for other in (token(kind), token(events={LOGOUT_EVENT: {}})):
+        with pytest.raises(RefusedTokenError, match="token-type"):
+            check_id_token(other, EXPECTED, 1500.0, nonce="n", access_token="x")
 
 
 def test_clocks_may_differ_by_the_leeway() -> None:

@@ -272,6 +272,18 @@ def test_a_session_ends_after_its_time(start: StartOidc, clock: ManualClock) -> 
     assert browser.get("/").status == 401
 
 
+def test_a_session_that_is_yet_to_begin_is_refused(start: StartOidc, clock: ManualClock) -> None:
+    """Its end would not be kept for as long as it lasts."""
+    ahead = ManualClock(wall=clock.wall() + 660)
+    browser = Browser(start(at=ahead))
+    browser.visit("/")
+    assert browser.get("/").status == 200
+    other = Browser(start())
+    other.cookies = dict(browser.cookies)
+
+    assert other.get("/").status == 401
+
+
 def test_a_refused_session_is_removed_from_the_browser(browser: Browser) -> None:
     browser.cookies = {"gateway-session": "2.x", "gateway-session.1": "y", "mine": "z"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import SimpleNamespace
@@ -306,6 +307,27 @@ def test_a_refresh_that_gives_another_user_is_refused(browser: Browser, provider
     clock.advance(3601)
 
     assert browser.get("/").status == 401
+
+
+@pytest.mark.parametrize("kept", [[], ["sub"]], ids=["every claim", "few claims"])
+def test_an_id_token_of_a_refresh_has_the_nonce_of_the_login_or_none(
+    start: StartOidc, provider: Provider, clock: ManualClock, kept: list[str]
+) -> None:
+    nonces: list[str] = []
+    provider.tamper_claims = lambda claims: nonces.append(claims["nonce"])
+    browser = Browser(start(session={"claims": kept}))
+    browser.visit("/")
+
+    def status(change: Callable[[dict[str, Any]], object]) -> int:
+        provider.tamper_claims = change
+        clock.advance(3601)
+        return browser.get("/").status
+
+    assert status(lambda claims: claims.update(nonce=nonces[0])) == 200
+    assert status(lambda _: None) == 200
+    assert status(lambda claims: claims.update(nonce=nonces[0])) == 200
+    assert provider.requests["refresh"] == 3
+    assert status(lambda claims: claims.update(nonce="another")) == 401
 
 
 def test_an_access_token_that_cannot_be_renewed_ends_with_its_time(

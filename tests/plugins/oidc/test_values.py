@@ -130,6 +130,38 @@ def test_a_logout_by_the_provider_reaches_both(
     assert [first.get("/").status, second.get("/").status] == [401, 401]
 
 
+@pytest.mark.parametrize("ahead", [-500.0, 500.0])
+@pytest.mark.parametrize("names", [{"sub": "alice"}, {"sid": "sid-of-alice"}], ids=["user", "session"])
+def test_a_logout_ends_the_sessions_before_it_and_none_after_it_whatever_the_clocks_say(
+    start: StartOidc, valkey: Valkey, provider: Provider, clock: ManualClock, ahead: float, names: dict[str, str]
+) -> None:
+    valkey.command("FLUSHALL")
+    other_clock = ManualClock(wall=clock.wall() + ahead)
+    options = {
+        "valkey": {"url": valkey.url, "timeout": "20s"}, "session": {"recheck": "1s"}, "leeway": "10m",
+        "backchannel_logout_path": "/backchannel",
+    }  # fmt: skip
+    first, second = Browser(start(**options)), Browser(start(**options, at=other_clock))
+    for browser in (first, second):
+        browser.visit("/")
+    form = {"Host": "x", "Content-Type": "application/x-www-form-urlencoded"}
+    body = urlencode({"logout_token": provider.logout_token(**names)}).encode()
+
+    assert second.gateway.request("POST", "/backchannel", headers=form, body=body).status == 200
+
+    clock.advance(1.1)
+    assert [first.get("/").status, second.get("/").status] == [401, 401]
+    for browser in (first, second):
+        assert browser.visit("/").status == 200
+    clock.advance(1.1)
+    other_clock.advance(1.1)
+    assert [first.get("/").status, second.get("/").status] == [200, 200], "they began after the logout"
+    marks = [key for key in valkey.command("KEYS", "gateway:oidc:ended-*").split("\r\n") if key.startswith("gateway")]
+    assert [int(valkey.command("TTL", key).strip(": \r\n")) > 8 * 3600 + 600 for key in marks] == [True], (
+        "it is kept for as long as the slowest clock has a session last"
+    )
+
+
 def test_a_stream_is_aborted_when_its_session_ends_at_another_gateway(start: StartOidc, valkey: Valkey) -> None:
     upstream = Endless()
     shared = {"valkey": {"url": valkey.url, "timeout": "20s"}, "session": {"recheck": "1s"}}

@@ -15,6 +15,8 @@ from gateway_tokens.keys import KeySet
 
 TENANT: Final = "{tenantid}"
 LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
+_OTHER_TYPES: Final = frozenset({"at+jwt", "logout+jwt"})
+"""Types of tokens that are no ID tokens (RFC 9068 section 2.1, Back-Channel Logout section 2.4)."""
 _HASHES: Final = {"256": "sha256", "384": "sha384", "512": "sha512"}
 
 
@@ -84,6 +86,8 @@ def check_id_token(token: Token, expected: Expected, now: float, *, nonce: str |
     """
     _check(token, expected, (expected.client_id,), ("iss", "sub", "aud", "exp", "iat"), now)
     claims = token.claims
+    if _type_of(token) in _OTHER_TYPES or "events" in claims:
+        raise RefusedTokenError("token-type")  # an access token or a logout token is no ID token
     several = len(audiences_of(claims) or ()) > 1
     if (several or "azp" in claims) and claims.get("azp") != expected.client_id:
         raise RefusedTokenError("token-azp")
@@ -98,8 +102,7 @@ def check_bearer(token: Token, expected: Expected, audiences: Collection[str], n
 
     :raises RefusedTokenError: it is not for these audiences, or is no access token.
     """
-    kind = str(token.header.get("typ", "")).lower().removeprefix("application/")
-    if kind not in {"", "jwt", "at+jwt"} or "nonce" in token.claims or "events" in token.claims:
+    if _type_of(token) not in {"", "jwt", "at+jwt"} or "nonce" in token.claims or "events" in token.claims:
         raise RefusedTokenError("token-type")  # an ID token or a logout token is no access token
     if "cnf" in token.claims:  # the client must prove a key (RFC 9449, RFC 8705), which is not checked here
         raise RefusedTokenError("token-bound")
@@ -113,8 +116,7 @@ def check_logout_token(token: Token, expected: Expected, now: float) -> tuple[st
 
     :raises RefusedTokenError: it is none, or not for us.
     """
-    kind = str(token.header.get("typ", "")).lower().removeprefix("application/")
-    if kind not in {"", "jwt", "logout+jwt"}:
+    if _type_of(token) not in {"", "jwt", "logout+jwt"}:
         raise RefusedTokenError("token-type")
     _check(token, expected, (expected.client_id,), ("iss", "aud", "iat", "jti", "events"), now)
     claims = token.claims
@@ -128,6 +130,11 @@ def check_logout_token(token: Token, expected: Expected, now: float) -> tuple[st
     if "exp" not in claims and now - claims["iat"] > 120 + expected.leeway:
         raise RefusedTokenError("token-expired")
     return subject, sid
+
+
+def _type_of(token: Token) -> str:
+    """Return a token's ``typ``, as the short form of a media type (RFC 7515 section 4.1.9)."""
+    return str(token.header.get("typ", "")).lower().removeprefix("application/")
 
 
 def half_hash(text: str, algorithm: str) -> str:

@@ -216,7 +216,7 @@ class Logins:
         try:
             tokens = await self._endpoints.redeem(provider, code, attempt.redirect_uri, attempt.verifier)
             token = await self._verified(tokens, attempt, request.client_ip)
-            session = self._session_of(token, tokens)
+            session = await self._sessions.begun(self._session_of(token, tokens))
             if self._config.userinfo and provider.userinfo_endpoint:
                 session = await self._with_userinfo(session, provider)
         except TokensRefusedError as error:
@@ -268,6 +268,7 @@ class Logins:
             id_token="" if kept else tokens.id_token,
             more={name: claims[name] for name in kept if name in claims},
             provider_sid=sid if isinstance(sid, str) else "",
+            nonce=claims["nonce"],
         )
         return session.with_tokens(tokens, now, self._config.session.refresh_before)
 

@@ -44,7 +44,7 @@ from gateway_plugin_oidc.refusals import Refusal, Refusals, away, route_of, set_
 from gateway_plugin_oidc.renewal import Renewals
 from gateway_plugin_oidc.sealing import Sealer
 from gateway_plugin_oidc.session import Session
-from gateway_plugin_oidc.sessions import NO_SESSION, Entry, Sessions
+from gateway_plugin_oidc.sessions import NO_SESSION, Entry, Sessions, lifetime_of_ends
 from gateway_plugin_oidc.site import Site
 from gateway_plugin_oidc.streams import Streams, may_last
 
@@ -117,7 +117,7 @@ class Oidc(Plugin[OidcConfig]):
         endpoints = Endpoints(Client(config.fetch), config.client_id, secret, config.client_auth, assertions)
         self._renewals = Renewals(
             endpoints, self._provider, self._expected, self._sealer, values, clock=clock, log=log, spawn=self.spawn,
-            refresh_before=config.session.refresh_before, longest=config.session.max_age,
+            refresh_before=config.session.refresh_before, longest=lifetime_of_ends(config.session.max_age),
             wait=2 * config.fetch.timeout + 5,
         )  # fmt: skip
         readers = field_readers(config.claims_to_headers)

@@ -57,7 +57,7 @@ class Renewals:
         """Take what a refresh needs.
 
         :param refresh_before: seconds before their end at which tokens are renewed.
-        :param longest: seconds that a session lasts at most.
+        :param longest: seconds for which the end of a session is kept.
         :param wait: seconds that a refresh may take, that of another gateway included.
         """
         self._endpoints = endpoints
@@ -153,7 +153,7 @@ class Renewals:
     async def _refused(self, session: Session) -> None:
         """End a session at once: until its token ends, every request would ask the provider again."""
         self.results["refused"] += 1
-        await self._values.put(ended_key(session.id), b"1", ttl=self._longest + RESULT_LIFETIME)
+        await self._values.put(ended_key(session.id), b"1", ttl=self._longest)
 
     async def _forget_lock(self, key: str) -> None:
         try:
@@ -171,7 +171,9 @@ class Renewals:
         if provider is None:
             raise ProviderAwayError("the provider's keys are not there")
         check_signature(token, provider.keys)
-        check_id_token(token, self._expected, now, nonce=None, access_token=tokens.access_token)
+        # It mostly has no nonce, and never another one (OpenID Connect Core section 12.2).
+        nonce = session.nonce if "nonce" in token.claims else None
+        check_id_token(token, self._expected, now, nonce=nonce, access_token=tokens.access_token)
         if (token.claims["iss"], token.claims["sub"]) != (session.issuer, session.subject):
             raise RefusedTokenError("token-subject")
         return replace(renewed, id_token=tokens.id_token) if session.id_token else renewed

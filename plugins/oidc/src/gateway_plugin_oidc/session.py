@@ -44,6 +44,10 @@ class Session:
     """Claims that are not those of ``id_token``."""
     provider_sid: str = ""
     """The provider's own name of the session (``sid``), for its logout."""
+    nonce: str = field(default="", repr=False)
+    """That of the login: an ID token of a refresh may repeat it, and has no other."""
+    ended_before: str = ""
+    """Marks of logouts that there were when it began, with spaces in between: they ended other sessions, not this."""
     expires_at: float = math.inf
     """When the access token ends."""
     renew_at: float = math.inf

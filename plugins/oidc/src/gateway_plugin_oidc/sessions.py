@@ -2,13 +2,16 @@
 
 A session is in its cookie, sealed, or in Valkey, where the sealed cookie only has its random name. What was read is
 remembered for a few seconds as an `Entry`; after that it is looked whether the session was ended elsewhere. Ends are
-marks: of one session, of one that the provider names, or of all of a user that began before.
+marks: of one session, of one that the provider names, or of all sessions of a user. A mark is another text each time,
+and a session has those that there were when it began: any other one ends it. So the store alone orders logins and
+logouts, and the clocks of gateways do not.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -31,6 +34,8 @@ _REMEMBERED: Final = 10_000
 _BYTES_PER_CHARACTER: Final = 5
 _LONGEST_WAIT: Final = 1.0
 """Seconds that a response waits for a refresh which its request began."""
+CLOCKS_APART: Final = 600.0
+"""Seconds by which the clocks of gateways may differ: ends are kept longer than a session by that much."""
 NO_SESSION: Final = Refusal(401, "no-session")
 
 
@@ -82,6 +87,7 @@ class Sessions:
         self._clock = clock
         self._readers = readers
         self._in_valkey = config.session.store == "valkey"
+        self._longest = lifetime_of_ends(config.session.max_age)
         self._entries: VerifiedCache[Entry] = VerifiedCache(_REMEMBERED)
         self.generation = 0
         """Grows whenever a session was ended somewhere in this gateway."""
@@ -262,9 +268,17 @@ class Sessions:
     # -- ends
 
     def is_over(self, session: Session) -> bool:
-        """Return whether a session's time is over."""
+        """Return whether a session's time is over, or is yet to come: its end is not kept for as long as that lasts."""
         now = self._clock.wall()
-        return now >= session.ends_at(self._options.max_age, self._options.idle_timeout)
+        ends_at = session.ends_at(self._options.max_age, self._options.idle_timeout)
+        return not session.began - CLOCKS_APART <= now < ends_at
+
+    async def begun(self, session: Session) -> Session:
+        """Return a session that begins now: only logouts that come later end it.
+
+        :raises GatewayError: the store does not respond.
+        """
+        return replace(session, ended_before=" ".join(await self._marks_of(session)))
 
     async def is_ended(self, session: Session) -> bool:
         """Return whether the user, the provider or an operator ended a session.
@@ -273,20 +287,21 @@ class Sessions:
         """
         if await self._values.get(ended_key(session.id)) is not None:
             return True
+        known = session.ended_before.split()
+        return any(mark not in known for mark in await self._marks_of(session))
+
+    async def _marks_of(self, session: Session) -> list[str]:
         sid = session.provider_sid
         names = (("sub", session.subject), ("sid", sid) if sid else ("sub-of-sid", session.subject))
-        for kind, name in names:
-            mark = await self._values.get(_mark(kind, session.issuer, name))
-            if mark is not None and session.began <= float(mark):
-                return True
-        return False
+        found = [await self._values.get(_mark(kind, session.issuer, name)) for kind, name in names]
+        return [mark.decode("ascii") for mark in found if mark is not None]
 
     async def end(self, session_id: str) -> None:
         """End one session.
 
         :raises GatewayError: the store does not respond.
         """
-        await self._values.put(ended_key(session_id), b"1", ttl=self._options.max_age + RESULT_LIFETIME)
+        await self._values.put(ended_key(session_id), b"1", ttl=self._longest)
         if self._in_valkey:
             await self._values.delete(_stored(session_id))
         self.generation += 1
@@ -296,12 +311,12 @@ class Sessions:
 
         :raises GatewayError: the store does not respond.
         """
-        now = repr(self._clock.wall()).encode()
+        mark = secrets.token_hex(8).encode()
         # Some providers name their session in a logout token, but in no ID token: then it may be any of the user's.
         names = [("sid", sid), ("sub-of-sid", subject)] if sid else [("sub", subject)]
         for kind, name in names:
             if name:
-                await self._values.put(_mark(kind, issuer, name), now, ttl=self._options.max_age + RESULT_LIFETIME)
+                await self._values.put(_mark(kind, issuer, name), mark, ttl=self._longest)
         self.generation += 1
 
     async def is_gone(self, session: Session) -> bool:
@@ -334,6 +349,14 @@ class Sessions:
     async def use_once(self, what: str, ttl: float) -> bool:
         """Return whether something is used for the first time, by all who share the store."""
         return await self._values.add(_used(what), b"1", ttl=ttl)
+
+
+def lifetime_of_ends(max_age: float) -> float:
+    """Return the seconds for which the end of a session is kept: no gateway takes a copy of its cookie afterwards.
+
+    :param max_age: of a session.
+    """
+    return max_age + RESULT_LIFETIME + CLOCKS_APART
 
 
 def _used(what: str) -> str:
