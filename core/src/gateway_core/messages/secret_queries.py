@@ -12,11 +12,11 @@ HIDDEN: Final = "REDACTED"
 
 SECRET_PARAMETERS: Final = (
     "access_key", "access_token", "accesstoken", "api_key", "apikey", "assertion", "auth", "auth_token",
-    "client_assertion", "client_secret", "code", "code_verifier", "id_token", "id_token_hint", "jwt", "key",
-    "logout_token", "otp", "passphrase", "passwd", "password",
-    "private_key", "private_token", "pwd", "refresh_token", "samlresponse", "secret", "session", "session_id",
-    "session_token", "sessionid", "sig", "signature", "subscription_key", "token", "x-amz-credential",
-    "x-amz-security-token", "x-amz-signature", "x-goog-credential", "x-goog-signature",
+    "awsaccesskeyid", "client_assertion", "client_secret", "code", "code_verifier", "id_token", "id_token_hint", "jwt",
+    "key", "logout_token", "otp", "passphrase", "passwd", "password", "private_key", "private_token", "pwd",
+    "refresh_token", "samlresponse", "secret", "session", "session_id", "session_token", "sessionid", "sig",
+    "signature", "subscription_key", "token", "x-amz-credential", "x-amz-security-token", "x-amz-signature",
+    "x-goog-credential", "x-goog-signature",
 )  # fmt: skip
 """Parameters whose values are credentials more often than not (RFC 6750 section 2.3, RFC 6749, signed URLs)."""
 
