@@ -48,8 +48,8 @@ class Emptied(Exporter):
         settings = ExporterSettings("", "http/json", (), False, 1.0, "", "", "", (), 16384, 512, 1.0)
         super().__init__(settings, json_encoding({}, ""), SystemClock(), metrics)
 
-    def put(self, source: SpanSource, count: int, size: int) -> None:
-        super().put(source, count, size)
+    def put(self, source: SpanSource) -> None:
+        super().put(source)
         if self.waiting >= 512:
             start = time.process_time()
             sources, taken = self._take()

@@ -70,6 +70,8 @@ class SeenSpan:
     is_error: bool
     message: str
     links: tuple[tuple[str, str], ...]
+    events: Mapping[str, int]
+    """Moments by name."""
     resource: Mapping[str, Any]
 
 
@@ -93,6 +95,7 @@ def spans_in(request: ExportTraceServiceRequest) -> Iterator[SeenSpan]:
                     span.status.code == Status.STATUS_CODE_ERROR,
                     span.status.message,
                     tuple((link.trace_id.hex(), link.span_id.hex()) for link in span.links),
+                    {each.name: each.time_unix_nano for each in span.events},
                     resource,
                 )
 

@@ -128,6 +128,7 @@ def test_a_span_of_a_plugin_is_a_child_and_the_parent_of_what_it_fetches(kit: Ki
     fetch = next(each for each in clients if "/asked" in each.attributes["url.full"])
     own_id = f"{own.get_span_context().span_id:016x}"  # type: ignore[union-attr]  # the SDK's own spans have one
     assert fetch.parent_id == own_id
+    assert fetch.attributes["gateway.purpose"] == "fetch"
     assert kit.other.requests[0].headers["traceparent"] == f"00-{server.trace_id}-{fetch.span_id}-01"
     assert next(each for each in clients if each is not fetch).parent_id == server.span_id
 

@@ -211,6 +211,15 @@ def test_clients_do_not_choose_names_of_spans(traced: Traced, path: str, name: s
         assert server.attributes["http.request.method_original"] == "BREW"
 
 
+def test_methods_of_the_variable_are_known(traced: Traced, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "GET,BREW")
+    traced.start()
+
+    traced.gateway.request("BREW", "/users/7")
+
+    assert [each.name for each in traced.spans(2)] == ["BREW /users/:id", "BREW"]
+
+
 def test_a_route_samples_as_it_says(traced: Traced) -> None:
     traced.start("sample: 0", routes="tracing: {sample: 1.0}")
 
@@ -244,6 +253,7 @@ def test_a_mirror_has_a_client_span(traced: Traced) -> None:
 
         eventually(lambda: shadow.requests)
         assert {each.parent_id for each in clients} == {server.span_id}
+        assert {each.attributes.get("gateway.purpose") for each in clients} == {None, "mirror"}
         copied = shadow.requests[0].headers["traceparent"].split("-")
         assert copied[1] == server.trace_id
         assert copied[2] in {each.span_id for each in clients}

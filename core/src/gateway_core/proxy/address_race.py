@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
+from gateway_core.observe.tracing import AttemptSpan
 from gateway_core.proxy.attempt_owner import ENDINGS, Retries
 from gateway_core.proxy.upstream.pool import HAPPY_EYEBALLS_DELAY, Connecting, Lent, Pool, ProxyClient
 from gateway_core.proxy.upstream.response_handler import Failure
@@ -33,6 +35,7 @@ class RacingAttempt(Protocol):
     upstream: Upstream
     picked_at: float
     retries: Retries | None
+    span: AttemptSpan | None
 
     @property
     def picked(self) -> Endpoint: ...
@@ -58,7 +61,15 @@ def connect(
     attempted = () if attempt.retries is None else attempt.retries.attempted
     if attempt.upstream.can_fail_over(attempt.picked, attempted):
         return AddressRace(attempt, pool, now, seconds, client)
-    return pool.connect(seconds, attempt.connected, client)
+    return pool.connect(seconds, partial(_report, attempt, now), client)
+
+
+def _report(
+    attempt: RacingAttempt, now: Callable[[], float], connection: Lent | None, failure: Failure, detail: str
+) -> None:
+    if connection is not None and attempt.span is not None:
+        attempt.span.connected_at = now()
+    attempt.connected(connection, failure, detail)
 
 
 class AddressRace:
@@ -102,7 +113,7 @@ class AddressRace:
         self._timer.cancel()
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
-            attempt.connected(connection, failure, detail)
+            _report(attempt, self._now, connection, failure, detail)
             return
         # The attempt is over, except for the outcome of its pick.
         record, endpoint, since = self._upstream.record, self._endpoint, self._picked_at

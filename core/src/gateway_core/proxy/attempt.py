@@ -186,7 +186,7 @@ class Attempt:
         owner, status = self._owner, head.status
         now = owner.directory.now()
         if self.span is not None:
-            self.span.responded(status, self._connection)
+            self.span.responded(status, self._connection, now)
         if complete:
             self._connection = None
             if owner.body is not None:
@@ -236,7 +236,7 @@ class Attempt:
             body.detach()
         now = self.responded_at = owner.directory.now()
         if self.span is not None:
-            self.span.responded(head.status, connection)
+            self.span.responded(head.status, connection, now)
         self.upstream.record(self.picked, head.status, self.picked_at, now)
         owner.on_switch(connection, head, data)
 

@@ -186,6 +186,8 @@ class Exchange:
 
     def body_ended(self) -> None:
         """Called when the request's body is complete."""
+        if self.trace is not None and self.trace.is_recorded:
+            self.trace.received_at = self.proxy.now()
         if (sender := self._relay or self.forwarding) is not None:
             sender.body_ended()
         elif self.phases is not None and not self.is_responding:

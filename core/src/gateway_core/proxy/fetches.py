@@ -205,8 +205,8 @@ class Fetches:
         block = block_of(fields)
         written = read_remote(fields_of(block), trace.tracer.formats)
         if written is None:
-            return TracePlace(trace, parent_id=current_span_id(trace))
-        return TracePlace(trace, parent_id=written.span_id) if written.trace_id == trace.trace_id else None
+            return TracePlace(trace, "fetch", parent_id=current_span_id(trace))
+        return TracePlace(trace, "fetch", parent_id=written.span_id) if written.trace_id == trace.trace_id else None
 
     def _add_own(self, fields: Headers, parent: Request | None, via: bytes, *, copies_trace: bool) -> None:
         """Add the fields that the gateway writes itself.

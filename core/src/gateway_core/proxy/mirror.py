@@ -165,7 +165,7 @@ class MirrorCopy:
             head = b"%b%b\r\n\r\n" % (line, block_of(headers))
         prepared = head, flags & (HEAD_ONLY | BINDS)
         if isinstance(trace := self._request.trace, RequestTrace):
-            place = TracePlace(trace, is_call=is_call(self._inbound))
+            place = TracePlace(trace, "mirror", is_call=is_call(self._inbound))
             prepared = place.sent_head(self._attempt, head), prepared[1]
         if self._runner is None:
             return prepared

@@ -125,14 +125,16 @@ def end_trace(
         produced_by = response.produced_by or "gateway"
     # A plugin may have hidden a query with credentials (`Request.forget_query`).
     query = head.query_string if seen is None else seen.received.target.partition("?")[2]
+    fields, origin = head.facts, head.origin
     facts: ServerFacts = _new(
         ServerFacts,
         (
-            head, query, exchange.id_line, None if route is None else route.info, status, exchange.reason,
+            head.method, head.version, head.raw_path, fields.host, fields.block, origin.scheme, origin.client_ip,
+            origin.peer_ip, query, exchange.id_line, None if route is None else route.info, status, exchange.reason,
             exchange.aborted, produced_by, grpc_status, is_grpc, received, sent,
         ),
     )  # fmt: skip
-    trace.end(facts, exchange.started, now)
+    trace.end(facts, head.size, exchange.started, now)
     if trace.tracer.sink is None:  # there is no such trace anywhere
         return
     counts = exchange.proxy.telemetry.unrouted if route is None else route.counts

@@ -88,6 +88,7 @@ def test_the_sampler_of_the_variables_counts(name: str, argument: str, bound: in
         ("OTEL_PROPAGATORS", "jaeger"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
         ("OTEL_BSP_SCHEDULE_DELAY", "-1"),
+        ("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "GET POST"),
     ],
 )
 def test_a_value_that_is_not_understood_is_reported_without_what_may_be_secret(name: str, value: str) -> None:
@@ -107,6 +108,13 @@ def test_propagators_and_switches_are_read() -> None:
     )
 
     assert (found.formats, found.is_disabled, found.is_exported) == (("b3multi", "w3c"), True, False)
+
+
+def test_the_variable_of_known_methods_replaces_the_usual_ones() -> None:
+    found = settings_of({"OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS": "GET, PROPFIND ,"})
+
+    assert found.known_methods == {"GET", "PROPFIND"}
+    assert "POST" in settings_of({}).known_methods
 
 
 @pytest.mark.parametrize(

@@ -46,10 +46,6 @@ def exporter(collector: Collector, metrics: Metrics, protocol: str = "http/json"
     return Exporter(exporter_settings(config, Defaults()), encoding, SystemClock(), metrics)
 
 
-def put(sender: Exporter, spans: SpanBatch) -> None:
-    sender.put(spans, len(spans.spans), 0)
-
-
 def count(metrics: Metrics, name: str, *labels: str) -> Any:
     return metrics.collect_own().value(name, *labels) or 0
 
@@ -59,7 +55,7 @@ async def test_both_forms_say_the_same(collector: Collector, protocol: str) -> N
     sender = exporter(collector, Metrics(), protocol)
     sender.start()
 
-    put(sender, batch(7, 2))
+    sender.put(batch(7, 2))
     await sender.aclose()
 
     first, second = collector.spans
@@ -78,7 +74,7 @@ async def test_what_is_too_much_is_dropped_and_counted(collector: Collector) -> 
     metrics = Metrics()
     sender = exporter(collector, metrics, max_spans=3)
     for number in range(5):
-        put(sender, batch(number + 1))
+        sender.put(batch(number + 1))
     sender.start()
     await sender.aclose()
 
@@ -93,7 +89,7 @@ async def test_a_batch_is_sent_again_when_the_collector_asks_for_it_later(collec
     collector.replies.append(lambda: web.Response(status=status, headers={"Retry-After": "0"}))
     sender = exporter(collector, metrics)
     sender.start()
-    put(sender, batch())
+    sender.put(batch())
 
     await asyncio.to_thread(collector.wait_for, 1)
     await sender.aclose()
@@ -108,7 +104,7 @@ async def test_a_collector_that_was_away_gets_what_waited(collector: Collector) 
     collector.stop()
     sender = exporter(collector, metrics)
     sender.start()
-    put(sender, batch())
+    sender.put(batch())
     await asyncio.to_thread(eventually, lambda: count(metrics, "gateway_trace_export_failures"))
 
     await asyncio.to_thread(collector.start)
@@ -126,8 +122,8 @@ async def test_a_batch_that_is_refused_is_lost_and_counted_and_the_next_one_goes
     collector.replies.append(lambda: web.Response(status=status, headers={"Location": "/elsewhere"}))
     sender = exporter(collector, metrics, batch_spans=1)
     sender.start()
-    put(sender, batch(1))
-    put(sender, batch(2))
+    sender.put(batch(1))
+    sender.put(batch(2))
     await sender.aclose()
 
     assert [each.trace_id for each in collector.spans] == [f"{2:032x}"]
@@ -140,7 +136,7 @@ async def test_a_partial_success_counts_what_was_refused(collector: Collector) -
     collector.replies.append(lambda: web.json_response(reply))
     sender = exporter(collector, metrics)
     sender.start()
-    put(sender, batch(1, 3))
+    sender.put(batch(1, 3))
     await sender.aclose()
 
     assert count(metrics, "gateway_trace_spans_lost", "rejected") == 2
@@ -153,9 +149,9 @@ async def test_what_a_collector_does_not_take_before_the_end_is_lost_and_counted
     sender = exporter(collector, metrics)
     sender.last_word = lambda: 0.05
     sender.start()
-    put(sender, batch(1, 3))
+    sender.put(batch(1, 3))
     await sender.aclose()
-    put(sender, batch(2))
+    sender.put(batch(2))
 
     assert count(metrics, "gateway_trace_spans_lost", "stop") == 4
     assert sender.waiting == 0

@@ -57,6 +57,8 @@ class Defaults:
     batch_spans: int | None = None
     delay: float | None = None
     """Seconds."""
+    known_methods: frozenset[str] | None = None
+    """Those that are not ``_OTHER``, in place of the usual ones."""
     problems: tuple[str, ...] = ()
     """What was left out, and why."""
 
@@ -92,6 +94,7 @@ class _Reader:
             max_spans=self._get("OTEL_BSP_MAX_QUEUE_SIZE", _positive),
             batch_spans=self._get("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", _positive),
             delay=self._get("OTEL_BSP_SCHEDULE_DELAY", _seconds),
+            known_methods=self._get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", _methods),
             problems=tuple(self._problems),
         )
 
@@ -195,6 +198,13 @@ def _formats(value: str) -> tuple[Format, ...]:
     if unknown := [name for name in names if name not in _FORMATS]:
         raise ValueError(f"has {unknown[0][:40]!r}, which is not one of {', '.join(_FORMATS)}")
     return tuple(found for name in names if (found := _FORMATS[name]) is not None)
+
+
+def _methods(value: str) -> frozenset[str]:
+    names = frozenset([name for each in value.split(",") if (name := each.strip())])
+    if not names or not all(name.isascii() and name.isprintable() and " " not in name for name in names):
+        raise ValueError("is not a list of methods such as GET,POST,PROPFIND")
+    return names
 
 
 def _pairs(value: str) -> dict[str, str]:

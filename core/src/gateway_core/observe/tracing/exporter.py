@@ -28,7 +28,7 @@ from gateway_core.events import TRACING_EXPORT_FAILED, emit
 from gateway_core.metrics import Metrics
 from gateway_core.metrics.catalogue import TRACE_EXPORT_FAILURES, TRACE_SPANS, TRACE_SPANS_LOST
 from gateway_core.observe.tracing.otlp import Encoding
-from gateway_core.observe.tracing.semantics import spans_of
+from gateway_core.observe.tracing.semantics import KNOWN_METHODS, spans_of
 from gateway_core.observe.tracing.spans import SpanSource
 from gateway_core.repeats import Repeats, repeated
 from gateway_core.tasks import Tasks
@@ -38,7 +38,7 @@ RETRYABLE: Final = frozenset({429, 502, 503, 504})
 GIVE_UP: Final = 300.0
 """Seconds for which one batch is sent again and again."""
 MOST_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of heads that may wait: spans refer to the heads of their requests, which take up to four times as much."""
+"""Bytes of heads that may wait: spans refer to parts of them, which take up to three times as much."""
 LAST_WORD: Final = 5.0
 """Seconds for what is left when the exporter ends, unless its owner has less."""
 _MOST_RESPONSE: Final = 64 * 1024
@@ -63,6 +63,7 @@ class ExporterSettings:
     batch_spans: int
     delay: float
     """Seconds that spans wait for others."""
+    known_methods: frozenset[str] = KNOWN_METHODS
 
 
 class NotTakenError(Exception):
@@ -114,7 +115,7 @@ class Exporter:
         self._clock = clock
         self._metrics = metrics
         self._tls = tls
-        self._queue: deque[tuple[SpanSource, int, int]] = deque()
+        self._queue: deque[SpanSource] = deque()
         self._queued = self._queued_bytes = 0  # of what is in the queue
         self._most, self._batch_spans = settings.max_spans, settings.batch_spans
         self.waiting = 0
@@ -132,16 +133,14 @@ class Exporter:
         """Begin to send."""
         self._tasks.supervise(self._run, name="export of spans")
 
-    def put(self, source: SpanSource, count: int, size: int) -> None:
-        """Take spans, or drop and count them where there is no room.
-
-        :param size: bytes of the head that they refer to.
-        """
-        waiting, queued, held = self.waiting + count, self._queued + count, self._queued_bytes + size
+    def put(self, source: SpanSource) -> None:
+        """Take spans, or drop and count them where there is no room."""
+        count = source.span_count
+        waiting, queued, held = self.waiting + count, self._queued + count, self._queued_bytes + source.held
         if waiting > self._most or held > MOST_BYTES:
             self._lose(count, "stop" if self._is_closed else "overflow")
             return
-        self._queue.append((source, count, size))
+        self._queue.append(source)
         self.waiting, self._queued, self._queued_bytes = waiting, queued, held
         if queued == count:
             self._some.set()
@@ -198,11 +197,11 @@ class Exporter:
     def _take(self) -> tuple[list[SpanSource], int]:
         """Return what comes next, and the number of its spans: as much as fits into one request, and at least one."""
         taken, count, held, queue, most = list[SpanSource](), 0, 0, self._queue, self._batch_spans
-        while queue and (not taken or count + queue[0][1] <= most):
-            source, spans, size = queue.popleft()
+        while queue and (not taken or count + queue[0].span_count <= most):
+            source = queue.popleft()
             taken.append(source)
-            count += spans
-            held += size
+            count += source.span_count
+            held += source.held
         self._queued -= count
         self._queued_bytes -= held
         if not queue:
@@ -258,7 +257,8 @@ class Exporter:
             pass
 
     def _write(self, sources: Sequence[SpanSource], offset: float) -> bytes:
-        body = self._encoding.write([span for each in sources for span in spans_of(each.batch(), offset)])
+        known = self._settings.known_methods
+        body = self._encoding.write([span for each in sources for span in spans_of(each.batch(), offset, known)])
         return gzip.compress(body, compresslevel=4, mtime=0) if self._settings.compress else body
 
     async def _send(self, body: bytes) -> tuple[int, str]:

@@ -54,6 +54,8 @@ def _span(span: Span) -> dict[str, Any]:
         made["parentSpanId"] = span.parent_id
     if span.state:
         made["traceState"] = span.state
+    if span.events:
+        made["events"] = [{"timeUnixNano": str(at), "name": name} for name, at in span.events]
     if span.error is not None:
         made["status"] = {"code": _ERROR_STATUS, **({"message": span.error} if span.error else {})}
     if span.link is not None:

@@ -56,6 +56,8 @@ def _message(span: Span) -> SpanMessage:
         end_time_unix_nano=span.ended,
         attributes=_pairs(span.attributes),
     )
+    for name, at in span.events:
+        made.events.add(name=name, time_unix_nano=at)
     if span.error is not None:
         made.status.code, made.status.message = Status.STATUS_CODE_ERROR, span.error
     if (link := span.link) is not None:

@@ -10,7 +10,7 @@ conventions have no name for begins with ``gateway.``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 
@@ -18,7 +18,7 @@ from gateway_core.messages.grpc_status import GrpcCode
 from gateway_core.messages.headers import first_value
 from gateway_core.messages.secret_queries import SECRET_PARAMETERS, make_query_mask
 from gateway_core.observe.tracing.propagation import Remote, read_remote
-from gateway_core.observe.tracing.spans import AttemptSpan, HookFacts, RawSpan, ServerFacts, SpanBatch
+from gateway_core.observe.tracing.spans import AttemptSpan, HookFacts, RawSpan, ServerFacts, SpanBatch, WaitFacts
 
 Value = str | int | bool | Sequence[str]
 
@@ -29,7 +29,7 @@ OTHER: Final = "_OTHER"
 KNOWN_METHODS: Final = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
 )
-"""RFC 9110, RFC 5789 and the QUERY method."""
+"""RFC 9110, RFC 5789 and the QUERY method: those that are known unless a variable names others."""
 _LONGEST: Final = 1024
 """Characters of a text that is a client's."""
 _SERVER_ERRORS: Final = frozenset({
@@ -58,18 +58,21 @@ class Span(NamedTuple):
     error: str | None
     """What failed; None if nothing did. Empty says only that something did."""
     link: Remote | None = None
+    events: Sequence[tuple[str, int]] = ()
+    """What happened in between: names, and nanoseconds since the Unix epoch."""
 
 
-def spans_of(batch: SpanBatch, offset: float) -> list[Span]:
+def spans_of(batch: SpanBatch, offset: float, known_methods: Container[str] = KNOWN_METHODS) -> list[Span]:
     """Return the spans of a batch.
 
     :param offset: what makes monotonic seconds seconds since the Unix epoch.
+    :param known_methods: all others are `OTHER`, which keeps names of spans few.
     """
     made, trace_id = [], batch.trace_id.decode()
     first = batch.spans[0]
     is_grpc = isinstance(first, RawSpan) and isinstance(first.facts, ServerFacts) and first.facts.is_grpc
     for index, raw in enumerate(batch.spans):
-        name, kind, attributes, error = _described(raw, is_grpc=is_grpc)
+        name, kind, attributes, error = _described(raw, known_methods, is_grpc=is_grpc)
         link = read_remote(batch.caller, batch.formats) if index == 0 else None
         if index == 0 and batch.lost:
             attributes.append(("gateway.spans_dropped", batch.lost))
@@ -77,13 +80,20 @@ def spans_of(batch: SpanBatch, offset: float) -> list[Span]:
         is_remote = index == 0 and batch.is_remote
         flags = batch.flags | 0x100 | (0x200 if is_remote else 0)
         started, ended = _nanoseconds(offset + raw.started), _nanoseconds(offset + raw.ended)
+        moments = _moments(raw) if isinstance(raw, AttemptSpan) else [("gateway.request_body", batch.received_at)]
+        events = [(word, max(started, _nanoseconds(offset + at))) for word, at in moments if at and at <= raw.ended]
         made.append(
             Span(
                 trace_id, raw.span_id.decode(), raw.parent_id.decode(), batch.state, flags, name, kind, started,
-                max(started, ended), attributes, error, link,
+                max(started, ended), attributes, error, link, events if index == 0 or kind == CLIENT else (),
             )
         )  # fmt: skip
     return made
+
+
+def _moments(facts: AttemptSpan) -> list[tuple[str, float]]:
+    """Return what parts the time of an attempt: making the connection, waiting for the response, receiving it."""
+    return [("gateway.connected", facts.connected_at), ("gateway.response_head", facts.responded_at)]
 
 
 def _nanoseconds(seconds: float) -> int:
@@ -93,10 +103,12 @@ def _nanoseconds(seconds: float) -> int:
 Described = tuple[str, int, list[tuple[str, Value]], str | None]
 
 
-def _described(raw: RawSpan | AttemptSpan, *, is_grpc: bool) -> Described:
+def _described(raw: RawSpan | AttemptSpan, known_methods: Container[str], *, is_grpc: bool) -> Described:
     if isinstance(raw, AttemptSpan):
-        return _client(raw, is_grpc=is_grpc if raw.is_grpc is None else raw.is_grpc)
-    return _server(raw.facts) if isinstance(raw.facts, ServerFacts) else _hook(raw.facts)
+        return _client(raw, known_methods, is_grpc=is_grpc if raw.is_grpc is None else raw.is_grpc)
+    if isinstance(raw.facts, ServerFacts):
+        return _server(raw.facts, known_methods)
+    return _hook(raw.facts) if isinstance(raw.facts, HookFacts) else _wait(raw.facts)
 
 
 def failed(status: int, aborted: str | None, grpc_status: int | None, *, is_grpc: bool) -> bool:
@@ -109,23 +121,23 @@ def failed(status: int, aborted: str | None, grpc_status: int | None, *, is_grpc
     return status >= 500 or aborted in {"gateway", "upstream"}
 
 
-def _server(facts: ServerFacts) -> Described:
-    head, route = facts.head, facts.route
-    origin, pattern = head.origin, route.pattern or None if route is not None else None
-    word, attributes = _method(head.method)
-    attributes += [("url.scheme", origin.scheme), ("url.path", cut(head.raw_path))]
+def _server(facts: ServerFacts, known_methods: Container[str]) -> Described:
+    route = facts.route
+    pattern = route.pattern or None if route is not None else None
+    word, attributes = _method(facts.method, known_methods)
+    attributes += [("url.scheme", facts.scheme), ("url.path", cut(facts.path))]
     if facts.query:
         attributes.append(("url.query", cut(_mask_query(facts.query))))
     if pattern is not None:
         attributes.append(("http.route", pattern))
     if facts.status:
         attributes.append(("http.response.status_code", facts.status))
-    attributes += _address(head.facts.host, origin.scheme)
-    attributes.append(("client.address", origin.client_ip or "unknown"))
-    if origin.peer_ip:
-        attributes.append(("network.peer.address", origin.peer_ip))
-    attributes += [("network.protocol.name", "http"), ("network.protocol.version", head.version)]
-    if (agent := first_value(head.facts.block, "User-Agent")) is not None:
+    attributes += _address(facts.host, facts.scheme)
+    attributes.append(("client.address", facts.client_ip or "unknown"))
+    if facts.peer_ip:
+        attributes.append(("network.peer.address", facts.peer_ip))
+    attributes += [("network.protocol.name", "http"), ("network.protocol.version", facts.version)]
+    if (agent := first_value(facts.block, "User-Agent")) is not None:
         attributes.append(("user_agent.original", cut(agent.decode("latin-1"))))
     attributes += [("http.request.body.size", facts.received), ("http.response.body.size", facts.sent)]
     request_id = facts.id_line.strip().partition(b": ")[2].decode("latin-1")
@@ -140,7 +152,7 @@ def _server(facts: ServerFacts) -> Described:
     if facts.is_grpc:
         # A method is known only if something has responded to it: otherwise a client chooses the names of spans.
         is_known = pattern is not None and facts.grpc_status not in {None, GrpcCode.UNIMPLEMENTED}
-        name = _call(head.raw_path, facts.grpc_status, attributes, is_known=is_known) or name
+        name = _call(facts.path, facts.grpc_status, attributes, is_known=is_known) or name
     if not is_error:
         return name, SERVER, attributes, None
     code = _code_name(facts.grpc_status) if facts.is_grpc else None
@@ -148,12 +160,12 @@ def _server(facts: ServerFacts) -> Described:
     return name, SERVER, attributes, facts.reason or ""
 
 
-def _client(facts: AttemptSpan, *, is_grpc: bool) -> Described:
+def _client(facts: AttemptSpan, known_methods: Container[str], *, is_grpc: bool) -> Described:
     endpoint = facts.endpoint
     sent_method, _, rest = facts.line.decode("latin-1").partition(" ")
     target = rest.partition(" ")[0]
     path, mark, query = target.partition("?")
-    name, attributes = _method(sent_method)
+    name, attributes = _method(sent_method, known_methods)
     url = f"{endpoint.scheme}://{endpoint.authority.decode()}{path}{mark}{_mask_query(query)}"
     attributes.append(("url.full", cut(url)))
     attributes += _endpoint_attributes(facts)
@@ -162,6 +174,8 @@ def _client(facts: AttemptSpan, *, is_grpc: bool) -> Described:
         ("network.protocol.version", facts.version),
         ("gateway.upstream", facts.upstream),
     ]
+    if facts.purpose:
+        attributes.append(("gateway.purpose", facts.purpose))
     if facts.status:
         attributes.append(("http.response.status_code", facts.status))
     if facts.resend:
@@ -193,9 +207,9 @@ def _endpoint_attributes(facts: AttemptSpan) -> list[tuple[str, Value]]:
     return found
 
 
-def _method(method: str) -> tuple[str, list[tuple[str, Value]]]:
+def _method(method: str, known_methods: Container[str]) -> tuple[str, list[tuple[str, Value]]]:
     """Return what names of spans begin with, and the attributes of a method."""
-    if method in KNOWN_METHODS:
+    if method in known_methods:
         return method, [("http.request.method", method)]
     return "HTTP", [("http.request.method", OTHER), ("http.request.method_original", cut(method))]
 
@@ -208,6 +222,10 @@ def _hook(facts: HookFacts) -> Described:
         attributes.append(("error.type", facts.error))
     name = f"{facts.binding} {facts.phase.removeprefix('gateway_')}"
     return name, INTERNAL, attributes, facts.error
+
+
+def _wait(facts: WaitFacts) -> Described:
+    return f"queue {facts.upstream}", INTERNAL, [("gateway.upstream", facts.upstream)], None
 
 
 def _call(path: str, code: int | None, attributes: list[tuple[str, Value]], *, is_known: bool) -> str:

@@ -25,6 +25,7 @@ from gateway_core.observe.tracing.environment import Defaults, read_environment
 from gateway_core.observe.tracing.exporter import LAST_WORD, Exporter, ExporterSettings, resource_of
 from gateway_core.observe.tracing.otlp import Encoding, json_encoding
 from gateway_core.observe.tracing.sampling import SamplingPolicy, bound_of
+from gateway_core.observe.tracing.semantics import KNOWN_METHODS
 from gateway_core.observe.tracing.trace import Tracer
 
 DEFAULT_URL: Final = "http://localhost:4318"
@@ -205,4 +206,5 @@ def exporter_settings(config: TracingConfig, defaults: Defaults) -> ExporterSett
         max_spans,
         min(queue.batch_spans or defaults.batch_spans or 512, max_spans),
         queue.delay or defaults.delay or 1.0,
+        defaults.known_methods or KNOWN_METHODS,
     )

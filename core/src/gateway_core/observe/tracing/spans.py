@@ -1,7 +1,8 @@
 """What is kept of a request for its spans: references and numbers, of which the exporter's thread makes spans.
 
 Nothing is copied, formatted or decoded on the path of a request: ids are digits as bytes, and what a head says is read
-from the head itself.
+from its own texts. What spans do not show is not kept: memory that is free at once is what the next request gets, while
+it is still in the processor's cache.
 
 Times are monotonic seconds.
 """
@@ -12,41 +13,6 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
 from gateway_core.observe.tracing.propagation import Format, TraceFields
-
-
-class SpanHead(Protocol):
-    """A request's head, as far as spans show it."""
-
-    method: str
-    version: str
-    raw_path: str
-    """As it was sent."""
-    size: int
-
-    @property
-    def facts(self) -> SpanFields:
-        """Its fields."""
-
-    @property
-    def origin(self) -> SpanOrigin:
-        """Where it came from."""
-
-
-class SpanFields(Protocol):
-    """The fields of a head."""
-
-    host: str
-    """As the client asked for it."""
-    block: bytes
-    """Each line with a CRLF before it."""
-
-
-class SpanOrigin(Protocol):
-    """Where a request came from."""
-
-    scheme: str
-    client_ip: str
-    peer_ip: str
 
 
 class SpanRoute(Protocol):
@@ -72,10 +38,35 @@ class SpanEndpoint(Protocol):
     """Of a unix socket."""
 
 
-class ServerFacts(NamedTuple):
-    """A request of a client that is over."""
+class SpanConnection(Protocol):
+    """A connection to an endpoint, or a stream of one."""
 
-    head: SpanHead
+    @property
+    def http_version(self) -> str:
+        """As `network.protocol.version` has it."""
+
+    @property
+    def peer(self) -> object:
+        """The address at its other end, as the socket has it."""
+
+
+class ServerFacts(NamedTuple):
+    """A request of a client that is over.
+
+    Of its head there are only the parts that spans show: the rest is free for the next requests.
+    """
+
+    method: str
+    version: str
+    path: str
+    """As it was sent."""
+    host: str
+    """As the client asked for it."""
+    block: bytes
+    """The fields, each line with a CRLF before it."""
+    scheme: str
+    client_ip: str
+    peer_ip: str
     query: str
     id_line: bytes
     """X-Request-Id as a line, with a CRLF on both sides."""
@@ -102,8 +93,8 @@ class AttemptSpan:
     """The span of an attempt, in progress or over."""
 
     __slots__ = (
-        "_trace", "ended", "endpoint", "grpc_status", "is_grpc", "line", "parent_id", "peer", "reason", "resend",
-        "span_id", "started", "status", "upstream", "version",
+        "_trace", "connected_at", "ended", "endpoint", "grpc_status", "is_grpc", "line", "parent_id", "peer", "purpose",
+        "reason", "resend", "responded_at", "span_id", "started", "status", "upstream", "version",
     )  # fmt: skip
 
     endpoint: SpanEndpoint
@@ -114,12 +105,20 @@ class AttemptSpan:
     grpc_status: int | None
 
     def __init__(
-        self, trace: SpanOwner, span_id: bytes, parent_id: bytes, line: bytes, now: float, is_grpc: bool | None = None
+        self,
+        trace: SpanOwner,
+        span_id: bytes,
+        parent_id: bytes,
+        line: bytes,
+        now: float,
+        is_grpc: bool | None = None,
+        purpose: str = "",
     ) -> None:
         """Begin.
 
         :param line: of the request; not the head, which may have credentials.
         :param is_grpc: whether it is a call of gRPC; None if that is as for the request.
+        :param purpose: what it is for, if it does not send the client's request: ``mirror`` or ``fetch``.
         """
         self._trace = trace
         self.span_id = span_id
@@ -127,23 +126,30 @@ class AttemptSpan:
         self.line = line[:MOST_LINE]
         self.started = now
         self.is_grpc = is_grpc
+        self.purpose = purpose
+        self.connected_at = 0.0
+        """When a connection was open that had to be made for it."""
         self.status = 0
         """0 if there was no response."""
+        self.responded_at = 0.0
+        """When its head came."""
         self.version = "1.1"
         self.peer: object = None
         """The address that responded, as the socket has it."""
         self.reason: str | None = None
         """Why it failed: a code of `gateway_core.reasons`."""
 
-    def responded(self, status: int, connection: object) -> None:
-        """Note the response's head.
+    def waited(self, upstream: str, until: float) -> None:
+        """Note that it had to wait for a connection until now: it only begins behind that."""
+        since, self.started = self.started, until
+        self._trace.add_wait(self.parent_id, upstream, since, until)
 
-        :param connection: that it came over; its ``http_version`` and the other end of its ``transport`` count.
-        """
+    def responded(self, status: int, connection: SpanConnection | None, now: float) -> None:
+        """Note the response's head, and the connection that it came over."""
         self.status = status
-        self.version = getattr(connection, "http_version", "1.1")
-        transport = getattr(connection, "transport", None)
-        self.peer = None if transport is None else transport.get_extra_info("peername")
+        self.responded_at = now
+        if connection is not None:
+            self.version, self.peer = connection.http_version, connection.peer
 
     def failed(self, reason: str | None) -> None:
         """Note why it failed, if it did."""
@@ -195,6 +201,15 @@ class SpanOwner(Protocol):
     def add(self, span: RawSpan | AttemptSpan) -> None:
         """Take a span that has ended."""
 
+    def add_wait(self, parent_id: bytes, upstream: str, since: float, until: float) -> None:
+        """Take the time that an attempt spent in an upstream's queue."""
+
+
+class WaitFacts(NamedTuple):
+    """A wait in the queue of an upstream, for a connection that its limits allow."""
+
+    upstream: str
+
 
 class HookFacts(NamedTuple):
     """A call of a plugin's hook."""
@@ -214,7 +229,7 @@ class RawSpan(NamedTuple):
     """16 hexadecimal digits each; empty if there is no parent."""
     started: float
     ended: float
-    facts: ServerFacts | HookFacts
+    facts: ServerFacts | HookFacts | WaitFacts
 
 
 class SpanBatch(NamedTuple):
@@ -233,6 +248,18 @@ class SpanBatch(NamedTuple):
     """Fields of a caller that was not trusted: its span is no parent, and the first span links to it."""
     formats: Sequence[Format] = ()
     """In which they are read."""
+    received_at: float = 0.0
+    """When the body of the request was complete; 0 if it had none."""
+
+    @property
+    def span_count(self) -> int:
+        """The number of spans."""
+        return len(self.spans)
+
+    @property
+    def held(self) -> int:
+        """What follows a request refers to no head."""
+        return 0
 
     def batch(self) -> SpanBatch:
         """Return it."""
@@ -241,6 +268,14 @@ class SpanBatch(NamedTuple):
 
 class SpanSource(Protocol):
     """What spans can be had of: a trace that is over, which nothing changes any more, or some that followed it."""
+
+    @property
+    def span_count(self) -> int:
+        """The number of spans."""
+
+    @property
+    def held(self) -> int:
+        """Bytes of the head whose parts it refers to."""
 
     def batch(self) -> SpanBatch:
         """Return them; called in a thread."""

@@ -39,6 +39,7 @@ from gateway_core.observe.tracing.spans import (
     SpanBatch,
     SpanPlace,
     SpanSource,
+    WaitFacts,
 )
 
 MOST_SPANS: Final = 256
@@ -61,12 +62,8 @@ def new_ids(rng: Random) -> Callable[[], Ids]:
 class SpanSink(Protocol):
     """Where spans go."""
 
-    def put(self, source: SpanSource, count: int, size: int) -> None:
-        """Take spans, or drop them where there is no room.
-
-        :param count: of the spans.
-        :param size: bytes of the head that they refer to.
-        """
+    def put(self, source: SpanSource) -> None:
+        """Take spans, or drop them where there is no room."""
 
     def lose(self, count: int) -> None:
         """Count spans that were too many for one request."""
@@ -126,8 +123,8 @@ class RequestTrace:
     """The trace of one request (a `SpanSource` at its end). What few of them set has its default in the class."""
 
     __slots__ = (
-        "__dict__", "_attempt_id", "_ended", "_spans", "came", "is_over", "is_propagated", "is_recorded", "is_sampled",
-        "own_id", "policy", "raw_id", "tracer",
+        "__dict__", "_attempt_id", "_ended_at", "_facts", "_spans", "_started", "came", "held", "is_over",
+        "is_propagated", "is_recorded", "is_sampled", "own_id", "policy", "raw_id", "span_count", "tracer",
     )  # fmt: skip
 
     remote: Remote | None = None
@@ -136,6 +133,15 @@ class RequestTrace:
     """Whether the client's fields count."""
     has_own_span = True
     lost = 0
+    received_at = 0.0
+    """When the request's body was complete; 0 if it had none."""
+    span_count: int
+    """The number of its spans; once it is over."""
+    held: int
+    """Bytes of the head whose parts it refers to; once it is over."""
+    _facts: ServerFacts
+    _started: float
+    _ended_at: float
 
     def __init__(self, tracer: Tracer, ids: Ids) -> None:
         """Begin with ids by chance."""
@@ -155,7 +161,6 @@ class RequestTrace:
         self.came: TraceFields = ()
         """What the client sent of a trace, which does not go on as it is."""
         self._spans: list[RawSpan | AttemptSpan] = []
-        self._ended: RawSpan | None = None
 
     def take(self, fields: TraceFields, *, is_trusted: bool) -> None:
         """Note what the client sent; the trace of a trusted one goes on."""
@@ -259,51 +264,64 @@ class RequestTrace:
             else:
                 self.lost += 1
         elif self.is_recorded and self.tracer.sink is not None:
-            self.tracer.sink.put(SpanBatch(self.raw_id, self.flags | SAMPLED, self.state, [span]), 1, 0)
+            self.tracer.sink.put(SpanBatch(self.raw_id, self.flags | SAMPLED, self.state, [span]))
 
     def add_hook(self, facts: HookFacts, started: float, ended: float) -> None:
         """Take a call of a hook."""
         if self.is_recorded:
             self.add(RawSpan(self.tracer.new_span_id(), self.own_id, started, ended, facts))
 
+    def add_wait(self, parent_id: bytes, upstream: str, since: float, until: float) -> None:
+        """Take the time that an attempt spent in an upstream's queue."""
+        self.add(RawSpan(self.tracer.new_span_id(), parent_id, since, until, WaitFacts(upstream)))
+
     def drop(self) -> None:
         """End without being exported."""
         self.is_over, self.is_recorded, self._spans = True, False, []
 
-    def end(self, facts: ServerFacts, started: float, ended: float) -> None:
-        """End the request's own span, and export the trace."""
+    def end(self, facts: ServerFacts, size: int, started: float, ended: float) -> None:
+        """End the request's own span, and export the trace.
+
+        :param size: bytes of the request's head.
+        """
         self.is_over = True
-        parent = b"" if self.remote is None else self.remote.span_id.encode()
-        if self._spans and self._spans[-1].ended > ended:  # the clock was read once more for it
-            ended = self._spans[-1].ended
-        self._ended = tuple.__new__(RawSpan, (self.own_id, parent, started, ended, facts))  # half the price of a call
+        spans = self._spans
+        if spans and spans[-1].ended > ended:  # the clock was read once more for it
+            ended = spans[-1].ended
+        self._facts, self._started, self._ended_at = facts, started, ended
+        self.span_count, self.held = len(spans) + 1, size
         if (sink := self.tracer.sink) is not None:
-            sink.put(self, len(self._spans) + 1, facts.head.size)
+            sink.put(self)
             if self.lost:
                 sink.lose(self.lost)
 
     def batch(self) -> SpanBatch:
         """Return the spans of a request that is over."""
-        assert self._ended is not None
+        parent = b"" if self.remote is None else self.remote.span_id.encode()
+        own = RawSpan(self.own_id, parent, self._started, self._ended_at, self._facts)
         caller = () if self.is_trusted else self.came
         return SpanBatch(
-            self.raw_id, self.flags | SAMPLED, self.state, [self._ended, *self._spans], self.remote is not None,
-            self.lost, caller, self.tracer.formats,
+            self.raw_id, self.flags | SAMPLED, self.state, [own, *self._spans], self.remote is not None, self.lost,
+            caller, self.tracer.formats, self.received_at,
         )  # fmt: skip
 
 
 class TracePlace:
     """Where the attempts of a copy or a fetch belong (a `SpanPlace`)."""
 
-    __slots__ = ("_is_call", "_parent_id", "_trace")
+    __slots__ = ("_is_call", "_parent_id", "_purpose", "_trace")
 
-    def __init__(self, trace: RequestTrace, *, is_call: bool = False, parent_id: str | None = None) -> None:
+    def __init__(
+        self, trace: RequestTrace, purpose: str = "", *, is_call: bool = False, parent_id: str | None = None
+    ) -> None:
         """Be within a trace.
 
+        :param purpose: as for `AttemptSpan`.
         :param is_call: whether it is a call of gRPC.
         :param parent_id: the span that the attempts are children of, if that is not the request's own.
         """
         self._trace = trace
+        self._purpose = purpose
         self._is_call = is_call
         self._parent_id = trace.parent_of_attempts if parent_id is None else parent_id.encode()
 
@@ -315,7 +333,7 @@ class TracePlace:
         trace = self._trace
         if not trace.is_recorded:
             return None
-        return AttemptSpan(trace, trace.tracer.new_span_id(), self._parent_id, line, now, self._is_call)
+        return AttemptSpan(trace, trace.tracer.new_span_id(), self._parent_id, line, now, self._is_call, self._purpose)
 
     def sent_head(self, attempt: SpanningAttempt, head: bytes) -> bytes:
         """Return the head of an attempt with the fields of the trace."""

@@ -55,9 +55,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_buffer", "_decoder", "_ended_orderly", "_interims", "_remaining", "_splice", "_state", "bound", "client",
-        "expires_at", "flags", "handler", "pool", "transport", "upload_complete", "uses",
+        "expires_at", "flags", "handler", "peer", "pool", "transport", "upload_complete", "uses",
     )  # fmt: skip
 
+    http_version = "1.1"
     transport: asyncio.Transport
 
     def __init__(self, pool: Owner, client: str = "", expires_at: float = float("inf")) -> None:
@@ -87,15 +88,13 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
+        self.peer: object = transport.get_extra_info("peername")  # once, as uvloop asks the system
         self.transport.set_write_buffer_limits(high=READ_SIZE // 2)
 
     # -- sending
 
     def send(self, handler: Handler, head: bytes, flags: int = 0, upload_complete: bool = True) -> None:
-        """Send a request's head, and what is ready of its body behind it; `handler` gets the response.
-
-        :param flags: `HEAD_ONLY`, `IN_CHUNKS`, `MAY_SWITCH`, `BINDS`.
-        """
+        """Send a request's head with its flags, and what is ready of its body; `handler` gets the response."""
         self.handler = handler
         self.uses += 1
         self.flags = flags | self.bound

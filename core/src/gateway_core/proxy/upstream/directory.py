@@ -20,6 +20,7 @@ from random import Random
 from typing import Protocol
 
 from gateway_core.metrics.http2 import Http2Counts
+from gateway_core.observe.tracing import AttemptSpan
 from gateway_core.proxy.sweeper import Expiring, Sweeper
 from gateway_core.proxy.upstream.http2_pool import Http2Pool
 from gateway_core.proxy.upstream.pool import Pool
@@ -31,6 +32,9 @@ from gateway_core.upstreams.upstream import Upstream
 
 class Queued(Protocol):
     """An attempt that waits until its endpoint has a free connection."""
+
+    span: AttemptSpan | None
+    """That of the attempt once it is sent, if it has one."""
 
     @property
     def picked(self) -> Endpoint: ...
@@ -153,6 +157,8 @@ class UpstreamDirectory:
             if upstream.admission.may_leave_queue(waiting.picked):
                 self.leave_queue(waiting, upstream)
                 waiting.dispatch()
+                if waiting.span is not None:
+                    waiting.span.waited(upstream.name, self.now())
 
     async def aclose(self) -> None:
         """Close idle connections, and give up those that are being made."""

@@ -73,7 +73,8 @@ class Http2UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_heads", "_heard", "_is_leaving", "_last", "_most", "_pool", "_reader", "_receiving", "_silent_until",
-        "_streams", "_waiting", "expects_settings", "expires_at", "idle_since", "scheme", "sender", "transport", "uses",
+        "_streams", "_waiting", "expects_settings", "expires_at", "idle_since", "peer", "scheme", "sender", "transport",
+        "uses",
     )  # fmt: skip
 
     def __init__(self, pool: ConnectionPool, scheme: str, expires_at: float = NEVER) -> None:
@@ -103,6 +104,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
+        self.peer: object = transport.get_extra_info("peername")
         self.sender = Sender(self.transport, self._pool.http2, self._pool.counts)
         set_user_timeout(self.transport, USER_TIMEOUT)
         settings: dict[int, int] = {

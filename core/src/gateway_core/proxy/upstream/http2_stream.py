@@ -39,6 +39,7 @@ class StreamOwner(Protocol):
     sender: Sender
     scheme: bytes
     transport: asyncio.Transport
+    peer: object
 
     def begin(self, stream: Http2UpstreamStream) -> bool:
         """Give a stream its number; False if the connection takes none any more."""
@@ -92,6 +93,11 @@ class Http2UpstreamStream(SendStream):
     def transport(self) -> asyncio.Transport:
         """That of its connection."""
         return self._connection.transport
+
+    @property
+    def peer(self) -> object:
+        """The address at the other end of its connection."""
+        return self._connection.peer
 
     # -- sending
 
