@@ -89,7 +89,7 @@ def test_a_logout_token_names_a_subject_or_a_session() -> None:
 @pytest.mark.parametrize("tid", [None, [], {}, 1, "", "t2"])
 def test_a_tenant_is_a_listed_one(tid: object) -> None:
     expected = expected_of("https://{tenantid}", ("t1",), "web", 60.0)
-    made = {"iss": "https://t1", "aud": "api", "nonce": None}
+    made: dict[str, Any] = {"iss": "https://t1", "aud": "api", "nonce": None}
 
     check_bearer(token(**made, tid="t1"), expected, ["api"], 1500.0)
     with pytest.raises(RefusedTokenError, match="token-tenant"):
