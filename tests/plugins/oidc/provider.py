@@ -214,10 +214,8 @@ class Provider:
         self.key_id = "k1"
         self.extra_claims: dict[str, Any] = {}
         self.metadata_changes: dict[str, Any] = {}
-        self.token_error: dict[str, Any] = {}
-        """What the token endpoint refuses with; empty if it does not."""
-        self.is_away = False
-        """Everything gets 503."""
+        self.token_error: dict[str, Any] = {}  # what the token endpoint refuses with
+        self.is_away = False  # everything gets 503
         self.away_paths: set[str] = set()  # only these get 503
         self.tamper_claims: Callable[[dict[str, Any]], object] = lambda _: None
         self.tamper_tokens: Callable[[dict[str, Any]], object] = lambda _: None
