@@ -267,7 +267,7 @@ async def test_a_client_that_leaves_ends_the_upstream_request(proxied: Proxied) 
 
     client.reset()
 
-    await asyncio.wait_for(left.wait(), 2)
+    await asyncio.wait_for(left.wait(), 30)
     assert gateway.proxy.in_flight == 0
 
 

@@ -165,7 +165,7 @@ async def test_who_comes_late_does_not_wait_once_more_for_a_registry_that_does_n
 
     clock.advance(5.0)
 
-    assert not await asyncio.wait_for(feed.wait_for_first(5.0), 3)
+    assert not await asyncio.wait_for(feed.wait_for_first(5.0), 30)
 
 
 async def test_a_failure_that_goes_on_is_logged_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
