@@ -108,7 +108,7 @@ def copy_request(request: Request, binding: Binding) -> Request:
     state = request.state
     own: dict[str, Any] = state.setdefault(_OWN_STATE, {}).setdefault(binding, {})
     copied = copy.copy(request)
-    copied._state = cast("dict[str, Any]", ChainMap(own, state))  # noqa: SLF001 - a copy is made of the whole
+    copied.state = cast("dict[str, Any]", ChainMap(own, state))
     if request.operations is not None:
         copied.operations = _ShadowOperations(request.operations)
     copied._headers = request.headers.copy()  # noqa: SLF001 - a copy is made of the whole

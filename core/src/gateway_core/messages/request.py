@@ -38,8 +38,9 @@ class Request:
     # stores below: CPython 3.11 does without one only as long as all objects of a class have no more than 21 names.
     __slots__ = (
         "__dict__", "__weakref__", "_added", "_arrival", "_head_block", "_headers", "_params", "_path", "_raw_path",
-        "_received_head", "_state", "client_ip", "host", "identity", "in_progress", "matched", "method", "path_flags",
-        "path_was_set", "peer_ip", "query_string", "request_id", "route", "scheme", "started", "upstream", "version",
+        "_received_head", "client_ip", "host", "identity", "in_progress", "matched", "method",
+        "path_flags", "path_was_set", "peer_ip", "query_string", "request_id", "route", "scheme", "started", "state",
+        "trace", "upstream", "version",
     )  # fmt: skip
 
     client_ip: str
@@ -61,15 +62,17 @@ class Request:
     upstream: str | None
     """Name of the target, which is chosen before the pre-proxy phase; None before. Setting it overrides the choice."""
     identity: Identity | None
+    state: dict[str, Any]
+    """Where plugins leave things for later hooks and other plugins, under keys that begin with their name; what a
+    binding in shadow mode leaves is seen by its own later hooks only."""
     _arrival: Arrival | None
     _received_head: RequestHead | tuple[str, str, bytes]
     _headers: Headers | None
     _params: Mapping[str, str] | None
-    _state: dict[str, Any] | None
     _given_operations: Operations | None = None
     sent_target: str | None = None
     """Path and query as they went upstream, if the target rewrites them; for the data path."""
-    trace: TraceContext | None = None
+    trace: TraceContext | None
     """The request's place in its trace; None if ``tracing`` is not configured."""
     plugin_times: Sequence[tuple[str, str, float]] = ()
     """(binding, phase, seconds) of each hook so far, if a binding of the route ``needs`` ``hook-times``."""
@@ -89,8 +92,8 @@ class Request:
         """
         self.client_ip = self.peer_ip = self.request_id = ""
         self.scheme, self.version, self.started = "http", "1.1", 0.0
-        self.in_progress = self.route = self.upstream = self.identity = self._arrival = self._state = None
-        self.matched, self._params, self.path_was_set, self.path_flags = None, None, False, 0
+        self.in_progress = self.route = self.upstream = self.identity = self._arrival = self.trace = None
+        self.state, self.matched, self._params, self.path_was_set, self.path_flags = {}, None, None, False, 0
         self._head_block = self._added = b""
         self.method = method
         self._raw_path, _, self.query_string = target.partition("?")
@@ -122,7 +125,8 @@ class Request:
         request.client_ip, request.peer_ip, request.scheme = arrival.client_ip, arrival.peer_ip, arrival.scheme
         request._arrival, request.request_id, request.started = arrival, request_id, started
         request.in_progress = request.route = request.upstream = request.identity = None
-        request.matched = request._params = request._headers = request._state = None
+        request.matched = request._params = request._headers = request.trace = None
+        request.state = {}
         return request
 
     @property
@@ -286,16 +290,6 @@ class Request:
     @operations.setter
     def operations(self, operations: Operations) -> None:
         self.in_progress, self._given_operations = None, operations
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """Where plugins leave things for later hooks and other plugins, under keys that begin with their name.
-
-        What a binding in shadow mode leaves is seen by its own later hooks only.
-        """
-        if self._state is None:
-            self._state = {}
-        return self._state
 
     @property
     def query(self) -> Sequence[tuple[str, str]]:

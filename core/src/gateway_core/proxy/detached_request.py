@@ -42,7 +42,7 @@ def detach(exchange: ForwardOwner, hook: Hook | None, body: bytes | None) -> Req
         raise RuntimeError("detach() needs a route: call it in the pre-proxy phase, or behind it")
     request = copy(exchange.request)
     request.headers = exchange.request.headers.copy()
-    request._state = dict(exchange.request.state)  # noqa: SLF001 - a copy is made of the whole
+    request.state = dict(exchange.request.state)
     request.operations = DetachedOperations(exchange, request, hook, body)
     return request
 
