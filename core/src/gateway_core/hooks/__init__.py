@@ -16,7 +16,7 @@ from gateway_core.hooks.certificates import (
     OnDemandSource,
     ServedHosts,
 )
-from gateway_core.hooks.chain import Chain, Hook, Stop, attempt_hooks, build_chain
+from gateway_core.hooks.chain import Chain, Hook, Stop, announced_lines, attempt_hooks, build_chain
 from gateway_core.hooks.commands import (
     Command,
     CommandOutcome,
@@ -93,6 +93,7 @@ __all__ = [
     "Suspended",
     "UpstreamScope",
     "Upstreams",
+    "announced_lines",
     "as_json",
     "attempt_hooks",
     "binding_path",

@@ -24,11 +24,13 @@ BEFORE_UPSTREAM: Final = ("gateway_request", "gateway_route_match", "gateway_pre
 class Hook:
     """One hook of one binding, ready to call."""
 
-    __slots__ = ("binding", "call", "counts", "is_async", "phase")
+    __slots__ = ("announcer", "binding", "call", "counts", "is_async", "phase")
 
     def __init__(self, call: Callable[..., object], binding: Binding, phase: str, *, is_async: bool = False) -> None:
         self.call = call
         """Takes exactly the arguments of the phase's spec, in their order."""
+        self.announcer = getattr(call, "__self__", None)
+        """The plugin whose plain method this is, which may be left out if its fields are announced; None for others."""
         self.binding = binding
         self.phase = phase
         self.counts = binding.instance.metrics.hook(binding.plugin, binding.id, phase)
@@ -182,6 +184,29 @@ class Chain:
             chain._pre_proxy_order = chain.pre_proxy  # noqa: SLF001 - of the same class
             chain.pre_proxy = tuple(each for each in chain.pre_proxy if (id(each.binding) in first) is (chain is self))
         self._targets = targets
+
+
+def announced_lines(hooks: tuple[Hook, ...], request: Request | None, lowered: bytes) -> bytes | None:
+    """Return the lines that response hooks have announced (see `Request.announced`), and count the hooks as called.
+
+    :param lowered: the fields that came, in lower case.
+    :returns: None if one of the hooks is not announced, or has to see the response.
+    """
+    lines = b""
+    if request is None or not request.announced:
+        return None
+    for hook in hooks:
+        fields, unless = request.announced.get(hook.announcer, (None, None))
+        if fields is None or fields.has_framing:
+            return None
+        if unless is not None and (
+            unless.has_added or unless.are_in_repeated(lowered) or (lines and unless.are_in(lines.lower()))
+        ):
+            return None
+        lines += fields.lines
+    for hook in hooks:
+        hook.counts.calls += 1
+    return lines
 
 
 _OTHER_TARGETS: Final = ""

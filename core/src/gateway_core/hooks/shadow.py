@@ -109,6 +109,7 @@ def copy_request(request: Request, binding: Binding) -> Request:
     own: dict[str, Any] = state.setdefault(_OWN_STATE, {}).setdefault(binding, {})
     copied = copy.copy(request)
     copied.state = cast("dict[str, Any]", ChainMap(own, state))
+    copied.announced = {}
     if request.operations is not None:
         copied.operations = _ShadowOperations(request.operations)
     copied._headers = request.headers.copy()  # noqa: SLF001 - a copy is made of the whole

@@ -38,7 +38,7 @@ class Request:
     # stores below: CPython 3.11 does without one only as long as all objects of a class have no more than 21 names.
     __slots__ = (
         "__dict__", "__weakref__", "_added", "_arrival", "_head_block", "_headers", "_params", "_path", "_raw_path",
-        "_received_head", "client_ip", "host", "identity", "in_progress", "matched", "method",
+        "_received_head", "announced", "client_ip", "host", "identity", "in_progress", "matched", "method",
         "path_flags", "path_was_set", "peer_ip", "query_string", "request_id", "route", "scheme", "started", "state",
         "trace", "upstream", "version",
     )  # fmt: skip
@@ -65,6 +65,9 @@ class Request:
     state: dict[str, Any]
     """Where plugins leave things for later hooks and other plugins, under keys that begin with their name; what a
     binding in shadow mode leaves is seen by its own later hooks only."""
+    announced: dict[object, tuple[FieldBlock, FieldNames | None]]
+    """By plugin instance, the fields that its `gateway_response` is going to append, and nothing else: where all hooks
+    are announced, they are not called for an upstream's response that has no field of the names beside these."""
     _arrival: Arrival | None
     _received_head: RequestHead | tuple[str, str, bytes]
     _headers: Headers | None
@@ -93,8 +96,8 @@ class Request:
         self.client_ip = self.peer_ip = self.request_id = ""
         self.scheme, self.version, self.started = "http", "1.1", 0.0
         self.in_progress = self.route = self.upstream = self.identity = self._arrival = self.trace = None
-        self.state, self.matched, self._params, self.path_was_set, self.path_flags = {}, None, None, False, 0
-        self._head_block = self._added = b""
+        self.state, self.announced, self.matched, self._params, self.path_was_set = {}, {}, None, None, False
+        self._head_block, self._added, self.path_flags = b"", b"", 0
         self.method = method
         self._raw_path, _, self.query_string = target.partition("?")
         try:
@@ -126,7 +129,7 @@ class Request:
         request._arrival, request.request_id, request.started = arrival, request_id, started
         request.in_progress = request.route = request.upstream = request.identity = None
         request.matched = request._params = request._headers = request.trace = None
-        request.state = {}
+        request.state, request.announced = {}, {}
         return request
 
     @property

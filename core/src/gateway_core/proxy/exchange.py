@@ -64,8 +64,7 @@ class Exchange:
     def __init__(
         self, proxy: ExchangeHost, writer: ResponseWriter, snapshot: Snapshot, head: RequestHead, client: Client
     ) -> None:
-        self.proxy, self.writer, self.client = proxy, writer, client
-        self.snapshot, self.head = snapshot, head
+        self.proxy, self.writer, self.snapshot, self.head, self.client = proxy, writer, snapshot, head, client
         self._pin: Snapshot | ChainLease = snapshot  # what is kept for the exchange, to be released at its end
         self.started, self.id_line = proxy.now(), head.origin.id_line or proxy.next_id_line()  # the end of both heads
         self.seen: Request | None = None
@@ -380,7 +379,8 @@ class Exchange:
     def _log(self, sent: Responded | None, response: Response | None, now: float) -> bool:
         """Run the log phase; return whether it is over. If not, it keeps the snapshot."""
         record = make_record(self, sent, response, now - self.started, self.proxy.wall())
-        shown, context = response or response_of(self._relay), self.context or self.begin_hooks()
+        relay, context = self._relay, self.context or self.begin_hooks()
+        shown = response or response_of(relay, None if relay is None else relay.announced)
         outcome = context.run(start_log_phase, self.chain.log, self.seen or self.request, shown, record)
         if outcome is not None:
             self.runner().finish_last(outcome, self._pin.release)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway_core.hooks import Hook, Stop, start_response_phase
+from gateway_core.hooks import Hook, Stop, announced_lines, start_response_phase
 from gateway_core.messages import Response, UpstreamAttempt
 from gateway_core.messages.response_lines import added_lines, has_assigned_body
 from gateway_core.proxy.attempt import Attempt
@@ -61,18 +61,16 @@ class Relay:
     _flags: int  # of the request as it is sent
     _may_be_quiet = False  # it is a call of gRPC: both sides may be silent for as long as the whole request may take
     _continue_sent = False  # or none is to be sent
+    announced: bytes | None = None  # lines that hooks announced, appended to the head without a call of theirs
     _copies_wait = False  # for the end of the request's body
 
     def __init__(
         self, exchange: RunningExchange, route: CompiledRoute, target: RouteTarget, body: RequestBody | None
     ) -> None:
         """Send nothing yet; ``body`` is the client's, unless hooks changed it."""
-        self._exchange = exchange
-        self._route = route
-        self._target = target
+        self._exchange, self._route, self._target = exchange, route, target
         upstream = self.upstream = target.upstream
-        self.directory = exchange.proxy.upstreams
-        self.bound = exchange.client.bound
+        self.directory, self.bound = exchange.proxy.upstreams, exchange.client.bound
         self.wait = route.wait if upstream is route.upstream else route.wait_for(upstream)
         """Seconds to wait for a response; infinite if there is no limit."""
         self.response: Response | None = None
@@ -255,12 +253,14 @@ class Relay:
         is_sticky = keeps_target or self.upstream.sticky is not None
         lines: bytes | None = b""
         if hooks or is_sticky:
-            lines = self._pass_hooks(head, hooks, body, complete, is_sticky)
+            may_be_left_out = not is_sticky and exchange.hooks is None and not self._flags & HEAD_ONLY
+            lines = self.announced = announced_lines(hooks, exchange.seen, head.lowered) if may_be_left_out else None
+            if lines is None:
+                lines = self._pass_hooks(head, hooks, body, complete, is_sticky)
         if lines is not None:
             if not exchange.proxy.keeps_alive or ((sent := exchange.body) is not None and not sent.is_complete):
                 exchange.writer.make_last()  # as `begin_response` would, which takes a call for each request
-            via = exchange.snapshot.scope.via_line
-            exchange.writer.relay(head, via + lines if lines else via, exchange.id_line, body, complete)
+            exchange.writer.relay(head, exchange.snapshot.scope.via_line + lines, exchange.id_line, body, complete)
         elif self.phase is not None or exchange.is_over:
             return
         if complete:

@@ -168,11 +168,14 @@ def make_record(
     return record
 
 
-def response_of(relay: Responded | None) -> Response:
-    """Return the upstream's response as hooks see it; one with `CLIENT_LEFT` if there was none."""
+def response_of(relay: Responded | None, announced: bytes | None = None) -> Response:
+    """Return the upstream's response as hooks see it; one with `CLIENT_LEFT` if there was none.
+
+    :param announced: lines that were added to its head.
+    """
     head = None if relay is None else relay.response_head
     if head is not None:
-        return Response.streamed(head.status, head.reason, head.block)
+        return Response.streamed(head.status, head.reason, head.block, (announced, b"\r\n\r\n") if announced else ())
     response = Response(CLIENT_LEFT)
     response.reason = "Client Closed Request"
     return response

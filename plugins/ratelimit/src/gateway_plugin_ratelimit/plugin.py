@@ -112,6 +112,9 @@ class RateLimit(Plugin[RateLimitConfig]):
                 left = take(self._prefix + key)
                 if left is not None:
                     request.state[self._slot] = left
+                    if (fields := self._one_limit) is not None:
+                        numbers = left[0], int(left[1] + ALMOST_ONE)
+                        request.announced[self] = fields[numbers], OLDER_NAMES
                     return None
         if self._is_exempt is not None and self._is_exempt(request):
             return None
@@ -201,10 +204,8 @@ class RateLimit(Plugin[RateLimitConfig]):
         """Tell the client what it has left."""
         reservation = request.state.get(self._slot)
         if type(reservation) is tuple:
-            fields = self._one_limit
-            if fields is None or response.add_fields(
-                fields[reservation[0], int(reservation[1] + ALMOST_ONE)], OLDER_NAMES
-            ):
+            announced = request.announced.get(self)
+            if announced is None or response.add_fields(*announced):
                 return
             reservation = self._reservation_of(reservation)
         if reservation is None or not reservation.decisions:
