@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -48,6 +49,38 @@ async def test_a_burst_is_written_without_a_stop(
         logger.gateway_log(*make_event())
 
     await eventually(lambda: path.read_text().count("\n") == 200)
+
+
+async def test_lines_that_come_one_by_one_are_written_each(
+    loggers: Any, make_event: Any, eventually: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "access.log"
+    logger = await loggers.start({"sinks": [{"type": "file", "path": str(path), "flush_interval": 0}]})
+
+    for number in range(1, 4):
+        logger.gateway_log(*make_event())
+
+        await eventually(lambda number=number: path.read_text().count("\n") == number)
+
+
+async def test_full_batches_need_no_timer_of_their_own(
+    loggers: Any, make_event: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, timers = asyncio.get_running_loop(), list[asyncio.TimerHandle]()
+    call_later = loop.call_later
+    logger = await loggers.start({"path": str(tmp_path / "access.log")})
+
+    def counted(*given: Any) -> asyncio.TimerHandle:
+        timers.append(call_later(*given))
+        return timers[-1]
+
+    monkeypatch.setattr(loop, "call_later", counted)
+
+    for _ in range(500):
+        logger.gateway_log(*make_event())
+
+    assert len(timers) == 1
+    await loggers.stop(logger)
 
 
 async def test_lines_are_those_of_requests_as_they_were_whenever_lines_are_made(

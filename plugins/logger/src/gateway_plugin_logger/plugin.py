@@ -65,7 +65,8 @@ class Logger(Plugin[LoggerConfig]):
     def __init__(self, config: LoggerConfig, context: PluginContext) -> None:
         super().__init__(config, context)
         self._kept: list[tuple[Request, Response, Record]] = []  # whose lines are still to be made
-        self._waiting = 0  # requests whose lines no sink has yet, those that are kept among them
+        self._made = 0  # lines that no sink has yet
+        self._is_timed = False  # they are handed over when the timer ends, at the latest
         self._loop: asyncio.AbstractEventLoop | None = None
         self._passes = make_filter(config)
         self._forms = make_forms(config, context.binding)
@@ -87,7 +88,7 @@ class Logger(Plugin[LoggerConfig]):
 
     async def start(self) -> None:
         """Open the sinks; a file that cannot be opened rejects the configuration."""
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._is_timed = asyncio.get_running_loop(), False
         sink_context = SinkContext(self.context.binding, self.metrics, self.clock, self.log)
         try:
             for sink in self.config.destinations:
@@ -142,18 +143,20 @@ class Logger(Plugin[LoggerConfig]):
             except Exception as error:  # noqa: BLE001 - counted and logged: one odd request costs no other its line
                 self._stats.dropped(1, "failed", repr(error))
                 return
-        self._kept.append((request, response, record))
-        self._waiting = waiting = self._waiting + 1
-        if waiting == 1:
-            loop.call_later(_LONGEST_WAIT, self._hand_over)
-        elif waiting == _BATCH:
-            self._hand_over()
-        elif not waiting % _KEPT:
+        kept = self._kept
+        kept.append((request, response, record))
+        if len(kept) == _KEPT:
             self._make_lines()
+            if self._made >= _BATCH:
+                self._hand_over()
+        elif not self._is_timed:
+            self._is_timed = True  # one timer at a time: full batches do not wait for it
+            loop.call_later(_LONGEST_WAIT, self._time_out)
 
     def _make_lines(self) -> None:
         """Make the lines of the requests that are kept."""
         kept, self._kept = self._kept, []
+        self._made += len(kept)
         for form in self._lines.values():
             render, lines = form.render, form.lines
             for request, response, record in kept:
@@ -162,10 +165,14 @@ class Logger(Plugin[LoggerConfig]):
                 except Exception as error:  # noqa: BLE001 - counted and logged: one odd request costs no other its line
                     self._stats.dropped(1, "failed", repr(error))
 
+    def _time_out(self) -> None:
+        self._is_timed = False
+        self._hand_over()
+
     def _hand_over(self) -> None:
         """Give the sinks the lines of all requests so far."""
-        self._waiting = 0
         self._make_lines()
+        self._made = 0
         for form in self._lines.values():
             if lines := form.lines:
                 form.lines = []
