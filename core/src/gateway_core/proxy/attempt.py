@@ -32,17 +32,17 @@ class Attempt:
     """One attempt (a `ResponseHandler`). What few of them set has its default in the class."""
 
     __slots__ = (
-        "__dict__", "_connection", "_head", "_is_counted", "_owner", "endpoint", "picked_at", "responded_at", "retries",
-        "upstream",
+        "__dict__", "_connection", "_head", "_is_counted", "_owner", "endpoint", "grpc_code", "observed", "picked_at",
+        "responded_at", "retries", "span", "upstream",
     )  # fmt: skip
 
     is_queued = _is_resent = False  # it waits for a connection that its upstream's limits allow; it was sent twice
     _connecting: Connecting | None = None
     _outcome: int | None = None  # how it ends unless the rest of the response's body fails
     _terms: AttemptTerms | None = None
-    observed: UpstreamAttempt | None = None  # of which a hook wants to know the status
-    grpc_code: GrpcCode | None = None  # of a call of gRPC whose response is complete
-    span: AttemptSpan | None = None  # if its trace may be exported
+    observed: UpstreamAttempt | None  # of which a hook wants to know the status
+    grpc_code: GrpcCode | None  # of a call of gRPC whose response is complete
+    span: AttemptSpan | None  # if its trace may be exported
 
     def __init__(self, owner: AttemptOwner, retries: Retries | None = None) -> None:
         """Send nothing yet; ``retries`` are the attempts before this one."""
@@ -50,9 +50,9 @@ class Attempt:
         self.upstream = owner.upstream
         self.retries = retries
         self.endpoint: Endpoint | None = None  # that was picked
-        self.picked_at = self.responded_at = 0.0
-        self._is_counted = False
+        self.picked_at, self.responded_at, self._is_counted = 0.0, 0.0, False
         self._connection: Lent | None = None
+        self.observed = self.grpc_code = self.span = None
 
     @property
     def terms(self) -> AttemptTerms:
