@@ -192,6 +192,32 @@ def test_what_is_in_the_way_of_a_unix_socket_is_a_problem(
     assert codes(look(config, offline=True)) == []
 
 
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("192.0.2.1:8080", [("listen.unavailable", "warning")]),  # an address for documentation (RFC 5737)
+        ("127.0.0.2:1", []),
+        ("0.0.0.0:8081", []),
+        (":8081", []),
+    ],
+)
+@pytest.mark.parametrize(
+    "section",
+    ["listen: '%s'\n", "admin: {listen: '%s'}\n", "admin: {listen: '127.0.0.1:9', health_listen: '%s'}\n"],
+)
+def test_an_address_that_is_another_machines_is_a_warning(
+    tmp_path: Path, section: str, address: str, expected: list[tuple[str, str]]
+) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(section % address + ROUTE)
+
+    found = look(config)
+
+    assert [each for each in codes(found) if each[0] != "admin.exposed"] == expected
+    assert found.is_fine
+    assert "listen.unavailable" not in dict(codes(look(config, offline=True)))
+
+
 def test_a_distribution_that_cannot_be_read_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     half = tmp_path / "site" / "half_installed-1.0.dist-info"
     half.mkdir(parents=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from gateway_core.cli.reporting import fetch_sources, sources_of
-from gateway_core.config import ConfigError, ConfigProblem, Document, LoadedConfig, Place, sort_problems
+from gateway_core.config import ConfigError, ConfigProblem, Document, LoadedConfig, Place, parse_listen, sort_problems
 from gateway_core.config.problems import missing_files_as_warnings
 from gateway_core.config.source import ConfigRoot, SourceUrl, paths_of
 from gateway_core.packages import PluginRegistry
@@ -73,15 +74,16 @@ def examine(
 def _on_this_machine(loaded: LoadedConfig, environ: Mapping[str, str], *, offline: bool) -> Iterable[ConfigProblem]:
     config = loaded.config
     is_needed = (
-        any(each.tls is not None or each.parsed.path for each in config.listen)
+        any(each.tls is not None or each.parsed.path or each.parsed.host not in _USUAL_HOSTS for each in config.listen)
         or any(each.tls.model_fields_set for each in config.upstreams)
         or config.tracing is not None
-        or (config.admin is not None and any(text.startswith("unix:") for _, text in config.admin.addresses()))
+        or (config.admin is not None and any(_is_unusual(text) for _, text in config.admin.addresses()))
     )
     if not is_needed:
         return ()
     from gateway_core.process.machine import (  # noqa: PLC0415 - takes long to import
         certificate_problems,
+        host_problems,
         socket_problems,
         tracing_problems,
     )
@@ -89,7 +91,16 @@ def _on_this_machine(loaded: LoadedConfig, environ: Mapping[str, str], *, offlin
     certificates = certificate_problems(loaded)
     if offline:
         return missing_files_as_warnings(certificates)
-    return (*certificates, *socket_problems(loaded), *tracing_problems(loaded, environ))
+    sockets = (*socket_problems(loaded), *host_problems(loaded))
+    return (*certificates, *sockets, *tracing_problems(loaded, environ))
+
+
+_USUAL_HOSTS: Final = frozenset({"", "127.0.0.1", "localhost"})
+"""What every machine can listen on."""
+
+
+def _is_unusual(address: str) -> bool:
+    return address.startswith("unix:") or parse_listen(address).host not in _USUAL_HOSTS
 
 
 def _not_asked(url: SourceUrl) -> ConfigProblem:

@@ -198,7 +198,7 @@ CODES: Final[Mapping[str, Code]] = {
         "create the user or group, or give its number",
     ),
     "listen.unavailable": Code(
-        "an address cannot be listened on; `check` finds only what is in the way of a unix socket",
+        "an address cannot be listened on; `check` does not see which ports are taken by other programs",
         "stop what listens there, or write another address",
     ),
     "listen.overlap": Code(

@@ -12,9 +12,10 @@ from pathlib import Path, PurePosixPath
 
 from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigProblem, LoadedConfig, parse_listen
+from gateway_core.config.address import ListenAddress
 from gateway_core.observe.tracing.settings import why_unusable
 from gateway_core.process.certificates import CertificateError, files_of, load_certificates
-from gateway_core.process.sockets import unknown_owner, unusable_path
+from gateway_core.process.sockets import unknown_owner, unusable_host, unusable_path
 from gateway_core.snapshot.tls_files import unreadable_files, upstream_tls_problems
 
 _MOUNT = Path("/sys/fs/cgroup")
@@ -67,10 +68,7 @@ def _quota(folder: Path) -> float | None:
 
 def socket_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
     """Find unix sockets that cannot be made, or not given to their owner, on this machine; a start would fail."""
-    places = [(f"listen[{index}].address", listen.parsed) for index, listen in enumerate(loaded.config.listen)]
-    if loaded.config.admin is not None:
-        places += [(key_path, parse_listen(text)) for key_path, text in loaded.config.admin.addresses()]
-    for key_path, address in places:
+    for key_path, address in _addresses(loaded):
         if address.path and (reason := unusable_path(address.path)) is not None:
             yield ConfigProblem(loaded.place_of(key_path), key_path, reason, code="listen.unavailable")
     for index, listen in enumerate(loaded.config.listen):
@@ -85,6 +83,28 @@ def socket_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
                 code="listen.owner-unknown",
                 remedy="create it, or give its number",
             )
+
+
+def host_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
+    """Warn of hosts to listen on that are not this machine's, where a start would fail. Blocks: names are resolved."""
+    for key_path, address in _addresses(loaded):
+        reason = unusable_host(address.host) if address.host else None
+        if reason is not None:
+            yield ConfigProblem(
+                loaded.place_of(key_path),
+                key_path,
+                f"this machine cannot listen on {address.host}: {reason}",
+                code="listen.unavailable",
+                severity="warning",
+                remedy="write an address of the machine that is to run it, or only :port for every interface",
+            )
+
+
+def _addresses(loaded: LoadedConfig) -> list[tuple[str, ListenAddress]]:
+    places = [(f"listen[{index}].address", listen.parsed) for index, listen in enumerate(loaded.config.listen)]
+    if loaded.config.admin is not None:
+        places += [(key_path, parse_listen(text)) for key_path, text in loaded.config.admin.addresses()]
+    return places
 
 
 def certificate_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:

@@ -183,6 +183,17 @@ def unusable_path(path: str) -> str | None:
     return f"{path!r} is there already and is no socket: remove it, or listen elsewhere"
 
 
+def unusable_host(host: str) -> str | None:
+    """Return why no socket can be bound to a host; None if one can, whatever its port. Blocks: names are resolved."""
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(where)
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return None
+
+
 def unknown_owner(owner: str) -> str | None:
     """Return what of ``user:group`` this machine does not know, such as ``user 'www'``; None if it knows both."""
     user, _, group = owner.partition(":")
