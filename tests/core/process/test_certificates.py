@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import base64
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +8,12 @@ from gateway_core.config import ListenTlsConfig
 from gateway_core.hooks import Certificate
 from gateway_core.process.certificates import (
     CertificateError,
-    NotARevocationListError,
     files_of,
     key_kind,
     load_certificates,
-    pem_blocks,
-    read_element,
-    revocation_lists,
-    skip_elements,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tests.core.process.certificates import Authority, Pair, make
+from tests.core.process.certificates import Pair, make
 
 
 @pytest.fixture
@@ -123,62 +114,42 @@ def test_a_provided_certificate_may_be_for_a_name_that_is_served_already(tmp_pat
     assert certificates.choose("a.test") is certificates.default
 
 
-def element(tag: int, content: bytes) -> bytes:
-    size = len(content)
-    if size < 0x80:
-        return bytes([tag, size]) + content
-    length = size.to_bytes((size.bit_length() + 7) // 8)
-    return bytes([tag, 0x80 | len(length)]) + length + content
+BY_EXTENSION = {"certificates": [{"name": "some"}]}
 
 
-@given(st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=70_000)), min_size=1, max_size=3), st.binary())
-def test_elements_are_read_one_after_the_other(elements: list[tuple[int, bytes]], rest: bytes) -> None:
-    data = b"".join(element(tag, content) for tag, content in elements) + rest
-
-    first = read_element(data)
-
-    assert (first.tag, first.content) == elements[0]
-    assert skip_elements(data, len(elements)) == rest
+def provided(*pairs: Pair) -> list[Certificate]:
+    return [Certificate([pair.cert.stem + ".test"], pair.cert.read_bytes(), pair.key.read_bytes()) for pair in pairs]
 
 
-@given(st.binary(min_size=1, max_size=300), st.data())
-def test_what_is_cut_off_is_refused(content: bytes, data: st.DataObject) -> None:
-    whole = element(0x30, content)
+def test_provided_certificates_that_stay_are_not_read_again(tmp_path: Path, a: Pair, b: Pair) -> None:
+    before = load_certificates(config(**BY_EXTENSION), provided(a, b))
+    renewed = make(tmp_path, "b", "b.test")
 
-    with pytest.raises(ValueError, match="cut off"):
-        read_element(whole[: data.draw(st.integers(0, len(whole) - 1))])
+    now = load_certificates(config(**BY_EXTENSION), provided(a, renewed), before)
 
-
-def test_blocks_are_found_by_their_label() -> None:
-    def block(label: str, content: bytes) -> bytes:
-        return f"-----BEGIN {label}-----\n{base64.encodebytes(content).decode()}-----END {label}-----\n".encode()
-
-    pem = b"text\n" + block("A KEY", b"1") + block("B", b"2") + block("A KEY", b"3" * 100)
-
-    assert list(pem_blocks(pem, "A KEY")) == [b"1", b"3" * 100]
+    assert now.choose("a.test") is before.choose("a.test")
+    assert now.choose("b.test") is not before.choose("b.test")
+    assert now.digest != before.digest
+    assert [each.name for each in now.validities] == ["a.test", "b.test"]
 
 
-@pytest.mark.parametrize("year", [2020, 2049, 2050, 2099])
-def test_tells_until_when_each_list_is_valid(tmp_path: Path, year: int) -> None:
-    authority = Authority(tmp_path / "authority")
-    authority.publish(f"{year}0102030405Z")
-    pem = authority.crl.read_bytes()
-    end = datetime(year, 1, 2, 3, 4, 5, tzinfo=UTC)
+def test_what_was_read_with_other_settings_is_read_again(a: Pair, b: Pair) -> None:
+    certificates = provided(a)
+    before = load_certificates(config(**BY_EXTENSION, client_ca=str(b.cert)), certificates)
+    other = load_certificates(config(**BY_EXTENSION, client_ca=str(b.cert), min_version="1.3"), certificates, before)
+    b.cert.write_bytes(b.cert.read_bytes() + a.cert.read_bytes())
+    wider = load_certificates(config(**BY_EXTENSION, client_ca=str(b.cert)), certificates, before)
 
-    assert revocation_lists(pem) == [end]
-    assert revocation_lists(pem + b"\n" + pem) == [end, end]
-
-
-def test_a_text_without_a_list_is_refused() -> None:
-    with pytest.raises(NotARevocationListError):
-        revocation_lists(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    assert other.choose("a.test") is not before.choose("a.test")
+    assert wider.choose("a.test") is not before.choose("a.test")
 
 
-@given(st.text("ABCDefgh0123+/= \n", max_size=80))
-def test_a_broken_list_is_refused_whatever_is_in_it(text: str) -> None:
-    pem = b"-----BEGIN X509 CRL-----" + text.encode() + b"-----END X509 CRL-----"
+def test_provided_certificates_with_other_kinds_of_keys_share_a_context_also_when_one_stays(tmp_path: Path) -> None:
+    ec, rsa = make(tmp_path, "c", "c.test"), make(tmp_path, "rsa", "c.test", key="rsa")
+    both = [Certificate(["c.test"], each.cert.read_bytes(), each.key.read_bytes()) for each in (ec, rsa)]
+    before = load_certificates(config(**BY_EXTENSION), both[:1])
 
-    try:
-        revocation_lists(pem)
-    except NotARevocationListError:
-        return
+    now = load_certificates(config(**BY_EXTENSION), both, before)
+
+    assert now.choose("c.test") is not before.choose("c.test")
+    assert now.choose("c.test") is now.default

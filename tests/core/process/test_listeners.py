@@ -12,9 +12,12 @@ from aiohttp import web
 from gateway_core.config import (
     ListenConfig,
 )
+from gateway_core.hooks import Certificate
 from gateway_core.process.listeners import Listeners, open_site
 from gateway_core.process.socket_table import SocketTable
+from gateway_core.tasks import spawn
 
+from tests.core.process.certificates import Pair, make
 from tests.core.process.conftest import ask
 from tests.core.proxy.kit import until
 
@@ -142,3 +145,54 @@ async def test_a_site_gives_its_address_up(tmp_path: Path) -> None:
     give_up()
 
     assert not (tmp_path / "s").exists()
+
+
+def provided(*pairs: Pair) -> list[Certificate]:
+    return [Certificate([pair.cert.stem], pair.cert.read_bytes(), pair.key.read_bytes()) for pair in pairs]
+
+
+def in_force(listeners: Listeners) -> list[str]:
+    return [validity.name for _, validity in listeners.validities()]
+
+
+@pytest.fixture
+async def yielded(table: SocketTable, tmp_path: Path) -> AsyncIterator[tuple[Listeners, list[Certificate]]]:
+    """A listener with TLS, and what an extension has yielded for it, which a test changes."""
+    certificates = provided(make(tmp_path, "first"))
+    listeners = Listeners(table, lambda _address: web.Server(answer), lambda _config: list(certificates))
+    yield listeners, certificates
+    await listeners.aclose()
+
+
+SECURE = [ListenConfig.model_validate({"address": "127.0.0.1:0", "tls": {"certificates": [{"name": "some"}]}})]
+
+
+async def test_certificates_that_come_while_a_listener_is_opened_are_in_force_soon(
+    yielded: tuple[Listeners, list[Certificate]], table: SocketTable, tmp_path: Path
+) -> None:
+    listeners, certificates = yielded
+    table.bind(SECURE)
+    loaded = await listeners.load(SECURE)
+    certificates[:] = provided(make(tmp_path, "second"))
+    await listeners.refresh(SECURE[0].address)  # which is not open yet
+
+    await listeners.apply(SECURE, loaded)
+
+    await until(lambda: in_force(listeners) == ["second"], 60)
+
+
+async def test_of_certificates_that_change_while_they_are_read_the_last_ones_are_in_force(
+    yielded: tuple[Listeners, list[Certificate]], table: SocketTable, tmp_path: Path
+) -> None:
+    listeners, certificates = yielded
+    await use(listeners, table, SECURE)
+    many, last = provided(*(make(tmp_path, f"{number}") for number in range(4))), provided(make(tmp_path, "last"))
+
+    certificates[:] = many * 50  # which takes longer to read than the last one
+    refreshing = [spawn(listeners.refresh(SECURE[0].address), name="first")]
+    await asyncio.sleep(0)
+    certificates[:] = last
+    refreshing += [spawn(listeners.refresh(SECURE[0].address), name="later") for _ in range(3)]
+    await asyncio.gather(*refreshing)
+
+    assert in_force(listeners) == ["last"]

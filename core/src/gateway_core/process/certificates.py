@@ -3,21 +3,18 @@
 An OpenSSL context holds one certificate of each kind of key (RSA, ECDSA, Ed25519 ...) and shows each client the one
 that it can use. So the certificates for one name that have different kinds of keys share a context.
 
-`ssl` gives neither the kind of a key nor when a revocation list ends. For these the DER (X.690) of certificates and
-lists is read, as far as their outermost structure (RFC 5280 sections 4.1 and 5.1); OpenSSL verifies signatures and
-looks up serial numbers.
+Certificates that extensions provide change one at a time, while there may be hundreds of them: what was read of one
+that is still there is used again (`load_certificates`).
 """
 
 from __future__ import annotations
 
-import binascii
 import hashlib
-import re
 import ssl
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -30,18 +27,10 @@ from gateway_core.config.models.listen import openssl_ciphers
 from gateway_core.errors import GatewayError
 from gateway_core.hooks import Certificate
 from gateway_core.process.certificate_expiry import Validity, issuers_in, validities
+from gateway_core.process.der import NotARevocationListError, kind_of_key, revocation_lists
 
 _VERIFY_MODES: Final = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
-_EXPLICIT_VERSION: Final = 0xA0
-_KEY_KINDS: Final = {
-    bytes.fromhex("2a864886f70d010101"): "RSA",
-    bytes.fromhex("2a864886f70d01010a"): "RSA-PSS",
-    bytes.fromhex("2a8648ce3d0201"): "ECDSA",
-    bytes.fromhex("2b6570"): "Ed25519",
-    bytes.fromhex("2b6571"): "Ed448",
-}
-"""Algorithm of the key, as an object identifier (RFC 3279 section 2.3, RFC 4055, RFC 8410), by the name of its kind."""
 
 
 class CertificateError(GatewayError):
@@ -79,6 +68,15 @@ class Certificates:
     validities: Sequence[Validity] = ()
     """From when until when each certificate is valid (`certificate_expiry`)."""
     refused: frozenset[str] = frozenset()  # names that have no certificate yet, and get no other one
+    settings: str = ""
+    """Digest of what every context depends on: the settings, and the files that clients are verified with."""
+    provided: Mapping[bytes, _Read] = field(default_factory=dict, repr=False)
+    """What was read of certificates that extensions have yielded, by digest."""
+
+    def is_made_of(self, provided: Sequence[Certificate]) -> bool:
+        """Whether these have what extensions have yielded, rather than what they had yielded before."""
+        refused = frozenset(name.lower() for each in provided if not each.chain for name in each.names)
+        return refused == self.refused and self.provided.keys() == {_key(each) for each in provided if each.chain}
 
     def flaws(self, now: float) -> Iterator[Flaw]:
         """Yield what is wrong with files that can be used, at a time in seconds since the epoch."""
@@ -108,44 +106,86 @@ def files_of(config: ListenTlsConfig) -> tuple[Path, ...]:
     return tuple(Path(name) for name in names if name)
 
 
-def load_certificates(config: ListenTlsConfig, provided: Sequence[Certificate] = ()) -> Certificates:
+def load_certificates(
+    config: ListenTlsConfig, provided: Sequence[Certificate] = (), before: Certificates | None = None
+) -> Certificates:
     """Read the files of a listener's TLS. Blocks.
 
     Without any certificate, as long as none was provided yet, every handshake is refused.
 
     :param provided: certificates that extensions have yielded.
+    :param before: those of the same listener until now: provided ones that are among them are not read again.
     :raises CertificateError: one of them is missing, unreadable or not what it should be.
     """
-    with ExitStack() as files:
-        pairs = [(config.cert, config.key), *((entry.cert, entry.key) for entry in config.certificates)]
-        named = [_Named(pair, server_names(pair[0])) for pair in pairs if pair[0]]
-        named += [
-            _Named(files.enter_context(_as_files(each)), [name.lower() for name in each.names], is_provided=True)
-            for each in provided
-            if each.chain
-        ]
-        refused = frozenset(name.lower() for each in provided if not each.chain for name in each.names)
-        return replace(_load(config, named, _digest(config, provided)), refused=refused)
+    digest = hashlib.sha256(repr(config).encode())
+    # The settings too: client_auth may be switched on while every file stays as it is.
+    for file in (config.client_ca, config.client_crl):
+        digest.update(_content(file) if file else b"")
+    settings = digest.hexdigest()
+    pairs = [(config.cert, config.key), *((entry.cert, entry.key) for entry in config.certificates)]
+    pairs = [pair for pair in pairs if pair[0]]  # those of extensions have no files
+    for pair in pairs:
+        for file in pair:
+            digest.update(_content(file))
+    served = [_read(pair, server_names(pair[0]), config) for pair in pairs]
+
+    kept = before.provided if before is not None and before.settings == settings else {}
+    read: dict[bytes, _Read] = {}
+    for each in provided:
+        key = _key(each)
+        digest.update(key)
+        if each.chain:
+            read[key] = kept.get(key) or read.get(key) or _read_provided(each, config)
+            served.append(read[key])
+
+    by_name = _by_name(served, config)
+    first = served[0] if served else None
+    default = plain_context(config) if first is None else next((by_name[name] for name in first.names), first.context)
+    found = [validity for each in served for validity in each.validities]
+    refused = frozenset(name.lower() for each in provided if not each.chain for name in each.names)
+    return Certificates(
+        default, by_name, config, digest.hexdigest(), _revocation_ends(config), found, refused, settings, read
+    )
 
 
-class _Named(NamedTuple):
-    """A certificate with the names that it is served for."""
+def _key(certificate: Certificate) -> bytes:
+    return hashlib.sha256(repr(certificate.names).encode() + certificate.chain + certificate.key).digest()
 
-    pair: _Pair
+
+_Pair = tuple[str, str]
+"""Files of a certificate and its key."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read of one certificate."""
+
     names: Sequence[str]
-    is_provided: bool = False
-    """Whether an extension has yielded it."""
+    """What it is served for."""
+    kind: str
+    """Of its key."""
+    validities: Sequence[Validity]
+    context: ssl.SSLContext
+    """Holds this certificate alone."""
+    origin: _Pair | Certificate
+
+    @property
+    def file(self) -> str:
+        """That of the certificate; empty if an extension has provided it."""
+        return "" if isinstance(self.origin, Certificate) else self.origin[0]
 
 
-@contextmanager
-def _as_files(certificate: Certificate) -> Iterator[_Pair]:
-    """Give a certificate a file for a moment, of this user alone: OpenSSL loads nothing else."""
-    with tempfile.NamedTemporaryFile(suffix=".pem") as file:
-        file.write(certificate.chain.rstrip() + b"\n" + certificate.key)
-        file.flush()
+def _read(pair: _Pair, names: Sequence[str], config: ListenTlsConfig, origin: Certificate | None = None) -> _Read:
+    context = _context([pair], config)
+    found = tuple(validities(next(iter(names), ""), _decoded(pair[0]), issuers_in(pair[0])))
+    return _Read(names, key_kind(pair[0]), found, context, origin or pair)
+
+
+def _read_provided(certificate: Certificate, config: ListenTlsConfig) -> _Read:
+    with _as_files(certificate) as pair:
         try:
-            server_names(file.name)
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(file.name, password=_no_password)
+            server_names(pair[0])
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*pair, password=_no_password)
         except (CertificateError, ssl.SSLError, ValueError) as error:
             reason = "it is not PEM" if isinstance(error, CertificateError) else tls_reason(error)
             names = ", ".join(certificate.names) or "no name"
@@ -153,71 +193,58 @@ def _as_files(certificate: Certificate) -> Iterator[_Pair]:
                 f"the certificate for {names} that was provided cannot be used: {reason}",
                 remedy="its chain and key in PEM have to belong together, the key without a password",
             ) from error
+        return _read(pair, [name.lower() for name in certificate.names], config, certificate)
+
+
+@contextmanager
+def _as_files(origin: _Pair | Certificate) -> Iterator[_Pair]:
+    """Give a provided certificate a file for a moment, of this user alone: OpenSSL loads nothing else."""
+    if not isinstance(origin, Certificate):
+        yield origin
+        return
+    with tempfile.NamedTemporaryFile(suffix=".pem") as file:
+        file.write(origin.chain.rstrip() + b"\n" + origin.key)
+        file.flush()
         yield file.name, file.name
 
 
-def _load(config: ListenTlsConfig, named: Sequence[_Named], digest: str) -> Certificates:
-    if not named:
-        return Certificates(plain_context(config), {}, config, digest, _revocation_ends(config))
-    pairs = [each.pair for each in named]
-    contexts: dict[tuple[_Pair, ...], ssl.SSLContext] = {}
-
-    def context_of(members: Sequence[_Pair]) -> ssl.SSLContext:
-        key = tuple(members)
-        if key not in contexts:
-            contexts[key] = _context(key, config)
-        return contexts[key]
-
-    for pair in pairs:
-        context_of([pair])  # each is looked at by itself, so that an error names it
-    sharing = _by_name_and_kind(named)
-    by_name = {name: context_of(list(members.values())) for name, members in sharing.items()}
-    default = next((by_name[name] for name in named[0].names), None) or context_of([pairs[0]])
-    found = [
-        validity
-        for each in named
-        for validity in validities(next(iter(each.names), ""), _decoded(each.pair[0]), issuers_in(each.pair[0]))
-    ]
-    return Certificates(default, by_name, config, digest, _revocation_ends(config), found)
-
-
-_Pair = tuple[str, str]
-"""Files of a certificate and its key."""
-
-
-def _by_name_and_kind(certificates: Sequence[_Named]) -> dict[str, dict[str, _Pair]]:
-    """Return the certificate for each name and kind of key; the first that is listed serves.
+def _by_name(served: Sequence[_Read], config: ListenTlsConfig) -> dict[str, ssl.SSLContext]:
+    """Return the context for each name; for each kind of key, the first certificate that is listed serves.
 
     One that an extension has yielded may be superfluous: what it yields next need not be.
 
     :raises CertificateError: a configured one serves for none of its names.
     """
-    found: dict[str, dict[str, _Pair]] = {}
-    for pair, names, is_provided in certificates:
-        kind = key_kind(pair[0])
-        earlier = [found[name][kind] for name in names if kind in found.get(name, ())]
-        if names and len(earlier) == len(names) and not is_provided:
+    found: dict[str, dict[str, _Read]] = {}
+    for each in served:
+        earlier = [found[name][each.kind] for name in each.names if each.kind in found.get(name, ())]
+        if each.names and len(earlier) == len(each.names) and each.file:
             raise CertificateError(
-                f"{pair[0]!r} is a second {kind} certificate for {names[0]!r} beside {earlier[0][0]!r}, and would "
-                "never be shown",
+                f"{each.file!r} is a second {each.kind} certificate for {each.names[0]!r} beside "
+                f"{earlier[0].file!r}, and would never be shown",  # configured ones come first
                 remedy="leave one out; only certificates with other kinds of keys serve beside each other",
             )
-        for name in names:
-            found.setdefault(name, {}).setdefault(kind, pair)
-    return found
+        for name in each.names:
+            found.setdefault(name, {}).setdefault(each.kind, each)
+    shared: dict[tuple[int, ...], ssl.SSLContext] = {}
+
+    def context_of(members: Sequence[_Read]) -> ssl.SSLContext:
+        if len(members) == 1:
+            return members[0].context
+        key = tuple(id(member) for member in members)
+        if key not in shared:
+            with ExitStack() as files:
+                shared[key] = _context([files.enter_context(_as_files(each.origin)) for each in members], config)
+        return shared[key]
+
+    return {name: context_of(list(members.values())) for name, members in found.items()}
 
 
-def _digest(config: ListenTlsConfig, provided: Sequence[Certificate]) -> str:
-    # The settings too: client_auth may be switched on while every file stays as it is.
-    digest = hashlib.sha256(repr(config).encode())
-    for file in files_of(config):
-        try:
-            digest.update(read_regular(file))
-        except OSError as error:
-            raise CertificateError(f"cannot read {str(file)!r}: {(error.strerror or str(error)).lower()}") from error
-    for certificate in provided:
-        digest.update(repr(certificate.names).encode() + certificate.chain + certificate.key)
-    return digest.hexdigest()
+def _content(file: str) -> bytes:
+    try:
+        return read_regular(file)
+    except OSError as error:
+        raise CertificateError(f"cannot read {str(file)!r}: {(error.strerror or str(error)).lower()}") from error
 
 
 def _context(pairs: Sequence[_Pair], config: ListenTlsConfig) -> ssl.SSLContext:
@@ -301,100 +328,9 @@ def key_kind(cert: str) -> str:
     :raises CertificateError: it is not a certificate.
     """
     try:
-        for block in pem_blocks(read_regular(Path(cert)), "(?:TRUSTED |X509 )?CERTIFICATE"):
-            # Certificate, TBSCertificate, SubjectPublicKeyInfo, AlgorithmIdentifier (RFC 5280 section 4.1).
-            fields = read_element(read_element(block).content).content
-            before = 6 if read_element(fields).tag == _EXPLICIT_VERSION else 5
-            algorithm = read_element(read_element(skip_elements(fields, before)).content).content
-            identifier = read_element(algorithm).content
-            return _KEY_KINDS.get(identifier, identifier.hex())
+        kind = kind_of_key(read_regular(Path(cert)))
     except (OSError, ValueError) as error:
         raise CertificateError(f"{cert!r} is not a PEM certificate: {tls_reason(error, cert)}") from error
-    raise CertificateError(f"{cert!r} is not a PEM certificate")
-
-
-_PEM: Final = r"-----BEGIN {0}-----([A-Za-z0-9+/=\s]+)-----END {0}-----"
-
-
-class Element(NamedTuple):
-    """One element, and what is behind it."""
-
-    tag: int
-    content: bytes
-    rest: bytes
-
-
-def read_element(data: bytes) -> Element:
-    """Return the first element.
-
-    :raises ValueError: it is cut off.
-    """
-    if len(data) < 2:
-        raise ValueError("cut off")
-    tag, length, start = data[0], data[1], 2
-    if length & 0x80:
-        start += length & 0x7F
-        length = int.from_bytes(data[2:start])
-    if start + length > len(data):
-        raise ValueError("cut off")
-    return Element(tag, data[start : start + length], data[start + length :])
-
-
-def skip_elements(data: bytes, count: int) -> bytes:
-    """Return what is behind so many elements.
-
-    :raises ValueError: one of them is cut off.
-    """
-    for _ in range(count):
-        data = read_element(data).rest
-    return data
-
-
-def pem_blocks(pem: bytes, label: str) -> Iterator[bytes]:
-    """Yield the DER of the blocks with a label, such as ``CERTIFICATE``.
-
-    :raises ValueError: one of them is no Base64.
-    """
-    for block in re.findall(_PEM.format(label).encode(), pem):
-        yield binascii.a2b_base64(block)
-
-
-_INTEGER: Final = 0x02
-_UTC_TIME: Final = 0x17
-_GENERALIZED_TIME: Final = 0x18
-
-
-class NotARevocationListError(GatewayError):
-    """A text that holds no revocation list."""
-
-
-def revocation_lists(pem: bytes) -> list[datetime | None]:
-    """Return until when each list of a PEM file is valid, None for those without an end.
-
-    :raises NotARevocationListError: there is none, or one is broken.
-    """
-    try:
-        ends = [_next_update(block) for block in pem_blocks(pem, "X509 CRL")]
-    except ValueError as error:
-        raise NotARevocationListError("its DER is broken") from error
-    if not ends:
-        raise NotARevocationListError("no -----BEGIN X509 CRL----- in it")
-    return ends
-
-
-def _next_update(der: bytes) -> datetime | None:
-    fields = read_element(read_element(der).content).content
-    if read_element(fields).tag == _INTEGER:  # version, which lists of version 1 leave out
-        fields = skip_elements(fields, 1)
-    fields = skip_elements(fields, 3)  # algorithm, issuer, this update
-    if not fields:
-        return None
-    tag, value, _ = read_element(fields)
-    if tag == _UTC_TIME:
-        # Two digits of a year are 1950 to 2049 (RFC 5280 section 4.1.2.5.1).
-        return _time(("20" if value[:2] < b"50" else "19") + value.decode("ascii"))
-    return _time(value.decode("ascii")) if tag == _GENERALIZED_TIME else None
-
-
-def _time(text: str) -> datetime:
-    return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+    if kind is None:
+        raise CertificateError(f"{cert!r} is not a PEM certificate")
+    return kind

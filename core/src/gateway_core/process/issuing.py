@@ -20,7 +20,7 @@ VALIDATION_WAIT: Final = 2.0
 """Seconds that a connection of an authority has, from its ClientHello to its end."""
 
 _IN_FORCE_WAIT: Final = 3.0
-"""Seconds until a certificate is in force at the latest: reading those of a thousand names takes as long."""
+"""Seconds until a certificate is in force at the latest; a listener reads it in a thread, beside others."""
 _LOOK_AGAIN: Final = 0.02
 
 _PROTOCOL: Final = "acme-tls/1"

@@ -179,7 +179,10 @@ class Listeners:
         self._open: dict[str, _Open] = {}
         self._retired: list[_Open] = []
         """Closed, with connections that have no protocol yet."""
-        self._releasing = Tasks()
+        self._tasks = Tasks()
+        self._refreshing = asyncio.Lock()
+        self._stale: set[str] = set()
+        """Addresses whose certificates are to be read, and are not yet."""
 
     async def load(self, listen: Sequence[ListenConfig]) -> dict[str, list[Certificates]]:
         """Read the certificates of these listeners, by address; the result goes to `apply`.
@@ -190,8 +193,10 @@ class Listeners:
         for config in listen:
             if config.tls is None:
                 continue
+            opened = self._open.get(config.address)
+            before = None if opened is None or opened.tls is None else opened.tls.current(config)
             try:
-                certificates = await asyncio.to_thread(load_certificates, config.tls, self._provided(config))
+                certificates = await asyncio.to_thread(load_certificates, config.tls, self._provided(config), before)
             except CertificateError as error:
                 error.listener = config
                 raise
@@ -220,9 +225,21 @@ class Listeners:
                 self._open[address] = await self._start(address, server, manner, address_tls)
             elif current.tls is not None:
                 current.tls.replace(tls)
+            if not all(each.is_made_of(self._provided(config)) for config, each in tls):
+                # They have come since `load`, when this address may have been closed.
+                self._tasks.spawn(self.refresh(address), name=f"new certificates of {address}")
 
     async def refresh(self, address: str) -> None:
         """Use the certificates that extensions have yielded meanwhile; if they cannot be used, those of before stay."""
+        if address in self._stale:
+            return
+        self._stale.add(address)
+        # One after the other: what was read first must not take the place of what was read later.
+        async with self._refreshing:
+            self._stale.discard(address)
+            await self._refresh(address)
+
+    async def _refresh(self, address: str) -> None:
         configs = [config for config in self._configs if config.address == address]
         opened = self._open.get(address)
         if opened is None or opened.tls is None:
@@ -245,7 +262,7 @@ class Listeners:
 
     async def _retire(self, address: str) -> None:
         opened = await self._shut(address)
-        self._releasing.spawn(self._release(opened), name=f"release the listener {address}")
+        self._tasks.spawn(self._release(opened), name=f"release the listener {address}")
 
     async def _release(self, opened: _Open) -> None:
         await opened.drained()
@@ -278,7 +295,7 @@ class Listeners:
     async def aclose(self) -> None:
         """Close whatever connections are left."""
         await self.stop_accepting()
-        await self._releasing.aclose()
+        await self._tasks.aclose()
         while self._retired:
             await self._retired.pop().aclose()
 

@@ -125,6 +125,16 @@ class AddressTls:
         """Those in use."""
         return [listener.certificates for listener in self._listeners]
 
+    def current(self, config: ListenConfig) -> Certificates | None:
+        """Return the certificates of a listener with the same settings of TLS, whose contexts it may use; None if none.
+
+        Protocols are a context's own, see `ListenerTls`.
+        """
+        for each in self._listeners:
+            if each.config.tls == config.tls and each.config.http2 is config.http2:
+                return each.certificates
+        return None
+
     def replace(self, listeners: Sequence[tuple[ListenConfig, Certificates]]) -> None:
         """Use these from the next handshake on.
 
