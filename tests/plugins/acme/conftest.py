@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,20 @@ def document(
         {"address": f"127.0.0.1:{pebble.tls_port}", "tls": tls, **({} if hosts is None else {"hosts": hosts})},
     ]
     return {"listen": listen, "routes": [{"id": "all", "path_prefix": "/", "respond": {"body": "served"}}]}
+
+
+def dns_command(pebble: Pebble, folder: Path) -> tuple[list[str], Path]:
+    """Return a command that creates records where the authority looks, and the file where it logs what it is for."""
+    script, log = folder / "dns.py", folder / "dns.log"
+    script.write_text(
+        "import json, sys, urllib.request as u\n"
+        "what, name, value = sys.argv[1:]\n"
+        f"open({str(log)!r}, 'a').write(what + ' ' + name + '\\n')\n"
+        "path = 'set-txt' if what == 'present' else 'clear-txt'\n"
+        f"url = 'http://127.0.0.1:{pebble.dns_management}/' + path\n"
+        "u.urlopen(u.Request(url, json.dumps({'host': name + '.', 'value': value}).encode()), timeout=20)\n"
+    )
+    return [sys.executable, str(script)], log
 
 
 @pytest.fixture

@@ -29,6 +29,8 @@ class Front:
     port: int = 0
     refuse: Callable[[str], Refusal | None] = lambda path: None
     """Returns the refusal of a request by its path; None passes it on."""
+    keep: Callable[[str, Refusal], object] = lambda path, response: None
+    """Called with the path of each request that is passed on, and its response."""
     asked: list[str] = field(default_factory=list)
     ca: str = ""
 
@@ -60,6 +62,7 @@ def in_front_of(pebble: Pebble) -> Iterator[Front]:
                 response = upstream.getresponse()
                 refusal = response.status, dict(response.getheaders()), response.read()
                 upstream.close()
+                front.keep(self.path, refusal)
             status, fields, content = refusal
             self.send_response_only(status)
             for name, value in fields.items():

@@ -72,3 +72,17 @@ def test_a_name_without_certificate_is_named(config: Path, command: str) -> None
 
     assert result.exit_code == 1
     assert "there is no certificate for 'other.example.com' in the storage" in result.output
+
+
+def test_what_cannot_be_read_is_listed_and_hides_no_other_certificate(
+    served: Served, pebble: Pebble, config: Path, storage: Path
+) -> None:
+    served("a.example.com")
+    eventually(lambda: serial(pebble) is not None)
+    (storage / "certificate" / "broken.example.com-1").write_bytes(b"value\ngarbage")
+
+    listed = run("list", config)
+
+    assert listed.exit_code == 0, listed.output
+    assert "'certificate/broken.example.com-1' in the storage cannot be read" in listed.output
+    assert run("renew", config, "a.example.com").exit_code == 0

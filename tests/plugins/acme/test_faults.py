@@ -14,12 +14,14 @@ import pytest
 from gateway_core.clock import SystemClock
 from gateway_plugin_acme.authority import Authority, AuthorityError, account_key
 from gateway_plugin_acme.config import AuthorityConfig
+from gateway_plugin_acme.crypto import new_key, self_signed
 from gateway_plugin_acme.names import Wanted
 from gateway_plugin_sdk.testing import ManualClock, RunningGateway, StartGateway, eventually
 
 from tests.plugins.acme.conftest import document, has_certificate, is_issued, shown
 from tests.plugins.acme.limits import Refusal, in_front_of, limited
 from tests.plugins.acme.pebble import KEYS, Pebble, run_pebble
+from tests.plugins.acme.test_commands import run
 
 Served = Callable[..., RunningGateway]
 
@@ -144,6 +146,50 @@ def test_an_order_with_more_authorizations_than_a_certificate_may_have_names_is_
 
         eventually(lambda: logged(running, "the authority asks for 101 authorizations of one order"))
         assert "/my-order/1" not in front.asked
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "is no certificate"),
+        (b"<html>maintenance</html>", "is no certificate"),
+        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "is no certificate"),
+        (self_signed([NAME], new_key("ec256"), SystemClock().wall()).chain, "does not fit its key"),
+    ],
+    ids=["empty", "html", "broken", "of-another-key"],
+)
+def test_what_an_authority_issues_and_cannot_serve_is_named_and_the_old_certificate_serves_on(
+    gateway: StartGateway, pebble: Pebble, storage: Path, tmp_path: Path, body: bytes, reason: str
+) -> None:
+    with in_front_of(pebble) as front:
+        config = document(pebble, storage, [NAME], authorities=[front.config()], retry="1h")
+        (path := tmp_path / "gateway.json").write_text(json.dumps(config))
+        running = gateway(config)
+        eventually(lambda: has_certificate(pebble.tls_port, NAME))
+        first = shown(pebble.tls_port, NAME)
+        fields = {"Content-Type": "application/pem-certificate-chain", "Replay-Nonce": "bm9uY2U"}
+        front.refuse = lambda path: (200, fields, body) if path.startswith("/certZ/") else None
+
+        assert run("renew", path, NAME).exit_code == 0
+
+        eventually(lambda: logged(running, reason))
+        assert shown(pebble.tls_port, NAME) == first
+
+
+@pytest.mark.parametrize("finalize", ["", "ftp://127.0.0.1/", "https://[", "https://127.0.0.1:1/", 5, ["x"], None])
+def test_an_order_with_a_url_that_is_none_is_refused(
+    gateway: StartGateway, pebble: Pebble, storage: Path, finalize: object
+) -> None:
+    with in_front_of(pebble) as front:
+        where = f"https://127.0.0.1:{front.port}/my-order/1"
+        order = {"status": "ready", "identifiers": [], "authorizations": [], "finalize": finalize}
+        fields = {"Location": where, "Replay-Nonce": "bm9uY2U"}
+        front.refuse = lambda path: (
+            (201, fields, json.dumps(order).encode()) if path in {"/order-plz", "/my-order/1"} else None
+        )
+        running = gateway(document(pebble, storage, [NAME], authorities=[front.config()], retry="1h"))
+
+        eventually(lambda: logged(running, f"no certificate for {NAME}: {front.config()['url']}: the authority "))
 
 
 def test_an_order_that_is_processed_is_looked_at_again_when_the_authority_says(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from gateway_plugin_acme.names import Wanted
 from gateway_plugin_sdk.testing import RunningGateway, StartGateway, eventually
 
 from tests.plugins.acme.conftest import document, has_certificate, shown
 from tests.plugins.acme.pebble import Pebble, free_port
+from tests.plugins.acme.test_commands import run
 from tests.plugins.ratelimit.stores.conftest import Valkey
 
 pytestmark = pytest.mark.one_protocol(reason="about TLS, and listeners of given ports")
@@ -62,6 +65,57 @@ def test_another_gateway_goes_on_when_the_one_that_orders_has_ended(
 
     eventually(lambda: has_certificate(pebble.tls_port, NAMES[1]))
     assert pebble.issued() == 2
+
+
+def test_listeners_of_two_addresses_with_one_storage_get_their_certificates_and_order_none_twice(
+    gateway: StartGateway, pebble: Pebble, storage: Path
+) -> None:
+    config = document(pebble, storage, NAMES[:2])
+    other, port = document(pebble, storage, NAMES[1:])["listen"][1], free_port()
+    config["listen"].append({**other, "address": f"127.0.0.1:{port}"})
+    gateway(config)
+
+    for at, names in ((pebble.tls_port, NAMES[:2]), (port, NAMES[1:])):
+        for name in names:
+            eventually(lambda at=at, of=name: has_certificate(at, of))  # type: ignore[misc]
+    assert pebble.issued() == len(NAMES)
+
+
+def test_a_gateway_that_starts_again_shows_its_certificates_to_the_first_client(
+    gateway: StartGateway, pebble: Pebble, storage: Path
+) -> None:
+    config = document(pebble, storage, NAMES)
+    running: RunningGateway = gateway(config)
+    eventually(lambda: all(has_certificate(pebble.tls_port, name) for name in NAMES))
+
+    def shows_all_at_once() -> bool:
+        nonlocal running
+        running.close()
+        running = gateway(config)
+        return all(has_certificate(pebble.tls_port, name) for name in NAMES)
+
+    # Not the first time, if the storage took longer to respond than it is waited for.
+    eventually(shows_all_at_once)
+    assert pebble.issued() == len(NAMES)
+
+
+def test_a_gateway_reads_no_other_certificate_than_the_one_that_has_changed(
+    gateway: StartGateway, pebble: Pebble, storage: Path, tmp_path: Path
+) -> None:
+    config = document(pebble, storage, NAMES[:2])
+    (path := tmp_path / "gateway.json").write_text(json.dumps(config))
+    gateway(config)
+    follower_config, port = elsewhere(document(pebble, storage, NAMES[:2]))
+    follower: RunningGateway = gateway(follower_config)
+    eventually(lambda: all(has_certificate(port, name) for name in NAMES[:2]))
+    first = shown(port, NAMES[0])
+    (storage / "certificate" / Wanted((NAMES[1],)).id).write_bytes(b"value\ngarbage")
+
+    assert run("renew", path, NAMES[0]).exit_code == 0
+
+    eventually(lambda: shown(port, NAMES[0]) not in {first, None})
+    assert has_certificate(port, NAMES[1])
+    assert not any("cannot be read" in record.getMessage() for record in follower.logs)
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import pytest
 from gateway_plugin_sdk.testing import StartGateway, eventually
 
 from tests.plugins.acme.conftest import document, has_certificate
+from tests.plugins.acme.limits import in_front_of, limited
 from tests.plugins.acme.pebble import Pebble
 from tests.plugins.acme.test_commands import run
 from tests.plugins.acme.test_status import issuance_of
@@ -144,13 +145,37 @@ def test_a_name_is_forgotten_by_command_and_may_come_back(
     forgotten = run("forget", path, NAME)
     assert forgotten.exit_code == 0, forgotten.output
     eventually(lambda: not has_certificate(pebble.tls_port, NAME))
-    # When it was tried last may stay, if that was written at the same moment.
-    assert {**stored(storage), "state": 0} == NOTHING
+    eventually(lambda: stored(storage) == NOTHING)
     customers.status = 200
 
     other = f"other.{NAME}"
     assert run("forget", path, other).exit_code == 1
     eventually(lambda: has_certificate(pebble.tls_port, other))
+
+
+def test_a_name_that_is_forgotten_while_its_order_runs_leaves_nothing(
+    gateway: StartGateway, pebble: Pebble, storage: Path, written: tuple[dict[str, Any], Path]
+) -> None:
+    config, path = written
+    released = threading.Event()
+    with in_front_of(pebble) as front:
+        front.refuse = lambda request: None if "finalize" not in request or released.wait(60) else limited("0")
+        authorities = {"authorities": [front.config()]}
+        config["listen"][1]["tls"]["certificates"][0]["config"] |= authorities
+        path.write_text(json.dumps(config))
+        gateway(config)
+        asking = threading.Thread(target=has_certificate, args=(pebble.tls_port, NAME))
+        asking.start()
+        eventually(lambda: any("finalize" in each for each in front.asked))
+
+        assert run("forget", path, NAME).exit_code == 0
+        eventually(lambda: not [*(storage / "request").iterdir()])
+        released.set()
+
+        eventually(lambda: pebble.issued() == 1)
+        eventually(lambda: stored(storage) == NOTHING)
+        asking.join()
+        eventually(lambda: stored(storage) == NOTHING)
 
 
 def test_a_name_that_is_forgotten_and_asked_for_at_once_gets_another_certificate(

@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 from gateway_plugin_sdk.testing import RunningGateway, StartGateway, eventually
 
-from tests.plugins.acme.conftest import document, has_certificate, shown
+from tests.plugins.acme.conftest import dns_command, document, has_certificate, shown
 from tests.plugins.acme.pebble import Pebble
 
 Served = Callable[..., RunningGateway]
@@ -108,15 +108,8 @@ def test_an_unknown_token_goes_to_the_routes_and_an_unknown_validation_is_refuse
 
 
 def test_a_wildcard_is_proved_by_dns(served: Served, pebble: Pebble, tmp_path: Path) -> None:
-    script = tmp_path / "dns.py"
-    script.write_text(
-        "import json, sys, urllib.request as u\n"
-        "what, name, value = sys.argv[1:]\n"
-        "path = 'set-txt' if what == 'present' else 'clear-txt'\n"
-        f"url = 'http://127.0.0.1:{pebble.dns_management}/' + path\n"
-        "u.urlopen(u.Request(url, json.dumps({'host': name + '.', 'value': value}).encode()), timeout=20)\n"
-    )
-    served("*.example.com", dns={"command": [sys.executable, str(script)], "propagation": "0s"})
+    command, _ = dns_command(pebble, tmp_path)
+    served("*.example.com", dns={"command": command, "propagation": "0s"})
 
     eventually(lambda: has_certificate(pebble.tls_port, "any.example.com"))
     assert names_of(pebble.tls_port, "any.example.com") == {"*.example.com"}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import json
+import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from gateway_plugin_acme.names import Wanted
 from gateway_plugin_sdk.testing import StartGateway, eventually
 
 from tests.plugins.acme.conftest import document, has_certificate, shown
+from tests.plugins.acme.limits import in_front_of
 from tests.plugins.acme.pebble import Pebble
 from tests.plugins.acme.test_faults import NAME, logged
 from tests.plugins.ratelimit.stores.conftest import Valkey
@@ -36,18 +38,18 @@ def test_a_storage_that_cannot_be_written_keeps_us_from_ordering(
 def test_a_certificate_that_cannot_be_stored_serves_and_is_not_ordered_again(
     gateway: StartGateway, pebble: Pebble, storage: Path
 ) -> None:
-    key = Wanted((NAME,)).id
-    in_the_way = storage / "certificate" / f".{key}.{os.getpid()}"
-    in_the_way.mkdir(parents=True)
-    running = gateway(document(pebble, storage, [NAME]))
+    in_the_way = storage / "certificate"
+    with in_front_of(pebble) as front:
+        front.refuse = lambda path: in_the_way.touch() if "finalize" in path else None
+        running = gateway(document(pebble, storage, [NAME], authorities=[front.config()]))
 
-    eventually(lambda: logged(running, "serves, but is lost when this process ends"))
-    eventually(lambda: has_certificate(pebble.tls_port, NAME))
-    in_the_way.rmdir()
-    eventually((storage / "certificate" / key).exists)
+        eventually(lambda: logged(running, "serves, but is lost when this process ends"))
+        eventually(lambda: has_certificate(pebble.tls_port, NAME))
+        in_the_way.unlink()
+        eventually((in_the_way / Wanted((NAME,)).id).exists)
 
-    assert has_certificate(pebble.tls_port, NAME)
-    assert pebble.issued() == 1
+        assert has_certificate(pebble.tls_port, NAME)
+        assert pebble.issued() == 1
 
 
 def shared(server: Valkey) -> dict[str, Any]:
@@ -117,3 +119,23 @@ def test_a_storage_that_hangs_blocks_neither_start_nor_reload(
     server.send_signal(signal.SIGCONT)
 
     eventually(lambda: has_certificate(pebble.tls_port, "b.example.com"), within=60)
+
+
+def test_a_storage_that_is_emptied_takes_no_certificate_from_clients(
+    gateway: StartGateway, pebble: Pebble, storage: Path
+) -> None:
+    running = gateway(document(pebble, storage, [NAME]))
+    eventually(lambda: has_certificate(pebble.tls_port, NAME))
+    state = storage / "state" / Wanted((NAME,)).id
+    eventually(
+        lambda: json.loads(state.read_bytes().partition(b"\n")[2])["window_next"]
+    )  # nothing is written from now on
+    for folder in ("certificate", "state", "account"):
+        shutil.rmtree(storage / folder)
+    (storage / "revision").unlink()
+
+    running.reload(document(pebble, storage, [NAME, "b.example.com"]))
+
+    eventually(lambda: has_certificate(pebble.tls_port, "b.example.com"))
+    assert has_certificate(pebble.tls_port, NAME)
+    assert pebble.issued() == 2

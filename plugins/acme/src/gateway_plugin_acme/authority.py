@@ -1,4 +1,4 @@
-"""What we ask of an authority (RFC 8555), by certbot's library, which blocks: all of this runs in one thread.
+"""What we ask of an authority (RFC 8555), by certbot's library, which blocks: all of this runs in `thread`.
 
 The library has no key rollover (section 7.3.5), no ``replaces`` (RFC 9773 section 5) and no TLS-ALPN-01 (RFC 8737), it
 repeats a request only once when its nonce is refused, and takes any amount of what a server sends. That is added here.
@@ -20,7 +20,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from gateway_plugin_sdk import GatewayError
-from josepy.errors import Error as JoseError
 from josepy.json_util import field
 from josepy.jwa import ES256
 from josepy.jwk import JWK
@@ -41,15 +40,15 @@ _USER_AGENT: Final = "gateway-plugin-acme"
 class AuthorityError(GatewayError):
     """An authority that does not respond, responds with garbage, or refuses."""
 
-    def __init__(self, reason: str, code: str = "", retry_after: float | None = None) -> None:
+    def __init__(self, reason: str, code: str = "", retry_after: float | None = None, *, is_away: bool = False) -> None:
         """Say what happened.
 
-        :param code: the authority's own (section 6.7), such as ``rateLimited``; empty if it did not respond.
-        :param retry_after: seconds until it may be asked again, if it has said so.
+        :param code: the authority's own (section 6.7), such as ``rateLimited``; empty if there is none.
+        :param retry_after: seconds until it may be asked again, if that is known.
+        :param is_away: whether it did not respond.
         """
         super().__init__(reason)
-        self.code = code
-        self.retry_after = retry_after
+        self.code, self.retry_after, self.is_away = code, retry_after, is_away
 
 
 @challenges.ChallengeResponse.register
@@ -190,6 +189,8 @@ class Authority(client.ClientV2):
         """Turn whatever the library raises into an error that says what the authority did."""
         try:
             yield
+        except GatewayError:
+            raise
         except messages.Error as error:
             texts = [error.detail or error.title or error.typ]
             texts += [
@@ -197,8 +198,8 @@ class Authority(client.ClientV2):
             ]
             code = error.typ.removeprefix(_PROBLEM)
             raise AuthorityError(f"{'; '.join(texts)} ({code})", code, self._retry_after()) from error
-        except requests.RequestException as error:
-            raise AuthorityError(_network_reason(error), retry_after=self._retry_after()) from error
+        except (requests.ConnectionError, requests.Timeout) as error:
+            raise AuthorityError(_network_reason(error), is_away=True) from error
         except errors.ConflictError as error:
             raise AuthorityError(f"the authority reports a conflict with {error.location}", "conflict") from error
         except errors.ClientError as error:
@@ -209,7 +210,7 @@ class Authority(client.ClientV2):
             raise AuthorityError(
                 f"the authority responds with what is no ACME: {what}", code, self._retry_after()
             ) from error
-        except (errors.Error, JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except Exception as error:  # the library's own code, for whatever a server sends
             raise AuthorityError(f"the authority responds with what is no ACME: {error!r}") from error
 
     def _retry_after(self) -> float | None:
@@ -373,7 +374,7 @@ def _json(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-def _network_reason(error: requests.RequestException) -> str:
+def _network_reason(error: requests.ConnectionError | requests.Timeout) -> str:
     if isinstance(error, requests.Timeout):
         return "the authority does not respond in time"
     if isinstance(error, requests.exceptions.SSLError):

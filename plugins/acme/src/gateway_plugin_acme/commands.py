@@ -19,7 +19,6 @@ from gateway_plugin_acme.accounts import Accounts
 from gateway_plugin_acme.config import AcmeConfig
 from gateway_plugin_acme.crypto import Seal, facts_of
 from gateway_plugin_acme.names import Wanted
-from gateway_plugin_acme.orders import AuthorityThread
 from gateway_plugin_acme.records import (
     CERTIFICATES,
     FORGET,
@@ -33,7 +32,8 @@ from gateway_plugin_acme.records import (
     StoredCertificate,
     validation_id,
 )  # fmt: skip
-from gateway_plugin_acme.storage import open_storage
+from gateway_plugin_acme.revision import everything_changed
+from gateway_plugin_acme.storage import StorageError, open_storage
 
 _REASONS: Final = {
     ReasonFlags.unspecified: 0,
@@ -45,6 +45,9 @@ _REASONS: Final = {
 """Reasons that authorities take of subscribers, by their codes (RFC 5280 section 5.3.1)."""
 
 _REASON_CODES: Final = {flag.value: code for flag, code in _REASONS.items()}
+
+_REQUEST_TTL: Final = 86400.0
+"""Seconds after which a request is void that no gateway has taken, as of a name that is no longer configured."""
 
 _config = click.option(
     "-c", "--config", "paths", type=click.Path(path_type=Path, exists=True), multiple=True, required=True,
@@ -58,19 +61,25 @@ class _Opened:
     def __init__(self, config: AcmeConfig, records: Records, clock: SystemClock) -> None:
         self.config, self.records, self.clock = config, records, clock
 
+    def accounts(self) -> Accounts:
+        """Return our accounts; to be closed."""
+        return Accounts(self.records, self.config.email, self.clock, self.config.retry)
+
     async def entries(self) -> list[tuple[str, StoredCertificate | None, State]]:
         """Return what is stored of each certificate, by its id."""
         storage = self.records.storage
         ids = {*await storage.names(CERTIFICATES)}
         ids |= {each for each in await storage.names(STATES) if not each.startswith("authority-")}
-        return [
-            (
-                each,
-                await self.records.get(CERTIFICATES, each, StoredCertificate),
-                await self.records.get(STATES, each, State) or State(),
-            )
-            for each in sorted(ids)
-        ]
+        return [(each, *await self._entry(each)) for each in sorted(ids)]
+
+    async def _entry(self, key: str) -> tuple[StoredCertificate | None, State]:
+        try:
+            certificate = await self.records.get(CERTIFICATES, key, StoredCertificate)
+            return certificate, await self.records.get(STATES, key, State) or State()
+        except StorageError:
+            raise
+        except GatewayError as error:  # which hides no other one
+            return None, State((key,), failed=self.clock.wall(), error=str(error))
 
     async def find(self, name: str) -> tuple[str, StoredCertificate | None]:
         """Return the certificate for a name.
@@ -164,7 +173,7 @@ def renew(paths: tuple[Path, ...], name: str) -> None:
 
     async def work(opened: _Opened) -> bool:
         key, _ = await opened.find(name)
-        await opened.records.storage.put(f"{REQUESTS}/{key}", RENEW)
+        await opened.records.storage.put(f"{REQUESTS}/{key}", RENEW, _REQUEST_TTL)
         click.echo(f"the certificate for {name} is renewed as soon as a gateway runs: `gateway certs list` shows it")
         return True
 
@@ -187,16 +196,15 @@ def revoke(paths: tuple[Path, ...], name: str, reason: str) -> None:
         config = next((each for each in opened.config.authorities if each.url == certificate.authority), None)
         if config is None:
             raise GatewayError(f"{certificate.authority}, which has issued it, is not in authorities: add it")
-        thread = AuthorityThread()
+        accounts = opened.accounts()
         try:
-            accounts = Accounts(opened.records, thread, opened.config.email, opened.clock.wall)
             authority = await accounts.authority(config)
-            await thread.run(authority.revoke, certificate.chain.encode(), _REASON_CODES[reason])
+            await accounts.thread_of(config).run(authority.revoke, certificate.chain.encode(), _REASON_CODES[reason])
         finally:
-            thread.close()
+            accounts.close()
         await opened.records.storage.delete(f"{CERTIFICATES}/{key}")
-        await opened.records.storage.put(f"{REQUESTS}/{key}", RENEW)
-        await opened.records.storage.put(REVISION, f"revoked-{opened.clock.wall()}".encode())
+        await opened.records.storage.put(f"{REQUESTS}/{key}", RENEW, _REQUEST_TTL)
+        await opened.records.storage.put(REVISION, everything_changed())
         click.echo(f"the certificate for {name} is revoked; a new one is ordered as soon as a gateway runs")
         return True
 
@@ -215,9 +223,9 @@ def forget(paths: tuple[Path, ...], name: str) -> None:
             raise GatewayError(f"no certificate was got on demand for {name!r}: `gateway certs list` shows all")
         key = Wanted((name.lower(),)).id
         await storage.delete(wanted)
-        await storage.put(f"{REQUESTS}/{key}", FORGET)
+        await storage.put(f"{REQUESTS}/{key}", FORGET, _REQUEST_TTL)
         await opened.records.forget(key)
-        await storage.put(REVISION, f"forgotten-{opened.clock.wall()}".encode())
+        await storage.put(REVISION, everything_changed())
         click.echo(f"the certificate for {name} is forgotten")
         return True
 
@@ -230,14 +238,13 @@ def change_account_key(paths: tuple[Path, ...]) -> None:
     """Give our account at each authority another key; certificates stay as they are."""
 
     async def work(opened: _Opened) -> bool:
-        thread = AuthorityThread()
+        accounts = opened.accounts()
         try:
-            accounts = Accounts(opened.records, thread, opened.config.email, opened.clock.wall)
             for config in opened.config.authorities:
                 await accounts.roll_over(config)
                 click.echo(f"the account at {config.url} has another key")
         finally:
-            thread.close()
+            accounts.close()
         return False
 
     _with_storage(paths, work)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Final, ParamSpec, TypeVar
+from typing import Final, TypeVar
 
 from gateway_plugin_sdk import GatewayError
 
@@ -15,9 +14,8 @@ from gateway_plugin_acme.crypto import certificate_request, check_issued, key_pe
 from gateway_plugin_acme.names import Wanted
 from gateway_plugin_acme.proofs import Proofs
 from gateway_plugin_acme.renewal import next_look
+from gateway_plugin_acme.thread import AuthorityThread
 
-P = ParamSpec("P")
-T = TypeVar("T")
 LookedAtT = TypeVar("LookedAtT", Authorization, Order)
 
 _PATIENCE: Final = 300.0
@@ -34,21 +32,6 @@ class NoLongerWantedError(GatewayError):
 
 class ForgottenError(GatewayError):
     """The names may have no certificate any more."""
-
-
-class AuthorityThread:
-    """The one thread in which all authorities are talked to."""
-
-    def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="acme")
-
-    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a function in the thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: function(*args, **kwargs))
-
-    def close(self) -> None:
-        """Take no more work; what goes on ends by its own timeout."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
 
 
 async def obtain(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -11,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from gateway_core.clock import SystemClock
+from gateway_core.tasks import spawn
 from gateway_plugin_acme.config import StorageConfig
 from gateway_plugin_acme.crypto import Seal
 from gateway_plugin_acme.records import ACCOUNTS, STATES, Account, Records, State
@@ -61,6 +63,20 @@ async def test_values_come_and_go(opened: Callable[[], Storage]) -> None:
     await storage.delete("state/a")
     assert list(await storage.names("state")) == ["b"]
     await storage.stop()
+
+
+async def test_a_value_may_be_put_many_times_at_once(opened: Callable[[], Storage]) -> None:
+    storages = [opened(), opened()]
+    for each in storages:
+        await each.start()
+    values = [bytes([number]) * 5000 for number in range(40)]
+
+    await asyncio.gather(*(storages[number % 2].put("state/a", value) for number, value in enumerate(values)))
+
+    assert await storages[0].get("state/a") in values
+    assert list(await storages[0].names("state")) == ["a"]
+    for each in storages:
+        await each.stop()
 
 
 async def test_one_process_has_the_lock_until_it_ends(opened: Callable[[], Storage]) -> None:
@@ -140,3 +156,39 @@ async def test_files_are_for_their_owner_alone_and_never_half_written(tmp_path: 
     assert await storage.get("account/a") == b"2"
     assert [each.name for each in file.parent.iterdir()] == ["a"]
     await storage.stop()
+
+
+async def test_what_a_killed_process_has_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "acme" / "token"
+    folder.mkdir(parents=True)
+    now = SystemClock().wall()
+    ages = {"over": 10, "going-on": -3600, ".a.1.unfinished": 7200, ".b.2.unfinished": 10, ".profile": 7200}
+    for name, age in ages.items():
+        (folder / name).write_bytes(b"until\nproof")
+        os.utime(folder / name, (now - age,) * 2)
+    (folder / "kept").write_bytes(b"value\n1")
+    storage = open_storage(
+        StorageConfig.model_validate({"directory": str(tmp_path / "acme")}), aiohttp.ClientSession, SystemClock().wall
+    )
+
+    await storage.start()
+
+    assert {each.name for each in folder.iterdir()} == {"going-on", ".b.2.unfinished", ".profile", "kept"}
+    await storage.stop()
+
+
+async def test_a_lock_that_is_no_longer_waited_for_is_not_kept(tmp_path: Path) -> None:
+    config = StorageConfig.model_validate({"directory": str(tmp_path / "acme")})
+    first, second = (open_storage(config, aiohttp.ClientSession, SystemClock().wall) for _ in range(2))
+    await first.start()
+    await second.start()
+    for _ in range(20):
+        waiting = spawn(first.lock(), name="lock")
+        await asyncio.sleep(0)
+        waiting.cancel()
+    await first.stop()
+
+    async with asyncio.timeout(60):
+        while not await second.lock():  # noqa: ASYNC110 - a lock of the system has no event
+            await asyncio.sleep(0.01)
+    await second.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import secrets
 from collections.abc import Sequence
@@ -35,9 +36,11 @@ class ValkeyStorage:
 
     async def stop(self) -> None:
         """Give the lock to others and close the connections."""
-        with contextlib.suppress(StorageError):  # it ends by itself
-            await self.unlock()
-        await self._values.stop()
+        try:
+            with contextlib.suppress(StorageError):  # it ends by itself
+                await self.unlock()
+        finally:
+            await self._values.stop()
 
     async def get(self, name: str) -> bytes | None:
         """Return a value; None if there is none."""
@@ -81,4 +84,7 @@ class ValkeyStorage:
         try:
             return await self._values.run(*command)
         except StoreAwayError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # the library has made a failure of it
+                raise asyncio.CancelledError from error
             raise StorageError(f"storage: {error}") from error
