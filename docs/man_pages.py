@@ -1,4 +1,4 @@
-"""Write core/man/*.1 and plugins/auth/man/*.1: the manual pages of the command line, from the commands themselves.
+"""Write the manual pages of the command line from the commands themselves, into man/ of their distributions.
 
 python docs/man_pages.py
 """
@@ -13,10 +13,14 @@ from pathlib import Path
 import click
 from gateway_core import __version__
 from gateway_core.cli.root import COMMANDS, gateway
+from gateway_import.extension import gateway_commands as import_commands
 from gateway_plugin_auth import Auth
 
-CORE = Path(__file__).parents[1] / "core" / "man"
-AUTH = Path(__file__).parents[1] / "plugins" / "auth" / "man"
+_ROOT = Path(__file__).parents[1]
+CORE = _ROOT / "core" / "man"
+AUTH = _ROOT / "plugins" / "auth" / "man"
+IMPORT = _ROOT / "plugins" / "import" / "man"
+FOLDERS = (CORE, AUTH, IMPORT)
 
 _EXIT = re.compile(r"Exit status: (.+)", re.DOTALL)
 _EXITS = "0 fine, 1 problems were found, 2 wrong usage, 3 something could not be decided: unreachable, denied, timeout"
@@ -30,8 +34,9 @@ def pages() -> dict[Path, str]:
         command = gateway.get_command(context, name)
         assert command is not None
         found.update({CORE / file: text for file, text in _pages_of(f"gateway {name}", command)})
-    for command in Auth.gateway_commands():
-        found.update({AUTH / file: text for file, text in _pages_of(f"gateway {command.name}", command)})
+    for folder, commands in ((AUTH, Auth.gateway_commands()), (IMPORT, import_commands())):
+        for command in commands:
+            found.update({folder / file: text for file, text in _pages_of(f"gateway {command.name}", command)})
     return found
 
 
@@ -106,7 +111,7 @@ def _escaped(text: str) -> str:
 
 
 if __name__ == "__main__":
-    for folder in (CORE, AUTH):
+    for folder in FOLDERS:
         folder.mkdir(exist_ok=True)
         for old in folder.glob("*.1"):
             old.unlink()

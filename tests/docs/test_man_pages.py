@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from gateway_core.cli.root import COMMANDS
+from gateway_import.formats import FORMATS
 
-from docs.man_pages import AUTH, CORE, pages
+from docs.man_pages import AUTH, CORE, FOLDERS, IMPORT, pages
 from tests.programs import program
 
 
 def test_the_pages_are_made_from_the_commands() -> None:
-    written = {path: path.read_text("utf-8") for folder in (AUTH, CORE) for path in folder.glob("*.1")}
+    written = {path: path.read_text("utf-8") for folder in FOLDERS for path in folder.glob("*.1")}
 
     assert written == pages(), "run: python docs/man_pages.py"
 
@@ -37,7 +38,19 @@ def test_commands_of_a_plugin_have_pages_that_the_first_one_of_them_leads_to() -
     assert "gateway\\-auth\\-key\\-new (1)" in pages()[AUTH / "gateway-auth-key.1"]
 
 
-@pytest.mark.parametrize("path", sorted([*AUTH.glob("*.1"), *CORE.glob("*.1")]), ids=lambda path: path.name)
+def test_each_format_that_can_be_imported_has_a_page() -> None:
+    names = {path.stem for path in pages() if path.parent == IMPORT}
+
+    assert names == {"gateway-import", *(f"gateway-import-{name}" for name in FORMATS)}
+    assert "gateway\\-import\\-openapi (1)" in pages()[IMPORT / "gateway-import.1"]
+    assert "\\-\\-target URL" in pages()[IMPORT / "gateway-import-openapi.1"]
+    assert "1 if something was lost" in pages()[IMPORT / "gateway-import-kong.1"]
+
+
+PAGES = sorted(path for folder in FOLDERS for path in folder.glob("*.1"))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_a_page_renders_without_a_warning(path: Path) -> None:
     groff = program("groff", "groff-base")
 
@@ -57,7 +70,7 @@ def test_what_a_line_of_roff_must_not_begin_with_is_escaped() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("folder", [AUTH, CORE], ids=["auth", "core"])
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.parent.name)
 def test_the_wheel_has_the_pages(tmp_path: Path, folder: Path) -> None:
     pytest.importorskip("hatchling", reason="wheels are built with it")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]

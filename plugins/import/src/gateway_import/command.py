@@ -69,7 +69,8 @@ def _command(name: str) -> click.Command:
         click.Option(["--json", "as_json"], is_flag=True, help="Print the findings as JSON, on standard error."),
         *form.options,
     ]
-    return click.Command(name, params=params, callback=run, help=f"{form.help}{_EXITS}", short_help=FORMATS[name])
+    short = f"Import from {FORMATS[name]}"
+    return click.Command(name, params=params, callback=run, help=f"{form.help}{_EXITS}", short_help=short)
 
 
 def _run(
