@@ -25,7 +25,12 @@ CONDITIONS: Final = (
 _ID: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _VARIABLE: Final = re.compile(r"[^A-Z0-9]+")
 _LONGEST_NAME: Final = 100
-_SECRET_WORDS: Final = ("authorization", "auth-", "token", "secret", "key", "password", "cookie", "credential")
+_SECRET_WORDS: Final = (
+    "authorization", "auth-", "token", "secret", "key", "passw", "cookie", "credential", "signature", "trust",
+)  # fmt: skip
+_LOOKS_RANDOM: Final = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9+/=_~-]{20,}|[0-9a-fA-F]{16,}")
+_SCHEME: Final = re.compile(r"(?i:basic|bearer|digest|apikey|token) +\S+")
+_OF_URL: Final = re.compile(r"(?<=://)[^/@\s]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +208,20 @@ class Imported:
         return finding
 
 
-def keeps_secret(header: str) -> bool:
-    """Whether the value of a header field may be a secret, by its name."""
-    return any(word in header.lower() for word in _SECRET_WORDS)
+def keeps_secret(header: str, value: str = "") -> bool:
+    """Whether the value of a header field may be a secret, by its name, or as it looks like one."""
+    named = header.lower().replace("_", "-")
+    return any(word in named for word in _SECRET_WORDS) or looks_secret(value)
+
+
+def looks_secret(value: str) -> bool:
+    """Whether a value is of a form that keys and tokens have."""
+    return _LOOKS_RANDOM.fullmatch(value) is not None or _SCHEME.fullmatch(value) is not None
+
+
+def without_credentials(url: str) -> str:
+    """Return a text of URLs without user and password."""
+    return _OF_URL.sub("", url)
 
 
 def clean_id(wanted: str, otherwise: str) -> str:

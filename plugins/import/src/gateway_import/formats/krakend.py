@@ -1,31 +1,39 @@
 """KrakenD: configurations of version 2 and 3 in JSON or YAML.
 
 KrakenD sends nothing of a client's header fields and query on unless it is listed: these lists are carried over, empty
-ones too. An endpoint with one backend is a route; what KrakenD does to a response's body is not done here.
+ones too. An endpoint with one backend is a route; one with several, or with some fields of a response, is a route with
+`aggregate`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from gateway_import.failures import CannotImportError, Origin
 from gateway_import.files import Files, SourceText
 from gateway_import.formats import Format
-from gateway_import.krakend.extras import NAMESPACES, EndpointExtras, cors
-from gateway_import.model import Binding, Finding, Imported, Listener, Route, Upstream, clean_id
+from gateway_import.krakend.aggregation import Aggregation
+from gateway_import.krakend.extras import EndpointExtras, cors, known_name
+from gateway_import.krakend.shapes import KEYS, is_shaped
+from gateway_import.model import Binding, Finding, Imported, Listener, Route, Upstream, clean_id, without_credentials
 from gateway_import.nodes import read_nodes
 from gateway_import.sections import Section
 
 _VERSIONS: Final = (2, 3)
+_KEPT: Final = frozenset(
+    ["connection", "content-encoding", "content-length", "content-type", "host", "keep-alive", "proxy-connection", "te",
+     "trailer", "transfer-encoding", "upgrade", "user-agent"]
+)  # fmt: skip
+"""Fields that `headers` keeps whatever is listed, or that the gateway writes."""
 _PARAMETER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_DURATION: Final = re.compile(r"[0-9]{1,9}(?:ms|s|m|h)")
-_ENCODINGS: Final = frozenset({"json", "no-op", "fast-json"})
-_BODY_KEYS: Final = ("allow", "whitelist", "deny", "blacklist", "group", "mapping", "target", "is_collection")
+_DURATION: Final = re.compile(r"([0-9]{1,9})(ms|s|m|h)")
+_ENCODINGS: Final = frozenset({"json", "no-op", "no_op", "fast-json", "safejson"})
+_AS_IT_IS: Final = frozenset({"no-op", "no_op"})
+"""Encodings with which KrakenD changes nothing of a response."""
 _SERVICE_KEYS: Final = ("$schema", "name", "debug_endpoint", "echo_endpoint", "_comment", "output_encoding")
-_AGGREGATE: Final = "bind the plugin aggregate on the route, or have the client ask for each"
 
 
 def read(source: SourceText, _files: Files, _options: Mapping[str, Any]) -> Imported:
@@ -57,6 +65,7 @@ class _Importer:
         self.root = root
         self.hosts = root.texts("host")
         self.timeout = root.text("timeout") or "2s"
+        self.cache_ttl = root.text("cache_ttl") or ""
         self.encoding = root.text("output_encoding") or "json"
         self.upstreams: dict[tuple[tuple[str, ...], str], str] = {}
         self.extra = _extras(root)
@@ -115,26 +124,78 @@ class _Importer:
         route.comments.append(endpoint.what)
         imported.routes.append(route)
         extra = _extras(endpoint)
+        settings = extra.pop("proxy", None)
         # Before the fields of the request are cut down to what is listed: who may pass is decided by what was sent.
         extras = EndpointExtras(imported, route, endpoint)
         extras.carry_over(extra, self.router)
         for name, section in self.extra.items():
             extras.unknown(name, section)
-        self._forwarding(endpoint, route)
         timeout = endpoint.text("timeout") or self.timeout
-        keys["timeouts"] = {"total": timeout} if _DURATION.fullmatch(timeout) else {"total": "2s"}
-        if len(backends) > 1:
-            reason = f"it merges the responses of {len(backends)} backends"
-            imported.lose_guard(endpoint.origin, endpoint.what, reason, _AGGREGATE, [route])
+        timeout = timeout if _DURATION.fullmatch(timeout) else "2s"
+        backends = list(self._without_shadows(endpoint, backends))
+        for backend in backends:
+            backend.what = f"the backend of {endpoint.what}"
+            made = extras.carry_over_backend(_extras(backend), backend, is_only=len(backends) == 1)
+            if made:
+                self._add_to_upstream(self._target(backend, route), made)
+        seconds = _seconds(endpoint.text("cache_ttl") or self.cache_ttl)
+        if method == "GET" and seconds:
+            extras.cache_control(seconds)
+        has_static = settings is not None and "static" in settings
+        if len(backends) == 1 and not self._is_changed(endpoint, backends[0]) and not has_static:
+            self._forwarding(endpoint, route)
+            keys["timeouts"] = {"total": timeout}
+            self._backend(backends[0], route, method)
+            self._encoding(endpoint)
         else:
-            self._backend(endpoint, backends[0], route, method, extras)
-        self._encoding(endpoint)
-        endpoint.ignore("concurrent_calls", "cache_ttl", "@comment", "_comment")
+            aggregation = Aggregation(imported, endpoint, lambda backend: self._target(backend, route))
+            aggregation.add(route, backends, settings, method, timeout)
+            endpoint.ignore("output_encoding")
+        for backend in backends:
+            backend.ignore("disable_host_sanitize", "sd_scheme", "@comment", "_comment", "@name")
+            _lose_rest(imported, backend)
+        if settings is not None:
+            # What some write here has no effect: it belongs to the endpoint.
+            settings.ignore("headers_to_pass", "sequential")
+            for key in [name for name, _ in settings.rest()]:
+                extras.unknown(f"{key} of proxy", Section(settings.node, f"{key!r} of {settings.what}"))
+        endpoint.ignore("concurrent_calls", "input_type", "@comment", "_comment")
         _lose_rest(imported, endpoint)
+
+    def _without_shadows(self, endpoint: Section, backends: list[Section]) -> Iterator[Section]:
+        """Yield the backends of whose responses something becomes of the endpoint's."""
+        shadows = [each for each in backends if _is_shadow(each)]
+        for each in backends:
+            if each not in shadows or len(shadows) == len(backends):
+                yield each
+                continue
+            what, proposal = f"a backend of {endpoint.what}", "write mirror on the route, with this upstream"
+            self.imported.lose(each.origin, what, "it gets a copy of requests (shadow)", proposal)
+
+    def _is_changed(self, endpoint: Section, backend: Section) -> bool:
+        """Whether KrakenD changes the body of the response of the only backend."""
+        if not is_shaped(backend):
+            backend.ignore(*KEYS)
+            return False
+        encoding = endpoint.text("output_encoding") or self.encoding
+        if encoding in _AS_IT_IS:
+            reason = f"KrakenD changes no response with the encoding {encoding!r}, and nor does this gateway"
+            for key in KEYS:
+                if key in backend:
+                    what, proposal = f"{key!r} of the backend of {endpoint.what}", "bind transform to hide fields"
+                    self.imported.note(backend.origin_of(key), what, reason, proposal)
+            backend.ignore(*KEYS)
+            return False
+        node = backend.node.value
+        is_list = isinstance(node, dict) and {key for key in KEYS if key in backend} == {"is_collection"}
+        if is_list and encoding == "json-collection":
+            backend.ignore("is_collection")
+            return False
+        return True
 
     def _encoding(self, endpoint: Section) -> None:
         encoding = endpoint.text("output_encoding") or self.encoding
-        if encoding not in _ENCODINGS:
+        if encoding not in _ENCODINGS | {"json-collection"}:
             reason = f"responses are not encoded as {encoding!r}"
             self.imported.lose(endpoint.origin, endpoint.what, reason, "have the backend encode them so")
 
@@ -143,42 +204,38 @@ class _Importer:
         headers = endpoint.texts("input_headers") or endpoint.texts("headers_to_pass")
         parameters = endpoint.texts("input_query_strings") or endpoint.texts("querystring_params")
         if "*" not in headers:
-            config = {"request": {"keep": [*(name.lower() for name in headers), "user-agent", "x-forwarded-*"]}}
+            kept = [name for name in dict.fromkeys(map(str.lower, headers)) if name not in _KEPT]
+            config = {"request": {"keep": [*kept, "user-agent", "x-forwarded-*"]}}
             route.plugins.append(Binding("headers", config, endpoint.origin_of("input_headers"), "input-headers"))
         if "*" not in parameters:
             route.keys["rewrite"] = {"query": {"keep": parameters}}
 
-    def _backend(self, endpoint: Section, backend: Section, route: Route, method: str, extras: EndpointExtras) -> None:
-        imported = self.imported
-        backend.what = f"the backend of {endpoint.what}"
+    def _target(self, backend: Section, route: Route) -> str | None:
+        """Return the name of a backend's upstream; closes the route if there is none."""
         hosts = backend.texts("host") or self.hosts
         discovery = backend.text("sd") or "static"
         if discovery == "dns":
-            name = self._dns(hosts, backend)
-        elif discovery == "static" and hosts:
-            name = self._upstream(hosts, backend)
-        else:
-            reason = "it has no host" if not hosts else f"there is no discovery {discovery!r}"
-            imported.lose_guard(backend.origin, backend.what, reason, "give the upstream endpoints", [route])
-            name = ""
-        route.keys["target"] = name
+            return self._dns(hosts, backend)
+        if discovery == "static" and hosts:
+            return self._upstream(hosts, backend, route)
+        reason = "it has no host" if not hosts else f"there is no discovery {discovery!r}"
+        self.imported.lose_guard(backend.origin, backend.what, reason, "give the upstream endpoints", [route])
+        return None
+
+    def _add_to_upstream(self, name: str | None, keys: dict[str, Any]) -> None:
+        for each in self.imported.upstreams:
+            if each.name == name:
+                each.keys = {**keys, **each.keys}
+
+    def _backend(self, backend: Section, route: Route, method: str) -> None:
+        imported = self.imported
+        route.keys["target"] = self._target(backend, route) or ""
         sent = (backend.text("method") or method).upper()
         if sent != method:
             imported.lose_guard(
                 backend.origin, backend.what, f"it is asked by {sent}", "the method stays as it is", [route]
             )
         self._rewrite(backend, route)
-        changed = [key for key in _BODY_KEYS if key in backend]
-        for key in changed:
-            node = backend.take(key)
-            if node is None or node.value in ("", False) or node.value == []:
-                continue
-            what, reason = f"{key!r} of {backend.what}", "it changes the body of the response"
-            if key in {"allow", "whitelist", "deny", "blacklist", "target", "mapping"}:
-                # Fields that KrakenD keeps from clients.
-                imported.lose_guard(node.origin, what, reason, "bind transform on the route", [route])
-            else:
-                imported.lose(node.origin, what, reason, "bind transform on the route")
         encoding = backend.text("encoding") or "json"
         if encoding not in _ENCODINGS:
             imported.lose(backend.origin, backend.what, f"its {encoding!r} is not decoded", "clients get it as it is")
@@ -188,9 +245,6 @@ class _Importer:
                 imported.lose_guard(
                     backend.origin_of(key), f"{key!r} of {backend.what}", reason, "list it there", [route]
                 )
-        extras.carry_over_backend(_extras(backend), backend)
-        backend.ignore("disable_host_sanitize", "sd_scheme", "@comment", "_comment")
-        _lose_rest(imported, backend)
 
     def _rewrite(self, backend: Section, route: Route) -> None:
         pattern = backend.text("url_pattern") or "/"
@@ -214,8 +268,8 @@ class _Importer:
         if rewrite:
             route.keys["rewrite"] = rewrite
 
-    def _upstream(self, hosts: list[str], backend: Section) -> str:
-        urls, schemes = [], set()
+    def _upstream(self, hosts: list[str], backend: Section, route: Route) -> str | None:
+        urls = []
         for host in hosts:
             url = host if "://" in host else f"http://{host}"
             try:
@@ -224,11 +278,13 @@ class _Importer:
             except ValueError:
                 raise CannotImportError(backend.origin_of("host"), f"has the host {host!r}, which is no URL") from None
             if parts.scheme not in {"http", "https"} or parts.path not in {"", "/"}:
-                raise CannotImportError(
-                    backend.origin_of("host"), f"has the host {host!r}: write scheme, host and port"
-                )
-            schemes.add(parts.scheme)
-            urls.append(f"{parts.scheme}://{parts.netloc}")
+                reason = f"its host {without_credentials(host)!r} is none of HTTP: it is no scheme, host and port"
+                self.imported.lose_guard(backend.origin_of("host"), backend.what, reason, "write a target", [route])
+                return None
+            urls.append(without_credentials(f"{parts.scheme}://{parts.netloc}"))
+            if parts.username is not None:
+                what, proposal = f"'host' of {backend.what}", "bind upstream-auth on the upstream"
+                self.imported.lose(backend.origin_of("host"), what, "it has a user and a password", proposal)
         return self._named(tuple(urls), "static", {"endpoints": [{"url": url} for url in dict.fromkeys(urls)]}, backend)
 
     def _dns(self, hosts: list[str], backend: Section) -> str:
@@ -248,6 +304,16 @@ class _Importer:
         return self.upstreams[hosts, kind]
 
 
+def _is_shadow(backend: Section) -> bool:
+    """Whether KrakenD sends a copy of requests, and leaves the response; reading marks no key."""
+    plain = backend.node.plain()
+    extra = plain.get("extra_config") if isinstance(plain, dict) else None
+    settings = (
+        [value for name, value in extra.items() if known_name(name) == "proxy"] if isinstance(extra, dict) else []
+    )
+    return any(isinstance(each, dict) and each.get("shadow") is True for each in settings)
+
+
 def _extras(section: Section) -> dict[str, Section]:
     """Return the namespaces of ``extra_config``, under their names of version 3."""
     extra = section.section("extra_config", f"extra_config of {section.what or 'the document'}")
@@ -258,11 +324,18 @@ def _extras(section: Section) -> dict[str, Section]:
             if node is not None and node.value is not False:
                 raise CannotImportError(node.origin, f"has no mapping in {name!r} of extra_config")
             continue
-        known = NAMESPACES.get(name, name)
+        known = known_name(name)
         if known in found:
             raise CannotImportError(node.origin, f"has {known!r} twice in extra_config, as {name!r} too: leave one out")
         found[known] = Section(node, f"{known!r} of {section.what or 'the service'}")
     return found
+
+
+def _seconds(duration: str) -> int:
+    found = _DURATION.fullmatch(duration)
+    if found is None:
+        return 0
+    return int(found[1]) * {"ms": 0, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 def _path_keys(path: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from gateway_import.krakend.martian import header_rules
 from gateway_import.model import Binding, Imported, Route
 from gateway_import.sections import Section
 
@@ -14,12 +15,15 @@ NAMESPACES: Final = {
     "github.com/devopsfaith/krakend-ratelimit/juju/proxy": "qos/ratelimit/proxy",
     "github.com/devopsfaith/krakend-httpcache": "qos/http-cache",
     "github.com/devopsfaith/krakend-circuitbreaker/gobreaker": "qos/circuit-breaker",
-    "github_com/devopsfaith/krakend-cors": "security/cors",
-    "github_com/devopsfaith/krakend-httpsecure": "security/http",
-    "github_com/devopsfaith/krakend-gologging": "telemetry/logging",
-    "github_com/devopsfaith/krakend-metrics": "telemetry/metrics",
-    "github_com/devopsfaith/krakend-opencensus": "telemetry/opencensus",
-    "github_com/luraproject/lura/router/gin": "router",
+    "github.com/devopsfaith/krakend-cors": "security/cors",
+    "github.com/devopsfaith/krakend-httpsecure": "security/http",
+    "github.com/devopsfaith/krakend-gologging": "telemetry/logging",
+    "github.com/devopsfaith/krakend-metrics": "telemetry/metrics",
+    "github.com/letgoapp/krakend-influx": "telemetry/influx",
+    "github.com/devopsfaith/krakend-logstash": "telemetry/logstash",
+    "github.com/devopsfaith/bloomfilter": "auth/revoker",
+    "github.com/devopsfaith/krakend-opencensus": "telemetry/opencensus",
+    "github.com/luraproject/lura/router/gin": "router",
     "github.com/devopsfaith/krakend/http": "backend/http",
     "github.com/devopsfaith/krakend/proxy": "proxy",
     "github.com/devopsfaith/krakend-martian": "modifier/martian",
@@ -42,9 +46,13 @@ _ADVICE: Final = {
     "modifier/martian": "bind headers or transform",
     "modifier/lua-proxy": "write a plugin in Python",
     "modifier/lua-endpoint": "write a plugin in Python",
-    "proxy": "bind the plugin aggregate on the route",
     "qos/http-cache": "bind cache on the route",
 }
+
+
+def known_name(name: str) -> str:
+    """Return the name of a namespace in version 3; version 2 writes some with ``github_com``."""
+    return NAMESPACES.get(name.replace("github_com/", "github.com/", 1), name)
 
 
 def cors(imported: Imported, section: Section) -> Binding:
@@ -93,24 +101,60 @@ class EndpointExtras:
         for name, section in extra.items():
             self.unknown(name, section)
 
-    def carry_over_backend(self, extra: dict[str, Section], backend: Section) -> None:
-        """Carry over what its one backend has."""
+    def carry_over_backend(self, extra: dict[str, Section], backend: Section, *, is_only: bool) -> dict[str, Any]:
+        """Carry over what a backend has; returns keys of its upstream.
+
+        :param is_only: whether the response is that of this backend.
+        """
+        keys: dict[str, Any] = {}
         limit = extra.pop("qos/ratelimit/proxy", None)
         if limit is not None:
             rate, capacity = limit.number("max_rate") or limit.number("maxRate"), limit.integer("capacity")
             config = {"name": "proxy", "rate": rate, "per": limit.text("every") or "1s", "key": "constant"}
             if capacity:
                 config["burst"] = capacity
-            self._bind("ratelimit", {"limits": [config]}, limit, "ratelimit-proxy")
+            if is_only:
+                self._bind("ratelimit", {"limits": [config]}, limit, "ratelimit-proxy")
+            else:
+                reason = "it limits one of several calls"
+                self.imported.lose_guard(limit.origin, limit.what, reason, "set a limit of the upstream", [self.route])
             self._rest(limit)
+        martian = extra.pop("modifier/martian", None)
+        if martian is not None:
+            self._martian(martian, is_only=is_only)
         breaker = extra.pop("qos/circuit-breaker", None)
         if breaker is not None:
-            reason = "it is the upstream's here, and of another kind"
-            proposal = "set circuit_breaker of the upstream"
-            self.imported.lose(breaker.origin, breaker.what, reason, proposal)
+            keys["circuit_breaker"] = self._breaker(breaker)
         for name, section in extra.items():
             section.what = f"{name!r} of {backend.what}"
             self.unknown(name, section)
+        return keys
+
+    def _breaker(self, section: Section) -> dict[str, Any]:
+        errors = section.integer("max_errors") or section.integer("maxErrors") or 1
+        window, pause = section.integer("interval") or 60, section.integer("timeout") or 10
+        section.ignore("max_errors", "maxErrors", "name", "log_status_change", "logStatusChange")
+        reason = "it opens by the share of failures, for each endpoint of the upstream"
+        self.imported.note(section.origin, section.what, reason, "see circuit_breaker of the upstream")
+        return {"minimum_requests": max(errors, 1), "window": f"{max(window, 1)}s", "open_for": f"{max(pause, 1)}s"}
+
+    def cache_control(self, seconds: int) -> None:
+        """Have responses say how long they may be kept, as KrakenD does for GET."""
+        if any(each.name == "auth" for each in self.route.plugins):
+            reason = "a cache in between would give a response for one caller to all"
+            what = f"'cache_ttl' of {self.endpoint.what}"
+            self.imported.note(self.endpoint.origin, what, reason, "set Cache-Control by headers if it is for all")
+            return
+        rules = {"statuses": ["2xx"], "default": {"Cache-Control": f"public, max-age={seconds}"}}
+        origin = self.endpoint.origin_of("cache_ttl")
+        self.route.plugins.append(Binding("headers", {"response": rules}, origin, "cache-control"))
+
+    def _martian(self, section: Section, *, is_only: bool) -> None:
+        rules = header_rules(self.imported, section) if is_only else None
+        if rules is None:
+            self.unknown("modifier/martian", section)
+        elif rules:
+            self._bind("headers", rules, section, "martian")
 
     def unknown(self, name: str, section: Section) -> None:
         """Report a namespace that is not carried over; all but the harmless ones are guards."""
