@@ -28,7 +28,7 @@ _LONGEST_NAME: Final = 100
 _SECRET_WORDS: Final = (
     "authorization", "auth-", "token", "secret", "key", "passw", "cookie", "credential", "signature", "trust",
 )  # fmt: skip
-_LOOKS_RANDOM: Final = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9+/=_~-]{20,}|[0-9a-fA-F]{16,}")
+_LOOKS_RANDOM: Final = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9+=_~-]{20,}|[0-9a-fA-F]{16,}")
 _SCHEME: Final = re.compile(r"(?i:basic|bearer|digest|apikey|token) +\S+")
 _OF_URL: Final = re.compile(r"(?<=://)[^/@\s]*@")
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from gateway_import.failures import CannotImportError, Origin
 from gateway_import.files import Files, SourceText
 from gateway_import.formats import Format
+from gateway_import.hiding import query_value
 from gateway_import.krakend.aggregation import Aggregation
 from gateway_import.krakend.extras import EndpointExtras, cors, known_name
 from gateway_import.krakend.shapes import KEYS, is_shaped
@@ -255,11 +256,11 @@ class _Importer:
             names = set(_PARAMETER.findall(path))
             known = set(re.findall(r"[:*]([A-Za-z_][A-Za-z0-9_]*)", str(route.keys.get("path", ""))))
             if "{" in _PARAMETER.sub("", path) or names - known or "path_prefix" in route.keys:
-                reason = f"its url_pattern {pattern!r} takes more than the parameters of the path"
+                reason = f"its url_pattern {path!r} takes more than the parameters of the path"
                 self.imported.lose_guard(backend.origin, backend.what, reason, "write a plugin", [route])
             rewrite["template"] = ours
         set_ = {
-            name: _PARAMETER.sub(r":\1", value)
+            name: query_value(self.imported, name, _PARAMETER.sub(r":\1", value), backend.origin_of("url_pattern"))
             for name, _, value in (each.partition("=") for each in query.split("&"))
             if name
         }
@@ -276,7 +277,9 @@ class _Importer:
                 parts = urlsplit(url)
                 _ = parts.port
             except ValueError:
-                raise CannotImportError(backend.origin_of("host"), f"has the host {host!r}, which is no URL") from None
+                raise CannotImportError(
+                    backend.origin_of("host"), f"has the host {without_credentials(host)!r}, which is no URL"
+                ) from None
             if parts.scheme not in {"http", "https"} or parts.path not in {"", "/"}:
                 reason = f"its host {without_credentials(host)!r} is none of HTTP: it is no scheme, host and port"
                 self.imported.lose_guard(backend.origin_of("host"), backend.what, reason, "write a target", [route])

@@ -16,6 +16,7 @@ import click
 from gateway_import.failures import CannotImportError, Origin
 from gateway_import.files import Files, SourceText
 from gateway_import.formats import Format
+from gateway_import.hiding import without_secrets
 from gateway_import.model import Binding, EnvReference, Imported, Route, Upstream, clean_id
 from gateway_import.nodes import Node, read_nodes
 from gateway_import.sections import Section
@@ -135,7 +136,7 @@ class _Importer:
             variable = variables.section(name) if variables is not None else None
             url = url.replace(f"{{{name}}}", (variable.text("default") if variable is not None else None) or "")
         if len(servers) > 1:
-            rest = ", ".join(each.text("url") or "/" for each in servers[1:])
+            rest = ", ".join(without_secrets(each.text("url") or "/") for each in servers[1:])
             self.imported.note(server.origin, "'servers'", f"the first one is the upstream; left out: {rest}")
         return self._server(url, server.origin)
 
@@ -145,10 +146,13 @@ class _Importer:
             base = urlsplit(self.target) if self.target is not None else parts
             netloc, _ = base.netloc, base.port
         except ValueError:
-            raise CannotImportError(origin, f"has the server {url!r}, which is no URL") from None
+            raise CannotImportError(origin, f"has the server {without_secrets(url)!r}, which is no URL") from None
         if base.scheme not in {"http", "https"} or not netloc:
             return None
-        address = f"{base.scheme}://{netloc}"
+        address = f"{base.scheme}://{netloc.rpartition('@')[2]}"
+        if "@" in netloc:
+            what, proposal = f"user and password of the server {address}", "bind upstream-auth on the upstream"
+            self.imported.lose(origin, what, "they are no part of an endpoint", proposal)
         if address not in self.upstreams:
             name = self.imported.upstream_name(base.hostname or "api")
             self.upstreams[address] = name
@@ -259,7 +263,10 @@ class _Importer:
             url = scheme.text("openIdConnectUrl") or ""
             issuer = url.removesuffix("/.well-known/openid-configuration")
             if issuer == url or not url.startswith("https://"):
-                return None, (f"its openIdConnectUrl {url!r} is none of an issuer", "write issuer, and discovery: true")
+                return None, (
+                    f"its openIdConnectUrl {without_secrets(url)!r} is none of an issuer",
+                    "write issuer, and discovery: true",
+                )
             return {"scheme": "jwt", "issuer": issuer, "discovery": True}, None
         if kind == "oauth2" or (kind == "http" and form == "bearer"):
             return {"scheme": "jwt", "issuer": asked("issuer", "URL of the issuer of tokens"), "discovery": True}, None

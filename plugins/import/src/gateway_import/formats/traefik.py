@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from gateway_import.failures import CannotImportError, Origin
 from gateway_import.files import Files, SourceText
 from gateway_import.formats import Format
-from gateway_import.model import Imported, Listener, Route
+from gateway_import.hiding import HIDDEN, hidden_conditions, holds_secret
+from gateway_import.model import Imported, Listener, Route, keeps_secret
 from gateway_import.nodes import Node, read_nodes
 from gateway_import.sections import Section
 from gateway_import.traefik.keys import canonical
 from gateway_import.traefik.middlewares import Applied, Middlewares
-from gateway_import.traefik.rules import Conditions, RuleError, alternatives, conditions
+from gateway_import.traefik.rules import Conditions, Matcher, RuleError, alternatives, conditions
 from gateway_import.traefik.services import Services
 
 _STATIC: Final = ("entryPoints", "providers", "api", "certificatesResolvers", "entrypoints", "experimental", "global")
@@ -126,8 +127,14 @@ class _Importer:
             )
             for key, node in router.rest()
         ]
+        shown = _shown(rule, found)
         for number, matchers in enumerate(found):
             asked = conditions(matchers)
+            hidden = hidden_conditions(self.imported, asked.keys, router.origin_of("rule"))
+            if hidden is None:
+                asked.lost += [each for each in matchers if each.name.endswith("Regexp")]
+                hidden = {key: value for key, value in asked.keys.items() if key not in {"headers", "query"}}
+            asked.keys = hidden
             keys: dict[str, Any] = {"listeners": entry_points} if entry_points else {}
             keys |= asked.finish() | {"priority": priority or len(rule)}
             if has_tls or (self._some_tls and not _SECURE & set(entry_points)):
@@ -136,7 +143,7 @@ class _Importer:
                 self.imported.route_id(name if number == 0 else f"{name}-{number + 1}"),
                 keys,
                 router.origin,
-                comments=[f"rule: {rule}"],
+                comments=[f"rule: {shown}"],
             )
             for each in unknown:
                 self.imported.close(route, each)
@@ -273,6 +280,18 @@ class _Importer:
                 "write `client_ca`",
                 self.imported.routes,
             )
+
+
+def _shown(rule: str, found: Iterable[tuple[Matcher, ...]]) -> str:
+    """Return a rule without the values in it that may be secrets."""
+    for each in (matcher for matchers in found for matcher in matchers):
+        if not each.name.startswith(("Header", "Query")) or not each.args:
+            continue
+        name, values = (each.args[0], each.args[1:]) if len(each.args) > 1 else each.args[0].partition("=")[::2]
+        for value in (values,) if isinstance(values, str) else values:
+            if value and (keeps_secret(name, value) or holds_secret(name, value)):
+                rule = rule.replace(value, HIDDEN)
+    return rule
 
 
 FORMAT: Final = Format(

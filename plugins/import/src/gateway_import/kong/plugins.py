@@ -256,8 +256,9 @@ def _header_rules(at: Placed, section: Section, action: str, result: dict[str, A
     rules: dict[str, Any] = {}
     for name, value in _pairs(section, "headers"):
         if _is_template(value):
-            at.guard(action, f"{name} has the template {value!r}", "see the values of the plugin headers")
-        elif action != "rename" and keeps_secret(name):
+            shown = "a template" if keeps_secret(name) else f"the template {value!r}"
+            at.guard(action, f"{name} has {shown}", "see the values of the plugin headers")
+        elif action != "rename" and keeps_secret(name, value):
             origin = section.origin_of("headers")
             rules[name] = secret(at.imported, value, name, f"value of {name} in {at.plugin.what}", origin)
         else:

@@ -17,9 +17,11 @@ from typing import Any, Final
 from gateway_plugin_sdk import Pattern
 
 from gateway_import.failures import CannotImportError, Origin
+from gateway_import.hiding import holds_secret
 from gateway_import.kong.entities import BOOKKEEPING, KongRoute
+from gateway_import.kong.secrets import secret
 from gateway_import.kong.upstreams import ServiceTarget
-from gateway_import.model import Imported, Route
+from gateway_import.model import EnvReference, Imported, Route, keeps_secret
 from gateway_import.sections import Section
 
 _PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9._~/%-]*")
@@ -124,7 +126,17 @@ class _Maker:
         if methods:
             keys["methods"] = [method.upper() for method in methods]
         if headers is not None:
-            keys["headers"] = {name: _header(headers.texts(name)) for name in headers.names()}
+            keys["headers"] = {}
+            for name in headers.names():
+                values = headers.texts(name)
+                if any(each.startswith("~*") and holds_secret(name, each) for each in values):
+                    what = f"the header {name!r} of {section.what}"
+                    unreadable.append((headers.origin_of(name), what, "its expression may hold a secret"))
+                    continue
+                if any(keeps_secret(name, each) and not each.startswith("~*") for each in values):
+                    keys["headers"][name] = {"one_of": [self._secret(headers, name, each) for each in values]}
+                    continue
+                keys["headers"][name] = _header(values)
         for key in ("snis", "sources", "destinations"):
             if section.nodes(key):
                 categories.add(key)
@@ -132,6 +144,11 @@ class _Maker:
                 unreadable.append((section.origin_of(key), f"{key!r} of {section.what}", reason))
         count = 0 if headers is None else len(headers.names())
         return _Conditions(keys, frozenset(categories), any("*" in host for host in hosts), count, unreadable)
+
+    def _secret(self, headers: Section, name: str, value: str) -> EnvReference:
+        return secret(
+            self.imported, value, f"value of {name}", f"value of {name} in a condition", headers.origin_of(name)
+        )
 
     def _paths(self, section: Section) -> list[_Path]:
         found = []

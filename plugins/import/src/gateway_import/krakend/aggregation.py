@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote
 
+from gateway_import.hiding import query_value
 from gateway_import.krakend.shapes import ShapeError, members, shape_of
 from gateway_import.model import Binding, Finding, Imported, Route
 from gateway_import.sections import Section
@@ -97,9 +98,10 @@ class Aggregation:
         call |= {"required": False, "max_body_bytes": LARGEST_RESPONSE, **shape_of(backend)}
         return call
 
-    def _place(self, backend: Section, parameters: set[str], earlier: list[str]) -> tuple[str, dict[str, str]]:
+    def _place(self, backend: Section, parameters: set[str], earlier: list[str]) -> tuple[str, dict[str, Any]]:
         """Return the path of a backend, and the query that its pattern has, as templates."""
         pattern = backend.text("url_pattern") or "/"
+        path, _, query = pattern.partition("?")
 
         def placeholder(found: re.Match[str]) -> str:
             name = found[1]
@@ -108,23 +110,26 @@ class Aggregation:
                 return f"{{call:{earlier[int(later[1])]}.{later[2]}}}"
             if name in parameters and _NAME.fullmatch(name):
                 return f"{{param:{name}}}"
-            raise AggregationError(f"its url_pattern {pattern!r} takes {found[0]}, which is no parameter of the path")
+            raise AggregationError(f"its url_pattern {path!r} takes {found[0]}, which is no parameter of the path")
 
         def template(text: str) -> str:
             parts = _PARAMETER.split(text)
             if any(set(part) & set("{}") for part in parts[::2]):
-                raise AggregationError(f"its url_pattern {pattern!r} has a brace without its partner")
+                raise AggregationError(f"its url_pattern {path!r} has a brace without its partner")
             return _PARAMETER.sub(placeholder, text)
 
-        path, _, query = pattern.partition("?")
         path = path if path.startswith("/") else f"/{path}"
         made = "".join(
             part if number % 2 else quote(part, safe=_LITERAL)
             for number, part in enumerate(re.split(r"(\{[^{}]*\})", template(path)))
         )
-        return made, {name: template(value) for name, value in parse_qsl(query, keep_blank_values=True)}
+        origin = backend.origin_of("url_pattern")
+        return made, {
+            name: query_value(self._imported, name, template(value), origin)
+            for name, value in parse_qsl(query, keep_blank_values=True)
+        }
 
-    def _of_client(self, backend: Section, query: dict[str, str]) -> dict[str, Any]:
+    def _of_client(self, backend: Section, query: dict[str, Any]) -> dict[str, Any]:
         """Return what of the client's request a call gets: what the endpoint lists, and of it what the backend does."""
         made: dict[str, Any] = {}
         for key, theirs, listed in (

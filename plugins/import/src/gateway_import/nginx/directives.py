@@ -12,8 +12,13 @@ import crossplane
 
 from gateway_import.failures import CannotImportError, Origin
 from gateway_import.files import Files, SourceText
+from gateway_import.hiding import shown_values
 
 DEEPEST: Final = 60
+_WITH_VALUES: Final = frozenset(
+    {"if", "set", "proxy_set_header", "grpc_set_header", "add_header", "proxy_cookie_flags"}
+)
+"""Directives of which an argument names what the following ones are values of."""
 _TABLES: Final = frozenset({"mime.types", "fastcgi_params", "fastcgi.conf", "uwsgi_params", "scgi_params"})
 """Files of nginx's own that say nothing about who may do what; they are read if they are below the first file."""
 
@@ -28,7 +33,10 @@ class Directive:
     block: tuple[Directive, ...] | None = None
 
     def __str__(self) -> str:
-        return " ".join((self.name, *self.args))
+        """Return the directive as findings show it: without values that may be secrets."""
+        named = self.args if self.name in _WITH_VALUES else ()
+        shown = (shown_values(named[:number], each) for number, each in enumerate(self.args))
+        return " ".join((self.name, *shown))
 
     @property
     def value(self) -> str:

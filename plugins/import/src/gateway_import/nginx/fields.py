@@ -92,7 +92,7 @@ class Fields:
             return  # as the client sends it, or by upstream_headers
         if not text:
             request["remove"].append(name)
-        elif not names and keeps_secret(name):
+        elif not names and keeps_secret(name, text):
             request["set"][name] = self._secret(each)
         elif (made := template(text)) is not None:
             request["set"][name] = made

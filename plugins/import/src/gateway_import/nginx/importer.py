@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from gateway_import.failures import CannotImportError
 from gateway_import.files import Files, SourceText
+from gateway_import.hiding import hidden_conditions
 from gateway_import.model import CONDITIONS, Finding, Imported, Route
 from gateway_import.nginx.conditions import conditions, may_guard, returned, with_nothing_in_it
 from gateway_import.nginx.content import Content
@@ -304,7 +305,8 @@ class NginxImporter:
                 yield self._rewrite(each, choice, label)
 
     def _if(self, block: Directive, choice: Choice, label: str, closing: list[Finding]) -> Iterator[Draft]:
-        found, inner = conditions(block), returned(block)
+        asked_for, inner = conditions(block), returned(block)
+        found = None if asked_for is None else hidden_conditions(self.imported, asked_for, block.origin)
         reason = "its condition or its effect has no counterpart"
         if found is not None and inner is not None:
             for asked in (found, with_nothing_in_it(found)):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from gateway_import.hiding import path_with_query, shown
 from gateway_import.model import Binding, EnvReference, Imported, Route, keeps_secret
 from gateway_import.nginx.values import escaped
 from gateway_import.sections import Section
@@ -128,11 +130,14 @@ class Middlewares:
             address = urlsplit("")
         path = (address.path or "/") + (f"?{address.query}" if address.query else "")
         config: dict[str, Any] = {"target": f"{address.scheme}://{address.netloc}", "path": path}
+        with suppress(ValueError):
+            config["path"] = path_with_query(self._imported, path, section.origin_of("address"))
         config["request_headers"] = section.texts("authRequestHeaders") or "all"
         if fields := section.texts("authResponseHeaders"):
             config["upstream_headers"] = fields
         section.ignore("trustForwardHeader", "addAuthCookiesToResponse", "preserveLocationHeader")
-        if not address.scheme or not address.netloc or "@" in address.netloc:
+        is_hidden = config["path"] is not path or shown(path) == path
+        if not address.scheme or not address.netloc or "@" in address.netloc or not is_hidden:
             self._close(applied, section, section.what, "its address is no URL", "bind `forward-auth`")
             return
         self._bind(applied, "forward-auth", config, section)
@@ -181,7 +186,9 @@ class Middlewares:
 
     def _headers(self, applied: Applied, section: Section, _: str) -> None:
         request, response = section.texts_by_key("customRequestHeaders"), section.texts_by_key("customResponseHeaders")
-        secrets = {name: self._secret(section, name) for name, value in request.items() if value and keeps_secret(name)}
+        secrets = {
+            name: self._secret(section, name) for name, value in request.items() if keeps_secret(name, value) and value
+        }
         changes = {"request": _changes(request, secrets), "response": _changes(response, {})}
         config: dict[str, Any] = {key: value for key, value in changes.items() if value}
         fixed = {

@@ -51,13 +51,13 @@ def alternatives(rule: str) -> Alternatives:
             continue
         found = _TOKEN.match(rule, position)
         if found is None:
-            raise RuleError(f"{rule[position : position + 20]!r} is not understood")
+            raise RuleError(f"what stands at character {position + 1} is not understood")
         tokens.append(found[0])
         position = found.end()
     parser = _Parser(tokens)
     made = parser.either(negated=False, depth=0)
     if parser.left:
-        raise RuleError(f"{parser.left[0]!r} is not expected")
+        raise RuleError(f"{_token(parser.left[0])} is not expected")
     return made
 
 
@@ -91,7 +91,7 @@ class _Parser:
             self._expect(")")
             return made
         if not found.isalpha():
-            raise RuleError(f"{found!r} is not expected")
+            raise RuleError(f"{_token(found)} is not expected")
         self._expect("(")
         args: list[str] = []
         while self.left[:1] != [")"]:
@@ -108,13 +108,18 @@ class _Parser:
             raise RuleError(f"{token!r} is missing")
 
 
+def _token(text: str) -> str:
+    """Return a token as messages show it: values may be secrets."""
+    return "a value" if text[:1] in {"`", '"'} else repr(text)
+
+
 def _unquoted(text: str) -> str:
     """Return a text without its quotes; in double ones a backslash escapes, as in Go."""
     inner = text[1:-1]
     if text[0] == "`" or "\\" not in inner:
         return inner
     if "\\" in inner.replace("\\\\", ""):
-        raise RuleError(f"{text} has an escape that is not understood: write it in backquotes")
+        raise RuleError("a value has an escape that is not understood: write it in backquotes")
     return inner.replace("\\\\", "\\")
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from gateway_import.failures import CannotImportError
+from gateway_import.hiding import shown, without_secrets
 from gateway_import.model import Imported, Upstream
 from gateway_import.sections import Section
 
@@ -110,16 +111,23 @@ class Services:
         try:
             parts = urlsplit(url)
         except ValueError:
-            raise CannotImportError(server.origin_of("url"), f"has the server {url!r}, which is no URL") from None
+            raise CannotImportError(
+                server.origin_of("url"), f"has the server {shown(url)!r}, which is no URL"
+            ) from None
         if parts.scheme == "h2c":
             keys["protocol"] = "http2"
         scheme = "http" if parts.scheme == "h2c" else parts.scheme
         weight = server.integer("weight")
         keys["endpoints"].append(
-            {"url": f"{scheme}://{parts.netloc}", **({} if weight is None else {"weight": weight})}
+            {"url": f"{scheme}://{parts.netloc.rpartition('@')[2]}", **({} if weight is None else {"weight": weight})}
         )
+        if "@" in parts.netloc:
+            what, proposal = f"user and password of {without_secrets(url)}", "bind upstream-auth on the upstream"
+            self._imported.lose(server.origin, what, "they are no part of an endpoint", proposal)
         if server.boolean("preservePath") and parts.path.strip("/"):
-            self._imported.lose(server.origin, f"path of {url}", "an endpoint has no path", "write `rewrite` on routes")
+            self._imported.lose(
+                server.origin, f"path of {without_secrets(url)}", "an endpoint has no path", "write `rewrite` on routes"
+            )
 
     def _transport(self, name: str, keys: dict[str, Any], section: Section) -> None:
         transport = None if self._transports is None or name not in self._transports else self._transports.section(name)
