@@ -39,6 +39,18 @@ class Noted(Plugin[dict[str, object]]):
         events.append(f"stop {self.config.get('tag')}")
 
 
+class Responding(Plugin[dict[str, object]]):
+    """Responds in the place of an upstream."""
+
+    name = "responding"
+    config_schema = {"type": "object"}
+    provides = frozenset({"response"})
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> Response | None:
+        return None
+
+
 @pytest.fixture
 def noted() -> list[str]:
     events.clear()
@@ -49,6 +61,7 @@ def noted() -> list[str]:
 def registry() -> PluginRegistry:
     made = PluginRegistry(dict)
     made.register(Noted, version="1.0")
+    made.register(Responding, version="1.0")
     return made
 
 

@@ -53,6 +53,9 @@ def route_effects(
     yield from _path(route)
     if not route.sends_upstream:
         useless = [name for name in written(route, *_OF_REQUESTS) if getattr(route, name)]
+        if route.redirect is None and route.respond is None and route.plugins:
+            # A plugin that responds itself may ask for the path that would go upstream, as `static` does.
+            useless = [name for name in useless if name != "rewrite"]
         why = "redirects, and" if route.redirect is not None else "responds itself, and"
         yield from no_effect("", useless, f"the route {why} sends nothing upstream")
         return

@@ -198,7 +198,7 @@ def test_the_client_gets_what_is_left_of_the_responses(gateway: StartGateway, up
     }
     fields = {"Content-Type": "application/json"}
     upstream.answer_by(lambda request: UpstreamAnswer(200, json.dumps(bodies[request.target]), fields))
-    endpoints = [
+    endpoints: list[dict[str, Any]] = [
         {
             "endpoint": "/u/{id}",
             "backend": [

@@ -23,9 +23,14 @@ from tests.workers import free_port
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 CONFIG = r"""
 upstream app { server 127.0.0.1:APP; }
+map $http_user_agent $bad_bot { default 0; ~*(sqlmap|nikto) 1; "curl/1" 1; }
+map $http_x_tier $tier { default none; gold 1; silver 2; }
+geo $inside { default 0; 10.0.0.0/8 1; }
+geo $here { default 0; 127.0.0.0/8 1; }
 server {
     listen 127.0.0.1:PORT;
     server_name example.com *.example.com;
+    if ($bad_bot) { return 403; }
     add_header X-Frame-Options DENY always;
     proxy_set_header X-Server first;
     location = /exact { proxy_pass http://app; }
@@ -68,6 +73,15 @@ server {
     location /mine/ { root FOLDER; try_files $uri @app; }
     location /fields { proxy_pass http://app; proxy_set_header Authorization ""; proxy_set_header X-Request "$request_method $scheme"; }
     location @app { proxy_pass http://app; }
+    location /geo-in { if ($inside = 0) { return 403; } proxy_pass http://app; }
+    location /geo-here { if ($here = 0) { return 403; } proxy_pass http://app; }
+    location /tier { if ($tier = none) { return 402; } proxy_pass http://app; }
+    location /products { rewrite ^/products/(\d+)$ /item?id=$1 last; proxy_pass http://app/none; }
+    location = /item { proxy_pass http://app; add_header X-Assets item; }
+    location /hour { proxy_pass http://app; expires 1h; add_header Cache-Control public; }
+    location /never { proxy_pass http://app; expires epoch; }
+    location /ever { proxy_pass http://app; expires max; }
+    location /looked { proxy_pass http://127.0.0.1:REFUSING; try_files $uri @app; }
 }
 server { listen 127.0.0.1:PORT; server_name www.example.com; return 301 https://example.com$request_uri; }
 server { listen 127.0.0.1:PORT; server_name a.*; location / { return 200 behind; } }
@@ -81,7 +95,8 @@ PATHS = [
     "/blog/drafts/x", "/blog/drafts/x.php", "/blog/x.gif", "/x.php", "/u/12/a/b", "/u/x/a", "/red-things/1", "/red-thing", "/old/a/b",
     "/older", "/br/x/1", "/br/y/1", "/write", "/if", "/if?debug=1", "/if?debug=0", "/gone", "/gonex", "/go/there",
     "/local", "/mixed", "/private", "/either", "/asked", "/check", "/small", "/files/a.txt", "/files/none.txt",
-    "/aliased/a.txt", "/spa/some", "/mine/x", "/fields", "/status", "//x//y", "/%61.png",
+    "/aliased/a.txt", "/spa/some", "/mine/x", "/fields", "/status", "//x//y", "/%61.png", "/geo-in", "/geo-here/x", "/tier", "/products/7", "/products/7?x=1", "/products/x",
+    "/item?y", "/hour", "/never", "/ever", "/looked/x",
 ]  # fmt: skip
 HOSTS = [
     "example.com",
@@ -155,10 +170,18 @@ def outcome(sender: Any, method: str, path: str, fields: dict[str, str], body: b
         if answer.headers.get(name) is not None:
             # nginx makes its own redirects absolute, with the port that it listens on.
             seen[name] = re.sub(r"^http://example\.com:\d+", "", answer.headers[name])
+    caching = answer.headers.get_all("cache-control")
+    if path.startswith(("/hour", "/never", "/ever")):
+        seen["cache-control"] = caching
     if answer.status == 200 and answer.body.startswith(b"{"):
         received = answer.json()
+        sent, _, query = received["path"].partition("?")
         kept = ("host", "x-real-ip", "x-server", "authorization", "x-request")
-        seen["upstream"] = (received["path"], {name: received["headers"].get(name) for name in kept})
+        seen["upstream"] = (
+            sent,
+            sorted(query.split("&")),
+            {name: received["headers"].get(name) for name in kept},
+        )
     elif answer.status == 200 and method == "GET":
         seen["body"] = answer.body
     return seen
@@ -172,6 +195,8 @@ def test_every_request_gets_from_the_result_what_it_gets_from_nginx(beside: tupl
         *((method, path, {"Host": "example.com"}) for method in ("POST", "HEAD") for path in ("/write", "/if", "/x", "/small")),
         ("GET", "/if", {"Host": "example.com", "User-Agent": "A Bot"}),
         ("GET", "/if", {"Host": "example.com", "User-Agent": "browser"}),
+        *(("GET", "/x", {"Host": "example.com", "User-Agent": agent}) for agent in ("a SQLmap 1", "x nikto", "Curl/1", "curl/12", "")),
+        *(("GET", "/tier", {"Host": "example.com", "X-Tier": tier}) for tier in ("gold", "silver", "bronze", "")),
         *(("GET", path, {"Host": "example.com", "Authorization": "Basic YWxpY2U6d3Jvbmc="}) for path in ("/private", "/either", "/fields")),
     ]  # fmt: skip
 

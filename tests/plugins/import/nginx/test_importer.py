@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gateway_import.failures import CannotImportError
 
 from tests.importing import check, import_text, losses, written
 
@@ -203,9 +204,9 @@ def test_a_whole_server_is_accepted_by_check(tmp_path: Path) -> None:
 
 
 def test_other_protocols_and_variables_are_lost() -> None:
-    text = "stream { server { listen 9; } }\nhttp {\nmap $uri $x { default 1; }\nserver { listen 80; return 204; }\n}\n"
+    text = "stream { server { listen 9; } }\nhttp {\nmap $uri $x { default 1; }\nserver { listen 80; add_header X $x; return 204; }\n}\n"
 
-    assert losses(import_text("nginx", text)) == [(1, "stream"), (3, "map $uri $x")]
+    assert losses(import_text("nginx", text)) == [(1, "stream"), (3, "map $uri $x"), (4, "add_header X $x")]
 
 
 def test_an_expression_with_locations_in_it_is_closed_as_their_guards_have_no_place() -> None:
@@ -235,7 +236,7 @@ def test_limits_hold_for_the_methods_of_limit_except_and_for_all_others() -> Non
 def test_a_response_under_a_condition_that_is_not_known_is_a_guard_whatever_its_status(response: str) -> None:
     route = routes_of(
         f"location / {{ if ($blocked) {{ return {response}; }} proxy_pass http://u; }}",
-        before="geo $blocked { default 1; }",
+        before="geo $arg_a $blocked { default 1; }",
     )[0]
 
     assert route["respond"] == {"status": 403}
@@ -326,3 +327,151 @@ def test_an_expression_of_names_takes_a_host_with_a_dot_at_its_end() -> None:
 
     assert patterns
     assert all(re.fullmatch(each, host) for each in patterns for host in ("adm.a.com", "ADM.a.com.", "adm.a.com.:80"))
+
+
+@pytest.mark.parametrize(
+    ("lookup", "condition", "expected"),
+    [
+        ("geo $v { 10.0.0.0/8 1; }", "$v", [{"client_ip": {"one_of": ["10.0.0.0/8"]}}]),
+        ("geo $v { default 1; 10.0.0.0/8 0; }", "$v", [{"client_ip": {"none_of": ["10.0.0.0/8"]}}]),
+        ("geo $remote_addr $v { default a; 10.0.0.1 b; }", "$v != a", [{"client_ip": {"one_of": ["10.0.0.1/32"]}}]),
+        ("map $http_x_a $v { default 0; yes 1; ~^o(k)$ 1; }", "$v", [{"headers": {"x-a": {"regex": "(?i:yes)|(?:o(?:k))"}}}]),
+        (
+            "map $cookie_a $v { yes 1; }", '$v = ""',
+            [{"cookies": {"a": {"none_of": ["", "yes"]}}}, {"cookies": {"a": {"present": False}}}, {"cookies": {"a": {"value": ""}}}],
+        ),
+        ("map $arg_a $v { yes 1; no 2; }", "$v ~ ^[12]$", [{"query": {"a": {"regex": "(?i:yes)|(?i:no)"}}}]),
+    ],
+)  # fmt: skip
+def test_an_if_asks_for_what_a_variable_is_made_of(
+    tmp_path: Path, lookup: str, condition: str, expected: list[dict[str, Any]]
+) -> None:
+    imported = import_text(
+        "nginx", server(f"if ({condition}) {{ return 403; }}", "location / { proxy_pass http://u; }", before=lookup)
+    )
+
+    *conditional, last = written(imported)["routes"]
+    assert (losses(imported), check(imported, tmp_path)) == ([], [])
+    assert [
+        {key: each[key] for key in each if key in asked} for each, asked in zip(conditional, expected, strict=True)
+    ] == expected
+    assert [each["respond"] for each in conditional] == [{"status": 403}] * len(expected)
+    assert last["target"] == "u"
+
+
+@pytest.mark.parametrize(
+    "lookup",
+    [
+        "geo $v { 10.0.0.0/8 1; 10.1.0.0/16 0; }", "geo $arg_a $v { 10.0.0.0/8 1; }", "geo $v { ranges; 10.0.0.1-10.0.0.9 1; }",
+        "geo $v { default 1; novel 0; }", "map $http_a $v { ~a 0; ~b 1; }", "map $http_a $v { default 1; ~a 0; }",
+        "map $http_a $v { a $arg_b; }", "map $uri $v { /a 1; }", "map $http_a$http_b $v { ab 1; }", "map $http_a $v { ~(.)\\1 1; }",
+        "map $http_a $v { ~.* 1; }", "map $http_a $v { hostnames; a 1; }",
+    ],
+)  # fmt: skip
+def test_a_variable_whose_values_have_no_condition_closes_what_it_guards(lookup: str) -> None:
+    imported = import_text(
+        "nginx", server("if ($v) { return 403; }", "location / { proxy_pass http://u; }", before=lookup)
+    )
+
+    assert [each["respond"] for each in written(imported)["routes"]] == [{"status": 403}]
+    assert (3, "!if $v") in losses(imported)
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["location /a { rewrite ^/a/(.*)$ /b/$1 last; }", "location /b/ { proxy_pass http://u; deny all; }"], {"template": "/b/:g1"}),
+        (["rewrite ^/a$ /b?x=1&$args last;", "location /b { proxy_pass http://u; deny all; }"], {"template": "/b", "query": {"set": {"x": "1"}}}),
+        (["rewrite ^/a$ /b break;", "location /b { proxy_pass http://u; deny all; }"], {"template": "/b"}),
+        (["rewrite ^/a$ /b;", "location ~ [.]php$ { return 404; }", "location /b { proxy_pass http://u; deny all; }"], {"template": "/b"}),
+    ],
+)  # fmt: skip
+def test_a_new_path_has_the_guards_of_the_location_that_takes_it(
+    tmp_path: Path, lines: list[str], expected: dict[str, Any]
+) -> None:
+    imported = import_text("nginx", server(*lines))
+
+    found = next(each for each in written(imported)["routes"] if each["id"].endswith("-rewrite"))
+    assert (losses(imported), check(imported, tmp_path)) == ([], [])
+    assert (found["target"], found["rewrite"]) == ("u", expected)
+    assert bindings(found)["ip"] == {"deny": ["0.0.0.0/0", "::/0"]}
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["location /a { rewrite ^/a/(.*)$ /b/$1 last; }", "location /b/ { proxy_pass http://u; }", "location /b/c { return 404; }"],
+        ["location /a { rewrite ^/a/(.*)$ /b/$1 last; }", "location /b/ { proxy_pass http://u; }", "location ~ [.]php$ { return 404; }"],
+        ["location /a { rewrite ^/a/(.*)$ /b/$1 last; }", "location /b/ { proxy_pass http://u; if ($arg_x) { return 404; } }"],
+        ["location /a { rewrite ^/a/(.*)$ /b/$1 last; }", "location /b/ { proxy_pass http://u/c/; }"],
+        ["location /a { rewrite ^/a/(.*)$ /b/$1 last; }", "location /b/ { root /x; }"],
+        ["location /a { rewrite ^/a$ /b; rewrite ^/b$ /c; }", "location /b { proxy_pass http://u; }"],
+        ["location /a { rewrite ^/a$ /b?$novel last; }", "location /b { proxy_pass http://u; }"],
+        ["location /a { rewrite ^/a/(.*)$ /b-$1 last; }", "location /b { proxy_pass http://u; }"],
+    ],
+)  # fmt: skip
+def test_a_new_path_that_another_location_may_take_in_its_own_way_is_closed(lines: list[str]) -> None:
+    routes = routes_of(*lines)
+
+    assert next(each for each in routes if each["id"].endswith("-rewrite"))["respond"] == {"status": 403}
+
+
+@pytest.mark.parametrize(
+    ("expires", "made"),
+    [
+        ("1y", "max-age=31536000"),
+        ("0", "max-age=0"),
+        ("-1", "no-cache"),
+        ("epoch", "no-cache"),
+        ("max", "max-age=315360000"),
+    ],
+)
+def test_how_long_a_response_may_be_kept_is_written(tmp_path: Path, expires: str, made: str) -> None:
+    imported = import_text(
+        "nginx", server(f"location / {{ proxy_pass http://u; expires {expires}; add_header Cache-Control public; }}")
+    )
+
+    (route,) = written(imported)["routes"]
+    assert (losses(imported), check(imported, tmp_path)) == ([], [])
+    rules = bindings(route)["headers"]["response"][-1]
+    assert (rules["remove"], rules["set"], rules["add"]) == (
+        ["Expires"], {"Cache-Control": made}, {"Cache-Control": "public"}
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("expires", ["@15h30m", "modified +1h", "$expires"])
+def test_a_time_that_depends_on_more_than_the_file_is_lost(expires: str) -> None:
+    imported = import_text("nginx", server(f"location / {{ proxy_pass http://u; expires {expires}; }}"))
+
+    assert losses(imported) == [(3, f"expires {expires}")]
+
+
+def test_a_file_is_looked_for_before_a_request_is_sent_on() -> None:
+    lines = ("location / { proxy_pass http://u; try_files $uri %s; }", "location @v { proxy_pass http://v; }")
+
+    (named,) = routes_of(lines[0] % "@v", lines[1])
+    (status,) = routes_of(lines[0] % "=404", lines[1])
+
+    assert named["target"] == "v"
+    assert status["respond"] == {"status": 403}
+
+
+def test_fastcgi_is_lost_by_its_place_and_closed(tmp_path: Path) -> None:
+    imported = import_text(
+        "nginx", server("location ~ [.]php$ {", "fastcgi_param X y;", "fastcgi_pass php:9000; }", "return 204;")
+    )
+    closed = import_text("nginx", server("location ~ [.]php$ { fastcgi_pass php:9000; }"))
+
+    assert losses(imported) == []  # as every request gets the response of the server
+    assert losses(closed) == [(3, "fastcgi_pass php:9000")]
+    assert written(closed)["routes"][0]["respond"] == {"status": 403}
+    assert check(closed, tmp_path) == []
+
+
+def test_a_template_of_envsubst_is_refused_with_the_line_of_its_variable() -> None:
+    text = server("location /${HOOK_PATH} { return 204; }")
+
+    with pytest.raises(CannotImportError, match=r"^stdin:3: has \$\{HOOK_PATH\}, which is no variable of nginx"):
+        import_text("nginx", text)
+
+    import_text("nginx", server("set $HOOK_PATH x; location / { proxy_pass http://u/${HOOK_PATH}; }"))

@@ -21,10 +21,9 @@ class ShapeError(ValueError):
 
 def is_shaped(backend: Section) -> bool:
     """Whether anything changes the body; reading marks no key."""
-    values = dict(zip(backend.names(), (backend.node.value[name] for name in backend.names()), strict=True))  # type: ignore[index]
-    return any(
-        values[key].value not in ("", False, "false") and values[key].value != [] for key in KEYS if key in values
-    )
+    values = backend.node.value
+    found = [values[key].value for key in KEYS if key in values] if isinstance(values, dict) else []
+    return any(value not in (None, "", False, "false") and value != [] for value in found)
 
 
 def shape_of(backend: Section) -> dict[str, Any]:

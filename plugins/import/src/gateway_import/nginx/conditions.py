@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from gateway_import.nginx.directives import Directive
 from gateway_import.nginx.locations import whole
+from gateway_import.nginx.lookups import Lookup, conditions_of
 from gateway_import.nginx.redirects import is_same_place
 from gateway_import.nginx.values import python_regex
 
@@ -43,17 +45,24 @@ def may_guard(block: Directive) -> bool:
     return False
 
 
-def conditions(block: Directive) -> dict[str, Any] | None:
-    """Return the conditions of a route for those of an ``if``; None if there are none for it."""
+def alternatives(block: Directive, lookups: Mapping[str, Lookup]) -> list[dict[str, Any]] | None:
+    """Return the conditions of routes for that of an ``if``, which holds if one does; None if there are none for it."""
     args = block.args
     if len(args) == 1 and args[0].startswith("$"):
-        return _for_variable(args[0], "present", "")
+        args = (args[0], "present", "")
     if len(args) != 3 or not args[0].startswith("$"):
         return None
-    return _for_variable(*args)
+    lookup = lookups.get(args[0].strip("${}"))
+    if lookup is not None:
+        return conditions_of(lookup, args[1], args[2])
+    found = _for_variable(*args)
+    if found is None:
+        return None
+    empty = _with_nothing_in_it(found)
+    return [found] if empty is None else [found, empty]
 
 
-def with_nothing_in_it(found: dict[str, Any]) -> dict[str, Any] | None:
+def _with_nothing_in_it(found: dict[str, Any]) -> dict[str, Any] | None:
     """Return the same conditions for a field that is there and empty, which is the same to nginx as none.
 
     None if they ask for no field that is missing.

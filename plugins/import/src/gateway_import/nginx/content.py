@@ -56,6 +56,19 @@ class Content:
     def add(self, route: Route, choice: Choice, named: dict[str, Location]) -> str:
         """Add what a location does; returns what its directives begin with: ``proxy``, ``grpc`` or nothing."""
         context = choice.location.context
+        tried = context.own("try_files")
+        last = tried[-1].args[-1] if tried and tried[-1].args else ""
+        sent_on = named[last].context.own("proxy_pass") if last in named else []
+        if tried and (context.own("proxy_pass") or (sent_on and context.one("root") is None)):
+            # Files are looked for before anything is sent on: below the root, or where nginx was installed.
+            if not sent_on:
+                self.give_up(
+                    route, tried[-1], "it looks for a file before it sends requests on", "write a route for each"
+                )
+                return "proxy"
+            self._imported.note(tried[-1].origin, str(tried[-1]), f"files are not looked for: {last} gets all requests")
+            self.proxy(route, sent_on[-1], choice, named[last].context)
+            return "proxy"
         for name in ("proxy_pass", "grpc_pass"):
             found = context.own(name)
             if found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from gateway_import.files import Files, SourceText
 from gateway_import.hiding import shown_values
 
 DEEPEST: Final = 60
+_DEFINING: Final = frozenset({"set", "map", "geo", "split_clients", "auth_request_set", "perl_set", "js_set"})
+_OF_TEMPLATE: Final = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 _WITH_VALUES: Final = frozenset(
     {"if", "set", "proxy_set_header", "grpc_set_header", "add_header", "proxy_cookie_flags"}
 )
@@ -66,7 +69,28 @@ def read_directives(source: SourceText, files: Files) -> list[Directive]:
     for error in config["errors"]:
         text = str(error["error"]).partition(" in ")[0] or "it ends within a directive"
         raise CannotImportError(Origin(source.name, error["line"] or 0), f"is no configuration of nginx: {text}")
-    return list(_converted(config["parsed"], source, files, 0))
+    found = list(_converted(config["parsed"], source, files, 0))
+    if source.depth == 0:
+        _refuse_templates(found)
+    return found
+
+
+def _refuse_templates(directives: list[Directive]) -> None:
+    """Refuse what ``envsubst`` was to make a configuration of: names of paths, hosts and ports would be others."""
+    every = list(_every(directives))
+    known = {arg.lstrip("$") for each in every if each.name in _DEFINING for arg in each.args}
+    for each in every:
+        for arg in each.args if each.name not in {"log_format", "if", "set", "map"} else ():
+            name = next((one for one in _OF_TEMPLATE.findall(arg) if one not in known), None)
+            if name is not None:
+                message = f"has ${{{name}}}, which is no variable of nginx: import what envsubst makes of the template"
+                raise CannotImportError(each.origin, message)
+
+
+def _every(directives: Iterable[Directive]) -> Iterator[Directive]:
+    for each in directives:
+        yield each
+        yield from _every(each.inside())
 
 
 def _converted(items: Iterable[dict[str, Any]], source: SourceText, files: Files, depth: int) -> Iterator[Directive]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from gateway_import.model import Binding, EnvReference, Imported, Route, keeps_secret
 from gateway_import.nginx.directives import Context, Directive
-from gateway_import.nginx.values import template, variables
+from gateway_import.nginx.values import duration, seconds, template, variables
 
 ADDED_FOR: Final = ["200", "201", "204", "206", "301", "302", "303", "304", "307", "308"]
 """Statuses for which ``add_header`` adds without ``always``."""
@@ -123,13 +123,32 @@ class Fields:
                 )
             elif text:
                 (always if each.args[2:] == ("always",) else usual)[name] = made
+        rules: dict[str, Any] = {"statuses": ADDED_FOR} | self._expires(context)
+        rules |= {"add": usual} if usual else {}
+        return ([{"add": always}] if always else []) + ([rules] if len(rules) > 1 else [])
+
+    def _expires(self, context: Context) -> dict[str, Any]:
+        """Return what says how long a response may be kept; Cache-Control is enough of it (RFC 9111 section 5.3)."""
         expires = context.one("expires")
-        if expires is not None and not expires.is_off:
+        if expires is None or expires.is_off:
+            return {}
+        made = _cache_control(expires.args)
+        if made is None:
             self._imported.lose(
                 expires.origin,
                 str(expires),
-                "Cache-Control is as the upstream sends it",
-                "set it by `headers`, or `cache` of `static`",
+                "it is a time of day, of a file, or depends on the response",
+                "set Cache-Control by `headers`, or `cache` of `static`",
             )
-        made_always = [{"add": always}] if always else []
-        return made_always + ([{"statuses": ADDED_FOR, "add": usual}] if usual else [])
+            return {}
+        return {"remove": ["Expires"], "set": {"Cache-Control": made}}
+
+
+def _cache_control(args: tuple[str, ...]) -> str | None:
+    text = args[0] if len(args) == 1 else ""
+    if text in {"epoch", "max"}:
+        return {"epoch": "no-cache", "max": "max-age=315360000"}[text]
+    age = duration(text.removeprefix("-"))
+    if age is None or variables(text):
+        return None
+    return "no-cache" if text.startswith("-") else f"max-age={round(seconds(text))}"

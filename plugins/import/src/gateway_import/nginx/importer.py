@@ -11,15 +11,16 @@ from gateway_import.failures import CannotImportError
 from gateway_import.files import Files, SourceText
 from gateway_import.hiding import hidden_conditions
 from gateway_import.model import CONDITIONS, Finding, Imported, Route
-from gateway_import.nginx.conditions import conditions, may_guard, returned, with_nothing_in_it
+from gateway_import.nginx.conditions import alternatives, may_guard, returned
 from gateway_import.nginx.content import Content
 from gateway_import.nginx.directives import Context, Directive, read_directives
 from gateway_import.nginx.fields import Fields
 from gateway_import.nginx.guards import Guards
 from gateway_import.nginx.listeners import Listeners
-from gateway_import.nginx.locations import Choice, Location, Region, locations_of, ordered, whole
+from gateway_import.nginx.locations import Choice, Location, Region, location_of, locations_of, ordered, whole
+from gateway_import.nginx.lookups import lookups_of, users_of
 from gateway_import.nginx.pages import body_size, cache, compression, error_pages
-from gateway_import.nginx.redirects import redirect_keys, template_of
+from gateway_import.nginx.redirects import is_whole_path, query_template, redirect_keys, template_of
 from gateway_import.nginx.servers import Address, Group, Server, addresses_of, groups_of, names_of
 from gateway_import.nginx.services import auth_service, captured, page_target
 from gateway_import.nginx.upstreams import Upstreams
@@ -27,6 +28,8 @@ from gateway_import.nginx.values import python_regex
 
 _STEP: Final = 1000
 """Priorities between two places in the order of names; a server with more routes has a wider step."""
+_DECIDING: Final = frozenset({"if", "rewrite", "return", "set", "limit_except", "internal", "try_files"})
+"""What a location may do before it sends a request on."""
 _MAIN: Final = frozenset({"http", "events", "stream", "mail", "server", "upstream"})
 
 
@@ -61,6 +64,7 @@ class NginxImporter:
             for arg in each.args
             if each.name in {"limit_req_zone", "limit_conn_zone"} and arg.startswith("zone=")
         }
+        self._lookups = lookups_of(self._http.directives)
         folder = files.folder
         self._upstreams = Upstreams(self.imported, named)
         self._content = Content(self.imported, self._upstreams, folder)
@@ -74,14 +78,7 @@ class NginxImporter:
         """Fill the imported configuration."""
         for each in self._main:
             self.imported.lose(each.origin, each.name, "the gateway speaks HTTP only", "keep nginx for it")
-        for each in self._http.directives:
-            if each.name in {"geo", "split_clients"} or (each.name == "map" and "$http_upgrade" not in each.args):
-                self.imported.lose(
-                    each.origin,
-                    str(each),
-                    "there are no variables of one's own",
-                    "write conditions on routes, or `targets` with weights",
-                )
+        self._lose_lookups()
         servers = [Server(each, Context(each.inside(), self._http)) for each in self._http.own("server")]
         for number, server in enumerate(servers, 1):
             names_of(server, number)
@@ -97,6 +94,21 @@ class NginxImporter:
                     places += self._server(server, at, servers, is_default=is_default, number=number)
         self._rank(places)
         return self.imported
+
+    def _lose_lookups(self) -> None:
+        """Record the variables that something other than an ``if`` asks for."""
+        for each in self._http.directives:
+            is_of_upgrade = each.name == "map" and "$http_upgrade" in each.args
+            if each.name not in {"map", "geo", "split_clients"} or is_of_upgrade or not each.args:
+                continue
+            name = each.args[-1].lstrip("$")
+            user = next(users_of(self._http.directives, name), None)
+            if user is not None or name not in self._lookups:
+                used = "" if user is None else f", which {user.name} in line {user.origin.line} needs"
+                reason = f"there are no variables of one's own{used}"
+                self.imported.lose(
+                    each.origin, str(each), reason, "write conditions on routes, or `targets` with weights"
+                )
 
     def _document(self) -> None:
         document = self.imported.document
@@ -279,7 +291,7 @@ class NginxImporter:
         cache(context, route, self.imported)
         self._fields.add_request(route, sending, prefix, captured(sending))
         size = body_size(context, self.imported)
-        if size != self._default_body and "respond" not in route.keys:
+        if size != self._default_body and "target" in route.keys:
             route.keys["max_body_bytes"] = size
         pages = error_pages(self.imported, context, lambda path: page_target(self._locations, path, self._upstreams))
         if pages and not route.is_closed and "respond" not in route.keys:
@@ -305,16 +317,17 @@ class NginxImporter:
                 yield self._rewrite(each, choice, label)
 
     def _if(self, block: Directive, choice: Choice, label: str, closing: list[Finding]) -> Iterator[Draft]:
-        asked_for, inner = conditions(block), returned(block)
-        found = None if asked_for is None else hidden_conditions(self.imported, asked_for, block.origin)
+        found, inner = alternatives(block, self._lookups), returned(block)
+        if found is not None:
+            hidden = [hidden_conditions(self.imported, each, block.origin) for each in found]
+            found = None if None in hidden else [each for each in hidden if each is not None]
         reason = "its condition or its effect has no counterpart"
         if found is not None and inner is not None:
-            for asked in (found, with_nothing_in_it(found)):
-                if asked is not None:
-                    route = Route("", choice.keys() | asked, block.origin)
-                    self._content.respond(route, inner, choice.location.context)
-                    self._fields.add_responses(route, choice.location.context, "")
-                    yield Draft(route, f"{label}-if")
+            for asked in found:
+                route = Route("", choice.keys() | asked, block.origin)
+                self._content.respond(route, inner, choice.location.context)
+                self._fields.add_responses(route, choice.location.context, "")
+                yield Draft(route, f"{label}-if")
         elif not may_guard(block):
             self.imported.lose(block.origin, str(block), reason, "write a route with conditions")
         else:
@@ -323,10 +336,9 @@ class NginxImporter:
             if found is None:
                 closing.append(finding)
             else:
-                for asked in (found, with_nothing_in_it(found)):
-                    if asked is not None:
-                        route = Route("", choice.keys() | asked, block.origin)
-                        yield self._closed(Draft(route, f"{label}-if"), [finding])
+                for asked in found:
+                    route = Route("", choice.keys() | asked, block.origin)
+                    yield self._closed(Draft(route, f"{label}-if"), [finding])
 
     def _rewrite(self, directive: Directive, choice: Choice, label: str) -> Draft:
         pattern, text, *flags = directive.args
@@ -356,6 +368,8 @@ class NginxImporter:
                 "rewrite": {**route.keys.get("rewrite", {}), "template": made},
             }
             return Draft(route, f"{label}-rewrite")
+        elif _looks_again(directive, choice) and self._rewritten(route, text, found[1]):
+            return Draft(route, f"{label}-rewrite")
         self._content.give_up(
             route,
             directive,
@@ -363,6 +377,37 @@ class NginxImporter:
             "write a route with `rewrite` and the plugins of that location",
         )
         return Draft(route, f"{label}-rewrite")
+
+    def _rewritten(self, route: Route, text: str, groups: dict[str, str]) -> bool:
+        """Have a route do what the location of a new path does; False if it is not known, or does more than send on."""
+        path, _, query = text.partition("?")
+        made = template_of(path, groups)
+        taker = None if made is None else location_of(made, self._locations)
+        parameters = query_template(query, groups)
+        if made is None or parameters is None or taker is None:
+            return False
+        context = taker.context
+        passed = context.own("proxy_pass") + context.own("grpc_pass")
+        has_more = any(each.name in _DECIDING for each in context.directives)
+        if not passed or has_more or not is_whole_path(passed[-1].value):
+            return False
+        pattern = route.keys["path_regex"]
+        self._fill(route, Choice(taker))
+        rewrite = {**route.keys.get("rewrite", {}), "template": made}
+        route.keys |= {
+            "path_regex": pattern,
+            "rewrite": rewrite | ({"query": {"set": parameters}} if parameters else {}),
+        }
+        return True
+
+
+def _looks_again(directive: Directive, choice: Choice) -> bool:
+    """Whether nginx looks for a location with the path that a ``rewrite`` makes, and changes it no further."""
+    flags = directive.args[2:]
+    if flags:
+        return flags == ("last",) or (flags == ("break",) and choice.location.directive.name == "server")
+    deciding = [each for each in choice.location.context.directives if each.name in {"rewrite", "if", "return", "set"}]
+    return deciding[-1] is directive
 
 
 def _prefix(context: Context, named: dict[str, Location]) -> str:
@@ -377,7 +422,7 @@ def _sending(context: Context, named: dict[str, Location]) -> Context:
     """Return the block that sends requests on: that of the named location where ``try_files`` ends at one."""
     tried = context.own("try_files")
     last = tried[-1].args[-1] if tried and tried[-1].args else ""
-    return named[last].context if last in named and not _prefix(context, {}) else context
+    return named[last].context if last in named else context
 
 
 def _reached(routes: list[Route]) -> Iterator[Route]:

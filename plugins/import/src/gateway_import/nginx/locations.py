@@ -175,6 +175,35 @@ def _indexes(index: str, choice: Choice, other: Location) -> set[str]:
     return {f"/{index}", f"{own}/{index}", f"{literal[1].rpartition('/')[0]}/{index}"}
 
 
+def location_of(template: str, locations: list[Location]) -> Location | None:
+    """Return the location that takes every path of a template (``/new/:rest``); None if it is not the same for all."""
+    fixed = template.partition(":")[0]
+    is_fixed = fixed == template
+    exact = [each for each in locations if each.kind == "="]
+    if is_fixed and (found := next((each for each in exact if each.pattern == fixed), None)):
+        return found
+    prefixes = [each for each in locations if each.kind in {"", "^~"}]
+    further = [each for each in [*exact, *prefixes] if each.pattern.startswith(fixed) and each.pattern != fixed]
+    if not is_fixed and (further or any(each.pattern == fixed for each in exact)):
+        return None
+    taking = [each for each in prefixes if fixed.startswith(each.pattern)]
+    longest = max(taking, key=lambda each: len(each.pattern), default=None)
+    if longest is None or longest.nested:
+        return None
+    if longest.kind == "^~" or not any(_may_take(each, fixed, is_fixed=is_fixed) for each in locations):
+        return longest
+    return None
+
+
+def _may_take(location: Location, path: str, *, is_fixed: bool) -> bool:
+    """Whether an expression may take a path, of which only the beginning is known unless it is fixed."""
+    if location.kind not in REGEX_KINDS:
+        return False
+    found = python_regex(location.pattern)
+    flags = re.IGNORECASE if location.kind == "~*" else 0
+    return found is None or not is_fixed or re.search(found[0], path, flags) is not None
+
+
 def ordered(locations: list[Location], region: Region = Region()) -> Iterator[Choice]:
     """Yield all locations, the one that decides first."""
     yield from _deciding(locations, region)

@@ -69,6 +69,26 @@ def template_of(text: str, groups: dict[str, str]) -> str | None:
     return made
 
 
+def query_template(query: str, groups: dict[str, str]) -> dict[str, str] | None:
+    """Return the parameters that a new path has, with groups as ``:name``; None if they are made in another way."""
+    made: dict[str, str] = {}
+    for part in query.split("&") if query else ():
+        name, _, value = part.partition("=")
+        if part in {"$args", "$query_string"}:
+            continue  # which stay anyway
+        group = _GROUP.fullmatch(value)
+        if not name or "$" in name or ("$" in value and (group is None or group[1] not in groups)) or ":" in value:
+            return None
+        made[name] = f":{groups[group[1]]}" if group is not None else value
+    return made
+
+
+def is_whole_path(text: str) -> bool:
+    """Whether ``proxy_pass`` sends the path as it is: it names no path itself."""
+    place = place_of(text if "://" in text else f"grpc://{text}")
+    return place is not None and place[2] is None
+
+
 def place_of(text: str) -> tuple[str, str, str | None] | None:
     """Return scheme, host and URI part of ``proxy_pass``; the last is None where there is none."""
     if text.startswith(("http://unix:", "https://unix:", "grpc://unix:")):
