@@ -73,3 +73,13 @@ def started(gateway: StartGateway, imported: Imported, **environ: str) -> Runnin
     """Start a gateway with a written configuration, on a free port instead of its own."""
     with mock.patch.dict(os.environ, environ):
         return gateway(to_yaml(replace(imported, listeners=[])))
+
+
+def server(*lines: str, before: str = "", name: str = "a.com") -> str:
+    """Return a file of nginx with one server, whose lines begin in the third line."""
+    return f"{before}\nserver {{ listen 80; server_name {name};\n" + "\n".join(lines) + "\n}\n"
+
+
+def bindings(route: dict[str, Any]) -> dict[str, Any]:
+    """Return the configurations of a route's bindings, by their ids."""
+    return {each.get("id", each["name"]): each["config"] for each in route.get("plugins", [])}

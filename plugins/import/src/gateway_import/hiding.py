@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from gateway_import.model import EnvReference, Imported, keeps_secret, looks_sec
 
 HIDDEN: Final = "***"
 _FIELDS: Final = ("headers", "cookies", "query")
-_PARAMETER: Final = re.compile(r"(?<=[?&])([^=&\s]+)=([^&\s]+)")
+_SEPARATORS: Final = re.compile(r"[?&\s]")
 _VARIABLE: Final = re.compile(r"\$(?:\w+|\{\w+\})")
 _LITERAL: Final = re.compile(r"[A-Za-z0-9+=_-]{8,}")
 
@@ -73,20 +74,34 @@ def path_with_query(imported: Imported, text: str, origin: Origin) -> str | EnvR
 
     :raises ValueError: there are several.
     """
-    found = [each for each in _PARAMETER.finditer(text) if keeps_secret(each[1], each[2])]
+    found = [each for each in _parameters(text) if keeps_secret(each[0], text[each[1] : each[2]])]
     if not found:
         return text
     if len(found) > 1:
         raise ValueError("has several secrets in its query")
-    (only,) = found
-    variable = imported.secret(f"query {only[1]}", f"value of the parameter {only[1]}", origin)
-    return EnvReference(variable.name, text[: only.start(2)], text[only.end(2) :])
+    ((name, begin, end),) = found
+    variable = imported.secret(f"query {name}", f"value of the parameter {name}", origin)
+    return EnvReference(variable.name, text[:begin], text[end:])
+
+
+def _parameters(text: str) -> list[tuple[str, int, int]]:
+    """Return the parameters of queries in a text: name, and where the value begins and ends."""
+    marks = [*(found.start() for found in _SEPARATORS.finditer(text)), len(text)]
+    made = []
+    for begin, end in pairwise(marks):
+        name, equals, value = text[begin + 1 : end].partition("=")
+        if text[begin] in "?&" and equals and value:
+            made.append((name, end - len(value), end))
+    return made
 
 
 def shown(text: str) -> str:
     """Return a text for people, without what may be a secret of a URL in it."""
     text = without_credentials(text)
-    return _PARAMETER.sub(lambda found: f"{found[1]}={HIDDEN if keeps_secret(found[1], found[2]) else found[2]}", text)
+    for name, begin, end in reversed(_parameters(text)):
+        if keeps_secret(name, text[begin:end]):
+            text = f"{text[:begin]}{HIDDEN}{text[end:]}"
+    return text
 
 
 def shown_values(names: Iterable[str], value: str) -> str:

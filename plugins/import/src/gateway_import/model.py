@@ -28,9 +28,11 @@ _LONGEST_NAME: Final = 100
 _SECRET_WORDS: Final = (
     "authorization", "auth-", "token", "secret", "key", "passw", "cookie", "credential", "signature", "trust",
 )  # fmt: skip
-_LOOKS_RANDOM: Final = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9+=_~-]{20,}|[0-9a-fA-F]{16,}")
-_SCHEME: Final = re.compile(r"(?i:basic|bearer|digest|apikey|token) +\S+")
-_OF_URL: Final = re.compile(r"(?<=://)[^/@\s]*@")
+_OF_KEYS: Final = frozenset("+=_~-")
+_SHORTEST_KEY: Final = 20
+_SHORTEST_HEX: Final = 16
+_SCHEMES: Final = frozenset({"basic", "bearer", "digest", "apikey", "token"})
+_HEX: Final = frozenset("0123456789abcdefABCDEF")
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +218,22 @@ def keeps_secret(header: str, value: str = "") -> bool:
 
 def looks_secret(value: str) -> bool:
     """Whether a value is of a form that keys and tokens have."""
-    return _LOOKS_RANDOM.fullmatch(value) is not None or _SCHEME.fullmatch(value) is not None
+    scheme, space, credential = value.partition(" ")
+    if space and scheme.lower() in _SCHEMES and credential.strip():
+        return True
+    if len(value) >= _SHORTEST_HEX and _HEX.issuperset(value):
+        return True
+    is_mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
+    return len(value) >= _SHORTEST_KEY and is_mixed and all(each.isalnum() or each in _OF_KEYS for each in value)
 
 
 def without_credentials(url: str) -> str:
     """Return a text of URLs without user and password."""
-    return _OF_URL.sub("", url)
+    first, *rest = url.split("://")
+    for number, part in enumerate(rest):
+        host = part.split("/", 1)[0].split(" ", 1)[0]
+        rest[number] = part[host.rfind("@") + 1 :]
+    return "://".join([first, *rest])
 
 
 def clean_id(wanted: str, otherwise: str) -> str:

@@ -10,21 +10,12 @@ from typing import Any
 import pytest
 from gateway_import.failures import CannotImportError
 
-from tests.importing import check, import_text, losses, written
-
-
-def server(*lines: str, before: str = "", name: str = "a.com") -> str:
-    """Return a file with one server, whose lines begin in the third line."""
-    return f"{before}\nserver {{ listen 80; server_name {name};\n" + "\n".join(lines) + "\n}\n"
+from tests.importing import bindings, check, import_text, losses, server, written
 
 
 def routes_of(*lines: str, before: str = "") -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = written(import_text("nginx", server(*lines, before=before)))["routes"]
     return found
-
-
-def bindings(route: dict[str, Any]) -> dict[str, Any]:
-    return {each.get("id", each["name"]): each["config"] for each in route.get("plugins", [])}
 
 
 @pytest.mark.parametrize(
@@ -327,93 +318,6 @@ def test_an_expression_of_names_takes_a_host_with_a_dot_at_its_end() -> None:
 
     assert patterns
     assert all(re.fullmatch(each, host) for each in patterns for host in ("adm.a.com", "ADM.a.com.", "adm.a.com.:80"))
-
-
-@pytest.mark.parametrize(
-    ("lookup", "condition", "expected"),
-    [
-        ("geo $v { 10.0.0.0/8 1; }", "$v", [{"client_ip": {"one_of": ["10.0.0.0/8"]}}]),
-        ("geo $v { default 1; 10.0.0.0/8 0; }", "$v", [{"client_ip": {"none_of": ["10.0.0.0/8"]}}]),
-        ("geo $remote_addr $v { default a; 10.0.0.1 b; }", "$v != a", [{"client_ip": {"one_of": ["10.0.0.1/32"]}}]),
-        ("map $http_x_a $v { default 0; yes 1; ~^o(k)$ 1; }", "$v", [{"headers": {"x-a": {"regex": "(?i:yes)|(?:o(?:k))"}}}]),
-        (
-            "map $cookie_a $v { yes 1; }", '$v = ""',
-            [{"cookies": {"a": {"none_of": ["", "yes"]}}}, {"cookies": {"a": {"present": False}}}, {"cookies": {"a": {"value": ""}}}],
-        ),
-        ("map $arg_a $v { yes 1; no 2; }", "$v ~ ^[12]$", [{"query": {"a": {"regex": "(?i:yes)|(?i:no)"}}}]),
-    ],
-)  # fmt: skip
-def test_an_if_asks_for_what_a_variable_is_made_of(
-    tmp_path: Path, lookup: str, condition: str, expected: list[dict[str, Any]]
-) -> None:
-    imported = import_text(
-        "nginx", server(f"if ({condition}) {{ return 403; }}", "location / { proxy_pass http://u; }", before=lookup)
-    )
-
-    *conditional, last = written(imported)["routes"]
-    assert (losses(imported), check(imported, tmp_path)) == ([], [])
-    assert [
-        {key: each[key] for key in each if key in asked} for each, asked in zip(conditional, expected, strict=True)
-    ] == expected
-    assert [each["respond"] for each in conditional] == [{"status": 403}] * len(expected)
-    assert last["target"] == "u"
-
-
-@pytest.mark.parametrize(
-    "lookup",
-    [
-        "geo $v { 10.0.0.0/8 1; 10.1.0.0/16 0; }", "geo $arg_a $v { 10.0.0.0/8 1; }", "geo $v { ranges; 10.0.0.1-10.0.0.9 1; }",
-        "geo $v { default 1; novel 0; }", "map $http_a $v { ~a 0; ~b 1; }", "map $http_a $v { default 1; ~a 0; }",
-        "map $http_a $v { a $arg_b; }", "map $uri $v { /a 1; }", "map $http_a$http_b $v { ab 1; }", "map $http_a $v { ~(.)\\1 1; }",
-        "map $http_a $v { ~.* 1; }", "map $http_a $v { hostnames; a 1; }",
-    ],
-)  # fmt: skip
-def test_a_variable_whose_values_have_no_condition_closes_what_it_guards(lookup: str) -> None:
-    imported = import_text(
-        "nginx", server("if ($v) { return 403; }", "location / { proxy_pass http://u; }", before=lookup)
-    )
-
-    assert [each["respond"] for each in written(imported)["routes"]] == [{"status": 403}]
-    assert (3, "!if $v") in losses(imported)
-
-
-@pytest.mark.parametrize(
-    ("lines", "expected"),
-    [
-        (["location /a { rewrite ^/a/(.*)$ /b/$1 last; }", "location /b/ { proxy_pass http://u; deny all; }"], {"template": "/b/:g1"}),
-        (["rewrite ^/a$ /b?x=1&$args last;", "location /b { proxy_pass http://u; deny all; }"], {"template": "/b", "query": {"set": {"x": "1"}}}),
-        (["rewrite ^/a$ /b break;", "location /b { proxy_pass http://u; deny all; }"], {"template": "/b"}),
-        (["rewrite ^/a$ /b;", "location ~ [.]php$ { return 404; }", "location /b { proxy_pass http://u; deny all; }"], {"template": "/b"}),
-    ],
-)  # fmt: skip
-def test_a_new_path_has_the_guards_of_the_location_that_takes_it(
-    tmp_path: Path, lines: list[str], expected: dict[str, Any]
-) -> None:
-    imported = import_text("nginx", server(*lines))
-
-    found = next(each for each in written(imported)["routes"] if each["id"].endswith("-rewrite"))
-    assert (losses(imported), check(imported, tmp_path)) == ([], [])
-    assert (found["target"], found["rewrite"]) == ("u", expected)
-    assert bindings(found)["ip"] == {"deny": ["0.0.0.0/0", "::/0"]}
-
-
-@pytest.mark.parametrize(
-    "lines",
-    [
-        ["location /a { rewrite ^/a/(.*)$ /b/$1 last; }", "location /b/ { proxy_pass http://u; }", "location /b/c { return 404; }"],
-        ["location /a { rewrite ^/a/(.*)$ /b/$1 last; }", "location /b/ { proxy_pass http://u; }", "location ~ [.]php$ { return 404; }"],
-        ["location /a { rewrite ^/a/(.*)$ /b/$1 last; }", "location /b/ { proxy_pass http://u; if ($arg_x) { return 404; } }"],
-        ["location /a { rewrite ^/a/(.*)$ /b/$1 last; }", "location /b/ { proxy_pass http://u/c/; }"],
-        ["location /a { rewrite ^/a/(.*)$ /b/$1 last; }", "location /b/ { root /x; }"],
-        ["location /a { rewrite ^/a$ /b; rewrite ^/b$ /c; }", "location /b { proxy_pass http://u; }"],
-        ["location /a { rewrite ^/a$ /b?$novel last; }", "location /b { proxy_pass http://u; }"],
-        ["location /a { rewrite ^/a/(.*)$ /b-$1 last; }", "location /b { proxy_pass http://u; }"],
-    ],
-)  # fmt: skip
-def test_a_new_path_that_another_location_may_take_in_its_own_way_is_closed(lines: list[str]) -> None:
-    routes = routes_of(*lines)
-
-    assert next(each for each in routes if each["id"].endswith("-rewrite"))["respond"] == {"status": 403}
 
 
 @pytest.mark.parametrize(

@@ -17,19 +17,16 @@ from gateway_import.nginx.directives import Context, Directive, read_directives
 from gateway_import.nginx.fields import Fields
 from gateway_import.nginx.guards import Guards
 from gateway_import.nginx.listeners import Listeners
-from gateway_import.nginx.locations import Choice, Location, Region, location_of, locations_of, ordered, whole
+from gateway_import.nginx.locations import Choice, Location, locations_of, ordered
 from gateway_import.nginx.lookups import lookups_of, users_of
 from gateway_import.nginx.pages import body_size, cache, compression, error_pages
-from gateway_import.nginx.redirects import is_whole_path, query_template, redirect_keys, template_of
+from gateway_import.nginx.rewrites import Rewrites
 from gateway_import.nginx.servers import Address, Group, Server, addresses_of, groups_of, names_of
 from gateway_import.nginx.services import auth_service, captured, page_target
 from gateway_import.nginx.upstreams import Upstreams
-from gateway_import.nginx.values import python_regex
 
 _STEP: Final = 1000
 """Priorities between two places in the order of names; a server with more routes has a wider step."""
-_DECIDING: Final = frozenset({"if", "rewrite", "return", "set", "limit_except", "internal", "try_files"})
-"""What a location may do before it sends a request on."""
 _MAIN: Final = frozenset({"http", "events", "stream", "mail", "server", "upstream"})
 
 
@@ -70,6 +67,7 @@ class NginxImporter:
         self._content = Content(self.imported, self._upstreams, folder)
         self._guards = Guards(self.imported, folder, zones)
         self._fields = Fields(self.imported)
+        self._rewriting = Rewrites(self._content, self._fields, self._fill)
         self._listeners = Listeners(self.imported, self._content.file)
         self._default_body: int | str = 0
         self._locations: list[Location] = []
@@ -314,7 +312,7 @@ class NginxImporter:
             if each.name == "if":
                 yield from self._if(each, choice, label, closing)
             elif each.name == "rewrite" and len(each.args) >= 2:
-                yield self._rewrite(each, choice, label)
+                yield Draft(self._rewriting.route(each, choice), f"{label}-rewrite")
 
     def _if(self, block: Directive, choice: Choice, label: str, closing: list[Finding]) -> Iterator[Draft]:
         found, inner = alternatives(block, self._lookups), returned(block)
@@ -339,75 +337,6 @@ class NginxImporter:
                 for asked in found:
                     route = Route("", choice.keys() | asked, block.origin)
                     yield self._closed(Draft(route, f"{label}-if"), [finding])
-
-    def _rewrite(self, directive: Directive, choice: Choice, label: str) -> Draft:
-        pattern, text, *flags = directive.args
-        found = python_regex(pattern)
-        route = Route("", choice.keys(), directive.origin)
-        region = choice.regex() if not choice.is_regex else None
-        if found is None or (choice.is_regex and region is None and choice.location.pattern != pattern):
-            self._content.give_up(
-                route, directive, "its expression cannot be combined with that of the location", "write routes"
-            )
-            return Draft(route, f"{label}-rewrite")
-        inside = Region(choice.location.pattern).regex() if not choice.is_regex else ""
-        is_anchored = pattern.startswith(f"^{choice.location.pattern}")
-        route.keys = {"path_regex": f"{'' if is_anchored else inside}{whole(found[0])}"}
-        made = template_of(text, found[1])
-        if flags in (["permanent"], ["redirect"]) or text.startswith(("http://", "https://", "$scheme")):
-            status = 301 if flags == ["permanent"] else 302
-            keys = {"redirect": {"status": status, "path": made}} if made else redirect_keys(status, text)
-            if keys is not None:
-                route.keys |= keys
-                self._fields.add_responses(route, choice.location.context, "")
-                return Draft(route, f"{label}-rewrite")
-        elif made is not None and flags == ["break"] and choice.location.context.own("proxy_pass"):
-            self._fill(route, choice)
-            route.keys |= {
-                "path_regex": route.keys["path_regex"],
-                "rewrite": {**route.keys.get("rewrite", {}), "template": made},
-            }
-            return Draft(route, f"{label}-rewrite")
-        elif _looks_again(directive, choice) and self._rewritten(route, text, found[1]):
-            return Draft(route, f"{label}-rewrite")
-        self._content.give_up(
-            route,
-            directive,
-            "another location may take the new path, with guards of its own",
-            "write a route with `rewrite` and the plugins of that location",
-        )
-        return Draft(route, f"{label}-rewrite")
-
-    def _rewritten(self, route: Route, text: str, groups: dict[str, str]) -> bool:
-        """Have a route do what the location of a new path does; False if it is not known, or does more than send on."""
-        path, _, query = text.partition("?")
-        made = template_of(path, groups)
-        taker = None if made is None else location_of(made, self._locations)
-        parameters = query_template(query, groups)
-        if made is None or parameters is None or taker is None:
-            return False
-        context = taker.context
-        passed = context.own("proxy_pass") + context.own("grpc_pass")
-        has_more = any(each.name in _DECIDING for each in context.directives)
-        if not passed or has_more or not is_whole_path(passed[-1].value):
-            return False
-        pattern = route.keys["path_regex"]
-        self._fill(route, Choice(taker))
-        rewrite = {**route.keys.get("rewrite", {}), "template": made}
-        route.keys |= {
-            "path_regex": pattern,
-            "rewrite": rewrite | ({"query": {"set": parameters}} if parameters else {}),
-        }
-        return True
-
-
-def _looks_again(directive: Directive, choice: Choice) -> bool:
-    """Whether nginx looks for a location with the path that a ``rewrite`` makes, and changes it no further."""
-    flags = directive.args[2:]
-    if flags:
-        return flags == ("last",) or (flags == ("break",) and choice.location.directive.name == "server")
-    deciding = [each for each in choice.location.context.directives if each.name in {"rewrite", "if", "return", "set"}]
-    return deciding[-1] is directive
 
 
 def _prefix(context: Context, named: dict[str, Location]) -> str:
