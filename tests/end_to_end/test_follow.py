@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from tests.end_to_end.admin_kit import Api
 from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, get
 
@@ -81,11 +83,13 @@ async def test_tail_shows_what_its_filters_let_through_until_ctrl_c(
     await running.stops()
 
 
-async def test_events_follow_a_gateway_to_its_end(start: Callable[..., Gateway], upstream: Upstream, api: Api) -> None:
+async def test_events_follow_a_gateway_to_its_end_if_they_are_asked_to(
+    start: Callable[..., Gateway], upstream: Upstream, api: Api
+) -> None:
     text = CONFIG.format(url=upstream.url)
     running = start(text)
     await running.ready()
-    async with following("events", "--json") as command:
+    async with following("events", "--json", "--until-stop") as command:
         assert (await command.object())["type"] == "hello"
         await running.rewrites(text + "drain_delay: 1ms\n")
         applied = await command.object()
@@ -96,6 +100,37 @@ async def test_events_follow_a_gateway_to_its_end(start: Callable[..., Gateway],
             pass
         status, error = await command.ends()
         assert (status, error) == (0, "gateway: the gateway is stopping\n")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_events_go_on_with_the_same_gateway_after_a_restart_and_after_a_stop_and_a_start(
+    start: Callable[..., Gateway], upstream: Upstream, api: Api
+) -> None:
+    text = CONFIG.format(url=upstream.url).replace("workers: 2", "workers: 1")
+    # Another gateway, which is the only one while the first one is stopped.
+    other = start(text, name="other.yaml")
+    await other.ready()
+    running = start(text)
+    await running.ready()
+    async with following("events", "--json", "--pid", str(running.process.pid)) as command:
+        assert (await command.object())["type"] == "hello"
+        running.signal(signal.SIGUSR2)
+        while (await command.object())["type"] != "hello":
+            pass
+        await running.says("server.restarted")
+        await running.stops()
+        again = start(text)
+        await again.ready()
+        while (await command.object())["type"] != "hello":
+            pass
+        await again.rewrites(text + "drain_delay: 1ms\n")
+        while (found := await command.object())["type"] == "gap":
+            assert found["reason"] == "restarted"
+        while found["event"] != "config.applied":
+            found = await command.object()
+    await again.stops()
+    await other.stops()
 
 
 async def test_without_a_gateway_or_with_a_bad_filter_the_status_says_so(api: Api) -> None:

@@ -79,7 +79,7 @@ async def test_it_ends_with_its_time_its_size_and_its_gateway(
         status, said = await command.ends()
         assert (status, "1000 bytes are not enough" in said) == (0, True)
         assert 500 < (tmp_path / "size").stat().st_size <= 1000
-    async with following("record", str(tmp_path / "size"), "--force") as command:
+    async with following("record", str(tmp_path / "size"), "--force", "--until-stop") as command:
         await ready(command)
         await running.stops()
         status, said = await command.ends()

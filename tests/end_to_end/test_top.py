@@ -102,6 +102,28 @@ async def test_on_a_terminal_it_is_drawn_again_sorted_by_keys_and_leaves_the_ter
     await running.stops()
 
 
+async def test_sigterm_leaves_the_terminal_as_it_was(start: Callable[..., Gateway], upstream: Upstream) -> None:
+    running = start(CONFIG.format(url=upstream.url))
+    await running.ready()
+    primary, secondary = pty.openpty()
+    before = termios.tcgetattr(secondary)
+    process = on_terminal(secondary)
+    try:
+        await asyncio.to_thread(read_until, primary, b"reading the traffic")
+        process.terminate()
+        last = await asyncio.to_thread(read_until, primary, b"\x1b[?1049l")
+        assert await asyncio.to_thread(process.wait, PATIENCE) == 143
+    finally:
+        process.kill()
+        process.wait()
+
+    assert b"\x1b[?25h" in last
+    assert termios.tcgetattr(secondary) == before
+    os.close(primary)
+    os.close(secondary)
+    await running.stops()
+
+
 async def test_without_a_gateway_nothing_is_drawn() -> None:
     done = await gateway("top")
 

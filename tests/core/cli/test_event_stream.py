@@ -64,7 +64,7 @@ def names(stream: EventStream) -> list[str]:
 
 @pytest.mark.parametrize("server", [[HEAD + HELLO + ONE + b": heartbeat\nid: e-7\n\n" + END]], indirect=True)
 def test_events_come_until_the_end(server: Server) -> None:
-    stream = EventStream(lambda: server.client, {"types": "change"})
+    stream = EventStream(lambda: server.client, {"types": "change"}, ends_at_stop=True)
 
     assert names(stream) == ["hello", "change 1", "end stopping"]
     assert stream.last_id == "e-7"
@@ -73,21 +73,23 @@ def test_events_come_until_the_end(server: Server) -> None:
 
 
 RESTARTING = END.replace(b"stopping", b"restarting")
+REVOKED = END.replace(b"stopping", b"token-revoked")
 
 
 @pytest.mark.parametrize(
     "server",
     [
-        [HEAD + HELLO + ONE + TWO[:20], HEAD + HELLO + TWO + END],
-        [HEAD + HELLO + ONE + RESTARTING, b"", HEAD + HELLO + TWO + END],
-        [HEAD + HELLO + ONE, b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\n{}", HEAD + HELLO + TWO + END],
+        [HEAD + HELLO + ONE + TWO[:20], HEAD + HELLO + TWO + REVOKED],
+        [HEAD + HELLO + ONE + RESTARTING, b"", HEAD + HELLO + TWO + REVOKED],
+        [HEAD + HELLO + ONE + END, b"", HEAD + HELLO + TWO + REVOKED],
+        [HEAD + HELLO + ONE, b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\n{}", HEAD + HELLO + TWO + REVOKED],
     ],
     indirect=True,
 )
 def test_a_stream_that_is_lost_goes_on_where_it_was(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     found = names(EventStream(lambda: server.client, {}))
 
-    assert found == ["hello", "change 1", "hello", "change 2", "end stopping"]
+    assert found == ["hello", "change 1", "hello", "change 2", "end token-revoked"]
     assert "Last-Event-ID: e-1" in server.heads[-1]
     assert capsys.readouterr().err.count("connecting again") == 1
 

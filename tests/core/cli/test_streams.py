@@ -6,8 +6,11 @@ import json
 import os
 import pty
 import re
+import signal
+import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -200,6 +203,64 @@ def test_names_of_installed_plugins_are_completed(folder: Path) -> None:
     environ = {"_GATEWAY_COMPLETE": "bash_complete", "COMP_WORDS": "gateway plugins show hea", "COMP_CWORD": "3"}
 
     assert gateway(folder=folder, **environ).stdout.split() == ["plain,headers"]
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_an_argument_that_is_not_utf8_is_an_error_without_a_traceback(folder: Path, name: str) -> None:
+    environ = {**os.environ, "XDG_RUNTIME_DIR": str(folder)}
+
+    done = subprocess.run(
+        [*(each.encode() for each in GATEWAY), name.encode(), b"no\xff"],
+        capture_output=True, cwd=folder, env=environ, check=False,
+    )  # fmt: skip
+
+    assert done.returncode in {1, 2, 3}, done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("drain", b"\xff"), ("up", b"a\xff"), ("release", b"\xff"), ("call", b"\xff", "x")]
+)
+def test_what_would_go_into_a_request_and_is_not_utf8_is_wrong_usage(
+    folder: Path, arguments: tuple[str | bytes, ...]
+) -> None:
+    done = subprocess.run(
+        [*map(os.fsencode, GATEWAY), *map(os.fsencode, arguments)], capture_output=True, cwd=folder, check=False
+    )
+
+    assert (done.returncode, b"is not UTF-8" in done.stderr) == (2, True), done.stderr
+
+
+WAITING = ["diff", "status", "history", "drain a", "log-level debug", "call a b", "rollback 1", "match GET / --running"]
+"""Commands that wait for a gateway."""
+
+
+@pytest.mark.parametrize("arguments", WAITING)
+def test_ctrl_c_ends_a_command_that_waits_with_130(folder: Path, arguments: str) -> None:
+    # A short path, as that of a socket has to be.
+    with tempfile.TemporaryDirectory() as short, socket.socket(socket.AF_UNIX) as listener:
+        address = f"{short}/admin.sock"
+        listener.bind(address)
+        listener.listen()
+        listener.settimeout(60)
+        process = subprocess.Popen(
+            [*GATEWAY, *arguments.split(), "--admin", f"unix:{address}"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder,
+            # A shell has what it runs in the background ignore SIGINT, and what that starts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - it takes no lock
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            connection, _ = listener.accept()
+            with connection:
+                assert connection.recv(100)  # it waits for the response from now on
+                os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+                out, error = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            process.wait()
+
+    assert (process.returncode, out, error) == (130, "", "gateway: interrupted\n")
 
 
 def test_every_command_has_help_without_an_error(folder: Path) -> None:

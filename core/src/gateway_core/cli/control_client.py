@@ -95,6 +95,19 @@ def find_gateway(roots: Sequence[ConfigRoot] | None, pid: int | None) -> Path:
     raise NoGatewayError(f"no gateway of this user runs{what}, looked in {directory}{hint}")
 
 
+def find_again(path: Path) -> Path:
+    """Return the control socket of a gateway that may have been restarted, as another process, since it was found.
+
+    :raises NoGatewayError: no gateway runs its configuration, or several others do.
+    """
+    found = find_sockets(path.parent, like=path)
+    if path in found:
+        return path
+    if len(found) != 1:
+        raise NoGatewayError(f"the gateway at {path} is gone")
+    return found[0]
+
+
 def _pids(paths: Sequence[Path]) -> str:
     return ", ".join(path.stem.rpartition("-")[2] for path in paths)
 
@@ -127,7 +140,9 @@ class AdminClient:
         :param timeout: seconds that the response may take.
         :raises GatewayError: the gateway is gone, does not respond, or refuses.
         """
-        status, content = self._request("POST", target, None if body is None else json.dumps(body), timeout)
+        # What is not UTF-8 on the command line is an error here, rather than half of a character in the gateway.
+        text = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        status, content = self._request("POST", target, text, timeout)
         if status == 503:
             raise UnavailableError(f"the gateway at {self._name}: {detail_of(content)}")
         if status in {401, 403, 421, 429}:
@@ -162,7 +177,7 @@ class AdminClient:
     def _name(self) -> str:
         return str(self.address) if isinstance(self.address, Path) else f"{self.address[0]}:{self.address[1]}"
 
-    def _fields(self, body: str | None) -> dict[str, str]:
+    def _fields(self, body: bytes | None) -> dict[str, str]:
         fields = {} if body is None else {"Content-Type": "application/json"}
         return fields if self.token is None else {**fields, "Authorization": f"Bearer {self.token}"}
 
@@ -174,7 +189,7 @@ class AdminClient:
             return http.client.HTTPSConnection(*self.address, timeout=timeout, context=context)
         return http.client.HTTPConnection(*self.address, timeout=timeout)
 
-    def _request(self, method: str, target: str, body: str | None, timeout: float) -> tuple[int, Any]:
+    def _request(self, method: str, target: str, body: bytes | None, timeout: float) -> tuple[int, Any]:
         connection = self._connection(timeout)
         try:
             try:

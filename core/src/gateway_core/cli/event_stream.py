@@ -17,11 +17,12 @@ from gateway_core.errors import GatewayError
 
 _SILENCE: Final = 35.0
 """Seconds without a byte after which a connection counts as lost: some heartbeats."""
-PATIENCE: Final = 30.0
+PATIENCE: Final = 60.0
 """Seconds in which a gateway that is gone may come back."""
 _PAUSE: Final = 0.5
-_ENDS: Final = frozenset({"restarting", "listener-closed"})
-"""Reasons of an end after which the stream goes on elsewhere."""
+STOPPING: Final = "stopping"
+_ENDS: Final = frozenset({"restarting", "listener-closed", STOPPING})
+"""Reasons of an end after which the stream goes on, with another program or at another address."""
 
 
 class StreamEvent(NamedTuple):
@@ -38,20 +39,25 @@ class EventStream:
     client_of: Callable[[], AdminClient]
     """Returns what sends requests to the gateway, which may have another control socket than before."""
     query: Mapping[str, str]
+    ends_at_stop: bool = False
+    """Whether it is over when the gateway stops; else the gateway may come back."""
     patience: float = PATIENCE
     last_id: str = ""
 
     def __iter__(self) -> Iterator[StreamEvent]:
-        """Yield events until the gateway ends the stream; the last one is ``end``, with the reason.
+        """Yield events until the gateway ends the stream and means it; the last one is ``end``, with the reason.
 
         :raises GatewayError: there is no gateway, it refuses, or it is gone and does not come back.
         """
         is_begun, lost_at = False, 0.0
         while True:
+            why = "the connection is lost"
             try:
                 for event in self._once():
                     is_begun, lost_at = True, 0.0
-                    if event.name == "end" and event.data.get("reason") in _ENDS:
+                    if event.name == "end" and self._goes_on(event.data.get("reason", "")):
+                        reason = event.data["reason"]
+                        why = why if reason == "listener-closed" else f"the gateway is {reason}"
                         break
                     yield event
                     if event.name == "end":
@@ -62,10 +68,13 @@ class EventStream:
             now = time.monotonic()
             if not lost_at:
                 lost_at = now
-                click.echo("gateway: the connection is lost: connecting again", err=True)
+                click.echo(f"gateway: {why}: connecting again", err=True)
             if now - lost_at > self.patience:
                 raise GatewayError(f"the gateway is gone, and did not come back within {self.patience:g} s")
             time.sleep(_PAUSE)
+
+    def _goes_on(self, reason: str) -> bool:
+        return reason in _ENDS and not (reason == STOPPING and self.ends_at_stop)
 
     def _once(self) -> Iterator[StreamEvent]:
         headers = {"Last-Event-ID": self.last_id} if self.last_id else {}

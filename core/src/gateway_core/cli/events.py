@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from gateway_core.cli.follow import follow, until_stop_option
 from gateway_core.cli.layout import printable
 from gateway_core.cli.options import echo, json_option, print_json, running_gateway_options
 
@@ -14,17 +15,20 @@ from gateway_core.cli.options import echo, json_option, print_json, running_gate
 @click.command("events", short_help="Follow what happens in a running gateway.")
 @running_gateway_options
 @click.option("--traffic", is_flag=True, help="A line with the traffic of each second as well.")
+@until_stop_option
 @json_option
-def command(roots: tuple[str, ...], pid: int | None, admin: str | None, *, traffic: bool, as_json: bool) -> None:
+def command(
+    roots: tuple[str, ...], pid: int | None, admin: str | None, *, traffic: bool, until_stop: bool, as_json: bool
+) -> None:
     """Follow what happens in a running gateway: configurations, endpoints, breakers, quarantines, certificates,
-    sources, workers. It goes on until Ctrl-C, or until the gateway ends.
+    sources, workers. It goes on until Ctrl-C.
 
-    When the connection is lost, or another program takes over, it goes on where it was; where events are missing it
-    says how many. With --json each event is one object on a line, with its name under `type`.
+    When the connection is lost, another program takes over, or the gateway is stopped and started again within a
+    minute, it goes on where it was; where events are missing it says how many. With --json each event is one object on
+    a line, with its name under `type`.
 
-    Exit status: 0 when it was ended or the gateway ends, 3 if no gateway was found, it refused, or it is gone.
+    Exit status: 0 when it was ended, 3 if no gateway was found, it refused, or it is gone.
     """
-    from gateway_core.cli.follow import follow  # noqa: PLC0415 - so that help is quick
 
     def show(name: str, data: Mapping[str, Any]) -> None:
         if as_json:
@@ -32,7 +36,8 @@ def command(roots: tuple[str, ...], pid: int | None, admin: str | None, *, traff
         elif name != "hello":
             echo(line_of(name, data))
 
-    follow((roots, pid, admin), {"types": "traffic,change" if traffic else "change"}, show)
+    types = "traffic,change" if traffic else "change"
+    follow((roots, pid, admin), {"types": types}, show, until_stop=until_stop)
 
 
 def line_of(name: str, data: Mapping[str, Any]) -> str:

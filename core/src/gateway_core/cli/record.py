@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from gateway_core import __version__
+from gateway_core.cli.follow import follow, until_stop_option
 from gateway_core.cli.options import running_gateway_options
 from gateway_core.cli.tail import tail_filter_options
 
@@ -63,6 +65,7 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: str | 
 )
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 @tail_filter_options
+@until_stop_option
 def command(
     file: Path,
     roots: tuple[str, ...],
@@ -74,10 +77,11 @@ def command(
     max_bytes: int,
     headers: tuple[str, ...],
     force: bool,
+    until_stop: bool,
     **conditions: str,
 ) -> None:
     """Record the requests of a running gateway, of all its workers, each when it is over, as lines of JSON in FILE,
-    which only its owner may read. It goes on until Ctrl-C, a bound, or the end of the gateway.
+    which only its owner may read. It goes on until Ctrl-C or a bound, also when the gateway is restarted meanwhile.
 
     Method, host, path, query and some headers are recorded, with route and status. Bodies, addresses of clients and
     credentials are not: headers such as Authorization and Cookie are refused, and values of query parameters that are
@@ -87,11 +91,10 @@ def command(
     Requests whose target is longer than 1,000 characters, and those that became another protocol's, are counted and
     left out. Where requests are missing, FILE has a gap, and the last line counts them.
 
-    Exit status: 0 when it was ended, reached a bound or the gateway ends, 2 for wrong usage, 3 if no gateway was found,
-    it refused or is gone, or FILE cannot be written. What was recorded until then is kept.
+    Exit status: 0 when it was ended or reached a bound, 2 for wrong usage, 3 if no gateway was found, it refused or is
+    gone, or FILE cannot be written. What was recorded until then is kept.
     """
     from gateway_core.cli.control_client import exit_undecided  # noqa: PLC0415 - so that help is quick
-    from gateway_core.cli.follow import follow  # noqa: PLC0415
     from gateway_core.cli.recording import check_replaceable  # noqa: PLC0415
     from gateway_core.cli.tail import query_of  # noqa: PLC0415
 
@@ -107,7 +110,8 @@ def command(
     recorder = Recorder(file, names.split(","), count, max_bytes, replaces=force)
     try:
         with _alarm(), recorder.closed_at_the_end():
-            follow((roots, pid, admin), query, lambda name, data: recorder.take(name, data, lifetime))
+            take = partial(recorder.take, lifetime=lifetime)
+            follow((roots, pid, admin), query, take, until_stop=until_stop)
     except _EnoughError as reason:
         click.echo(f"gateway: {reason}", err=True)
     except OSError as error:

@@ -6,6 +6,7 @@ import errno
 import gc
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any, Final, NoReturn
@@ -55,6 +56,9 @@ _NO_DESCRIPTORS: Final = os.strerror(errno.EMFILE)
 _HELP: Final = frozenset({"-h", "--help"})
 """Which imports no plugin."""
 
+INTERRUPTED: Final = 128 + signal.SIGINT
+"""Exit status of a command that Ctrl-C has ended before it was done, as of a program that the signal has ended."""
+
 _WRITTEN_BY_CLICK: Final = _HELP | {"--version"}
 """Whose text click writes to standard output itself."""
 
@@ -67,6 +71,14 @@ class Commands(click.Group):
 
     So the overview leaves them out, and says that there may be some: it takes no longer than the command line itself.
     """
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("gateway: interrupted", err=True)
+            ctx.exit(INTERRUPTED)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*COMMANDS, *super().list_commands(ctx)})
@@ -147,6 +159,13 @@ def _run(arguments: Sequence[str]) -> int:
         result: Any = gateway.main(args=list(arguments), prog_name="gateway", standalone_mode=True)
     except SystemExit as exit_:
         result = exit_.code
+    except UnicodeError:
+        # Paths may be any bytes; what goes into a request or into the output may not.
+        wrong = [each for each in arguments if not _is_text(each)]
+        if not wrong:
+            raise
+        click.echo(f"gateway: the argument {os.fsencode(wrong[0])!r} is not UTF-8", err=True)
+        result = 2
     except (OSError, ImportError) as error:  # a command's modules are imported when it is used
         if isinstance(error, OSError) and _WRITTEN_BY_CLICK.intersection(arguments):
             from gateway_core.cli.options import output_failed  # noqa: PLC0415 - so that the overview is quick
@@ -158,3 +177,11 @@ def _run(arguments: Sequence[str]) -> int:
         click.echo(f"gateway: {text}", err=True)
         result = 1
     return result if isinstance(result, int) else 0 if result is None else 1
+
+
+def _is_text(argument: str) -> bool:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 import click
 
 from gateway_core.cli.events import gap_line
+from gateway_core.cli.follow import follow, until_stop_option
 from gateway_core.cli.layout import printable
 from gateway_core.cli.options import echo, json_option, print_json, running_gateway_options
 
@@ -56,20 +57,26 @@ def query_of(given: Mapping[str, str]) -> dict[str, str]:
 @click.command("tail", short_help="Watch the requests of a running gateway.")
 @running_gateway_options
 @tail_filter_options
+@until_stop_option
 @json_option
-def command(roots: tuple[str, ...], pid: int | None, admin: str | None, *, as_json: bool, **conditions: str) -> None:
-    """Watch the requests of a running gateway, of all its workers, each when it is over. It goes on until Ctrl-C, or
-    until the gateway ends.
+def command(
+    roots: tuple[str, ...],
+    pid: int | None,
+    admin: str | None,
+    *,
+    until_stop: bool,
+    as_json: bool,
+    **conditions: str,
+) -> None:
+    """Watch the requests of a running gateway, of all its workers, each when it is over. It goes on until Ctrl-C.
 
-    Values of query parameters that are credentials are hidden, as in access logs. When the connection is lost it goes
-    on where it was; missing requests are counted as a gap. Over the network this needs a token with the right `tail`.
-    With --json each event is one object on a line, with its name under `type`.
+    Values of query parameters that are credentials are hidden, as in access logs. When the connection is lost, or the
+    gateway is stopped and started again within a minute, it goes on where it was; missing requests are counted as a
+    gap. Over the network this needs a token with the right `tail`. With --json each event is one object on a line, with
+    its name under `type`.
 
-    Exit status: 0 when it was ended or the gateway ends, 2 for wrong usage, 3 if no gateway was found, it refused, or
-    it is gone.
+    Exit status: 0 when it was ended, 2 for wrong usage, 3 if no gateway was found, it refused, or it is gone.
     """
-    from gateway_core.cli.follow import follow  # noqa: PLC0415 - so that help is quick
-
     query = query_of(conditions)
 
     def show(name: str, data: Mapping[str, Any]) -> None:
@@ -78,7 +85,7 @@ def command(roots: tuple[str, ...], pid: int | None, admin: str | None, *, as_js
         elif name != "hello":
             echo(line_of(name, data))
 
-    follow((roots, pid, admin), query, show)
+    follow((roots, pid, admin), query, show, until_stop=until_stop)
 
 
 def line_of(name: str, data: Mapping[str, Any]) -> str:

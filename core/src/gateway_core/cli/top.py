@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import shutil
+import signal
 import sys
 import termios
 import time
@@ -123,9 +124,10 @@ def _draw(lines: list[str]) -> None:
 
 @contextmanager
 def _whole_screen() -> Iterator[None]:
-    """Take the terminal for a screen of its own, and give it back as it was."""
+    """Take the terminal for a screen of its own, and give it back as it was, also when SIGTERM ends the command."""
     number = sys.stdin.fileno()
     before = termios.tcgetattr(number)
+    handler = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         tty.setcbreak(number)
         sys.stdout.write("\x1b[?1049h\x1b[?25l")
@@ -134,3 +136,4 @@ def _whole_screen() -> Iterator[None]:
         sys.stdout.write("\x1b[?25h\x1b[?1049l")
         sys.stdout.flush()
         termios.tcsetattr(number, termios.TCSADRAIN, before)
+        signal.signal(signal.SIGTERM, handler)

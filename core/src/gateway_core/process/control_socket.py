@@ -61,9 +61,12 @@ def socket_path(directory: Path, roots: Sequence[ConfigRoot], pid: int) -> Path:
     return directory / f"{_digest(roots)}-{pid}{_SUFFIX}"
 
 
-def find_sockets(directory: Path, *, roots: Sequence[ConfigRoot] | None = None, pid: int | None = None) -> list[Path]:
+def find_sockets(
+    directory: Path, *, roots: Sequence[ConfigRoot] | None = None, pid: int | None = None, like: Path | None = None
+) -> list[Path]:
     """Return the control sockets of gateways of a configuration, of a process, or of all; stale ones are left out.
 
+    :param like: a control socket of a gateway of the configuration, in place of ``roots``.
     :raises GatewayError: the directory is another user's, or open to others, who could pose as a gateway there.
     """
     remedy = "run this as the gateway's user, or name its admin listener with --admin"
@@ -76,6 +79,8 @@ def find_sockets(directory: Path, *, roots: Sequence[ConfigRoot] | None = None, 
     if not is_own:
         raise GatewayError(f"{directory} is not a directory for this user alone: {remedy}")
     begin = "*" if roots is None else _digest(roots)
+    if like is not None:
+        begin = like.stem.rpartition("-")[0]
     end = "*" if pid is None else str(pid)
     return sorted(path for path in directory.glob(f"{begin}-{end}{_SUFFIX}") if not _is_stale(path))
 
