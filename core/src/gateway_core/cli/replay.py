@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +74,12 @@ def _side(_context: click.Context, _parameter: click.Parameter, value: str) -> s
     help="Listener of a CONFIG that requests come in at; the first that does not redirect to HTTPS unless given.",
 )
 @click.option(
+    "--credentials",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="Headers to send with every request, such as Authorization: Bearer TOKEN, one a line.",
+)
+@click.option(
     "--concurrency",
     type=click.IntRange(1, 100),
     default=4,
@@ -97,6 +103,7 @@ def command(
     headers: tuple[str, ...],
     ignore_body: bool,
     listener: str | None,
+    credentials: Path | None,
     concurrency: int,
     timeout: float,
     as_json: bool,
@@ -109,8 +116,9 @@ def command(
     command. A URL is a gateway that runs.
 
     Only GET, HEAD and OPTIONS are sent: upstreams get each request twice. Redirects are not followed. Requests have no
-    credentials, as recordings have none. What differs each time by nature, such as a body with the time, differs here
-    as well: --ignore-body, or --header with the names that matter, leave it out.
+    credentials, as recordings have none, unless --credentials names a file with some, which both sides get. What
+    differs each time by nature, such as a body with the time, differs here as well: --ignore-body, or --header with the
+    names that matter, leave it out.
 
     Exit status: 0 if all are the same, 1 if some differ, 2 for wrong usage, or a FILE that is no recording, 3 if
     nothing differs but something could not be decided: a CONFIG cannot be served, a gateway is gone, a response did not
@@ -121,11 +129,12 @@ def command(
     from gateway_core.cli.replay_gateway import Compared  # noqa: PLC0415
 
     compared = Compared(tuple(dict.fromkeys(name.lower() for name in headers or HEADERS)), not ignore_body, timeout)
+    fields = _fields_of(credentials, old, new)
     try:
         with RecordingReader(file) as requests:
             for _ in requests:  # looked at as a whole before anything is sent
                 pass
-            replay = _Replay(requests, (old, new), compared, unsafe, listener, concurrency)
+            replay = _Replay(requests, (old, new), compared, unsafe, listener, concurrency, fields)
             comparison = asyncio.run(replay.run())
     except RecordingError as error:
         raise click.UsageError(str(error)) from None
@@ -143,6 +152,24 @@ def command(
         raise click.exceptions.Exit(UNDECIDABLE)
 
 
+def _fields_of(credentials: Path | None, *sides: str) -> Mapping[str, str]:
+    """Return what is sent with each request.
+
+    :raises click.UsageError: the file cannot be used, or a side is no place for what is in it.
+    """
+    from gateway_core.cli.replay_credentials import check_confidential, read_credentials  # noqa: PLC0415 - so that help is quick
+    from gateway_core.cli.replay_gateway import is_url  # noqa: PLC0415
+
+    if credentials is None:
+        return {}
+    try:
+        for side in filter(is_url, sides):
+            check_confidential(side)
+        return read_credentials(credentials)
+    except GatewayError as error:
+        raise click.UsageError(str(error)) from None
+
+
 @dataclass
 class _Replay:
     """One run: workers take requests from the recording and send them to both."""
@@ -153,6 +180,7 @@ class _Replay:
     has_unsafe: bool
     listener: str | None
     concurrency: int
+    credentials: Mapping[str, str]
 
     async def run(self) -> Comparison:
         """Send the requests until all are sent, a gateway is gone, or a signal comes.
@@ -194,7 +222,9 @@ class _Replay:
         old, new = self.sides
         async with AsyncExitStack() as stack:
             targets = [
-                await stack.enter_async_context(open_target(name, text, self.listener, self.concurrency))
+                await stack.enter_async_context(
+                    open_target(name, text, self.listener, self.concurrency, self.credentials)
+                )
                 for name, text in (("old", old), ("new", new))
             ]
             await asyncio.gather(*(self._send_some(requests, targets, comparison) for _ in range(self.concurrency)))

@@ -21,6 +21,7 @@ from yarl import URL
 
 from gateway_core.cli.comparison import Decision, Failure, Outcome
 from gateway_core.cli.recording import RecordedRequest
+from gateway_core.cli.replay_credentials import with_credentials
 from gateway_core.errors import GatewayError
 from gateway_core.messages.secret_fields import may_be_secret
 from gateway_core.tasks import spawn
@@ -99,6 +100,8 @@ class Target:
 
     url: str
     session: aiohttp.ClientSession
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Fields that are sent with every request."""
     decisions: _Decisions | None = None
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when it does not take requests any more."""
@@ -106,7 +109,8 @@ class Target:
 
     async def send(self, request: RecordedRequest, compared: Compared) -> Outcome | Failure:
         """Send a request, and return what it came to."""
-        headers = {**request.headers, **({"Host": request.host} if request.host else {})}
+        headers = with_credentials(request.headers, self.credentials)
+        headers |= {"Host": request.host} if request.host else {}
         sent_at = time.monotonic()
         try:
             async with (
@@ -167,11 +171,14 @@ async def _digest(response: ClientResponse) -> str:
 
 
 @asynccontextmanager
-async def open_target(name: str, text: str, listener: str | None, concurrency: int) -> AsyncIterator[Target]:
+async def open_target(
+    name: str, text: str, listener: str | None, concurrency: int, credentials: Mapping[str, str]
+) -> AsyncIterator[Target]:
     """Give a gateway: the one at a URL, or a process that serves a configuration and ends with this.
 
     :param name: ``old`` or ``new``, for messages.
     :param listener: name of the listener of a configuration; None for the first one that does not redirect to HTTPS.
+    :param credentials: fields that are sent with every request.
     :raises GatewayError: the configuration cannot be used, or its gateway does not start.
     """
     session = aiohttp.ClientSession(
@@ -185,10 +192,10 @@ async def open_target(name: str, text: str, listener: str | None, concurrency: i
     )
     async with session:
         if is_url(text):
-            yield Target(text.rstrip("/"), session)
+            yield Target(text.rstrip("/"), session, credentials)
             return
         async with _serving(name, text) as (listeners, decisions, gone):
-            yield Target(_url_of(name, listeners, listener), session, decisions, gone)
+            yield Target(_url_of(name, listeners, listener), session, credentials, decisions, gone)
 
 
 def is_url(text: str) -> bool:
