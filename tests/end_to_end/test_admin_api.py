@@ -88,6 +88,40 @@ async def test_a_bad_write_changes_nothing_and_says_what_check_says(
     await running.stops()
 
 
+async def test_variables_and_files_are_for_the_apis_document_only_if_they_are_allowed(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, api: Api, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    (tmp_path / "greeting").write_text("hello")
+    monkeypatch.setenv("GREETING", "good day")
+    plain = config_of(upstream, unused_tcp_port, 2)
+    running = start(plain)
+    url = await running.ready()
+
+    def respond(body: str) -> dict[str, Any]:
+        return {"path": "/greeting", "respond": {"body": body}}
+
+    async def written(body: str) -> tuple[int, str]:
+        status, problem, _ = await api("PUT", "routes/greeting", respond(body), {"If-None-Match": "*"})
+        return status, problem["problems"][0]["code"] if status == 422 else ""
+
+    assert await written("${GREETING}") == (422, "substitution.not-allowed")
+    await running.rewrites(plain.replace("admin: {", "admin: {allow: [env], "))
+    assert await written(f"${{file:{tmp_path}/greeting}}") == (422, "substitution.not-allowed")
+    assert await written("http://${GREETING}") == (422, "substitution.not-allowed")
+    assert await written("${NONE:-http://127.0.0.1}") == (422, "substitution.not-allowed")
+    assert await written("${GREETING}") == (201, "")
+    assert await get(url, "/greeting") == (200, "good day")
+    assert (await api("GET", "config/document"))[1]["routes"][0]["respond"]["body"] != "good day"
+    assert (await api("DELETE", "routes/greeting", headers={"If-Match": "*"}))[0] == 200
+
+    await running.rewrites(plain.replace("admin: {", "admin: {allow: [files], "))
+    assert await written("${GREETING}") == (422, "substitution.not-allowed")
+    assert await written(f"${{file:{tmp_path}/greeting}}") == (201, "")
+    assert await get(url, "/greeting") == (200, "hello")
+    await running.stops()
+
+
 async def test_what_files_have_is_not_written_and_the_admin_listener_is_no_target(
     start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, api: Api, tmp_path: Path
 ) -> None:

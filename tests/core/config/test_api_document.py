@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 from gateway_core.config import GatewayConfig
-from gateway_core.config.api_document import ApiDocument, StoredObject, check_match, merged, restored, shown, urls_in
+from gateway_core.config.api_document import (
+    ApiDocument,
+    StoredObject,
+    check_match,
+    has_whole_references,
+    merged,
+    restored,
+    shown,
+    urls_in,
+)
 from gateway_core.config.redaction import HIDDEN, schema_secret_paths
 from gateway_core.errors import RefusedError
 from hypothesis import given
@@ -151,6 +160,24 @@ def test_hidden_bindings_are_known_by_their_names_and_not_by_their_order() -> No
     assert restored({"plugins": [{"name": "b", "config": HIDDEN}]}, before) == {"plugins": [{"name": "b", "config": 2}]}
     with pytest.raises(RefusedError):
         restored({"plugins": [{"name": "c", "config": HIDDEN}]}, before)
+
+
+@pytest.mark.parametrize(
+    "value", ["${TOKEN}", "${file:/run/token}", "$${X:-y}", "plain", 1, {"a": ["${A}", {"b": "${B}"}]}]
+)
+def test_references_that_are_values_of_their_own(value: Any) -> None:
+    assert has_whole_references({"id": "a", "x": value})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "http://${HOST}", "${A}${B}", "${A:-http://127.0.0.1}", "${A:?why}", "${file:${NAME}}", "${file:/a} ", "${A",
+        {"${A}": 1}, [{"x": "a ${B}"}],
+    ],
+)  # fmt: skip
+def test_references_that_are_part_of_a_value_or_have_a_default(value: Any) -> None:
+    assert not has_whole_references({"id": "a", "x": value})
 
 
 def test_urls_are_found_wherever_they_are() -> None:

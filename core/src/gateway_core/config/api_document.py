@@ -7,6 +7,7 @@ removed and made again, so that an ETag of it names one content for all time.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
@@ -132,6 +133,23 @@ def check_match(if_match: str | None, if_none_match: str | None, stored: StoredO
         more = {} if stored is None else {"revision": stored.revision}
         detail = "it is not there" if stored is None else "it was changed by another writer: read it again"
         raise RefusedError(412, "changed", f"If-Match does not hold: {detail}", more=more)
+
+
+_REFERENCE: Final = re.compile(r"(?<!\$)\$\{")
+_WHOLE: Final = re.compile(r"\$\{(?:[A-Za-z_][A-Za-z0-9_]*|file:[^${}]+)\}")
+
+
+def has_whole_references(value: Any) -> bool:
+    """Whether each reference to a variable or a file is a value of its own, without a default.
+
+    What a value with other text or with a default leads to is not known before it is expanded: it could be the address
+    of the admin listener.
+    """
+    if isinstance(value, Mapping):
+        return all(not _REFERENCE.search(key) and has_whole_references(each) for key, each in value.items())
+    if isinstance(value, list):
+        return all(map(has_whole_references, value))
+    return not isinstance(value, str) or not _REFERENCE.search(value) or _WHOLE.fullmatch(value) is not None
 
 
 def merged(value: Any, patch: Any) -> Any:

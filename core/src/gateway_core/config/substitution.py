@@ -169,7 +169,7 @@ class _Resolver:
             raise SubstitutionError(
                 message,
                 code="substitution.not-allowed",
-                remedy=f"write the value, or name the source in sources of a local file with allow: [{right}]",
+                remedy=f"write the value, or allow it in a local file: allow: [{right}] of the source, or of admin",
             )
 
     def _read(self, name: str) -> str:

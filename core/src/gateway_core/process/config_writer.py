@@ -8,9 +8,12 @@ is killed at any moment finds the old or the new document when it starts, and se
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import socket
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -19,8 +22,9 @@ from urllib.parse import urlsplit
 
 from gateway_core.config import ConfigError, Document, GatewayConfig, problem_as_json, render_problems
 from gateway_core.config.address import parse_listen
-from gateway_core.config.api_document import KEYS, ApiDocument, urls_in
+from gateway_core.config.api_document import KEYS, ApiDocument, has_whole_references, urls_in
 from gateway_core.config.api_document_store import DocumentStore
+from gateway_core.config.sources.factories import configured_rights
 from gateway_core.errors import GatewayError, RefusedError
 from gateway_core.failure_text import system_reason
 from gateway_core.process.model import ProcessModel
@@ -50,6 +54,8 @@ class WithApiDocument:
         except (OSError, ValueError) as error:
             text = f"the document of the admin API in {self._store.path} cannot be used: {error}: mend or remove it"
             raise ValidationFailedError(text) from error
+        if own is not None and "${" in own.text and has_whole_references(json.loads(own.text)):
+            own = replace(own, rights=await asyncio.to_thread(configured_rights, paths, os.environ))
         return await self._inner.validate(paths, documents if own is None else (*documents, own))
 
 
@@ -154,6 +160,9 @@ class ConfigWriter:
         return {"result": "ok", "report": "", **await compared(before, await plain_of(config)), **found}
 
     async def _tried(self, trying: AbstractContextManager[None]) -> tuple[GatewayConfig, dict[str, Any]]:
+        # A supervisor does without the data path otherwise.
+        from gateway_core.process.losses import losses  # noqa: PLC0415
+
         in_force = self._running.config
         config, problems = await self._pipeline.try_out(self._prepare, trying)
         status = await self._running.status(5.0)
@@ -257,37 +266,3 @@ def _form_of(host: str) -> IPv4Address | IPv6Address | str:
 
 def _is_wildcard(host: str | None) -> bool:
     return not host or host in {"0.0.0.0", "::"}  # noqa: S104 - compared only
-
-
-def losses(
-    before: GatewayConfig, after: GatewayConfig, status: Sequence[Mapping[str, Any]]
-) -> Iterator[dict[str, Any]]:
-    """Yield what ends when one configuration takes the place of another: connections, and state of plugins.
-
-    :param status: of upstreams, as each worker describes them.
-    """
-    active: dict[tuple[str, str], int] = {}
-    for upstream in status:
-        for endpoint in upstream["endpoints"]:
-            key = upstream["name"], endpoint["url"]
-            active[key] = active.get(key, 0) + endpoint["active"]
-    then = {(upstream.name, each.url): (upstream, each) for upstream in before.upstreams for each in upstream.endpoints}
-    now = {(upstream.name, each.url) for upstream in after.upstreams for each in upstream.endpoints}
-    for name, url in then.keys() - now:
-        yield {"kind": "connections", "upstream": name, "endpoint": url, "active_requests": active.get((name, url), 0)}
-    kept = dict(_bindings(after))
-    for path, binding in _bindings(before):
-        if kept.get(path) != binding:
-            how = "ends" if path not in kept else "is made again, as its configuration changes"
-            yield {"kind": "plugin_state", "binding": path, "plugin": binding.name, "what": how}
-
-
-def _bindings(config: GatewayConfig) -> Iterator[tuple[str, Any]]:
-    for binding in config.plugins:
-        yield binding.id, binding
-    for route in config.routes:
-        for binding in route.plugins:
-            yield f"{route.id}/{binding.id}", binding
-    for upstream in config.upstreams:
-        for binding in upstream.plugins:
-            yield f"upstreams/{upstream.name}/{binding.id}", binding

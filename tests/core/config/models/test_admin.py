@@ -38,7 +38,7 @@ def test_a_token_is_given_by_its_hash_and_reads_unless_more_is_said() -> None:
         {"listen": ":1", "clients": [{"name": "ops"}]},
         {"listen": ":1", "tls": {"cert": "c", "key": "k"}, "clients": [{"name": "ops"}]},
         {"listen": "unix:/a", "tls": {"cert": "c", "key": "k"}},
-        {"listen": ":1", "allow": ["env"]},
+        {"listen": ":1", "allow": ["network"]},
     ],
 )
 def test_what_cannot_be_meant_is_refused(keys: dict[str, Any]) -> None:

@@ -215,7 +215,7 @@ def _allowed(scope: Scope, path: KeyPath, name: str, document_of: Callable[[str]
         path,
         message,
         code="file.not-allowed",
-        remedy="give it in a file of this machine, or name the source in sources there with allow: [files]",
+        remedy="give it in a file of this machine, or write allow: [files] there, for the source or for admin",
     )
     return False
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from gateway_core.config.documents import Right
 from gateway_core.config.models.base import Section
 from gateway_core.config.models.listen import Address
 from gateway_core.config.values import InconsistentError, InvalidValueError, Switch
@@ -93,6 +94,11 @@ class AdminConfig(Section):
 
     clients: tuple[AdminClientConfig, ...] = ()
     """Client certificates, by the names in them, that stand for a role; needs ``tls.client_ca``."""
+
+    allow: tuple[Right, ...] = ()
+    """What may be written by the API: ``env`` allows ``${NAME}``, ``files`` allows ``${file:/path}`` and names of files
+    in plugin configurations. Each must be a value of its own, without a default and without text around it. Whoever has
+    the role ``editor`` can then read every variable and file that the gateway can."""
 
     @model_validator(mode="after")
     def _check(self) -> AdminConfig:

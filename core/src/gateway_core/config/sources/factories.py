@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from gateway_core.config.catalog import factory_model, option_findings
 from gateway_core.config.config_file import FILE_KEY
-from gateway_core.config.documents import LARGEST_FILE, ReadFailure, document_files, read_bytes
+from gateway_core.config.documents import LARGEST_FILE, ReadFailure, Right, document_files, read_bytes
+from gateway_core.config.models.admin import AdminConfig
 from gateway_core.config.models.gateway import HttpSourceConfig, LogConfig, SourceConfig
 from gateway_core.config.redaction import marked_paths
 from gateway_core.config.source import ConfigSource, SourceContext, SourceFactory, SourceUrl
@@ -104,6 +105,19 @@ def configured_log(paths: Sequence[Path], environ: Mapping[str, str]) -> LogConf
         except ValidationError:
             break  # loading the configuration reports it
     return LogConfig()
+
+
+def configured_rights(paths: Sequence[Path], environ: Mapping[str, str]) -> frozenset[Right]:
+    """Return the rights that these files and directories give to the document of the admin API. Blocks.
+
+    What cannot be read gives none: loading the configuration reports it.
+    """
+    for _, written in _written(paths, environ, "admin"):
+        try:
+            return frozenset(AdminConfig.model_validate(written).allow)
+        except ValidationError:
+            break
+    return frozenset()
 
 
 def _written(paths: Sequence[Path], environ: Mapping[str, str], wanted: str) -> Iterator[tuple[Path | None, object]]:
