@@ -81,6 +81,10 @@ def test_a_gateway_that_drains_is_not_ready_whatever_else_it_is() -> None:
             "upstream u is in panic mode: too few endpoints are healthy, so all get requests",
         ),
         (
+            {"upstreams": [{"name": "u", "endpoints": [endpoint("unreachable"), endpoint("unreachable")]}]},
+            "upstream u has no endpoint that can be connected to",
+        ),
+        (
             {"upstreams": [{"name": "u", "panic": True, "endpoints": [endpoint("drain"), endpoint("up", "open")]}]},
             "upstream u has no endpoint that gets requests",
         ),

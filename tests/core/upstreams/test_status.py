@@ -34,6 +34,25 @@ def test_a_status_page_says_what_is_wrong_with_each(make_upstream: MakeUpstream)
     assert json.loads(json.dumps(page)) == page
 
 
+def test_an_endpoint_that_cannot_be_connected_to_is_unreachable_until_it_can(make_upstream: MakeUpstream) -> None:
+    upstream = make_upstream(["a", "b"])
+    a = upstream.endpoints[0]
+
+    def states() -> list[tuple[str, bool]]:
+        return [(each["state"], each["usable"]) for each in describe_upstream(upstream, 100.0)["endpoints"]]
+
+    upstream.record(a, Outcome.CONNECT_FAILURE, 100.0, 100.0, "Connection refused")
+    assert states() == [("unreachable", True), ("up", True)]
+    upstream.record(a, Outcome.ABANDONED, 100.0, 100.0)
+    assert states() == [("unreachable", True), ("up", True)]
+
+    upstream.record(a, 200, 100.0, 100.0)
+    assert states() == [("up", True), ("up", True)]
+    upstream.record(a, Outcome.CONNECT_FAILURE, 100.0, 100.0, "Connection refused")
+    upstream.record(a, 503, 100.0, 100.0)
+    assert states() == [("up", True), ("up", True)]
+
+
 def test_endpoints_that_are_leaving_are_shown(make_upstream: MakeUpstream) -> None:
     upstream = make_upstream()
     upstream.endpoints[0].active = 2

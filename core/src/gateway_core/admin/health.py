@@ -57,6 +57,8 @@ def _degraded(status: Mapping[str, Any], now: float) -> Iterator[str]:
             yield f"upstream {upstream['name']} has no endpoint that gets requests"
         elif is_panic:
             yield f"upstream {upstream['name']} is in panic mode: too few endpoints are healthy, so all get requests"
+        elif endpoints and all(each["state"] == "unreachable" for each in endpoints):
+            yield f"upstream {upstream['name']} has no endpoint that can be connected to"
     last = status.get("last_reload")
     if last is not None and not last["ok"]:
         yield "the last reload failed"
@@ -65,7 +67,7 @@ def _degraded(status: Mapping[str, Any], now: float) -> Iterator[str]:
 def _gets_requests(endpoint: Mapping[str, Any], *, is_panic: bool) -> bool:
     # Panic mode disregards health, and neither the configuration nor an open breaker.
     breaker, state = endpoint["breaker"], endpoint["state"]
-    is_chosen = state == "up" or (is_panic and state in {"unhealthy", "ejected"})
+    is_chosen = state in {"up", "unreachable"} or (is_panic and state in {"unhealthy", "ejected"})
     return is_chosen and (breaker is None or breaker["state"] != "open")
 
 

@@ -170,6 +170,7 @@ class Endpoint:
         "is_calm",
         "is_guarded",
         "is_open",
+        "is_unreachable",
         "joined_at",
         "last_error",
         "path",
@@ -223,6 +224,8 @@ class Endpoint:
         """Whether a success changes nothing but the breaker's count: the short cut of ``Upstream.record``."""
         self.is_guarded = False
         """Whether each request needs the breaker's permission."""
+        self.is_unreachable = False
+        """Whether the last attempt to connect to it failed; it gets requests all the same."""
         self.last_error = ""
         """Why the last request that failed did so; for status pages, not for clients."""
         self._watchers: list[Watcher] = []
@@ -250,7 +253,7 @@ class Endpoint:
         """Recompute the short cuts after breaker or ejection have changed."""
         is_closed = self.breaker is None or self.breaker.state is BreakerState.CLOSED
         self.is_guarded = not is_closed
-        self.is_calm = is_closed and not self.ejection.has_streak
+        self.is_calm = is_closed and not self.ejection.has_streak and not self.is_unreachable
 
     def open(self, now: float, *, is_open: bool, is_late: bool) -> None:
         """Take over whether it may get requests at all.

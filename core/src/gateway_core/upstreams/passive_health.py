@@ -61,6 +61,7 @@ class PassiveHealth:
                 breaker.record_nothing(started)
         elif FIRST_STATUS <= outcome < FIRST_SERVER_ERROR:
             self._load.earned += 1
+            endpoint.is_unreachable = False
             note_success(endpoint.ejection)
             if breaker is not None:
                 breaker.record_success(started, now)
@@ -94,6 +95,7 @@ class PassiveHealth:
         self, endpoint: Endpoint, outcome: int, started: float, now: float, error: str, members: Sequence[Endpoint]
     ) -> None:
         state, settings = endpoint.ejection, self._outliers
+        endpoint.is_unreachable = outcome == Outcome.CONNECT_FAILURE
         endpoint.last_error = error or (
             f"responded {outcome}" if outcome >= FIRST_STATUS else Outcome(outcome).name.lower().replace("_", " ")
         )

@@ -56,13 +56,15 @@ def _describe_endpoint(spec: EndpointSpec, endpoint: Endpoint, now: float, *, is
 
 
 def _state(spec: EndpointSpec, endpoint: Endpoint, now: float) -> str:
-    """Return the first of the reasons for which an endpoint gets nothing, or ``up``."""
+    """Return the first of the reasons for which an endpoint gets nothing, ``unreachable``, or ``up``."""
     if spec.status is not EndpointStatus.UP:
         return str(spec.status.value)
     if not endpoint.healthy:
         return "unhealthy"
     if endpoint.ejection.is_ejected(now):
         return "ejected"
+    if endpoint.is_unreachable:
+        return "unreachable"
     return "up"
 
 

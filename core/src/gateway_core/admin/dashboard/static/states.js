@@ -2,7 +2,7 @@
 
 import { badge } from "./parts.js";
 
-const KINDS = { up: "good", unhealthy: "bad", ejected: "warn", drain: "off", draining: "off", down: "off" };
+const KINDS = { up: "good", unhealthy: "bad", unreachable: "bad", ejected: "warn", drain: "off", draining: "off", down: "off" };
 
 /** Join what each worker has of an upstream: counts are added, states that differ are kept apart. */
 export function joined(workers) {
