@@ -30,6 +30,9 @@ _NO_STATUS: Final = 0
 _MOST_WAITING: Final = 128
 """Durations that are kept until they are sorted into buckets together: that takes a third of the time of one by one."""
 
+_FEW: Final = 8
+"""Durations up to which one by one is faster."""
+
 _settling: Final = Lock()
 """Held while durations are sorted into buckets: a thread that collects samples does so as well as the event loop."""
 
@@ -78,6 +81,11 @@ class _Cells:
         if cell is None:
             cell = self._cells[outcome] = [0] * (len(self.bounds) + 1) + [0.0]
         self._settled += len(waiting)
+        cell[-1] += sum(waiting)
+        if len(waiting) <= _FEW:
+            for seconds in waiting:
+                cell[bisect_left(self.bounds, seconds)] += 1
+            return
         waiting.sort()
         before = 0
         for index, bound in enumerate(self.bounds):
@@ -86,7 +94,6 @@ class _Cells:
                 if (before := upto) == len(waiting):
                     break
         cell[-2] += len(waiting) - before
-        cell[-1] += sum(waiting)
 
     def use_bounds(self, bounds: tuple[float, ...]) -> None:
         """Begin new histograms if these are other bounds; the numbers of requests go on."""

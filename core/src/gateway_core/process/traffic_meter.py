@@ -7,6 +7,7 @@ Nothing is kept while nothing asks: the first question only notes where the coun
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import add, sub
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.metrics.catalogue import ORIGINS, OTHER, PLUGIN_ERRORS, PLUGIN_TIMEOUTS
@@ -79,11 +80,12 @@ class TrafficMeter:
             if not cells and not number:
                 continue
             sizes = self._moved(("bytes", name), {"bytes_in": counts.bytes_in, "bytes_out": counts.bytes_out})
-            origins: dict[str, int] = {}
-            for outcome, cell in cells.items():
+            row, origins = _summed(cells), dict[str, int]()
+            for outcome, count in row.pop("outcomes").items():
                 origin = ORIGINS[outcome & 3]
-                origins[origin] = origins.get(origin, 0) + int(sum(cell[:-1]))
-            rows.append({"route": name, "in_flight": number, "origins": origins, **_summed(cells), **sizes})
+                origins[origin] = origins.get(origin, 0) + count
+            row |= {"route": name, "in_flight": number, "origins": origins, **sizes}
+            rows.append(row)
         return rows
 
     def _endpoints(self) -> list[dict[str, Any]]:
@@ -100,8 +102,10 @@ class TrafficMeter:
             cells = self._cells_of(("endpoint", key), counts)
             failures = sum(self._moved(("errors", key), counts.errors).values()) if counts.errors else 0
             if cells or failures or key in active:
-                row = {"upstream": key[0], "endpoint": key[1], "failures": failures, "in_flight": active.get(key, 0)}
-                rows.append({**row, **_summed(cells)})
+                row = _summed(cells)
+                del row["outcomes"]
+                row |= {"upstream": key[0], "endpoint": key[1], "failures": failures, "in_flight": active.get(key, 0)}
+                rows.append(row)
         return rows
 
     def _upstreams(self) -> list[dict[str, Any]]:
@@ -120,7 +124,7 @@ class TrafficMeter:
     def _bindings(self) -> list[dict[str, Any]]:
         rows: dict[tuple[str, str], dict[str, Any]] = {}
 
-        def add(name: str, counted: Mapping[Any, float]) -> None:
+        def count(name: str, counted: Mapping[Any, float]) -> None:
             for labels, number in self._moved(name, counted).items():
                 plugin, binding = labels[:2]
                 row = rows.setdefault(
@@ -129,11 +133,11 @@ class TrafficMeter:
                 row[name] += number
 
         metrics, times = self._engine.metrics, self._engine.times.all()
-        add("calls", dict(metrics.hook_calls()))
-        add("errors", dict(metrics.counted(PLUGIN_ERRORS)))
-        add("timeouts", dict(metrics.counted(PLUGIN_TIMEOUTS)))
-        add("timed_calls", {(each.plugin, each.binding, each.phase): each.calls for each in times})
-        add("seconds", {(each.plugin, each.binding, each.phase): each.total for each in times})
+        count("calls", dict(metrics.hook_calls()))
+        count("errors", dict(metrics.counted(PLUGIN_ERRORS)))
+        count("timeouts", dict(metrics.counted(PLUGIN_TIMEOUTS)))
+        count("timed_calls", {(each.plugin, each.binding, each.phase): each.calls for each in times})
+        count("seconds", {(each.plugin, each.binding, each.phase): each.total for each in times})
         return [{"plugin": plugin, "binding": binding, **row} for (plugin, binding), row in rows.items()]
 
     def _cells_of(self, key: Any, counts: RouteCounts | EndpointCounts) -> dict[int, list[float]]:
@@ -148,9 +152,9 @@ class TrafficMeter:
             old = () if before is None else before[1].get(outcome, ())
             if cell == old:
                 continue
+            difference = list(map(sub, cell, old)) if len(old) == len(cell) else []
             # With other buckets the cells begin at 0, and so do counts that were dropped and came back.
-            is_later = len(old) == len(cell) and all(a >= b for a, b in zip(cell, old, strict=True))
-            moved[outcome] = [a - b for a, b in zip(cell, old, strict=True)] if is_later else list(cell)
+            moved[outcome] = difference if difference and min(difference) >= 0 else list(cell)
         return moved
 
     def _moved(self, kind: Any, counted: Mapping[Any, float]) -> dict[Any, float]:
@@ -165,14 +169,15 @@ class TrafficMeter:
 
 
 def _summed(cells: Mapping[int, list[float]]) -> dict[str, Any]:
-    """Return the cells of all outcomes together, and the numbers by class of status."""
+    """Return the cells of all outcomes together, and the numbers by class of status and by outcome."""
     status: dict[str, int] = {}
+    outcomes: dict[int, int] = {}
     buckets: list[float] = []
     seconds = 0.0
     for outcome, cell in cells.items():
-        *counts, spent = cell
+        seconds += cell.pop()
+        count = outcomes[outcome] = int(sum(cell))
         name = class_of(outcome >> 2)
-        status[name] = status.get(name, 0) + int(sum(counts))
-        buckets = [a + b for a, b in zip(buckets, counts, strict=True)] if buckets else counts
-        seconds += spent
-    return {"status": status, "buckets": buckets, "seconds": seconds}
+        status[name] = status.get(name, 0) + count
+        buckets = list(map(add, buckets, cell)) if buckets else cell
+    return {"status": status, "buckets": buckets, "seconds": seconds, "outcomes": outcomes}
