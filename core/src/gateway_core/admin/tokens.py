@@ -15,6 +15,7 @@ from typing import Any, Final, get_args
 
 from gateway_core.admin.access import Token, digest_of
 from gateway_core.config import AdminRole
+from gateway_core.config.documents import read_regular
 from gateway_core.private_files import check_owner, locked, write_private
 
 FORMAT: Final = 1
@@ -23,6 +24,8 @@ PREFIX: Final = "gwa_"
 """What every token begins with, so that scanners for secrets find those that were published."""
 
 _MOST_TOKENS: Final = 1000
+_LARGEST: Final = 4 << 20
+"""Bytes of the file: several times what as many tokens take."""
 
 
 class TokenFileError(Exception):
@@ -125,7 +128,7 @@ class TokenFile:
         try:
             check_owner(self.path.parent)
             check_owner(self.path)
-            plain = json.loads(self.path.read_bytes())
+            plain = json.loads(read_regular(self.path, _LARGEST))
             if plain["format"] != FORMAT:
                 raise ValueError("it is of another version of the gateway")
             return tuple(KeptToken.from_plain(each) for each in plain["tokens"])

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gateway_core.config import Document
 from gateway_core.config.api_document import ApiDocument
-from gateway_core.config.documents import DocumentFormat
+from gateway_core.config.documents import LARGEST_FILE, DocumentFormat, read_regular
 from gateway_core.private_files import Stamp, check_owner, locked, stamp_of, write_private
 
 
@@ -50,7 +50,7 @@ class DocumentStore:
             return ApiDocument()
         check_owner(self.path.parent)
         check_owner(self.path)
-        return ApiDocument.from_plain(json.loads(self.path.read_bytes()))
+        return ApiDocument.from_plain(json.loads(read_regular(self.path, LARGEST_FILE)))
 
     def document(self) -> Document | None:
         """Return what is to be validated: the document on disk, or the one that is tried; None for an empty one.

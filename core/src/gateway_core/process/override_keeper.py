@@ -8,7 +8,7 @@ the gateway: an endpoint that has to be drained cannot wait for a disk.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -118,11 +118,16 @@ class OverrideKeeper:
         :raises RefusedError: there is no such endpoint, or it is the last one.
         """
         async with self._turn:
-            upstream, workers = await self._find(endpoint, upstream)
-            if not force and not all(_has_another(each, endpoint) for each in workers):
-                text = f"{endpoint} is the last endpoint of {upstream} that is up: without it requests get 503"
-                raise RefusedError(409, "last-endpoint", f"{text}: send force (gateway drain --force) to drain it")
-            return await self._add("drain", endpoint, by, reason, seconds, upstream)
+            name, workers = await self._find(endpoint, upstream)
+
+            def check(there: Overrides) -> None:
+                # Another gateway of the same state directory may have drained one that this one has still up.
+                drained = {each.name for each in there if each.kind == "drain" and each.upstream == name}
+                if not force and not all(_has_another(each, {endpoint, *drained}) for each in workers):
+                    text = f"{endpoint} is the last endpoint of {name} that is up: without it requests get 503"
+                    raise RefusedError(409, "last-endpoint", f"{text}: send force (gateway drain --force) to drain it")
+
+            return await self._add("drain", endpoint, by, reason, seconds, name, check=check)
 
     async def up(
         self, endpoint: str, upstream: str | None, *, by: str, reason: str, seconds: float
@@ -206,14 +211,30 @@ class OverrideKeeper:
         return next(iter(found.items()))
 
     async def _add(
-        self, kind: OverrideKind, name: str, by: str, reason: str, seconds: float, upstream: str = ""
+        self,
+        kind: OverrideKind,
+        name: str,
+        by: str,
+        reason: str,
+        seconds: float,
+        upstream: str = "",
+        check: Callable[[Overrides], None] = lambda _: None,
     ) -> Mapping[str, Any]:
+        """Add an override.
+
+        :param check: raises `RefusedError` if it may not be added to those that are in force.
+        """
         now = self._clock.wall()
         new = Override(kind, name, by, now, now + seconds, reason, upstream)
         if len(without(self.current, new.subject)) >= MOST:
             raise RefusedError(409, "too-many", f"{MOST} overrides are in force: end some")
-        late = await self._change(lambda there: with_one(in_force(there, now), new))
-        return self._outcome(new, late)
+
+        def edit(there: Overrides) -> Overrides:
+            others = in_force(there, now)
+            check(others)
+            return with_one(others, new)
+
+        return self._outcome(new, await self._change(edit))
 
     async def _end(self, subject: tuple[str, ...]) -> Mapping[str, Any]:
         now = self._clock.wall()
@@ -263,9 +284,9 @@ def _ambiguous(endpoint: str, upstreams: Iterable[str]) -> RefusedError:
     return RefusedError(409, "ambiguous", text, more={"upstreams": names})
 
 
-def _has_another(upstream: Mapping[str, Any], endpoint: str) -> bool:
-    """Whether an upstream has another endpoint that gets requests and is healthy. Pure."""
-    others = (each for each in upstream["endpoints"] if each["id"] != endpoint)
+def _has_another(upstream: Mapping[str, Any], drained: Collection[str]) -> bool:
+    """Whether an upstream has an endpoint beside those drained that gets requests and is healthy. Pure."""
+    others = (each for each in upstream["endpoints"] if each["id"] not in drained)
     return any(each["state"] == "up" and each["weight"] > 0 for each in others)
 
 

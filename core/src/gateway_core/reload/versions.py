@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from gateway_core.config.documents import LARGEST_FILE, read_regular
 from gateway_core.private_files import Stamp, check_owner, locked, stamp_of, write_private, write_private_bytes
 from gateway_core.reload.bundle import ConfigBundle
 
@@ -23,6 +24,10 @@ MOST_BYTES: Final = 256 * 1024 * 1024
 """Of all versions together; the one in force and the one that is pinned are kept whatever they take."""
 
 _LEVEL: Final = 1
+_LARGEST: Final = 16 * LARGEST_FILE
+"""Bytes of a version that is not compressed."""
+_LARGEST_TABLE: Final = 1 << 20
+"""Bytes of the table: many times what as many entries take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,7 @@ class VersionStore:
         path = self._file(number)
         check_owner(path)
         try:
-            return ConfigBundle.from_plain(json.loads(zlib.decompress(path.read_bytes())))
+            return ConfigBundle.from_plain(json.loads(_decompressed(read_regular(path, MOST_BYTES))))
         except (zlib.error, KeyError, TypeError) as error:
             raise ValueError(f"{path} is damaged: {error}") from error
 
@@ -136,7 +141,7 @@ class VersionStore:
         check_owner(self.folder)
         check_owner(path)
         try:
-            plain = json.loads(path.read_bytes())
+            plain = json.loads(read_regular(path, _LARGEST_TABLE))
             if plain["format"] != FORMAT:
                 raise ValueError(f"{path} is of another version of the gateway")
             entries = [VersionEntry(**each) for each in plain["versions"]]
@@ -195,6 +200,14 @@ class VersionStore:
 
     def _file(self, number: int) -> Path:
         return self.folder / f"{number:08}.version"
+
+
+def _decompressed(data: bytes) -> bytes:
+    decompressor = zlib.decompressobj()
+    content = decompressor.decompress(data, _LARGEST)
+    if decompressor.unconsumed_tail or not decompressor.eof:
+        raise zlib.error(f"it is cut off, or larger than {_LARGEST >> 20} MiB")
+    return content
 
 
 def bounded(entries: Sequence[VersionEntry], pinned: int | None) -> list[VersionEntry]:
