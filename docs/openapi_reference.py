@@ -24,7 +24,7 @@ explains how they belong together. The same as an OpenAPI document (3.1) is in [
 `GET /api/v1/openapi.json` of every gateway.
 
 Errors are `application/problem+json`. Beside those that are listed every operation may have 401, 403, 422 and 429, and
-one with a body 400, 413 and 415. Names in paths are percent-encoded, their slashes as well.
+one with a body 400, 408, 413 and 415. Names in paths are percent-encoded, their slashes as well.
 """
 
 

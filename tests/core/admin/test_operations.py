@@ -6,17 +6,18 @@ import io
 import json
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from gateway_core.admin import AdminListener, Place
-from gateway_core.admin.operation import Routes
+from gateway_core.admin.operation import ApiModel, Routes
 from gateway_core.admin.resources import OPERATIONS
 from gateway_core.events import ADMIN_WRITE
 from gateway_core.process.listeners import open_site
+from yarl import URL
 
 from tests.core.admin.test_listener import View
 
@@ -66,12 +67,48 @@ async def test_a_request_is_matched(session: aiohttp.ClientSession) -> None:
     assert (status, json.loads(text)["route"]) == (200, "users")
 
 
+WRONG: dict[str, tuple[Any, ...]] = {
+    "boolean": ("yes", "true", 1, 0, None),
+    "integer": ("1", 1.5, True),
+    "string": (1, True, [], {}),
+    "array": ("x", 1, {}),
+    "object": ("x", 1, []),
+}
+"""By type of JSON: values of others, some of which Python would take."""
+
+
+def wrong_bodies() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    for each in OPERATIONS:
+        if isinstance(each.body, type) and issubclass(each.body, ApiModel):
+            schema = each.body.model_json_schema()
+            for name, field in schema["properties"].items():
+                if "type" in field and "enum" not in field:
+                    for value in WRONG[field["type"]]:
+                        yield each.method, each.path, name, {name: value}
+
+
+@pytest.mark.parametrize(("method", "path", "name", "body"), list(wrong_bodies()))
+async def test_a_member_of_another_type_is_refused_and_never_converted(
+    session: aiohttp.ClientSession, view: View, method: str, path: str, name: str, body: dict[str, Any]
+) -> None:
+    url = URL(f"http://admin/api/v1/{re.sub('{.*?}', 'x', path)}", encoded=True)
+    async with session.request(method, url, data=io.BytesIO(json.dumps(body).encode()), headers=JSON) as response:
+        text = await response.text()
+
+    assert (response.status, name in text) == (422, True)
+    assert view.reloads == 0
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
         ("match", {}, 422),
         ("match", [], 422),
         ("reload", "x", 422),
+        ("match", {"url": "/", "method": 1}, 422),
+        ("match", {"url": "/", "headers": {"a": 1}}, 422),
+        ("match", {"url": "/", "headers": {"a": ["b", None]}}, 422),
+        ("match", {"url": ["/"]}, 422),
         ("nothing", {}, 404),
         ("reload/now", {}, 404),
         ("match", {"url": "x" * (2 << 20)}, 413),

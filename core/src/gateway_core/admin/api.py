@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
@@ -19,6 +19,9 @@ from gateway_core.config import AdminRole
 from gateway_core.errors import GatewayError, RefusedError
 from gateway_core.events import ADMIN_WRITE, emit
 from gateway_core.tasks import spawn
+
+READ_TIMEOUT: Final = 30.0
+"""Seconds from one part of a body to the next."""
 
 
 class Api:
@@ -135,7 +138,8 @@ async def read_body(operation: Operation, request: web.BaseRequest) -> Any:
             return None
         raise RefusedError(422, "invalid", "the body is missing")
     try:
-        return _adapter(operation.body).validate_json(content)
+        # JSON has types: "no" is no boolean, and must not force a drain.
+        return _adapter(operation.body).validate_json(content, strict=True)
     except ValidationError as error:
         raise _invalid(error) from error
 
@@ -143,11 +147,17 @@ async def read_body(operation: Operation, request: web.BaseRequest) -> Any:
 async def _read(request: web.BaseRequest, limit: int) -> bytes:
     parts, length = [], 0
     try:
-        async for part in request.content.iter_any():
+        while True:
+            async with asyncio.timeout(READ_TIMEOUT):
+                part = await request.content.readany()
+            if not part:
+                break
             length += len(part)
             if length > limit:
                 raise RefusedError(413, "too-large", f"the body is larger than {limit >> 20} MiB")
             parts.append(part)
+    except TimeoutError as error:
+        raise RefusedError(408, "slow-body", f"nothing of the body came for {READ_TIMEOUT:g} s") from error
     except web.RequestPayloadError as error:
         raise RefusedError(400, "bad-body", "the framing of the body is damaged") from error
     except ConnectionError as error:

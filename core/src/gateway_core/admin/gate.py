@@ -22,6 +22,7 @@ from gateway_core.admin.access import (
     caller_of_certificate,
     caller_of_token,
 )
+from gateway_core.admin.connections import keep_connection
 from gateway_core.admin.throttle import LoginThrottle
 from gateway_core.clock import Clock, SystemClock
 from gateway_core.config import AdminRole
@@ -66,10 +67,16 @@ class Gate:
             end()
 
     async def admit(self, request: web.BaseRequest) -> Caller:
-        """Return who sends a request.
+        """Return who sends a request, and keep the connection of who is known.
 
         :raises RefusedError: the caller is not known, or a page of another origin has caused it.
         """
+        caller = await self._caller_of(request)
+        if caller.how != ANONYMOUS.how:
+            keep_connection(request)
+        return caller
+
+    async def _caller_of(self, request: web.BaseRequest) -> Caller:
         fields = request.headers
         refusal = browser_refusal(
             request.method, fields.get("Host"), fields.get("Origin"), fields.get("Sec-Fetch-Site")

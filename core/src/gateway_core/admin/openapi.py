@@ -15,7 +15,7 @@ from gateway_core.admin.replies import EVENT_STREAM, PROBLEM, Reply, json_reply
 
 _JSON: Final = "application/json"
 _COMMON_ERRORS: Final = (401, 403, 422, 429)
-_BODY_ERRORS: Final = (400, 413, 415)
+_BODY_ERRORS: Final = (400, 408, 413, 415)
 
 
 class Problem(ApiModel):

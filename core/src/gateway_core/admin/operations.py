@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pydantic import JsonValue
-
 from gateway_core.admin.operation import API, ApiModel, Call, Operation
 from gateway_core.admin.replies import Reply, json_reply
 from gateway_core.errors import RefusedError
@@ -23,6 +21,21 @@ class ReloadRequest(ApiModel):
     """Validate and prepare what files and sources have, return what would change, and change nothing."""
 
 
+class MatchBody(ApiModel):
+    """A request that is matched, and not sent."""
+
+    url: str
+    """A URL, or a path."""
+    method: str = "GET"
+    """Its method."""
+    headers: dict[str, str | list[str]] = {}
+    """Fields by name; a list stands for several of one name."""
+    client: str | None = None
+    """The client's address; ``127.0.0.1`` unless given."""
+    listener: str | None = None
+    """Name or address of the listener that it comes in at; the first one unless given."""
+
+
 async def _reload(call: Call) -> Reply:
     if call.body is not None and call.body.dry_run:
         return json_reply(dict(await call.view.try_reload()))
@@ -34,7 +47,7 @@ async def _reload(call: Call) -> Reply:
 
 async def _match(call: Call) -> Reply:
     try:
-        return json_reply(dict(await call.view.match(call.body or {})))
+        return json_reply(dict(await call.view.match(call.body.model_dump())))
     except ValueError as error:
         raise RefusedError(422, "invalid", f"the body cannot be used: {error}") from error
 
@@ -59,7 +72,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Return which route takes a request, its chain with places, and why other routes do not",
         _match,
         result=dict[str, Any],
-        body=dict[str, JsonValue],
+        body=MatchBody,
         errors=(503,),
     ),
 )

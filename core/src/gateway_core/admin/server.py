@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from http import HTTPStatus
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
+from gateway_core.admin.connections import ConnectionServer
 from gateway_core.admin.operation import API
 from gateway_core.admin.replies import EventStream, Reply, text_reply
 
@@ -39,7 +37,7 @@ def _is_address(name: str) -> bool:
     return True
 
 
-class AdminServer(web.Server):
+class AdminServer(ConnectionServer):
     """Serves pages to those who ask for it by a name of its own."""
 
     def __init__(
@@ -68,11 +66,6 @@ class AdminServer(web.Server):
             self._close()
         await super().shutdown(timeout)
 
-    def __call__(self) -> RequestHandler:
-        # A compressed body is refused, not decompressed: a few bytes may become many.
-        settings: dict[str, Any] = {"access_log": None, "auto_decompress": False}
-        return _Handler(self, loop=asyncio.get_running_loop(), **settings)
-
     @staticmethod
     def _is_asked_for(request: web.BaseRequest, names: Collection[str]) -> bool:
         # A target in absolute form stands above Host (RFC 9112 section 3.2.2).
@@ -91,19 +84,3 @@ class AdminServer(web.Server):
         if request.method not in {"GET", "HEAD"}:
             return text_reply("method not allowed\n", 405, {"Allow": "GET, HEAD"})
         return await page(request)
-
-
-class _Handler(RequestHandler):
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Respond to what could not be read or served, without a word of why."""
-        if status >= 500:
-            super().handle_error(request, status, exc, message)  # which logs it
-        reply = text_reply(f"{HTTPStatus(status).phrase.lower()}\n", status)
-        reply.force_close()
-        return reply

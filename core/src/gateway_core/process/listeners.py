@@ -46,6 +46,10 @@ default one and larger, the descriptors that are kept back from clients are enou
 """
 
 
+_HANDSHAKE_TIMEOUT: Final = 10.0
+"""Seconds for the TLS handshake of a client of the admin listener."""
+
+
 @dataclass(slots=True, eq=False)
 class _Open:
     address: str
@@ -103,6 +107,22 @@ class _AcceptorSite(web.SockSite):
         self.acceptor.start()
 
 
+class _TlsSite(web.SockSite):
+    """A site whose clients have less time for the handshake than asyncio's minute."""
+
+    async def start(self) -> None:
+        await web.BaseSite.start(self)
+        server = self._runner.server
+        assert server is not None
+        self._server = await asyncio.get_running_loop().create_server(
+            server,
+            sock=self._sock,
+            ssl=self._ssl_context,
+            backlog=self._backlog,
+            ssl_handshake_timeout=_HANDSHAKE_TIMEOUT,
+        )
+
+
 async def _start_site(
     runner: web.BaseRunner,
     sock: socket.socket,
@@ -149,7 +169,7 @@ async def open_site(runner: web.BaseRunner, address: str, context: ssl.SSLContex
     if context is None:
         await _start_site(runner, sock.dup())
     else:
-        await web.SockSite(runner, sock.dup(), ssl_context=context, backlog=sockets.BACKLOG).start()
+        await _TlsSite(runner, sock.dup(), ssl_context=context, backlog=sockets.BACKLOG).start()
     return lambda: sockets.close(sock)
 
 

@@ -41,9 +41,12 @@ async def test_a_browser_gets_a_file_again_only_if_it_is_another_one() -> None:
         first = await get(port, "/dashboard/app.js")
         again = await get(port, "/dashboard/app.js", {"If-None-Match": first.headers["ETag"]})
         other = await get(port, "/dashboard/app.js", {"If-None-Match": '"other"'})
+        others = f'"other", W/{first.headers["ETag"]}'
+        listed = await get(port, "/dashboard/app.js", {"If-None-Match": others})
+        whatever = await get(port, "/dashboard/app.js", {"If-None-Match": "*"})
 
     assert first.headers["Cache-Control"] == "no-cache"
-    assert (again.status, again.body) == (304, "")
+    assert [(each.status, each.body) for each in (again, listed, whatever)] == [(304, "")] * 3
     assert (other.status, other.body) == (200, first.body)
 
 

@@ -46,7 +46,8 @@ async def _send(name: str, request: web.BaseRequest) -> Reply:
     file = _static_files()[name]
     # A browser asks every time whether its copy is the one of the gateway that runs, and mostly gets 304.
     headers = {"ETag": file.etag, "Cache-Control": "no-cache", "Content-Security-Policy": _POLICY}
-    if request.headers.get("If-None-Match") == file.etag:
+    known = {tag.value for tag in request.if_none_match or ()}  # weak ones as well (RFC 9110 section 13.1.2)
+    if known & {"*", file.etag.strip('"')}:
         return Reply(status=304, headers=headers)
     return Reply(body=file.body, headers={**headers, "Content-Type": f"{file.content_type}; charset=utf-8"})
 
