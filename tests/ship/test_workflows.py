@@ -15,6 +15,7 @@ from tests.contract.repository import ROOT
 
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
+FORMS = sorted(path for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml") if path.stem != "config")
 
 
 def tool(*command: str | Path) -> subprocess.CompletedProcess[str]:
@@ -26,6 +27,8 @@ def tool(*command: str | Path) -> subprocess.CompletedProcess[str]:
     [
         ("vendor.github-workflows", WORKFLOWS),
         ("vendor.dependabot", [GITHUB / "dependabot.yml"]),
+        ("vendor.github-issue-config", [GITHUB / "ISSUE_TEMPLATE" / "config.yml"]),
+        ("vendor.github-issue-forms", FORMS),
     ],
 )
 def test_files_are_what_github_takes(schema: str, files: list[Path]) -> None:
