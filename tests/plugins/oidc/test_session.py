@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 import zlib
 from dataclasses import replace
@@ -21,6 +22,13 @@ def test_a_session_comes_back_from_its_bytes(token: str, more: dict[str, object]
 def test_what_is_no_session_is_none() -> None:
     for data in (b"", b"x", zlib.compress(b"[]"), zlib.compress(b'{"a":1}'), zlib.compress(b"x" * 100)):
         assert Session.from_bytes(data) is None
+
+
+def test_a_session_of_a_version_that_keeps_more_is_read() -> None:
+    """In a fleet that is upgraded gateway by gateway, users stay logged in."""
+    values = json.loads(zlib.decompress(SESSION.to_bytes()))
+
+    assert Session.from_bytes(zlib.compress(json.dumps({**values, "device": "d"}).encode())) == SESSION
 
 
 def test_a_session_that_could_not_be_read_again_is_not_written() -> None:

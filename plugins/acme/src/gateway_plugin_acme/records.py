@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, TypeVar
 
 from gateway_plugin_sdk import GatewayError
@@ -119,10 +119,13 @@ class Records:
         if self._seal is not None and folder in _SEALED:
             value = self._seal.open(where, value)
         try:
-            found: dict[str, Any] = json.loads(value)
+            found: Any = json.loads(value)
+            if not isinstance(found, dict):
+                raise TypeError("it is no object")
             if "names" in found:
                 found["names"] = tuple(found["names"])
-            return kind(**found)
+            # Gateways of the next version may share this storage, and may have added to what they write.
+            return kind(**{each.name: found[each.name] for each in fields(kind) if each.name in found})
         except (ValueError, TypeError) as error:
             raise GatewayError(f"{where!r} in the storage cannot be read: {error}") from error
 

@@ -104,8 +104,9 @@ class Session:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self | None:
-        """Read what `to_bytes` wrote; None for what another version of the plugin wrote."""
+        """Read what `to_bytes` wrote, also that of a version that keeps more; None for what is no session."""
         try:
-            return cls(**json.loads(zlib.decompressobj().decompress(data, _LARGEST)))
-        except (ValueError, TypeError, zlib.error):
+            values = json.loads(zlib.decompressobj().decompress(data, _LARGEST))
+            return cls(**{name: value for name, value in values.items() if name in cls.__slots__})
+        except (ValueError, TypeError, AttributeError, zlib.error):
             return None
