@@ -19,6 +19,7 @@ from gateway_plugin_sdk.testing import InvalidConfigError, assert_plugin_ok, one
         ({"min_size": "1 KiB"}, "min_size"),
         ({"levels": {"br": 12}}, "levels.br"),
         ({"requests": {}}, "max_size"),
+        ({"requests": {"max_size": 0}}, "max_size"),
         ({"requests": {"max_size": "1MiB", "codings": []}}, "codings"),
         ({"brotli": True}, "brotli"),
     ],

@@ -26,7 +26,12 @@ from gateway_plugin_sdk.testing import InvalidConfigError, assert_plugin_ok, one
         ({"origins": ["https://app.example.com:99999"]}, "its port is no number"),
         ({"origins": ["https://a.*.example.com"]}, "has no other wildcard; use regex"),
         ({"origins": ["https://u@example.com"]}, "has a user"),
+        ({"origins": ["https://b\u00fccher.example"]}, "write the host's name with xn--"),
         ({"origins": [{"regex": "("}]}, "origins[0].regex"),
+        (
+            {"origins": ["https://a.test", {"regex": "https://.*"}], "credentials": True},
+            "a pattern for every origin let every page of the web act for your users: name the hosts",
+        ),
         ({"origins": ["https://a.test"], "methods": ["get"]}, "they are case-sensitive: write GET"),
         ({"origins": ["https://a.test"], "methods": []}, "methods"),
         ({"origins": ["https://a.test"], "headers": ["a b"]}, "is not a header name"),

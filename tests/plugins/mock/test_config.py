@@ -20,6 +20,8 @@ START = "openapi: 3.0.3\npaths:\n"
         ({"responses": [{"path": "users"}]}, "is not a path"),
         ({"responses": [{"path": "/a/:"}]}, "is not a path"),
         ({"responses": [{"path": "/*rest/a"}]}, "let it be last"),
+        ({"responses": [{"path": "/users/{id}"}]}, "would be taken literally: write :id for a parameter"),
+        ({"responses": [{"status": 204, "body": "x"}]}, "a response with status 204 has none: leave it out"),
         ({"responses": [{"status": 199}]}, "responses[0].status"),
         ({"responses": [{"body": "x", "json": 1}]}, "write one of body, json and file"),
         ({"responses": [{"headers": {"a b": "c"}}]}, "responses[0].headers"),

@@ -41,7 +41,7 @@ class LevelsConfig(ConfigModel):
 class RequestsConfig(ConfigModel):
     """Decompression of requests, for upstreams that take plain bodies only."""
 
-    max_size: Size
+    max_size: Annotated[Size, Field(gt=0)]
     """Bytes that a body may have when it is decompressed; larger ones get 413."""
 
     codings: Annotated[tuple[Coding, ...], Field(min_length=1)] = ("gzip", "br", "zstd")

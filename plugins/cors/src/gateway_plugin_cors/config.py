@@ -26,6 +26,8 @@ def _check_origin(value: str) -> str:
         raise ValueError(
             f"is not an origin: write a scheme and a host, such as https://{rest or value or 'example.com'}"
         )
+    if not rest.isascii():
+        raise ValueError("has characters that browsers write in ASCII: write the host's name with xn--")
     if value != value.lower():
         raise ValueError(f"is never sent by a browser, which writes origins in lower case: write {value.lower()}")
     try:

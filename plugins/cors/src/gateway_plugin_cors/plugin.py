@@ -22,7 +22,7 @@ from gateway_plugin_sdk import (
     hookimpl,
 )
 
-from gateway_plugin_cors.config import ANY, NULL, SAFELISTED_METHODS, CorsConfig
+from gateway_plugin_cors.config import ANY, NULL, SAFELISTED_METHODS, CorsConfig, OriginPattern
 from gateway_plugin_cors.origins import LONGEST, compile_origins
 
 _OWN: Final = (
@@ -35,6 +35,8 @@ _OWN_AND_VARY: Final = FieldNames([*_OWN, "vary"])
 _PREFLIGHT: Final = "cors.preflight"
 _MOST_KNOWN: Final = 1024
 """Origins whose fields are remembered."""
+_FOREIGN: Final = "https://no-host-of-anybody.invalid"
+"""An origin that only a pattern for all of them takes (RFC 2606 section 2)."""
 _MOST_HEADERS: Final = 4096
 """Characters of the list of fields that a preflight may ask for."""
 
@@ -62,8 +64,15 @@ class Cors(Plugin[CorsConfig]):
             message = (
                 "credentials and the origin null: a sandboxed frame of any page has that origin, and acts for users"
             )
-            place = ("origins", config.origins.index(NULL))
+            place: tuple[str | int, ...] = ("origins", config.origins.index(NULL))
             yield ConfigFinding(place, message, code="null-credentials", severity="warning")
+        for index, each in enumerate(config.origins):
+            if config.credentials and isinstance(each, OriginPattern) and compile_origins([each])(_FOREIGN):
+                message = (
+                    "credentials and a pattern for every origin would let every page of the web act for your users"
+                )
+                place = ("origins", index, "regex")
+                yield ConfigFinding(place, message, code="any-origin", remedy="name the hosts in the pattern")
 
     @hookimpl
     def gateway_route_match(self, request: Request, route: RouteInfo | None) -> Response | None:

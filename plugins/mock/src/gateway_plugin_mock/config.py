@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 from gateway_plugin_sdk import ConfigFile, ConfigModel, Duration, HeaderName, HeaderValue, Method
 from pydantic import AfterValidator, Field, model_validator
+
+_WITHOUT_BODY: Final = frozenset({204, 205, 304})
+"""Statuses whose responses have no body (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5)."""
 
 
 def _check_path(value: str) -> str:
@@ -13,6 +16,11 @@ def _check_path(value: str) -> str:
     names = [segment for segment in segments if segment[:1] in {":", "*"}]
     if not value.startswith("/") or any(len(name) < 2 for name in names):
         raise ValueError("is not a path: write one such as /users/:id or /files/*rest")
+    foreign = next((segment for segment in segments if segment[:1] == "{" and segment[-1:] == "}"), None)
+    if foreign is not None:
+        raise ValueError(
+            f"has {foreign!r}, which would be taken literally: write :{foreign[1:-1] or 'id'} for a parameter"
+        )
     if any(segment.startswith("*") for segment in segments[:-1]):
         raise ValueError("has something behind *: it takes all the rest, so let it be last")
     return value
@@ -68,6 +76,8 @@ class ResponseConfig(ConfigModel):
     def _has_one_body(self) -> Self:
         if sum(name in self.model_fields_set for name in ("body", "json_body", "file")) > 1:
             raise ValueError("has more than one body: write one of body, json and file")
+        if self.status in _WITHOUT_BODY and self.model_fields_set & {"body", "json_body", "file"}:
+            raise ValueError(f"has a body, and a response with status {self.status} has none: leave it out")
         return self
 
 
