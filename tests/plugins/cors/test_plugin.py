@@ -10,6 +10,7 @@ from gateway_plugin_auth import Auth
 from gateway_plugin_cors import Cors
 from gateway_plugin_logger import Logger
 from gateway_plugin_ratelimit import RateLimit
+from gateway_plugin_sdk import Request, Response
 from gateway_plugin_sdk.testing import PluginHarness, one_route
 
 APP = "https://app.example.com"
@@ -183,3 +184,17 @@ def test_what_a_client_makes_long_is_not_remembered() -> None:
             harness.request("GET", "/", headers={"Origin": sent})
 
         assert len(harness.plugin._known) == 1  # the short one: bounded by number, and each by its length
+
+
+@pytest.mark.parametrize("origins", [[APP], ["*"]])
+@pytest.mark.parametrize("headers", [{}, {"Origin": APP}, {"Origin": EVIL}])
+def test_what_is_announced_at_the_match_is_what_the_response_gets(origins: list[str], headers: dict[str, str]) -> None:
+    with PluginHarness(Cors, {"origins": origins}) as harness:
+        plugin, request = harness.plugin, Request("GET", "/", headers)
+
+        plugin.gateway_route_match(request, None)
+
+        announced, own = Response(), Response()
+        announced.add_fields(*request.announced[plugin])
+        plugin.gateway_response(Request("GET", "/", headers), own)
+    assert list(announced.headers.items()) == list(own.headers.items())

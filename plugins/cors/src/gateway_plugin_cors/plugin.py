@@ -76,8 +76,9 @@ class Cors(Plugin[CorsConfig]):
 
     @hookimpl
     def gateway_route_match(self, request: Request, route: RouteInfo | None) -> Response | None:
-        """Respond to a preflight."""
+        """Respond to a preflight; announce what the responses to other requests get."""
         if request.method != "OPTIONS" or route is None:
+            request.announced[self] = self._fields_of(request), _OWN_AND_VARY
             return None
         origins = request.header_values("Origin")
         method = request.headers.get("Access-Control-Request-Method")
@@ -97,12 +98,11 @@ class Cors(Plugin[CorsConfig]):
         if preflight is not None:
             self._finish_preflight(response, preflight)
             return
-        # What the client sent: another plugin may keep Origin from the upstream.
-        origin = request.received.first_value("Origin")
-        fields = self._without_origin if origin is None else self._fields_for(origin, request)
+        announced = request.announced.get(self)
+        fields = self._fields_of(request) if announced is None else announced[0]
         if response.add_fields(fields, unless=_OWN_AND_VARY):
             return
-        headers = response.headers
+        headers, origin = response.headers, request.received.first_value("Origin")
         headers.remove_any(_OWN_FIELDS)
         if origin is not None and (allowed := self._allowed_fields(origin.decode("latin-1"), request)):
             headers.extend(allowed)
@@ -117,8 +117,14 @@ class Cors(Plugin[CorsConfig]):
             headers.extend((name, value) for name, value in fields.items() if name != "Vary")
             headers.add_vary(fields["Vary"])
 
-    def _fields_for(self, origin: bytes, request: Request) -> FieldBlock:
+    def _fields_of(self, request: Request) -> FieldBlock:
         """Return what a response gets that has no such field yet, Vary included."""
+        # What the client sent: another plugin may keep Origin from the upstream.
+        origin = request.received.first_value("Origin")
+        return self._without_origin if origin is None else self._fields_for(origin, request)
+
+    def _fields_for(self, origin: bytes, request: Request) -> FieldBlock:
+        """Return the same for a request with an Origin."""
         if len(origin) > LONGEST or request.received.headers.count("Origin") > 1:
             return self._without_origin  # and such a text is not remembered
         fields = self._known.get(origin)
