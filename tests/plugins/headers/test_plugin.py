@@ -13,7 +13,7 @@ from gateway_plugin_headers.operations import additions_of, compile_rules
 from gateway_plugin_logger import Logger
 from gateway_plugin_ratelimit import RateLimit
 from gateway_plugin_sdk import Request, Response
-from gateway_plugin_sdk.testing import one_route
+from gateway_plugin_sdk.testing import PluginHarness, one_route
 
 SECRET = "a secret of more than thirty-two characters"
 AUTH = {"name": "auth", "config": {"secret": SECRET}}
@@ -208,3 +208,26 @@ def test_what_fixed_rules_add_to_most_heads_is_what_their_steps_do(rules: dict[s
 )
 def test_rules_that_depend_on_the_head_or_on_each_other_are_done_step_by_step(rules: dict[str, Any]) -> None:
     assert additions_of(RequestRules.model_validate(rules)) is None
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_announced_security_fields_are_what_the_response_gets(scheme: str) -> None:
+    with PluginHarness(HeaderRules, {"security": True}) as harness:
+        plugin, request = harness.plugin, Request("GET", "/", scheme=scheme)
+
+        plugin.gateway_pre_proxy(request)
+
+        announced, own = Response(), Response()
+        announced.add_fields(*request.announced[plugin])
+        plugin.gateway_response(request, own)
+    assert list(announced.headers.items()) == list(own.headers.items()) != []
+
+
+@pytest.mark.parametrize("more", [{"hide_server": True}, {"response": {"set": {"X-A": "1"}}}])
+def test_nothing_is_announced_where_a_response_is_changed_otherwise(more: dict[str, Any]) -> None:
+    with PluginHarness(HeaderRules, {"security": True, **more}) as harness:
+        request = Request("GET", "/")
+
+        harness.plugin.gateway_pre_proxy(request)
+
+    assert request.announced == {}

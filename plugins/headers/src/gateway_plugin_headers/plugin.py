@@ -52,8 +52,9 @@ class HeaderRules(Plugin[HeadersConfig]):
         self._overrides = security is not None and security.override
         self._hides = config.hide_server
         self._protects = bool(self._over_https.values)
+        self._is_announced = self._protects and not self._hides and not self._of_response
         idle = {
-            "gateway_pre_proxy": not self._of_request,
+            "gateway_pre_proxy": not self._of_request and not self._is_announced,
             "gateway_response": not self._of_response and not self._protects and not self._hides,
         }
         self.idle_hooks = frozenset(name for name, is_idle in idle.items() if is_idle)
@@ -70,7 +71,10 @@ class HeaderRules(Plugin[HeadersConfig]):
 
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> None:
-        """Change the fields of a request."""
+        """Change the fields of a request; announce what its response gets, if that is the same for all."""
+        if self._is_announced:
+            fields = self._over_https if request.scheme == "https" else self._over_http
+            request.announced[self] = fields.block, fields.names
         additions = self._additions
         if additions is None or not request.add_fields(additions.fields, additions.unless):
             apply_to_request(self._of_request, request)
