@@ -51,8 +51,19 @@ def test_several_origins_are_none_of_ours() -> None:
     assert not is_from_us(twice, OURS)
 
 
+@pytest.mark.parametrize("sites", [("same-origin", "cross-site"), ("cross-site", "none"), ("none", "none"), ("",)])
+def test_several_sites_or_an_empty_one_are_none_of_ours(sites: tuple[str, ...]) -> None:
+    fields = [("Sec-Fetch-Site", site) for site in sites]
+
+    assert not is_from_us(Request("POST", "/", fields), OURS)
+    assert not may_log_out(Request("GET", "/", fields), OURS)
+
+
 def test_a_logout_by_navigation_is_the_users_own() -> None:
     assert may_log_out(request(), OURS), "browsers that send no fetch metadata"
+    assert may_log_out(request(origin="https://app.example"), OURS)
+    assert not may_log_out(request(origin="null"), OURS)
+    assert not may_log_out(request(origin="https://evil.example", sec_fetch_site="same-origin"), OURS)
     assert may_log_out(request(sec_fetch_site="none"), OURS)
     assert not may_log_out(request(sec_fetch_site="cross-site"), OURS)
     assert not may_log_out(request("POST"), OURS)

@@ -78,6 +78,7 @@ def test_a_logout_without_a_session_goes_on_to_the_provider(start: StartOidc, pr
     [
         ("GET", {"Sec-Fetch-Site": "cross-site"}),
         ("GET", {"Sec-Fetch-Site": "same-site"}),
+        ("GET", {"Origin": "null"}),
         ("POST", {"Origin": "https://evil.example"}),
         ("POST", {}),
         ("DELETE", {"Sec-Fetch-Site": "same-origin"}),

@@ -6,7 +6,7 @@ navigations from calls of scripts.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -59,7 +59,12 @@ def is_from_us(request: Request, origins: Collection[str]) -> bool:
     sent = headers.get_all("origin")
     if sent:
         return len(sent) == 1 and sent[0].lower() in origins
-    return headers.get("sec-fetch-site") in {"same-origin", "none"}
+    return _is_of_our_site(headers.get_all("sec-fetch-site"))
+
+
+def _is_of_our_site(sites: Sequence[str]) -> bool:
+    """Return whether Sec-Fetch-Site says so; several contradict each other."""
+    return len(sites) == 1 and sites[0] in {"same-origin", "none"}
 
 
 def may_use_cookie(request: Request, origins: Collection[str]) -> bool:
@@ -72,9 +77,12 @@ def may_use_cookie(request: Request, origins: Collection[str]) -> bool:
 def may_log_out(request: Request, origins: Collection[str]) -> bool:
     """Return whether a request to log out is the user's own, and not another site's."""
     if request.method == "GET":
-        # A link to the logout may be loaded ahead.
-        return not is_prefetch(request) and request.received.headers.get("sec-fetch-site", "none") in {
-            "same-origin",
-            "none",
-        }
+        headers = request.received.headers
+        # A link to the logout may be loaded ahead. A link has no Origin, and old browsers no Sec-Fetch-Site.
+        if is_prefetch(request):
+            return False
+        if "origin" in headers:
+            return is_from_us(request, origins)
+        sites = headers.get_all("sec-fetch-site")
+        return not sites or _is_of_our_site(sites)
     return request.method == "POST" and is_from_us(request, origins)
