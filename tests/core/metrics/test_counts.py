@@ -57,6 +57,20 @@ def test_durations_of_one_class_are_one_histogram() -> None:
     assert counts.durations() == {"2xx": Distribution([2, 0], 1.0), "4xx": Distribution([1, 0], 0.5)}
 
 
+def test_an_example_of_a_bucket_lasts_a_second_and_a_slower_request_is_one_at_once() -> None:
+    counts = RouteCounts((0.1, 1.0))
+    assert not counts.has_exemplar(200, 0.05, now=10.0)
+
+    counts.note_exemplar(200, 0.05, b"a" * 32, at=1.0, now=10.0)
+
+    assert counts.has_exemplar(200, 0.1, now=10.9)
+    assert not counts.has_exemplar(200, 0.1, now=11.0)
+    assert not counts.has_exemplar(200, 0.11, now=10.5)
+    assert not counts.has_exemplar(201, 0.05, now=10.5)
+    counts.note_exemplar(200, 5.0, b"b" * 32, at=2.0, now=10.5)
+    assert not counts.has_exemplar(200, 6.0, now=10.6), "beyond the last bound each is one"
+
+
 def test_statuses_beyond_the_limit_are_one() -> None:
     counts, endpoint = RouteCounts(), EndpointCounts()
 

@@ -27,6 +27,8 @@ UPSTREAM, GATEWAY, PLUGIN, CLIENT = range(4)
 _NO_STATUS: Final = 0
 
 
+_EXEMPLAR_LASTS: Final = 1.0
+"""Seconds for which an example of a bucket is as good as a later one: to note each would cost a microsecond."""
 _MOST_WAITING: Final = 128
 """Durations that are kept until they are sorted into buckets together: that takes a third of the time of one by one."""
 
@@ -121,11 +123,13 @@ class _Cells:
 class RouteCounts(_Cells):
     """The counts of one route."""
 
-    __slots__ = ("_exemplars", "bytes_in", "bytes_out", "calls")
+    __slots__ = ("_exemplars", "_latest", "bytes_in", "bytes_out", "calls")
 
     def __init__(self, bounds: tuple[float, ...] = DURATION_BOUNDS) -> None:
         super().__init__(bounds)
         self._exemplars: dict[int, dict[int, tuple[bytes, float, float]]] = {}  # by hundred of the status, by bucket
+        # Status and bounds of the bucket of the latest one, and until when another like it changes nothing.
+        self._latest = (0, 0.0, 0.0, 0.0)
         self.bytes_in = 0
         """Bytes of requests' bodies."""
         self.bytes_out = 0
@@ -156,20 +160,32 @@ class RouteCounts(_Cells):
         if len(waiting) == _MOST_WAITING:
             self._settle()
 
-    def note_exemplar(self, status: int, seconds: float, trace_id: bytes, at: float) -> None:
+    def has_exemplar(self, status: int, seconds: float, now: float) -> bool:
+        """Return whether a request like the latest example needs not be noted: there is one of this very second.
+
+        :param now: monotonic seconds.
+        """
+        known, low, high, until = self._latest
+        return status == known and low < seconds <= high and now < until
+
+    def note_exemplar(self, status: int, seconds: float, trace_id: bytes, at: float, now: float = 0.0) -> None:
         """Keep the trace of a request as an example of those that take about as long; the latest of each bucket stays.
 
         :param at: seconds since the Unix epoch.
+        :param now: monotonic seconds.
         """
         hundreds = status // 100
         found = self._exemplars.get(hundreds)
         if found is None:
             found = self._exemplars[hundreds] = {}
-        found[bisect_left(self.bounds, seconds)] = trace_id, seconds, at
+        bounds, bucket = self.bounds, bisect_left(self.bounds, seconds)
+        found[bucket] = trace_id, seconds, at
+        if bucket < len(bounds):
+            self._latest = status, bounds[bucket - 1] if bucket else -1.0, bounds[bucket], now + _EXEMPLAR_LASTS
 
     def use_bounds(self, bounds: tuple[float, ...]) -> None:
         if bounds != self.bounds:
-            self._exemplars = {}
+            self._exemplars, self._latest = {}, (0, 0.0, 0.0, 0.0)
         super().use_bounds(bounds)
 
     def requests(self) -> Iterator[tuple[str, str, int]]:

@@ -201,7 +201,7 @@ class Attempt:
         assert endpoint is not None
         if complete:
             self.upstream.record(endpoint, status, self.picked_at, now)
-            self.count_out(endpoint)
+            self.count_out(endpoint, now)
         elif endpoint.is_guarded:
             # Its breaker waits for this response, whose body may take hours.
             self.upstream.record(endpoint, status, self.picked_at, now)
@@ -381,12 +381,12 @@ class Attempt:
             self.upstream.record(self.picked, outcome, self.picked_at, now, detail, event, self.responded_at)
         self.count_out(self.picked)
 
-    def count_out(self, endpoint: Endpoint) -> None:
+    def count_out(self, endpoint: Endpoint, now: float = 0.0) -> None:
         if self._is_counted:
             self._is_counted = False
             if (span := self.span) is not None:
                 self.span = None
-                span.end(self._owner.directory.now(), self.upstream.name, endpoint, self.retries, self.grpc_code)
+                span.end(now or self._owner.directory.now(), self.upstream.name, endpoint, self.retries, self.grpc_code)
             if self.retries is not None:
                 self.retries.end()
             admission = self.upstream.admission

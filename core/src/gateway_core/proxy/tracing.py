@@ -138,4 +138,6 @@ def end_trace(
     if trace.tracer.sink is None:  # there is no such trace anywhere
         return
     counts = exchange.proxy.telemetry.unrouted if route is None else route.counts
-    counts.note_exemplar(status, now - exchange.started, trace.raw_id, exchange.proxy.wall())
+    seconds = now - exchange.started
+    if not counts.has_exemplar(status, seconds, now):
+        counts.note_exemplar(status, seconds, trace.raw_id, exchange.proxy.wall(), now)
