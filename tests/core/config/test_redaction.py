@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from gateway_core.config.redaction import (
     HIDDEN,
@@ -12,6 +14,7 @@ from gateway_core.config.redaction import (
     secret_texts,
     without_credentials,
 )
+from gateway_core.config.suggestions import quote
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
@@ -116,6 +119,21 @@ def test_a_message_shows_no_secret_and_short_ones_spare_other_words() -> None:
     assert masked_words("'hunter2' is no key", ["hunter2"]) == "'**********' is no key"
     assert masked_words("xyz: redis is not reached", ["red"]) == "xyz: redis is not reached"
     assert masked_words("in-a-very-long-secret-text", ["very-long-secret"]) == "in-a-**********-text"
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["hunter2hunter2\n", 'hunter2"\\hunter2', "\x01hunter2-hunter2", "hunter2'hunter2\"", "hunter2" * 40],
+)
+@pytest.mark.parametrize("write", [quote, repr, lambda secret: repr(secret[:80]), lambda secret: f"{secret[:20]}..."])
+def test_a_message_shows_no_secret_with_escapes_and_no_part_of_one_that_is_cut_off(
+    secret: str, write: Callable[[str], str]
+) -> None:
+    message = masked_words(f"{write(secret)} is no key", [secret])
+
+    assert "**********" in message
+    assert "hunter2" not in message
+    assert message.endswith(" is no key")
 
 
 @pytest.mark.parametrize(

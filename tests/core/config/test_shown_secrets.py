@@ -23,6 +23,8 @@ DOCUMENTS = {
     "a url of an endpoint": "upstreams: [{name: a, endpoints: [{url: 'http://u:S@h'}]}]",
     "a target": "routes: [{id: a, path: /, target: 'http://u:S@h/x'}]",
     "a url where none belongs": "log: {level: 'redis://:S@h'}",
+    "a token in the place of its hash": "admin: {listen: '127.0.0.1:1', tokens: [{name: a, hash: S}]}",
+    "a field that cannot be sent": 'tracing: {otlp: {url: "http://h:1", headers: {authorization: "S\\x01"}}}',
     "a field of a health check": "upstreams: [{name: a, health_check: {headers: {authorization: S, 'b c': S}}}]",
 }
 

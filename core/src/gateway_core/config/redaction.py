@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -150,12 +151,28 @@ def masked(text: str, secrets: Iterable[str]) -> str:
 
 
 def masked_words(text: str, secrets: Iterable[str]) -> str:
-    """Replace secrets in a message, which plugins' own validators may quote; short ones only as whole words."""
+    """Replace secrets in a message, which plugins' own validators may quote; short ones only as whole words.
+
+    A message may have a secret with escapes, as JSON and Python write texts, and a long one may be cut off.
+    """
     for secret in secrets:
-        if len(secret) >= _LONG_ENOUGH:
-            text = text.replace(secret, HIDDEN)
-        elif len(secret) >= _SHORTEST:
-            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, text)
+        for form in dict.fromkeys([secret, json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]]):
+            if len(secret) >= _LONG_ENOUGH:
+                text = _without_start_of(text, form)
+            elif len(secret) >= _SHORTEST:
+                text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", HIDDEN, text)
+    return text
+
+
+def _without_start_of(text: str, secret: str) -> str:
+    """Return a text with each run of characters hidden that a secret begins with."""
+    start = text.find(secret[:_LONG_ENOUGH])
+    while start >= 0:
+        end = start
+        while end < len(text) and end - start < len(secret) and text[end] == secret[end - start]:
+            end += 1
+        text = f"{text[:start]}{HIDDEN}{text[end:]}"
+        start = text.find(secret[:_LONG_ENOUGH], start + len(HIDDEN))
     return text
 
 

@@ -32,7 +32,8 @@ class AdminTokenConfig(Section):
     role: AdminRole = "viewer"
     """``viewer`` reads, ``operator`` also acts on what runs, ``editor`` also changes the configuration."""
 
-    hash: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    # Who writes the token itself by mistake is to find it in no log.
+    hash: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", json_schema_extra={"writeOnly": True})]
     """``sha256:`` and the SHA-256 of the token in hexadecimal."""
 
     expires: Annotated[datetime | None, AfterValidator(_check_expiry)] = None
