@@ -251,16 +251,16 @@ class Relay:
         self.response_head, hooks = head, exchange.chain.response
         keeps_target = self._route.split is not None and exchange.sticky_target is not None
         is_sticky = keeps_target or self.upstream.sticky is not None
-        lines: bytes | None = b""
-        if hooks or is_sticky:
-            may_be_left_out = not is_sticky and exchange.hooks is None and not self._flags & HEAD_ONLY
-            lines = self.announced = announced_lines(hooks, exchange.seen, head.lowered) if may_be_left_out else None
-            if lines is None:
-                lines = self._pass_hooks(head, hooks, body, complete, is_sticky)
+        lines: bytes | None = None if hooks or is_sticky else b""
+        if hooks and not is_sticky and exchange.hooks is None and not self._flags & HEAD_ONLY:
+            lines = self.announced = announced_lines(hooks, exchange.seen, head.lowered)
+        if lines is None:
+            lines = self._pass_hooks(head, hooks, body, complete, is_sticky)
         if lines is not None:
             if not exchange.proxy.keeps_alive or ((sent := exchange.body) is not None and not sent.is_complete):
                 exchange.writer.make_last()  # as `begin_response` would, which takes a call for each request
-            exchange.writer.relay(head, exchange.snapshot.scope.via_line + lines, exchange.id_line, body, complete)
+            via = exchange.snapshot.scope.via_line
+            exchange.writer.relay(head, via + lines if lines else via, exchange.id_line, body, complete)
         elif self.phase is not None or exchange.is_over:
             return
         if complete:
