@@ -10,7 +10,7 @@ from gateway_import.failures import CannotImportError, Origin
 from gateway_import.files import Files, SourceText
 from gateway_import.formats import Format
 from gateway_import.hiding import HIDDEN, hidden_conditions, holds_secret
-from gateway_import.model import Imported, Listener, Route, keeps_secret
+from gateway_import.model import CONDITIONS, Imported, Listener, Route, keeps_secret
 from gateway_import.nodes import Node, read_nodes
 from gateway_import.sections import Section
 from gateway_import.traefik.keys import canonical
@@ -84,6 +84,8 @@ class _Importer:
         self._middlewares = Middlewares(self.imported, http.section("middlewares") if http else None, self._services)
         self._entry_points: dict[str, None] = {}
         self._some_tls = False
+        self._deciding: set[str] = set()
+        """Ids of routes that decide before the one of their router."""
 
     def run(self) -> Imported:
         routers = self._http.section("routers") if self._http else None
@@ -94,7 +96,9 @@ class _Importer:
         self._some_tls = any("tls" in each for each in sections.values())
         for name, router in sections.items():
             self.imported.routes += self._router(name, router)
+        self._ranked()
         self._listeners()
+        self._without_https()
         for key in ("tcp", "udp"):
             if key in self._root:
                 self.imported.lose(
@@ -158,17 +162,7 @@ class _Importer:
         service: str,
         options: str | None,
     ) -> Iterator[Route]:
-        for matcher in asked.lost:
-            text = f"{'!' * matcher.negated}{matcher.name} of {router.what}"
-            self.imported.lose_guard(
-                router.origin,
-                text,
-                "it has no counterpart: the other conditions take more requests",
-                "write conditions on the route",
-                [route],
-            )
-        if options is not None and options.removesuffix("@file") != "default":
-            self._options(route, router, options.removesuffix("@file"))
+        self._lose_conditions(route, router, asked, options)
         found = self._services.keys(service)
         if found is None:
             reason = "it is not in the file" if not service.endswith("@internal") else "it is a part of Traefik"
@@ -186,26 +180,74 @@ class _Importer:
             if applied.pattern is not None:
                 given = route.keys.get("path_regex")
                 route.keys["path_regex"] = applied.pattern if given is None else f"(?={given}$){applied.pattern}"
-        if applied.to_scheme is not None and not route.is_closed:
-            before = applied.to_scheme
-            same = {
-                key: value
-                for key, value in route.keys.items()
-                if key in {"listeners", "hosts", "headers", "query", "methods", "client_ip", "path_regex", "priority"}
-            }
-            goes_to = before.keys["redirect"]["scheme"]
-            if route.keys.get("scheme") != goes_to:
-                other = {"https": "http", "http": "https"}[goes_to]
-                yield Route(
-                    self.imported.route_id(f"{route.id}-to-{goes_to}"),
-                    same | {"scheme": other} | before.keys,
-                    before.origin,
-                    before.plugins,
-                )
-                if route.keys.get("scheme") == other:
-                    return
-                route.keys["scheme"] = goes_to
+        if not route.is_closed:
+            yield from self._before(route, applied)
+            if applied.to_scheme is not None:
+                redirect = self._to_scheme(route, applied.to_scheme)
+                if redirect is not None:
+                    yield redirect
+                    if route.keys.get("scheme") == redirect.keys["scheme"]:
+                        return
+                    route.keys["scheme"] = applied.to_scheme.keys["redirect"]["scheme"]
         yield route
+
+    def _lose_conditions(self, route: Route, router: Section, asked: Conditions, options: str | None) -> None:
+        for matcher in asked.lost:
+            text = f"{'!' * matcher.negated}{matcher.name} of {router.what}"
+            self.imported.lose_guard(
+                router.origin,
+                text,
+                "it has no counterpart: the other conditions take more requests",
+                "write conditions on the route",
+                [route],
+            )
+        if options is not None and options.removesuffix("@file") != "default":
+            self._options(route, router, options.removesuffix("@file"))
+
+    def _to_scheme(self, route: Route, redirect: Route) -> Route | None:
+        """Return the redirect of requests of another scheme; None if the route takes none of them."""
+        goes_to = redirect.keys["redirect"]["scheme"]
+        if route.keys.get("scheme") == goes_to:
+            return None
+        kept = {"listeners", "hosts", "headers", "query", "methods", "client_ip", "path_regex", "priority"}
+        same = {key: value for key, value in route.keys.items() if key in kept}
+        keys = same | {"scheme": {"https": "http", "http": "https"}[goes_to]} | redirect.keys
+        return Route(self.imported.route_id(f"{route.id}-to-{goes_to}"), keys, redirect.origin, redirect.plugins)
+
+    def _before(self, route: Route, applied: Applied) -> Iterator[Route]:
+        """Yield the routes for some requests of a route, which decide before it."""
+        for each in applied.before:
+            asked = {key: value for key, value in each.keys.items() if key != "redirect"}
+            if "scheme" in asked and route.keys.get("scheme", asked["scheme"]) != asked["scheme"]:
+                continue
+            given = route.keys.get("path_regex")
+            if given is not None and "path_regex" in asked and not _is_within(asked["path_regex"], given):
+                asked["path_regex"] = f"(?={given}$){asked['path_regex']}"
+            if "redirect" in each.keys:
+                keys = {key: value for key, value in route.keys.items() if key in CONDITIONS}
+                plugins = each.plugins
+            else:
+                keys, plugins = route.keys, route.plugins
+            kind = "redirect" if "redirect" in each.keys else "rewritten"
+            made = {**keys, **asked} | {key: value for key, value in each.keys.items() if key == "redirect"}
+            found = Route(self.imported.route_id(f"{route.id}-{kind}"), made, each.origin, plugins)
+            self._deciding.add(found.id)
+            yield found
+
+    def _without_https(self) -> None:
+        """Leave out what only HTTPS would get to where no entry point has it."""
+        if any("tls" in each.keys for each in self.imported.listeners):
+            return
+        for each in [each for each in self.imported.routes if each.keys.get("scheme") == "https"]:
+            self.imported.routes.remove(each)
+            reason, proposal = "no router and no entry point has TLS", "add a listener with tls, and the route"
+            self.imported.note(each.origin, f"route {each.id!r} for https", reason, proposal)
+
+    def _ranked(self) -> None:
+        """Have routes for some requests of another one decide before it, and between the same neighbours."""
+        for each in self.imported.routes if self._deciding else ():
+            if "priority" in each.keys:
+                each.keys["priority"] = 2 * each.keys["priority"] + (each.id in self._deciding)
 
     def _options(self, route: Route, router: Section, name: str) -> None:
         every = self._tls.section("options") if self._tls else None
@@ -242,8 +284,15 @@ class _Importer:
 
     def _listener_tls(self) -> dict[str, Any]:
         pairs = []
+        stores = self._tls.section("stores") if self._tls else None
+        store = stores.section("default") if stores is not None else None
+        chosen = store.section("defaultCertificate") if store is not None else None
+        if chosen is not None:
+            pairs.append({"cert": chosen.text("certFile") or "", "key": chosen.text("keyFile") or ""})
         for each in self._tls.sections("certificates") if self._tls else ():
-            pairs.append({"cert": each.text("certFile") or "", "key": each.text("keyFile") or ""})
+            pair = {"cert": each.text("certFile") or "", "key": each.text("keyFile") or ""}
+            if pair not in pairs:
+                pairs.append(pair)
             each.ignore("stores")
         if not pairs:
             pairs = [{"cert": "/etc/gateway/tls.crt", "key": "/etc/gateway/tls.key"}]
@@ -267,6 +316,10 @@ class _Importer:
         if default.boolean("sniStrict"):
             made["strict_sni"] = True
         auth = default.section("clientAuth")
+        for key, node in default.rest():
+            if key not in {"alpnProtocols", "preferServerCipherSuites", "minVersion", "disableSessionTickets"}:
+                reason = "TLS has the ciphers and curves of OpenSSL's own settings"
+                self.imported.lose(node.origin, f"{key!r} of tls.options 'default'", reason, "set them in openssl.cnf")
         if auth is None:
             return
         files, kind = auth.texts("caFiles"), auth.text("clientAuthType") or "NoClientCert"
@@ -280,6 +333,11 @@ class _Importer:
                 "write `client_ca`",
                 self.imported.routes,
             )
+
+
+def _is_within(pattern: str, given: str) -> bool:
+    """Whether what an expression takes begins as another one has it, which takes whatever follows."""
+    return given.endswith(".*") and "|" not in given and pattern.startswith(given[:-2])
 
 
 def _shown(rule: str, found: Iterable[tuple[Matcher, ...]]) -> str:

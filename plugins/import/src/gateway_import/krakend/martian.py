@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from gateway_import.failures import Origin
 from gateway_import.model import Imported, keeps_secret
+from gateway_import.nginx.values import literal
 from gateway_import.sections import Section
 
 _SIDES: Final = ("request", "response")
@@ -49,4 +50,4 @@ def _read(imported: Imported, section: Section, found: dict[str, Any], within: t
 def _value(imported: Imported, name: str, value: str, origin: Origin) -> Any:
     if keeps_secret(name, value):
         return imported.secret(f"krakend {name}", f"value of {name}", origin)
-    return value.replace("{", "{{").replace("}", "}}")
+    return literal(value)

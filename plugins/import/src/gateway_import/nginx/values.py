@@ -92,9 +92,9 @@ def template(text: str, known: Callable[[str], str | None] = lambda _: None) -> 
         stands_for = known(found[1] or found[2]) or of_request(found[1] or found[2])
         if stands_for is None:
             return None
-        made += _literal(text[end : found.start()]) + stands_for
+        made += literal(text[end : found.start()]) + stands_for
         end = found.end()
-    return made + _literal(text[end:])
+    return made + literal(text[end:])
 
 
 def of_request(name: str) -> str | None:
@@ -108,7 +108,8 @@ def of_request(name: str) -> str | None:
     return None
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """Return a text as a template that stands for it."""
     return text.replace("{", "{{").replace("}", "}}")
 
 

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 from gateway_import.hiding import path_with_query, shown
 from gateway_import.model import Binding, EnvReference, Imported, Route, keeps_secret
-from gateway_import.nginx.values import escaped
+from gateway_import.nginx.values import escaped, literal
 from gateway_import.sections import Section
+from gateway_import.traefik.regexes import new_path, redirects
 from gateway_import.traefik.services import Services, duration
 
 _DEEPEST: Final = 10
@@ -32,6 +33,8 @@ class Applied:
     template: str | None = None
     to_scheme: Route | None = None
     """A redirect of requests of another scheme, which stands before the route."""
+    before: list[Route] = field(default_factory=list)
+    """Routes for some of its requests, which stand before it: their keys are further conditions, and what they do."""
     seen: dict[str, int] = field(default_factory=dict)
 
 
@@ -48,6 +51,7 @@ class Middlewares:
             "ipAllowList": self._ip, "ipWhiteList": self._ip, "rateLimit": self._rate_limit,
             "inFlightReq": self._in_flight,
             "stripPrefix": self._strip_prefix, "addPrefix": self._add_prefix, "replacePath": self._replace_path,
+            "replacePathRegex": self._replace_path_regex, "redirectRegex": self._redirect_regex,
             "redirectScheme": self._redirect_scheme, "retry": self._retry, "circuitBreaker": self._breaker,
             "compress": self._compress, "errors": self._errors, "buffering": self._buffering,
             "contentType": self._nothing, "grpcWeb": self._grpc_web,
@@ -202,11 +206,12 @@ class Middlewares:
             "Permissions-Policy": section.text("permissionsPolicy"),
             "Strict-Transport-Security": _sts(section),
         }
-        present = {name: _literal(value) for name, value in fixed.items() if value is not None}
+        present = {name: literal(value) for name, value in fixed.items() if value is not None}
         if present:
             response_part = config.setdefault("response", {})
             response_part["set"] = {**present, **response_part.get("set", {})}
-        section.ignore("addVaryHeader", "isDevelopment")
+        self._redirect_of_headers(applied, section)
+        section.ignore("addVaryHeader", "isDevelopment", "sslProxyHeaders", "hostsProxyHeaders")
         origins = section.texts("accessControlAllowOriginList")
         patterns = section.texts("accessControlAllowOriginListRegex")
         cors = {
@@ -226,6 +231,15 @@ class Middlewares:
         if config:
             self._bind(applied, "headers", config, section)
 
+    def _redirect_of_headers(self, applied: Applied, section: Section) -> None:
+        """Read the redirect to HTTPS that version 2 had among its options for fields."""
+        is_temporary, host = section.boolean("sslTemporaryRedirect"), section.text("sslHost")
+        section.ignore("sslForceHost")
+        if section.boolean("sslRedirect"):
+            redirect: dict[str, Any] = {"scheme": "https", "status": 307 if is_temporary else 308}
+            redirect |= {} if host is None else {"host": host}
+            applied.to_scheme = Route("", {"redirect": redirect}, section.origin, plugins=list(applied.route.plugins))
+
     def _secret(self, section: Section, header: str) -> EnvReference:
         key = (f"{section.what} {header}", 0)
         if key not in self._secrets:
@@ -242,7 +256,7 @@ class Middlewares:
         covered = bool(applied.prefixes) and all(
             any(asked.startswith(each) for each in prefixes) for asked in applied.prefixes
         )
-        if not covered or applied.template is not None:
+        if not covered or applied.template is not None or applied.before:
             self._close(
                 applied, section, section.what, "it removes what only some of the paths have", "write `strip_path`"
             )
@@ -253,7 +267,7 @@ class Middlewares:
 
     def _add_prefix(self, applied: Applied, section: Section, _: str) -> None:
         prefix = (section.text("prefix") or "").rstrip("/")
-        if not prefix.startswith("/") or set(prefix) & {":", "*"}:
+        if applied.before or not prefix.startswith("/") or set(prefix) & {":", "*"}:
             self._close(applied, section, section.what, "it is no prefix of a path", "write `rewrite`")
             return
         if applied.template is None:
@@ -262,10 +276,33 @@ class Middlewares:
 
     def _replace_path(self, applied: Applied, section: Section, _: str) -> None:
         path = section.text("path") or ""
-        if not path.startswith("/") or set(path) & {":", "*", "?"}:
+        if applied.before or not path.startswith("/") or set(path) & {":", "*", "?"}:
             self._close(applied, section, section.what, "it is no path", "write `rewrite`")
             return
         applied.template = path
+
+    def _replace_path_regex(self, applied: Applied, section: Section, _: str) -> None:
+        pattern, replacement = section.text("regex") or "", section.text("replacement") or ""
+        found = new_path(pattern, replacement)
+        if found is None or applied.template is not None or applied.before:
+            reason = "its expression takes a part of a path, or its groups are parts of segments"
+            self._close(applied, section, section.what, reason, "write `path_regex` and `rewrite`")
+            return
+        keys = {"path_regex": found[0], "rewrite": {"template": found[1]}}
+        applied.before.append(Route("", keys, section.origin))
+
+    def _redirect_regex(self, applied: Applied, section: Section, _: str) -> None:
+        pattern, replacement = section.text("regex") or "", section.text("replacement") or ""
+        status = 308 if section.boolean("permanent") else 307
+        hosts = applied.route.keys.get("hosts", [])
+        found = redirects(pattern, replacement, hosts)
+        if found is None or applied.template is not None or any("rewrite" in each.keys for each in applied.before):
+            reason = "what it makes of a URL is not known for all hosts and paths"
+            self._close(applied, section, section.what, reason, "write routes with `redirect`")
+            return
+        for each in found:
+            keys = {**each.conditions, "redirect": {"status": status, **each.keys}}
+            applied.before.append(Route("", keys, section.origin, plugins=list(applied.route.plugins)))
 
     def _redirect_scheme(self, applied: Applied, section: Section, _: str) -> None:
         scheme, port = section.text("scheme"), section.integer("port")
@@ -342,15 +379,11 @@ class Middlewares:
 
 def _changes(fields: dict[str, str], secrets: dict[str, EnvReference]) -> dict[str, Any]:
     made: dict[str, Any] = {}
-    if changed := {name: secrets.get(name) or _literal(value) for name, value in fields.items() if value}:
+    if changed := {name: secrets.get(name) or literal(value) for name, value in fields.items() if value}:
         made["set"] = changed
     if removed := [name for name, value in fields.items() if not value]:
         made["remove"] = removed
     return made
-
-
-def _literal(text: str) -> str:
-    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _sts(section: Section) -> str | None:
