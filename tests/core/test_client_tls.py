@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 
@@ -24,6 +25,13 @@ def test_without_files_the_library_has_a_context_already() -> None:
 def test_files_that_cannot_be_used_are_refused(files: tuple[str, str, str], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         client_tls_context(*files)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(ValueError, match=r"the files of ca cannot be used: .*pipe cannot be read: it is a pipe"):
+        client_tls_context(str(tmp_path / "pipe"))
 
 
 def test_texts_do_as_well_as_files(tmp_path: Path) -> None:

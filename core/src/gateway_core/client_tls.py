@@ -6,8 +6,10 @@ upstreams: `client_tls_context` makes one context for all that trust and show th
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import ssl
+import stat
 import tempfile
 from collections import OrderedDict
 from pathlib import Path
@@ -132,7 +134,12 @@ def _what_is_wrong(cert: str, key: str) -> str:
 
 
 def _digest(file: str) -> bytes:
-    return hashlib.sha256(Path(file).read_bytes()).digest() if file else b""
+    if not file:
+        return b""
+    mode = Path(file).stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # which would wait for a writer, perhaps for ever
+        raise OSError(errno.EINVAL, "it is a pipe, a socket or a device", file)
+    return hashlib.sha256(Path(file).read_bytes()).digest()
 
 
 def _no_password() -> str:

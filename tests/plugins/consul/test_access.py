@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 
@@ -31,6 +32,14 @@ def test_a_file_that_changed_is_another_token_and_one_that_is_gone_is_said(tmp_p
     file.unlink()
     with pytest.raises(AccessError, match="cannot be read"):
         token.header()
+
+
+def test_a_pipe_is_no_file_of_a_token(tmp_path: Path) -> None:
+    """To read it would wait for a writer, and with it everything else that runs on the loop."""
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(AccessError, match=r"cannot be read: .*a pipe"):
+        Token.of("", str(tmp_path / "pipe"), {}).header()
 
 
 def test_a_token_is_not_shown() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from gateway_plugin_kubernetes.cluster import ClusterError
+from gateway_plugin_kubernetes.cluster import Cluster, ClusterError
 from gateway_plugin_kubernetes.kubeconfig import cluster_loader, load_kubeconfig
 
 
@@ -79,6 +79,16 @@ def test_certificates_come_from_files_or_stand_in_it(
     assert cluster.tls.verify_mode is ssl.CERT_REQUIRED
     assert [each["subject"] for each in cluster.tls.get_ca_certs()] == [((("commonName", "127.0.0.1"),),)]
     assert cluster.server_name == "other.test"
+
+
+def test_a_pipe_is_no_kubeconfig_and_no_file_of_a_token(tmp_path: Path) -> None:
+    """To read one would wait for a writer."""
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(ClusterError, match=r"cannot be read: .*a pipe"):
+        load_kubeconfig([tmp_path / "pipe"])
+    with pytest.raises(ClusterError, match=r"cannot be read: .*a pipe"):
+        Cluster("https://h", "default", token_file=tmp_path / "pipe").authorization()
 
 
 def test_verification_may_be_switched_off(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from gateway_plugin_sdk import client_tls_context
+from gateway_plugin_sdk import ConfigFile, client_tls_context
 from gateway_plugin_sdk.unstable import is_server_url
 
 DEFAULT_ADDRESS: Final = "http://127.0.0.1:8500"
@@ -45,7 +45,7 @@ class Token:
         value = self.value
         if self.file is not None:
             try:
-                value = self.file.read_text("ascii").strip()
+                value = ConfigFile(self.file).read_text("ascii").strip()
             except (OSError, ValueError) as error:
                 raise AccessError(f"the token in {str(self.file)!r} cannot be read: {error}") from None
         return {"X-Consul-Token": value} if value else {}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from gateway_plugin_sdk import client_tls_context
+from gateway_plugin_sdk import ConfigFile, client_tls_context
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds its credentials (https://kubernetes.io/docs/tasks/run-application/access-api-from-pod)."""
@@ -44,7 +44,7 @@ class Cluster:
         token = self.token
         if self.token_file is not None:
             try:
-                token = self.token_file.read_text("ascii").strip()
+                token = ConfigFile(self.token_file).read_text("ascii").strip()
             except (OSError, ValueError) as error:
                 raise ClusterError(f"the token in {str(self.token_file)!r} cannot be read: {error}") from None
         if token:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from gateway_plugin_sdk import client_tls_context
+from gateway_plugin_sdk import ConfigFile, client_tls_context
 from gateway_plugin_sdk.unstable import is_server_url
 
 from gateway_plugin_kubernetes.cluster import Cluster, ClusterError, LoadCluster, in_cluster
@@ -95,7 +95,7 @@ def load_kubeconfig(paths: Iterable[Path], context: str = "") -> Cluster:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text("utf-8"))
+        document = yaml.safe_load(ConfigFile(path).read_text())
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ClusterError(f"kubeconfig {str(path)!r} cannot be read: {error}") from None
     if not isinstance(document, dict):
