@@ -6,10 +6,12 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -185,4 +187,63 @@ async def test_a_tail_has_the_requests_of_all_workers_through_a_reload_and_the_e
         assert (gap["kind"], gap["reason"], gap["worker"]) == ("tail", "process-ended", 1)
         await running.says("worker.replaced")
         await follows(2000)
+    await running.stops()
+
+
+async def slow_reader(port: int, token: str) -> socket.socket:
+    """Open a stream of requests, read its head, and nothing of what follows."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(sock, ("127.0.0.1", port))
+    fields = f"Host: localhost\r\nAuthorization: Bearer {token}\r\n"
+    await loop.sock_sendall(sock, f"GET /api/v1/events?types=traffic,change,tail HTTP/1.1\r\n{fields}\r\n".encode())
+    assert (await asyncio.wait_for(loop.sock_recv(sock, 12), PATIENCE)) == b"HTTP/1.1 200"
+    return sock
+
+
+def descriptors_of(running: Gateway) -> int:
+    return len(list(Path(f"/proc/{running.process.pid}/fd").iterdir()))
+
+
+@pytest.mark.slow
+async def test_fifty_readers_that_do_not_read_take_nothing_from_others_and_leave_nothing_behind(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, api: Api
+) -> None:
+    running = start(CONFIG.format(url=upstream.url, admin=unused_tcp_port, workers=2))
+    url = await running.ready()
+    made = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "gateway_core.cli", "admin", "token", "new", "ops", "--tail"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    token = made.stdout.strip()
+    await api("GET", "overview")
+    before = descriptors_of(running)
+
+    slow = [await slow_reader(unused_tcp_port, token) for _ in range(50)]
+    async with streamed(unused_tcp_port, "?types=tail&path=/users/last", token=token) as events:
+        for number in range(400):
+            assert (await get(url, f"/users/{number}?{'x' * 900}"))[0] == 200
+        assert (await get(url, "/users/last"))[0] == 200
+        assert (await events.until(lambda name, _: name == "tail"))["path"] == "/users/last"
+    assert descriptors_of(running) >= before + 50
+    for each in slow:
+        each.close()
+
+    async with asyncio.timeout(PATIENCE):
+        while descriptors_of(running) > before:
+            await api("GET", "session")
+    # As many streams as there may be can be opened again, once the gateway has seen that their readers are gone.
+    async with AsyncExitStack() as stack, asyncio.timeout(PATIENCE):
+        opened = 0
+        while opened < 100:
+            try:
+                await stack.enter_async_context(streamed(unused_tcp_port, "?types=change", token=token))
+            except AssertionError as error:
+                if "too-many-streams" not in str(error):
+                    raise
+            else:
+                opened += 1
     await running.stops()
