@@ -69,13 +69,13 @@ async def revoke(_state: Path) -> None:
     await admin_command("token", "revoke", "ops")
 
 
-async def expire(state: Path) -> None:
+async def expire(state: Path, at: float = 1_000_000_000.0) -> None:
     """Have the time of the token's end be over, as it is when it has passed."""
     file = state / "gateway" / "admin-tokens.json"
     content = json.loads(file.read_text())
     for each in content["tokens"]:
         if each["name"] == "ops":
-            each["expires"] = 1_000_000_000.0
+            each["expires"] = at
     # As the gateway's own commands do it: it is never half written.
     changed = file.with_suffix(".new")
     changed.touch(mode=0o600)
@@ -83,7 +83,14 @@ async def expire(state: Path) -> None:
     changed.rename(file)
 
 
-@pytest.mark.parametrize("end", [revoke, expire])
+async def expire_soon(state: Path) -> None:
+    """Have the token end by the time of the clock."""
+    clock = state / "clock"
+    clock.touch()
+    await expire(state, clock.stat().st_mtime + 2)
+
+
+@pytest.mark.parametrize("end", [revoke, expire, expire_soon])
 async def test_a_token_that_ends_meanwhile_is_asked_for_again_on_the_same_screen(
     start: Callable[..., Gateway],
     unused_tcp_port: int,

@@ -1,15 +1,16 @@
-"""What an operator finds with the dashboard alone: an endpoint that dies, a slow route."""
+"""What an operator finds with the dashboard alone: an endpoint that dies, a plugin that fails on one route."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser
 
 from tests.end_to_end.admin_kit import Api
-from tests.end_to_end.dashboard.browser import open_dashboard
+from tests.end_to_end.dashboard.browser import make_token, open_dashboard
 from tests.end_to_end.kit import Gateway, Upstream, get
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.usefixtures("api")]
@@ -70,6 +71,82 @@ routes:
 QUARANTINE = "{failures: 1, clients: 1, open_for: 1h}"
 
 
+async def test_a_plugin_that_fails_on_one_route_is_found_at_its_binding_and_released(
+    start: Callable[..., Gateway],
+    upstream: Upstream,
+    unused_tcp_port: int,
+    chromium: Browser,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    metadata = tmp_path / "site" / "picky-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (tmp_path / "site" / "picky_plugin.py").write_text(PLUGIN)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: picky\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[gateway.plugins]\npicky = picky_plugin:Picky\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    await make_token("first")
+    running = start(BOUND.format(url=upstream.url, admin=unused_tcp_port, quarantine=QUARANTINE))
+    address = await running.ready()
+    assert (await get(address, "/users/1"))[0] == 200
+    dashboard = await open_dashboard(chromium, f"http://127.0.0.1:{unused_tcp_port}")
+    await dashboard.logs_in(await make_token("ops", "--role", "operator"))
+    await dashboard.goes("/plugins")
+    bindings = dashboard.page.get_by_role("table", name="Bindings")
+    failing = bindings.get_by_role("row").filter(has_text="orders/picky")
+    await failing.wait_for()
+    # In one worker or in both; a mark stands before the text.
+    while await failing.get_by_text("in quarantine").count() == 0:
+        await get(address, "/orders/1")
+
+    fine = bindings.get_by_role("row").filter(has_text="users/picky")
+    assert "runs" in await fine.inner_text()
+    assert await bindings.get_by_role("button").all_inner_texts() == ["Release"]
+    await dashboard.goes("/routes/orders")
+    await dashboard.shows("in quarantine")
+    await dashboard.clicks("link", "shop")
+    await dashboard.shows("Upstream shop")
+
+    await dashboard.goes("/plugins")
+    await dashboard.clicks("button", "Release orders/picky")
+    dialog = dashboard.page.get_by_role("dialog")
+    await dialog.get_by_label("Reason").fill("mended")
+    await dialog.get_by_role("button", name="Release").click()
+    await dashboard.shows("orders/picky is released.", "released: no failure brings it into quarantine")
+    assert await dashboard.axe() == []
+    assert await dashboard.complaints() == []
+    await running.stops()
+
+
+async def test_overrides_and_the_level_of_the_log_are_on_the_health_screen(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, chromium: Browser
+) -> None:
+    await make_token("first")
+    running = start(CONFIG.format(url=upstream.url, admin=unused_tcp_port))
+    await running.ready()
+    dashboard = await open_dashboard(chromium, f"http://127.0.0.1:{unused_tcp_port}")
+    await dashboard.logs_in(await make_token("ops", "--role", "operator"))
+    await dashboard.goes("/health")
+    await dashboard.shows("Everything is as configured.")
+
+    await dashboard.clicks("button", "Change the level")
+    dialog = dashboard.page.get_by_role("dialog")
+    await dialog.get_by_label("Level").select_option("debug")
+    await dialog.get_by_label("Reason").fill("look closer")
+    await dialog.get_by_role("button", name="Change").click()
+    await dashboard.shows("The level of the log is debug.", "look closer")
+    assert await dashboard.axe() == []
+    await dashboard.goes("/overview")
+    await dashboard.page.get_by_role("definition").get_by_role("link", name="1", exact=True).click()
+
+    await dashboard.clicks("button", "Change the level")
+    await dialog.get_by_label("Level").select_option("as configured")
+    await dialog.get_by_role("button", name="Change").click()
+    await dashboard.shows("The level of the log is as configured.", "Everything is as configured.")
+    assert await dashboard.complaints() == []
+    await running.stops()
+
+
 async def test_a_page_that_is_opened_later_knows_when_a_route_was_used_and_finds_the_slowest(
     start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, chromium: Browser, api: Api
 ) -> None:
@@ -89,6 +166,28 @@ async def test_a_page_that_is_opened_later_knows_when_a_route_was_used_and_finds
     assert await sorted_by.get_attribute("aria-sort") == "descending"
     await dashboard.page.get_by_role("button", name="Errors").click()
     assert await dashboard.page.get_by_role("columnheader", name="Errors").get_attribute("aria-sort") == "descending"
+    await running.stops()
+
+
+async def test_reload_is_asked_for_and_its_problems_are_shown(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, chromium: Browser
+) -> None:
+    await make_token("first")
+    running = start(CONFIG.format(url=upstream.url, admin=unused_tcp_port))
+    await running.ready()
+    dashboard = await open_dashboard(chromium, f"http://127.0.0.1:{unused_tcp_port}")
+    await dashboard.logs_in(await make_token("ops", "--role", "operator"))
+    await dashboard.goes("/configuration")
+    dialog = dashboard.page.get_by_role("dialog")
+
+    await dashboard.clicks("button", "Reload")
+    await dialog.get_by_role("button", name="Reload").click()
+    await dashboard.shows("The configuration was reloaded.")
+    await running.rewrites(running.config.read_text().replace("target:", "targt:"), "rejected")
+    await dashboard.clicks("button", "Reload")
+    await dialog.get_by_role("button", name="Reload").click()
+    await dashboard.shows("The reload failed: nothing has changed.", "What the reload found", 'unknown key "targt"')
+    assert await dashboard.complaints() == []
     await running.stops()
 
 

@@ -18,6 +18,10 @@ admin: {{listen: "127.0.0.1:{admin}"}}
 routes:
   - {{id: fine, path_prefix: /fine, respond: {{status: 200, body: fine}}}}
   - {{id: bad, path_prefix: /bad, respond: {{status: 500, body: bad}}}}
+  - id: limited
+    path_prefix: /limited
+    respond: {{status: 200, body: limited}}
+    plugins: [{{name: ratelimit, config: {{quota: 1, window: 1h}}}}]
 """
 
 
@@ -44,6 +48,17 @@ async def test_requests_are_shown_as_they_end_to_those_who_may_watch_them(
     assert await dashboard.page.locator("tbody tr").count() == 1
     assert "status=5xx" in dashboard.page.url
     assert await dashboard.axe() == []
+
+    await dashboard.page.get_by_label("Status").fill("")
+    await dashboard.page.get_by_label("Plugin").fill("ratelimit")
+    await dashboard.clicks("button", "Start again")
+    await dashboard.clicks("button", "Clear")
+    await dashboard.shows("● running")
+    while (await get(address, "/limited"))[0] != 429:
+        pass
+    await dashboard.page.get_by_role("table", name="Requests").get_by_role("link", name="limited").wait_for()
+    assert await dashboard.page.locator("tbody tr").get_by_text("429").count() == 1
+    assert await dashboard.page.locator("tbody tr").get_by_text("200").count() == 0
     await dashboard.clicks("button", "Stop")
     await dashboard.shows("stopped")
     assert await dashboard.complaints() == []

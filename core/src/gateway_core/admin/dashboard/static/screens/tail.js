@@ -8,6 +8,7 @@ const MOST = 200;
 const FILTERS = [
   ["route", "Route", "users"], ["status", "Status", "5xx,404"], ["client", "Client", "10.0.0.0/8"],
   ["method", "Method", "GET"], ["path", "Path begins with", "/users"], ["reason", "Reason", "no-route"],
+  ["plugin", "Plugin", "auth"],
 ];
 
 export default {
