@@ -64,7 +64,7 @@ class Exchange:
     def __init__(
         self, proxy: ExchangeHost, writer: ResponseWriter, snapshot: Snapshot, head: RequestHead, client: Client
     ) -> None:
-        self.proxy, self.writer, self.snapshot, self.head, self.client = proxy, writer, snapshot, head, client
+        self.proxy, self.writer, self.snapshot = proxy, writer, snapshot  # CPython makes a tuple of more than three
         self._pin: Snapshot | ChainLease = snapshot  # what is kept for the exchange, to be released at its end
         self.started, self.id_line = proxy.now(), head.origin.id_line or proxy.next_id_line()  # the end of both heads
         self.seen: Request | None = None
@@ -72,13 +72,13 @@ class Exchange:
         self.body: RequestBody | None = None
         self.chain: Chain = snapshot.global_chain  # until the route is known
         self.route: CompiledRoute | None = None
-        self.is_over, self.deadline = False, NEVER
+        self.head, self.is_over, self.deadline = head, False, NEVER
         self.context: Context | None = None  # of the hooks; without one, none has run and nothing can have been changed
         self.hooks: HookRunner | None = None
         self._operations: ExchangeOperations | None = None  # once a hook has asked for something
         self._relay: Relay | None = None  # if the upstream responds
         self._own: OwnResponse | None = None  # if the gateway or a plugin does
-        tracer = snapshot.tracer
+        self.client, tracer = client, snapshot.tracer
         self.trace = None if tracer is None else tracer.begin(head.facts.trace, is_trusted=head.origin.is_trusted)
         self.reason: str | None = None  # why the gateway responded itself, or cut it off (`gateway_core.reasons`)
         snapshot.active += 1
