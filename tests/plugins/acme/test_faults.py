@@ -176,6 +176,24 @@ def test_what_an_authority_issues_and_cannot_serve_is_named_and_the_old_certific
         assert shown(pebble.tls_port, NAME) == first
 
 
+def test_a_fault_of_a_moment_after_the_request_for_a_certificate_orders_no_other_one(
+    gateway: StartGateway, pebble: Pebble, storage: Path
+) -> None:
+    faults: dict[str, Refusal] = {"/my-order/": (503, {}, b"busy"), "/certZ/": (200, {}, b"<html>" * 200_000)}
+    with in_front_of(pebble) as front:
+
+        def once(path: str) -> Refusal | None:
+            kind = next((each for each in faults if path.startswith(each)), "")
+            return faults.pop(kind) if kind and any("finalize" in each for each in front.asked) else None
+
+        front.refuse = once
+        gateway(document(pebble, storage, [NAME], authorities=[front.config()], retry="1h"))
+
+        eventually(lambda: has_certificate(pebble.tls_port, NAME))
+    assert not faults
+    assert pebble.issued() == 1
+
+
 @pytest.mark.parametrize("finalize", ["", "ftp://127.0.0.1/", "https://[", "https://127.0.0.1:1/", 5, ["x"], None])
 def test_an_order_with_a_url_that_is_none_is_refused(
     gateway: StartGateway, pebble: Pebble, storage: Path, finalize: object

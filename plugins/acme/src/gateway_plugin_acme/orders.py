@@ -16,6 +16,7 @@ from gateway_plugin_acme.proofs import Proofs
 from gateway_plugin_acme.renewal import next_look
 from gateway_plugin_acme.thread import AuthorityThread
 
+T = TypeVar("T")
 LookedAtT = TypeVar("LookedAtT", Authorization, Order)
 
 _PATIENCE: Final = 300.0
@@ -24,6 +25,10 @@ _MOST_AUTHORIZATIONS: Final = 100
 """Of one order: as many as a certificate may have names."""
 _FIRST_LOOK, _LAST_LOOK = 0.1, 5.0
 """Seconds between two looks at what the authority does: twice as long each time, unless it gives more."""
+_PASSING: Final = frozenset({"", "serverInternal"})
+"""Codes of errors that pass, see `AuthorityError`."""
+_PAUSES_OF_A_FAULT: Final = (1.0, 2.0, 4.0, 8.0)
+"""Seconds before each further look after such an error: the certificate may be issued, and counts in the limits."""
 
 
 class NoLongerWantedError(GatewayError):
@@ -111,7 +116,7 @@ async def _issue(thread: AuthorityThread, authority: Authority, order: Order, re
         )
     if issued.status != "valid" or not issued.certificate:
         raise AuthorityError(f"the order is {issued.status}: {issued.error or 'the authority gives no reason'}")
-    return await thread.run(authority.certificate, issued)
+    return await _in_spite_of_faults(lambda: thread.run(authority.certificate, issued))
 
 
 async def _until(
@@ -121,12 +126,27 @@ async def _until(
 
     :param first: what is known already.
     """
-    pause, found = _FIRST_LOOK, await look() if first is None else first
+    pause, found = _FIRST_LOOK, await _in_spite_of_faults(look) if first is None else first
     while not is_done(found):
         await asyncio.sleep(next_look(pause, found.retry_after))
-        found = await look()
+        found = await _in_spite_of_faults(look)
         pause = min(2 * pause, _LAST_LOOK)
     return found
+
+
+async def _in_spite_of_faults(look: Callable[[], Awaitable[T]]) -> T:
+    """Return what a look finds, after a few more where the authority is away or responds with garbage.
+
+    :raises AuthorityError: the fault has not passed, or is of another kind.
+    """
+    for pause in _PAUSES_OF_A_FAULT:
+        try:
+            return await look()
+        except AuthorityError as error:
+            if error.code not in _PASSING:
+                raise
+        await asyncio.sleep(pause)
+    return await look()
 
 
 @asynccontextmanager
