@@ -3,13 +3,13 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from gateway_plugin_cache.fetches import End, Fetches
+from gateway_plugin_cache.fetches import FetchEnd, Fetches
 from gateway_plugin_sdk import spawn
 from gateway_plugin_sdk.testing import ManualClock
 
 
 def test_all_who_wait_get_the_end_and_none_cancels_it_for_the_others() -> None:
-    async def run() -> list[End | None]:
+    async def run() -> list[FetchEnd | None]:
         fetches = Fetches(10.0, ManualClock().monotonic)
         fetch = fetches.begin("key", "/a", is_shared=True)
         waiting = [spawn(fetch.wait(5.0), name="a request", on_error=lambda _: None) for _ in range(3)]
@@ -23,11 +23,11 @@ def test_all_who_wait_get_the_end_and_none_cancels_it_for_the_others() -> None:
         assert (fetches.waiting, len(fetches), fetches.running("key")) == (0, 0, None)
         return list(ends)
 
-    assert asyncio.run(run()) == [End.FAILED, End.FAILED]
+    assert asyncio.run(run()) == [FetchEnd.FAILED, FetchEnd.FAILED]
 
 
 def test_waiting_has_an_end() -> None:
-    async def run() -> End | None:
+    async def run() -> FetchEnd | None:
         fetches = Fetches(10.0, ManualClock().monotonic)
         return await fetches.begin("key", "/a", is_shared=True).wait(0.0)
 

@@ -4,28 +4,28 @@ import pytest
 from gateway_plugin_cache.config import CacheConfig
 from gateway_plugin_cache.entries import Entry
 from gateway_plugin_cache.freshness import policy_of
-from gateway_plugin_cache.purging import Purged, changed_urls
+from gateway_plugin_cache.purging import PurgeSelector, invalidated_uris
 from gateway_plugin_sdk import Headers, Request, Response
 
 
 @pytest.mark.parametrize(
     ("purged", "expected"),
     [
-        (Purged(), True),
-        (Purged(url="https://a.example/x?y=1"), True),
-        (Purged(url="https://a.example/x"), False),
-        (Purged(url="/x?y=1"), True),
-        (Purged(url="/x"), False),
-        (Purged(prefix="https://a.example/"), True),
-        (Purged(prefix="https://b.example/"), False),
-        (Purged(prefix="/x"), True),
-        (Purged(prefix="/y"), False),
-        (Purged(tag="t"), True),
-        (Purged(tag="u"), False),
-        (Purged(prefix="/x", tag="u"), False),
+        (PurgeSelector(), True),
+        (PurgeSelector(url="https://a.example/x?y=1"), True),
+        (PurgeSelector(url="https://a.example/x"), False),
+        (PurgeSelector(url="/x?y=1"), True),
+        (PurgeSelector(url="/x"), False),
+        (PurgeSelector(prefix="https://a.example/"), True),
+        (PurgeSelector(prefix="https://b.example/"), False),
+        (PurgeSelector(prefix="/x"), True),
+        (PurgeSelector(prefix="/y"), False),
+        (PurgeSelector(tag="t"), True),
+        (PurgeSelector(tag="u"), False),
+        (PurgeSelector(prefix="/x", tag="u"), False),
     ],
 )
-def test_responses_are_purged_by_url_prefix_and_tag(purged: Purged, expected: bool) -> None:
+def test_responses_are_purged_by_url_prefix_and_tag(purged: PurgeSelector, expected: bool) -> None:
     policy = policy_of(Headers(), 200, 0.0, CacheConfig())
     url = "https://a.example/x?y=1"
 
@@ -51,4 +51,4 @@ def test_responses_are_purged_by_url_prefix_and_tag(purged: Purged, expected: bo
 def test_what_an_unsafe_request_changed(status: int, fields: dict[str, str], expected: list[str]) -> None:
     request = Request("POST", "/x", host="a.example")
 
-    assert list(changed_urls(request, Response(status, headers=fields))) == expected
+    assert list(invalidated_uris(request, Response(status, headers=fields))) == expected

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from gateway_plugin_cache.asked import PLAIN, Asked
 from gateway_plugin_cache.config import CacheConfig
 from gateway_plugin_cache.entries import Entry
 from gateway_plugin_cache.freshness import policy_of
+from gateway_plugin_cache.request_control import PLAIN, RequestControl
 from gateway_plugin_cache.responses import Responder
 from gateway_plugin_sdk import Headers
 
@@ -37,19 +37,19 @@ def test_without_a_name_there_is_no_cache_status() -> None:
 
 
 def test_conditions_and_ranges_are_for_200_alone() -> None:
-    asked = Asked(has_range=True, is_conditional=True)
+    control = RequestControl(has_range=True, is_conditional=True)
     fields = Headers({"If-None-Match": '"1"', "Range": "bytes=0-1"})
 
-    assert responder().reply(entry(404), "GET", fields, asked, 101.0, "hit").status == 404
-    assert responder().reply(entry(), "GET", fields, asked, 101.0, "hit").status == 304
+    assert responder().reply(entry(404), "GET", fields, control, 101.0, "hit").status == 404
+    assert responder().reply(entry(), "GET", fields, control, 101.0, "hit").status == 304
 
 
 def test_a_part_is_sent_only_of_the_version_that_the_client_has() -> None:
-    asked = Asked(has_range=True)
+    control = RequestControl(has_range=True)
 
     def status(**fields: str) -> int:
         headers = Headers([(name.replace("_", "-"), value) for name, value in fields.items()])
-        return responder().reply(entry(), "GET", headers, asked, 101.0, "hit").status
+        return responder().reply(entry(), "GET", headers, control, 101.0, "hit").status
 
     assert status(Range="bytes=0-1") == 206
     assert status(Range="bytes=0-1", If_Range='"1"') == 206
@@ -60,9 +60,9 @@ def test_a_part_is_sent_only_of_the_version_that_the_client_has() -> None:
 
 
 def test_a_304_has_the_fields_that_caches_of_clients_update() -> None:
-    asked = Asked(is_conditional=True)
+    control = RequestControl(is_conditional=True)
 
-    response = responder().reply(entry(), "GET", Headers({"If-None-Match": '"1"'}), asked, 101.0, "hit")
+    response = responder().reply(entry(), "GET", Headers({"If-None-Match": '"1"'}), control, 101.0, "hit")
 
     assert list(response.headers) == ["ETag", "Last-Modified", "Age", "Cache-Status"]
     assert responder().reply(entry(), "GET", Headers(), PLAIN, 101.0, "hit").body == b"0123456789"

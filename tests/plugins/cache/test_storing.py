@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 from gateway_plugin_cache.config import CacheConfig
 from gateway_plugin_cache.freshness import policy_of
-from gateway_plugin_cache.storing import stored_headers, updated_headers, why_not
+from gateway_plugin_cache.storing import storage_refusal, stored_headers, updated_headers
 from gateway_plugin_sdk import Headers, Response
 
 
 def refusal(control: str, status: int = 200, statuses: frozenset[int] = frozenset(), **facts: bool) -> str | None:
     policy = policy_of(Headers([("Cache-Control", control)]), status, 0.0, CacheConfig())
     defaults = {"has_cookie": False, "has_credentials": False, "can_validate": False}
-    return why_not(policy, status, statuses, **{**defaults, **facts})
+    return storage_refusal(policy, status, statuses, **{**defaults, **facts})
 
 
 @pytest.mark.parametrize(

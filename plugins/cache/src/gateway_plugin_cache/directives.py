@@ -37,7 +37,7 @@ class Directives:
 
 
 _NUMBERS: Final = frozenset({"max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"})
-NONE: Final = Directives({})
+NO_DIRECTIVES: Final = Directives({})
 """No directive."""
 _TOO_LONG: Final = Directives({"no-store": (None,)})
 
@@ -53,7 +53,7 @@ def parse_cache_control(values: Iterable[str]) -> Directives:
     """Return the directives of all Cache-Control fields of a message."""
     text = ",".join(values)
     if not text:
-        return NONE
+        return NO_DIRECTIVES
     if len(text) > _LONGEST:
         return _TOO_LONG
     found: dict[str, tuple[str | None, ...]] = {}

@@ -9,8 +9,8 @@ from typing import Final
 from gateway_plugin_sdk import FieldNames, Headers, Request, Response
 from gateway_plugin_sdk.conditions import Validators, parse_date
 
-from gateway_plugin_cache.asked import CONDITIONS, forwarded_in
 from gateway_plugin_cache.freshness import Policy
+from gateway_plugin_cache.request_control import CONDITIONS, forwarded_values
 
 Variant = tuple[object, ...]
 """What keeps responses for one URL apart, with the values of one request."""
@@ -23,14 +23,14 @@ LATEST: Final[Stamp] = (2**64, 0)
 
 _OVERHEAD: Final = 1024
 """Bytes that an entry takes beside its texts, roughly."""
-_NOT_SEEN: Final = frozenset(
+_NEVER_IN_VARY: Final = frozenset(
     {"x-forwarded-for", "forwarded", "via", "x-request-id", "x-real-ip", "traceparent", "tracestate", "*"}
 )
 """What a response must not vary by: the gateway writes these, another value for each client or request."""
 _MOST_VARY: Final = 16
 
 
-def url_of(request: Request) -> str:
+def target_uri(request: Request) -> str:
     """Return what a response is stored under: scheme, host, path and query as they go on."""
     query = request.query_string
     url = f"{request.scheme}://{request.host.lower()}{request.raw_path}"
@@ -60,14 +60,14 @@ def without_parameters(query: str, names: ParameterNames) -> str:
     return "&".join([each for each in query.split("&") if not names.has(each.partition("=")[0])])
 
 
-def vary_of(values: Iterable[str]) -> tuple[str, ...] | None:
+def parse_vary(values: Iterable[str]) -> tuple[str, ...] | None:
     """Return the names that Vary lists, in lower case and in order; None if the response can match no other request."""
     names = sorted({name for value in values for each in value.split(",") if (name := each.strip(" \t").lower())})
-    return None if len(names) > _MOST_VARY or not _NOT_SEEN.isdisjoint(names) else tuple(names)
+    return None if len(names) > _MOST_VARY or not _NEVER_IN_VARY.isdisjoint(names) else tuple(names)
 
 
 @dataclass(frozen=True, slots=True)
-class Apart:
+class VariantFields:
     """What keeps responses apart whatever they say themselves."""
 
     fields: tuple[str, ...]
@@ -81,7 +81,7 @@ class Apart:
             written = _without(written, self.ignored)
         route = request.route
         common = (None if route is None else route.id, request.upstream, written.key)
-        forwarded = forwarded_in(headers)
+        forwarded = forwarded_values(headers)
         if not (self.fields or self.cookies or forwarded):
             return common
         cookies = [request.cookie(name) for name in self.cookies]
@@ -94,7 +94,7 @@ def _without(headers: Headers, names: FieldNames) -> Headers:
     return kept
 
 
-def values_of(vary: tuple[str, ...], headers: Headers) -> Variant:
+def vary_values(vary: tuple[str, ...], headers: Headers) -> Variant:
     """Return the values of a request for the fields that responses vary by, white space between members aside."""
     return tuple([_normal(headers.joined(name)) for name in vary])
 
@@ -117,8 +117,8 @@ class Entry:
     """One stored response."""
 
     __slots__ = (
-        "body", "born", "headers", "is_public", "policy", "ready", "ready_until", "refresh_at", "seen", "size",
-        "status", "tags", "url", "uses", "validators", "variant", "vary",
+        "body", "generated_at", "headers", "is_public", "policy", "prepared", "prepared_until", "revalidate_at", "seen",
+        "size", "status", "tags", "url", "uses", "validators", "variant", "vary",
     )  # fmt: skip
 
     def __init__(
@@ -130,16 +130,16 @@ class Entry:
         headers: Headers,
         body: bytes,
         policy: Policy,
-        born: float,
+        generated_at: float,
         tags: frozenset[str],
         is_public: bool,
         seen: Stamp = NEVER,
     ) -> None:
         """Keep a response.
 
-        :param variant: what `Apart.of` gave for its request, with the values for ``vary``.
+        :param variant: what `VariantFields.of` gave for its request, with the values for ``vary``.
         :param headers: without Age and framing.
-        :param born: monotonic seconds at which its age was 0.
+        :param generated_at: monotonic seconds at which its age was 0.
         :param is_public: whether requests with credentials may share it (RFC 9111 section 3.5).
         :param seen: the newest purge that was known when its fetch began.
         """
@@ -150,33 +150,33 @@ class Entry:
         self.headers = headers
         self.body = body
         self.policy = policy
-        self.born = born
+        self.generated_at = generated_at
         self.tags = tags
         self.is_public = is_public
         self.seen = seen
-        self.validators = validators_in(headers)
+        self.validators = read_validators(headers)
         # The head counts three times: the response that is ready has a copy, and another is lower-cased for look-ups.
         self.size = len(body) + 3 * headers.size + 2 * len(url) + sum(map(len, tags)) + _bytes_of(variant) + _OVERHEAD
         self.uses = 0
         """How often it was used since it was last looked at for eviction, at most 3."""
-        self.ready: Response | None = None
+        self.prepared: Response | None = None
         """The response to most requests, for a second."""
-        self.ready_until = 0.0
+        self.prepared_until = 0.0
         """Monotonic seconds up to which that one may be sent."""
-        self.refresh_at = 0.0
+        self.revalidate_at = 0.0
         """Monotonic seconds before which it is not validated in the background again."""
 
     def age(self, now: float) -> float:
         """Return its age in seconds, at a monotonic time."""
-        return now - self.born
+        return now - self.generated_at
 
     def expire(self, now: float) -> None:
         """Have it validated before it is used again: it is not fresh any more, nor to be used meanwhile."""
         policy = self.policy
-        self.born = min(self.born, now - max(policy.lifetime, policy.stale_while_revalidate))
-        self.ready = None
+        self.generated_at = min(self.generated_at, now - max(policy.lifetime, policy.stale_while_revalidate))
+        self.prepared = None
 
-    def ask_whether_good(self, headers: Headers) -> None:
+    def make_conditional(self, headers: Headers) -> None:
         """Have a request ask the upstream whether this is still good (RFC 9111 section 4.3.1)."""
         headers.remove_any(CONDITIONS)
         if (etag := self.validators.etag) is not None:
@@ -189,7 +189,7 @@ class Entry:
         return self.validators.etag is not None or "last-modified" in self.headers
 
 
-def validators_in(headers: Headers) -> Validators:
+def read_validators(headers: Headers) -> Validators:
     """Return the validators of a response (RFC 9110 section 8.8)."""
     etag, modified = headers.get("ETag"), parse_date(headers.get("Last-Modified") or "")
     date = parse_date(headers.get("Date") or "")
@@ -208,16 +208,16 @@ class Resource:
         """All request fields that its responses vary by."""
         self.entries: dict[Variant, Entry] = {}
 
-    def find(self, apart: Variant, headers: Headers) -> Entry | None:
+    def find(self, base_variant: Variant, headers: Headers) -> Entry | None:
         """Return the response for a request.
 
-        :param apart: what `Apart.of` gave for it.
+        :param base_variant: what `VariantFields.of` gave for it.
         """
         vary = self.vary
-        return self.entries.get(apart + values_of(vary, headers) if vary else apart)
+        return self.entries.get(base_variant + vary_values(vary, headers) if vary else base_variant)
 
 
-def tags_of(headers: Headers, names: Iterable[str]) -> frozenset[str]:
+def parse_tags(headers: Headers, names: Iterable[str]) -> frozenset[str]:
     """Return the tags of a response."""
     values = [value for name in names for value in headers.get_all(name)]
     return frozenset(tag for value in values for tag in value.replace(",", " ").split())

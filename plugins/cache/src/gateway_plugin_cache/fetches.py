@@ -17,7 +17,7 @@ from gateway_plugin_cache.entries import Entry
 _MOST_PASSED: Final = 16_384
 
 
-class End(Enum):
+class FetchEnd(Enum):
     """How a fetch ended for those who wait."""
 
     STORED = "stored"
@@ -39,13 +39,13 @@ class Fetch:
         self.url = url
         self.is_shared = is_shared
         """Whether others wait for it."""
-        self.end: End | None = None
+        self.end: FetchEnd | None = None
         self.entry: Entry | None = None
         self.is_invalid = False
         """Whether what it fetches may be older than a purge or a change, and is not to be stored."""
         self._done: asyncio.Future[None] | None = None
 
-    async def wait(self, seconds: float) -> End | None:
+    async def wait(self, seconds: float) -> FetchEnd | None:
         """Wait for the end; return None if it takes longer."""
         if self.end is None:
             if self._done is None:
@@ -60,17 +60,17 @@ class Fetch:
 
     def stored(self, entry: Entry) -> None:
         """End it with a response that is stored."""
-        self._finish(End.STORED, entry)
+        self._finish(FetchEnd.STORED, entry)
 
     def not_stored(self) -> None:
         """End it with a response that is for its request alone."""
-        self._finish(End.NOT_STORED)
+        self._finish(FetchEnd.NOT_STORED)
 
     def failed(self) -> None:
         """End it without a response, if it has not ended."""
-        self._finish(End.FAILED)
+        self._finish(FetchEnd.FAILED)
 
-    def _finish(self, end: End, entry: Entry | None = None) -> None:
+    def _finish(self, end: FetchEnd, entry: Entry | None = None) -> None:
         if self.end is not None:
             return
         self.end, self.entry = end, entry
@@ -133,12 +133,12 @@ class Fetches:
         of_url.discard(fetch)
         if not of_url:
             del self._by_url[fetch.url]
-        if fetch.end is End.STORED and self._passed:
+        if fetch.end is FetchEnd.STORED and self._passed:
             self._passed.pop(hash(fetch.key), None)
         if not fetch.is_shared:
             return
         del self._shared[fetch.key]
-        if fetch.end is End.NOT_STORED and self._pass_for:
+        if fetch.end is FetchEnd.NOT_STORED and self._pass_for:
             number = hash(fetch.key)
             self._passed[number] = self._now() + self._pass_for
             self._passed.move_to_end(number)

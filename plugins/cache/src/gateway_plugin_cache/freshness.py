@@ -81,31 +81,31 @@ def policy_of(fields: Fields, status: int, now: float, defaults: Defaults) -> Po
     :param now: seconds since the epoch at which it was received.
     """
     directives, is_targeted = control_of(fields, defaults.targeted)
-    lifetime = _stated_lifetime(fields, directives, is_targeted, now)
+    lifetime = _explicit_lifetime(fields, directives, is_targeted, now)
     is_explicit = lifetime is not None
     if lifetime is None:
-        lifetime = _guessed_lifetime(fields, status, now, defaults)
+        lifetime = _heuristic_lifetime(fields, status, now, defaults)
     if defaults.max_ttl is not None:
         lifetime = min(lifetime, defaults.max_ttl)
     if "no-cache" in directives:
         lifetime = 0.0
-    while_revalidate = _further(directives, "stale-while-revalidate", defaults.stale_while_revalidate)
-    if_error = _further(directives, "stale-if-error", defaults.stale_if_error)
+    while_revalidate = _extension(directives, "stale-while-revalidate", defaults.stale_while_revalidate)
+    if_error = _extension(directives, "stale-if-error", defaults.stale_if_error)
     # Section 4.2.4: what a response must be validated for is never used stale. s-maxage implies proxy-revalidate.
     if not directives.values.keys().isdisjoint({"must-revalidate", "proxy-revalidate", "no-cache"}):
         while_revalidate = if_error = 0.0
     elif "s-maxage" in directives:
-        while_revalidate = _further(directives, "stale-while-revalidate", 0.0)
-        if_error = _further(directives, "stale-if-error", 0.0)
+        while_revalidate = _extension(directives, "stale-while-revalidate", 0.0)
+        if_error = _extension(directives, "stale-if-error", 0.0)
     return Policy(directives, lifetime, is_explicit, lifetime + while_revalidate, lifetime + if_error)
 
 
-def _further(directives: Directives, name: str, default: float) -> float:
+def _extension(directives: Directives, name: str, default: float) -> float:
     stated = directives.seconds(name)
     return default if stated is None else float(stated)
 
 
-def _stated_lifetime(fields: Fields, directives: Directives, is_targeted: bool, now: float) -> float | None:
+def _explicit_lifetime(fields: Fields, directives: Directives, is_targeted: bool, now: float) -> float | None:
     for name in ("s-maxage", "max-age"):
         seconds = directives.seconds(name)
         if seconds is not None:
@@ -118,7 +118,7 @@ def _stated_lifetime(fields: Fields, directives: Directives, is_targeted: bool, 
     return 0.0 if until is None else float(max(0.0, until - date_of(fields, now)))
 
 
-def _guessed_lifetime(fields: Fields, status: int, now: float, defaults: Defaults) -> float:
+def _heuristic_lifetime(fields: Fields, status: int, now: float, defaults: Defaults) -> float:
     if status not in _HEURISTIC_STATUSES:
         return 0.0
     if defaults.heuristic_fraction and (modified := parse_date(fields.joined("Last-Modified") or "")) is not None:

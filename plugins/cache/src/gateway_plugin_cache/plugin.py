@@ -4,8 +4,8 @@ A hit is a plain function: URL, variant, age, and a response that is made once a
 fresh forwards itself within its hook, so that the upstream's response, a 304 and a failure that something stale helps
 with are known before anything is sent; an observer stores the body as it passes.
 
-Decisions are elsewhere: what a request asks (`asked`), how long a response is fresh (`freshness`), whether it may be
-stored (`storing`, `keeper`), what a client gets of it (`responses`).
+Decisions are elsewhere: what a request asks of a cache (`request_control`), how long a response is fresh (`freshness`),
+whether it may be stored (`storing`, `admission`), what a client gets of it (`responses`).
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from gateway_plugin_sdk import (
     hookimpl,
 )
 
-from gateway_plugin_cache.asked import PLAIN, Asked, Asking, is_identified
+from gateway_plugin_cache.admission import Admission, Lookup
 from gateway_plugin_cache.config import CacheConfig
 from gateway_plugin_cache.entries import (
     NEVER,
-    Apart,
     Entry,
     ParameterNames,
     Stamp,
-    url_of,
-    values_of,
+    VariantFields,
+    target_uri,
+    vary_values,
     without_parameters,
 )
-from gateway_plugin_cache.fetches import End, Fetch, Fetches
-from gateway_plugin_cache.keeper import Keeper, Sought
-from gateway_plugin_cache.purging import Purged, Purger, changed_urls
-from gateway_plugin_cache.refreshing import Refresher
+from gateway_plugin_cache.fetches import Fetch, FetchEnd, Fetches
+from gateway_plugin_cache.purging import Purger, PurgeSelector, invalidated_uris
+from gateway_plugin_cache.request_control import PLAIN, ControlReader, RequestControl, is_identified
 from gateway_plugin_cache.responses import Responder
+from gateway_plugin_cache.revalidation import Revalidator
 from gateway_plugin_cache.stores.memory import MemoryStore, note_use
 from gateway_plugin_cache.stores.purge_log import PurgeRecord
 from gateway_plugin_cache.stores.sharing import Sharing
@@ -69,18 +69,18 @@ class Cache(Plugin[CacheConfig]):
     def __init__(self, config: CacheConfig, context: PluginContext) -> None:
         super().__init__(config, context)
         self._slot = f"cache {context.route or ''}/{context.binding}"
-        self._asking = Asking(config.credentials, config.cookies != "bypass", config.client_directives)
+        self._control_reader = ControlReader(config.credentials, config.cookies != "bypass", config.client_directives)
         cookies = () if isinstance(config.cookies, str) else config.cookies
         ignored = FieldNames(config.ignore_written) if config.ignore_written else None
-        self._apart = Apart(config.vary, cookies, ignored)
+        self._variant_fields = VariantFields(config.vary, cookies, ignored)
         self._removes_query = ParameterNames.of(config.remove_query) if config.remove_query else None
         self._responder = Responder(config.cache_status, config.max_ranges, config.tags)
         self._store = MemoryStore(config.memory.size, config.max_variants)
-        self._keeper = Keeper(config, self._store, context.clock)
+        self._admission = Admission(config, self._store, context.clock)
         self._now = context.clock.monotonic
         self._waits = 0.0 if config.collapse is None else config.collapse.timeout
         self._fetches = Fetches(0.0 if config.collapse is None else config.collapse.pass_for, self._now)
-        self._refresher = Refresher(self._keeper, self._store, self._fetches)
+        self._revalidator = Revalidator(self._admission, self._store, self._fetches)
         self._purger = Purger(self._store, self._fetches, self._now)
         self._recorded: dict[Request, Fetch] = {}
         """Fetches whose response is on its way to the client of their request."""
@@ -101,12 +101,12 @@ class Cache(Plugin[CacheConfig]):
         if (options := self.config.valkey) is None:
             return
         sharing = Sharing(
-            self.config, options, self._slot, self.clock, self._store, self._keeper, self._purger, self.log,
+            self.config, options, self._slot, self.clock, self._store, self._admission, self._purger, self.log,
             self._count_shared,
         )  # fmt: skip
         await sharing.store.start()
         self._sharing = sharing
-        self._keeper.on_kept = self._share
+        self._admission.on_stored = self._share
         self.spawn(sharing.store.follow())
 
     async def stop(self) -> None:
@@ -124,32 +124,32 @@ class Cache(Plugin[CacheConfig]):
         if self._removes_query is not None and request.query_string:
             request.query_string = without_parameters(request.query_string, self._removes_query)
         headers = request.headers
-        asked = self._asking.read(request, headers)
-        if asked.bypass is not None:
-            self._pass(request, "bypass", f"fwd=bypass; detail={asked.bypass}")
+        control = self._control_reader.read(request, headers)
+        if control.bypass is not None:
+            self._pass(request, "bypass", f"fwd=bypass; detail={control.bypass}")
             return None
-        url, apart, now = url_of(request), self._apart.of(request, headers), self._now()
-        has_credentials = asked.has_credentials or is_identified(request)
+        url, base_variant, now = target_uri(request), self._variant_fields.of(request, headers), self._now()
+        has_credentials = control.has_credentials or is_identified(request)
         resource = self._store.resources.get(url)
-        entry = None if resource is None else resource.find(apart, headers)
+        entry = None if resource is None else resource.find(base_variant, headers)
         if entry is not None and (entry.is_public or not has_credentials):
             age, policy = entry.age(now), entry.policy
-            if asked.accepts(age, policy.lifetime):
+            if control.accepts(age, policy.lifetime):
                 note_use(entry)
                 self._count_hit()
-                if asked is PLAIN:
+                if control is PLAIN:
                     return self._responder.hit(entry, now)
-                return self._responder.reply(entry, request.method, headers, asked, now, "hit")
-            if age < policy.stale_while_revalidate and _NEWER.isdisjoint(asked.directives.values):
-                return self._stale(entry, request, asked, now, has_credentials)
+                return self._responder.reply(entry, request.method, headers, control, now, "hit")
+            if age < policy.stale_while_revalidate and _NEWER.isdisjoint(control.directives.values):
+                return self._stale(entry, request, control, now, has_credentials)
         elif entry is not None:
             self._pass(request, "miss", "fwd=miss; detail=credentials")
             return None
         own = headers if entry is None else headers.copy()
-        sought = Sought(request, url, apart, asked, has_credentials, now, own, self._seen())
+        lookup = Lookup(request, url, base_variant, control, has_credentials, now, own, self._seen())
         if entry is not None:
-            return self._miss(sought, entry, "request" if entry.age(now) < entry.policy.lifetime else "stale")
-        return self._miss(sought, None, "uri-miss" if resource is None else "vary-miss")
+            return self._miss(lookup, entry, "request" if entry.age(now) < entry.policy.lifetime else "stale")
+        return self._miss(lookup, None, "uri-miss" if resource is None else "vary-miss")
 
     def _seen(self) -> Stamp:
         return NEVER if self._sharing is None else self._sharing.seen
@@ -162,95 +162,95 @@ class Cache(Plugin[CacheConfig]):
         self._counts[count].inc()
         request.state[self._slot] = result
 
-    def _miss(self, sought: Sought, entry: Entry | None, reason: str) -> _Reply:
+    def _miss(self, lookup: Lookup, entry: Entry | None, reason: str) -> _Reply:
         sharing = self._sharing
-        if sharing is None or not sharing.store.is_asked or self._fetches.is_passed(self._key(sought)):
-            return self._upstream(sought, entry, reason)
-        return self._shared(sharing, sought, entry, reason)
+        if sharing is None or not sharing.store.is_asked or self._fetches.is_passed(self._key(lookup)):
+            return self._upstream(lookup, entry, reason)
+        return self._shared(sharing, lookup, entry, reason)
 
-    async def _shared(self, sharing: Sharing, sought: Sought, entry: Entry | None, reason: str) -> Response | None:
+    async def _shared(self, sharing: Sharing, lookup: Lookup, entry: Entry | None, reason: str) -> Response | None:
         """Respond with what another gateway stored, or fetch it."""
-        found = await sharing.find(sought, entry)
-        if found is not None and (found.is_public or not sought.has_credentials):
-            now, asked, request = self._now(), sought.asked, sought.request
-            if asked.accepts(found.age(now), found.policy.lifetime):
+        found = await sharing.find(lookup, entry)
+        if found is not None and (found.is_public or not lookup.has_credentials):
+            now, control, request = self._now(), lookup.control, lookup.request
+            if control.accepts(found.age(now), found.policy.lifetime):
                 self._count_hit()
-                return self._responder.reply(found, request.method, sought.headers, asked, now, "hit; detail=valkey")
-            entry, sought.headers = found, sought.headers.copy()
-        reply = self._upstream(sought, entry, reason)
+                return self._responder.reply(found, request.method, lookup.headers, control, now, "hit; detail=valkey")
+            entry, lookup.headers = found, lookup.headers.copy()
+        reply = self._upstream(lookup, entry, reason)
         return await reply if isinstance(reply, Awaitable) else reply
 
-    def _share(self, sought: Sought, entry: Entry) -> None:
-        if self._sharing is not None and (saving := self._sharing.save(sought, entry)) is not None:
+    def _share(self, lookup: Lookup, entry: Entry) -> None:
+        if self._sharing is not None and (saving := self._sharing.save(lookup, entry)) is not None:
             self.spawn(saving)
 
-    def _upstream(self, sought: Sought, entry: Entry | None, reason: str) -> _Reply:
-        asked = sought.asked
-        if "only-if-cached" in asked.directives:
+    def _upstream(self, lookup: Lookup, entry: Entry | None, reason: str) -> _Reply:
+        control = lookup.control
+        if "only-if-cached" in control.directives:
             response = Response.problem(504, "there is no stored response")
             self._responder.mark(response, f"fwd={reason}; detail=only-if-cached")
             return response
         # Parts are not put together, HEAD has no body, and a 304 that a client asked for is about what it has already:
         # none of these is worth to be stored or waited for.
-        is_alone = asked.has_range or asked.is_conditional or sought.request.method == "HEAD"
-        key = self._key(sought)
+        is_alone = control.has_range or control.is_conditional or lookup.request.method == "HEAD"
+        key = self._key(lookup)
         if is_alone and (entry is None or not entry.has_validator):
-            self._pass(sought.request, "miss", f"fwd={reason}")
+            self._pass(lookup.request, "miss", f"fwd={reason}")
             return None
         # What is passed may be stored all the same: else an error that one client caused would keep it out.
         if not self._waits or is_alone or self._fetches.is_passed(key):
-            return self._fetch(sought, entry, self._fetches.begin(key, sought.url, is_shared=False), reason)
-        return self._collapsed(sought, entry, key, reason)
+            return self._fetch(lookup, entry, self._fetches.begin(key, lookup.url, is_shared=False), reason)
+        return self._collapsed(lookup, entry, key, reason)
 
-    def _key(self, sought: Sought) -> Hashable:
+    def _key(self, lookup: Lookup) -> Hashable:
         """Return what requests have in common that may wait for one response."""
-        resource = self._store.resources.get(sought.url)
-        values = () if resource is None else values_of(resource.vary, sought.headers)
-        return sought.url, sought.apart, values, sought.has_credentials
+        resource = self._store.resources.get(lookup.url)
+        values = () if resource is None else vary_values(resource.vary, lookup.headers)
+        return lookup.url, lookup.base_variant, values, lookup.has_credentials
 
-    async def _collapsed(self, sought: Sought, entry: Entry | None, key: Hashable, reason: str) -> Response | None:
+    async def _collapsed(self, lookup: Lookup, entry: Entry | None, key: Hashable, reason: str) -> Response | None:
         """Wait for the fetch that is under way, or begin one."""
-        deadline = sought.started + self._waits
+        deadline = lookup.started + self._waits
         while (running := self._fetches.running(key)) is not None:
             end = await running.wait(max(0.0, deadline - self._now()))
-            found = running.entry if end is End.STORED else None
-            if found is not None and self._is_for(found, sought):
+            found = running.entry if end is FetchEnd.STORED else None
+            if found is not None and self._is_for(found, lookup):
                 # Those who wait share it even if its lifetime is 0: it was fetched for all of them.
                 self._counts["collapsed"].inc()
                 result = f"fwd={reason}; collapsed"
                 return self._responder.reply(
-                    found, sought.request.method, sought.headers, sought.asked, self._now(), result
+                    found, lookup.request.method, lookup.headers, lookup.control, self._now(), result
                 )
-            if end is not End.FAILED:
+            if end is not FetchEnd.FAILED:
                 # For want of time, or because the response is not for this request: none waits a second time.
-                return await self._fetch(sought, entry, self._fetches.begin(key, sought.url, is_shared=False), reason)
-        return await self._fetch(sought, entry, self._fetches.begin(key, sought.url, is_shared=True), reason)
+                return await self._fetch(lookup, entry, self._fetches.begin(key, lookup.url, is_shared=False), reason)
+        return await self._fetch(lookup, entry, self._fetches.begin(key, lookup.url, is_shared=True), reason)
 
-    def _is_for(self, entry: Entry, sought: Sought) -> bool:
+    def _is_for(self, entry: Entry, lookup: Lookup) -> bool:
         """Return whether a response that another request got is for this one as well."""
-        is_shared = entry.is_public or not sought.has_credentials
-        return is_shared and entry.variant == sought.apart + values_of(entry.vary, sought.headers)
+        is_shared = entry.is_public or not lookup.has_credentials
+        return is_shared and entry.variant == lookup.base_variant + vary_values(entry.vary, lookup.headers)
 
-    async def _fetch(self, sought: Sought, entry: Entry | None, fetch: Fetch, reason: str) -> Response | None:
+    async def _fetch(self, lookup: Lookup, entry: Entry | None, fetch: Fetch, reason: str) -> Response | None:
         """Forward a request, and have the response stored."""
-        request = sought.request
+        request = lookup.request
         try:
             if entry is not None:
-                entry.ask_whether_good(request.headers)
+                entry.make_conditional(request.headers)
             response = await request.forward()
             if entry is not None:
                 if response.status == 304 and response.is_streamed and entry.has_validator:
-                    return self._validated(sought, entry, response, fetch, reason)
+                    return self._validated(lookup, entry, response, fetch, reason)
                 is_stale_used = entry.age(self._now()) < entry.policy.stale_if_error
-                if response.status >= 500 and is_stale_used and _NEWER.isdisjoint(sought.asked.directives.values):
+                if response.status >= 500 and is_stale_used and _NEWER.isdisjoint(lookup.control.directives.values):
                     self._counts["stale"].inc()
                     result = f"fwd={reason}; fwd-status={response.status}; detail=stale-if-error"
                     fetch.failed()
                     return self._responder.reply(
-                        entry, request.method, sought.headers, sought.asked, self._now(), result
+                        entry, request.method, lookup.headers, lookup.control, self._now(), result
                     )
             self._counts["miss"].inc()
-            stored = self._take(sought, response, fetch)
+            stored = self._take(lookup, response, fetch)
         except BaseException:
             fetch.failed()
             raise
@@ -258,26 +258,26 @@ class Cache(Plugin[CacheConfig]):
         self._responder.mark(response, f"fwd={reason}; fwd-status={response.status}; {stored}")
         return response
 
-    def _take(self, sought: Sought, response: Response, fetch: Fetch) -> str:
+    def _take(self, lookup: Lookup, response: Response, fetch: Fetch) -> str:
         """Have a response stored as it passes; return what became of that, as a parameter of Cache-Status."""
         if not response.is_streamed:
             fetch.not_stored()
             return "detail=own"
-        draft = "method" if sought.request.method != "GET" else self._keeper.draft(sought, response)
-        if isinstance(draft, str):
+        candidate = "method" if lookup.request.method != "GET" else self._admission.candidate(lookup, response)
+        if isinstance(candidate, str):
             fetch.not_stored()
-            return f"detail={draft}"
-        self._recorded[sought.request] = fetch
-        self._keeper.record(response, fetch, draft)
+            return f"detail={candidate}"
+        self._recorded[lookup.request] = fetch
+        self._admission.record(response, fetch, candidate)
         return "stored"
 
-    def _validated(self, sought: Sought, entry: Entry, response: Response, fetch: Fetch, reason: str) -> Response:
+    def _validated(self, lookup: Lookup, entry: Entry, response: Response, fetch: Fetch, reason: str) -> Response:
         """Respond with what a 304 made fresh."""
         self._counts["validated"].inc()
-        stored = self._keeper.validated(sought, entry, response, fetch)
+        stored = self._admission.validated(lookup, entry, response, fetch)
         result = f"fwd={reason}; fwd-status=304"
         reply = self._responder.reply(
-            stored or entry, sought.request.method, sought.headers, sought.asked, self._now(), result
+            stored or entry, lookup.request.method, lookup.headers, lookup.control, self._now(), result
         )
         for value in response.headers.get_all("Set-Cookie"):  # for this client alone
             reply.headers.add("Set-Cookie", value)
@@ -285,19 +285,21 @@ class Cache(Plugin[CacheConfig]):
 
     # -- stale responses
 
-    def _stale(self, entry: Entry, request: Request, asked: Asked, now: float, has_credentials: bool) -> Response:
+    def _stale(
+        self, entry: Entry, request: Request, control: RequestControl, now: float, has_credentials: bool
+    ) -> Response:
         """Respond with what is stale, and validate it in the background (RFC 5861 section 3)."""
         note_use(entry)
         self._counts["stale"].inc()
-        if request.method == "GET" and self._refresher.is_due(entry, now):
+        if request.method == "GET" and self._revalidator.is_due(entry, now):
             copy = request.detach()
             headers = copy.headers.copy()
             for name in ("Range", "If-Range"):
                 copy.headers.remove(name)
-            apart = self._apart.of(request, request.headers)
-            sought = Sought(copy, entry.url, apart, PLAIN, has_credentials, now, headers, self._seen())
-            self.spawn(self._refresher.begin(sought, self._key(sought), entry))
-        return self._responder.reply(entry, request.method, request.headers, asked, now, "hit")
+            base_variant = self._variant_fields.of(request, request.headers)
+            lookup = Lookup(copy, entry.url, base_variant, PLAIN, has_credentials, now, headers, self._seen())
+            self.spawn(self._revalidator.begin(lookup, self._key(lookup), entry))
+        return self._responder.reply(entry, request.method, request.headers, control, now, "hit")
 
     # -- invalidation
 
@@ -305,7 +307,7 @@ class Cache(Plugin[CacheConfig]):
     def gateway_response(self, request: Request, response: Response) -> Awaitable[None] | None:
         """Drop what an unsafe request changed (RFC 9111 section 4.4), and mark the response to one that was passed."""
         if request.method not in _SAFE:
-            urls = changed_urls(request, response)
+            urls = invalidated_uris(request, response)
             return self._invalidate(list(urls)) if urls else None
         result = request.state.get(self._slot)
         if result is not None:
@@ -347,7 +349,7 @@ class Cache(Plugin[CacheConfig]):
         :param url: with scheme, host and query; or path and query alone, for every host. Likewise ``prefix``.
         :param soft: have them validated before they are used again, instead of dropping them.
         """
-        purged = Purged(url, tag, prefix)
+        purged = PurgeSelector(url, tag, prefix)
         if self._sharing is not None:
             await self._sharing.announce(PurgeRecord((), purged, soft))
         return await self._purger.purge(purged, soft=soft)

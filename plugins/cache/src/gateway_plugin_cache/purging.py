@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 
 from gateway_plugin_sdk import Request, Response
 
-from gateway_plugin_cache.entries import LATEST, Entry, Stamp, url_of
+from gateway_plugin_cache.entries import LATEST, Entry, Stamp, target_uri
 from gateway_plugin_cache.fetches import Fetches
 from gateway_plugin_cache.stores.memory import MemoryStore
 
@@ -19,7 +19,7 @@ _AT_ONCE: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Purged:
+class PurgeSelector:
     """Responses by URL, tag and the beginning of the URL; all without any of these."""
 
     url: str | None = None
@@ -57,7 +57,7 @@ class Purger:
                     dropped += 1
         return dropped
 
-    async def purge(self, purged: Purged, *, soft: bool, before: Stamp = LATEST) -> int:
+    async def purge(self, purged: PurgeSelector, *, soft: bool, before: Stamp = LATEST) -> int:
         """Drop responses, or have them validated before they are used again; return how many there were."""
         self._fetches.invalidate_all()
         count = 0
@@ -78,13 +78,13 @@ def _seen_as(url: str, wanted: str) -> str:
     return url[url.find("/", url.find("://") + 3) :] if wanted.startswith("/") else url
 
 
-def changed_urls(request: Request, response: Response) -> Sequence[str]:
+def invalidated_uris(request: Request, response: Response) -> Sequence[str]:
     """Return what an unsafe request changed: its URL, and those of the same origin that the response names (RFC 9111
     section 4.4); none if it failed.
     """
     if not 200 <= response.status < 400:
         return ()
-    url = url_of(request)
+    url = target_uri(request)
     named = [response.headers.get(name) for name in ("Location", "Content-Location")]
     others = [other for value in named if value is not None and (other := _of_same_origin(url, value)) is not None]
     return list(dict.fromkeys([url, *others]))

@@ -10,8 +10,8 @@ from gateway_plugin_sdk import FieldNames, Headers, Response
 from gateway_plugin_sdk.conditions import may_send_ranges, verdict
 from gateway_plugin_sdk.ranges import Range, Ranges, content_range, multipart, parse_ranges
 
-from gateway_plugin_cache.asked import Asked
 from gateway_plugin_cache.entries import Entry
+from gateway_plugin_cache.request_control import RequestControl
 
 _NOT_IN_304: Final = FieldNames(("Content-Type", "Content-Encoding", "Content-Language", "Content-Range"))
 _ENTIRE: Final[Ranges] = "whole"
@@ -32,30 +32,32 @@ class Responder:
 
     def hit(self, entry: Entry, now: float) -> Response:
         """Return the response to a plain request; the same for a second, as only its age changes."""
-        ready = entry.ready
-        if ready is not None and now < entry.ready_until:
+        ready = entry.prepared
+        if ready is not None and now < entry.prepared_until:
             return ready
         response = self.whole(entry, now, "hit")
-        entry.ready = response
-        entry.ready_until = entry.born + int(entry.age(now)) + 1
+        entry.prepared = response
+        entry.prepared_until = entry.generated_at + int(entry.age(now)) + 1
         return response
 
     def whole(self, entry: Entry, now: float, result: str) -> Response:
         """Return all of a stored response."""
         return Response(entry.status, entry.body, self._headers(entry, now, result))
 
-    def reply(self, entry: Entry, method: str, headers: Headers, asked: Asked, now: float, result: str) -> Response:
+    def reply(
+        self, entry: Entry, method: str, headers: Headers, control: RequestControl, now: float, result: str
+    ) -> Response:
         """Return what a request gets of a stored response, by its conditions and ranges.
 
         :param headers: the request's.
         :param result: what happened, in parameters of Cache-Status.
         """
         if entry.status == 200:
-            if asked.is_conditional and verdict(headers, entry.validators) == "not-modified":
+            if control.is_conditional and verdict(headers, entry.validators) == "not-modified":
                 fields = self._headers(entry, now, result)
                 fields.remove_any(_NOT_IN_304)
                 return Response(304, b"", fields)
-            if asked.has_range and method == "GET":
+            if control.has_range and method == "GET":
                 return self._part(entry, headers, now, result)
         return self.whole(entry, now, result)
 

@@ -14,7 +14,7 @@ _PARTIAL: Final = frozenset({206, 304})
 _PUBLIC: Final = frozenset({"public", "s-maxage", "must-revalidate"})
 """Directives that let a response to a request with credentials be shared (section 3.5)."""
 
-_OF_ONE_REQUEST: Final = FieldNames(
+_PER_REQUEST: Final = FieldNames(
     (
         "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Allow-Methods",
         "Access-Control-Allow-Headers", "Access-Control-Expose-Headers", "Access-Control-Max-Age",
@@ -24,7 +24,7 @@ _OF_ONE_REQUEST: Final = FieldNames(
     )
 )  # fmt: skip
 """Fields that the gateway and its plugins write for one request: only what the upstream sent of them is stored."""
-_NEVER: Final = FieldNames(
+_NOT_STORED: Final = FieldNames(
     ("Age", "Content-Length", "X-Request-Id", "Connection", "Keep-Alive", "Proxy-Authenticate",
      "Proxy-Authentication-Info", "Proxy-Authorization", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding",
      "Upgrade")
@@ -34,7 +34,7 @@ _NOT_UPDATED: Final = frozenset({"content-encoding", "content-type", "content-ra
 """Fields of a 304 that change nothing of what is stored (section 3.2)."""
 
 
-def why_not(
+def storage_refusal(
     policy: Policy,
     status: int,
     statuses: frozenset[int],
@@ -80,8 +80,8 @@ def stored_headers(response: Response) -> Headers:
     """Return the fields of a response that are stored: without those that belong to one connection or one request."""
     headers = response.headers.copy()
     came = response.received_headers
-    headers.remove_any(_NEVER)
-    if headers.remove_any(_OF_ONE_REQUEST) and came is not None:
+    headers.remove_any(_NOT_STORED)
+    if headers.remove_any(_PER_REQUEST) and came is not None:
         names = _names_in(came)
         headers.extend([(name, value) for name, value in came.items() if name.lower() in names])
     headers.remove("Set-Cookie")
@@ -91,13 +91,13 @@ def stored_headers(response: Response) -> Headers:
 def shared_headers(headers: Headers) -> Headers:
     """Return the fields of a response that another gateway stored, which is not trusted to have left out these."""
     kept = headers.copy()
-    kept.remove_any(_NEVER)
+    kept.remove_any(_NOT_STORED)
     kept.remove("Set-Cookie")
     return kept
 
 
 def _names_in(headers: Headers) -> set[str]:
-    return {name.lower() for name in headers if Headers([(name, "")]).has_any(_OF_ONE_REQUEST)}
+    return {name.lower() for name in headers if Headers([(name, "")]).has_any(_PER_REQUEST)}
 
 
 def updated_headers(stored: Headers, received: Headers) -> Headers:

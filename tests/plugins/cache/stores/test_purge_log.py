@@ -6,7 +6,7 @@ import pytest
 from gateway_plugin_cache.config import CacheConfig
 from gateway_plugin_cache.entries import NEVER, Entry, Stamp
 from gateway_plugin_cache.freshness import policy_of
-from gateway_plugin_cache.purging import Purged
+from gateway_plugin_cache.purging import PurgeSelector
 from gateway_plugin_cache.stores.purge_log import MOST_RECORDS, PurgeLog, PurgeRecord
 from gateway_plugin_sdk import Headers
 
@@ -22,11 +22,11 @@ def entry(seen: Stamp, url: str = "http://a/x") -> Entry:
     [
         (PurgeRecord(("http://a/x",)), "purged"),
         (PurgeRecord(("http://a/y",)), "good"),
-        (PurgeRecord(purged=Purged(url="/x")), "purged"),
-        (PurgeRecord(purged=Purged(tag="t")), "purged"),
-        (PurgeRecord(purged=Purged(tag="u")), "good"),
-        (PurgeRecord(purged=Purged(prefix="/"), soft=True), "soft"),
-        (PurgeRecord(purged=Purged()), "purged"),
+        (PurgeRecord(purged=PurgeSelector(url="/x")), "purged"),
+        (PurgeRecord(purged=PurgeSelector(tag="t")), "purged"),
+        (PurgeRecord(purged=PurgeSelector(tag="u")), "good"),
+        (PurgeRecord(purged=PurgeSelector(prefix="/"), soft=True), "soft"),
+        (PurgeRecord(purged=PurgeSelector()), "purged"),
     ],
 )
 def test_a_purge_is_for_what_was_fetched_before_it(record: PurgeRecord, expected: str) -> None:
@@ -40,8 +40,8 @@ def test_a_purge_is_for_what_was_fetched_before_it(record: PurgeRecord, expected
 
 def test_a_soft_purge_and_another_one_purge() -> None:
     log = PurgeLog()
-    log.add((1, 0), PurgeRecord(purged=Purged(tag="t"), soft=True))
-    log.add((2, 0), PurgeRecord(purged=Purged(tag="t")))
+    log.add((1, 0), PurgeRecord(purged=PurgeSelector(tag="t"), soft=True))
+    log.add((2, 0), PurgeRecord(purged=PurgeSelector(tag="t")))
 
     assert [log.verdict(entry(seen)) for seen in ((0, 0), (1, 0), (2, 0))] == ["purged", "purged", "good"]
 
@@ -63,4 +63,4 @@ def test_what_is_older_than_the_known_purges_counts_as_purged_and_so_does_the_fu
      b'{"urls": [], "purged": [1, 2, 3], "soft": false}', b'{"urls": [], "purged": ["a"], "soft": false}'],
 )  # fmt: skip
 def test_a_record_that_cannot_be_read_purges_everything(data: bytes) -> None:
-    assert PurgeRecord.decode(data) == PurgeRecord(purged=Purged())
+    assert PurgeRecord.decode(data) == PurgeRecord(purged=PurgeSelector())

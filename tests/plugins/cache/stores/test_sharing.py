@@ -154,8 +154,8 @@ def test_broken_and_hostile_values_are_misses(start: Pair, server: Valkey, reque
     changes: list[dict[str, Any]] = [
         {"key": "1:other"}, {"url": "http://a/other"}, {"status": 500}, {"status": "200"}, {"length": 9},
         {"headers": [["X", "a\r\nSet-Cookie: b"]]}, {"headers": [["Cache-Control", "private, max-age=9"]]},
-        {"headers": 1}, {"born": 1e300}, {"born": None}, {"vary": ["accept"]}, {"vary": ["*"]}, {"seen": [2**70, 0]},
-        {"seen": "x"}, {"received": float("nan")},
+        {"headers": 1}, {"generated_at": 1e300}, {"generated_at": None}, {"vary": ["accept"]}, {"vary": ["*"]},
+        {"seen": [2**70, 0]}, {"seen": "x"}, {"received": float("nan")},
     ]  # fmt: skip
     texts = [
         "", "x", "1E", f"1E\n{'[' * 100_000}\n", f"2E\n{head}\n{body}", f"1V\n{head}", f"{form}\n{head}\n{body}more",

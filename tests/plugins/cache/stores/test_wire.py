@@ -39,7 +39,7 @@ def test_what_is_written_comes_back(body: bytes, text: str) -> None:
         (3, 4),
     )
     assert list(found.headers.items()) == list(headers.items())
-    assert (found.born, found.received) == (1.5, 2.5)
+    assert (found.generated_at, found.received) == (1.5, 2.5)
     assert decode("k", encode_names("k", ("accept", "b"))) == ("accept", "b")
     assert decode("other", encode_entry("k", entry, 1.5, 2.5)) is None
 
@@ -48,7 +48,9 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st
 
 
 @given(
-    st.dictionaries(st.sampled_from(["url", "vary", "status", "headers", "born", "received", "seen", "length"]), JSON)
+    st.dictionaries(
+        st.sampled_from(["url", "vary", "status", "headers", "generated_at", "received", "seen", "length"]), JSON
+    )
 )
 def test_no_value_raises(changes: dict[str, object]) -> None:
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from gateway_plugin_cache.entries import NEVER, Entry, Stamp
-from gateway_plugin_cache.purging import Purged
+from gateway_plugin_cache.purging import PurgeSelector
 
 MOST_RECORDS: Final = 10_000
 _MOST_OTHERS: Final = 1000
@@ -26,7 +26,7 @@ class PurgeRecord:
     """One purge: URLs that were changed, or what an operator chose."""
 
     urls: tuple[str, ...] = ()
-    purged: Purged | None = None
+    purged: PurgeSelector | None = None
     soft: bool = False
 
     def encode(self) -> bytes:
@@ -37,7 +37,7 @@ class PurgeRecord:
     @classmethod
     def decode(cls, data: bytes) -> PurgeRecord:
         """Read a value of the stream. What cannot be read purges everything: it was meant to purge something."""
-        everything = cls(purged=Purged())
+        everything = cls(purged=PurgeSelector())
         if len(data) > _LONGEST:
             return everything
         try:
@@ -54,7 +54,7 @@ class PurgeRecord:
         is_choice = isinstance(chosen, list) and len(chosen) == 3
         if not is_choice or not all(each is None or isinstance(each, str) for each in chosen):
             return everything
-        return cls(tuple(urls), Purged(*chosen), soft)
+        return cls(tuple(urls), PurgeSelector(*chosen), soft)
 
     def has(self, entry: Entry) -> bool:
         """Whether a response is one of them."""

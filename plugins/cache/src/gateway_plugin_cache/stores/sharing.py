@@ -10,10 +10,10 @@ from typing import Final
 from gateway_plugin_sdk import Clock
 from gateway_plugin_sdk.valkey import StoreAwayError
 
+from gateway_plugin_cache.admission import Admission, Lookup
 from gateway_plugin_cache.config import CacheConfig, ValkeyOptions
-from gateway_plugin_cache.entries import Entry, Stamp, values_of
-from gateway_plugin_cache.keeper import Keeper, Sought
-from gateway_plugin_cache.purging import Purged, Purger
+from gateway_plugin_cache.entries import Entry, Stamp, vary_values
+from gateway_plugin_cache.purging import Purger, PurgeSelector
 from gateway_plugin_cache.stores.memory import MemoryStore
 from gateway_plugin_cache.stores.purge_log import PurgeRecord
 from gateway_plugin_cache.stores.valkey import Result, SharedStore
@@ -28,7 +28,7 @@ class Sharing:
 
     def __init__(
         self, config: CacheConfig, options: ValkeyOptions, place: str, clock: Clock, memory: MemoryStore,
-        keeper: Keeper, purger: Purger, log: logging.Logger, count: Callable[[Result], None],
+        admission: Admission, purger: Purger, log: logging.Logger, count: Callable[[Result], None],
     ) -> None:  # fmt: skip
         # Gateways whose options differ store other responses; what they purge is the same.
         rules = config.model_dump_json(exclude={"valkey", "memory", "collapse", "cache_status"})
@@ -36,7 +36,7 @@ class Sharing:
         self._max_age = options.max_age
         self._clock = clock
         self._memory = memory
-        self._keeper = keeper
+        self._admission = admission
         self._purger = purger
         self._log = log
         self._count = count
@@ -47,25 +47,25 @@ class Sharing:
         """The newest purge of all gateways that is known here."""
         return self.store.purges.last
 
-    async def find(self, sought: Sought, known: Entry | None) -> Entry | None:
+    async def find(self, lookup: Lookup, known: Entry | None) -> Entry | None:
         """Return the response for a request, which is then in memory as well.
 
         :param known: the one that is in memory; only a newer one is of use.
         """
-        key = key_of(*self._space, sought.url, sought.apart)
+        key = key_of(*self._space, lookup.url, lookup.base_variant)
         found = await self._load(key)
         if isinstance(found, tuple):
-            key = key_of(*self._space, sought.url, sought.apart, found, values_of(found, sought.headers))
+            key = key_of(*self._space, lookup.url, lookup.base_variant, found, vary_values(found, lookup.headers))
             names, found = found, await self._load(key)
         else:
             names = ()
-        sought.seen = self.seen
+        lookup.seen = self.seen
         if found is None:
             return None
         if isinstance(found, tuple) or found.vary != names:
             self._count("refused")
             return None
-        entry = self._keeper.shared_entry(sought, found)
+        entry = self._admission.shared_entry(lookup, found)
         verdict = "purged" if entry is None else self.store.purges.verdict(entry)
         if entry is None or verdict == "purged":
             self._count("refused" if entry is None else "miss")
@@ -73,7 +73,7 @@ class Sharing:
         if verdict == "soft":
             entry.expire(self._clock.monotonic())
         self._count("hit")
-        if known is not None and entry.born <= known.born:
+        if known is not None and entry.generated_at <= known.generated_at:
             return None
         self._memory.put(entry)
         return entry
@@ -87,17 +87,19 @@ class Sharing:
             self._count("refused")
         return found
 
-    def save(self, sought: Sought, entry: Entry) -> Coroutine[None, None, None] | None:
+    def save(self, lookup: Lookup, entry: Entry) -> Coroutine[None, None, None] | None:
         """Share a response, if it is of any use for a while."""
         now = self._clock.monotonic()
         ttl = entry.policy.last_use - entry.age(now) + (_VALIDATED if entry.has_validator else 0.0)
         if ttl <= 0 or not self.store.is_asked:
             return None
-        wall, key = self._clock.wall(), key_of(*self._space, entry.url, sought.apart)
+        wall, key = self._clock.wall(), key_of(*self._space, entry.url, lookup.base_variant)
         values = {}
         if entry.vary:
             values[key] = encode_names(key, entry.vary)
-            key = key_of(*self._space, entry.url, sought.apart, entry.vary, values_of(entry.vary, sought.headers))
+            key = key_of(
+                *self._space, entry.url, lookup.base_variant, entry.vary, vary_values(entry.vary, lookup.headers)
+            )
         values[key] = encode_entry(key, entry, float(wall - entry.age(now)), float(wall))
         return self.store.save(values, min(ttl, self._max_age))
 
@@ -112,7 +114,7 @@ class Sharing:
     async def _apply(self, stamp: Stamp, record: PurgeRecord | None) -> None:
         """Purge memory of what a gateway purged, or of everything, if that is not known."""
         if record is None:
-            await self._purger.purge(Purged(), soft=False)
+            await self._purger.purge(PurgeSelector(), soft=False)
             return
         self._purger.drop(record.urls, stamp)
         if record.purged is not None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from gateway_plugin_sdk import GatewayError, Headers
 
-from gateway_plugin_cache.entries import Entry, Stamp, vary_of
+from gateway_plugin_cache.entries import Entry, Stamp, parse_vary
 
 VERSION: Final = "1"
 _ENTRY: Final = b"1E"
@@ -38,16 +38,16 @@ class SharedEntry:
     status: int
     headers: Headers
     body: bytes
-    born: float
+    generated_at: float
     received: float
     seen: Stamp
 
 
-def encode_entry(key: str, entry: Entry, born: float, received: float) -> bytes:
+def encode_entry(key: str, entry: Entry, generated_at: float, received: float) -> bytes:
     """Return the value for an entry; the times are seconds since the epoch."""
     head = {
         "key": key, "url": entry.url, "vary": entry.vary, "status": entry.status,
-        "headers": list(entry.headers.items()), "born": born, "received": received, "seen": entry.seen,
+        "headers": list(entry.headers.items()), "generated_at": generated_at, "received": received, "seen": entry.seen,
         "length": len(entry.body),
     }  # fmt: skip
     return b"\n".join((_ENTRY, json.dumps(head).encode(), entry.body))
@@ -78,7 +78,7 @@ def decode(key: str, data: bytes) -> SharedEntry | tuple[str, ...] | None:
 
 def _vary(value: Any) -> tuple[str, ...]:
     is_typed = isinstance(value, list) and all(isinstance(name, str) for name in value)
-    names = vary_of(value) if is_typed else None
+    names = parse_vary(value) if is_typed else None
     if names is None or list(names) != value:
         raise ValueError("these are no names of fields")
     Headers([(name, "") for name in names])
@@ -86,13 +86,13 @@ def _vary(value: Any) -> tuple[str, ...]:
 
 
 def _entry(head: dict[str, Any], vary: tuple[str, ...], body: bytes) -> SharedEntry | None:
-    url, status, born, received = head["url"], head["status"], head["born"], head["received"]
+    url, status, generated_at, received = head["url"], head["status"], head["generated_at"], head["received"]
     is_typed = isinstance(url, str) and type(status) is int and 200 <= status <= 599 and head["length"] == len(body)
-    if not (is_typed and all(type(each) is float and math.isfinite(each) for each in (born, received))):
+    if not (is_typed and all(type(each) is float and math.isfinite(each) for each in (generated_at, received))):
         return None
     fields = [(name, value) for name, value in head["headers"]]
     millis, number = head["seen"]
     if not (type(millis) is type(number) is int and all(isinstance(text, str) for field in fields for text in field)):
         return None
     headers = Headers(fields)  # refuses what must not go on the wire, such as a line break
-    return SharedEntry(url, vary, status, headers, body, born, received, (millis, number))
+    return SharedEntry(url, vary, status, headers, body, generated_at, received, (millis, number))

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
-from gateway_plugin_cache.refreshing import MOST_REFRESHES
+from gateway_plugin_cache.revalidation import MOST_REVALIDATIONS
 from gateway_plugin_sdk.testing import ReceivedRequest, UpstreamAnswer
 
 from tests.plugins.cache.conftest import Cached, CachedRoute
@@ -23,7 +23,7 @@ def store_and_expire(route: Cached, paths: Sequence[str] = ("/",)) -> None:
 
 def test_only_so_many_responses_are_validated_at_once(cached: CachedRoute) -> None:
     route, opened = cached(), threading.Event()
-    paths = [f"/{number}" for number in range(MOST_REFRESHES + 2)]
+    paths = [f"/{number}" for number in range(MOST_REVALIDATIONS + 2)]
     store_and_expire(route, paths)
 
     async def wait(_request: ReceivedRequest) -> UpstreamAnswer:
@@ -34,7 +34,7 @@ def test_only_so_many_responses_are_validated_at_once(cached: CachedRoute) -> No
     assert {route.get(path).body for path in paths} == {b"one"}
     opened.set()
     route.running.settle()
-    assert len(route.upstream.requests) == len(paths) + MOST_REFRESHES
+    assert len(route.upstream.requests) == len(paths) + MOST_REVALIDATIONS
 
     assert [route.get(path).body for path in paths[-3:]] == [b"two", b"one", b"one"]  # which begins their validation
     route.running.settle()

@@ -8,20 +8,29 @@ from typing import Final, Literal
 
 from gateway_plugin_sdk import BodyFilter, BodyTooLargeError, Clock, Headers, Request, Response
 
-from gateway_plugin_cache.asked import Asked
 from gateway_plugin_cache.config import CacheConfig
-from gateway_plugin_cache.entries import NEVER, Entry, Stamp, Variant, tags_of, validators_in, values_of, vary_of
+from gateway_plugin_cache.entries import (
+    NEVER,
+    Entry,
+    Stamp,
+    Variant,
+    parse_tags,
+    parse_vary,
+    read_validators,
+    vary_values,
+)
 from gateway_plugin_cache.fetches import Fetch
 from gateway_plugin_cache.freshness import Policy, age_at_arrival, policy_of
+from gateway_plugin_cache.request_control import RequestControl
 from gateway_plugin_cache.stores.memory import MemoryStore
 from gateway_plugin_cache.stores.wire import SharedEntry
 from gateway_plugin_cache.storing import (
     is_of_another_version,
     is_public,
     shared_headers,
+    storage_refusal,
     stored_headers,
     updated_headers,
-    why_not,
 )
 
 _MOST_VARY: Final = 16
@@ -30,13 +39,13 @@ _MOST_AHEAD: Final = 60
 
 
 @dataclass(slots=True)
-class Sought:
+class Lookup:
     """One request as the cache sees it."""
 
     request: Request
     url: str
-    apart: Variant
-    asked: Asked
+    base_variant: Variant
+    control: RequestControl
     has_credentials: bool
     started: float
     """Monotonic seconds."""
@@ -49,19 +58,19 @@ class Sought:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class Candidate:
     """A response that may be stored, without its body."""
 
-    sought: Sought
+    lookup: Lookup
     status: int
     headers: Headers
     policy: Policy
     vary: tuple[str, ...]
     tags: frozenset[str]
-    born: float
+    generated_at: float
 
 
-class Keeper:
+class Admission:
     """Stores responses."""
 
     def __init__(self, config: CacheConfig, store: MemoryStore, clock: Clock) -> None:
@@ -70,12 +79,12 @@ class Keeper:
         self._refuses_cookies = config.set_cookie == "refuse"
         self._store = store
         self._clock = clock
-        self.on_kept: Callable[[Sought, Entry], None] | None = None
+        self.on_stored: Callable[[Lookup, Entry], None] | None = None
         """Called with each response that a fetch had stored."""
         self.gathered = 0
         """Bytes of bodies that are not complete yet."""
 
-    def draft(self, sought: Sought, response: Response) -> Draft | str:
+    def candidate(self, lookup: Lookup, response: Response) -> Candidate | str:
         """Return what to store of a response, or why it is not stored, as a word of Cache-Status' ``detail``."""
         # The upstream's: sticky cookies of the gateway, and those of plugins, are for the one client in any case.
         came = response.received_headers
@@ -83,54 +92,58 @@ class Keeper:
         length = None if response.is_filtered else response.content_length
         if length is not None and length > self._config.max_body:
             return "size"
-        return self._draft(sought, response.status, stored_headers(response), response.headers, has_cookie=has_cookie)
+        return self._candidate(
+            lookup, response.status, stored_headers(response), response.headers, has_cookie=has_cookie
+        )
 
-    def freshened(self, sought: Sought, entry: Entry, response: Response) -> Draft | str:
+    def updated(self, lookup: Lookup, entry: Entry, response: Response) -> Candidate | str:
         """Return a stored response as a 304 changes it (RFC 9111 section 4.3.4)."""
         if is_of_another_version(entry.headers, response.headers):
             return "etag"
         headers = updated_headers(entry.headers, stored_headers(response))
-        return self._draft(sought, entry.status, headers, response.headers, has_cookie=False)
+        return self._candidate(lookup, entry.status, headers, response.headers, has_cookie=False)
 
-    def _draft(self, sought: Sought, status: int, headers: Headers, came: Headers, *, has_cookie: bool) -> Draft | str:
+    def _candidate(
+        self, lookup: Lookup, status: int, headers: Headers, came: Headers, *, has_cookie: bool
+    ) -> Candidate | str:
         wall, now, config = self._clock.wall(), self._clock.monotonic(), self._config
-        policy, validators = policy_of(headers, status, wall, config), validators_in(headers)
-        refusal = why_not(
+        policy, validators = policy_of(headers, status, wall, config), read_validators(headers)
+        refusal = storage_refusal(
             policy,
             status,
             self._statuses,
             has_cookie=has_cookie,
             # A plugin behind the cache may have found out who it is.
-            has_credentials=sought.has_credentials or sought.request.identity is not None,
+            has_credentials=lookup.has_credentials or lookup.request.identity is not None,
             can_validate=validators.etag is not None or validators.modified is not None,
         )
-        vary, tags = vary_of(headers.get_all("Vary")), tags_of(headers, config.tags)
+        vary, tags = parse_vary(headers.get_all("Vary")), parse_tags(headers, config.tags)
         if refusal is not None:
             return refusal
         if vary is None:
             return "vary"
         if len(tags) > config.max_tags:
             return "tags"
-        born = now - age_at_arrival(came, wall, now - sought.started)
-        return Draft(sought, status, headers, policy, vary, tags, born)
+        generated_at = now - age_at_arrival(came, wall, now - lookup.started)
+        return Candidate(lookup, status, headers, policy, vary, tags, generated_at)
 
-    def keep(self, draft: Draft, body: bytes) -> Entry | None:
+    def keep(self, candidate: Candidate, body: bytes) -> Entry | None:
         """Store a response with its body; return None if it is larger than the store."""
-        sought, url = draft.sought, draft.sought.url
-        vary = self._joined_vary(url, draft.vary)
-        variant = sought.apart + values_of(vary, sought.headers)
+        lookup, url = candidate.lookup, candidate.lookup.url
+        vary = self._joined_vary(url, candidate.vary)
+        variant = lookup.base_variant + vary_values(vary, lookup.headers)
         entry = Entry(
-            url, variant, vary, draft.status, draft.headers, body, draft.policy, draft.born, draft.tags,
-            is_public(draft.policy), sought.seen,
+            url, variant, vary, candidate.status, candidate.headers, body, candidate.policy, candidate.generated_at,
+            candidate.tags, is_public(candidate.policy), lookup.seen,
         )  # fmt: skip
         return entry if self._store.put(entry) else None
 
-    def shared_entry(self, sought: Sought, shared: SharedEntry) -> Entry | None:
+    def shared_entry(self, lookup: Lookup, shared: SharedEntry) -> Entry | None:
         """Return what another gateway shared, or None if it would not be stored here."""
         config, headers, wall = self._config, shared_headers(shared.headers), self._clock.wall()
-        names, tags = vary_of(headers.get_all("Vary")), tags_of(headers, config.tags)
-        policy, validators = policy_of(headers, shared.status, shared.received, config), validators_in(headers)
-        refusal = why_not(
+        names, tags = parse_vary(headers.get_all("Vary")), parse_tags(headers, config.tags)
+        policy, validators = policy_of(headers, shared.status, shared.received, config), read_validators(headers)
+        refusal = storage_refusal(
             policy, shared.status, self._statuses, has_cookie=False, has_credentials=False,
             can_validate=validators.etag is not None or validators.modified is not None,
         )  # fmt: skip
@@ -138,17 +151,17 @@ class Keeper:
             refusal is not None
             or names is None
             or not set(names) <= set(shared.vary)
-            or shared.url != sought.url
-            or shared.born > wall + _MOST_AHEAD
+            or shared.url != lookup.url
+            or shared.generated_at > wall + _MOST_AHEAD
             or len(shared.body) > config.max_body
             or len(tags) > config.max_tags
         ):
             return None
-        born = self._clock.monotonic() - max(0.0, wall - shared.born)
-        vary = self._joined_vary(sought.url, shared.vary)
+        generated_at = self._clock.monotonic() - max(0.0, wall - shared.generated_at)
+        vary = self._joined_vary(lookup.url, shared.vary)
         return Entry(
-            sought.url, sought.apart + values_of(vary, sought.headers), vary, shared.status, headers, shared.body,
-            policy, born, tags, is_public(policy), shared.seen,
+            lookup.url, lookup.base_variant + vary_values(vary, lookup.headers), vary, shared.status, headers,
+            shared.body, policy, generated_at, tags, is_public(policy), shared.seen,
         )  # fmt: skip
 
     def _joined_vary(self, url: str, vary: tuple[str, ...]) -> tuple[str, ...]:
@@ -159,24 +172,24 @@ class Keeper:
         joined = tuple(sorted({*resource.vary, *vary}))
         return joined if len(joined) <= _MOST_VARY else vary
 
-    def end(self, fetch: Fetch, draft: Draft, body: bytes) -> Entry | None:
+    def end(self, fetch: Fetch, candidate: Candidate, body: bytes) -> Entry | None:
         """Store a complete response, and give it to those who wait for it."""
         if fetch.is_invalid:
             fetch.failed()
             return None
-        entry = self.keep(draft, body)
+        entry = self.keep(candidate, body)
         if entry is None:
             fetch.not_stored()
         else:
             fetch.stored(entry)
-            if self.on_kept is not None:
-                self.on_kept(draft.sought, entry)
+            if self.on_stored is not None:
+                self.on_stored(candidate.lookup, entry)
         return entry
 
-    def validated(self, sought: Sought, entry: Entry, response: Response, fetch: Fetch) -> Entry | None:
+    def validated(self, lookup: Lookup, entry: Entry, response: Response, fetch: Fetch) -> Entry | None:
         """Store what a 304 made fresh; drop the response and return None if it may not be stored any more."""
-        draft = self.freshened(sought, entry, response)
-        stored = None if isinstance(draft, str) else self.end(fetch, draft, entry.body)
+        candidate = self.updated(lookup, entry, response)
+        stored = None if isinstance(candidate, str) else self.end(fetch, candidate, entry.body)
         if stored is None:
             fetch.not_stored()
             self._store.remove(entry)
@@ -196,28 +209,30 @@ class Keeper:
         finally:
             self.gathered -= room
 
-    def record(self, response: Response, fetch: Fetch, draft: Draft) -> None:
+    def record(self, response: Response, fetch: Fetch, candidate: Candidate) -> None:
         """Store a response as it passes."""
         if not response.has_body or response.content_length == 0:
-            self.end(fetch, draft, b"")
+            self.end(fetch, candidate, b"")
         else:
             # Filters of bindings behind the cache may have made it longer or shorter.
             length = None if response.is_filtered else response.content_length
-            response.add_body_filter(lambda: Recorder(self, fetch, draft, self._config, length), observe=True)
+            response.add_body_filter(lambda: Recorder(self, fetch, candidate, self._config, length), observe=True)
 
 
 class Recorder(BodyFilter):
     """Gathers a body as it passes, and stores the response at its complete end (RFC 9111 section 3.3)."""
 
-    def __init__(self, keeper: Keeper, fetch: Fetch, draft: Draft, config: CacheConfig, length: int | None) -> None:
+    def __init__(
+        self, admission: Admission, fetch: Fetch, candidate: Candidate, config: CacheConfig, length: int | None
+    ) -> None:
         """Begin with nothing.
 
         :param length: bytes that the body has, if the head has it.
         """
-        self._keeper = keeper
+        self._admission = admission
         self._length = length
         self._fetch = fetch
-        self._draft = draft
+        self._candidate = candidate
         self._most, self._most_gathered = config.max_body, config.memory.size
         self._pieces: list[bytes] | None = []
         self._size = 0
@@ -227,8 +242,8 @@ class Recorder(BodyFilter):
         if self._pieces is not None:
             self._pieces.append(data)
             self._size += len(data)
-            self._keeper.gathered += len(data)
-            if self._size > self._most or self._keeper.gathered > self._most_gathered:
+            self._admission.gathered += len(data)
+            if self._size > self._most or self._admission.gathered > self._most_gathered:
                 self._drop()
                 self._fetch.not_stored()
             elif self._size == self._length:
@@ -249,9 +264,9 @@ class Recorder(BodyFilter):
 
     def _store(self, pieces: list[bytes]) -> None:
         self._drop()
-        self._keeper.end(self._fetch, self._draft, b"".join(pieces))
+        self._admission.end(self._fetch, self._candidate, b"".join(pieces))
 
     def _drop(self) -> None:
         if self._pieces is not None:
             self._pieces = None
-            self._keeper.gathered -= self._size
+            self._admission.gathered -= self._size

@@ -1,15 +1,15 @@
 from __future__ import annotations
 
 import pytest
-from gateway_plugin_cache.asked import PLAIN, Asked, Asking
 from gateway_plugin_cache.directives import parse_cache_control
+from gateway_plugin_cache.request_control import PLAIN, ControlReader, RequestControl
 from gateway_plugin_sdk import Request
 
 
-def read(target: str = "/", *, heeds: bool = True, **fields: str) -> Asked:
+def read(target: str = "/", *, heeds: bool = True, **fields: str) -> RequestControl:
     headers = {name.replace("_", "-"): value for name, value in fields.items()}
     request = Request("GET", target, headers)
-    return Asking(("X-Api-Key",), False, heeds).read(request, request.headers)
+    return ControlReader(("X-Api-Key",), False, heeds).read(request, request.headers)
 
 
 def test_a_plain_request_asks_for_nothing() -> None:
@@ -36,7 +36,7 @@ def test_a_plain_request_asks_for_nothing() -> None:
 def test_what_passes_by(fields: dict[str, str], reason: str | None) -> None:
     request = Request("GET", "/", fields)
 
-    assert Asking(("X-Api-Key",), False, True).read(request, request.headers).bypass == reason
+    assert ControlReader(("X-Api-Key",), False, True).read(request, request.headers).bypass == reason
 
 
 def test_credentials_ranges_and_conditions_are_seen() -> None:
@@ -63,7 +63,7 @@ def test_credentials_ranges_and_conditions_are_seen() -> None:
     ],
 )
 def test_how_fresh_clients_want_it(control: str, age: float, expected: bool) -> None:
-    assert Asked(parse_cache_control([control] if control else [])).accepts(age, 60) is expected
+    assert RequestControl(parse_cache_control([control] if control else [])).accepts(age, 60) is expected
 
 
 def test_pragma_counts_without_cache_control_and_neither_if_clients_may_not_ask() -> None:

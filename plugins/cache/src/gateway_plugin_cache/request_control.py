@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway_plugin_sdk import FieldNames, Headers, Request
 
-from gateway_plugin_cache.directives import NONE, Directives, parse_cache_control
+from gateway_plugin_cache.directives import NO_DIRECTIVES, Directives, parse_cache_control
 
 _OVERRIDES: Final = FieldNames(
     ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Original-URL", "X-Rewrite-URL",
@@ -15,7 +15,7 @@ _OVERRIDES: Final = FieldNames(
 )  # fmt: skip
 """Fields by which frameworks take a request for another one: of another method, URL or host than the key has."""
 CONDITIONS: Final = FieldNames(("If-None-Match", "If-Modified-Since"))
-_FOR_ORIGINS: Final = FieldNames(("If-Match", "If-Unmodified-Since"))
+_ORIGIN_CONDITIONS: Final = FieldNames(("If-Match", "If-Unmodified-Since"))
 """Conditions that a cache must not evaluate (RFC 9111 section 4.3.2)."""
 _BODY: Final = FieldNames(("Content-Length", "Transfer-Encoding"))
 _SPECIAL: Final = (
@@ -32,7 +32,7 @@ FORWARDED: Final = FieldNames(_FORWARDED_NAMES)
 """Fields of trusted proxies from which applications make URLs: they keep responses apart."""
 
 
-def forwarded_in(headers: Headers) -> tuple[object, ...]:
+def forwarded_values(headers: Headers) -> tuple[object, ...]:
     """Return the values of these fields, each with its name: a host must not pass as a prefix."""
     if not headers.has_any(FORWARDED):
         return ()
@@ -49,10 +49,10 @@ def is_identified(request: Request) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestControl:
     """What a request asks for beyond its URL."""
 
-    directives: Directives = NONE
+    directives: Directives = NO_DIRECTIVES
     bypass: str | None = None
     """Why the cache has no part in it."""
 
@@ -68,7 +68,7 @@ class Asked:
     def accepts(self, age: float, lifetime: float) -> bool:
         """Whether a stored response of that age is good enough (RFC 9111 section 5.2.1); max-stale is ignored."""
         directives = self.directives
-        if directives is NONE:
+        if directives is NO_DIRECTIVES:
             return age < lifetime
         most, least = directives.seconds("max-age"), directives.seconds("min-fresh")
         if "no-cache" in directives or (most is not None and age > most):
@@ -76,11 +76,11 @@ class Asked:
         return age + (least or 0) < lifetime
 
 
-PLAIN: Final = Asked()
+PLAIN: Final = RequestControl()
 """A request without any of these."""
 
 
-class Asking:
+class ControlReader:
     """Reads what requests ask for, with a configuration."""
 
     def __init__(self, credentials: tuple[str, ...], ignores_cookies: bool, heeds_directives: bool) -> None:
@@ -92,21 +92,21 @@ class Asking:
         self._ignores_cookies = ignores_cookies
         self._heeds_directives = heeds_directives
 
-    def read(self, request: Request, headers: Headers) -> Asked:
+    def read(self, request: Request, headers: Headers) -> RequestControl:
         """Return what a GET or HEAD request asks for."""
         if "_method=" in request.query_string:
-            return Asked(bypass="method-override")
+            return RequestControl(bypass="method-override")
         if not headers.has_any(self._special):
             return PLAIN
         return self._read(request, headers)
 
-    def _read(self, request: Request, headers: Headers) -> Asked:
-        directives = NONE
+    def _read(self, request: Request, headers: Headers) -> RequestControl:
+        directives = NO_DIRECTIVES
         if self._heeds_directives:
             directives = parse_cache_control(headers.get_all("Cache-Control"))
-            if directives is NONE and "no-cache" in (headers.get("Pragma") or "").lower():
+            if directives is NO_DIRECTIVES and "no-cache" in (headers.get("Pragma") or "").lower():
                 directives = parse_cache_control(["no-cache"])  # section 5.4
-        return Asked(
+        return RequestControl(
             directives,
             self._bypass(request, headers, directives),
             headers.has_any(self._credentials),
@@ -121,7 +121,7 @@ class Asking:
             return "body"
         if not self._ignores_cookies and "cookie" in headers:
             return "cookie"
-        if headers.has_any(_FOR_ORIGINS):
+        if headers.has_any(_ORIGIN_CONDITIONS):
             return "precondition"
         if request.upgrade is not None:
             return "upgrade"
