@@ -223,6 +223,23 @@ def test_a_binding_that_sees_all_responses_sees_those_of_earlier_stops(bind: Bin
     assert ids(chain.response_to_all) == ["all"]
 
 
+def test_a_binding_that_ignores_its_own_responses_has_no_later_hooks_for_them(bind: Bind) -> None:
+    members = hooks("gateway_pre_proxy", "gateway_response", "gateway_log")
+    own_members = {**members, "ignores_own_responses": True, "responses": "all"}
+    chain = build_chain([bind(members, "a"), bind(own_members, "cache"), bind(members, "b")])
+
+    def after(binding: str, error: str | None = None) -> Chain:
+        hook = next(each for each in chain.pre_proxy if each.binding.id == binding)
+        return chain.for_stop(Stop(Response(200), hook, error))
+
+    own = after("cache")
+    assert (ids(own.response), ids(own.response_to_all), ids(own.log)) == (["b", "a"], [], ["a", "b"])
+    assert stopped(own, "gateway_pre_proxy", "cache") == ["a"]
+    assert after("cache") is own
+    assert after("a") is after("cache", "it failed") is chain
+    assert ids(chain.log) == ["a", "cache", "b"]
+
+
 def test_a_rerouted_request_meets_the_new_routes_own_hooks_and_those_behind_that_have_not_run(bind: Bind) -> None:
     early, late = bind(hooks(*PHASES), "early"), bind(hooks(*PHASES), "late")
     late.is_after = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Final
 
@@ -66,6 +67,7 @@ class Chain:
 
     __slots__ = (
         "_after",
+        "_for_own",
         "_pre_proxy_order",
         "_targets",
         "attempt",
@@ -101,6 +103,7 @@ class Chain:
         self.reserved_by_route = _reserved([each for each in bindings if not self.request or each.route is not None])
         """Finds the fields to remove when the route is known; None if there are none."""
         self._after: dict[Hook, tuple[Hook, ...]] | None = None
+        self._for_own: dict[Binding, Chain] = {}
         self._pre_proxy_order = self.pre_proxy
         self._targets: Mapping[str, Chain] | None = None
 
@@ -152,6 +155,22 @@ class Chain:
         if found is None:
             found = self._after[stop.hook] = self._entered(phase, stop.hook)
         return found
+
+    def for_stop(self, stop: Stop) -> Chain:
+        """Return the chain to go on with when a hook before the upstream has responded: as a rule this one.
+
+        Where the binding ignores its own responses (`Plugin.ignores_own_responses`), one without its later hooks.
+        """
+        binding = stop.hook.binding
+        if not binding.instance.ignores_own_responses or stop.error is not None:
+            return self
+        chain = self._for_own.get(binding)
+        if chain is None:
+            chain = self._for_own[binding] = copy(self)
+            chain._after, chain._for_own = None, {}  # noqa: SLF001 - of the same class
+            for phase in ("response", "response_to_all", "log"):
+                setattr(chain, phase, tuple(each for each in getattr(self, phase) if each.binding is not binding))
+        return chain
 
     def split_response(self, hook: Hook) -> tuple[tuple[Hook, ...], tuple[Hook, ...]]:
         """Return the response hooks within and around a pre-proxy hook that forwards the request.

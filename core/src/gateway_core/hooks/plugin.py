@@ -76,6 +76,10 @@ class Plugin(Generic[ConfigT]):
     that request. ``gateway check`` refuses a binding that provides or needs an ``identity`` behind it, and warns of
     other ``access_control``."""
 
+    ignores_own_responses: ClassVar[bool] = False
+    """Whether its response and log hooks have nothing to do with what its hooks before the upstream respond with,
+    unless one forwarded the request or failed: they are not called then, which spares such a request their price."""
+
     needs: frozenset[str] = frozenset()
     """What an earlier binding must provide; of the class or set in __init__, like `provides`. The gateway itself
     provides ``hook-times``: `Request.plugin_times` then holds what each hook took, which costs every hook of the

@@ -228,6 +228,9 @@ def start_phase(
                 return None
     except ANYTHING as error:
         failure = error
+    if failure is None and isinstance(result, Response) and type(result.body) is bytes:  # the usual end
+        assert hook is not None
+        return Stop(_own(hook, result), hook)
     args = (request,) if route is _ABSENT else (request, route)
     outcome: Stop | Suspended[Stop | None] | None = _go_on(_DECISION, hooks, hook, args, result, failure)
     return outcome

@@ -252,7 +252,7 @@ class Headers:
 
     def copy(self) -> Headers:
         """Return headers that can be changed without changing these."""
-        other = Headers()
+        other = Headers.__new__(Headers)
         other._block = self._block
         other._lowered_block = self._lowered  # made now, for all copies
         other._written = self._written

@@ -66,7 +66,7 @@ class OwnResponse:
 
     def write(self, response: Response) -> None:
         """Write a response, or begin to."""
-        response = with_assigned_body(response)
+        response = with_assigned_body(response) if response.is_streamed else response
         if response is not self.response:
             self.reason = response.failure
             self.response = response
@@ -86,9 +86,8 @@ class OwnResponse:
         if isinstance(body, bytes):
             close_replaced(response, owner.runner)
             may_have_body = response.status not in BODILESS
-            data = (
-                with_request_id(response, body, owner.request.request_id, owner.request.trace) if may_have_body else b""
-            )
+            data = body if may_have_body else b""
+            data = self._with_request_id(response, data) if data[-1:] == b"}" else data  # it may be a problem
             if streamed is not None or not specs or not data:
                 self._write_head(len(data) if may_have_body else None, data, complete=True)
                 owner.written(self.reason or self.response.failure)
@@ -103,6 +102,10 @@ class OwnResponse:
             body = PluginBody(source_of(body), owner.request, response.body_owner)
         source = ClosingBehind(body, response.replaced) if response.replaced else body
         self._stream(response, source, () if streamed is not None else specs, length)
+
+    def _with_request_id(self, response: Response, body: bytes) -> bytes:
+        request = self._owner.request
+        return with_request_id(response, body, request.request_id, request.trace)
 
     def _write_grpc(self, response: Response) -> None:
         """Refuse a call of gRPC: by its status in a head with which the stream ends."""

@@ -156,17 +156,15 @@ class RequestPhases:
     def _redirect_to_https(self, redirect: HttpsRedirect) -> None:
         """Respond before any binding decides over the request: its credentials would be invited in plain text."""
         owner = self._owner
-        response = https_redirect(redirect, owner.head)
-        if response is None:
+        if (response := https_redirect(redirect, owner.head)) is None:
             self.refuse(400, "bad-request", "the Host is malformed and cannot be redirected to")
         else:
             owner.respond_with(response, owner.chain.response_to_all)
 
     def _take_route(self, route: CompiledRoute) -> bool:
         """Go on with a route; or respond with 404, and return False, if it names a target that there is not."""
-        named = route.by_target
-        if named is not None:
-            chosen = named.get(self._request.path_params)
+        if route.by_target is not None:
+            chosen = route.by_target.get(self._request.path_params)
             if chosen is None:
                 self._adopt(route)
                 self._owner.fail(404, "no-route", "what the route's target names is no upstream")
@@ -176,10 +174,9 @@ class RequestPhases:
         return True
 
     def _adopt(self, route: CompiledRoute) -> None:
-        chain = route.chain
-        self._owner.take_route(route, chain)
-        if chain.reserved_by_route is not None:
-            self._owner.head.drop_reserved(self._request, chain.reserved_by_route)
+        self._owner.take_route(route, route.chain)
+        if route.chain.reserved_by_route is not None:
+            self._owner.head.drop_reserved(self._request, route.chain.reserved_by_route)
 
     def _no_route(self, found: Missing) -> None:
         """Respond for want of a route; a preflight may have one that lists OPTIONS."""
@@ -226,9 +223,12 @@ class RequestPhases:
 
     def settle(self) -> None:
         """Go on from the phase that ran already."""
-        owner = self._owner
-        then = self._allowed if self._is_matched else partial(self._matched, owner.chain.route_match, None)
-        owner.runner().settle(then, self._stop, self._request)
+        owner, stop = self._owner, self._stop
+        if self._is_matched and type(stop) is Stop and owner.hooks is None:  # no hook is awaited, or forwards
+            self._respond(stop, "gateway_pre_proxy")
+        else:
+            then = self._allowed if self._is_matched else partial(self._matched, owner.chain.route_match, None)
+            owner.runner().settle(then, stop, self._request)
 
     @property
     def chosen(self) -> ChosenTarget:
@@ -257,8 +257,7 @@ class RequestPhases:
         route = owner.route
         if route is None or route.upstream is not None or request.upstream is None:
             return None
-        chain = owner.chain.for_target(request.upstream)
-        if chain is not None:
+        if (chain := owner.chain.for_target(request.upstream)) is not None:
             owner.take_route(route, chain)
         return chain
 
@@ -351,18 +350,20 @@ class RequestPhases:
 
         :param missing: why there is no route, if there is none; for a preflight where else it goes.
         """
-        route = self._owner.route
-        info = None if route is None else route.info
+        info = None if (route := self._owner.route) is None else route.info
         self._owner.runner().run(partial(self._matched, hooks, missing), start_phase, hooks, self._request, info)
 
     def _respond(self, stop: Stop, phase: str) -> None:
         """Respond with what a hook decided."""
-        response = stop.result
+        owner, response = self._owner, stop.result
         assert isinstance(response, Response), "only route-match hooks choose routes"
         response.produced_by = response.produced_by or stop.hook.binding.id
         if stop.error is not None:
-            self._owner.note_failure(response.failure or "plugin.failed", stop.error)
-        self._owner.respond_with(response, self._owner.chain.response_after(phase, stop))
+            owner.note_failure(response.failure or "plugin.failed", stop.error)
+        chain, route = owner.chain.for_stop(stop), owner.route
+        if route is not None and chain is not owner.chain:
+            owner.take_route(route, chain)
+        owner.respond_with(response, chain.response_after(phase, stop))
 
     def _matched(self, hooks: tuple[Hook, ...], missing: Missing | None, stop: Stop | None) -> None:
         if stop is not None and isinstance(stop.result, str):
