@@ -21,6 +21,9 @@ class Read:
     async def read_body(self, limit: int) -> bytes:
         return await self._read(limit)
 
+    def read_body_nowait(self, limit: int) -> bytes | None:
+        raise AssertionError
+
     def set_body(self, data: bytes) -> None:
         raise AssertionError
 

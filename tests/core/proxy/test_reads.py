@@ -133,3 +133,58 @@ async def test_a_filter_that_reads_its_own_body_fails(proxied: Proxied) -> None:
 
     assert (await gateway.ask(POST))[0] == 200
     assert upstream.bodies == [b"other"]
+
+
+class ReadsNow(Plugin[Any]):
+    name = "p"
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> Awaitable[Response] | Response | None:
+        if request.path == "/filtered":
+            request.add_body_filter(Noted)
+        data = request.read_nowait(5 if request.path == "/limited" else 6)
+        if data is None:
+            return read_once(request)
+        return None if request.path == "/passed" else Response(200, b"now " + data)
+
+
+CHUNKS = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "body"),
+    [
+        (POST, 200, b"now abcdef"),
+        (CHUNKS, 200, b"now abcdef"),
+        (GET, 200, b"now "),
+        (POST.replace(b"/ ", b"/filtered "), 200, b"abcdef"),
+        (POST.replace(b"/ ", b"/limited "), 413, None),
+    ],
+    ids=["length", "chunks", "none", "filtered", "limited"],
+)
+async def test_a_body_that_is_there_is_read_without_waiting(
+    proxied: Proxied, request_bytes: bytes, status: int, body: bytes | None
+) -> None:
+    gateway, _ = await proxied(extra=BIND, plugins=[ReadsNow])
+
+    found = await gateway.ask(request_bytes)
+
+    assert found[0] == status
+    assert body is None or found[2] == body
+
+
+async def test_a_body_that_was_read_without_waiting_goes_upstream(proxied: Proxied) -> None:
+    gateway, upstream = await proxied(extra=BIND, plugins=[ReadsNow])
+
+    assert (await gateway.ask(POST.replace(b"/ ", b"/passed ")))[0] == 200
+    assert upstream.bodies == [b"abcdef"]
+
+
+async def test_a_body_that_is_not_complete_has_to_be_awaited(proxied: Proxied) -> None:
+    gateway, _ = await proxied(extra=BIND, plugins=[ReadsNow])
+    client = await gateway.connect()
+    await client.send(POST[:-3])
+    await turns()
+    await client.send(POST[-3:])
+
+    assert (await client.response())[2] == b"abcdef"

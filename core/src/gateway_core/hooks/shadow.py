@@ -137,6 +137,9 @@ class _ShadowOperations:
     async def read_body(self, limit: int) -> bytes:
         return await self._operations.read_body(limit)
 
+    def read_body_nowait(self, limit: int) -> bytes | None:
+        return self._operations.read_body_nowait(limit)
+
     def set_body(self, data: bytes) -> None:
         """Change nothing."""
 

@@ -168,8 +168,7 @@ class Request:
     def raw_path(self, raw_path: str) -> None:
         read = read_path if self._arrival is None else self._arrival.read_path
         self._path, self.path_flags = read(raw_path)
-        self._raw_path = raw_path
-        self.path_was_set = True
+        self._raw_path, self.path_was_set = raw_path, True
 
     @property
     def path_params(self) -> Mapping[str, str]:
@@ -214,7 +213,6 @@ class Request:
         """
         headers = self._headers
         if headers is None:
-            # The head makes the lower-case block on first use and keeps it.
             facts = self._received_head.facts  # type: ignore[union-attr]  # without headers it is one that was read
             headers = self._headers = headers_of_block(facts.block, facts.lowered, self._added)
         return headers
@@ -333,6 +331,10 @@ class Request:
         with hook_timer_paused():
             return await self._operations.read_body(limit)
 
+    def read_nowait(self, limit: int = 1 << 20) -> bytes | None:
+        """Return what `read` returns, or None if that has to be awaited: a body that is there costs no task then."""
+        return b"" if self._arrival is None and self.operations is None else self._operations.read_body_nowait(limit)
+
     def set_body(self, data: bytes) -> None:
         """Send this body instead: length and digests of the old one are removed, Content-Encoding is not touched."""
         remove_body_fields(self.headers)
@@ -373,9 +375,7 @@ class Request:
         return self._operations.detach()
 
     def abort(self, reason: str) -> None:
-        """End the exchange or tunnel at any time: a running hook is cancelled, a response is visibly cut.
-
-        Later calls do nothing; in shadow mode none does anything.
+        """End the exchange or tunnel at any time, not in shadow mode: a running hook is cancelled, a response is cut.
 
         :param reason: a code for `Record.reason` (docs/reasons.md has those of the gateway).
         :raises ValueError: it does not look like a code.

@@ -92,6 +92,10 @@ class DetachedOperations:
         """Return the body, which was read before."""
         return self.data or b""
 
+    def read_body_nowait(self, limit: int) -> bytes | None:  # noqa: ARG002 - as above
+        """Return the body, which was read before."""
+        return self.data or b""
+
     def set_body(self, data: bytes) -> None:
         """Send another body."""
         self.data = data

@@ -74,6 +74,10 @@ class ExchangeOperations:
         """Return the whole body (see `Request.read`)."""
         return await self.body.read_body(limit)
 
+    def read_body_nowait(self, limit: int) -> bytes | None:
+        """Return the whole body if it is there (see `Request.read_nowait`)."""
+        return self.body.read_body_nowait(limit)
+
     def set_body(self, data: bytes) -> None:
         """Send another body (see `Request.set_body`)."""
         self.body.set_body(data)

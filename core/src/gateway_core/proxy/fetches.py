@@ -88,6 +88,10 @@ class FetchBody:
             raise BodyTooLargeError(f"the body is larger than {limit} bytes")
         return self._body
 
+    def read_body_nowait(self, limit: int) -> bytes | None:
+        """Return the body if it is there."""
+        return self._body if isinstance(self._body, bytes) and len(self._body) <= limit else None
+
     def set_body(self, data: bytes) -> None:  # noqa: ARG002 - as requests have it
         raise RuntimeError("the body of a fetch is what its plugin sends")
 

@@ -265,17 +265,24 @@ class RequestBody:
         :raises BodyTooLargeError: it has more than ``limit`` bytes.
         :raises ClientGoneError: the client left before it was complete.
         """
-        while True:
-            if self._held_size > limit or (self.limit and self.received > self.limit):
-                raise BodyTooLargeError(f"the body has more than {limit} bytes")
-            if self.is_complete:
-                break
+        while (data := self.read_nowait(limit)) is None:
             self._reader = asyncio.get_running_loop().create_future()
             self.resume()
             try:
                 await self._reader
             finally:
                 self._reader = None
+        return data
+
+    def read_nowait(self, limit: int) -> bytes | None:
+        """Return the whole body, which stays held for the upstream; None if it is not complete.
+
+        :raises BodyTooLargeError: it has more than ``limit`` bytes.
+        """
+        if self._held_size > limit or (self.limit and self.received > self.limit):
+            raise BodyTooLargeError(f"the body has more than {limit} bytes")
+        if not self.is_complete:
+            return None
         if len(self._held) > 1:
             self._held = [b"".join(self._held)]
         return self._held[0] if self._held else b""

@@ -258,6 +258,15 @@ class RequestChanges:
             self.body_wanted(False)
         return self.whole
 
+    def read_body_nowait(self, limit: int) -> bytes | None:
+        """Return the whole body if it is there (see `Request.read_nowait`)."""
+        if self._changes is not None or self._is_taken:
+            return None
+        body = self._exchange.body
+        found = b"" if body is None else body.read_nowait(limit)
+        self.whole = self.whole if found is None else found
+        return found
+
     def set_body(self, data: bytes) -> None:
         """Send another body (see `Request.set_body`)."""
         self._changing().set_body(data)

@@ -163,6 +163,7 @@ class HarnessExchange:
                 continue
             if self.forwarded is None:
                 self.stopped = phase.removeprefix("gateway_")
+                chain = self.chain = chain.for_stop(stop)
                 return await self._respond(chain.response_after(phase, stop), stop.result)
             return await self._respond(self._outer, stop.result)
         if self.forwarded is not None:
@@ -217,6 +218,9 @@ class HarnessExchange:
 
     async def read_body(self, limit: int) -> bytes:
         return await self._body.read_body(limit)
+
+    def read_body_nowait(self, limit: int) -> bytes | None:  # noqa: ARG002 - here it comes while it is read
+        return None
 
     def set_body(self, data: bytes) -> None:
         self._body.set_body(data)
