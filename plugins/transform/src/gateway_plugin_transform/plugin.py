@@ -73,9 +73,9 @@ class Transform(Plugin[TransformConfig]):
             )
             return None
         if is_json(kind):
-            return self._changed(request, change, is_form=False)
+            return self._read(request, change, is_form=False)
         if kind == FORM and config.from_form:
-            return self._changed(request, change, is_form=True)
+            return self._read(request, change, is_form=True)
         return self._other(request) if config.other_types == "refuse" else None
 
     async def _other(self, request: Request) -> Response | None:
@@ -85,8 +85,17 @@ class Transform(Plugin[TransformConfig]):
             return Response.problem(415, "the body's media type or encoding is not one that is taken here")
         return None
 
-    async def _changed(self, request: Request, change: Change, *, is_form: bool) -> Response | None:
+    def _read(self, request: Request, change: Change, *, is_form: bool) -> Awaitable[Response | None] | Response | None:
+        data = request.read_nowait(self.config.max_body_bytes)
+        if data is None:
+            return self._awaited(request, change, is_form=is_form)
+        return self._changed(request, change, data, is_form=is_form)
+
+    async def _awaited(self, request: Request, change: Change, *, is_form: bool) -> Response | None:
         data = await request.read(self.config.max_body_bytes)
+        return self._changed(request, change, data, is_form=is_form)
+
+    def _changed(self, request: Request, change: Change, data: bytes, *, is_form: bool) -> Response | None:
         if not data:
             return None
         try:

@@ -24,7 +24,7 @@ from gateway_plugin_validate.files import Files
 from gateway_plugin_validate.operations import Api, Operation, read_api
 from gateway_plugin_validate.parameters import Parameter
 from gateway_plugin_validate.problems import MOST_ERRORS, Failure, Reason
-from gateway_plugin_validate.requests import body_failures, parameter_failures
+from gateway_plugin_validate.requests import Decision, Expected, expected_body, missing_body, parameter_failures
 from gateway_plugin_validate.responses import Watch, body_rule, head_failures
 from gateway_plugin_validate.schemas import Schemas
 
@@ -49,6 +49,8 @@ class Validate(Plugin[ValidateConfig]):
         self._api: Api | None = None
         self._operation: Operation | None = None
         self._refuse_unknown = config.unknown_query == "refuse"
+        if config.responses == "off":
+            self.idle_hooks = frozenset({"gateway_response"})
         labels = ("route", "binding", "reason")
         self._refusals = self.metrics.counter(
             "gateway_validate_refusals", "Requests that validate refused, or would in shadow mode.", labels
@@ -98,9 +100,19 @@ class Validate(Plugin[ValidateConfig]):
                 request.headers["Accept-Encoding"] = "identity"  # what is compressed is not looked at
         failures = [*parameter_failures(request, operation, path, refuse_unknown=self._refuse_unknown)]
         body = operation.body
-        if (body is None and self._api is None) or (not request.has_body and (body is None or not body.required)):
-            return self._refuse_invalid(request, failures) if failures else None
-        return self._with_body(request, body, failures)
+        if body is None and self._api is None:
+            return self._decided(request, (), failures)
+        limit = self.config.max_body_bytes
+        expected = expected_body(request, body, limit) if request.has_body else missing_body(body)
+        if not isinstance(expected, Expected):
+            return self._decided(request, expected, failures)
+        try:
+            data = request.read_nowait(expected.limit)
+        except BodyTooLargeError:
+            return self._refuse(request, expected.too_large)
+        if data is None:
+            return self._awaited(request, expected, failures)
+        return self._decided(request, expected.decide(data), failures)
 
     def _find(self, api: Api, request: Request, segments: Sequence[str]) -> Operation | Reason:
         operations = api.find(segments)
@@ -114,11 +126,14 @@ class Validate(Plugin[ValidateConfig]):
         allowed = [*operations, *(["HEAD"] if "GET" in operations and "HEAD" not in operations else [])]
         return Reason(405, "unknown-method", "this path has no such method", fields=(("Allow", ", ".join(allowed)),))
 
-    async def _with_body(self, request: Request, body: Bodies | None, failures: list[Failure]) -> Response | None:
+    async def _awaited(self, request: Request, body: Expected, failures: list[Failure]) -> Response | None:
         try:
-            found = await body_failures(request, body, self.config.max_body_bytes)
+            data = await request.read(body.limit)
         except BodyTooLargeError:
-            found = Reason(413, "too-large", f"the body has more than {self.config.max_body_bytes} bytes")
+            return self._refuse(request, body.too_large)
+        return self._decided(request, body.decide(data), failures)
+
+    def _decided(self, request: Request, found: Decision, failures: list[Failure]) -> Response | None:
         if isinstance(found, Reason):
             return self._refuse(request, found)
         failures += found
@@ -139,7 +154,7 @@ class Validate(Plugin[ValidateConfig]):
     @hookimpl
     def gateway_response(self, request: Request, response: Response) -> Awaitable[Response | None] | Response | None:
         """Look at a response of the upstream."""
-        operation = request.state.get(_OPERATION) if self.config.responses != "off" else None
+        operation = request.state.get(_OPERATION)
         if operation is None or response.produced_by != "upstream":
             return None
         failures = [*head_failures(response, operation)]
