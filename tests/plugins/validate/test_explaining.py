@@ -7,16 +7,24 @@ from typing import Any
 import jsonschema_rs
 import pytest
 from gateway_plugin_validate.explaining import SMALL, Explainer, is_small
+from gateway_plugin_validate.schemas import compile_schema
 from hypothesis import given
 from hypothesis import strategies as st
 
 KIND = jsonschema_rs.Draft202012Validator
+DEFINITIONS = {
+    "s0": {"items": {"$ref": "#/$defs/s1"}},
+    "s1": {"properties": {"n": {"$ref": "#/$defs/s1"}, "m": {"$ref": "#/$defs/s2"}}},
+    "s2": {"type": "integer"},
+    "s3": {"type": "string"},
+}
 FILLER = {"filler": list(range(SMALL + 1))}
 """Makes a value large."""
 
 
 def found(schema: Any, value: Any) -> list[tuple[str, str]]:
-    return [(each.pointer, each.keyword) for each in Explainer(schema, KIND).explain(value, "body")]
+    explainer = Explainer(schema, KIND, compile_schema(schema, KIND))
+    return [(each.pointer, each.keyword) for each in explainer.explain(value, "body")]
 
 
 @pytest.mark.parametrize(
@@ -33,6 +41,7 @@ def found(schema: Any, value: Any) -> list[tuple[str, str]]:
         ({"$defs": {"s0": {"required": ["a"]}}, "$ref": "#/$defs/s0"}, {}, [("#", "required")]),
         ({"properties": {"filler": {"items": {"maximum": 198}}}}, {}, [("#/filler/199", "maximum"), ("#/filler/200", "maximum")]),  # noqa: E501 - one case a line
         ({"properties": {"filler": {"prefixItems": [True] * 200, "items": False}}}, {}, [("#/filler", "items")]),
+        ({"$defs": DEFINITIONS, "properties": {"a": {"$ref": "#/$defs/s0"}}}, {"a": [{"n": {"m": "x"}}]}, [("#/a/0/n/m", "type")]),  # noqa: E501 - one case a line
         ({"type": "array"}, {}, [("#", "type")]),
     ],
 )  # fmt: skip

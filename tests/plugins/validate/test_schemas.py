@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 from gateway_openapi.documents import DocumentError
 from gateway_plugin_validate.files import Files
-from gateway_plugin_validate.schemas import Direction, Schemas, Version
+from gateway_plugin_validate.schemas import Direction, Schemas, Version, compile_schema
 
 PETS = {
     "Cat": {"type": "object", "required": ["lives"], "properties": {"lives": {"type": "integer"}}},
@@ -20,7 +20,7 @@ def is_valid(schema: Any, value: Any, version: str = "3.0", direction: str = "re
     files = Files(Path("api.yaml"), {"components": {"schemas": PETS}})
     schemas = Schemas(files, cast("Version", version), **options)
     place = files.main.child("x")
-    return schemas.compile(schema, place, cast("Direction", direction)).is_valid(value)
+    return schemas.compile(schemas.bundle(schema, place, cast("Direction", direction)), place).is_valid(value)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_schema_takes_and_refuses(version: str, schema: Any, good: Any, bad: A
         files = Files(Path("schema.json"), schema)
         schemas = Schemas(files, "schema")
         schemas.use_dialect_of({"$schema": "http://json-schema.org/draft-07/schema#"})
-        validator = schemas.compile(schema, files.main, "request")
+        validator = schemas.compile(schemas.bundle(schema, files.main, "request"), files.main)
         assert (validator.is_valid(good), validator.is_valid(bad)) == (True, False)
     else:
         assert (is_valid(schema, good, version), is_valid(schema, bad, version)) == (True, False)
@@ -139,8 +139,8 @@ def test_a_long_chain_of_references_is_no_recursion() -> None:
     links = [{"items": {"$ref": f"#/n/{index + 1}"}} for index in range(3000)]
     files = Files(Path("x"), {"n": [*links, {"type": "string"}]})
 
-    compiled = Schemas(files, "3.1").compile({"$ref": "#/n/2999"}, files.main, "request")
-    long = Schemas(files, "3.1").compile({"$ref": "#/n/0"}, files.main, "request")
+    compiled = compile_schema(Schemas(files, "3.1").bundle({"$ref": "#/n/2999"}, files.main, "request"))
+    long = compile_schema(Schemas(files, "3.1").bundle({"$ref": "#/n/0"}, files.main, "request"))
 
     assert (compiled.is_valid(["x"]), compiled.is_valid([1])) == (True, False)
     assert long.is_valid([[[]]])

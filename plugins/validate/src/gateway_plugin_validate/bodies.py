@@ -9,7 +9,7 @@ from gateway_openapi.documents import DocumentError
 from gateway_plugin_sdk.strict_json import JsonError, read_json
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
-from gateway_plugin_validate.checked import Checked
+from gateway_plugin_validate.checked import checked
 from gateway_plugin_validate.files import Place
 from gateway_plugin_validate.media import MediaType, read_media_type
 from gateway_plugin_validate.parameters import TextError, decoded, read_pairs
@@ -42,7 +42,7 @@ class Content:
         if media_type is None:
             raise DocumentError(f"{place} is no media type: write one such as application/json")
         self.range: Final = media_type
-        self._checked = Checked(schemas, node["schema"], place.child("schema"), direction) if "schema" in node else None
+        self._checked = checked(schemas, node["schema"], place.child("schema"), direction) if "schema" in node else None
         encoding = node.get("encoding")
         self._encodings: dict[str, Mapping[str, Any]] = {
             key: each

@@ -33,11 +33,17 @@ _NO_RULES: Final = frozenset({"$defs", "else", "maxContains", "minContains", "th
 class Explainer:
     """Lists the errors of values by one schema, which stands alone."""
 
-    def __init__(self, schema: Mapping[str, Any] | bool, kind: type[Validator]) -> None:
+    def __init__(self, schema: Mapping[str, Any] | bool, kind: type[Validator], validator: Validator) -> None:
+        """Begin without the validators of parts, which are compiled when they are needed.
+
+        :param validator: that of the whole schema.
+        """
         self._schema = schema
+        self._whole = validator
         self._kind = kind
         self._definitions = schema.get("$defs", {}) if isinstance(schema, Mapping) else {}
         self._validators: dict[tuple[int, str], Validator] = {}
+        self._references: dict[str, frozenset[str]] = {}
 
     def explain(self, value: Any, where: str, name: str = "") -> tuple[Failure, ...]:
         """Return the first errors of a value."""
@@ -100,6 +106,8 @@ class Explainer:
         return self._kept((id(schema), keyword), {keyword: schema[keyword], **beside})
 
     def _validator(self, schema: Any, inside: str = "") -> Validator:
+        if schema is self._schema and not inside:
+            return self._whole
         return self._kept((id(schema), f"in {inside}"), {inside: schema} if inside else schema)
 
     def _kept(self, key: tuple[int, str], schema: Any) -> Validator:
@@ -108,9 +116,37 @@ class Explainer:
         if found is None:
             if len(self._validators) >= _MOST_KEPT:
                 self._validators.clear()
-            alone = {**schema, "$defs": self._definitions} if isinstance(schema, Mapping) else schema
+            alone = {**schema, "$defs": self._reachable(schema)} if isinstance(schema, Mapping) else schema
             found = self._validators[key] = compile_schema(alone, self._kind)
         return found
+
+    def _reachable(self, schema: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the definitions that a part of the schema needs: to compile all of them takes milliseconds."""
+        found: dict[str, Any] = {}
+        left = set(references_in({key: each for key, each in schema.items() if key != "$defs"}))
+        while left:
+            name = left.pop()
+            if name in self._definitions and name not in found:
+                found[name] = self._definitions[name]
+                if name not in self._references:
+                    self._references[name] = references_in(found[name])
+                left |= self._references[name]
+        return found
+
+
+def references_in(schema: Any) -> frozenset[str]:
+    """Return the names of the definitions that a schema refers to, itself or within its parts."""
+    found, left = set(), [schema]
+    while left:
+        each = left.pop()
+        if isinstance(each, Mapping):
+            reference = each.get("$ref")
+            if isinstance(reference, str):
+                found.add(reference.rpartition("/")[2])
+            left += each.values()
+        elif isinstance(each, list):
+            left += each
+    return frozenset(found)
 
 
 def is_small(value: Any) -> bool:

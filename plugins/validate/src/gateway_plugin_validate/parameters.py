@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from gateway_openapi.documents import DocumentError
 from gateway_plugin_sdk.strict_json import JsonError, read_json
 
-from gateway_plugin_validate.checked import Checked
+from gateway_plugin_validate.checked import checked
 from gateway_plugin_validate.files import Place
 from gateway_plugin_validate.problems import Failure
 from gateway_plugin_validate.schemas import Schemas
@@ -71,9 +71,13 @@ class Parameter:
             media, where_is = schemas.files.resolve(media, place.child("content", media_type))
             schema, where_is = media.get("schema", True), where_is.child("schema")
             self._is_json = "json" in media_type
-        self._checked = Checked(schemas, schema, where_is, "request")
+        self._checked = checked(schemas, schema, where_is, "request")
         self.names: Final = self._names()
         """Names in the query that belong to it."""
+        shape = self._checked.shape
+        has_parts = shape.is_array or shape.is_object or self._is_json
+        self._is_plain = not has_parts and style in {"simple", "form", "cookie"}
+        """Whether it is one value without anything around it, as most are."""
 
     @property
     def is_ignored(self) -> bool:
@@ -114,11 +118,14 @@ class Parameter:
     def _read(self, texts: Texts) -> Any:
         """Return the value; None if there is none."""
         shape = self._checked.shape
+        if self._is_plain:
+            found = texts.get(self.name)
+            return shape.read(self._one(found)) if found else None
         if self._style == "deepObject":
             return self._deep_object(texts)
         if self.name not in self.names or (len(self.names) != 1 and shape.is_object):
-            found = {name: texts[name] for name in self.names if name in texts}
-            return {name: shape.read_property(name, self._one(each)) for name, each in found.items()} or None
+            sent = {name: texts[name] for name in self.names if name in texts}
+            return {name: shape.read_property(name, self._one(each)) for name, each in sent.items()} or None
         given = texts.get(self.name)
         if not given:
             return None

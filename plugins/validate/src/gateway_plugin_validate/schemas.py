@@ -106,6 +106,8 @@ class Schemas:
         self._patterns: dict[str, str | None] = {}
         self.kind: type[Validator] = jsonschema_rs.Draft202012Validator
         """The dialect."""
+        self.compiled: dict[object, Any] = {}
+        """What was compiled of them (`checked`)."""
 
     def use_dialect_of(self, schema: Any) -> None:
         """Read schemas as ``$schema`` says; without one as 2020-12.
@@ -141,12 +143,11 @@ class Schemas:
         result: dict[str, Any] | bool = made
         return result
 
-    def compile(self, schema: Any, place: Place, direction: Direction) -> Validator:
-        """Return the validator of a schema.
+    def compile(self, bundle: Mapping[str, Any] | bool, place: Place) -> Validator:
+        """Return the validator of a schema with all that it refers to.
 
         :raises DocumentError: it cannot be one.
         """
-        bundle = self.bundle(schema, place, direction)
         try:
             return compile_schema(bundle, self.kind)
         except DocumentError as error:
