@@ -65,15 +65,64 @@ def test_behind_auth_claims_go_to_calls_and_the_log_has_what_failed(aggregate: S
     ]
 
 
-def test_a_cache_before_it_passes_every_request(aggregate: StartAggregate) -> None:
-    cacheable = Reply(200, b"1", {**JSON, "Cache-Control": "max-age=60"})
-    route = aggregate([A, B], {"/a": cacheable, "/b": cacheable}, before=[{"name": "cache"}], plugins=[Cache])
+CACHE = {"name": "cache", "config": {"default_ttl": "1h"}}
 
-    responses = [route.get(), route.get()]
 
-    assert [each.json() for each in responses] == [{"a": 1, "b": 1}] * 2
-    assert {each.headers["cache-control"] for each in responses} == {"max-age=60"}
+def cacheable(control: str = "max-age=60", **fields: str) -> Reply:
+    return Reply(200, b"1", {**JSON, "Cache-Control": control, **fields})
+
+
+def test_a_cache_before_it_stores_what_all_parts_let_be_stored(aggregate: StartAggregate) -> None:
+    script = {"/a": cacheable(), "/b": cacheable("max-age=3600")}
+    route = aggregate([A, B], script, before=[CACHE], plugins=[Cache])
+
+    first, second = route.get(), route.get()
+
+    assert first.json() == second.json() == {"a": 1, "b": 1}
+    assert first.headers["cache-status"] == "gateway; fwd=uri-miss; fwd-status=200; stored"
+    assert second.headers["cache-status"].startswith("gateway; hit")
+    assert second.headers["cache-control"] == "max-age=60"
+    assert len(route.upstream.requests) == 2
+
+
+def test_a_cache_before_it_keeps_apart_what_parts_depend_on(aggregate: StartAggregate) -> None:
+    call = {
+        **A,
+        "client_headers": ["Accept-Language"],
+        "client_query": ["page"],
+        "headers": {"X-Shop": "{header:Shop}"},
+    }
+    route = aggregate([call], {"/a": cacheable(Vary="Accept-Language")}, before=[CACHE], plugins=[Cache])
+    english = {"Accept-Language": "en", "Shop": "1"}
+
+    for headers in (english, {**english, "Shop": "2"}, {**english, "Accept-Language": "de"}, english):
+        route.get(headers=headers)
+    route.get("/?page=2", headers=english)
+
     assert len(route.upstream.requests) == 4
+
+
+@pytest.mark.parametrize(
+    ("part", "call"),
+    [
+        (cacheable("no-store"), {}),
+        (cacheable("private, max-age=60"), {}),
+        (Reply(200, b"1", JSON), {}),
+        (Reply(500, b"1", JSON), {"required": False}),
+        (cacheable(), {"headers": {"X-Client": "{client_ip}"}}),
+        (cacheable(**{"Set-Cookie": "a=b"}), {"response_headers": ["Set-Cookie"]}),
+    ],
+    ids=["no-store", "private", "no lifetime", "incomplete", "of one client", "sets a cookie"],
+)
+def test_a_cache_before_it_stores_nothing_that_a_part_forbids(
+    aggregate: StartAggregate, part: Reply, call: dict[str, Any]
+) -> None:
+    route = aggregate([A, {**B, **call}], {"/a": cacheable(), "/b": part}, before=[CACHE], plugins=[Cache])
+
+    replies = [route.get(), route.get()]
+
+    assert len(route.upstream.requests) == 4
+    assert not any("hit" in each.headers["cache-status"] for each in replies)
 
 
 def test_what_validate_and_transform_make_of_a_request_goes_on(aggregate: StartAggregate, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Final, Literal
 
 from gateway_plugin_sdk import BodyFilter, BodyTooLargeError, Clock, Headers, Request, Response
@@ -33,6 +34,8 @@ from gateway_plugin_cache.storing import (
     updated_headers,
 )
 
+_GATEWAY: Final = frozenset({"", "gateway"})
+"""What made a response, if no plugin did."""
 _MOST_VARY: Final = 16
 _MOST_AHEAD: Final = 60
 """Seconds by which the clock of another gateway may be ahead."""
@@ -86,6 +89,8 @@ class Admission:
 
     def candidate(self, lookup: Lookup, response: Response) -> Candidate | str:
         """Return what to store of a response, or why it is not stored, as a word of Cache-Status' ``detail``."""
+        if not response.is_streamed:
+            return self._made_here(lookup, response)
         # The upstream's: sticky cookies of the gateway, and those of plugins, are for the one client in any case.
         came = response.received_headers
         has_cookie = self._refuses_cookies and came is not None and "set-cookie" in came
@@ -95,6 +100,20 @@ class Admission:
         return self._candidate(
             lookup, response.status, stored_headers(response), response.headers, has_cookie=has_cookie
         )
+
+    def _made_here(self, lookup: Lookup, response: Response) -> Candidate | str:
+        """Return what to store of a response that a plugin behind the cache made, such as one of several calls.
+
+        It states its own lifetime, or is not stored: what an operator configures is for the upstream's responses, and
+        refusals depend on more than the URL.
+        """
+        if response.produced_by in _GATEWAY or response.status >= 400 or response.is_problem:
+            return "own"
+        has_cookie = self._refuses_cookies and "set-cookie" in response.headers
+        found = self._candidate(
+            lookup, response.status, stored_headers(response), response.headers, has_cookie=has_cookie
+        )
+        return found if isinstance(found, str) or found.policy.is_explicit else "no-lifetime"
 
     def updated(self, lookup: Lookup, entry: Entry, response: Response) -> Candidate | str:
         """Return a stored response as a 304 changes it (RFC 9111 section 4.3.4)."""
@@ -107,6 +126,8 @@ class Admission:
         self, lookup: Lookup, status: int, headers: Headers, came: Headers, *, has_cookie: bool
     ) -> Candidate | str:
         wall, now, config = self._clock.wall(), self._clock.monotonic(), self._config
+        if "date" not in headers:  # each use of it would get another one (RFC 9110 section 6.6.1)
+            headers.add("Date", formatdate(wall, usegmt=True))
         policy, validators = policy_of(headers, status, wall, config), read_validators(headers)
         refusal = storage_refusal(
             policy,

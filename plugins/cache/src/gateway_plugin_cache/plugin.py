@@ -260,9 +260,6 @@ class Cache(Plugin[CacheConfig]):
 
     def _take(self, lookup: Lookup, response: Response, fetch: Fetch) -> str:
         """Have a response stored as it passes; return what became of that, as a parameter of Cache-Status."""
-        if not response.is_streamed:
-            fetch.not_stored()
-            return "detail=own"
         candidate = "method" if lookup.request.method != "GET" else self._admission.candidate(lookup, response)
         if isinstance(candidate, str):
             fetch.not_stored()

@@ -58,7 +58,7 @@ class Revalidator:
 
     async def _replace(self, lookup: Lookup, entry: Entry, response: Response, fetch: Fetch) -> None:
         """Store a new response in place of a stale one, or drop that if there is none to store."""
-        candidate = self._admission.candidate(lookup, response) if response.is_streamed else "own"
+        candidate = self._admission.candidate(lookup, response)
         body = candidate if isinstance(candidate, str) else await self._admission.read(response)
         if body == "busy":
             return
