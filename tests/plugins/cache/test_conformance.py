@@ -1,5 +1,7 @@
 """Requirements of RFC 9111 and of what it refers to, case by case, in the groups of the suite http-tests/cache-tests.
 
+The numbers of groups are sections of RFC 9111.
+
 Each case sends requests for a URL of its own; what became of the last one is compared:
 
 - ``stored``: the upstream was not asked; ``forwarded``: it was, without a condition of the cache or the client;
@@ -99,6 +101,9 @@ VARY: dict[str, Case] = {
     "three, one left out in both": varied("Foo, Bar, Baz", [ALL[0], ALL[2]], [ALL[0], ALL[2]], "stored"),
     "white space": varied("Foo", [("Foo", "1,2")], [("Foo", " 1, 2 ")], "stored"),
     "several lines": varied("Foo", [("Foo", "1, 2")], [("Foo", "1"), ("Foo", "2")], "stored"),
+    "white space in quotes": varied("Foo", [("Foo", '"1, 2"')], [("Foo", '"1,2"')], "forwarded"),
+    "a hundred fields": varied(", ".join(f"Foo-{number}" for number in range(100)), (), (), "forwarded"),
+    "one field a hundred times": varied(", ".join(["Foo"] * 100), ONE, ONE, "stored"),
     "order of languages": varied(
         "Accept-Language", [("Accept-Language", "en, de")], [("Accept-Language", "de, en")], "forwarded"
     ),
@@ -334,21 +339,21 @@ OTHERS: dict[str, Case] = {
 @pytest.mark.parametrize(
     ("cases", "options"),
     [
-        pytest.param(REQUEST_DIRECTIVES, {}, id="request directives"),
-        pytest.param(RESPONSE_DIRECTIVES, {}, id="response directives"),
-        pytest.param(VARY, {}, id="Vary"),
-        pytest.param(ENTITY_TAGS, {}, id="entity tags"),
-        pytest.param(DATES, {}, id="dates"),
-        pytest.param(NO_HEURISTIC, {}, id="no heuristic freshness"),
-        pytest.param(WITH_HEURISTIC, {"heuristic_fraction": 0.1}, id="heuristic freshness"),
-        pytest.param(STATUSES, {}, id="statuses"),
-        pytest.param(RANGES, {}, id="ranges"),
-        pytest.param(INVALIDATION, {}, id="invalidation"),
-        pytest.param(PRAGMA, {}, id="Pragma"),
-        pytest.param(TARGETED, {}, id="targeted fields"),
-        pytest.param(STALE, {}, id="stale"),
-        pytest.param(AUTHORIZATION, {}, id="Authorization"),
-        pytest.param(OTHERS, {}, id="others"),
+        pytest.param(REQUEST_DIRECTIVES, {}, id="5.2.1 request directives"),
+        pytest.param(RESPONSE_DIRECTIVES, {}, id="5.2.2 response directives"),
+        pytest.param(VARY, {}, id="4.1 Vary"),
+        pytest.param(ENTITY_TAGS, {}, id="4.3 entity tags"),
+        pytest.param(DATES, {}, id="4.3 dates"),
+        pytest.param(NO_HEURISTIC, {}, id="4.2.2 no heuristic freshness"),
+        pytest.param(WITH_HEURISTIC, {"heuristic_fraction": 0.1}, id="4.2.2 heuristic freshness"),
+        pytest.param(STATUSES, {}, id="3 statuses"),
+        pytest.param(RANGES, {}, id="3.3 ranges"),
+        pytest.param(INVALIDATION, {}, id="4.4 invalidation"),
+        pytest.param(PRAGMA, {}, id="5.4 Pragma"),
+        pytest.param(TARGETED, {}, id="RFC 9213 targeted fields"),
+        pytest.param(STALE, {}, id="4.2.4 stale"),
+        pytest.param(AUTHORIZATION, {}, id="3.5 Authorization"),
+        pytest.param(OTHERS, {}, id="4 others"),
     ],
 )
 def test_what_becomes_of_a_request(cached: CachedRoute, cases: dict[str, Case], options: dict[str, Any]) -> None:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from gateway_plugin_cache.config import CacheConfig
 from gateway_plugin_cache.entries import Entry
+from gateway_plugin_cache.fetches import Fetches
 from gateway_plugin_cache.freshness import policy_of
-from gateway_plugin_cache.purging import PurgeSelector, invalidated_uris
+from gateway_plugin_cache.purging import AT_ONCE, Purger, PurgeSelector, invalidated_uris
+from gateway_plugin_cache.stores.memory import MemoryStore
 from gateway_plugin_sdk import Headers, Request, Response
 
 
@@ -52,3 +56,19 @@ def test_what_an_unsafe_request_changed(status: int, fields: dict[str, str], exp
     request = Request("POST", "/x", host="a.example")
 
     assert list(invalidated_uris(request, Response(status, headers=fields))) == expected
+
+
+async def test_a_fetch_that_begins_while_a_purge_runs_makes_nothing_fresh_again() -> None:
+    policy = policy_of(Headers(), 200, 0.0, CacheConfig())
+    store, fetches = MemoryStore(1 << 30, 1), Fetches(0.0, lambda: 0.0)
+    for number in range(2 * AT_ONCE):
+        store.put(Entry(f"http://a/{number}", (), (), 200, Headers(), b"", policy, 0.0, frozenset(), False))
+    purging = asyncio.create_task(Purger(store, fetches, lambda: 0.0).purge(PurgeSelector(), soft=False))  # noqa: TID251
+
+    await asyncio.sleep(0)
+    last = f"http://a/{2 * AT_ONCE - 1}"
+    assert store.of_url(last)
+    validation = fetches.begin(last, last, is_shared=True)
+
+    assert await purging == 2 * AT_ONCE
+    assert validation.is_invalid

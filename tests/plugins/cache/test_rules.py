@@ -333,6 +333,18 @@ def test_what_is_cut_off_is_not_stored(cached: CachedRoute) -> None:
     assert [route.get(path).body for path in ("/a", "/b")] == [b"whole", b"whole"]
 
 
+def test_an_unsafe_request_drops_what_is_stored_without_the_parameters_that_do_not_count(cached: CachedRoute) -> None:
+    route = cached(remove_query=["utm_*"])
+    route.upstream.answer_with(200, "x", FRESH)
+    for target in ("/?a=1", "/b"):
+        route.get(target)
+
+    route.upstream.answer_with(201, "", [("Location", "/b?utm_campaign=2")])
+    route.get("/?utm_source=1&a=1", method="POST")
+
+    assert [route.reaches_upstream(target) for target in ("/?a=1", "/b")] == [True, True]
+
+
 def test_query_parameters_that_do_not_count_do_not_reach_the_upstream_either(cached: CachedRoute) -> None:
     route = cached(remove_query=["utm_*", "gclid"])
     route.upstream.answer_by(echo())

@@ -100,7 +100,7 @@ def vary_values(vary: tuple[str, ...], headers: Headers) -> Variant:
 
 
 def _normal(value: str | None) -> str | None:
-    if value is None or "," not in value:
+    if value is None or "," not in value or '"' in value:  # a comma within quotes separates nothing
         return value
     return ",".join([each.strip(" \t") for each in value.split(",")])
 

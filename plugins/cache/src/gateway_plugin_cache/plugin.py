@@ -11,7 +11,7 @@ whether it may be stored (`storing`, `admission`), what a client gets of it (`re
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Hashable
+from collections.abc import Awaitable, Hashable, Sequence
 from functools import partial
 from typing import Final
 
@@ -304,8 +304,8 @@ class Cache(Plugin[CacheConfig]):
     def gateway_response(self, request: Request, response: Response) -> Awaitable[None] | None:
         """Drop what an unsafe request changed (RFC 9111 section 4.4), and mark the response to one that was passed."""
         if request.method not in _SAFE:
-            urls = invalidated_uris(request, response)
-            return self._invalidate(list(urls)) if urls else None
+            urls = self._stored_under(invalidated_uris(request, response))
+            return self._invalidate(urls) if urls else None
         result = request.state.get(self._slot)
         if result is not None:
             self._responder.hide(response)
@@ -320,6 +320,15 @@ class Cache(Plugin[CacheConfig]):
         """
         if self._recorded and (fetch := self._recorded.pop(request, None)) is not None:
             fetch.failed()
+
+    def _stored_under(self, urls: Sequence[str]) -> list[str]:
+        """Return URLs as responses are stored under them: without the parameters that are taken out."""
+        names, found = self._removes_query, []
+        for url in urls:
+            path, _, query = url.partition("?")
+            kept = without_parameters(query, names) if names is not None and query else query
+            found.append(f"{path}?{kept}" if kept else path)
+        return found
 
     async def _invalidate(self, urls: list[str]) -> None:
         """Drop what is stored for some URLs, in all workers, before the client knows of the change."""

@@ -14,7 +14,7 @@ from gateway_plugin_cache.entries import LATEST, Entry, Stamp, target_uri
 from gateway_plugin_cache.fetches import Fetches
 from gateway_plugin_cache.stores.memory import MemoryStore
 
-_AT_ONCE: Final = 2000
+AT_ONCE: Final = 2000
 """Entries that a purge looks at in one turn of the event loop: about a millisecond."""
 
 
@@ -62,8 +62,10 @@ class Purger:
         self._fetches.invalidate_all()
         count = 0
         for number, entry in enumerate(self._store.entries(), 1):
-            if number % _AT_ONCE == 0:
+            if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
+                # What began meanwhile may make an entry fresh that is still to be looked at.
+                self._fetches.invalidate_all()
             if entry.seen < before and purged.has(entry):
                 count += 1
                 if soft:
