@@ -13,7 +13,11 @@ def read(target: str = "/", *, heeds: bool = True, **fields: str) -> RequestCont
 
 
 def test_a_plain_request_asks_for_nothing() -> None:
-    assert read(Accept="*/*", User_Agent="curl") is PLAIN
+    bare, forwarded = read(Accept="*/*", User_Agent="curl"), read(X_Forwarded_Host="a.example")
+
+    assert (bare.is_plain, bare.has_forwarded) == (True, False)
+    assert forwarded is PLAIN
+    assert (PLAIN.is_plain, PLAIN.has_forwarded) == (True, True)
 
 
 @pytest.mark.parametrize(

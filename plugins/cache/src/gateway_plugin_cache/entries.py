@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -74,14 +75,17 @@ class VariantFields:
     cookies: tuple[str, ...]
     ignored: FieldNames | None
 
-    def of(self, request: Request, headers: Headers) -> Variant:
-        """Return the values of a request: its route and target, what plugins wrote, what a trusted proxy says."""
+    def of(self, request: Request, headers: Headers, *, has_forwarded: bool = True) -> Variant:
+        """Return the values of a request: its route and target, what plugins wrote, what a trusted proxy says.
+
+        :param has_forwarded: False if it is known to have none of the fields of trusted proxies.
+        """
         written = request.written_headers
         if self.ignored is not None and len(written):
             written = _without(written, self.ignored)
         route = request.route
         common = (None if route is None else route.id, request.upstream, written.key)
-        forwarded = forwarded_values(headers)
+        forwarded = forwarded_values(headers) if has_forwarded else ()
         if not (self.fields or self.cookies or forwarded):
             return common
         cookies = [request.cookie(name) for name in self.cookies]
@@ -161,8 +165,8 @@ class Entry:
         """How often it was used since it was last looked at for eviction, at most 3."""
         self.prepared: Response | None = None
         """The response to most requests, for a second."""
-        self.prepared_until = 0.0
-        """Monotonic seconds up to which that one may be sent."""
+        self.prepared_until = -math.inf
+        """Monotonic seconds up to which that one may be sent; it is fresh until then."""
         self.revalidate_at = 0.0
         """Monotonic seconds before which it is not validated in the background again."""
 
@@ -174,7 +178,7 @@ class Entry:
         """Have it validated before it is used again: it is not fresh any more, nor to be used meanwhile."""
         policy = self.policy
         self.generated_at = min(self.generated_at, now - max(policy.lifetime, policy.stale_while_revalidate))
-        self.prepared = None
+        self.prepared, self.prepared_until = None, -math.inf
 
     def make_conditional(self, headers: Headers) -> None:
         """Have a request ask the upstream whether this is still good (RFC 9111 section 4.3.1)."""

@@ -65,6 +65,7 @@ class Cache(Plugin[CacheConfig]):
     name = "cache"
     config_model = CacheConfig
     shares_responses = True
+    ignores_own_responses = True
 
     def __init__(self, config: CacheConfig, context: PluginContext) -> None:
         super().__init__(config, context)
@@ -128,28 +129,41 @@ class Cache(Plugin[CacheConfig]):
         if control.bypass is not None:
             self._pass(request, "bypass", f"fwd=bypass; detail={control.bypass}")
             return None
-        url, base_variant, now = target_uri(request), self._variant_fields.of(request, headers), self._now()
+        base_variant = self._variant_fields.of(request, headers, has_forwarded=control.has_forwarded)
+        url, now = target_uri(request), self._now()
         has_credentials = control.has_credentials or is_identified(request)
         resource = self._store.resources.get(url)
         entry = None if resource is None else resource.find(base_variant, headers)
-        if entry is not None and (entry.is_public or not has_credentials):
-            age, policy = entry.age(now), entry.policy
-            if control.accepts(age, policy.lifetime):
+        if entry is not None:
+            if has_credentials and not entry.is_public:
+                self._pass(request, "miss", "fwd=miss; detail=credentials")
+                return None
+            if control.is_plain and now < entry.prepared_until:  # as almost always
                 note_use(entry)
                 self._count_hit()
-                if control is PLAIN:
-                    return self._responder.hit(entry, now)
-                return self._responder.reply(entry, request.method, headers, control, now, "hit")
-            if age < policy.stale_while_revalidate and _NEWER.isdisjoint(control.directives.values):
-                return self._stale(entry, request, control, now, has_credentials)
-        elif entry is not None:
-            self._pass(request, "miss", "fwd=miss; detail=credentials")
-            return None
+                return entry.prepared
+            if (response := self._stored(entry, request, control, now, has_credentials)) is not None:
+                return response
         own = headers if entry is None else headers.copy()
         lookup = Lookup(request, url, base_variant, control, has_credentials, now, own, self._seen())
-        if entry is not None:
-            return self._miss(lookup, entry, "request" if entry.age(now) < entry.policy.lifetime else "stale")
-        return self._miss(lookup, None, "uri-miss" if resource is None else "vary-miss")
+        if entry is None:
+            return self._miss(lookup, None, "uri-miss" if resource is None else "vary-miss")
+        return self._miss(lookup, entry, "request" if entry.age(now) < entry.policy.lifetime else "stale")
+
+    def _stored(
+        self, entry: Entry, request: Request, control: RequestControl, now: float, has_credentials: bool
+    ) -> Response | None:
+        """Respond with what is stored, if it is good enough for the request as it is."""
+        age, policy = entry.age(now), entry.policy
+        if control.accepts(age, policy.lifetime):
+            note_use(entry)
+            self._count_hit()
+            if control.is_plain:
+                return self._responder.hit(entry, now)
+            return self._responder.reply(entry, request.method, request.headers, control, now, "hit")
+        if age < policy.stale_while_revalidate and _NEWER.isdisjoint(control.directives.values):
+            return self._stale(entry, request, control, now, has_credentials)
+        return None
 
     def _seen(self) -> Stamp:
         return NEVER if self._sharing is None else self._sharing.seen

@@ -59,6 +59,11 @@ class RequestControl:
     has_credentials: bool = False
     has_range: bool = False
     is_conditional: bool = False
+    has_forwarded: bool = True
+    """Whether it may have fields of trusted proxies that keep responses apart (`FORWARDED`)."""
+
+    is_plain: bool = False
+    """Whether it asks for nothing: it gets what is fresh, and all of it."""
 
     @property
     def wants_validation(self) -> bool:
@@ -76,8 +81,10 @@ class RequestControl:
         return age + (least or 0) < lifetime
 
 
-PLAIN: Final = RequestControl()
-"""A request without any of these."""
+PLAIN: Final = RequestControl(is_plain=True)
+"""A request without any of these, but for fields of trusted proxies."""
+_BARE: Final = RequestControl(is_plain=True, has_forwarded=False)
+"""A request without any of these at all."""
 
 
 class ControlReader:
@@ -87,7 +94,10 @@ class ControlReader:
         # What counts for nothing is not looked for: every request of a browser has cookies.
         ignored = {"Cookie"} if ignores_cookies else set()
         ignored |= set() if heeds_directives else {"Cache-Control", "Pragma"}
-        self._special = FieldNames([*(name for name in _SPECIAL if name not in ignored), *credentials])
+        special = [*(name for name in _SPECIAL if name not in ignored), *credentials]
+        self._special = FieldNames(special)
+        # Most requests have none of either: one search finds that out.
+        self._special_or_forwarded = FieldNames([*special, *_FORWARDED_NAMES])
         self._credentials = FieldNames(["Authorization", *credentials])
         self._ignores_cookies = ignores_cookies
         self._heeds_directives = heeds_directives
@@ -96,9 +106,9 @@ class ControlReader:
         """Return what a GET or HEAD request asks for."""
         if "_method=" in request.query_string:
             return RequestControl(bypass="method-override")
-        if not headers.has_any(self._special):
-            return PLAIN
-        return self._read(request, headers)
+        if not headers.has_any(self._special_or_forwarded):
+            return _BARE
+        return self._read(request, headers) if headers.has_any(self._special) else PLAIN
 
     def _read(self, request: Request, headers: Headers) -> RequestControl:
         directives = NO_DIRECTIVES

@@ -31,14 +31,12 @@ class Responder:
         self._hidden = FieldNames(hidden) if hidden else None
 
     def hit(self, entry: Entry, now: float) -> Response:
-        """Return the response to a plain request; the same for a second, as only its age changes."""
-        ready = entry.prepared
-        if ready is not None and now < entry.prepared_until:
-            return ready
-        response = self.whole(entry, now, "hit")
-        entry.prepared = response
-        entry.prepared_until = entry.generated_at + int(entry.age(now)) + 1
-        return response
+        """Return the response to a plain request, which is the same for a second: only its age changes."""
+        prepared = entry.prepared
+        if prepared is None or now >= entry.prepared_until:
+            prepared = entry.prepared = self.whole(entry, now, "hit")
+            entry.prepared_until = entry.generated_at + min(int(entry.age(now)) + 1, entry.policy.lifetime)
+        return prepared
 
     def whole(self, entry: Entry, now: float, result: str) -> Response:
         """Return all of a stored response."""
