@@ -174,7 +174,7 @@ GUARDS = [
     {"name": "my-own"}, {"name": "bot-detection"}, {"name": "pre-function"}, {"name": "oauth2"}, {"name": "hmac-auth"},
     {"name": "ldap-auth"}, {"name": "mtls-auth"}, {"name": "acl"}, {"name": "key-auth"}, {"name": "request-validator"},
     plugin("openid-connect", issuer="https://a.example.com"), plugin("jwt", key_claim_name="kid"),
-    plugin("request-transformer", replace={"uri": "/x"}), plugin("request-transformer", remove={"body": ["a"]}),
+    plugin("request-transformer", replace={"uri": "/$(x)"}), plugin("request-transformer", remove={"body": ["a"]}),
     plugin("request-transformer", add={"headers": ["x:$(query_params.a)"]}),
     plugin("request-transformer", http_method="GET"),
     plugin("request-termination", trigger="x"), plugin("ip-restriction", allow=["10.0.0.0/8"], novel=1),

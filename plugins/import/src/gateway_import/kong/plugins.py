@@ -275,7 +275,13 @@ def _other_rules(at: Placed, section: Section, action: str, query: dict[str, Any
         query["remove"] = parameters
     elif parameters:
         lose(action, "it changes the query", "write rewrite: {query: ...} on the route")
-    if uri := section.text("uri"):
+    uri = section.text("uri")
+    if uri and action == "replace" and uri.startswith("/") and not set(uri) & set(":*?$"):
+        for route in at.routes:
+            kept = {key: value for key, value in route.keys.get("rewrite", {}).items() if key in {"host", "query"}}
+            route.keys.pop("strip_path", None)
+            route.keys["rewrite"] = {**kept, "template": uri}
+    elif uri:
         at.guard(action, f"it sends the path {uri!r}", "write rewrite: {template: ...} on the route")
     for key, node in list(section.rest()):
         if node.value not in ([], {}):

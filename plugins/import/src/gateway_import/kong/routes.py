@@ -156,6 +156,10 @@ class _Maker:
             text = str(node.value)
             is_regex = text.startswith("~") if self.regexes_marked else not _PLAIN_PATH.fullmatch(text)
             text = text[1:] if text.startswith("~") and self.regexes_marked else text
+            if not is_regex and not _PLAIN_PATH.fullmatch(text):
+                reason, proposal = "without ~ Kong takes it as it stands", "write path_regex if it is an expression"
+                self.imported.note(node.origin, f"path {text!r} of {section.what}", reason, proposal)
+                is_regex, text = True, re.escape(text)
             found.append(_Path(text, is_regex, node.origin))
             self.all_paths.append("" if is_regex else text)
         if not found:

@@ -10,8 +10,8 @@ from gateway_import.kong.entities import BOOKKEEPING, Entities
 from gateway_import.model import Imported, Upstream
 from gateway_import.sections import Section
 
-_PORTS: Final = {"http": 80, "https": 443, "grpc": 80, "grpcs": 443}
-_SCHEMES: Final = {"http": "http", "https": "https", "grpc": "http", "grpcs": "https"}
+_PORTS: Final = {"http": 80, "https": 443, "grpc": 80, "grpcs": 443, "ws": 80, "wss": 443}
+_SCHEMES: Final = {"http": "http", "https": "https", "grpc": "http", "grpcs": "https", "ws": "http", "wss": "https"}
 _STRATEGIES: Final = {
     "round-robin": "weighted-round-robin",
     "least-connections": "least-requests",
@@ -74,6 +74,7 @@ def _service(imported: Imported, entities: Entities, name: str, section: Section
 def _address(section: Section) -> tuple[str, str, int, str]:
     url = section.text("url")
     if url is not None:
+        section.ignore("protocol", "host", "port", "path")  # which the url stands for
         try:
             parts = urlsplit(url)
             scheme, host, port, path = parts.scheme, parts.hostname or "", parts.port, parts.path
@@ -108,7 +109,7 @@ def _settings(imported: Imported, section: Section, scheme: str) -> dict[str, An
     if scheme.startswith("grpc"):
         keys["protocol"] = "http2"
     verify = section.boolean("tls_verify")
-    if scheme in {"https", "grpcs"}:
+    if scheme in {"https", "grpcs", "wss"}:
         if verify is False:
             keys["tls"] = {"verify": False}
         elif verify is None:
