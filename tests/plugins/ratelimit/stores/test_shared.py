@@ -19,19 +19,18 @@ from hypothesis import strategies as st
 BUCKET = TokenBucket(1, 10)
 
 WORKER = """
-import sys, time
+import sys
 from pathlib import Path
 from gateway_plugin_ratelimit.algorithms import TokenBucket
+from gateway_plugin_ratelimit.stores import locks
 from gateway_plugin_ratelimit.stores.shared import SharedTable
 
+locks.PATIENCE = 60  # a holder that the machine's load stops for 20 ms would be passed over
 table = SharedTable(Path(sys.argv[1]), 1000, phase=0.0)
-bucket = TokenBucket(2000, 50)
+bucket = TokenBucket(1, 5000)
 print("ready", flush=True)
 sys.stdin.readline()
-started, passed = time.monotonic(), 0
-while (now := time.monotonic()) < started + 1.5:
-    passed += table.charge(((bucket, "everybody", 1),), now)[0].allowed
-print(started, now, passed)
+print(sum(table.charge(((bucket, "everybody", 1),), 1000.0)[0].allowed for _ in range(4000)))
 """
 
 
@@ -56,12 +55,9 @@ def test_four_workers_together_pass_what_the_limit_allows_and_no_more(tmp_path: 
         assert worker.stdin is not None
         worker.stdin.write("go\n")
         worker.stdin.flush()
-    results = [[float(number) for number in worker.communicate()[0].split()] for worker in workers]
+    passed = [int(worker.communicate()[0]) for worker in workers]
 
-    seconds = max(result[1] for result in results) - min(result[0] for result in results)
-    passed = sum(result[2] for result in results)
-    assert passed <= 2000 * seconds * 1.05 + 50
-    assert passed >= 2000 * 1.5 * 0.9
+    assert sum(passed) == 5000
 
 
 def test_two_openings_see_the_same_counters_and_the_same_phase(tmp_path: Path, table: Any) -> None:
