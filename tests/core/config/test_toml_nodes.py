@@ -68,9 +68,12 @@ def test_syntax_errors_name_line_and_column(text: str, line: int, column: int) -
     assert str(caught.value).startswith("is not valid TOML: ")
 
 
-def test_deep_nesting_is_refused() -> None:
-    with pytest.raises(DocumentSyntaxError):
-        compose("g.toml", "a = " + "[" * 150 + "]" * 150)
+@pytest.mark.parametrize(
+    ("depth", "message"), [(150, "is nested more than 100 levels deep"), (9_000, "is nested too deep")]
+)
+def test_deep_nesting_is_refused(depth: int, message: str) -> None:
+    with pytest.raises(DocumentSyntaxError, match=f"^{message}$"):
+        compose("g.toml", "a = " + "[" * depth + "]" * depth)
 
 
 def test_empty_document_has_no_node() -> None:

@@ -37,7 +37,9 @@ def compose(name: str, text: str) -> yaml.Node | None:
         value = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _syntax_problem(name, text, error) from None
-    except (RecursionError, ValueError) as error:
+    except RecursionError:
+        raise DocumentSyntaxError(Place(name), "is nested too deep") from None
+    except ValueError as error:
         raise DocumentSyntaxError(Place(name), f"is not TOML: {type(error).__name__}") from None
     if not value:
         return None

@@ -379,3 +379,9 @@ def test_a_template_of_envsubst_is_refused_with_the_line_of_its_variable() -> No
         import_text("nginx", text)
 
     import_text("nginx", server("set $HOOK_PATH x; location / { proxy_pass http://u/${HOOK_PATH}; }"))
+
+
+@pytest.mark.parametrize("depth", [61, 20_000])
+def test_what_is_nested_too_deep_is_refused_with_its_line(depth: int) -> None:
+    with pytest.raises(CannotImportError, match=r"^stdin:61: is nested more than 60 levels deep$"):
+        import_text("nginx", "location / {\n" * depth + "}" * depth)

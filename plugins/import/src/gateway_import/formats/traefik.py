@@ -39,8 +39,10 @@ def _nodes(source: SourceText) -> Node:
         return read_nodes(source)
     try:
         return _node(tomllib.loads(source.text), source.origin)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise CannotImportError(source.origin, f"is no TOML: {error}") from None
+    except RecursionError:
+        raise CannotImportError(source.origin, "is nested too deep") from None
 
 
 def _node(value: Any, origin: Origin) -> Node:

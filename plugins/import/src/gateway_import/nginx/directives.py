@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -63,16 +64,28 @@ def read_directives(source: SourceText, files: Files) -> list[Directive]:
     with tempfile.NamedTemporaryFile("w", suffix=".conf", encoding="utf-8", newline="") as copy:
         copy.write(source.text)
         copy.flush()
+        _refuse_depth(copy.name, source)
         # The parser gets one file, whose text was read and bounded before; includes are followed here.
         parsed = crossplane.parse(copy.name, single=True, check_ctx=False, check_args=False)
     config = parsed["config"][0]
     for error in config["errors"]:
         text = str(error["error"]).partition(" in ")[0] or "it ends within a directive"
         raise CannotImportError(Origin(source.name, error["line"] or 0), f"is no configuration of nginx: {text}")
-    found = list(_converted(config["parsed"], source, files, 0))
+    found = list(_converted(config["parsed"], source, files))
     if source.depth == 0:
         _refuse_templates(found)
     return found
+
+
+def _refuse_depth(path: str, source: SourceText) -> None:
+    """Refuse what is nested too deep before it is parsed: the parser calls itself for each block, and names no line."""
+    depth = 0
+    with contextlib.suppress(crossplane.errors.NgxParserBaseException):  # the parser finds the same, and says more
+        for part, line, is_quoted in crossplane.lex(path):
+            if not is_quoted and part in {"{", "}"}:
+                depth += 1 if part == "{" else -1
+            if depth > DEEPEST:
+                raise CannotImportError(Origin(source.name, line), f"is nested more than {DEEPEST} levels deep")
 
 
 def _refuse_templates(directives: list[Directive]) -> None:
@@ -93,17 +106,15 @@ def _every(directives: Iterable[Directive]) -> Iterator[Directive]:
         yield from _every(each.inside())
 
 
-def _converted(items: Iterable[dict[str, Any]], source: SourceText, files: Files, depth: int) -> Iterator[Directive]:
+def _converted(items: Iterable[dict[str, Any]], source: SourceText, files: Files) -> Iterator[Directive]:
     for item in items:
         origin = Origin(source.name, item["line"])
-        if depth > DEEPEST:
-            raise CannotImportError(origin, f"is nested more than {DEEPEST} levels deep")
         args = tuple(item["args"])
         if item["directive"] == "include" and args:
             yield from _included(args[0], origin, source, files)
             continue
         block = item.get("block")
-        inner = None if block is None else tuple(_converted(block, source, files, depth + 1))
+        inner = None if block is None else tuple(_converted(block, source, files))
         yield Directive(item["directive"], args, origin, inner)
 
 
