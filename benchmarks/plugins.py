@@ -70,6 +70,7 @@ PLUGINS: Final = {
     "no-op response": ["{name: responds}"],
     "no-op match and response": ["{name: matches_and_responds}"],
     "no-op attempt": ["{name: attempts}"],
+    "removes a field": ["{name: removes}"],
     "no-op log": ["{name: logs}"],
     "no-op all": ["{name: decides}", "{name: decides_and_responds}", "{name: logs}"],
     "auth": [AUTH],
@@ -97,6 +98,7 @@ SAME_PHASES: Final = {
     "cors": "no-op match and response",
     "headers": "no-op pre-proxy and response",
     "ip": "no-op pre-proxy",
+    "removes a field": "no-op pre-proxy",
     "authorize behind auth": "auth and no-op pre-proxy",
     "authorize paths behind auth": "auth and no-op pre-proxy",
     "authorize for new callers": "new callers and no-op pre-proxy",
@@ -195,6 +197,18 @@ class Attempts(Plugin[ConfigModel]):
         """Do nothing."""
 
 
+class Removes(Plugin[ConfigModel]):
+    """Has a hook before the upstream that removes a field, as plugins do with credentials."""
+
+    name = "removes"
+    config_model = ConfigModel
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> None:
+        """Remove Accept."""
+        request.headers.remove("accept")
+
+
 class Logs(Plugin[ConfigModel]):
     """Has a hook at the end."""
 
@@ -206,7 +220,7 @@ class Logs(Plugin[ConfigModel]):
         """Do nothing."""
 
 
-NO_OPS: Final = (Decides, DecidesAndResponds, Responds, MatchesAndResponds, NamesCallers, Attempts, Logs)
+NO_OPS: Final = (Decides, DecidesAndResponds, Responds, MatchesAndResponds, NamesCallers, Attempts, Removes, Logs)
 
 
 def config(plugins: Sequence[str]) -> str:

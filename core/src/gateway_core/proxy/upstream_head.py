@@ -29,7 +29,7 @@ from gateway_core.proxy.attempt_owner import PreparedRequest
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.wire.field_names import has_special_fields
 from gateway_core.proxy.wire.fields import TARGET_BYTES, credentials_bind, without_names
-from gateway_core.proxy.wire.outgoing import are_ordinary, outgoing_fields
+from gateway_core.proxy.wire.outgoing import are_ordinary, edited_fields, outgoing_fields
 from gateway_core.proxy.wire.request_fields import RequestFacts
 from gateway_core.proxy.wire.request_head import BINDS, RequestHead, flags_for
 from gateway_core.proxy.wire.response_head import ResponseHead
@@ -125,13 +125,18 @@ def upstream_head(
             binds = credentials_bind(added.lower())
             tail = b"".join((facts.kept, added, head.origin.tail))
         else:
-            authority, written = sent_host(request, head, target, endpoint)
-            outgoing = outgoing_fields(facts, head.origin, _fields_of(request), written)
-            if outgoing is None:
-                raise UnsendableHeadError("a plugin left header fields that cannot be sent")
-            binds, tail = outgoing.binds, outgoing.fields
-            if outgoing.has_request_id:
-                end = b"\r\n\r\n"
+            written = written_lines(request.headers)
+            edited = edited_fields(facts, block, written)
+            if edited is not None:
+                authority, binds, tail = _usual_host(head, target, endpoint), False, edited + head.origin.tail
+            else:
+                authority, written = sent_host(request, head, target, endpoint)
+                outgoing = outgoing_fields(facts, head.origin, _fields_of(request), written)
+                if outgoing is None:
+                    raise UnsendableHeadError("a plugin left header fields that cannot be sent")
+                binds, tail = outgoing.binds, outgoing.fields
+                if outgoing.has_request_id:
+                    end = b"\r\n\r\n"
         if binds:
             flags |= BINDS
     if target.rewrite.prefix:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 
 import pytest
 from gateway_core.config.values import parse_trusted_peer
 from gateway_core.messages import Headers
 from gateway_core.messages.headers import block_of, headers_of_block, written_lines
+from gateway_core.proxy.wire.fields import split_block
 from gateway_core.proxy.wire.forwarding import Arrived
-from gateway_core.proxy.wire.outgoing import Outgoing, are_ordinary, outgoing_fields
+from gateway_core.proxy.wire.outgoing import Outgoing, are_ordinary, edited_fields, outgoing_fields
 from gateway_core.snapshot import Trust
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.core.proxy.wire.test_forwarding import read
 
@@ -26,19 +30,102 @@ def sent(change: Callable[[Headers], Headers | None], came: bytes = b"", *, trus
     return outgoing_fields(facts, origin, block_of(headers), written_lines(headers))
 
 
+def set_field(name: str, value: str = "new") -> Callable[[Headers], None]:
+    def change(headers: Headers) -> None:
+        headers[name] = value
+
+    return change
+
+
+# fmt: off
+NAMES = st.sampled_from([
+    "Accept", "accept", "X-Accept", "Cookie", "Authorization", "X-Tag", "X_Tag", "Via", "X-Forwarded-For", "Host", "TE",
+    "X-Request-Id", "Connection", "Content-Length", "traceparent", "X-Real-IP", "Max-Forwards", "Expect",
+])
+# fmt: on
+VALUES = st.sampled_from(["", "1", "2", "accept: 1", "x-tag", "NTLM a", "Bearer a", "close"])
+FIELDS = st.lists(st.tuples(NAMES, VALUES), max_size=6)
+CHANGES = st.lists(st.tuples(st.sampled_from(["add", "set", "remove"]), NAMES, VALUES), min_size=1, max_size=4)
+
+
+@given(came=FIELDS, changes=CHANGES, trusted=st.booleans())
+def test_what_takes_no_look_at_each_field_is_what_one_would_give(
+    came: list[tuple[str, str]], changes: list[tuple[str, str, str]], trusted: bool
+) -> None:
+    trust = Trust([parse_trusted_peer("10.0.0.0/8")] if trusted else [])
+    block = "".join(f"\r\n{name}: {value}" for name, value in came if name != "Host").encode()
+    try:
+        facts, origin = read(block, ARRIVED, trust, b"a")
+    except AssertionError:
+        return  # no head: two lengths
+    headers = headers_of_block(facts.block)
+    for how, name, value in changes:
+        if how == "add":
+            headers.add(name, value)
+        elif how == "set":
+            headers[name] = value
+        else:
+            headers.remove(name)
+    changed, written = block_of(headers), written_lines(headers)
+
+    edited = edited_fields(facts, changed, written)
+
+    if edited is not None:
+        slow = outgoing_fields(facts, origin, _without_framing(headers), written)
+        assert slow is not None
+        assert not slow.has_request_id
+        assert _by_name(slow.fields) == _by_name(edited + origin.tail)
+
+
+def test_many_removed_fields_are_not_taken_out_one_by_one() -> None:
+    came = b"".join(b"\r\nX-Tag: %d" % number for number in range(17))
+    facts, _ = read(came, ARRIVED, Trust(), b"a")
+
+    assert edited_fields(facts, facts.block.replace(came, b""), b"") is None
+    assert edited_fields(facts, facts.block.replace(came, b"\r\nX-Tag: 16"), b"") == b"\r\nX-Tag: 16"
+
+
+def _by_name(block: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the fields sorted by name: the order counts among those of one name only (RFC 9110 section 5.3)."""
+    return sorted(split_block(block) or [], key=itemgetter(0))
+
+
+def _without_framing(headers: Headers) -> bytes:
+    for name in ("connection", "content-length", "transfer-encoding", "expect"):
+        headers.remove(name)
+    return block_of(headers)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda headers: headers.remove("cookie"), b"\r\nAccept: 1\r\nX-Accept: 1"),
+        (lambda headers: headers.remove("accept"), b"\r\nX-Accept: 1\r\nCookie: a=b"),
+        (set_field("Accept"), b"\r\nX-Accept: 1\r\nCookie: a=b\r\nAccept: new"),
+        (set_field("X-New"), b"\r\nAccept: 1\r\nX-Accept: 1\r\nCookie: a=b\r\nX-New: new"),
+        (set_field("Accept", "1"), None),
+        (lambda headers: headers.remove("via"), None),
+        (set_field("X_Tag"), None),
+    ],
+)  # fmt: skip
+def test_ordinary_fields_are_removed_and_written_without_a_look_at_each(
+    change: Callable[[Headers], None], expected: bytes | None
+) -> None:
+    came = b"\r\nAccept: 1\r\nVia: 1.1 b\r\nX-Accept: 1\r\nCookie: a=b"
+    facts, _ = read(came, ARRIVED, Trust([parse_trusted_peer("10.0.0.0/8")]), b"a")
+    headers = headers_of_block(facts.block)
+
+    change(headers)
+
+    assert edited_fields(facts, block_of(headers), written_lines(headers)) == expected
+
+
 def names_of(outgoing: Outgoing | None) -> dict[str, list[str]]:
     assert outgoing is not None
     found: dict[str, list[str]] = {}
     for name, value in headers_of_block(outgoing.fields).items():
         found.setdefault(name.lower(), []).append(value)
     return found
-
-
-def set_field(name: str, value: str = "new") -> Callable[[Headers], None]:
-    def change(headers: Headers) -> None:
-        headers[name] = value
-
-    return change
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,11 @@ from gateway_core.proxy.wire.untrusted import folded
 _REQUEST_ID = b"x-request-id"
 
 
+_CRLF: Final = b"\r\n"
 _MOST_LINES: Final = 512
 _LONGEST_LINES: Final = 1024
+_MOST_REMOVED: Final = 16
+"""Each takes a copy of the head: a client chooses how many fields of a name there are."""
 _ordinary: dict[bytes, bool] = {}
 
 
@@ -34,6 +37,43 @@ def are_ordinary(lines: bytes) -> bool:
                 _ordinary.clear()
             _ordinary[lines] = found
     return found
+
+
+def edited_fields(facts: RequestFacts, block: bytes, written: bytes) -> bytes | None:
+    """Return the fields of a head from which plugins removed ordinary ones, and behind which they wrote such ones.
+
+    That is what nearly all changes are, and takes no look at each field, as `outgoing_fields` does.
+
+    :param block: the fields as plugins left them.
+    :param written: every line that plugins wrote.
+    :returns: what goes on of the client's fields and of the plugins'; None if `outgoing_fields` is needed.
+    """
+    if facts.has_odd_names or not are_ordinary(written):
+        return None
+    came, left, wrote = facts.block.split(_CRLF), block.split(_CRLF), written.split(_CRLF)[1:]
+    known, stays = frozenset(came), frozenset(left)
+    if not known.isdisjoint(wrote):
+        return None  # it may have been moved, which matters among fields of one name
+    removed = [line for line in came if line not in stays]
+    new = [line for line in left if line not in known]
+    if len(left) != len(came) - len(removed) + len(new) or not stays <= known.union(wrote):
+        return None
+    if len(removed) > _MOST_REMOVED:
+        return None
+    kept = facts.kept
+    for line in removed:
+        field = _CRLF + line
+        start = kept.find(field + _CRLF)
+        if start < 0:
+            start = len(kept) - len(field)
+            if not kept.endswith(field):
+                return None  # one that the gateway reads
+        kept = kept[:start] + kept[start + len(field) :]
+    return kept + _joined(new)
+
+
+def _joined(lines: list[bytes]) -> bytes:
+    return b"".join([_CRLF + line for line in lines])
 
 
 class Outgoing(NamedTuple):
