@@ -19,6 +19,7 @@ from gateway_core.routing import (
     upstream_path,
 )
 from gateway_core.routing.patterns import Shape
+from gateway_core.routing.rewrite import ReplaceStart
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -280,3 +281,33 @@ def test_placeholders_of_other_gateways_are_refused(template: str) -> None:
     for options in (RewriteOptions(template=template), RewriteOptions(prefix=template)):
         with pytest.raises(RewriteError, match="write :name for a parameter"):
             compile_rewrite(parse_pattern("/x/:id"), options)
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b.c", "d%20", "e;v=1", ""]), max_size=6),
+    st.integers(0, 4),
+    st.sampled_from(["", "/x", "/y/"]),
+)
+def test_segments_are_replaced_alike_whether_or_not_the_path_has_other_readings(
+    segments: list[str], count: int, prefix: str
+) -> None:
+    rewrite = ReplaceStart(count, "", prefix)
+    first = ["s"] * count
+    path = "/" + "/".join(first + segments)
+    usual = outcome(rewrite, path)
+
+    # A run of slashes in front is another spelling of the same path, which takes the longer way.
+    assert outcome(rewrite, f"//{path}") == usual or count == 0
+
+
+@pytest.mark.parametrize("path", ["/a", "//a", "/a;v=1"])
+def test_a_path_of_fewer_segments_than_are_replaced_is_refused(path: str) -> None:
+    with pytest.raises(UnsafePathError, match="shorter"):
+        ReplaceStart(2, "", "/x").apply(path, {})
+
+
+def outcome(rewrite: ReplaceStart, path: str) -> str:
+    try:
+        return rewrite.apply(path, {})
+    except UnsafePathError as error:
+        return str(error)

@@ -17,7 +17,8 @@ why `AttemptOwner.prepare` may return None and `Attempt.connect` exists.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from gateway_core.hooks import Hook, Stop, start_attempt_phase
@@ -140,14 +141,17 @@ def upstream_head(
         if binds:
             flags |= BINDS
     if target.rewrite.prefix:
-        tail = with_prefix(tail, target.rewrite.prefix, written)
+        # Only proxies and plugins may say one.
+        may_have = written != b"" or head.origin.is_trusted
+        tail = with_prefix(tail, target.rewrite.prefix, written, may_have=may_have)
     line = _request_line(request, head, path_policy, target.rewrite)
     return b"".join((line, b"\r\nHost: ", authority, tail, framing, end)), flags
 
 
 def target_of(head: bytes) -> str:
     """Return the request-target of a head that was made here."""
-    return head[: head.index(b"\r\n")].split(b" ", 2)[1].decode("latin-1")
+    start = head.index(b" ") + 1
+    return head[start : head.index(b" ", start)].decode("latin-1")
 
 
 def sent_host(request: Request, head: RequestHead, target: RouteTarget, endpoint: Endpoint) -> tuple[bytes, bytes]:
@@ -180,13 +184,13 @@ def client_host(head: RequestHead) -> str:
 _PREFIX_LINE: Final = b"\r\nx-forwarded-prefix:"
 
 
-def with_prefix(tail: bytes, prefix: bytes, written: bytes = b"") -> bytes:
+def with_prefix(tail: bytes, prefix: bytes, written: bytes = b"", *, may_have: bool = True) -> bytes:
     """Return fields with X-Forwarded-Prefix: behind what a trusted proxy sent, and not if a plugin wrote its own.
 
     :param written: every line that plugins wrote.
+    :param may_have: whether there may be such a field.
     """
-    lowered = tail.lower()
-    start = lowered.find(_PREFIX_LINE)
+    start = tail.lower().find(_PREFIX_LINE) if may_have else -1
     if start < 0:
         return tail + b"\r\nX-Forwarded-Prefix: " + prefix
     if _PREFIX_LINE in written.lower():
@@ -205,6 +209,9 @@ def _fields_of(request: Request) -> bytes:
     return block_of(headers)
 
 
+_NO_PARAMS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
 def _request_line(request: Request, head: RequestHead, policy: PathPolicy, rewrite: RequestRewrite) -> bytes:
     path, query = request.raw_path, request.query_string
     is_changed = request.method is not head.method or request.query_string is not head.query_string
@@ -213,7 +220,7 @@ def _request_line(request: Request, head: RequestHead, policy: PathPolicy, rewri
     if rewrite.query is not None:
         query = rewrite.query.apply(query, request.path_params)
     if rewrite.path is not None:
-        path = rewrite.path(request.path_params, path)
+        path = rewrite.path(request.path_params if rewrite.takes_params else _NO_PARAMS, path)
     elif rewrite.query is None and not is_changed and not request.path_flags and not request.path_was_set:
         return head.line or f"{request.method} {head.target} HTTP/1.1".encode("latin-1")
     return _line(request.method, _sent_path(path, request.path_flags, policy), query, head.target)

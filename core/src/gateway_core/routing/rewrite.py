@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway_core.errors import BadPathError
 from gateway_core.messages.path import encode_match_text, encode_path, is_plain_path, read_path, segment_name
@@ -97,6 +97,9 @@ def upstream_path(rewrite: PathRewrite | None, path: str, query: str, params: Ma
     return f"{path}?{query}" if query else path
 
 
+_TOO_SHORT: Final = "the path is shorter than what the route's rewrite replaces"
+
+
 @dataclass(frozen=True, slots=True)
 class ReplaceStart:
     """Put ``prefix`` in the place of ``count`` segments and the literal ``start`` of the next one."""
@@ -108,10 +111,12 @@ class ReplaceStart:
 
     def apply(self, path: str, _params: Mapping[str, str], /) -> str:
         """See :class:`PathRewrite`."""
+        if not self.start and _has_one_reading(path):
+            return self._of_usual(path)
         segments = path.split("/")
         places = _places(path, segments)
         if len(places) <= self.count + bool(self.start):
-            raise UnsafePathError("the path is shorter than what the route's rewrite replaces")
+            raise UnsafePathError(_TOO_SHORT)
         if self.start:
             place = places[self.count + 1]
             segments[place] = _without_start(segments[place], self.start, self.folds_case)
@@ -119,6 +124,17 @@ class ReplaceStart:
         if not rest:
             return self.prefix or "/"
         return _checked(f"{self.prefix.removesuffix('/')}/{'/'.join(rest)}", self.folds_case)
+
+    def _of_usual(self, path: str) -> str:
+        """Return the new path for one whose parts between slashes are segments, of which whole ones are replaced."""
+        place = 0
+        for left in range(self.count, 0, -1):
+            place = path.find("/", place + 1)
+            if place < 0:
+                if left > 1:
+                    raise UnsafePathError(_TOO_SHORT)
+                return self.prefix or "/"
+        return _checked(self.prefix.removesuffix("/") + path[place:], self.folds_case)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +217,15 @@ def compile_template(pattern: Pattern, template: str, host_params: tuple[str, ..
     return Template(tuple(parts), captures, pattern.regex, pattern.folds_case, host_params)
 
 
+def _has_one_reading(path: str) -> bool:
+    """Whether each part between slashes is a segment of the match path."""
+    return "//" not in path and "/;" not in path and "/%3" not in path
+
+
 def _places(path: str, segments: list[str]) -> list[int]:
     """Return the index in ``segments`` of each segment of the match path, the empty one before it first."""
     last = len(segments) - 1
-    if "//" not in path and "/;" not in path and "/%3" not in path:
+    if _has_one_reading(path):
         return list(range(last + 1))
     return [0, *[index for index in range(1, last) if not _EMPTY.match(segments[index])], last]
 

@@ -43,6 +43,8 @@ class RequestRewrite:
 
     path: PathChange | None = None
     """None if the path goes upstream as it came."""
+    takes_params: bool = False
+    """Whether `path` looks at the pattern's parameters, which are parted and decoded for it."""
     query: QueryRewrite | None = None
     host: bytes = b""
     """The Host that is sent, unless a plugin wrote one; empty for the client's or the endpoint's."""
@@ -78,6 +80,7 @@ def request_rewrite(route: RouteConfig, own: RewriteConfig | None, pattern: Patt
     undo = route.rewrite_response
     made = RequestRewrite(
         path=None if path is None else lambda params, sent: path.apply(sent, params),
+        takes_params=options.template is not None,
         query=None
         if query is None
         else compile_query_rewrite(query.remove, query.set, (*pattern.params, *hosts), query.keep),
