@@ -19,7 +19,7 @@ upstreams: [{name: users, endpoints: [{url: "http://127.0.0.1:1"}]}]
 routes: [{id: users, path_prefix: %s, target: users}]
 """
 STEPS = {
-    "read, parse, substitute, merge, validate, derive": ("config", 28),
+    "read, parse, substitute, merge, validate, derive": ("config", 29),
     "check against what is installed, compile, put in force": ("snapshot", 17),
 }
 """The packages whose files a reader follows, and how many of them an edit may pass at most."""

@@ -30,7 +30,7 @@ from gateway_plugin_sdk.testing import InvalidConfigError, assert_plugin_ok, one
         ({"origins": [{"regex": "("}]}, "origins[0].regex"),
         (
             {"origins": ["https://a.test", {"regex": "https://.*"}], "credentials": True},
-            "a pattern for every origin let every page of the web act for your users: name the hosts",
+            "a pattern for every origin would let every page of the web act for your users: name the hosts",
         ),
         ({"origins": ["https://a.test"], "methods": ["get"]}, "they are case-sensitive: write GET"),
         ({"origins": ["https://a.test"], "methods": []}, "methods"),

@@ -167,6 +167,19 @@ def test_what_guards_nothing_is_lost_and_the_route_stays() -> None:
     assert "target" in written(imported)["routes"][0]
 
 
+@pytest.mark.parametrize("entry", [["sub", ""], ["", "x-user"], ["sub"], ["sub", 1], "sub"])
+def test_a_claim_that_has_no_header_to_go_in_is_lost(entry: Any) -> None:
+    claims = [["iss", "x-issuer"], entry]
+    validator = {"alg": "RS256", "jwk_url": "https://a.example.com/keys", "propagate_claims": claims}
+
+    imported = import_text("krakend", document(endpoint(extra_config={"auth/validator": validator}, **EVERYTHING)))
+
+    assert losses(imported) == [(1, "an entry of 'propagate_claims'")]
+    assert written(imported)["routes"][0]["plugins"][0]["config"]["providers"]["jwt"]["claims_to_headers"] == {
+        "x-issuer": "iss"
+    }
+
+
 def test_the_service_has_a_listener_cors_and_names_of_version_2(tmp_path: Path) -> None:
     v2 = {
         "github_com/devopsfaith/krakend-cors": {"allow_origins": ["https://a.example.com"], "allow_credentials": True}

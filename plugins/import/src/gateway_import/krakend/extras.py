@@ -230,8 +230,7 @@ class EndpointExtras:
         section.ignore("roles_key_is_nested", "scopes_matcher", "scopes_key", "disable_jwk_security")
         header, cookie = section.text("auth_header_name") or "Authorization", section.text("cookie_key")
         provider["token_from"] = [{"header": header, "scheme": "Bearer"}, *([{"cookie": cookie}] if cookie else [])]
-        pairs = [node.value for node in section.nodes("propagate_claims") if isinstance(node.value, list)]
-        if passed := {str(pair[1].value): str(pair[0].value) for pair in pairs if len(pair) == 2}:
+        if passed := self._propagated(section):
             provider["claims_to_headers"] = passed
         section.ignore("cache", "cache_duration", "operation_debug", "cipher_suites", "key_identify_strategy")
         section.ignore("failed_jwk_key_cooldown")
@@ -239,6 +238,19 @@ class EndpointExtras:
             self._guard(section, "jwk_local_ca", "the server of the key set is pinned", "set fetch: {ca: FILE} of auth")
         self._bind("auth", {"providers": {"jwt": provider}, "require": "jwt"}, section)
         self._rest(section)
+
+    def _propagated(self, section: Section) -> dict[str, str]:
+        """Return the claims that the upstream gets, by the names of their fields."""
+        passed: dict[str, str] = {}
+        for node in section.nodes("propagate_claims"):
+            match [each.value for each in node.value] if isinstance(node.value, list) else []:
+                case [str(claim), str(header)] if claim and header:
+                    passed[header] = claim
+                case _:
+                    reason = "it is no pair of a claim and a header"
+                    advice = "set claims_to_headers of auth"
+                    self.imported.lose(node.origin, "an entry of 'propagate_claims'", reason, advice)
+        return passed
 
     def _access(self, section: Section, provider: dict[str, Any]) -> None:
         roles, roles_key = section.texts("roles"), section.text("roles_key") or "roles"
