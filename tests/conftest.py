@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import settings
 
+from tests.ports import free_port
 from tests.protocols.choice import parametrize_protocols, protocols
 from tests.protocols.fixtures import bridges, gateway, upstream
 
@@ -33,3 +34,15 @@ def without_re2(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     forget_patterns()
     yield
     forget_patterns()
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """Return a port for a server, in place of pytest-asyncio's, which a connection may take meanwhile."""
+    return free_port()
+
+
+@pytest.fixture
+def unused_tcp_port_factory() -> Callable[[], int]:
+    """Return what gives such ports."""
+    return free_port

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -35,13 +34,6 @@ async def lines_until(gateway: asyncio.subprocess.Process, text: str) -> None:
     async with asyncio.timeout(100):
         while text.encode() not in (line := await gateway.stderr.readline()):
             assert line, f"the gateway ended without saying {text!r}"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextlib.asynccontextmanager

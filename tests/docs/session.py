@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.docs.blocks import Block, shows
+from tests.ports import free_port
 
 PATIENCE = 40.0
 
@@ -123,11 +124,3 @@ def is_open(port: int) -> bool:
     """Whether somebody listens."""
     with socket.socket() as connection:
         return connection.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on right now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

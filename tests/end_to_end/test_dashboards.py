@@ -18,8 +18,8 @@ from gateway_core.metrics.catalogue import CATALOGUE
 
 from tests.collector import Collector
 from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, get
-from tests.end_to_end.test_reload import free_port
 from tests.end_to_end.test_tls import certificate
+from tests.ports import free_port
 from tests.programs import program
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]

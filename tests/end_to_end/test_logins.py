@@ -20,7 +20,7 @@ from tests.end_to_end.kit import Gateway
 from tests.plugins.oidc.conftest import HOST, KEY, Browser
 from tests.plugins.oidc.provider import Provider
 from tests.plugins.ratelimit.stores.conftest import Valkey
-from tests.workers import free_port
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 REQUESTS = 40

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import signal
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.kit import Client, Gateway, Upstream, eventually, get
+from tests.ports import free_port
 
 Start = Callable[..., Gateway]
 
@@ -214,13 +214,6 @@ async def test_a_listener_moves_to_an_address_that_overlaps_its_own(
     for _ in range(4):  # whichever worker takes the connection
         assert (await get(f"http://127.0.0.1:{port}", "/b"))[0] == 200
     await gateway.stops()
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 async def test_an_address_that_cannot_be_had_keeps_the_old_configuration(start: Start, upstream: Upstream) -> None:

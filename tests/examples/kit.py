@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.end_to_end.kit import PATIENCE, Gateway
-from tests.workers import free_port
+from tests.ports import free_port
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from gateway_plugin_sdk.testing import ScriptedUpstream
 
-from tests.workers import free_port, lines_until, statuses
+from tests.ports import free_port
+from tests.workers import lines_until, statuses
 
 CONFIG = """
 listen: 127.0.0.1:{port}

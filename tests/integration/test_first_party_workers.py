@@ -14,7 +14,8 @@ import pytest
 from gateway_plugin_sdk.testing import ScriptedUpstream
 
 from tests.integration.test_first_party_plugins import SECRET, token
-from tests.workers import free_port, lines_until
+from tests.ports import free_port
+from tests.workers import lines_until
 
 CONFIG = """
 listen: 127.0.0.1:{port}

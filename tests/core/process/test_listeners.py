@@ -20,6 +20,7 @@ from gateway_core.tasks import spawn
 from tests.core.process.certificates import Pair, make
 from tests.core.process.conftest import ask
 from tests.core.proxy.kit import until
+from tests.ports import free_port
 
 
 async def answer(_request: web.BaseRequest) -> web.Response:
@@ -110,13 +111,6 @@ async def test_listeners_that_are_gone_are_kept_no_longer_than_what_they_accepte
 
     gc.collect()
     assert [each() for each in servers] == [None, None]
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize(

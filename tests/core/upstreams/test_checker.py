@@ -20,6 +20,8 @@ from gateway_core.upstreams.checker import Checker
 from gateway_core.upstreams.endpoint import Checked
 from gateway_core.upstreams.resolver import AddressInfo, Resolver
 
+from tests.ports import free_port
+
 
 class Upstream:
     """A real server whose health the test decides."""
@@ -82,12 +84,6 @@ async def make_checker() -> AsyncIterator[Callable[..., Checker]]:
     yield make
     for checker in made:
         await checker.aclose()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize(

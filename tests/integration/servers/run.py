@@ -16,6 +16,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import uvicorn
 
 from tests.integration.servers import application
+from tests.ports import free_port
 from tests.programs import package_file, program
 
 HERE: Final = Path(__file__).parent
@@ -23,12 +24,6 @@ PATIENCE: Final = 60.0
 """Seconds in which a server has to start: a JVM on a busy machine takes some."""
 
 RunServer = Callable[[Path], AbstractContextManager[int]]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
 
 
 @contextmanager

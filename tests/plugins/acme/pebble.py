@@ -23,17 +23,11 @@ from cryptography.x509.oid import NameOID
 from gateway_core.clock import SystemClock
 from gateway_core.testing import eventually
 
+from tests.ports import free_port
 from tests.programs import program
 
 KEYS = {"kid-1": "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"}
 """External accounts that it knows."""
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def tls_files(folder: Path) -> tuple[Path, Path]:

@@ -11,9 +11,10 @@ from gateway_plugin_acme.names import Wanted
 from gateway_plugin_sdk.testing import RunningGateway, StartGateway, eventually
 
 from tests.plugins.acme.conftest import document, has_certificate, shown
-from tests.plugins.acme.pebble import Pebble, free_port
+from tests.plugins.acme.pebble import Pebble
 from tests.plugins.acme.test_commands import run
 from tests.plugins.ratelimit.stores.conftest import Valkey
+from tests.ports import free_port
 
 pytestmark = pytest.mark.one_protocol(reason="about TLS, and listeners of given ports")
 

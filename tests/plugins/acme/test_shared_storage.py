@@ -15,9 +15,10 @@ from gateway_core.testing import eventually
 
 from tests.end_to_end.kit import Gateway
 from tests.plugins.acme.conftest import document, has_certificate
-from tests.plugins.acme.pebble import Pebble, free_port, run_pebble
+from tests.plugins.acme.pebble import Pebble, run_pebble
 from tests.plugins.etcd.server import Etcd
 from tests.plugins.ratelimit.stores.conftest import Valkey
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -50,7 +50,9 @@ class CertificateStore:
             state = await self._records.get(STATES, key, State) or State(wanted.names)
             if state.begun:  # by a process that has ended, or has lost the lock
                 state = replace(state, begun=0.0, failed=state.begun, error="it was interrupted")
-            known = self._set(key, await self._records.get(CERTIFICATES, key, StoredCertificate), state)
+            certificate = await self._records.get(CERTIFICATES, key, StoredCertificate)
+            # Another source of this process may have read or got it meanwhile: that is newer.
+            known = self._known.get(key) or self._set(key, certificate, state)
         return known
 
     def drop(self, key: str) -> None:

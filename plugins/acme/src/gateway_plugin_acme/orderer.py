@@ -171,6 +171,8 @@ class Orderer:
             if key in self._running:
                 continue
             due = await self._due(key, wanted)
+            if key in self._running:  # another source of this process has begun meanwhile
+                continue
             if due <= now:
                 self._running.add(key)
                 renewing = tasks.spawn(self._renew(key, wanted), name=f"certificate for {wanted}")

@@ -17,8 +17,8 @@ from gateway_import.formats import load_format
 from gateway_import.writer import to_yaml
 
 from tests.examples.kit import EXAMPLES, Service
+from tests.ports import free_port
 from tests.programs import program
-from tests.workers import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 CONFIG = r"""

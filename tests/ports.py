@@ -1,0 +1,26 @@
+"""Ports for servers that are started with a number."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+from typing import Final
+
+_FIRST: Final = 10_000
+_COUNT: Final = 22_000
+"""They end below those that the system gives to connections, which would take a port before its server does."""
+
+_numbers = itertools.count(os.getpid() * 101)
+
+
+def free_port() -> int:
+    """Return a port that no server has, and that this process did not return before."""
+    for number in itertools.islice(_numbers, _COUNT):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("", port := _FIRST + number % _COUNT))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("every port is taken")
