@@ -15,7 +15,7 @@ from typing import Final
 
 from tests.end_to_end.dashboard.browser import browser, open_dashboard
 from tests.end_to_end.kit import Gateway, Upstream, get
-from tests.end_to_end.test_reload import free_port
+from tests.ports import free_port
 
 IMAGES: Final = Path(__file__).parent / "images"
 
