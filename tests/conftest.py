@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,9 @@ from hypothesis import settings
 from tests.ports import free_port
 from tests.protocols.choice import parametrize_protocols, protocols
 from tests.protocols.fixtures import bridges, gateway, upstream
+
+if TYPE_CHECKING:
+    from tests.collector import Collector
 
 __all__ = ["bridges", "gateway", "protocols", "upstream"]
 
@@ -46,3 +50,14 @@ def unused_tcp_port() -> int:
 def unused_tcp_port_factory() -> Callable[[], int]:
     """Return what gives such ports."""
     return free_port
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """Return a collector of traces that runs on a port of its own."""
+    from tests.collector import Collector
+
+    found = Collector()
+    found.start()
+    yield found
+    found.close()

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -16,14 +16,6 @@ from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, eventually, get
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
 Start = Callable[..., Gateway]
-
-
-@pytest.fixture
-def collector() -> Iterator[Collector]:
-    found = Collector()
-    found.start()
-    yield found
-    found.close()
 
 
 def config(collector: Collector, upstream: Upstream, tracing: str = "queue: {delay: 10ms}", workers: int = 2) -> str:

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from itertools import pairwise
 
-import pytest
 from gateway_core.clock import SystemClock
 from gateway_core.testing import RunningGateway, ScriptedUpstream, eventually
 
 from tests.collector import Collector
 from tests.integration.test_tracing import pair, traced
-
-
-@pytest.fixture
-def collector() -> Iterator[Collector]:
-    found = Collector()
-    found.start()
-    yield found
-    found.close()
 
 
 def test_a_trace_shows_a_person_where_its_time_went(collector: Collector) -> None:

@@ -95,14 +95,6 @@ def upstream() -> Iterator[ScriptedUpstream]:
         yield found
 
 
-@pytest.fixture
-def collector() -> Iterator[Collector]:
-    found = Collector()
-    found.start()
-    yield found
-    found.close()
-
-
 @pytest.mark.parametrize(
     "reply",
     [

@@ -22,14 +22,6 @@ E = TypeVar("E", bound=h2.events.Event)
 TRUSTING = "trusted_proxies: [127.0.0.0/8]"
 
 
-@pytest.fixture
-def collector() -> Iterator[Collector]:
-    found = Collector()
-    found.start()
-    yield found
-    found.close()
-
-
 def traced(collector: Collector, target: str, *, name: str = "edge", protocol: str = "http1", more: str = "") -> str:
     return f"""
 tracing: {{otlp: {{url: "{collector.url}"}}, queue: {{delay: 10ms}}, service_name: {name}}}

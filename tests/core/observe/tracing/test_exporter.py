@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,14 +19,6 @@ from gateway_core.observe.tracing.spans import HookFacts, RawSpan, SpanBatch
 from gateway_core.testing import eventually
 
 from tests.collector import Collector
-
-
-@pytest.fixture
-def collector() -> Iterator[Collector]:
-    found = Collector()
-    found.start()
-    yield found
-    found.close()
 
 
 def batch(number: int = 1, spans: int = 1) -> SpanBatch:
