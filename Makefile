@@ -25,7 +25,7 @@ demo: .venv/installed
 	@touch $@
 
 test: .cache/tox/installed
-	.cache/tox/bin/python -m tox run
+	.cache/tox/bin/python -m tox run-parallel --parallel 2 --parallel-live --parallel-no-spinner
 
 .cache/tox/installed: constraints.txt
 	$(PYTHON) -m venv .cache/tox

@@ -40,7 +40,8 @@ def implemented() -> frozenset[str]:
 @cache
 def used_in_tests() -> frozenset[str]:
     """Return the hooks that tests implement or call by name."""
-    nodes = [node for path in (ROOT / "tests").rglob("*.py") for node in ast.walk(tree_of(path))]
+    paths = (path for path in (ROOT / "tests").rglob("*.py") if any(hook in path.read_text() for hook in HOOKS))
+    nodes = [node for path in paths for node in ast.walk(tree_of(path))]
     names = {node.name for node in nodes if isinstance(node, FUNCTIONS)}
     names |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     return frozenset(HOOKS) & names
