@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -27,6 +28,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     parametrize_protocols(metafunc)
+
+
+def pytest_collection_finish() -> None:
+    # Tests collect garbage and look through the objects of this process: without those of all tests and their modules.
+    gc.freeze()
 
 
 @pytest.fixture

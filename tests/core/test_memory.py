@@ -54,7 +54,6 @@ def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.fixture(autouse=True)
 def collector_is_restored() -> Iterator[None]:
     yield
-    gc.unfreeze()
     gc.enable()
 
 

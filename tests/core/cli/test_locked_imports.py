@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import marshal
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,9 +17,12 @@ EVIL = "import os\nopen(os.environ['MARK'], 'a').close()\n"
 
 
 class Site:
-    """A place on the path with one installed plugin."""
+    """A place on the path with one installed plugin.
 
-    def __init__(self, folder: Path) -> None:
+    :param lock: of such a place, which is the same for all of them.
+    """
+
+    def __init__(self, folder: Path, lock: Path | None = None) -> None:
         self.folder = folder
         self.package = folder / "site" / "zoo_package"
         self.mark = folder / "mark"
@@ -37,7 +41,10 @@ class Site:
         self.config.write_text(
             "listen: 127.0.0.1:0\nplugins: [{name: zoo}]\nroutes: [{path: /, target: 'http://127.0.0.1:1'}]\n"
         )
-        assert self.gateway("plugins", "lock", f"--file={self.lock}").returncode == 0
+        if lock is None:
+            assert self.gateway("plugins", "lock", f"--file={self.lock}").returncode == 0
+        else:
+            shutil.copy(lock, self.lock)
 
     def gateway(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command that ends by itself."""
@@ -55,9 +62,14 @@ COMMANDS = {
 }
 
 
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Site(tmp_path_factory.mktemp("locked")).lock
+
+
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
+def site(tmp_path: Path, locked: Path) -> Site:
+    return Site(tmp_path, locked)
 
 
 def edited(site: Site) -> None:
