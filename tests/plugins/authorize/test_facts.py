@@ -1,13 +1,23 @@
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 import pytest
+from gateway_plugin_authorize.config import kind_of
 from gateway_plugin_authorize.consumers import read_consumers
 from gateway_plugin_authorize.facts import SetOfCaller, members, words
 from gateway_plugin_sdk import Headers, Identity, Request
+from hypothesis import given
+from hypothesis import strategies as st
 
 PATHS = ("groups", "realm.groups")
+
+
+class Word(StrEnum):
+    """A text whose type derives from that of texts."""
+
+    A = "a"
 
 
 def groups_of(source: SetOfCaller, claims: Any) -> set[str] | None:
@@ -62,3 +72,40 @@ def test_scopes_may_be_one_text(value: object, expected: set[str] | None) -> Non
 def test_the_groups_of_a_consumer_count_beside_those_of_the_claim(claims: Any, expected: set[str] | None) -> None:
     found = read_consumers("consumers: [{name: a, groups: [g], credentials: [{scheme: jwt, subject: x}]}]")
     assert groups_of(SetOfCaller(PATHS, members, found.find), claims) == expected
+
+
+VALUES = st.sampled_from(
+    [None, "", "a b", "a", 1, True, [], ["a"], ["b", "a"], ["a", 1], [["a"]], ("a",), {"a": 1}, Word.A, [Word.A]]
+)
+MARKS = st.sampled_from([None, True, False, "all", {}, {"groups": "s"}, {"scope": "s"}, {"other": "s"}])
+
+
+@given(
+    st.dictionaries(st.sampled_from(["groups", "scope", "scp"]), VALUES),
+    st.fixed_dictionaries({}, optional={"_claim_names": MARKS, "hasgroups": MARKS}),
+    st.sampled_from([(("groups",), members), (("scope", "scp"), words)]),
+)
+def test_the_quick_look_finds_what_the_thorough_one_finds(claims: Any, marks: Any, source: Any) -> None:
+    paths, of = source
+    facts = SetOfCaller(paths, of)
+    request = Request("GET", "/", Headers())
+    request.identity = Identity("x", "jwt", {**claims, **marks})
+
+    for names in (frozenset({"a"}), frozenset({"z"})):
+        assert facts.condition(names)(request) is facts.has_any(names, request.identity)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (True, "boolean"),
+        (1, "number"),
+        (1.5, "number"),
+        ("a", "text"),
+        (Word.A, "text"),
+        (None, "NoneType"),
+        ([], "list"),
+    ],
+)
+def test_the_type_of_a_claim_is_that_of_json(value: object, kind: str) -> None:
+    assert kind_of(value) == kind

@@ -54,7 +54,19 @@ def claim_path(path: str) -> ClaimReader:
             return claims[path]
         return _find_longest(claims, path) if names is None else _find_exact(claims, names)
 
-    return nested
+    first, _, second = path.partition(".")
+    if names is not None or "." in second:
+        return nested
+
+    def second_level(claims: object) -> Any:
+        # The usual: an object within the claims, such as Keycloak's ``realm_access.roles``.
+        if type(claims) is MappingProxyType or type(claims) is dict:
+            inner = claims.get(first)
+            if type(inner) is dict and path not in claims:
+                return inner.get(second, MISSING)
+        return nested(claims)
+
+    return second_level
 
 
 def _find_longest(claims: object, path: str) -> Any:

@@ -166,8 +166,14 @@ class AuthorizeConfig(ConfigModel):
 
 def kind_of(value: object) -> str:
     """Return the type of a JSON value, as far as rules distinguish types: ``true`` is no number."""
-    if isinstance(value, bool):
-        return "boolean"
+    return _KINDS.get(type(value)) or _kind_of_other(value)
+
+
+_KINDS: Final = {bool: "boolean", int: "number", float: "number", str: "text"}
+
+
+def _kind_of_other(value: object) -> str:
+    # Plugins may give claims whose types derive from those of JSON, such as a text of an Enum.
     if isinstance(value, int | float):
         return "number"
     return "text" if isinstance(value, str) else type(value).__name__

@@ -261,17 +261,21 @@ def _paths(rule: Rule, ignore_case: bool) -> list[Compiled]:
     parts: list[Compiled] = []
     if rule.paths is not None:
         exact = frozenset([_folded(path) if ignore_case else path for path in rule.paths])
-        parts.append(lambda request: (_folded(request.path) if ignore_case else request.path) in exact)
+        parts.append(_path_condition(exact, (), ignore_case))
     if rule.path_prefixes is not None:
         roots = [(_folded(path) if ignore_case else path).rstrip("/") for path in rule.path_prefixes]
-        below = tuple([f"{root}/" for root in roots])
-
-        def is_below(request: Request) -> Verdict:
-            path = _folded(request.path) if ignore_case else request.path
-            return f"{path}/".startswith(below)
-
-        parts.append(is_below)
+        parts.append(_path_condition(frozenset(roots), tuple([f"{root}/" for root in roots]), ignore_case))
     return parts
+
+
+def _path_condition(exact: frozenset[str], below: tuple[str, ...], ignore_case: bool) -> Compiled:
+    """Return whether the path is one of these, or begins with one of those."""
+
+    def is_there(request: Request) -> Verdict:
+        path = _folded(request.path) if ignore_case else request.path
+        return path in exact or path.startswith(below)
+
+    return is_there
 
 
 def _folded(path: str) -> str:
