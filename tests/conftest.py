@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["bridges", "gateway", "protocols", "upstream"]
 
 # No deadlines: a test that is slow on a busy machine is not a test that fails.
-settings.register_profile("fast", deadline=None)
+settings.register_profile("fast", deadline=None, max_examples=50)
 settings.register_profile("deep", deadline=None, max_examples=5_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 

@@ -61,7 +61,7 @@ def shown(port: int) -> bytes | None:
     """Return the certificate that a client is shown for example.com; None as long as there is none."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:
         try:
             with context.wrap_socket(plain, server_hostname="example.com") as secure:
                 return secure.getpeercert(binary_form=True)

@@ -77,6 +77,6 @@ async def test_what_a_cancelled_hook_held_is_freed_without_the_collector(
         await asyncio.wait({task})
         del task
 
-        await asyncio.wait_for(freed.wait(), 10)
+        await asyncio.wait_for(freed.wait(), 30)
     finally:
         gc.enable()

@@ -288,11 +288,11 @@ routes:
     )
     client = await gateway.connect()
     await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    await asyncio.wait_for(reached.wait(), 10)
+    await asyncio.wait_for(reached.wait(), 30)
 
     client.reset()
 
-    await asyncio.wait_for(closed.wait(), 10)
+    await asyncio.wait_for(closed.wait(), 30)
     await until(lambda: counts(gateway) == {})
 
 

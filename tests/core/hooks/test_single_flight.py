@@ -84,7 +84,7 @@ async def test_the_run_is_cancelled_when_the_last_one_leaves(work: Work) -> None
     second.cancel()
     await asyncio.wait({second})
 
-    await asyncio.wait_for(work.cancelled.wait(), 10)
+    await asyncio.wait_for(work.cancelled.wait(), 30)
     assert (second.cancelled(), len(flights)) == (True, 0)
 
 

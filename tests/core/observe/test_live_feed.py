@@ -104,7 +104,7 @@ async def test_events_of_the_log_are_taken_from_any_thread(feed: LiveFeed) -> No
     stream = feed.open(CHANGES)
 
     await asyncio.to_thread(feed.note, BREAKER_OPENED, "text", {"upstream": "users"})
-    await asyncio.wait_for(stream.has_more.wait(), 5)
+    await asyncio.wait_for(stream.has_more.wait(), 30)
 
     ((name, data, _),) = events(stream.take())
     assert (name, data["event"], data["process"]) == ("change", "breaker.opened", "program")
@@ -148,7 +148,7 @@ async def test_traffic_is_measured_once_for_all_streams_and_only_while_one_wants
     feed.measure = measure
     idle = feed.open(CHANGES)
     streams = [feed.open(Wanted()), feed.open(Wanted()), feed.open(Wanted(route="orders"))]
-    await asyncio.wait_for(measured.wait(), 5)
+    await asyncio.wait_for(measured.wait(), 30)
 
     taken = [events(each.take()) for each in streams]
 
@@ -180,7 +180,7 @@ async def test_a_second_that_cannot_be_measured_does_not_end_the_others(
     feed.measure = measure
     stream = feed.open(Wanted())
 
-    await asyncio.wait_for(stream.has_more.wait(), 5)
+    await asyncio.wait_for(stream.has_more.wait(), 30)
     assert events(stream.take())[-1][0] == "traffic"
 
 
@@ -222,7 +222,7 @@ async def test_requests_are_collected_for_each_filter_once_and_a_moment_longer_t
     two.close()
 
     assert feed.filters == (USERS.requests,)
-    assert await asyncio.wait_for(watched.get(), 5) == ()
+    assert await asyncio.wait_for(watched.get(), 30) == ()
 
 
 async def test_a_tail_that_comes_back_goes_on_if_its_requests_were_collected_meanwhile(feed: LiveFeed) -> None:

@@ -94,7 +94,7 @@ async def test_a_source_that_fails_is_asked_again_and_what_it_yielded_stays(
     source.steps.put_nowait(ValueError("the authority is away"))
     source.steps.put_nowait([certificate("a.test", 1)])
     source.steps.put_nowait([certificate("a.test", 3)])
-    await asyncio.wait_for(changes.get(), 10)
+    await asyncio.wait_for(changes.get(), 30)
 
     assert "certificates 'scripted' of listener 127.0.0.1:1: the authority is away" in caplog.text
     assert [each.chain for each in feeds.certificates_of(config)] == [b"chain 3"]
@@ -107,7 +107,7 @@ async def test_sources_are_kept_over_configurations_and_end_with_their_entry(fee
 
     first, second, third = Scripted.made
     assert [each.config.name for each in (first, second, third)] == ["a.test", "b.test", "c.test"]
-    await asyncio.wait_for(second.is_closed.wait(), 10)
+    await asyncio.wait_for(second.is_closed.wait(), 30)
     assert not first.is_closed.is_set()
     assert not third.is_closed.is_set()
 
@@ -180,7 +180,7 @@ async def test_a_source_goes_on_and_learns_what_its_listeners_serve(feeds: Certi
     assert source.context.hosts.current == first
     await feeds.put_in_force(config, lambda _: second)
 
-    await asyncio.wait_for(source.context.hosts.changed(), 10)
+    await asyncio.wait_for(source.context.hosts.changed(), 30)
     assert source.context.hosts.current == second
     assert Scripted.made == [source]
 

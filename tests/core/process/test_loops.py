@@ -150,11 +150,11 @@ async def test_work_is_given_up_when_a_signal_to_stop_comes() -> None:
 async def test_the_second_signal_is_a_hurry() -> None:
     signals = Signals(on_reload=lambda: None, on_restart=lambda: None)
     await tell(signal.SIGINT)
-    await asyncio.wait_for(signals.stop.wait(), 10)
+    await asyncio.wait_for(signals.stop.wait(), 30)
     assert not signals.hurry.is_set()
 
     await tell(signal.SIGTERM)
-    await asyncio.wait_for(signals.hurry.wait(), 10)
+    await asyncio.wait_for(signals.hurry.wait(), 30)
 
 
 async def test_reload_and_restart_are_told() -> None:
@@ -169,7 +169,7 @@ async def test_reload_and_restart_are_told() -> None:
     Signals(on_reload=lambda: note("reload"), on_restart=lambda: note("restart"))
     await tell(signal.SIGHUP)
     await tell(signal.SIGUSR2)
-    await asyncio.wait_for(both.wait(), 10)
+    await asyncio.wait_for(both.wait(), 30)
 
     assert sorted(told) == ["reload", "restart"]
 
@@ -181,7 +181,7 @@ async def test_files_are_opened_anew_when_sigusr1_says_so_and_nobody_dies_of_it_
     told = asyncio.Event()
     Signals(on_reload=lambda: None, on_restart=lambda: None, on_reopen=told.set)
     await tell(signal.SIGUSR1)
-    await asyncio.wait_for(told.wait(), 10)
+    await asyncio.wait_for(told.wait(), 30)
 
 
 async def test_an_error_of_the_work_passes_through() -> None:
@@ -231,7 +231,7 @@ async def test_no_way_to_a_handler_takes_a_signal_away(
 
     assert "is not changed: it is the" in caplog.text
     os.kill(os.getpid(), signal.SIGTERM)
-    await asyncio.wait_for(signals.stop.wait(), 10)
+    await asyncio.wait_for(signals.stop.wait(), 30)
 
 
 @pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
@@ -247,7 +247,7 @@ def test_a_plugin_that_reopens_files_is_called_on_sigusr1_and_so_is_the_gateway(
         signal.signal(signal.SIGUSR1, lambda _number, _frame: reopened.append("plugin"))
 
         os.kill(os.getpid(), signal.SIGUSR1)
-        await asyncio.wait_for(gateway.wait(), 10)
+        await asyncio.wait_for(gateway.wait(), 30)
         signal.signal(signal.SIGUSR1, signal.SIG_DFL)
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:

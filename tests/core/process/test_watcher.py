@@ -200,7 +200,7 @@ async def test_a_configuration_that_changes_nothing_here_is_not_sent(
     pid = watcher.pid
 
     os.kill(pid or 0, signal.SIGSTOP)
-    await asyncio.wait_for(use(watcher, canon(checking(health_port) + "shutdown_timeout: 7s\n")), 5)
+    await asyncio.wait_for(use(watcher, canon(checking(health_port) + "shutdown_timeout: 7s\n")), 30)
 
     os.kill(pid or 0, signal.SIGCONT)
     assert watcher.pid == pid

@@ -53,7 +53,7 @@ async def test_a_client_that_leaves_within_the_response_ends_the_request(
 
     client.reset_hard()
 
-    await asyncio.wait_for(closed.wait(), 10)
+    await asyncio.wait_for(closed.wait(), 30)
     await case.is_over()
     assert "client-left" in [record.reason for record in records]
 

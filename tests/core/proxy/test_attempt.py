@@ -210,7 +210,7 @@ async def test_a_change_of_protocol_before_the_request_is_complete_is_502(proxie
     received = await client.rest()
 
     assert received.startswith(b"HTTP/1.1 502 ")
-    await asyncio.wait_for(closed.wait(), 10)
+    await asyncio.wait_for(closed.wait(), 30)
 
 
 @pytest.mark.one_protocol(reason="a request that changes the protocol has no body in HTTP/2")

@@ -231,7 +231,7 @@ async def test_a_client_that_leaves_ends_a_hook_that_waits(proxied: Proxied) -> 
 
     client.reset()
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await ended.wait()
     await until(lambda: not counts(gateway))
     assert upstream.heads == []

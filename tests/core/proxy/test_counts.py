@@ -27,7 +27,7 @@ routes:
         await gateway.ask(GET)
 
     for _ in range(2):
-        status, _, _ = await asyncio.wait_for(gateway.ask(b"GET /v.. HTTP/1.1\r\nHost: x\r\n\r\n"), 5)
+        status, _, _ = await asyncio.wait_for(gateway.ask(b"GET /v.. HTTP/1.1\r\nHost: x\r\n\r\n"), 30)
         assert status == 400
 
     assert (await gateway.ask(GET))[0] == 200

@@ -123,7 +123,7 @@ async def test_one_whose_response_is_dropped_is_closed(proxied: Proxied) -> None
     gc.disable()
     try:
         del response
-        await asyncio.wait_for(closed.wait(), 10)
+        await asyncio.wait_for(closed.wait(), 30)
     finally:
         gc.enable()
 
@@ -151,12 +151,12 @@ async def test_abort_ends_it(proxied: Proxied) -> None:
     gateway, _ = await proxied(script, extra=BIND, plugins=[Detaching, Inner])
     await gateway.ask(POST)
     forwarding = spawn(copies[0].forward(), name="forward", on_error=lambda _: None)
-    await asyncio.wait_for(reached.wait(), 10)
+    await asyncio.wait_for(reached.wait(), 30)
     copies[0].abort("not.needed")
 
     with pytest.raises(asyncio.CancelledError):
         await forwarding
-    await asyncio.wait_for(closed.wait(), 10)
+    await asyncio.wait_for(closed.wait(), 30)
     await until(lambda: len(records) == 2)
     assert (records[1][1].aborted, records[1][1].reason) == ("gateway", "not.needed")
     assert counts(gateway) == {}

@@ -59,10 +59,10 @@ async def test_a_hook_fetches_from_its_own_snapshot_and_background_work_from_the
     first, second = await start_upstream(), await start_upstream(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew")
     gateway = await start_proxy(config(first.url, first.url), plugins=[Late])
     asking = spawn(gateway.ask(SHORT), name="a client")
-    await asyncio.wait_for(waiting.wait(), 10)
+    await asyncio.wait_for(waiting.wait(), 30)
     await gateway.reload(config(first.url, second.url))
     reloaded.set()
 
     assert (await asking)[2] == b"ok"
-    await asyncio.wait_for(spawned.wait(), 10)
+    await asyncio.wait_for(spawned.wait(), 30)
     assert background == [b"new"]

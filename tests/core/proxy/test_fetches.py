@@ -132,7 +132,7 @@ async def test_leaving_early_closes_the_connection(started: Any) -> None:
     running = await started(ask, script)
 
     assert (await running.gateway.ask(SHORT))[0] == 200
-    await asyncio.wait_for(closed.wait(), 10)
+    await asyncio.wait_for(closed.wait(), 30)
     assert counts(running.gateway) == {}
 
 
@@ -146,10 +146,10 @@ async def test_a_fetch_ends_with_the_hook_whose_client_left(started: Any) -> Non
     running = await started(ask, script)
     client = await running.gateway.connect()
     await client.send(SHORT)
-    await asyncio.wait_for(reached.wait(), 10)
+    await asyncio.wait_for(reached.wait(), 30)
     client.reset()
 
-    await asyncio.wait_for(closed.wait(), 10)
+    await asyncio.wait_for(closed.wait(), 30)
     await until(lambda: counts(running.gateway) == {})
 
 

@@ -113,7 +113,7 @@ async def test_another_response_is_sent_and_the_forwarded_one_closed(started: St
     gateway, _ = await started(ask, script)
 
     assert (await gateway.ask(GET))[::2] == (418, b"teapot")
-    await asyncio.wait_for(closed.wait(), 10)
+    await asyncio.wait_for(closed.wait(), 30)
     assert seen == ["pre-proxy", "inner 200", "outer 418"]
     assert counts(gateway) == {}
 
@@ -298,10 +298,10 @@ async def test_a_client_that_leaves_ends_what_is_forwarded(started: Start) -> No
     gateway, _ = await started(forward_only, script)
     client = await gateway.connect()
     await client.send(GET)
-    await asyncio.wait_for(reached.wait(), 10)
+    await asyncio.wait_for(reached.wait(), 30)
     client.reset()
 
-    await asyncio.wait_for(closed.wait(), 10)
+    await asyncio.wait_for(closed.wait(), 30)
     await until(lambda: records)
     assert (records[0].aborted, records[0].reason) == ("client", "client-left")
     assert counts(gateway) == {}
@@ -319,10 +319,10 @@ async def test_a_client_that_leaves_closes_a_response_that_a_hook_holds(started:
     gateway, _ = await started(ask, script)
     client = await gateway.connect()
     await client.send(GET)
-    await asyncio.wait_for(holds.wait(), 10)
+    await asyncio.wait_for(holds.wait(), 30)
     client.reset()
 
-    await asyncio.wait_for(closed.wait(), 10)
+    await asyncio.wait_for(closed.wait(), 30)
     await until(lambda: counts(gateway) == {})
 
 

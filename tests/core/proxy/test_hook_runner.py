@@ -127,5 +127,5 @@ async def test_a_hook_that_never_returns_ends_with_its_client(proxied: Proxied) 
 
     client.reset()
 
-    await asyncio.wait_for(cancelled.wait(), 10)
+    await asyncio.wait_for(cancelled.wait(), 30)
     await until(lambda: not gateway.proxy.in_flight)

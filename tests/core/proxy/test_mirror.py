@@ -175,7 +175,7 @@ async def test_the_timeouts_of_the_mirrors_upstream_end_copies(
 
     assert await ask(gateway, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == 200
 
-    await asyncio.wait_for(gone.wait(), 10)
+    await asyncio.wait_for(gone.wait(), 30)
     await until(lambda: not counts(gateway))
 
 
@@ -242,7 +242,7 @@ async def test_requests_wait_for_a_copy_in_their_upstream_and_copies_for_nothing
     assert await ask(gateway, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == 200
     go.set()
 
-    assert await asyncio.wait_for(direct, 10) == 200
+    assert await asyncio.wait_for(direct, 30) == 200
     await until(lambda: not counts(gateway))
     assert [head.split()[1] for head in upstream.heads] == [b"/", b"/", b"/", b"/direct"]
 

@@ -245,7 +245,7 @@ async def test_events_reach_the_client_one_by_one(proxied: Proxied) -> None:
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
         for n in range(5):
             await peer.send(b"9\r\ndata: %d\n\n\r\n" % n)
-            await asyncio.wait_for(seen.wait(), 5)
+            await asyncio.wait_for(seen.wait(), 30)
             seen.clear()
         await peer.send(b"0\r\n\r\n")
 

@@ -46,13 +46,13 @@ async def test_a_response_before_the_end_of_the_body_reaches_a_client_that_sends
 
     await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
     for _ in range(0, size, 1 << 16):
-        await asyncio.wait_for(client.send(b"x" * min(size, 1 << 16)), 10)
-    status, head, body = await asyncio.wait_for(client.response(), 10)
+        await asyncio.wait_for(client.send(b"x" * min(size, 1 << 16)), 30)
+    status, head, body = await asyncio.wait_for(client.response(), 30)
 
     assert (status, body) == (413, b"too much")
     if size == SIZES[-1]:  # shorter ones may be complete before their response is there
         assert fields(head, b"connection") == [b"close"]
-        assert await asyncio.wait_for(client.rest(), 10) == b""
+        assert await asyncio.wait_for(client.rest(), 30) == b""
 
 
 @pytest.mark.one_protocol(reason="the connection closes behind an early response")
@@ -314,12 +314,12 @@ async def test_reserved_fields_are_removed_from_the_trailers_too(proxied: Proxie
 
     if is_cut:
         await client.send(head)
-        await asyncio.wait_for(began.wait(), 10)
+        await asyncio.wait_for(began.wait(), 30)
         await client.send(end)
     else:
         await client.send(head + end)
 
-    assert (await asyncio.wait_for(ended, 10)).endswith(b"0\r\nX-Sum: 1\r\nX-Users: 2\r\n\r\n")
+    assert (await asyncio.wait_for(ended, 30)).endswith(b"0\r\nX-Sum: 1\r\nX-Users: 2\r\n\r\n")
     assert (await client.response())[0] == 200
 
 

@@ -180,7 +180,7 @@ async def test_a_filter_that_fails_behind_the_response_cuts_it(proxied: Proxied)
 
     await client.send(b"3\r\ndef\r\n")
 
-    assert await asyncio.wait_for(client.rest(), 10) == b""  # no end of the chunks
+    assert await asyncio.wait_for(client.rest(), 30) == b""  # no end of the chunks
     await until(lambda: records and not counts(gateway))
     assert (records[0].reason, records[0].aborted) == ("plugin.failed", "gateway")
     assert [str(error) for error in made.closed] == ["boom"]

@@ -213,11 +213,11 @@ async def test_a_client_that_leaves_while_a_hook_waits_ends_the_request(proxied:
     gateway, upstream = await proxied(extra=BIND, plugins=[Waits])
     client = await gateway.connect()
     await client.send(GET)
-    await asyncio.wait_for(reached.wait(), 5)
+    await asyncio.wait_for(reached.wait(), 30)
 
     client.reset()
 
-    await asyncio.wait_for(ended.wait(), 5)
+    await asyncio.wait_for(ended.wait(), 30)
     await until(lambda: gateway.proxy.in_flight == 0)
     assert upstream.heads == []
 
@@ -237,11 +237,11 @@ async def test_a_client_that_leaves_while_a_response_hook_waits_ends_the_request
     gateway, _ = await proxied(extra=BIND, plugins=[Waits])
     client = await gateway.connect()
     await client.send(GET)
-    await asyncio.wait_for(reached.wait(), 5)
+    await asyncio.wait_for(reached.wait(), 30)
 
     client.reset()
 
-    await asyncio.wait_for(ended.wait(), 5)
+    await asyncio.wait_for(ended.wait(), 30)
     await until(lambda: gateway.proxy.in_flight == 0)
 
 
@@ -321,7 +321,7 @@ async def test_a_hook_may_replace_a_response_whose_rest_nobody_reads(proxied: Pr
     status, head, body = await client.response()
 
     assert (status, field(head, b"x-was"), body) == (418, b"200", b"another")
-    await asyncio.wait_for(left.wait(), 5)
+    await asyncio.wait_for(left.wait(), 30)
 
 
 class GivesBody(Base):

@@ -86,7 +86,7 @@ async def test_a_head_that_comes_byte_by_byte_has_its_time(proxied: Proxied) -> 
     for byte in GET[:10]:
         await client.send(bytes([byte]))
         await gateway.pass_time(4)  # less than the limit between two of them
-    response = await asyncio.wait_for(client.rest(), 10)
+    response = await asyncio.wait_for(client.rest(), 30)
 
     assert response.startswith(b"HTTP/1.1 408 ")
     assert upstream.connections == 0
@@ -100,7 +100,7 @@ async def test_a_later_head_has_its_time_too(proxied: Proxied) -> None:
     await client.response()
 
     await client.send(GET[:10])
-    response = await asyncio.wait_for(client.rest(), 10)
+    response = await asyncio.wait_for(client.rest(), 30)
 
     assert response.startswith(b"HTTP/1.1 408 ")
 
@@ -110,7 +110,7 @@ async def test_a_connection_that_says_nothing_is_closed(proxied: Proxied) -> Non
     gateway, _ = await proxied(extra="limits: {header_timeout: 300ms}")
     client = await gateway.connect()
 
-    assert await asyncio.wait_for(client.rest(), 10) == b""
+    assert await asyncio.wait_for(client.rest(), 30) == b""
 
 
 async def test_an_idle_connection_is_closed_without_a_word(proxied: Proxied) -> None:
@@ -119,7 +119,7 @@ async def test_an_idle_connection_is_closed_without_a_word(proxied: Proxied) -> 
     await client.send(GET)
     await client.response()
 
-    assert await asyncio.wait_for(client.rest(), 10) == b""
+    assert await asyncio.wait_for(client.rest(), 30) == b""
 
 
 async def test_half_open_heads_keep_nobody_waiting(proxied: Proxied) -> None:
@@ -129,7 +129,7 @@ async def test_half_open_heads_keep_nobody_waiting(proxied: Proxied) -> None:
         await client.send(GET[:20])
 
     for _ in range(20):
-        assert (await asyncio.wait_for(gateway.ask(GET), 5))[0] == 200
+        assert (await asyncio.wait_for(gateway.ask(GET), 30))[0] == 200
 
 
 BIG = 256 << 20
@@ -298,13 +298,13 @@ async def test_draining_lets_requests_finish_and_closes_idle_connections(proxied
     await until(lambda: gateway.proxy.in_flight == 1)
 
     draining = spawn(gateway.proxy.drain(10), name="test")
-    assert await asyncio.wait_for(idle.rest(), 5) == b""
+    assert await asyncio.wait_for(idle.rest(), 30) == b""
     go_on.set()
     status, head, _ = await busy.response()
 
     assert (status, fields(head, b"connection")) == (200, [b"close"])
     assert await busy.rest() == b""
-    await asyncio.wait_for(draining, 5)
+    await asyncio.wait_for(draining, 30)
     assert len(gateway.proxy.connections) == 0
 
 
@@ -379,7 +379,7 @@ async def test_draining_comes_to_an_end(proxied: Proxied) -> None:
     await client.send(GET)
     await until(lambda: gateway.proxy.in_flight == 1)
 
-    await asyncio.wait_for(gateway.proxy.drain(0.2), 5)
+    await asyncio.wait_for(gateway.proxy.drain(0.2), 30)
 
     await until(lambda: gateway.proxy.in_flight == 0 and len(gateway.proxy.connections) == 0)
 

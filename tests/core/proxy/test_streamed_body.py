@@ -140,5 +140,5 @@ async def test_a_replaced_source_is_closed() -> None:
     taken: bytes | BodySource = body.take()
 
     assert taken == b"x"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await closed.wait()

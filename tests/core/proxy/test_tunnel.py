@@ -88,7 +88,7 @@ async def test_another_protocol_than_the_client_offered_is_502(proxied: Proxied,
 
     assert status == 502
     assert b"raw bytes" not in head + body
-    await asyncio.wait_for(closed.wait(), 10)
+    await asyncio.wait_for(closed.wait(), 30)
 
 
 @pytest.mark.one_protocol(reason="HTTP/2 has no Upgrade")
@@ -193,7 +193,7 @@ async def test_one_side_may_end_while_the_other_goes_on(proxied: Proxied) -> Non
     await client.send(b"abc")
     client.writer.write_eof()
 
-    assert await asyncio.wait_for(client.rest(), 10) == b"cba"
+    assert await asyncio.wait_for(client.rest(), 30) == b"cba"
     await until(lambda: gateway.proxy.in_flight == 0)
 
 
@@ -203,7 +203,7 @@ async def test_a_tunnel_without_a_byte_is_closed(proxied: Proxied) -> None:
     await client.send(UPGRADE)
     await client.head()
 
-    assert await asyncio.wait_for(client.rest(), 10) == b""
+    assert await asyncio.wait_for(client.rest(), 30) == b""
     await until(lambda: gateway.proxy.in_flight == 0)
 
 
@@ -237,7 +237,7 @@ async def test_an_upstream_that_ends_the_tunnel_ends_it_for_the_client(proxied: 
     await client.send(UPGRADE)
     await client.head()
 
-    assert await asyncio.wait_for(client.rest(), 10) == b"bye"
+    assert await asyncio.wait_for(client.rest(), 30) == b"bye"
 
 
 async def test_a_tunnel_is_a_request_under_way_until_it_is_closed(proxied: Proxied) -> None:
@@ -284,7 +284,7 @@ async def test_draining_waits_for_a_tunnel_and_then_cuts_it_off(proxied: Proxied
     await client.send(b"still there")
     assert await client.exactly(11) == b"still there"
 
-    assert await asyncio.wait_for(client.rest(), 10) == b""
+    assert await asyncio.wait_for(client.rest(), 30) == b""
     await draining
 
 
@@ -321,7 +321,7 @@ async def test_bytes_sent_before_the_101_are_not_lost(proxied: Proxied, pieces: 
     await client.head()
 
     expected = b"".join(b"piece %d " % n for n in range(pieces))
-    assert await asyncio.wait_for(client.exactly(len(expected)), 10) == expected
+    assert await asyncio.wait_for(client.exactly(len(expected)), 30) == expected
 
 
 class Decides(Plugin[Any]):
@@ -366,7 +366,7 @@ async def test_a_response_that_a_hook_returns_replaces_a_101_and_closes_the_upst
     status, _, body = await gateway.ask(UPGRADE)
 
     assert (status, body) == (403, b"no")
-    await asyncio.wait_for(closed.wait(), 10)
+    await asyncio.wait_for(closed.wait(), 30)
     await until(lambda: not gateway.proxy.in_flight)
 
 

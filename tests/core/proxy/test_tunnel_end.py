@@ -39,7 +39,7 @@ async def test_a_websocket_gets_a_close_frame_when_the_gateway_ends(
 
     draining = spawn(gateway.proxy.drain(0.1), name="test")
 
-    assert await asyncio.wait_for(client.rest(), 10) == received
+    assert await asyncio.wait_for(client.rest(), 30) == received
     await draining
 
 

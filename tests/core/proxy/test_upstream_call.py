@@ -109,7 +109,7 @@ async def test_a_response_that_does_not_come_in_time_is_a_504(proxied: Proxied) 
     gateway, _ = await proxied(serve)
 
     with pytest.raises(UpstreamError) as caught:
-        await asyncio.wait_for(call(gateway, seconds=0.05).response(), 10)
+        await asyncio.wait_for(call(gateway, seconds=0.05).response(), 30)
 
     assert caught.value.status == 504
     assert counts(gateway) == {}
@@ -173,6 +173,6 @@ async def test_a_call_that_is_closed_leaves_nothing_behind(proxied: Proxied) -> 
 
     await calling.aclose()
 
-    await asyncio.wait_for(gone.wait(), 10)
+    await asyncio.wait_for(gone.wait(), 30)
     assert counts(gateway) == {}
     assert not gateway.proxy.upstreams.calls

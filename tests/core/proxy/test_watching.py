@@ -66,7 +66,7 @@ async def test_a_watched_stream_is_not_held_up(proxied: Proxied) -> None:
         await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         for n in range(3):
             await peer.send(b"1\r\n%d\r\n" % n)
-            await asyncio.wait_for(seen.wait(), 5)
+            await asyncio.wait_for(seen.wait(), 30)
             seen.clear()
         await peer.send(b"0\r\n\r\n")
 

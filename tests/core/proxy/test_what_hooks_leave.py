@@ -33,7 +33,7 @@ async def test_a_value_made_longer_does_not_become_part_of_the_length(proxied: P
 
     for _ in range(2):
         await client.send(GET)
-        _, head, body = await asyncio.wait_for(client.response(), 5)
+        _, head, body = await asyncio.wait_for(client.response(), 30)
         assert fields(head, b"content-length") == [b"5"]
         assert fields(head, b"cache-control") == [b"max-age=60"]
         assert body == b"hello"
@@ -66,7 +66,7 @@ async def test_a_get_that_goes_on_as_head_gets_its_response_without_a_body_and_g
 
     for _ in range(3):
         await client.send(GET)
-        status, head, body = await asyncio.wait_for(client.response(), 5)
+        status, head, body = await asyncio.wait_for(client.response(), 30)
         assert (status, field(head, b"content-length"), body) == (200, b"0", b"")
     assert upstream.connections == 1
     assert upstream.heads[0].startswith(b"HEAD /a ")
@@ -104,7 +104,7 @@ async def test_a_head_that_goes_on_as_get_gets_its_response_without_a_body(proxi
     await client.send(GET.replace(b"GET", b"HEAD") + GET)
 
     assert field(await client.head(), b"content-length") == b"5"
-    assert (await asyncio.wait_for(client.response(), 5))[2] == b"hello"
+    assert (await asyncio.wait_for(client.response(), 30))[2] == b"hello"
     assert upstream.connections == 1
 
 
@@ -158,7 +158,7 @@ async def test_a_transform_that_fails_is_a_500_or_a_visible_break_at_once(
 
     await client.send(b"GET /%b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % where.encode())
     try:
-        got = await asyncio.wait_for(client.rest(), 5)
+        got = await asyncio.wait_for(client.rest(), 30)
     except ConnectionResetError:
         got = b""
 
@@ -166,7 +166,7 @@ async def test_a_transform_that_fails_is_a_500_or_a_visible_break_at_once(
     assert counts(gateway) == {}
     fine = await gateway.connect()
     await fine.send(b"GET /fine HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert (await asyncio.wait_for(fine.head(), 5)).startswith(b"HTTP/1.1 200 ")
+    assert (await asyncio.wait_for(fine.head(), 30)).startswith(b"HTTP/1.1 200 ")
 
 
 class LeavesAnything(Base):
@@ -201,7 +201,7 @@ async def test_what_cannot_be_sent_is_a_500_and_leaves_no_trace(proxied: Proxied
     gateway, _ = await proxied(extra=BIND, plugins=[LeavesAnything])
 
     for head in (f"GET /{left}{query} HTTP/1.1", "GET /fine HTTP/1.1", f"GET /{left}{query} HTTP/1.1"):
-        status, _, _ = await asyncio.wait_for(gateway.ask(f"{head}\r\nHost: x\r\n\r\n".encode()), 5)
+        status, _, _ = await asyncio.wait_for(gateway.ask(f"{head}\r\nHost: x\r\n\r\n".encode()), 30)
         is_own_response = status == 200 and query and left == "request-headers"
         assert is_own_response or status == (200 if "fine" in head else 500)
 
@@ -212,7 +212,7 @@ async def test_what_cannot_be_sent_is_a_500_and_leaves_no_trace(proxied: Proxied
 async def test_a_request_behind_another_that_fails_within_the_gateway_gets_its_response(proxied: Proxied) -> None:
     gateway, _ = await proxied(extra=BIND, plugins=[LeavesAnything])
 
-    got = await asyncio.wait_for(gateway.send(GET + GET.replace(b"/a", b"/request-headers")), 5)
+    got = await asyncio.wait_for(gateway.send(GET + GET.replace(b"/a", b"/request-headers")), 30)
 
     assert got.startswith(b"HTTP/1.1 200 ")
     assert got.count(b"HTTP/1.1 500 ") == 1
@@ -238,7 +238,7 @@ async def test_the_time_that_a_response_hook_takes_is_not_the_upstreams(proxied:
     for _ in range(2):
         client = await gateway.connect()
         await client.send(GET)
-        assert (await asyncio.wait_for(client.head(), 5)).startswith(b"HTTP/1.1 200 ")
+        assert (await asyncio.wait_for(client.head(), 30)).startswith(b"HTTP/1.1 200 ")
         await until(lambda: not counts(gateway))
     assert up.connections == 1, "the connection that a hook held up cannot be used again"
 
@@ -251,7 +251,7 @@ async def test_a_response_hook_has_no_more_than_the_whole_time(proxied: Proxied)
 
     gateway, _ = await proxied(extra=BIND, plugins=[TakesItsTime], upstream_extra="    timeouts: {total: 5s}")
 
-    assert (await asyncio.wait_for(gateway.ask(GET), 5))[0] == 504
+    assert (await asyncio.wait_for(gateway.ask(GET), 30))[0] == 504
     assert counts(gateway) == {}
 
 

@@ -17,7 +17,7 @@ async def send_much(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 
 def is_closed(client: socket.socket) -> bool:
     """Read all that there is; a connection that is still open is a timeout."""
-    client.settimeout(5)
+    client.settimeout(30)
     try:
         while client.recv(1 << 20):
             pass

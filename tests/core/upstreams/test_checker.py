@@ -196,14 +196,14 @@ async def test_a_started_checker_finds_out_and_tells_the_watchers(
     endpoint.watch(Watch())
     checker = make_checker(endpoint, interval=0.01, jitter=0.5, healthy_threshold=2, unhealthy_threshold=2)
     checker.start()
-    await asyncio.wait_for(fake.asked.wait(), 10)
+    await asyncio.wait_for(fake.asked.wait(), 30)
 
     fake.status = 500
-    await asyncio.wait_for(changed.wait(), 10)
+    await asyncio.wait_for(changed.wait(), 30)
 
     changed.clear()
     fake.status = 200
-    await asyncio.wait_for(changed.wait(), 10)
+    await asyncio.wait_for(changed.wait(), 30)
 
     assert seen == [False, True]
 
@@ -214,7 +214,7 @@ async def test_a_closed_checker_asks_no_more(
     fake, endpoint = upstream
     checker = make_checker(endpoint, interval=0.001)
     checker.start()
-    await asyncio.wait_for(fake.asked.wait(), 10)
+    await asyncio.wait_for(fake.asked.wait(), 30)
 
     await checker.aclose()
     asked = len(fake.requests)

@@ -111,7 +111,7 @@ def ids(live: LiveUpstream) -> set[str]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not holds():  # noqa: ASYNC110 - the state of the code under test has no event
             await asyncio.sleep(0.005)
 

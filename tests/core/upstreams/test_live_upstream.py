@@ -64,7 +64,7 @@ def config(name: str, endpoints: Iterable[EndpointSpec], **settings: Any) -> Ups
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - the state of the code under test has no event
             await asyncio.sleep(0.005)
 

@@ -70,7 +70,7 @@ async def until_asked(names: Names) -> None:
 
 
 async def until_idle(resolver: Resolver) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while resolver.threads:  # noqa: ASYNC110 - looks at each turn of the loop
             await asyncio.sleep(0)
 

@@ -97,7 +97,7 @@ def config(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - the state of the code under test has no event
             await asyncio.sleep(0.005)
 
@@ -183,7 +183,7 @@ async def test_a_discovered_endpoint_that_goes_is_closed(runtime: UpstreamRuntim
 
     tables.made[0].put([B])
 
-    await asyncio.wait_for(pool.closed.wait(), 10)
+    await asyncio.wait_for(pool.closed.wait(), 30)
     assert ids(live) == {"b"}
     await live.aclose()
 

@@ -23,7 +23,7 @@ def shown(running: RunningGateway, name: str) -> bytes | None:
     """Return the certificate that a client is shown for a name; None if the handshake is refused."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as plain:
+    with socket.create_connection(("127.0.0.1", running.port), timeout=30) as plain:
         try:
             with context.wrap_socket(plain, server_hostname=name) as secure:
                 return secure.getpeercert(binary_form=True)

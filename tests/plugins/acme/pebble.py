@@ -79,7 +79,7 @@ class Pebble:
     def ask_dns(self, path: str, **body: Any) -> None:
         """Send a command to the DNS server."""
         url = f"http://127.0.0.1:{self.dns_management}/{path}"
-        with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode()), timeout=10):
+        with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode()), timeout=30):
             pass
 
     def status_of(self, serial: int) -> dict[str, Any]:

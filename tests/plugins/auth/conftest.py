@@ -198,7 +198,7 @@ def until() -> Callable[[Callable[[], object]], Awaitable[None]]:
     """Wait for something that another task does."""
 
     async def wait(condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not condition():  # noqa: ASYNC110 - what is waited for has no event
                 await asyncio.sleep(0.005)
 

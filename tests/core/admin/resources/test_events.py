@@ -32,7 +32,7 @@ class Stream:
     async def next(self) -> tuple[str, Any, str]:
         """Return name, data and id of the next event; a heartbeat has no name."""
         fields: dict[str, str] = {}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while line := (await self.response.content.readline()).decode().rstrip("\n"):
                 name, _, value = line.partition(": ")
                 fields[name] = value

@@ -30,7 +30,7 @@ async def next_change(changes: AsyncGenerator[tuple[Path, ...], None], act: obje
         done, _ = await asyncio.wait({waiting}, timeout=0.2)
         if done:
             break
-    return await asyncio.wait_for(waiting, 10)
+    return await asyncio.wait_for(waiting, 30)
 
 
 async def test_a_rewritten_file_is_a_change(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ async def test_polling_notices_what_notifications_miss(tmp_path: Path) -> None:
     async with watching(file, poll_interval=0.05) as changes:
         file.unlink()
         file.parent.rmdir()
-        assert await asyncio.wait_for(anext(changes), 10) == (file,)
+        assert await asyncio.wait_for(anext(changes), 30) == (file,)
 
 
 async def test_a_change_before_notifications_begin_waits_for_no_poll(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ async def test_a_change_while_loading_is_reported_afterwards(tmp_path: Path) -> 
     await watcher.watch(WatchSet.of([file]), before)
 
     async with aclosing(watcher.changes()) as changes:
-        assert await asyncio.wait_for(anext(changes), 10) == (file,)
+        assert await asyncio.wait_for(anext(changes), 30) == (file,)
 
 
 async def test_a_change_of_a_file_that_loading_has_only_found_is_reported_afterwards(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ async def test_a_change_of_a_file_that_loading_has_only_found_is_reported_afterw
     await watcher.watch(WatchSet.of([root, included]), before)
 
     async with aclosing(watcher.changes()) as changes:
-        assert await asyncio.wait_for(anext(changes), 10) == (included,)
+        assert await asyncio.wait_for(anext(changes), 30) == (included,)
         assert await next_change(changes, lambda n: root.write_text(f"b{n}")) == (root,)
 
 
@@ -166,7 +166,7 @@ async def test_a_change_after_the_last_look_is_reported_whatever_is_watched_next
     await watcher.watch(WatchSet.of([root, included, tmp_path / "cert.pem"]))
 
     async with aclosing(watcher.changes()) as changes:
-        assert await asyncio.wait_for(anext(changes), 10) == (included,)
+        assert await asyncio.wait_for(anext(changes), 30) == (included,)
 
 
 async def test_watching_other_files_takes_effect_at_once(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ async def _responses(gateway: RunningProxy, stream: list[list[bytes]]) -> bytes:
 async def _accepted(gateway: RunningProxy, writer: asyncio.StreamWriter) -> ClientConnection:
     """Return the gateway's end of a connection."""
     port = writer.get_extra_info("sockname")[1]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             for connection in gateway.proxy.connections.open:
                 if isinstance(connection, ClientConnection) and connection.client.port == port:

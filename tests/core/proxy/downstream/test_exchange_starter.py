@@ -108,14 +108,14 @@ async def test_a_chunked_body_that_goes_wrong_later_is_400(proxied: Proxied) -> 
     client = await gateway.connect()
 
     await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), 30)
     await client.send(b"zz\r\n" + GET)
     received = await client.rest()
 
     assert received.startswith(b"HTTP/1.1 400 ")
     assert b"\r\nConnection: close\r\n" in received
     assert received.count(b"HTTP/1.1") == 1, "where the next request begins is unknown"
-    await asyncio.wait_for(cut_off.wait(), 10)
+    await asyncio.wait_for(cut_off.wait(), 30)
 
 
 async def test_the_last_request_that_a_connection_may_have_closes_it(proxied: Proxied) -> None:

@@ -197,7 +197,7 @@ class Running:
             for part in step.parts():
                 await client.send(part)
                 await asyncio.sleep(0)
-            response = await asyncio.wait_for(read_response(client, step.method), 10)
+            response = await asyncio.wait_for(read_response(client, step.method), 30)
             is_last = b"\r\nConnection: close" in response
             # Whether an early response is a last one depends on how much of the body is there already.
             responses.append(response.replace(b"\r\nConnection: close", b"") if len(step.parts()) > 1 else response)

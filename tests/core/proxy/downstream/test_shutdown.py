@@ -32,7 +32,7 @@ async def test_a_client_that_closes_its_half_gets_its_response(proxied: Proxied,
     await client.send(request_bytes)
     client.writer.write_eof()
 
-    response = await asyncio.wait_for(client.rest(), 10)
+    response = await asyncio.wait_for(client.rest(), 30)
     assert response.startswith(b"HTTP/1.1 200 OK\r\n")
     assert response.endswith(b"\r\n\r\nok")
 
@@ -44,7 +44,7 @@ async def test_every_request_before_the_end_gets_its_response(proxied: Proxied) 
     await client.send(GET * 3)
     client.writer.write_eof()
 
-    assert (await asyncio.wait_for(client.rest(), 10)).count(b"HTTP/1.1 200 OK\r\n") == 3
+    assert (await asyncio.wait_for(client.rest(), 30)).count(b"HTTP/1.1 200 OK\r\n") == 3
     assert len(upstream.heads) == 3
 
 
@@ -66,7 +66,7 @@ async def test_a_response_under_way_reaches_its_end(proxied: Proxied) -> None:
     await until(lambda: gateway.proxy.ending)
     ended.set()
 
-    assert await asyncio.wait_for(client.rest(), 10) == b"abcd"
+    assert await asyncio.wait_for(client.rest(), 30) == b"abcd"
 
 
 @pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab"])
@@ -86,7 +86,7 @@ async def test_no_work_goes_on_for_long_for_a_client_that_may_be_gone(proxied: P
 
     client.close()
 
-    await asyncio.wait_for(left.wait(), 10)
+    await asyncio.wait_for(left.wait(), 30)
     await until(lambda: not gateway.proxy.ending and not gateway.proxy.connections)
     assert gateway.proxy.in_flight == 0
 
@@ -99,7 +99,7 @@ async def test_a_request_that_is_cut_short_is_not_waited_for(proxied: Proxied, c
     await client.send(cut)
     client.writer.write_eof()
 
-    assert await asyncio.wait_for(client.rest(), 10) == b""
+    assert await asyncio.wait_for(client.rest(), 30) == b""
     await until(lambda: not gateway.proxy.connections and not gateway.proxy.in_flight)
 
 

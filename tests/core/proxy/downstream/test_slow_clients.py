@@ -92,7 +92,7 @@ async def test_a_head_that_comes_byte_by_byte_behind_a_request_has_no_more_time_
     for byte in b"GETTTTTTTT":
         await client.send(bytes([byte]))
         await gateway.pass_time(5)
-    response = await asyncio.wait_for(client.rest(), 5)
+    response = await asyncio.wait_for(client.rest(), 30)
 
     assert response.startswith(b"HTTP/1.1 408 ")
 
@@ -107,4 +107,4 @@ async def test_a_lower_limit_of_requests_holds_for_connections_that_are_over_it_
     await gateway.reload((gateway.folder / "gateway.yaml").read_text().replace("connection: 100", "connection: 2"))
     await client.send(GET)
 
-    assert b"\r\nConnection: close\r\n" in await asyncio.wait_for(client.rest(), 5)
+    assert b"\r\nConnection: close\r\n" in await asyncio.wait_for(client.rest(), 30)

@@ -88,7 +88,7 @@ class Recorder:
         self.pauses.append("resume")
 
     async def wait(self) -> Recorder:
-        await asyncio.wait_for(self.over.wait(), 10)
+        await asyncio.wait_for(self.over.wait(), 30)
         return self
 
 

@@ -151,7 +151,7 @@ async def test_the_connection_is_closed_with_its_clients(proxied: Proxied) -> No
 
     alice.close()
 
-    await asyncio.wait_for(closed.wait(), 10)
+    await asyncio.wait_for(closed.wait(), 30)
 
 
 async def test_other_connections_are_shared_as_ever(proxied: Proxied) -> None:

@@ -165,7 +165,7 @@ async def test_whatever_comes_on_an_idle_connection_closes_it(start_server: Star
     await ask(pool)
     connection = next(iter(pool.idle))
     goes_on.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while pool.idle:  # noqa: ASYNC110 - the pool has no event
             await asyncio.sleep(0)
 

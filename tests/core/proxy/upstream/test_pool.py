@@ -52,7 +52,7 @@ async def ask_tls(gateway: RunningProxy, context: ssl.SSLContext, name: str, dat
     peer = Peer(reader, writer)
     try:
         await peer.send(data)
-        return await asyncio.wait_for(peer.head(), 10), peer
+        return await asyncio.wait_for(peer.head(), 30), peer
     except BaseException:
         peer.reset()
         await asyncio.sleep(0)

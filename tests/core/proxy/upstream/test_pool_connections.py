@@ -292,7 +292,7 @@ async def test_the_header_goes_before_tls(authority: Authority) -> None:
     def serve(listener: socket.socket) -> bytes:
         accepted, _ = listener.accept()
         with accepted:
-            accepted.settimeout(10)
+            accepted.settimeout(30)
             header = accepted.recv(len(expected), socket.MSG_WAITALL)
             with context.wrap_socket(accepted, server_side=True) as secure:
                 secure.recv(1000)
@@ -301,7 +301,7 @@ async def test_the_header_goes_before_tls(authority: Authority) -> None:
         return header
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(30)
         served = asyncio.get_running_loop().run_in_executor(None, serve, listener)
         client_context = ssl.create_default_context(cafile=str(authority.cert))
         pool = make_pool(listener.getsockname()[1], context=client_context, send_proxy_protocol="v1")
@@ -324,7 +324,7 @@ def test_the_end_of_tls_without_close_notify_ends_a_body_only_where_it_is_tolera
 
     def serve(listener: socket.socket) -> None:
         accepted, _ = listener.accept()
-        accepted.settimeout(10)
+        accepted.settimeout(30)
         with context.wrap_socket(accepted, server_side=True) as secure:
             secure.recv(1000)
             secure.sendall(b"HTTP/1.1 200 OK\r\n\r\nsome")  # and closes the socket, not the TLS connection
@@ -341,7 +341,7 @@ def test_the_end_of_tls_without_close_notify_ends_a_body_only_where_it_is_tolera
         return recorder
 
     with socket.create_server(("127.0.0.1", 0)) as listener, asyncio.Runner(loop_factory=loop_factory) as runner:
-        listener.settimeout(10)
+        listener.settimeout(30)
         recorder = runner.run(run(listener))
 
     assert (recorder.body, recorder.is_complete) == (b"some", tolerates)
