@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 IMAGE = "localhost/gateway-test"
 USER = 65532
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("image")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 RUN = """set -e
 mount --make-rprivate /

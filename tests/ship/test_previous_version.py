@@ -28,7 +28,7 @@ PREVIOUS: Final = "cc312815d10fe355d9ee9c3b0e691d6ac3e72461"
 PARTS: Final = ("core", "plugin-sdk", "plugins/etcd", "plugins/ratelimit")
 QUOTA: Final = 20
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("previous")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 Start = Callable[..., Gateway]
 
