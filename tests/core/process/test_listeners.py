@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import sys
 import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -27,6 +28,16 @@ async def answer(_request: web.BaseRequest) -> web.Response:
     return web.Response(text="hello")
 
 
+class Server(web.Server):
+    """Its connections outlive it, as those of a `GatewayServer` do."""
+
+    def pre_shutdown(self) -> None:
+        pass
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's
+        pass
+
+
 def listen(*addresses: str) -> list[ListenConfig]:
     return [ListenConfig(address=address) for address in addresses]
 
@@ -48,6 +59,7 @@ async def listeners(table: SocketTable) -> AsyncIterator[Listeners]:
 async def use(listeners: Listeners, table: SocketTable, configs: list[ListenConfig]) -> None:
     table.bind(configs)
     await listeners.apply(configs, await listeners.load(configs))
+    listeners.take_waiting()
     table.keep_only(configs)
 
 
@@ -97,6 +109,54 @@ async def test_clients_that_connect_while_listeners_are_closed_are_served(
             await loop.sock_sendall(client, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             async with asyncio.timeout(20):
                 assert (await loop.sock_recv(client, 100)).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_client_that_connects_before_the_socket_of_a_closed_listener_is_closed_is_served(
+    table: SocketTable,
+) -> None:
+    listeners = Listeners(table, lambda _address: Server(answer))
+    await use(listeners, table, listen("127.0.0.1:0"))
+    port = int(listeners.urls()[0].rpartition(":")[2])
+    configs = listen("[::1]:0")
+    table.bind(configs)
+    await listeners.apply(configs, await listeners.load(configs))
+    with socket.socket() as late:
+        late.connect(("127.0.0.1", port))
+        for _ in range(10):  # the rest of putting a configuration in force takes some rounds of the loop
+            await asyncio.sleep(0)
+        listeners.take_waiting()
+        table.keep_only(configs)
+
+        late.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(late, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        async with asyncio.timeout(20):
+            assert (await loop.sock_recv(late, 100)).startswith(b"HTTP/1.1 200")
+    await listeners.aclose()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such filter of sockets")
+async def test_who_connects_while_a_socket_is_closed_reaches_what_listens_there_then(table: SocketTable) -> None:
+    before = listen("127.0.0.1:0")
+    table.bind(before)
+    port = table[before[0].address].getsockname()[1]
+    after = listen(f":{port}")
+    table.bind(after)
+    table.drop_new(but=after)
+    loop = asyncio.get_running_loop()
+    with socket.socket() as late:
+        late.setblocking(False)
+        connecting = spawn(loop.sock_connect(late, ("127.0.0.1", port)), name="connect")
+        await asyncio.sleep(0)  # its first segment is sent
+        with pytest.raises(BlockingIOError):
+            table[before[0].address].accept()
+
+        table.keep_only(after)
+
+        async with asyncio.timeout(20):
+            await connecting
+            accepted, _ = await loop.sock_accept(table[after[0].address])
+        accepted.close()
 
 
 async def test_listeners_that_are_gone_are_kept_no_longer_than_what_they_accepted_waits(

@@ -81,6 +81,7 @@ class InProcessServer:
 
     async def _commit(self, bundle: ConfigBundle, prepared: Prepared) -> str:
         changes = [str(await self._engine.commit(prepared))]
+        self._sockets.drop_new(but=prepared.config.listen)
         self._engine.listeners.take_waiting()
         self._sockets.keep_only(prepared.config.listen)
         self.config, self._plugins = prepared.config, bundle.plugins.keys()

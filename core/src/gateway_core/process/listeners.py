@@ -11,7 +11,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 from typing import Final
 
@@ -57,18 +57,20 @@ class _Open:
     site: web.BaseSite
     manner: _Manner
     tls: AddressTls | None
-    late: list[Acceptor] = field(default_factory=list)
-    """They took in the clients that connected while the site was closed."""
+    late: Acceptor | None = None
+    """Took in the clients that connected while the site was closed."""
 
     async def drained(self) -> None:
         """Wait until each connection that was accepted has its protocol: from then on it needs nothing of this."""
         if isinstance(self.site, _AcceptorSite):
             await self.site.acceptor.drained()
+        if self.late is not None:
+            await self.late.drained()
 
     async def aclose(self) -> None:
         """Close the connections that have no protocol yet."""
-        for acceptor in self.late:
-            await acceptor.aclose()
+        if self.late is not None:
+            await self.late.aclose()
         if isinstance(self.site, _AcceptorSite):
             await self.site.acceptor.aclose()
         await self.runner.cleanup()
@@ -197,8 +199,11 @@ class Listeners:
         self._configs: Sequence[ListenConfig] = ()
         self._server_for = server_for
         self._open: dict[str, _Open] = {}
+        self._closed: list[_Open] = []
+        """Closed since `take_waiting` was called last: their sockets still queue clients."""
         self._retired: list[_Open] = []
         """Closed, with connections that have no protocol yet."""
+        self._is_stopping = False
         self._tasks = Tasks()
         self._refreshing = asyncio.Lock()
         self._stale: set[str] = set()
@@ -227,17 +232,20 @@ class Listeners:
         return loaded
 
     async def apply(self, listen: Sequence[ListenConfig], certificates: Mapping[str, Sequence[Certificates]]) -> None:
-        """Accept on exactly these, whose sockets are bound; connections of the others go on until they end."""
+        """Accept on exactly these, whose sockets are bound; connections of the others go on until they end.
+
+        `take_waiting` has to follow.
+        """
         self._configs = listen
         wanted = by_address(listen)
         for address in [address for address in self._open if address not in wanted]:
-            await self._retire(address)
+            await self._shut(address)
         for address, configs in wanted.items():
             current = self._open.get(address)
             server = (current.runner.server if current is not None else None) or self._server_for(address)
             manner = _manner_of(configs[0], server)
             if current is not None and current.manner != manner:
-                await self._retire(address)
+                await self._shut(address)
                 current, server = None, self._server_for(address)
             tls = list(zip(configs, certificates[address], strict=True)) if manner.has_tls else []
             if current is None:
@@ -280,23 +288,19 @@ class Listeners:
         site = await _start_site(runner, self._table[address].dup(), manner, tls, self._issuing)
         return _Open(address, runner, site, manner, tls)
 
-    async def _retire(self, address: str) -> None:
-        opened = await self._shut(address)
-        self._tasks.spawn(self._release(opened), name=f"release the listener {address}")
-
     async def _release(self, opened: _Open) -> None:
         await opened.drained()
         self._retired.remove(opened)
         await opened.aclose()
 
-    async def _shut(self, address: str) -> _Open:
+    async def _shut(self, address: str) -> None:
         opened = self._open.pop(address)
-        self._retired.append(opened)
+        self._closed.append(opened)
         await opened.site.stop()
-        return opened
 
     async def stop_accepting(self) -> None:
         """Close every listener; connections go on."""
+        self._is_stopping = True
         # Two rounds of the loop take in who has connected already: closing the socket would reset them.
         for _ in range(2):
             await asyncio.sleep(0)
@@ -305,19 +309,24 @@ class Listeners:
 
     def take_waiting(self) -> None:
         """Take in who has connected while listeners were closed; to be called in the turn that closes their sockets."""
-        for address, opened in {each.address: each for each in self._retired}.items():
+        closed, self._closed = self._closed, []
+        for opened in closed:
+            address = opened.address
             if address not in self._open and address in self._table:
                 sock = self._table[address].dup()
-                acceptor = _acceptor(opened.runner, sock, opened.manner, opened.tls, self._issuing)
-                opened.late.append(acceptor)
-                acceptor.close()  # which takes them in
+                opened.late = _acceptor(opened.runner, sock, opened.manner, opened.tls, self._issuing)
+                opened.late.close()  # which takes them in
+            self._retired.append(opened)
+            if not self._is_stopping:  # else `aclose` does, once connections have ended
+                self._tasks.spawn(self._release(opened), name=f"release the listener {address}")
 
     async def aclose(self) -> None:
         """Close whatever connections are left."""
         await self.stop_accepting()
         await self._tasks.aclose()
-        while self._retired:
-            await self._retired.pop().aclose()
+        for closed in (self._closed, self._retired):
+            while closed:
+                await closed.pop().aclose()
 
     def put_certificates(self, samples: Samples) -> None:
         """Add from when until when the certificates in use are valid."""

@@ -99,6 +99,13 @@ class SocketTable:
             release(sock)
             sockets.close(sock)
 
+    def drop_new(self, but: Sequence[ListenConfig]) -> None:
+        """Let no more clients connect to all others, which are closed next; see `sockets.drop_new`."""
+        wanted = {config.address for config in but}
+        for address, sock in self._sockets.items():
+            if address not in wanted:
+                sockets.drop_new(sock)
+
     def keep_only(self, listen: Sequence[ListenConfig]) -> None:
         """Stop listening on everything else."""
         wanted = {config.address for config in listen}

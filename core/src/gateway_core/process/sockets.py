@@ -16,7 +16,9 @@ import pwd
 import shutil
 import socket
 import stat
+import struct
 import sys
+from array import array
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -253,6 +255,27 @@ def close(sock: socket.socket) -> None:
             Path(path).unlink(missing_ok=True)
         return
     sock.close()
+
+
+# A filter of Linux (linux/filter.h): load the byte of TCP's flags, mask SYN and ACK, drop SYN alone, take the rest.
+_DROP_SYN: Final = b"".join(
+    struct.pack("@HBBI", *each)
+    for each in ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
+)
+_SO_ATTACH_FILTER: Final = 26
+
+
+def drop_new(sock: socket.socket) -> None:
+    """Have the system drop the first segment of who connects, for a listener that is about to be closed.
+
+    A client sends it again a second later, to what listens there by then. Else it might be queued after the last one
+    was accepted, and be reset when the socket is closed. Where there are no such filters, that moment remains.
+    """
+    if sys.platform != "linux" or sock.family == socket.AF_UNIX:
+        return
+    code = array("B", _DROP_SYN)
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(code) // 8, code.buffer_info()[0]))
 
 
 def url_of(sock: socket.socket, scheme: str) -> str:
