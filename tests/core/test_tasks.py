@@ -7,7 +7,7 @@ import random
 
 import pytest
 from gateway_core.backoff import Backoff
-from gateway_core.tasks import Tasks, spawn, supervise, supervised
+from gateway_core.tasks import Tasks, spawn, spawned, supervise, supervised
 
 
 async def fail() -> None:
@@ -59,6 +59,25 @@ async def test_cancellation_is_not_a_failure(caplog: pytest.LogCaptureFixture) -
 
     assert seen == []
     assert not caplog.records
+
+
+async def test_what_cancels_all_tasks_of_the_loop_does_not_meet_those_of_a_gateway(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway_core.tasks._is_hiding", True)
+    go_on = asyncio.Event()
+    own = spawn(go_on.wait(), name="own")
+    of_a_plugin = asyncio.get_running_loop().create_task(go_on.wait())
+    await asyncio.sleep(0)
+
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await asyncio.wait({of_a_plugin})
+    assert spawned(asyncio.get_running_loop()) >= {own}
+    go_on.set()
+
+    assert await own
+    assert of_a_plugin.cancelled()
 
 
 async def test_closing_the_owner_cancels_and_awaits_its_tasks() -> None:

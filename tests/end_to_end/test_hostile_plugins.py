@@ -135,6 +135,27 @@ async def test_a_crash_is_noticed_while_a_child_of_a_plugin_lives_on(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+async def test_a_plugin_that_cancels_all_tasks_of_the_loop_ends_none_of_the_gateway(
+    start: Start, upstream: Upstream, environment: Environment, workers: int
+) -> None:
+    cancels = "[task.cancel() for task in asyncio.all_tasks()]"
+    environment.install("1.0", code=CODE % ("pass", "pass", cancels))
+    gateway = start(config(upstream, workers, BOUND), python=environment.python)
+    url = await gateway.ready()
+
+    for _ in range(4):  # whichever worker takes it
+        assert (await get(url, "/load"))[0] == 200
+
+    await gateway.rewrites(config(upstream, workers, BOUND).replace("/fine", "/new"))
+    await eventually(url, "/new", "one GET")
+    after = len(gateway.lines)
+    gateway.signal(signal.SIGHUP)
+    await gateway.says("SIGHUP: configuration in force", after=after)
+    assert "task.failed" not in gateway.text
+    await gateway.stops()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 async def test_the_address_is_free_after_the_end_although_a_child_of_a_plugin_lives_on(
     start: Start, upstream: Upstream, environment: Environment, workers: int
 ) -> None:

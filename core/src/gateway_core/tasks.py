@@ -5,6 +5,9 @@ is reported when the garbage collector happens to find it. Both are handled here
 
 Endless work (a watch, a loop that reloads) is supervised: an exception is logged, counted in `supervised`, and the work
 begins again after a backoff. So nothing that a client, an upstream, a registry or an installer writes ends it.
+
+A plugin shares the loop, and may cancel all that `asyncio.all_tasks` returns, as programs do at their end. In the
+processes of a gateway the tasks that are started here are not among those (`hide_from_plugins`).
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from gateway_core.backoff import Backoff
 from gateway_core.events import TASK_FAILED, emit
@@ -30,6 +33,23 @@ _STEADY_AFTER: Final = 5.0
 OnError = Callable[[BaseException], None]
 
 _running: set[asyncio.Task[object]] = set()
+_is_hiding = False
+
+
+def hide_from_plugins() -> None:
+    """From now on have `asyncio.all_tasks` leave out what `spawn` starts in this process."""
+    global _is_hiding  # noqa: PLW0603 - one for the process, as the registry of asyncio is
+    _is_hiding = True
+
+
+def hide(task: asyncio.Task[Any]) -> None:
+    """Have `asyncio.all_tasks` leave out a task, by asyncio's own function for those who write tasks."""
+    asyncio._unregister_task(task)  # noqa: SLF001 - documented, in "Extending" of asyncio
+
+
+def spawned(loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[object]]:
+    """Return the tasks of a loop that `spawn` started and that have not ended."""
+    return {task for task in _running if task.get_loop() is loop}
 
 
 def spawn(
@@ -44,6 +64,8 @@ def spawn(
     """
     # Not by the loop's task factory, which is for tasks that hooks start by themselves (gateway_core.hooks.own_tasks).
     task: asyncio.Task[T] = asyncio.Task(coro, loop=asyncio.get_running_loop(), name=name, context=context)
+    if _is_hiding:
+        hide(task)
     _running.add(task)
     task.add_done_callback(partial(_finish, on_error))
     return task

@@ -27,7 +27,7 @@ from gateway_core.process.plugin_guard import (
     restore_signal_module,
     set_handler,
 )
-from gateway_core.tasks import spawn
+from gateway_core.tasks import hide, hide_from_plugins, spawn, spawned
 
 T = TypeVar("T")
 
@@ -51,8 +51,10 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a program in a loop of its own, and return its result.
 
     The loop goes on where a plugin's own task raises SystemExit or KeyboardInterrupt, or stops it: neither is kept in a
-    task by asyncio. Signals are not meant here, the program has handlers for those.
+    task by asyncio. Signals are not meant here, the program has handlers for those. Nor does a plugin that cancels all
+    tasks of the loop meet the gateway's.
     """
+    hide_from_plugins()
     sys.setswitchinterval(SWITCH_INTERVAL)
     loop = (loop_factory() or asyncio.new_event_loop)()
     asyncio.set_event_loop(loop)
@@ -60,6 +62,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     loop.set_default_executor(threads)
     try:
         task = asyncio.Task(main, loop=loop, name="the program")
+        hide(task)
         while True:
             turned: list[bool] = []
             loop.call_soon(turned.append, True)
@@ -81,7 +84,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 def _wind_up(loop: asyncio.AbstractEventLoop) -> None:
-    tasks = asyncio.all_tasks(loop)
+    tasks = asyncio.all_tasks(loop) | spawned(loop)
     for task in tasks:
         task.cancel()
     if tasks:
