@@ -139,7 +139,10 @@ class Gateway:
 
     async def ends(self) -> int:
         """Wait until it has ended, and return its exit status."""
-        status = await asyncio.to_thread(self.process.wait, PATIENCE)
+        try:
+            status = await asyncio.to_thread(self.process.wait, PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it did not end within {PATIENCE} s:\n{self.text}") from None
         await asyncio.to_thread(self._reader.join, PATIENCE)
         return status
 

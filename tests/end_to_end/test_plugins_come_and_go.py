@@ -84,6 +84,33 @@ async def test_an_upgrade_under_load_loses_no_answer(
     await gateway.stops()
 
 
+async def test_a_signal_to_stop_while_a_worker_takes_over_lets_the_requests_of_both_finish(
+    start: Start, upstream: Upstream, second_upstream: Upstream, environment: Environment
+) -> None:
+    environment.install("1.0")
+    routes = config(upstream, 1) + f"  - {{id: other, path: /other, target: '{second_upstream.url}'}}\n"
+    gateway = start(routes, python=environment.python)
+    url = await gateway.ready()
+    async with asyncio.TaskGroup() as tasks:
+        before = tasks.create_task(get(url, "/plain?at=/slow/before"))
+        await upstream.waiting.wait()
+        environment.install("2.0")
+        await eventually(url, "/load", "tiny 2.0")
+        after = tasks.create_task(get(url, "/other?at=/slow/after"))
+        await second_upstream.waiting.wait()
+
+        gateway.signal(signal.SIGTERM)
+        await gateway.says("stopping, requests may take 30 s to finish")
+        upstream.go.set()
+        assert (await before)[0] == 200
+        end = tasks.create_task(gateway.ends())
+        assert not (await asyncio.wait({end}, timeout=1))[0]
+        second_upstream.go.set()
+
+        assert (await after)[0] == 200
+        assert await end == 0
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_other_code_of_the_same_version_is_taken_over_as_well(
     start: Start, upstream: Upstream, environment: Environment, workers: int

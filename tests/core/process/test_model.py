@@ -51,30 +51,61 @@ def test_a_handover_names_what_is_left() -> None:
 
 
 SIGNALLED = """
-import asyncio, os, signal, sys
-from gateway_core.process.model import Handover
+import asyncio, os, signal, sys, threading
+from gateway_core.process.model import Handover, take_over
 from gateway_core.process.loops import Signals
 from gateway_core.reload.bundle import ConfigBundle
 
 async def exchange():
-    signals = Signals(on_reload=lambda: None, on_restart=lambda: None)
-    if sys.argv[1] == "early":
+    signals = Signals(on_reload=lambda: None, on_restart=lambda: None, limit=lambda: 60.0)
+    if sys.argv[1] in ("early", "unread"):
         os.kill(os.getpid(), signal.SIGTERM)
+    if sys.argv[1] == "early":
         await signals.stop.wait()
     signals.hold()
 
+def have_thread_signalled():
+    # It has none blocked, and takes one after the main thread has blocked them.
+    signalled, execve = threading.Event(), os.execve
+
+    def take():
+        signalled.wait()
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        taken.set()
+        threading.Event().wait()
+
+    def exchange(*arguments):
+        signalled.set()
+        taken.wait()
+        execve(*arguments)
+
+    taken, os.execve = threading.Event(), exchange
+    threading.Thread(target=take, daemon=True).start()
+
 if sys.argv[1] == "after":
+    take_over()
     print(*sorted(each.name for each in signal.sigpending()))
 else:
     asyncio.run(exchange())
     if sys.argv[1] == "late":
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGTERM)
+    if sys.argv[1] == "elsewhere":
+        have_thread_signalled()
     Handover({}, [], ConfigBundle("v", ())).replace_program([sys.executable, "-c", sys.argv[2], "after"])
 """
 
 
-@pytest.mark.parametrize(("when", "waiting"), [("early", "SIGTERM"), ("late", "SIGHUP SIGTERM"), ("never", "")])
+@pytest.mark.parametrize(
+    ("when", "waiting"),
+    [
+        ("early", "SIGTERM"),
+        ("unread", "SIGTERM"),
+        ("late", "SIGHUP SIGTERM"),
+        ("elsewhere", "SIGTERM"),
+        ("never", ""),
+    ],
+)
 def test_signals_that_come_during_the_exchange_wait_for_the_new_program(when: str, waiting: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SIGNALLED, when, SIGNALLED], capture_output=True, text=True, check=True, timeout=60

@@ -45,6 +45,8 @@ class InProcessServer:
         self._engine = Engine(self._sockets, owns_process=True)
         self._overrides = OverrideTable()
         """Of the worker that takes over (`restart`)."""
+        self._successor: WorkerHandle | None = None
+        """The worker that takes over (`restart`), until it is left to the next program."""
         self.ledger = Ledger()
         for process in (self._engine, PROGRAM):
             self.ledger.open(process)
@@ -102,24 +104,31 @@ class InProcessServer:
         # Its values are ours until this process is another program.
         services = WorkerServices(self._engine.clock, self._engine.stores, self.run_command, overrides=self._overrides)
         worker = await WorkerHandle.start(0, self._sockets.descriptors(), services)
+        self._successor = worker
         try:
             await worker.prepare(bundle)
             await worker.commit(bundle.version)
         except (WorkerRefusedError, ChannelClosedError, TimeoutError) as error:
+            self._successor = None
             await worker.child.end()
             if isinstance(error, WorkerRefusedError) and error.problems:
                 raise ConfigError(error.problems) from error
             raise GatewayError(f"the new program cannot serve: {error}") from error
         await self._engine.stop(self.config.shutdown_timeout)
-        left = await worker.leave()
         await self._report()
         counts = self.ledger.lasting().dump().decode()
+        self._successor = None
+        left = await worker.leave()
         shared = to_plain(self._engine.stores, self._engine.clock.monotonic())
         return Handover(self._sockets.duplicates(), [left], bundle, counts, shared)
 
     async def stop(self, deadline: float) -> None:
         """Let requests finish, then end."""
-        await self._engine.stop(deadline, lambda: self._sockets.keep_only(()))
+        successor = self._successor
+        await asyncio.gather(
+            self._engine.stop(deadline, lambda: self._sockets.keep_only(())),
+            *(() if successor is None else (successor.drain(deadline),)),
+        )
 
     def reopen_files(self) -> None:
         """Do nothing: plugins with files have had the signal themselves."""

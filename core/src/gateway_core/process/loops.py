@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import FrameType
@@ -26,6 +26,7 @@ from gateway_core.process.plugin_guard import (
     exit_now,
     restore_signal_module,
     set_handler,
+    set_wakeup_fd,
 )
 from gateway_core.tasks import hide, hide_from_plugins, spawn, spawned
 
@@ -123,6 +124,10 @@ HURRIED: Final = 5.0
 """Seconds in which the process ends that is to stop at once, or has not begun to serve."""
 
 
+_MOST_KEPT: Final = 65536
+"""Bytes that a pipe holds, each of which is a signal."""
+
+
 class StoppedError(Exception):
     """A signal to stop came before something was done."""
 
@@ -131,10 +136,27 @@ held: Final[list[signal.Signals]] = []
 """Signals that wait for the next program, see `Signals.hold`."""
 
 
-def send_held_signals() -> None:
-    """Send this thread again what was held; blocked, it waits until the next program can take it."""
+def keep_signals() -> int:
+    """Have signals wait for the next program in this process; return the descriptor that it passes to `resend_signals`.
+
+    Blocked, they wait by themselves. A thread that is not over yet has not blocked them, and a signal that it takes
+    would be lost with this program; so each is written to a pipe as it comes.
+    """
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    set_wakeup_fd(writer, warn_on_full_buffer=False)
     signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
-    for number in held:
+    _send_to_this_thread(held)
+    return reader
+
+
+def resend_signals(reader: int) -> None:
+    """Send this thread, in which they are blocked, the signals that other threads of the last program were sent."""
+    with contextlib.suppress(BlockingIOError), os.fdopen(reader, "rb", buffering=0) as pipe:
+        _send_to_this_thread(HANDLED.intersection(pipe.read(_MOST_KEPT) or b""))
+
+
+def _send_to_this_thread(numbers: Iterable[int]) -> None:
+    for number in numbers:
         signal.pthread_kill(threading.get_ident(), number)
 
 
@@ -162,13 +184,15 @@ class Signals:
         self.hurry = asyncio.Event()
         self.stopped_by = ""
         """Name of the first signal to stop."""
+        self._is_stopping = False
+        """Whether a signal to stop has come, of which the loop may not know yet."""
         loop = asyncio.get_running_loop()
         restore_signal_module()
         add = partial(type(loop).add_signal_handler, loop)  # never what a guard has put in its place
         for number in (signal.SIGTERM, signal.SIGINT):
             add(number, self._on_stop, number)
             if limit is not None:
-                _end_in_time(number, limit)
+                self._end_in_time(number, limit)
         add(signal.SIGHUP, on_reload)
         # Who has such files in this process puts a handler of its own before this one.
         add(signal.SIGUSR1, on_reopen)
@@ -177,16 +201,36 @@ class Signals:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 
     def _on_stop(self, number: signal.Signals) -> None:
+        self._is_stopping = True
         if self.stop.is_set():
             self.hurry.set()
         self.stopped_by = self.stopped_by or number.name
         self.stop.set()
 
+    def _end_in_time(self, number: signal.Signals, limit: Callable[[], float]) -> None:
+        """Begin to count down when a signal comes, which a loop that a hook holds up takes no notice of."""
+        loops_own: Any = signal.getsignal(number)
+        count = 0
+
+        def handle(sent: int, frame: FrameType | None) -> None:
+            nonlocal count
+            count += 1
+            self._is_stopping = True
+            seconds = limit() if count == 1 else HURRIED
+            end_within(seconds, 0)
+            # A thread gets no turn while C code of a hook keeps the interpreter, which may still look for signals.
+            set_handler(signal.SIGALRM, _end_at_once)
+            signal.setitimer(signal.ITIMER_REAL, seconds + 0.5)
+            if callable(loops_own):
+                loops_own(sent, frame)
+
+        set_handler(number, handle)
+
     def hold(self) -> None:
         """From now on keep signals for the program that takes this one's place; those to stop that came already too."""
         loop = asyncio.get_running_loop()
         self._guard.release()
-        if self.stop.is_set():
+        if self._is_stopping:
             held.append(signal.SIGTERM)
         for number in HANDLED:
             loop.remove_signal_handler(number)
@@ -225,22 +269,3 @@ async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T:
 def _end_at_once(_sent: int, _frame: FrameType | None) -> None:
     end_children(os.getpid())
     exit_now(0)
-
-
-def _end_in_time(number: signal.Signals, limit: Callable[[], float]) -> None:
-    """Begin to count down when a signal comes, which a loop that a hook holds up takes no notice of."""
-    loops_own: Any = signal.getsignal(number)
-    count = 0
-
-    def handle(sent: int, frame: FrameType | None) -> None:
-        nonlocal count
-        count += 1
-        seconds = limit() if count == 1 else HURRIED
-        end_within(seconds, 0)
-        # A thread gets no turn while C code of a hook keeps the interpreter, which may still look for signals.
-        set_handler(signal.SIGALRM, _end_at_once)
-        signal.setitimer(signal.ITIMER_REAL, seconds + 0.5)
-        if callable(loops_own):
-            loops_own(sent, frame)
-
-    set_handler(number, handle)

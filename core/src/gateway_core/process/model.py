@@ -25,7 +25,7 @@ from gateway_core.metrics.ledger import Ledger
 from gateway_core.metrics.samples import Samples
 from gateway_core.observe.tail_filter import TailFilter
 from gateway_core.process.log_writer import stop_all
-from gateway_core.process.loops import send_held_signals
+from gateway_core.process.loops import keep_signals, resend_signals
 from gateway_core.process.plugin_guard import set_handler
 from gateway_core.process.plugin_services import CommandReport
 from gateway_core.reload.bundle import PROTOCOL, ConfigBundle
@@ -70,16 +70,16 @@ class Handover:
 
     def replace_program(self, arguments: Sequence[str]) -> NoReturn:
         """Run the program again in this process, as it is installed now."""
+        # Signals that come before the new program can take them wait instead of ending it.
+        signals = keep_signals()
         descriptor = _anonymous_file()
         with os.fdopen(os.dup(descriptor), "wb") as out:
-            out.write(json.dumps(self._plain()).encode())
-        for inherited in (descriptor, *self.listeners.values(), *(worker.channel for worker in self.workers)):
+            out.write(json.dumps({**self._plain(), "signals": signals}).encode())
+        for inherited in (descriptor, signals, *self.listeners.values(), *(worker.channel for worker in self.workers)):
             os.set_inheritable(inherited, True)
         sys.stdout.flush()
         sys.stderr.flush()
         stop_all(1.0)  # of the log: what is not written by then would never be
-        # Signals that come before the new program can take them wait instead of ending it.
-        send_held_signals()
         restore_descriptor_limit()  # so that the new program knows what this one was started with
         # What a plugin has set for this program and execve keeps: a timer would end one that has no handler for it.
         for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
@@ -121,6 +121,8 @@ def take_over() -> Handover | None:
     with os.fdopen(int(descriptor), "rb") as file:
         file.seek(0)
         plain = json.load(file)
+    if "signals" in plain:  # a program of 0.1 has none
+        resend_signals(plain["signals"])
     if plain.get("protocol") != PROTOCOL:
         raise GatewayError(f"the program before this one handed over in another protocol than {PROTOCOL}")
     return Handover(

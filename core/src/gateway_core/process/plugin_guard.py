@@ -83,7 +83,8 @@ HANDLED: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal
 
 set_handler: Final = signal.signal
 """Set a handler, whatever a guard has put in the module's place."""
-_set_wakeup_fd: Final = signal.set_wakeup_fd
+set_wakeup_fd: Final = signal.set_wakeup_fd
+"""Set the descriptor that signals are written to, likewise."""
 
 _HANDLER_TIMEOUT: Final = 10.0
 """Seconds for the main thread to set a handler, which may itself wait for what the plugin's thread holds."""
@@ -106,8 +107,8 @@ class HandlerGuard:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to guard; needs the main thread, in which alone handlers can be set."""
         self._loop = loop
-        self._wakeup_fd = _set_wakeup_fd(-1)
-        _set_wakeup_fd(self._wakeup_fd, warn_on_full_buffer=False)
+        self._wakeup_fd = set_wakeup_fd(-1)
+        set_wakeup_fd(self._wakeup_fd, warn_on_full_buffer=False)
         guarded: Any = loop
         guarded.add_signal_handler, guarded.remove_signal_handler = self._add, self._remove
         module: Any = signal
@@ -148,7 +149,7 @@ class HandlerGuard:
             text = "the descriptor that signals are written to is not changed: it is the event loop's own"
             emit(PLUGIN_CALL_REFUSED, text, reason=text)
             return self._wakeup_fd
-        return _set_wakeup_fd(fd, warn_on_full_buffer=warn_on_full_buffer)
+        return set_wakeup_fd(fd, warn_on_full_buffer=warn_on_full_buffer)
 
 
 def _resolve(before: Future[Any], signalnum: int, handler: Any) -> None:
@@ -160,7 +161,7 @@ def _resolve(before: Future[Any], signalnum: int, handler: Any) -> None:
 
 def restore_signal_module() -> None:
     """Undo what a guard, perhaps of a loop that is no more, did to the module `signal`."""
-    signal.signal, signal.set_wakeup_fd = set_handler, _set_wakeup_fd
+    signal.signal, signal.set_wakeup_fd = set_handler, set_wakeup_fd
 
 
 # -- surroundings
