@@ -71,9 +71,13 @@ def traced_fields(
     """
     if seen is not None and request_block(seen) is not head.facts.block:
         tail = trace.without(tail, fields_of(tail))
-    elif trace.came:
-        tail = trace.without(tail, trace.came)
-    return tail, more + trace.lines(attempt.begin_span(trace, head.line))
+    elif came := trace.came:
+        if len(came) == 1 and came[0][0] == b"traceparent":  # as mostly
+            tail = tail.replace(b"\r\n" + came[0][1], b"", 1)
+        else:
+            tail = trace.without(tail, came)
+    span_id = attempt.begin_span(trace, head.line) if trace.is_recorded else trace.own_id
+    return tail, more + trace.lines(span_id)
 
 
 def traced_head(trace: RequestTrace, attempt: SpanningAttempt, head: bytes) -> bytes:

@@ -105,7 +105,9 @@ class Tracer:
         """
         trace = RequestTrace(self, self._new_ids())
         if fields:
-            trace.take(fields, is_trusted=is_trusted)
+            trace.came = fields
+            if is_trusted:
+                trace.go_on()
         return trace
 
     def begin_own(self) -> RequestTrace:
@@ -162,13 +164,10 @@ class RequestTrace:
         """What the client sent of a trace, which does not go on as it is."""
         self._spans: list[RawSpan | AttemptSpan] = []
 
-    def take(self, fields: TraceFields, *, is_trusted: bool) -> None:
-        """Note what the client sent; the trace of a trusted one goes on."""
-        self.came = fields
-        if not is_trusted:
-            return
+    def go_on(self) -> None:
+        """Go on with the trace of a client that is trusted."""
         self.is_trusted = True
-        remote = read_remote(fields, self.tracer.formats)
+        remote = read_remote(self.came, self.tracer.formats)
         if remote is not None:
             self.remote = remote
             self.raw_id = remote.trace_id.encode()
