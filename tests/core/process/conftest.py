@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import aiohttp
@@ -11,8 +11,16 @@ from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot import load, to_lines
 
 from tests.end_to_end.kit import Upstream
+from tests.event_loops import new_loops
 
 Canon = Callable[[str], ConfigBundle]
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def loop_kind(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run gateways on either event loop."""
+    with new_loops(request.param):
+        yield request.param
 
 
 @pytest.fixture

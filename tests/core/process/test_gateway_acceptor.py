@@ -7,12 +7,10 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-import uvloop
 from gateway_core.process import gateway_acceptor
 from gateway_core.process.engine import Engine
 from gateway_core.process.first_bytes import ClientHello, FirstBytes, HelloReader
@@ -26,15 +24,6 @@ from tests.core.process.hellos import POST_QUANTUM, TlsClient, client_hello, in_
 from tests.core.proxy.kit import until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def loop_kind(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Run gateways on either event loop."""
-    if request.param == "uvloop":
-        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    yield request.param
-    asyncio.set_event_loop_policy(None)
 
 
 @pytest.fixture
@@ -288,7 +277,7 @@ import asyncio, os, resource, sys, uvloop
 from gateway_core.testing import RunningGateway
 
 if sys.argv[2] == "uvloop":
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    asyncio.new_event_loop = uvloop.new_event_loop
 with RunningGateway(open(sys.argv[1]).read()) as gateway:
     number = max(int(each) for each in os.listdir("/proc/self/fd")) + 1
     most = number + 50 + 16 + 1

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvloop
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
@@ -23,6 +20,8 @@ from gateway_core.testing import RunningGateway, eventually
 from tests.core.process.certificates import Pair, make, trusting_all
 from tests.core.process.hellos import client_hello
 from tests.core.process.test_gateway_acceptor import connections, is_closed
+
+pytestmark = pytest.mark.usefixtures("loop_kind")
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.99\r\nConnection: close\r\n\r\n"
 SOURCE, DESTINATION = ("203.0.113.7", 51234), ("198.51.100.1", 443)
@@ -39,15 +38,6 @@ class WhoIsThere(Plugin[Any]):
     @hookimpl
     def gateway_request(self, request: Request) -> Response:
         return Response(200, f"<{request.peer_ip} {request.client_ip} {request.local_port}>")
-
-
-@pytest.fixture(params=["asyncio", "uvloop"], autouse=True)
-def loop_kind(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Run gateways on either event loop."""
-    if request.param == "uvloop":
-        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    yield request.param
-    asyncio.set_event_loop_policy(None)
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "tls"])

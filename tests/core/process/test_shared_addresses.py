@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import ssl
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvloop
 from gateway_core.testing import RunningGateway, eventually
 
 from tests.core.process.certificates import Pair, make, trusting_all
 from tests.core.process.test_gateway_acceptor import connections
 
+pytestmark = pytest.mark.usefixtures("loop_kind")
+
 GET = b"GET / HTTP/1.1\r\nHost: %b\r\nConnection: close\r\n\r\n"
-
-
-@pytest.fixture(params=["asyncio", "uvloop"], autouse=True)
-def loop_kind(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Run gateways on either event loop."""
-    if request.param == "uvloop":
-        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    yield request.param
-    asyncio.set_event_loop_policy(None)
 
 
 @pytest.fixture

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import uvloop
 from gateway_core.testing import RunningGateway
 
 from tests.core.process.certificates import Pair
+from tests.event_loops import new_loops
 
 
 @contextmanager
@@ -39,11 +38,7 @@ def gateway_before(
         "routes": [{"id": "all", "path_prefix": "/", "target": "u"}],
         **(more or {}),
     }
-    policy = asyncio.get_event_loop_policy()
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy() if loop == "uvloop" else None)
-    try:
+    with new_loops(loop):
         running = RunningGateway(config, plugins=plugins)
-    finally:
-        asyncio.set_event_loop_policy(policy)
     with running:
         yield running
