@@ -191,7 +191,7 @@ def test_without_redis_the_policy_decides_by_claims_too(
     gateway: Chain, upstream: Any, log: Path, tmp_path: Path, policy: str, statuses: list[int]
 ) -> None:
     server = Valkey(tmp_path)
-    redis = {"url": server.url, "when_unavailable": policy, "timeout": "1s"}
+    redis = {"url": server.url, "when_unavailable": policy, "timeout": "20s"}
     limit = {"quota": 2, "window": "1d", "key": "claim:org.id", "store": "redis", "redis": redis}
     try:
         running = gateway(chain(log, upstream, limit))
