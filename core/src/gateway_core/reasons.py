@@ -29,7 +29,10 @@ MISDIRECTED: Final = _reason("misdirected", "421", "the host belongs to a listen
 PATH_REFUSED: Final = _reason("path-refused", "400", "`path_policy` or a plugin does not allow the path")
 BAD_REQUEST: Final = _reason("bad-request", "400", "the request's head is not HTTP that has one meaning")
 VERSION_UNSUPPORTED: Final = _reason("version-unsupported", "505", "a version of HTTP that the listener does not speak")
-METHOD_UNSUPPORTED: Final = _reason("method-unsupported", "501", "a method or transfer coding that is not forwarded")
+METHOD_UNSUPPORTED: Final = _reason("method-unsupported", "501", "a method, transfer coding or protocol not forwarded")
+PROTOCOL_NOT_CHANGED: Final = _reason(
+    "protocol-not-changed", "501", "a client of HTTP/2 asks for another protocol, and a plugin or `respond` has a 2xx"
+)
 EXPECTATION_FAILED: Final = _reason("expectation-failed", "417", "an expectation other than `100-continue`")
 HEAD_TOO_LARGE: Final = _reason("head-too-large", "431", "the head is over `max_head_bytes` or `max_headers`")
 TARGET_TOO_LONG: Final = _reason("target-too-long", "414", "the path is longer than a pattern may be matched with")

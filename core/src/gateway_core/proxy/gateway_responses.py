@@ -21,6 +21,7 @@ _DETAILS = {
     417: "the expectation cannot be met",
     431: "the request head is too large",
     500: "the request could not be processed",
+    501: "the request asks for what is not supported",
     502: "the upstream did not give a valid response",
     503: "the service is not available at the moment",
     504: "the upstream did not respond in time",

@@ -24,9 +24,9 @@ from gateway_core.messages.body_sources import (
 )
 from gateway_core.messages.response import with_assigned_body
 from gateway_core.messages.trace import trace_id_of
-from gateway_core.proxy.gateway_responses import show_own_fields, with_request_id
+from gateway_core.proxy.gateway_responses import gateway_response, show_own_fields, with_request_id
 from gateway_core.proxy.response_fields import BODILESS, own_block, trailer_block
-from gateway_core.proxy.response_phase import begin_response
+from gateway_core.proxy.response_phase import asks_for_tunnel, begin_response
 from gateway_core.proxy.response_stream import (
     PluginBody,
     ResponseStream,
@@ -38,6 +38,7 @@ from gateway_core.proxy.response_stream import (
 from gateway_core.proxy.running_exchange import RunningExchange
 from gateway_core.proxy.streamed_body import StreamedBody
 from gateway_core.proxy.wire.grpc import is_call, message_for, problem_detail, status_for
+from gateway_core.reasons import PROTOCOL_NOT_CHANGED
 
 
 class OwnResponse:
@@ -70,12 +71,18 @@ class OwnResponse:
         if response is not self.response:
             self.reason = response.failure
             self.response = response
-        owner, specs = self._owner, response.body_filters
-        if owner.head.method == "HEAD":
+        head = self._owner.head
+        if head.method == "HEAD":
             response.is_for_head = True
-        if response.status >= 300 and is_call(owner.head):
+        if asks_for_tunnel(head):
+            self._write_body(self._refuse_tunnel(response) if response.status < 300 else response)
+        elif response.status >= 300 and is_call(head):
             self._write_grpc(response)
-            return
+        else:
+            self._write_body(response)
+
+    def _write_body(self, response: Response) -> None:
+        owner, specs = self._owner, response.body_filters
         streamed = response.operations if isinstance(response.operations, StreamedBody) else None
         body: Body | BodySource = response.body if streamed is None else streamed.take()
         if self._body is not response.body:
@@ -107,13 +114,25 @@ class OwnResponse:
         request = self._owner.request
         return with_request_id(response, body, request.request_id, request.trace)
 
-    def _write_grpc(self, response: Response) -> None:
-        """Refuse a call of gRPC: by its status in a head with which the stream ends."""
-        owner, runner = self._owner, self._owner.runner
+    def _refuse_tunnel(self, response: Response) -> Response:
+        """Return what goes out in place of a 2xx, by which a tunnel would begin that leads nowhere."""
+        self._close_bodies(response)
+        refused = self.response = gateway_response(501, PROTOCOL_NOT_CHANGED)
+        self.reason, self._body = PROTOCOL_NOT_CHANGED, refused.body
+        return refused
+
+    def _close_bodies(self, response: Response) -> None:
+        """Close the bodies of a response that goes out without them."""
+        runner = self._owner.runner
         self.discard()
         if isinstance(response.body, AsyncIterator):
             close_source(source_of(response.body), runner())
         close_replaced(response, runner)
+
+    def _write_grpc(self, response: Response) -> None:
+        """Refuse a call of gRPC: by its status in a head with which the stream ends."""
+        owner = self._owner
+        self._close_bodies(response)
         status, headers = response.status, response.headers
         message = message_for(status, problem_detail(response.body) if response.is_problem else "")
         headers["Content-Type"] = "application/grpc"

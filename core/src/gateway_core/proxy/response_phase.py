@@ -28,7 +28,7 @@ from gateway_core.proxy.streamed_body import BodyQueue, StreamedBody
 from gateway_core.proxy.tunnel import Tunnel, TunnelEnd
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.wire.grpc import is_grpc
-from gateway_core.proxy.wire.request_head import HEAD_ONLY
+from gateway_core.proxy.wire.request_head import HEAD_ONLY, RequestHead
 from gateway_core.proxy.wire.response_head import NO_BODY, ResponseHead
 from gateway_core.reasons import BAD_RESPONSE
 
@@ -293,13 +293,17 @@ class ResponsePhase:
             self._switched = None
 
 
+def asks_for_tunnel(head: RequestHead) -> bool:
+    """Return whether a 2xx would say that the stream is a byte stream from now on (RFC 8441 section 5)."""
+    return head.facts.upgrade is not None and head.version == "2"
+
+
 def refuse_success(owner: RunningExchange, attempt: Attempt, head: ResponseHead) -> bool:
     """Respond 502 in place of a success that would be taken for a 101; return whether this is one.
 
-    Over HTTP/2 a 2xx says that the stream is a byte stream from now on (RFC 8441 section 5). Where an upstream of
-    HTTP/1 responds with one, it has not changed the protocol.
+    An upstream of HTTP/1 that responds with a 2xx has not changed the protocol.
     """
-    if owner.head.version != "2" or not 200 <= head.status < 300:
+    if not 200 <= head.status < 300 or not asks_for_tunnel(owner.head):
         return False
     attempt.give_up()
     detail = f"it responds {head.status} where a change of the protocol is asked for"
@@ -328,6 +332,8 @@ def write_head(
     :param changes: the body, if hooks changed it.
     """
     begin_response(owner)
+    if response.status < 300 <= head.status and asks_for_tunnel(owner.head):
+        response.status, response.reason = head.status, head.reason  # a hook's 2xx would open a tunnel
     is_head = owner.head.method == "HEAD"
     is_hooks_head = not is_head and bool(flags & HEAD_ONLY)
     if changes is None and not is_hooks_head:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import hyperframe.frame as hf
 import pytest
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
-from gateway_core.messages import Request
+from gateway_core.messages import Request, Response
 
 from tests.core.proxy.downstream.http2_client import CANCEL, OK, Http2Client, http2
-from tests.core.proxy.kit import Peer, Proxied, counts, field, until
+from tests.core.proxy.kit import Peer, Proxied, StartProxy, counts, field, until
 
 
 async def websocket(peer: Peer) -> None:
@@ -100,6 +102,104 @@ async def test_a_success_without_a_change_of_the_protocol_is_none(proxied: Proxi
         assert counts(gateway) == {}
 
 
+class RespondsWithSuccess(Plugin[Any]):
+    name = "p"
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> Response | None:
+        bodies: dict[str, Any] = {"/bytes": b"own", "/pieces": pieces(), "/file": Path(__file__), "/none": b""}
+        return (
+            None
+            if request.path not in bodies
+            else Response(204 if request.path == "/none" else 200, bodies[request.path])
+        )
+
+
+async def pieces() -> AsyncIterator[bytes]:
+    yield b"own"
+
+
+class MakesItASuccess(Plugin[Any]):
+    name = "p"
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> None:
+        response.status = 200
+        response.reason = "OK"
+
+
+class AwaitsAndMakesItASuccess(Plugin[Any]):
+    name = "p"
+
+    @hookimpl
+    async def gateway_response(self, request: Request, response: Response) -> None:
+        await asyncio.sleep(0)
+        response.status = 200
+
+
+class AddsAFilter(Plugin[Any]):
+    name = "p"
+
+    @hookimpl
+    async def gateway_response(self, request: Request, response: Response) -> None:
+        response.status = 200
+        response.set_body(b"changed")
+
+
+async def status_of_handshake(gateway: Any, path: str = "/", *more: tuple[str, str]) -> tuple[int | None, bytes]:
+    """Ask for a WebSocket that nothing speaks, and return the response; all that it held must be free again."""
+    async with http2(gateway) as client:
+        fields = ("sec-websocket-version", "13"), *more
+        head = client.head(*fields, method="CONNECT", path=path, protocol="websocket", ends=False)
+        await client.send(head, *client.data(head.stream_id, b"early", ends=False))
+        got = client.streams[head.stream_id]
+        await client.until(lambda: got.reset is not None)
+        await client.settle()
+        assert counts(gateway) == {}
+        return got.status, bytes(got.body)
+
+
+@pytest.mark.parametrize("path", ["/bytes", "/pieces", "/file", "/none"])
+async def test_a_success_of_a_plugin_opens_no_tunnel(proxied: Proxied, path: str) -> None:
+    gateway, upstream = await proxied(OK, "plugins: [{name: p}]", plugins=[RespondsWithSuccess])
+
+    status, body = await status_of_handshake(gateway, path)
+
+    assert status == 501
+    assert b"Not Implemented" in body
+    assert not upstream.heads
+
+
+async def test_a_success_of_respond_opens_no_tunnel(start_proxy: StartProxy) -> None:
+    config = "routes: [{id: own, path_prefix: /, respond: {status: 200, body: ok}}]"
+    gateway = await start_proxy(config)
+
+    assert (await status_of_handshake(gateway))[0] == 501
+
+
+@pytest.mark.parametrize("plugin", [MakesItASuccess, AwaitsAndMakesItASuccess, AddsAFilter])
+@pytest.mark.parametrize(
+    "refused", [b"403 Forbidden", b"101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade"]
+)
+async def test_a_hook_cannot_open_a_tunnel_by_a_status(
+    proxied: Proxied, plugin: type[Plugin[Any]], refused: bytes
+) -> None:
+    length = b"" if refused.startswith(b"101") else b"\r\nContent-Length: 2"
+    gateway, _ = await proxied(
+        b"HTTP/1.1 " + refused + length + b"\r\n\r\nno", "plugins: [{name: p}]", plugins=[plugin]
+    )
+
+    assert (await status_of_handshake(gateway))[0] in {403, 501}
+
+
+async def test_a_refusal_that_claims_to_be_of_grpc_opens_no_tunnel(start_proxy: StartProxy) -> None:
+    """The refusals of calls are sent with 200, and their status in a field."""
+    config = "routes: [{id: own, path_prefix: /, respond: {status: 403}}]"
+    gateway = await start_proxy(config)
+
+    assert (await status_of_handshake(gateway, "/", ("content-type", "application/grpc")))[0] == 403
+
+
 @pytest.mark.parametrize("by", ["client", "connection", "upstream"])
 async def test_a_websocket_that_is_cut_off_is_cut_off_on_the_other_side(proxied: Proxied, by: str) -> None:
     closed, gate = asyncio.Event(), asyncio.Event()
@@ -132,13 +232,14 @@ async def test_a_websocket_that_is_cut_off_is_cut_off_on_the_other_side(proxied:
     await until(lambda: counts(gateway) == {} and not gateway.proxy.tunnels)
 
 
-@pytest.mark.parametrize("protocol", ["h2c", "connect-udp"])
-async def test_a_protocol_that_is_not_tunnelled_is_not_asked_for(proxied: Proxied, protocol: str) -> None:
+@pytest.mark.parametrize(("protocol", "status"), [("h2c", 501), ("h2-own", 501), ("connect-udp", 502)])
+async def test_a_protocol_that_is_not_tunnelled_is_not_asked_for(proxied: Proxied, protocol: str, status: int) -> None:
     gateway, upstream = await proxied(OK)
     async with http2(gateway) as client:
         head = client.head(method="CONNECT", protocol=protocol, ends=False)
         await client.send(head)
         await client.until(lambda: client.streams[head.stream_id].reset is not None)
+        assert client.streams[head.stream_id].status == status
     assert all(field(head, b"upgrade") != b"h2c" for head in upstream.heads)
 
 

@@ -28,7 +28,7 @@ from gateway_core.proxy.wire.h2.fields import (
 )
 from gateway_core.proxy.wire.h2.hpack import Decoder, Field, FieldsTooLargeError, read_string
 from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead, match_usual_line
-from gateway_core.reasons import BAD_REQUEST, HEAD_TOO_LARGE
+from gateway_core.reasons import BAD_REQUEST, HEAD_TOO_LARGE, METHOD_UNSUPPORTED
 from gateway_core.snapshot import Snapshot
 
 _MOST: Final = 64
@@ -203,10 +203,16 @@ class _Memory:
 
     def read_handshake(self, fields: RequestFields, snapshot: Snapshot) -> RequestHead | HeadProblem:
         """Return the head with which HTTP/1 asks for another protocol."""
-        lines = handshake_lines(fields.protocol or b"", os.urandom(16))
+        protocol = fields.protocol or b""
+        lines = handshake_lines(protocol, os.urandom(16))
         head = self._reader.read(b"".join((fields.line, fields.block, lines, b"\r\n\r\n")), 0, snapshot)
         if isinstance(head, RequestHead):
             head.came_over_http2(has_body=False)
+            if head.facts.upgrade is None:
+                # Upstreams are never asked for it (RFC 9220 section 3); a 2xx would open a tunnel all the same.
+                head.facts.ask_for(protocol)
+                refusal = 501, METHOD_UNSUPPORTED, f"the protocol {protocol!r} is not tunnelled"
+                head.place(head.origin, snapshot.path_policy, head.refusal or refusal)
         return head or HeadProblem(400, BAD_REQUEST, "the fields are no head")
 
     def remember(self, block: bytes, head: RequestHead, decoded: Sequence[Field], most: int) -> None:

@@ -110,6 +110,10 @@ class RequestFacts:
         """The value of Authorization, with white space around it, if it is known that there is exactly one."""
         self._lowered: bytes | None = None
 
+    def ask_for(self, protocol: bytes) -> None:
+        """Note a protocol that no line asks for."""
+        self.upgrade = protocol
+
     def have_unknown_length(self) -> None:
         """Note that a body follows whose length nobody knows: over HTTP/1 it goes on in chunks."""
         self.chunked, self.is_bare = True, False
