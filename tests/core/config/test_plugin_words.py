@@ -60,6 +60,8 @@ def test_what_others_do_by_plugins_and_the_gateway_without_is_said(word: str, fo
         ("cors", "exposed_headers", "write expose"),
         ("headers", "frameDeny", "write security: {frame_options: DENY}"),
         ("forward-auth", "uri", "write target, with the name of an upstream or a URL, and path"),
+        ("auth", "mode", "write require: {optional: jwt} for callers without credentials as well"),
+        ("auth", "basic", "write providers: {people: {scheme: basic, users: [...]}}"),
         ("cors", "minute", ""),
         ("nonsense", "minute", ""),
     ],

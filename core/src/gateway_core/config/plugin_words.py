@@ -78,6 +78,18 @@ _IN_CORE: Final = {
 _CORE: Final = {word.lower(): remedy for words, remedy in _IN_CORE.items() for word in words.split()}
 
 _OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
+    "auth": {
+        "basic users usersFile": "write providers: {people: {scheme: basic, users: [...]}}",
+        "api_keys api_key keys key_names key_in_header": (
+            "write providers: {apps: {scheme: api-key, key_from: [{header: X-API-Key}], keys: [...]}}"
+        ),
+        "mode optional passThrough": "write require: {optional: jwt} for callers without credentials as well",
+        "jwk_url jwks_uri jwksUri remote_jwks": "write jwks_url",
+        "alg algorithm": "write algorithms: [RS256]",
+        "propagate_claims forward_claims": "write claims_to_headers: {X-User: sub}",
+        "run_on_preflight": "write allow_preflight",
+        "removeHeader": "write hide_credentials: true",
+    },
     "ratelimit": {
         "second minute hour day month count limit": "write quota: 60 and window: 1m; several are limits: [...]",
         "time_window windowMs": "write window",
@@ -88,7 +100,7 @@ _OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "limit_by key_type key-resolver sourceCriterion": "write key, such as client_ip, identity or header:X-Tenant",
         "policy": "write store: local, or store: redis",
         "redis_host redis_port redis_password": "write store: redis, and redis: {url: redis://...}",
-        "rejected_code rejected_msg error_code": "write refusal: {status: 429, detail: ...}",
+        "rejected_code rejected_msg error_code response status message": "write refusal: {status: 429, detail: ...}",
         "hide_client_headers": "write headers: []",
         "fault_tolerant": "write on_error: continue on the binding",
     },

@@ -76,6 +76,7 @@ SECTION_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "file": "write body: ${file:page.html}",
         **dict.fromkeys(["code", "codes"], "write statuses"),
         "service": "write target",
+        **dict.fromkeys(["headers", "type", "contentType"], "write content_type: application/json"),
     },
     "rewrite": {
         "uri": "write prefix, or template",

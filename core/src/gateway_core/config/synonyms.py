@@ -120,6 +120,7 @@ _TOP: Final[Mapping[str, str]] = {
 
 _UPSTREAM: Final[Mapping[str, str]] = {
     "balance": _STRATEGY,
+    "balancing": _STRATEGY,
     "maxconn": "write limits: {max_connections: ...}",
     **dict.fromkeys(["httpchk", "http_check", "health_uri"], "write health_check: {path: /healthz}"),
     "nodes": _ENDPOINTS,
