@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
@@ -12,6 +11,7 @@ from gateway_core.hooks import Plugin, PluginContext
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request
 from gateway_core.testing import RunningGateway, ScriptedUpstream
+from gateway_plugin_sdk.testing import StartGateway
 
 FORGED = ["X-User", "x-user", "X_User", "x_USER", "X.User", "X~User"]
 
@@ -65,15 +65,8 @@ Run = Callable[[dict[str, Any]], RunningGateway]
 
 
 @pytest.fixture
-def upstream() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as running:
-        yield running
-
-
-@pytest.fixture
-def run() -> Iterator[Run]:
-    with ExitStack() as stack:
-        yield lambda config: stack.enter_context(RunningGateway(config, plugins=[Naming, Early, Sending]))
+def run(gateway: StartGateway) -> Run:
+    return lambda config: gateway(config, plugins=[Naming, Early, Sending])
 
 
 def users(upstream: ScriptedUpstream) -> list[str]:

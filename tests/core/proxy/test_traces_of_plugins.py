@@ -10,6 +10,7 @@ from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
 from gateway_core.testing import RunningGateway, ScriptedUpstream
+from gateway_plugin_sdk.testing import StartGateway
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
@@ -80,8 +81,9 @@ class Writing(Plugin[Any]):
 
 
 class Kit:
-    def __init__(self) -> None:
-        self.collector, self.upstream, self.other = Collector(), ScriptedUpstream(), ScriptedUpstream()
+    def __init__(self, start: StartGateway, upstream: ScriptedUpstream) -> None:
+        self._start, self.upstream = start, upstream
+        self.collector, self.other = Collector(), ScriptedUpstream()
         self.collector.start()
         self.gateway: RunningGateway | None = None
         KEPT.spans.clear()
@@ -89,7 +91,7 @@ class Kit:
     def start(
         self, plugin: type[Plugin[Any]], tracing: str = "sample: 1.0", binding: str = "", route: str = ""
     ) -> RunningGateway:
-        self.gateway = RunningGateway(
+        self.gateway = self._start(
             f"""
 tracing: {{otlp: {{url: "{self.collector.url}"}}, queue: {{delay: 10ms}}, {tracing}}}
 upstreams: [{{name: other, endpoints: [{{url: "{self.other.url}"}}]}}]
@@ -105,14 +107,14 @@ routes:
 
     def close(self) -> None:
         if self.gateway is not None:
-            self.gateway.close()
-        for each in (self.upstream, self.other, self.collector):
+            self.gateway.close()  # before what it sends to
+        for each in (self.other, self.collector):
             each.close()
 
 
 @pytest.fixture
-def kit() -> Iterator[Kit]:
-    found = Kit()
+def kit(gateway: StartGateway, upstream: ScriptedUpstream) -> Iterator[Kit]:
+    found = Kit(gateway, upstream)
     yield found
     found.close()
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from gateway_core.testing import RunningGateway, ScriptedUpstream, eventually
+from gateway_plugin_sdk.testing import StartGateway
 
 from tests.collector import Collector, SeenSpan
+from tests.protocols.choice import Protocols
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 PARENT = f"00-{TRACE}-{SPAN}-01"
@@ -19,8 +21,8 @@ TRUSTED = "trusted_proxies: [127.0.0.0/8]"
 class Traced:
     """A gateway, its upstream and its collector."""
 
-    def __init__(self) -> None:
-        self.collector, self.upstream = Collector(), ScriptedUpstream()
+    def __init__(self, start: StartGateway, upstream: ScriptedUpstream) -> None:
+        self._start, self.upstream, self.collector = start, upstream, Collector()
         self.collector.start()
         self.gateway: RunningGateway = None  # type: ignore[assignment]
 
@@ -35,7 +37,7 @@ routes:
 """
 
     def start(self, tracing: str = "", routes: str = "", more: str = "", **options: Any) -> RunningGateway:
-        self.gateway = RunningGateway(self.config(tracing, routes, more), **options)
+        self.gateway = self._start(self.config(tracing, routes, more), **options)
         return self.gateway
 
     def spans(self, count: int) -> list[SeenSpan]:
@@ -48,19 +50,18 @@ routes:
 
     def close(self) -> None:
         if self.gateway is not None:
-            self.gateway.close()
-        self.upstream.close()
+            self.gateway.close()  # before what it sends to
         self.collector.close()
 
 
 @pytest.fixture
-def traced() -> Iterator[Traced]:
-    found = Traced()
+def traced(gateway: StartGateway, upstream: ScriptedUpstream) -> Iterator[Traced]:
+    found = Traced(gateway, upstream)
     yield found
     found.close()
 
 
-def test_a_request_has_a_server_span_and_a_client_span_below_it(traced: Traced) -> None:
+def test_a_request_has_a_server_span_and_a_client_span_below_it(traced: Traced, protocols: Protocols) -> None:
     traced.start()
 
     traced.gateway.get("/users/7?page=2&token=hunter2", headers=[("User-Agent", "curl/8")])
@@ -79,7 +80,7 @@ def test_a_request_has_a_server_span_and_a_client_span_below_it(traced: Traced) 
             "server.address": "127.0.0.1",
             "server.port": traced.gateway.port,
             "client.address": "127.0.0.1",
-            "network.protocol.version": "1.1",
+            "network.protocol.version": protocols.version,
             "user_agent.original": "curl/8",
             "gateway.route": "users",
         }.items()

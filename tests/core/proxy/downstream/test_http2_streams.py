@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import hyperframe.frame as hf
 import pytest
@@ -10,7 +11,7 @@ from gateway_core.proxy.http2 import waiting
 
 from tests.core.proxy.downstream.http2_client import ENHANCE_YOUR_CALM, http2
 from tests.core.proxy.downstream.http2_conformance import raw
-from tests.core.proxy.kit import Peer, Proxied, counts, until
+from tests.core.proxy.kit import Peer, Proxied, counts, settled, until
 
 
 async def test_clients_that_take_nothing_hold_little_together_and_the_worst_loses_its_streams(
@@ -35,6 +36,30 @@ async def test_clients_that_take_nothing_hold_little_together_and_the_worst_lose
         patient.gives_credit = True
         await patient.send(*[hf.WindowUpdateFrame(stream, window_increment=1 << 20) for stream in (0, 1)])
         assert len((await patient.response(1)).body) == 400_000
+    await until(lambda: counts(gateway) == {} and not gateway.proxy.http2_waiting.total)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [{}, {4: 0}, {4: 2**31 - 1}], ids=["usual windows", "no window", "all windows"])
+async def test_400_responses_that_a_client_does_not_read_take_less_than_100_kib_each(
+    proxied: Proxied, settings: dict[int, int]
+) -> None:
+    size = 1 << 20
+    gateway, upstream = await proxied(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(http2(gateway, settings)) for _ in range(4)]
+        other = await stack.enter_async_context(http2(gateway))
+        for client in clients:
+            client.gives_credit = False
+            await client.send(*[client.head() for _ in range(100)])
+        await until(lambda: len(upstream.heads) == 400)
+
+        # It is served while they wait, and once more when all that they may hold is there.
+        for _ in range(3):
+            assert len((await other.ask()).body) == size
+            await settled(lambda: gateway.proxy.http2_waiting.total)
+
+        assert 0 < gateway.proxy.http2_waiting.total < 400 * 102_400
     await until(lambda: counts(gateway) == {} and not gateway.proxy.http2_waiting.total)
 
 
