@@ -44,7 +44,7 @@ def test_what_cannot_be_meant_is_a_problem_with_its_place(gateway: Any, config: 
     [
         ("a: [", "is no YAML: line 2"),
         ("swagger: '2.0'", "convert it to OpenAPI 3"),
-        (START + "  /a/{x}: {}\n  /a/{y}: {}\n", "which take the same paths"),
+        (START + "  /a/{x}: {get: {}}\n  /a/{y}: {get: {}}\n", "which take the same paths"),
         (START + "  /a: {get: {responses: {200: {$ref: '#/x'}}}}\n", "refers to '#/x', which is not there"),
     ],
 )

@@ -140,9 +140,19 @@ def test_paths_of_servers_may_be_in_front() -> None:
     }  # fmt: skip
 
 
-def test_templates_that_take_the_same_paths_are_an_error() -> None:
+def test_templates_that_take_the_same_paths_with_the_same_method_are_an_error() -> None:
     with pytest.raises(DocumentError, match=r"has /a/\{x\} and /a/\{y\}, which take the same paths"):
-        api(**{"/a/{x}": {}, "/a/{y}": {}})
+        api(**{"/a/{x}": {"get": {}}, "/a/{y}": {"get": {}}})
+
+
+def test_templates_that_take_the_same_paths_with_other_methods_are_one() -> None:
+    found = api(**{"/a/{x}": {"get": {}}, "/a/{y}": {"put": {}}}).find(segments_of("/a/1"))
+
+    assert found is not None
+    assert {method: each.place for method, each in found.items()} == {
+        "GET": "paths./a/{x}.get",
+        "PUT": "paths./a/{y}.put",
+    }
 
 
 def test_what_is_odd_is_found() -> None:

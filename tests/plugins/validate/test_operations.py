@@ -58,10 +58,24 @@ def test_parameters_of_an_operation_take_the_place_of_those_of_its_path() -> Non
     assert counts == {"GET": 1, "PUT": 0}
 
 
+def test_templates_for_the_same_paths_have_the_parameters_of_their_own_methods() -> None:
+    text = {"name": "key", "in": "path", "schema": {"type": "string"}}
+    paths = {"/pets/{id}": {"delete": {"parameters": [ID]}}, "/pets/{key}": {"get": {"parameters": [text]}}}
+
+    operations = api(paths).find(["pets", "x"])
+
+    assert operations is not None
+    texts = {method: each.path_texts(["pets", "x"]) for method, each in operations.items()}
+    assert texts == {"DELETE": {"id": ["x"]}, "GET": {"key": ["x"]}}
+
+
 @pytest.mark.parametrize(
     ("paths", "reason"),
     [
-        ({"/a/{x}": {"get": {}}, "/a/{y}": {"get": {}}}, "take the same paths"),
+        (
+            {"/a/{x}": {"get": {}}, "/a/{y}": {"get": {}, "put": {}}},
+            "take the same paths, with the methods GET in both",
+        ),
         ({"/a": {"get": {"parameters": [ID]}}}, "not in its path: id"),
         ({"/a": {"get": {"parameters": [7]}}}, "is no parameter"),
         ({"/a": {"get": {"requestBody": {"content": {"json": {}}}}}}, "is no media type"),

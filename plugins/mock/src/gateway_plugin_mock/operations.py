@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
-from gateway_openapi.documents import DocumentError, References
+from gateway_openapi.documents import References
 from gateway_openapi.servers import server_paths
-from gateway_openapi.templates import Templates
+from gateway_openapi.templates import PathOperations
 
 from gateway_plugin_mock.preferences import Preferences, acceptable, concrete, is_json
 from gateway_plugin_mock.samples import OMITTED, given_value, sample
@@ -56,10 +56,10 @@ class Api:
     def __init__(self, document: Mapping[str, Any]) -> None:
         """Compile a document.
 
-        :raises DocumentError: two templates take the same paths.
+        :raises DocumentError: two templates take the same paths with the same method.
         """
         self._references = References(document)
-        self._templates: Templates[Mapping[str, Operation]] = Templates()
+        self._paths: PathOperations[Operation] = PathOperations()
         self.operations: list[Operation] = []
         self.bases = server_paths(document)
         """Paths of the servers, the longest first, which requests may have in front; the last one is empty."""
@@ -67,8 +67,7 @@ class Api:
         for path, item in document["paths"].items():
             if path.startswith("/"):
                 operations = dict(self._operations(path, self._references.resolve(item)))
-                if (other := self._templates.add(path, operations)) is not None:
-                    raise DocumentError(f"has {other} and {path}, which take the same paths: leave one of them out")
+                self._paths.add(path, operations)
                 self.operations += operations.values()
 
     def _operations(self, path: str, item: Mapping[str, Any]) -> Iterator[tuple[str, Operation]]:
@@ -83,7 +82,7 @@ class Api:
         """Return the operations of a path by their methods."""
         for base in self.bases:
             if segments[: len(base)] == base:
-                found = self._templates.find(segments[len(base) :])
+                found = self._paths.find(segments[len(base) :])
                 if found is not None:
                     return found
         return None

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Generic, TypeVar
 from urllib.parse import unquote
+
+from gateway_openapi.documents import DocumentError
 
 ValueT = TypeVar("ValueT")
 
@@ -58,6 +60,37 @@ class Templates(Generic[ValueT]):
         if len(segments) > _MOST_SEGMENTS:
             return None
         return _find(self._root, segments, 0)
+
+
+class PathOperations(Generic[ValueT]):
+    """The operations of a document by their paths and methods.
+
+    OpenAPI has no two templates for the same paths. Published documents have them all the same, one for some methods
+    with another name for the parameter (GitHub's does): that means one thing only as long as no method is in both.
+    """
+
+    def __init__(self) -> None:
+        self._templates: Templates[dict[str, ValueT]] = Templates()
+        self._by_template: dict[str, dict[str, ValueT]] = {}
+
+    def add(self, template: str, operations: Mapping[str, ValueT]) -> None:
+        """Add the operations of a path by their methods.
+
+        :raises DocumentError: another template takes the same paths, and has one of these methods as well.
+        """
+        other = self._templates.add(template, made := dict(operations))
+        if other is None:
+            self._by_template[template] = made
+            return
+        present = self._by_template[other]
+        if twice := sorted(present.keys() & made):
+            what = f"{other} and {template}, which take the same paths, with the methods {', '.join(twice)} in both"
+            raise DocumentError(f"has {what}: leave one of them out")
+        present.update(made)
+
+    def find(self, segments: Sequence[str]) -> Mapping[str, ValueT] | None:
+        """Return the operations of the most specific template that takes a path."""
+        return self._templates.find(segments)
 
 
 def _child(node: _Node[ValueT], segment: str) -> _Node[ValueT]:

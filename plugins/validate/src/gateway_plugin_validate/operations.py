@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 
 from gateway_openapi.documents import DocumentError, read_document
 from gateway_openapi.servers import server_paths
-from gateway_openapi.templates import Templates
+from gateway_openapi.templates import PathOperations
 
 from gateway_plugin_validate.bodies import Bodies
 from gateway_plugin_validate.files import Files, Place
@@ -97,14 +97,12 @@ class Api:
         version: Version = "3.0" if str(document["openapi"]).startswith("3.0") else "3.1"
         self._schemas = Schemas(self.files, version, refuse_read_only=refuse_read_only)
         self._with_responses = responses
-        self._templates: Templates[Mapping[str, Operation]] = Templates()
+        self._paths: PathOperations[Operation] = PathOperations()
         self._bases = server_paths(document)
         for path, node in document["paths"].items():
             if path.startswith("/"):
                 item, place = self.files.resolve(node, self.files.main.child("paths", path))
-                operations = dict(self._operations(path, item, place))
-                if (other := self._templates.add(path, operations)) is not None:
-                    raise DocumentError(f"has {other} and {path}, which take the same paths: leave one of them out")
+                self._paths.add(path, dict(self._operations(path, item, place)))
 
     def find(self, segments: Sequence[str]) -> Mapping[str, Operation] | None:
         """Return the operations of a path by their methods.
@@ -114,7 +112,7 @@ class Api:
         texts = [unquote(segment) if "%" in segment else segment for segment in segments]
         for base in self._bases:
             if not base or texts[: len(base)] == base:
-                found = self._templates.find(texts[len(base) :] if base else texts)
+                found = self._paths.find(texts[len(base) :] if base else texts)
                 if found is not None:
                     return found
         return None
