@@ -136,6 +136,12 @@ ENTITY_TAGS: dict[str, Case] = {
     "last of several": matched('"one"', '"2", "3", "one"', "stored 304"),
     "obs-text": matched('"on\xe9"', '"on\xe9"', "stored 304"),
     "asked for without quotes": matched('"one"', "one", "stored"),
+    **{
+        f"{etag}, asked for as {sent}": matched(etag, sent, "stored")
+        for etag, sent in [("one", "one"), ("one", '"one"'), *((tag, tag) for tag in ('w/"one"', 'W\\"one"', 'W"one"'))]
+    },
+    "stale, without quotes": (stored_by(BRIEF, ("ETag", "one"), after=3, status=304), "etag"),
+    "the client's without quotes goes on": ([Step([FRESH], sent=[("If-None-Match", "one")], status=304)], "etag 304"),
     "before the date": (
         stored_by(
             FRESH, ETAG, ("Last-Modified", date(-5000)),
