@@ -182,7 +182,7 @@ def _is_overload(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     decorators = {each.id for each in node.decorator_list if isinstance(each, ast.Name)}
     returns = ast.unparse(node.returns) if node.returns is not None else ""
-    if decorators & {"property", "cached_property"}:
+    if decorators & {"property", "cached_property", "overridable_property"}:
         return f"{node.name}: {returns}"
     arguments = re.sub(r"^(self|cls)(, )?", "", ast.unparse(node.args))
     word = "async " if isinstance(node, ast.AsyncFunctionDef) else ""

@@ -7,7 +7,14 @@ from typing import Any, cast
 import pytest
 from gateway_core.clock import ManualClock
 from gateway_core.messages import Headers, Response
-from gateway_core.proxy.response_fields import DateField, has_gateway_fields, own_block, status_line
+from gateway_core.proxy.response_fields import (
+    DateField,
+    _known_blocks,
+    facts_of,
+    has_gateway_fields,
+    own_block,
+    status_line,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +59,29 @@ def test_a_field_that_continues_the_last_line_of_a_known_block_is_not_taken_for_
     response = Response(200, headers=Headers([("X-A", "1"), ("Connection", "close")]))
 
     assert own_block(response, b"\r\nX-") == b"\r\nX-A: 1"
+
+
+def test_blocks_that_plugins_choose_do_not_fill_memory() -> None:
+    for number in range(1000):
+        own_block(Response(200, headers={"X-Number": str(number)}))
+        own_block(Response(200, headers={"X-Number": str(number) * 2000}))
+
+    assert len(_known_blocks) <= 258
+    assert max(map(len, _known_blocks)) <= 2048
+
+
+@pytest.mark.parametrize("fields", [{"Date": "x"}, {"X-Request-Id": "x"}, {"X-A": "date: x"}, {"Content-Length": "1"}])
+def test_a_known_block_has_what_it_had_when_it_was_not_known(fields: dict[str, str]) -> None:
+    response = Response(200, headers=fields)
+    _known_blocks.clear()
+
+    first = own_block(response)
+    new = facts_of(b"" + first)
+    second = own_block(response.copy_head())
+
+    assert (first, new) == (second, facts_of(second))
+    _known_blocks.clear()
+    assert facts_of(first) == new
 
 
 @pytest.mark.parametrize(

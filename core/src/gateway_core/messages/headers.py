@@ -254,7 +254,7 @@ class Headers:
         """Return headers that can be changed without changing these."""
         other = Headers.__new__(Headers)
         other._block = self._block
-        other._lowered_block = self._lowered  # made now, for all copies
+        other._lowered_block = self._lowered_block or self._lowered  # made now, for all copies
         other._written = self._written
         return other
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, Unpack
 from urllib.parse import parse_qsl
@@ -17,6 +16,7 @@ from gateway_core.messages.hook_owner import running_hook
 from gateway_core.messages.hook_timer import hook_timer_paused
 from gateway_core.messages.identity import Identity
 from gateway_core.messages.operations import InProgress, RequestOperations
+from gateway_core.messages.overridable import overridable_property
 from gateway_core.messages.path import Captured, read_path
 from gateway_core.messages.received import Arrival, ReceivedHead, RequestHead, RequestOrigin, RouteInfo, TlsInfo
 from gateway_core.messages.response import Response
@@ -183,22 +183,22 @@ class Request:
 
     # Few ask for these, so requests carry none of them; what is given to the constructor or assigned counts instead.
 
-    @cached_property
+    @overridable_property
     def peer_port(self) -> int:
         """The port that the connection came from; 0 for a unix socket."""
         return 0 if self._arrival is None else self._arrival.peer.port
 
-    @cached_property
+    @overridable_property
     def local_port(self) -> int:
         """The port that the connection came in at; 0 for a unix socket."""
         return 0 if self._arrival is None else self._arrival.peer.local_port
 
-    @cached_property
+    @overridable_property
     def tls(self) -> TlsInfo | None:
         """What was agreed on for the connection; None without TLS."""
         return None if self._arrival is None else self._arrival.peer.tls
 
-    @cached_property
+    @overridable_property
     def config_version(self) -> str:
         """The version of the configuration that serves this request, as status pages show it."""
         return "" if self._arrival is None else self._arrival.config_version

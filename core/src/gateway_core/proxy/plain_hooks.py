@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from gateway_core.hooks import start_phase
+from typing import Final
+
+from gateway_core.hooks import Stop, start_phase
 from gateway_core.messages import Request
-from gateway_core.proxy.request_phases import RequestPhases
+from gateway_core.proxy.request_phases import RequestPhases, respond_for
 from gateway_core.proxy.running_exchange import RequestOwner
 from gateway_core.snapshot import CompiledRoute
+
+
+class _Ended(RequestPhases):
+    """The phases of a request that a plain hook responded to: there is nothing left to decide."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self._target = self._sticky_target = None
+
+    def settle(self) -> None:
+        pass
+
+    def body_ended(self) -> None:
+        pass
+
+
+_ENDED: Final = _Ended()
 
 
 def run_plain_hooks(owner: RequestOwner, route: CompiledRoute) -> RequestPhases | None:
@@ -29,6 +49,9 @@ def run_plain_hooks(owner: RequestOwner, route: CompiledRoute) -> RequestPhases 
     stop = context.run(start_phase, hooks, request)
     if stop is None and request.upstream is name and not request.path_flags and owner.hooks is None:
         return None  # as almost always
+    if type(stop) is Stop and owner.hooks is None:  # no hook is awaited, or forwards
+        respond_for(owner, stop, "gateway_pre_proxy")
+        return _ENDED
     if stop is None and request.upstream is name and not _needs_a_look(owner, request):
         return None
     return RequestPhases(owner, (target, None), stop)

@@ -120,7 +120,7 @@ class RequestPhases:
         if stop is None:
             self._take(self._find())
         else:
-            self._respond(stop, "gateway_request")
+            respond_for(self._owner, stop, "gateway_request")
 
     def _find(self) -> Found:
         return find_route(self._router(), self._request.host, self._request, self._request)
@@ -225,7 +225,7 @@ class RequestPhases:
         """Go on from the phase that ran already."""
         owner, stop = self._owner, self._stop
         if self._is_matched and type(stop) is Stop and owner.hooks is None:  # no hook is awaited, or forwards
-            self._respond(stop, "gateway_pre_proxy")
+            respond_for(self._owner, stop, "gateway_pre_proxy")
         else:
             then = self._allowed if self._is_matched else partial(self._matched, owner.chain.route_match, None)
             owner.runner().settle(then, stop, self._request)
@@ -249,7 +249,7 @@ class RequestPhases:
         if forwarding is not None:
             forwarding.end(stop)
         elif stop is not None:
-            self._respond(stop, "gateway_pre_proxy")
+            respond_for(self._owner, stop, "gateway_pre_proxy")
 
     def take_target_chain(self) -> Chain | None:
         """Go on with the chain of the target that is set by now; None if it is no other."""
@@ -353,23 +353,11 @@ class RequestPhases:
         info = None if (route := self._owner.route) is None else route.info
         self._owner.runner().run(partial(self._matched, hooks, missing), start_phase, hooks, self._request, info)
 
-    def _respond(self, stop: Stop, phase: str) -> None:
-        """Respond with what a hook decided."""
-        owner, response = self._owner, stop.result
-        assert isinstance(response, Response), "only route-match hooks choose routes"
-        response.produced_by = response.produced_by or stop.hook.binding.id
-        if stop.error is not None:
-            owner.note_failure(response.failure or "plugin.failed", stop.error)
-        chain, route = owner.chain.for_stop(stop), owner.route
-        if route is not None and chain is not owner.chain:
-            owner.take_route(route, chain)
-        owner.respond_with(response, chain.response_after(phase, stop))
-
     def _matched(self, hooks: tuple[Hook, ...], missing: Missing | None, stop: Stop | None) -> None:
         if stop is not None and isinstance(stop.result, str):
             self._reroute(hooks, missing, stop, stop.result)
         elif stop is not None:
-            self._respond(stop, _ROUTE_MATCH)
+            respond_for(self._owner, stop, _ROUTE_MATCH)
         elif missing is not None:
             self._no_route(missing)
         else:
@@ -383,9 +371,8 @@ class RequestPhases:
         if other is None or self._was_rerouted:
             # One reroute for each request: two routes could send it to each other for ever.
             why = f"there is no route {chosen!r}" if other is None else "the request was rerouted before"
-            verdict = reject_result(stop, self._request, why)
-            if verdict is not None:
-                self._respond(verdict, _ROUTE_MATCH)
+            if (verdict := reject_result(stop, self._request, why)) is not None:
+                respond_for(owner, verdict, _ROUTE_MATCH)
                 return
             rest = hooks[position + 1 :]
         else:
@@ -398,3 +385,16 @@ class RequestPhases:
                 return
             rest, missing = other.chain.rerouted(stop), None
         self._run_route_match(rest, missing)
+
+
+def respond_for(owner: RequestOwner, stop: Stop, phase: str) -> None:
+    """Respond with what a hook decided in a phase before the upstream."""
+    response = stop.result
+    assert isinstance(response, Response), "only route-match hooks choose routes"
+    response.produced_by = response.produced_by or stop.hook.binding.id
+    if stop.error is not None:
+        owner.note_failure(response.failure or "plugin.failed", stop.error)
+    chain = owner.chain.for_stop(stop)
+    if (route := owner.route) is not None and chain is not owner.chain:
+        owner.take_route(route, chain)
+    owner.respond_with(response, chain.response_after(phase, stop))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from email.utils import formatdate
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway_core.messages import Headers, Response
 from gateway_core.messages.fields import FRAMING_FIELDS, checked_value, in_any_case
@@ -22,6 +22,8 @@ _LONGEST_REASON: Final = 64
 """Characters of a remembered reason at most: upstreams and plugins choose it."""
 _MOST_LINES: Final = 1024
 _status_lines: dict[tuple[int, str], bytes] = {}
+_MOST_BLOCKS: Final = 256
+_LONGEST_BLOCK: Final = 2048
 
 
 def status_line(status: int, reason: str) -> bytes:
@@ -41,20 +43,52 @@ def status_line(status: int, reason: str) -> bytes:
     return line
 
 
+class BlockFacts(NamedTuple):
+    """What the head of a response needs to know of its fields."""
+
+    block: bytes
+    """The fields without those that are the gateway's."""
+    has_date: bool
+    has_request_id: bool
+
+
+_known_blocks: dict[bytes, BlockFacts] = {}
+"""Of responses that are made here: plugins and routes send the same fields again and again. The bytes are often the
+very same object, which knows its hash."""
+
+
+def facts_of(block: bytes) -> BlockFacts:
+    """Return what a block has; that of a block that was not known is not kept."""
+    facts = _known_blocks.get(block)
+    if facts is None:
+        lowered = block.lower()
+        return BlockFacts(block, lowered.find(b"\r\ndate:") >= 0, lowered.find(b"\r\nx-request-id:") >= 0)
+    return facts
+
+
 def own_block(response: Response, base: bytes = b"") -> bytes:
     """Return the fields of a response that a hook made or changed, without those that are the gateway's.
 
     :param base: a block that is known to have none of them; what was only added to it is all that is looked at.
     """
     block = response_block(response)
+    if (known := _known_blocks.get(block)) is not None:
+        return known.block
     if base and block.startswith(base) and block[len(base) : len(base) + 2] in {b"", b"\r\n"}:
-        kept, block = base, block[len(base) :]
-    else:
-        kept = b""
+        return base + _without_gateway_fields(block[len(base) :])
+    kept = _without_gateway_fields(block)
+    if len(block) <= _LONGEST_BLOCK:
+        if len(_known_blocks) >= _MOST_BLOCKS:
+            _known_blocks.clear()
+        _known_blocks[block] = _known_blocks[kept] = facts_of(kept)
+    return kept
+
+
+def _without_gateway_fields(block: bytes) -> bytes:
     if not has_gateway_fields(block):
-        return kept + block
+        return block
     fields = split_block(block)
-    return kept if fields is None else kept + join_lines([field for field in fields if field[0] not in FRAMING_FIELDS])
+    return b"" if fields is None else join_lines([field for field in fields if field[0] not in FRAMING_FIELDS])
 
 
 def changed_block(response: Response) -> bytes:

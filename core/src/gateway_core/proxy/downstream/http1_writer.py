@@ -11,7 +11,7 @@ import asyncio
 from enum import IntEnum
 from typing import Final, Protocol
 
-from gateway_core.proxy.response_fields import BODILESS, DateField, status_line
+from gateway_core.proxy.response_fields import BODILESS, DateField, facts_of, status_line
 from gateway_core.proxy.socket_options import reset_on_close
 from gateway_core.proxy.tunnel import TunnelEnd
 from gateway_core.proxy.wire.bodies import LAST_CHUNK, encode_chunk
@@ -186,10 +186,10 @@ class Http1ResponseWriter:
     ) -> None:
         if status < 200:  # a client would take what follows for the next response
             raise ValueError(f"{status} is not the status of a final response: use 200 to 999")
-        lowered = block.lower()
-        if lowered.find(b"\r\nx-request-id:") >= 0:
+        facts = facts_of(block)
+        if facts.has_request_id:
             id_line = _END  # a hook saw it, and left this one
-        if lowered.find(b"\r\ndate:") < 0:
+        if not facts.has_date:
             block += self._date.block()
         self._write(status, reason, block, length, id_line, body, complete)
 
