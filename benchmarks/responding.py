@@ -51,10 +51,10 @@ class Receiving(Wire):
 
     async def receive(self, size: int, client: asyncio.Protocol, request: bytes) -> None:
         """Send a request, and wait until so many bytes of response are there."""
-        self._wanted = self.written + size
-        self._done = asyncio.get_running_loop().create_future()
+        self._wanted, self._done = self.written + size, None
         client.data_received(request)
-        if self.written < self._wanted:
+        if self.written < self._wanted:  # a hit is written at once
+            self._done = asyncio.get_running_loop().create_future()
             await self._done
 
 
