@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from gateway_plugin_auth.alb import is_key_id
-from gateway_plugin_sdk.testing import InvalidConfigError
+from gateway_plugin_sdk.testing import InvalidConfigError, one_route
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -241,3 +241,18 @@ async def test_the_header_is_hidden_from_the_upstream_if_so_configured(make_alb:
 
     assert "x-amzn-oidc-data" not in visit.request.headers
     assert visit.request.headers["x-user"] == "alice"
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_gateway_takes_the_field_of_peers_in_trusted_proxies_only(
+    gateway: Any, upstream: Any, clock: Any, keys: Any, trusted: bool
+) -> None:
+    upstream.answer_with(body=keys.pem(keys.p256))
+    options = {"issuer": ISSUER, "aws_alb": {"signer": ARN, "keys_url": upstream.url}}
+    config = one_route(upstream.url, {"name": "auth", "config": options})
+    running = gateway({**config, "trusted_proxies": ["127.0.0.0/8"] if trusted else []})
+
+    status = running.get("/app", headers={"x-amzn-oidc-data": sign_padded(keys.p256)}).status
+
+    assert status == (200 if trusted else 401)
+    assert [request.target for request in upstream.requests] == ([f"/{KID}", "/app"] if trusted else [])
