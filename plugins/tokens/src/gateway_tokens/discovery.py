@@ -16,6 +16,9 @@ ValueT = TypeVar("ValueT")
 Metadata = Mapping[str, Any]
 
 _WELL_KNOWN: Final = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
+_LONGEST_SHOWN: Final = 200
+_LONGEST_URL: Final = 2048
+"""Characters of an endpoint: with what a login adds, a browser still has to take the URL."""
 
 
 def metadata_urls(issuer: str) -> tuple[str, str]:
@@ -41,8 +44,10 @@ def read_metadata(text: bytes, url: str, issuer: str) -> Metadata:
         raise FetchError(str(error), url) from error
     if not isinstance(metadata, dict):
         raise FetchError("this is not the metadata of an issuer", url)
-    if metadata.get("issuer") != issuer:
-        raise FetchError(f"this is the metadata of {metadata.get('issuer')!r}, not of {issuer!r}", url)
+    found = metadata.get("issuer")
+    if found != issuer:
+        shown = repr(found[:_LONGEST_SHOWN]) if isinstance(found, str) else "no issuer"
+        raise FetchError(f"this is the metadata of {shown}, not of {issuer!r}", url)
     return metadata
 
 
@@ -54,6 +59,10 @@ def endpoint_of(metadata: Metadata, name: str, place: str, *, allow_http: bool) 
     found = metadata.get(name)
     if not isinstance(found, str):
         raise FetchError(f"there is no {name} in the metadata", place)
+    if len(found) > _LONGEST_URL:
+        raise FetchError(f"{name} has more than {_LONGEST_URL} characters", place)
+    if "#" in found:  # what is added to it would never be sent (RFC 6749 section 3.1)
+        raise FetchError(f"{name} {shown_url(found)!r} has a fragment, which no endpoint has", place)
     problem = url_problem(found, allow_http=allow_http)
     if problem is not None:
         raise FetchError(f"{name} {problem}", place)
