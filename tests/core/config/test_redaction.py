@@ -5,8 +5,10 @@ from collections.abc import Callable
 import pytest
 from gateway_core.config.redaction import (
     HIDDEN,
+    all_marked_paths,
     is_at_secret,
     is_marked_secret,
+    marked_paths,
     masked,
     masked_line,
     masked_words,
@@ -15,6 +17,7 @@ from gateway_core.config.redaction import (
     without_credentials,
 )
 from gateway_core.config.suggestions import quote
+from gateway_core.packages import PluginRegistry
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
@@ -199,3 +202,15 @@ def test_no_password_is_ever_shown(password: str, host: str, rest: str) -> None:
     kept = without_credentials(text, keep_length=True)
     assert len(kept) == len(text)
     assert "Qq" not in kept
+
+
+@pytest.mark.parametrize("plugin", ["auth", "authorize", "logger", "oidc"])
+def test_one_walk_finds_the_paths_of_every_mark(plugin: str) -> None:
+    description = PluginRegistry().describe(plugin)
+    assert description is not None
+
+    found = all_marked_paths(description.schema)
+
+    assert found
+    assert found == {key: marked_paths(description.schema, key) for key in found}
+    assert not marked_paths(description.schema, "x-nothing")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from gateway_core.config.location import KeyPath
@@ -27,27 +27,33 @@ def schema_secret_paths(schema: Mapping[str, Any]) -> frozenset[str]:
 
     ``*`` stands for any key or index, and for a key that has a dot in it.
     """
-    return frozenset(".".join(path) for path in _walk(schema, schema, (), _DEEPEST))
+    return frozenset(".".join(path) for path, inner in _walk(schema, schema, (), _DEEPEST) if is_marked_secret(inner))
 
 
 def marked_paths(schema: Mapping[str, Any], key: str) -> frozenset[tuple[str, ...]]:
     """Return the key paths of the values whose schema has a key that is true, such as ``x-file``; ``*`` as above."""
-    return frozenset(_walk(schema, schema, (), _DEEPEST, lambda inner: inner.get(key) is True))
+    return frozenset(path for path, inner in _walk(schema, schema, (), _DEEPEST) if inner.get(key) is True)
+
+
+def all_marked_paths(schema: Mapping[str, Any]) -> Mapping[str, frozenset[tuple[str, ...]]]:
+    """Return what `marked_paths` returns, by each key that is true somewhere: a large schema takes 10 ms to walk."""
+    found: dict[str, set[tuple[str, ...]]] = {}
+    for path, inner in _walk(schema, schema, (), _DEEPEST):
+        for key, value in inner.items():
+            if value is True:
+                found.setdefault(key, set()).add(path)
+    return {key: frozenset(paths) for key, paths in found.items()}
 
 
 def _walk(
-    root: Mapping[str, Any],
-    schema: object,
-    path: tuple[str, ...],
-    depth: int,
-    is_marked: Callable[[Mapping[str, Any]], bool] = is_marked_secret,
-) -> Iterator[tuple[str, ...]]:
+    root: Mapping[str, Any], schema: object, path: tuple[str, ...], depth: int
+) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    """Yield the schemas within each other, each with its key path."""
     if not isinstance(schema, Mapping) or not depth:
         return
-    if is_marked(schema):
-        yield path
+    yield path, schema
     for step, inner in _inside(root, schema):
-        yield from _walk(root, inner, (*path, *step), depth - 1, is_marked)
+        yield from _walk(root, inner, (*path, *step), depth - 1)
 
 
 def texts_at(value: object, pattern: tuple[str, ...], path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:

@@ -19,7 +19,7 @@ from gateway_core.config.location import KeyPath
 from gateway_core.config.models.route import is_url
 from gateway_core.config.plugin_words import core_form_of, option_hint, plugin_for
 from gateway_core.config.problems import ConfigFinding
-from gateway_core.config.redaction import marked_paths, secret_texts, texts_at
+from gateway_core.config.redaction import secret_texts, texts_at
 from gateway_core.config.schema_errors import SchemaValidator
 from gateway_core.config.secret import USERINFO_KEY
 from gateway_core.config.suggestions import listed, quote, there_are
@@ -305,13 +305,10 @@ def check_upstream_names(scope: Scope) -> None:
 
 def _values(scope: Scope, key: str) -> Iterator[tuple[KeyPath, str]]:
     """Yield the values in bindings that are not switched off and that the schemas of their plugins mark."""
-    patterns: dict[str, frozenset[tuple[str, ...]]] = {}
     for binding in all_bindings(scope.document):
         if not binding.enabled or binding.config is None:
             continue
-        if binding.name not in patterns:
-            patterns[binding.name] = _marked(scope, binding.name, key)
-        for pattern in patterns[binding.name]:
+        for pattern in scope.marked(binding.name, key):
             yield from texts_at(binding.config, pattern, (*binding.path, "config"))
 
 
@@ -320,9 +317,3 @@ def _unwatched(scope: Scope) -> Iterator[tuple[KeyPath, str]]:
     yield from _values(scope, DIRECTORY_KEY)
     yield from _values(scope, OUTPUT_KEY)
     yield from ((path, name) for path, name in _values(scope, STREAM_KEY) if name != "-")
-
-
-def _marked(scope: Scope, plugin: str, key: str) -> frozenset[tuple[str, ...]]:
-    description = scope.catalog.describe(plugin)
-    schema: Mapping[str, Any] = {} if description is None else description.schema
-    return marked_paths(schema, key)

@@ -16,7 +16,7 @@ from gateway_core.config.catalog import ConfiguredFactory, PluginCatalog, instal
 from gateway_core.config.expansion import DEFAULTS
 from gateway_core.config.location import KeyPath, Place
 from gateway_core.config.problems import ConfigFinding, ConfigProblem
-from gateway_core.config.redaction import marked_paths
+from gateway_core.config.redaction import all_marked_paths, marked_paths
 from gateway_core.config.suggestions import did_you_mean, quote, shown
 from gateway_core.config.yaml_constructor import Locator
 
@@ -49,6 +49,7 @@ class Scope:
     """Literal texts that must not be shown."""
     _bindable: list[str] | None = None
     _defaults: dict[int, list[BindingView]] | None = None
+    _marked: dict[str, Mapping[str, frozenset[tuple[str, ...]]]] = field(default_factory=dict)
 
     def add(self, path: KeyPath, message: str, *, code: str, remedy: str = "", related: Iterable[KeyPath] = ()) -> None:
         """Report an error in a value, and the paths of what else has a part in it."""
@@ -69,6 +70,13 @@ class Scope:
         path = (*base, *finding.path)
         problem = make(path, finding.message, code=finding.code, remedy=finding.remedy, severity=finding.severity)
         self.problems.append(replace(problem, reporter=reporter))
+
+    def marked(self, plugin: str, key: str) -> frozenset[tuple[str, ...]]:
+        """Return the key paths of options of a plugin whose schema has a key that is true."""
+        if plugin not in self._marked:
+            description = self.catalog.describe(plugin)
+            self._marked[plugin] = {} if description is None else all_marked_paths(description.schema)
+        return self._marked[plugin].get(key, frozenset())
 
     def marked_options(self, section: str, entry: Mapping[str, Any], key: str) -> frozenset[tuple[str, ...]]:
         """Return the key paths of options of an extension whose schema has a key that is true.
