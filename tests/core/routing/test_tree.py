@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from gateway_core.routing import Router, RouteRule, parse_pattern, rule_pattern
+from gateway_core.routing import Match, Router, RouteRule, parse_pattern, rule_pattern
 from gateway_core.routing.entries import Entry
 from gateway_core.routing.invariants import check_invariants
 from gateway_core.routing.tree import Tree
@@ -78,3 +78,22 @@ def test_only_starts_of_routes_are_remembered() -> None:
             router.match("GET", "a", path, "", lambda _: [])
 
     assert [list(tree.behind) for tree in router.trees_for("a")] == [["/users"]]
+
+
+def test_a_tree_whose_routes_take_every_path_has_them_at_hand_until_another_route_comes() -> None:
+    everything = tree_of("/*rest")
+    also_static = tree_of("/*rest", "/a/b")
+    branching = tree_of("/*rest", "/a/:x")
+
+    assert everything.root is not None
+    assert everything.catch_all is everything.root.tail
+    assert also_static.catch_all is not None
+    assert branching.catch_all is None
+    assert tree_of("/a/*rest").catch_all is None
+
+
+def test_routes_for_every_path_leave_asterisk_form_to_others() -> None:
+    router = Router.build([RouteRule(id="all", payload="all", path="/*rest")])
+
+    assert isinstance(router.match("GET", "", "/any/path", "", lambda _: ()), Match)
+    assert not isinstance(router.match("OPTIONS", "", "*", "", lambda _: ()), Match)

@@ -29,6 +29,11 @@ def find_first(
         entry = leaf[0] if leaf[0].is_open else _pick(leaf, method, header, values)
         if entry is not None:
             return entry.match
+    leaf = tree.catch_all
+    if leaf is not None:
+        entry = leaf[0] if leaf[0].is_open else _pick(leaf, method, header, values)
+        if entry is not None and path[:1] == "/":  # ``*`` is behind no slash
+            return entry.match_for(path)
     start, _, last = path.rpartition("/")
     leaf = tree.behind.get(start)
     if leaf and last:

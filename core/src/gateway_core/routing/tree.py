@@ -55,11 +55,16 @@ class Node(Generic[P]):
             return self.children.get(segment)
         return self.child if self.label == segment else None
 
+    @property
+    def has_only_tail(self) -> bool:
+        """Whether no segment leads to another node."""
+        return self.label is None and self.children is None and self.affixed is None and self.param is None
+
 
 class Tree(Generic[P]):
     """All routes for one host."""
 
-    __slots__ = ("behind", "host_names", "regexes", "root", "statics")
+    __slots__ = ("behind", "catch_all", "host_names", "regexes", "root", "statics")
 
     def __init__(self) -> None:
         self.behind: dict[str, Leaf[P]] = {}
@@ -68,6 +73,8 @@ class Tree(Generic[P]):
         self.host_names: dict[int, str] | None = None
         """By what name each route, known by its order, captures the first label of the host; None if none does."""
         self.root: Node[P] | None = None
+        self.catch_all: Leaf[P] | None = None
+        """Routes for every path that begins with ``/``, if the tree has no others: many hosts have one route."""
         self.regexes: list[tuple[Pattern, Entry[P]]] = []
 
     def insert(self, pattern: Pattern, entry: Entry[P]) -> None:
@@ -85,10 +92,11 @@ class Tree(Generic[P]):
             if self.root is None:
                 self.root = Node()
             _insert_pattern(self.root, pattern, entry)
+            self.catch_all = self.root.tail if self.root.has_only_tail else None
 
     def clear(self) -> Iterator[None]:
         """Take the tree apart, as no one uses it any more: each step frees a little, from the root on."""
-        nodes, self.root = [] if self.root is None else [self.root], None
+        nodes, self.root, self.catch_all = [] if self.root is None else [self.root], None, None
         while nodes:
             node = nodes.pop()
             below = [node.child, node.param, *(node.children or {}).values(), *(each for _, each in node.affixed or ())]
