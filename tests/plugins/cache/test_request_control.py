@@ -9,7 +9,7 @@ from gateway_plugin_sdk import Request
 def read(target: str = "/", *, heeds: bool = True, **fields: str) -> RequestControl:
     headers = {name.replace("_", "-"): value for name, value in fields.items()}
     request = Request("GET", target, headers)
-    return ControlReader(("X-Api-Key",), False, heeds).read(request, request.headers)
+    return ControlReader(("X-Api-Key",), False, heeds).read(request)
 
 
 def test_a_plain_request_asks_for_nothing() -> None:
@@ -18,6 +18,40 @@ def test_a_plain_request_asks_for_nothing() -> None:
     assert (bare.is_plain, bare.has_forwarded) == (True, False)
     assert forwarded is PLAIN
     assert (PLAIN.is_plain, PLAIN.has_forwarded) == (True, True)
+
+
+def test_a_head_that_is_known_asks_for_what_it_asked_before() -> None:
+    reader = ControlReader((), False, True)
+    requests = [Request("GET", "/", headers) for headers in ({"A": "1"}, {"Forwarded": "for=x"}, {"Range": "bytes=0-"})]
+
+    first = [reader.read(request) for request in requests]
+    again = [reader.read(request) for request in requests]
+    overridden = reader.read(Request("GET", "/?_method=PUT", {"A": "1"}))
+
+    assert again == first
+    assert [control.has_range for control in again] == [False, False, True]
+    assert overridden.bypass == "method-override"
+
+
+def test_a_field_that_a_plugin_adds_to_a_known_head_counts() -> None:
+    reader = ControlReader((), False, True)
+    request = Request("GET", "/", {"A": "1"})
+
+    before = reader.read(request)
+    request.headers.add("Authorization", "Bearer x")
+
+    assert (before.has_credentials, reader.read(request).has_credentials) == (False, True)
+
+
+def test_heads_that_clients_choose_do_not_fill_memory() -> None:
+    reader = ControlReader((), False, True)
+
+    for number in range(1000):
+        reader.read(Request("GET", "/", {"A": str(number)}))
+        reader.read(Request("GET", "/", {"A": str(number) * 5000}))
+
+    assert len(reader._plain) <= 256
+    assert max(map(len, reader._plain)) <= 4096
 
 
 @pytest.mark.parametrize(
@@ -40,7 +74,7 @@ def test_a_plain_request_asks_for_nothing() -> None:
 def test_what_passes_by(fields: dict[str, str], reason: str | None) -> None:
     request = Request("GET", "/", fields)
 
-    assert ControlReader(("X-Api-Key",), False, True).read(request, request.headers).bypass == reason
+    assert ControlReader(("X-Api-Key",), False, True).read(request).bypass == reason
 
 
 def test_credentials_ranges_and_conditions_are_seen() -> None:

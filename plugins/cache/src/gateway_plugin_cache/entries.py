@@ -75,7 +75,7 @@ class VariantFields:
     cookies: tuple[str, ...]
     ignored: FieldNames | None
 
-    def of(self, request: Request, headers: Headers, *, has_forwarded: bool = True) -> Variant:
+    def of(self, request: Request, *, has_forwarded: bool = True) -> Variant:
         """Return the values of a request: its route and target, what plugins wrote, what a trusted proxy says.
 
         :param has_forwarded: False if it is known to have none of the fields of trusted proxies.
@@ -85,10 +85,10 @@ class VariantFields:
             written = _without(written, self.ignored)
         route = request.route
         common = (None if route is None else route.id, request.upstream, written.key)
-        forwarded = forwarded_values(headers) if has_forwarded else ()
+        forwarded = forwarded_values(request.headers) if has_forwarded else ()
         if not (self.fields or self.cookies or forwarded):
             return common
-        cookies = [request.cookie(name) for name in self.cookies]
+        cookies, headers = [request.cookie(name) for name in self.cookies], request.headers
         return (*common, forwarded, *[headers.joined(name) for name in self.fields], *cookies)
 
 
@@ -212,13 +212,13 @@ class Resource:
         """All request fields that its responses vary by."""
         self.entries: dict[Variant, Entry] = {}
 
-    def find(self, base_variant: Variant, headers: Headers) -> Entry | None:
+    def find(self, base_variant: Variant, request: Request) -> Entry | None:
         """Return the response for a request.
 
         :param base_variant: what `VariantFields.of` gave for it.
         """
         vary = self.vary
-        return self.entries.get(base_variant + vary_values(vary, headers) if vary else base_variant)
+        return self.entries.get(base_variant + vary_values(vary, request.headers) if vary else base_variant)
 
 
 def parse_tags(headers: Headers, names: Iterable[str]) -> frozenset[str]:

@@ -124,16 +124,15 @@ class Cache(Plugin[CacheConfig]):
             return None
         if self._removes_query is not None and request.query_string:
             request.query_string = without_parameters(request.query_string, self._removes_query)
-        headers = request.headers
-        control = self._control_reader.read(request, headers)
+        control = self._control_reader.read(request)
         if control.bypass is not None:
             self._pass(request, "bypass", f"fwd=bypass; detail={control.bypass}")
             return None
-        base_variant = self._variant_fields.of(request, headers, has_forwarded=control.has_forwarded)
+        base_variant = self._variant_fields.of(request, has_forwarded=control.has_forwarded)
         url, now = target_uri(request), self._now()
         has_credentials = control.has_credentials or is_identified(request)
         resource = self._store.resources.get(url)
-        entry = None if resource is None else resource.find(base_variant, headers)
+        entry = None if resource is None else resource.find(base_variant, request)
         if entry is not None:
             if has_credentials and not entry.is_public:
                 self._pass(request, "miss", "fwd=miss; detail=credentials")
@@ -144,6 +143,7 @@ class Cache(Plugin[CacheConfig]):
                 return entry.prepared
             if (response := self._stored(entry, request, control, now, has_credentials)) is not None:
                 return response
+        headers = request.headers
         own = headers if entry is None else headers.copy()
         lookup = Lookup(request, url, base_variant, control, has_credentials, now, own, self._seen())
         if entry is None:
@@ -307,7 +307,7 @@ class Cache(Plugin[CacheConfig]):
             headers = copy.headers.copy()
             for name in ("Range", "If-Range"):
                 copy.headers.remove(name)
-            base_variant = self._variant_fields.of(request, request.headers)
+            base_variant = self._variant_fields.of(request)
             lookup = Lookup(copy, entry.url, base_variant, PLAIN, has_credentials, now, headers, self._seen())
             self.spawn(self._revalidator.begin(lookup, self._key(lookup), entry))
         return self._responder.reply(entry, request.method, request.headers, control, now, "hit")

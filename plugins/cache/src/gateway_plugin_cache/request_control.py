@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from gateway_plugin_sdk import FieldNames, Headers, Request
+from gateway_plugin_sdk import FieldNames, Headers, HeadersKey, Request
 
 from gateway_plugin_cache.directives import NO_DIRECTIVES, Directives, parse_cache_control
 
@@ -28,6 +28,8 @@ _FORWARDED_NAMES: Final = (
     "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Scheme",
     "X-Forwarded-Ssl", "X-Forwarded-Server", "Forwarded",
 )  # fmt: skip
+_MOST_HEADS: Final = 256
+_LONGEST_HEAD: Final = 4096
 FORWARDED: Final = FieldNames(_FORWARDED_NAMES)
 """Fields of trusted proxies from which applications make URLs: they keep responses apart."""
 
@@ -96,19 +98,29 @@ class ControlReader:
         ignored |= set() if heeds_directives else {"Cache-Control", "Pragma"}
         special = [*(name for name in _SPECIAL if name not in ignored), *credentials]
         self._special = FieldNames(special)
-        # Most requests have none of either: one search finds that out.
         self._special_or_forwarded = FieldNames([*special, *_FORWARDED_NAMES])
         self._credentials = FieldNames(["Authorization", *credentials])
         self._ignores_cookies = ignores_cookies
         self._heeds_directives = heeds_directives
+        # Heads that ask for nothing: clients send the same one again and again, and to look it up takes a fifth.
+        self._plain: dict[HeadersKey, RequestControl] = {}
 
-    def read(self, request: Request, headers: Headers) -> RequestControl:
+    def read(self, request: Request) -> RequestControl:
         """Return what a GET or HEAD request asks for."""
         if "_method=" in request.query_string:
             return RequestControl(bypass="method-override")
-        if not headers.has_any(self._special_or_forwarded):
-            return _BARE
-        return self._read(request, headers) if headers.has_any(self._special) else PLAIN
+        key = request.headers_key
+        if (known := self._plain.get(key)) is not None:
+            return known
+        headers = request.headers
+        if headers.has_any(self._special):
+            return self._read(request, headers)
+        found = PLAIN if headers.has_any(self._special_or_forwarded) else _BARE
+        if headers.size <= _LONGEST_HEAD:
+            if len(self._plain) >= _MOST_HEADS:
+                self._plain.clear()
+            self._plain[key] = found
+        return found
 
     def _read(self, request: Request, headers: Headers) -> RequestControl:
         directives = NO_DIRECTIVES

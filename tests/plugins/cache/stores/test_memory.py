@@ -6,7 +6,7 @@ from gateway_plugin_cache.config import CacheConfig
 from gateway_plugin_cache.entries import Entry, Resource
 from gateway_plugin_cache.freshness import policy_of
 from gateway_plugin_cache.stores.memory import MemoryStore, note_use
-from gateway_plugin_sdk import Headers
+from gateway_plugin_sdk import Headers, Request
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +19,7 @@ def entry(url: str, size: int = 100, variant: tuple[object, ...] = (), vary: tup
 
 def find(store: MemoryStore, url: str) -> Entry | None:
     resource = store.resources.get(url)
-    return None if resource is None else resource.find((), Headers())
+    return None if resource is None else resource.find((), Request("GET", "/"))
 
 
 def use(store: MemoryStore, url: str) -> bool:
@@ -118,5 +118,5 @@ def test_what_was_kept_apart_by_other_fields_is_dropped() -> None:
     assert len(store) == 1
     resource = store.resources["/a"]
     assert isinstance(resource, Resource)
-    assert resource.find(("x",), Headers({"Accept-Encoding": "gzip"})) is not None
-    assert resource.find(("x",), Headers()) is None
+    assert resource.find(("x",), Request("GET", "/", {"Accept-Encoding": "gzip"})) is not None
+    assert resource.find(("x",), Request("GET", "/")) is None
