@@ -27,33 +27,32 @@ def schema_secret_paths(schema: Mapping[str, Any]) -> frozenset[str]:
 
     ``*`` stands for any key or index, and for a key that has a dot in it.
     """
-    return frozenset(".".join(path) for path, inner in _walk(schema, schema, (), _DEEPEST) if is_marked_secret(inner))
+    return frozenset(".".join(path) for path, inner in _walk(schema) if is_marked_secret(inner))
 
 
 def marked_paths(schema: Mapping[str, Any], key: str) -> frozenset[tuple[str, ...]]:
     """Return the key paths of the values whose schema has a key that is true, such as ``x-file``; ``*`` as above."""
-    return frozenset(path for path, inner in _walk(schema, schema, (), _DEEPEST) if inner.get(key) is True)
+    return frozenset(path for path, inner in _walk(schema) if inner.get(key) is True)
 
 
 def all_marked_paths(schema: Mapping[str, Any]) -> Mapping[str, frozenset[tuple[str, ...]]]:
     """Return what `marked_paths` returns, by each key that is true somewhere: a large schema takes 10 ms to walk."""
     found: dict[str, set[tuple[str, ...]]] = {}
-    for path, inner in _walk(schema, schema, (), _DEEPEST):
+    for path, inner in _walk(schema):
         for key, value in inner.items():
             if value is True:
                 found.setdefault(key, set()).add(path)
     return {key: frozenset(paths) for key, paths in found.items()}
 
 
-def _walk(
-    root: Mapping[str, Any], schema: object, path: tuple[str, ...], depth: int
-) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    """Yield the schemas within each other, each with its key path."""
-    if not isinstance(schema, Mapping) or not depth:
-        return
-    yield path, schema
-    for step, inner in _inside(root, schema):
-        yield from _walk(root, inner, (*path, *step), depth - 1)
+def _walk(root: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    """Yield a schema and those within it, each with its key path."""
+    left: list[tuple[tuple[str, ...], object, int]] = [((), root, _DEEPEST)]
+    while left:
+        path, schema, depth = left.pop()
+        if depth and isinstance(schema, Mapping):
+            yield path, schema
+            left.extend([((*path, *step), inner, depth - 1) for step, inner in _inside(root, schema)])
 
 
 def texts_at(value: object, pattern: tuple[str, ...], path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
@@ -70,26 +69,30 @@ def texts_at(value: object, pattern: tuple[str, ...], path: KeyPath = ()) -> Ite
             yield from texts_at(inner, pattern[1:], (*path, index))
 
 
+_ANY: Final = ("*",)
+_ONE: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("items", "additionalProperties", "unevaluatedProperties", "contains"), _ANY),
+    **dict.fromkeys(("if", "then", "else", "not"), ()),
+}
+_SEVERAL: Final[Mapping[str, tuple[str, ...]]] = {"prefixItems": _ANY, "anyOf": (), "oneOf": (), "allOf": ()}
+_NAMED: Final[Mapping[str, tuple[str, ...]]] = {"patternProperties": _ANY, "dependentSchemas": ()}
+"""Keywords whose value is a schema, several, or several by name, with the step of the key path that leads there."""
+
+
 def _inside(root: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], object]]:
     """Yield the schemas inside a schema, each with the step of the key path that leads there."""
-    reference = schema.get("$ref")
-    if isinstance(reference, str) and reference.startswith("#/"):
-        yield (), _referred(root, reference)
-    for key, inner in _items(schema.get("properties")):
-        yield ("*" if "." in key else key,), inner
-    for _, inner in _items(schema.get("patternProperties")):
-        yield ("*",), inner
-    for name in ("items", "additionalProperties", "unevaluatedProperties", "contains"):
-        yield ("*",), schema.get(name)
-    for inner in schema.get("prefixItems") or ():
-        yield ("*",), inner
-    for name in ("anyOf", "oneOf", "allOf"):
-        for inner in schema.get(name) or ():
-            yield (), inner
-    for name in ("if", "then", "else", "not"):
-        yield (), schema.get(name)
-    for _, inner in _items(schema.get("dependentSchemas")):
-        yield (), inner
+    for keyword, value in schema.items():
+        if keyword == "properties":
+            for key, inner in _items(value):
+                yield ("*" if "." in key else key,), inner
+        elif keyword in _ONE:
+            yield _ONE[keyword], value
+        elif keyword in _SEVERAL:
+            yield from [(_SEVERAL[keyword], inner) for inner in value or ()]
+        elif keyword in _NAMED:
+            yield from [(_NAMED[keyword], inner) for _, inner in _items(value)]
+        elif keyword == "$ref" and isinstance(value, str) and value.startswith("#/"):
+            yield (), _referred(root, value)
 
 
 def _items(value: object) -> Iterable[tuple[str, object]]:
