@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -153,6 +154,43 @@ async def test_a_plugin_that_cancels_all_tasks_of_the_loop_ends_none_of_the_gate
     await gateway.says("SIGHUP: configuration in force", after=after)
     assert "task.failed" not in gateway.text
     await gateway.stops()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_validation_that_hangs_over_an_import_is_given_up_for_sighup_and_for_the_edit_that_mends_it(
+    start: Start, upstream: Upstream, environment: Environment, tmp_path: Path, workers: int
+) -> None:
+    begun = tmp_path / "begun"
+    given_up = r"given up for what changed meanwhile, after \d+ seconds while importing plugin 'tiny'"
+
+    async def imported(times: int) -> None:
+        while not begun.exists() or begun.read_text().count("begun") < times:  # noqa: ASYNC110 - another process writes
+            await asyncio.sleep(0.05)
+
+    gateway = start(config(upstream, workers), python=environment.python)
+    url = await gateway.ready()
+    environment.install("1.0", code=f"import time\nopen({str(begun)!r}, 'a').write('begun ')\ntime.sleep(600)\n")
+    await gateway.says("plugin tiny installed")
+
+    replace(gateway.config, config(upstream, workers, BOUND))
+    await imported(1)
+    gateway.signal(signal.SIGHUP)
+    await gateway.says(given_up)
+    await imported(2)
+    after = len(gateway.lines)
+    replace(gateway.config, config(upstream, workers).replace("/fine", "/new"))
+
+    await gateway.says(given_up, after=after)
+    await gateway.says("configuration in force", after=after)
+    assert (await get(url, "/new"))[0] == 200
+    await gateway.stops()
+
+
+def replace(path: Path, text: str) -> None:
+    """Put a new file in the place of one, which is one change."""
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.replace(path)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

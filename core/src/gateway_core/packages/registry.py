@@ -6,6 +6,7 @@ What it takes to load one is imported with the first that is loaded: many config
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -105,17 +106,17 @@ class PluginRegistry:
         find: Callable[[], Mapping[str, tuple[Published, ...]]] = published_plugins,
         *,
         describes: bool = True,
-        on_load: Callable[[Published], None] = lambda _: None,
+        while_loading: Callable[[Published], AbstractContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
         """Know nothing yet.
 
         :param describes: whether plugins are loaded with the schema of their configuration: who serves what another
             process checked does without, and makes one only when something is refused after all.
-        :param on_load: called with each plugin before it is imported.
+        :param while_loading: returns what is entered while a plugin is imported.
         """
         self._find = find
         self._describes = describes
-        self._on_load = on_load
+        self._while_loading = while_loading
         self._entries: dict[str, _Entry] | None = None
 
     @property
@@ -258,8 +259,8 @@ class PluginRegistry:
             # Before it is imported: if a file changes right now, what runs is newer than what we say, and is replaced.
             entry.digest = _digest(entry)
             _refuse_unlocked(entry.installed[0], entry.digest)
-            self._on_load(entry.installed[0])
-            entry.loaded = load(entry.installed[0], describes=self._describes)
+            with self._while_loading(entry.installed[0]):
+                entry.loaded = load(entry.installed[0], describes=self._describes)
             entry.running = entry.installed[0]
         except PluginLoadError as error:
             entry.error = str(error)

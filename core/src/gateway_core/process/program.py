@@ -200,6 +200,7 @@ class Program:
         announcements.has_warnings(self.warnings)
         announcements.listening(self.model.urls(), self.model.config)
         self._tell_ready()
+        self._validator.is_superseded = self.pipeline.wanted.is_set
         self._tasks.supervise(self.pipeline.watch, name="watch the configuration")
         self._tasks.supervise(self.pipeline.run, name="reload the configuration")
         self._tasks.supervise(partial(self._plugins.follow, self.pipeline.request), name="watch the installed plugins")
@@ -269,7 +270,7 @@ class Program:
         :raises GatewayError: the admin listener cannot be opened, without which a gateway does not start.
         """
         await self._settle()
-        self._take(bundle)
+        self.warnings, self._bundle = bundle.warnings(), bundle
         await self._keep(bundle, changes)
         return self._versions.noted(changes)
 
@@ -283,9 +284,6 @@ class Program:
             # Who sent SIGUSR2 waits for this; after a first start the line `listening on` is all that is printed.
             announcements.restarted(self.model.urls(), self.model.config)
         self._manager.ready("serving")
-
-    def _take(self, bundle: ConfigBundle) -> None:
-        self.warnings, self._bundle = bundle.warnings(), bundle
 
     async def _keep(self, bundle: ConfigBundle, changes: str) -> None:
         if self._sources is not None and self._versions.pin is None:
@@ -319,7 +317,7 @@ class Program:
         return Change(change.commit, change.discard, partial(self._conclude, bundle))
 
     async def _conclude(self, bundle: ConfigBundle, changes: str) -> str:
-        self._take(bundle)
+        self.warnings, self._bundle = bundle.warnings(), bundle
         await self._follow_other_sources(bundle)
         announcements.has_warnings(self.warnings)
         await self._keep(bundle, changes)

@@ -3,8 +3,8 @@
 It has imported the gateway and no plugin, and is there before it is needed, as an interpreter takes a second to start.
 It does each job in a child of its own (so it has no threads). A job takes no second to begin, and still sees the
 plugins that are installed when it comes: what a child imported ends with it. A job says which plugin it is about to
-import, for when it does not come to an end, and sends its verdict over the channel itself (messages ``note``, ``part``
-and ``verdict``). How it ended is sent by the validator as the reply to the call.
+import, and when it has, for when it does not come to an end, and sends its verdict over the channel itself (messages
+``note``, ``done``, ``part`` and ``verdict``). How it ended is sent by the validator as the reply to the call.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import os
 import select
 import signal
 import sys
+import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -45,12 +47,21 @@ from gateway_core.reload.bundle import (
     write_job,
 )
 from gateway_core.snapshot import load, to_lines
+from gateway_core.tasks import spawn
 from gateway_core.upstreams.transport import tls_files
 
 WRITE_TIME: Final = 0.5
 """Seconds that a reload waits for a file that is cut off: an editor or a copy may still be writing it."""
 
 VALIDATION_TIMEOUT: Final = 120.0
+IMPORT_TIMEOUT: Final = 45.0
+"""Seconds that a validation may take to import one plugin."""
+
+GIVEN_UP_AFTER: Final = 5.0
+"""Seconds of one import after which a validation is given up for what changed meanwhile: it may be what mends it."""
+_MOST_GIVEN_UP: Final = 3
+"""Times in a row that one is given up, as a plugin may take long to import while files change all the time."""
+_LOOK_EVERY: Final = 0.5
 
 IDLE_TIME: Final = 1.0
 """Seconds without a job after which the validator prepares for changes; it does so behind the first job, too."""
@@ -129,7 +140,7 @@ def _work(channel: BlockingChannel, job: Message, printed: int) -> NoReturn:
         os.dup2(printed, 2)
         importlib.invalidate_caches()
         asyncio.set_event_loop(None)  # as in the thread in which a gateway imports plugins, for those that look for one
-        send_verdict(channel, judge(*read_job(job.body), PluginRegistry(on_load=lambda each: _note(channel, each))))
+        send_verdict(channel, judge(*read_job(job.body), PluginRegistry(while_loading=partial(_noted, channel))))
         sys.stdout.flush()
         status = 0
     except BaseException:  # noqa: BLE001  # the top of this process
@@ -140,9 +151,14 @@ def _work(channel: BlockingChannel, job: Message, printed: int) -> NoReturn:
         os._exit(status)
 
 
-def _note(channel: BlockingChannel, published: Published) -> None:
+@contextlib.contextmanager
+def _noted(channel: BlockingChannel, published: Published) -> Iterator[None]:
     about = f"importing plugin {published.name!r} of {published.distribution} {published.version}"
     channel.send("note", about=about)
+    try:
+        yield
+    finally:
+        channel.send("done", about=about)
 
 
 def send_verdict(channel: BlockingChannel, verdict: Verdict) -> None:
@@ -205,12 +221,17 @@ class _Job:
     """What a job has sent so far."""
 
     notes: list[str] = field(default_factory=list)
+    since: float | None = None
+    """When it began the import that it is at."""
     parts: list[bytes] = field(default_factory=list)
     verdict: dict[str, Any] | None = None
 
     def take(self, message: Message) -> None:
         if message.kind == "note":
             self.notes.append(message["about"])
+            self.since = time.monotonic()
+        elif message.kind == "done":
+            self.since = None
         elif message.kind == "part":
             self.parts.append(message.body)
         elif message.kind == "verdict":
@@ -241,6 +262,9 @@ class ValidatorProcess:
         :param stamp: returns another value when something was installed; called in a thread.
         :param timeout: seconds that a job may take.
         """
+        self.is_superseded: Callable[[], bool] = lambda: False
+        """Returns whether another validation is wanted already."""
+        self._given_up = 0
         self._forked = forked
         self._stamp = stamp or site_stamp
         self._installed: Stamp = () if forked is None else self._stamp()
@@ -308,7 +332,13 @@ class ValidatorProcess:
         """Give it a job, and return the verdict; it is ready for the next one then, else it is ended."""
         sent = self._job = _Job()
         try:
-            ending = await child.call("validate", job, timeout=self._timeout)
+            calling = spawn(
+                child.call("validate", job, timeout=self._timeout), name="validate", on_error=lambda _: None
+            )
+            try:
+                ending = await self._ending_of(calling, sent)
+            finally:
+                calling.cancel()
             status, printed = ending["status"], ending["printed"]
         except TimeoutError:
             await self._end()
@@ -328,6 +358,22 @@ class ValidatorProcess:
             text = str(printed).strip()[-_MOST_SHOWN:] or "it printed nothing"
             text += f"; it ended{sent.doing}" if sent.notes else ""
             raise ValidationFailedError(f"validation ended with status {status} and {error}: {text}") from None
+
+    async def _ending_of(self, calling: asyncio.Task[Message], sent: _Job) -> Message:
+        """Return how a job ended.
+
+        :raises ValidationHungError: it is at an import that takes too long.
+        """
+        while not (await asyncio.wait({calling}, timeout=_LOOK_EVERY))[0]:
+            seconds = 0.0 if sent.since is None else time.monotonic() - sent.since
+            if seconds > IMPORT_TIMEOUT:
+                raise ValidationHungError(f"validation was stopped after {seconds:.0f} seconds{sent.doing}")
+            if seconds > GIVEN_UP_AFTER and self._given_up < _MOST_GIVEN_UP and self.is_superseded():
+                self._given_up += 1
+                text = f"validation was given up for what changed meanwhile, after {seconds:.0f} seconds{sent.doing}"
+                raise ValidationHungError(text)
+        self._given_up = 0
+        return calling.result()
 
     async def _end(self) -> None:
         child, self._child = self._child, None

@@ -120,7 +120,8 @@ class Pipeline:
         self._paths = tuple(paths)
         self._watcher = watcher or FileWatcher()
         self._watched = WatchSet.of(paths)
-        self._wanted = asyncio.Event()
+        self.wanted = asyncio.Event()
+        """Set while a reload is requested that has not begun."""
         self._why: dict[str, None] = {}  # the next reload is for, in their order
         self._waiting: list[asyncio.Future[ReloadOutcome]] = []
         """Who waits for the outcome of the next reload."""
@@ -131,7 +132,7 @@ class Pipeline:
     def request(self, why: str) -> None:
         """Reload as soon as possible; a reload that is still to begin is for all that requested it, and names them."""
         self._why[why] = None
-        self._wanted.set()
+        self.wanted.set()
 
     async def reload(self, why: str) -> ReloadOutcome:
         """Reload as soon as possible, and return what became of it; one that is under way already does not count.
@@ -189,8 +190,8 @@ class Pipeline:
     async def run(self) -> None:
         """Reload whenever it is requested; ends only when it is cancelled."""
         while True:
-            await self._wanted.wait()
-            self._wanted.clear()
+            await self.wanted.wait()
+            self.wanted.clear()
             waiting, self._waiting = self._waiting, []
             why, self._why = self._why, {}
             try:
@@ -200,7 +201,7 @@ class Pipeline:
             except Exception as error:
                 _resolve(waiting, self.history.fail(f"a defect: {error!r}"))
                 self._why = why | self._why
-                self._wanted.set()  # what was asked for is still to be done, once this has begun again
+                self.wanted.set()  # what was asked for is still to be done, once this has begun again
                 raise
             except asyncio.CancelledError:
                 _resolve(waiting, GatewayError("the program ends, or another one takes over"))
@@ -314,12 +315,12 @@ class Pipeline:
     async def _is_written_on(self) -> bool:
         try:
             async with asyncio.timeout(_WRITTEN_ON):
-                await self._wanted.wait()
+                await self.wanted.wait()
         except TimeoutError:
             return False
         if self._waiting:  # for a reload of their own
             return False
-        self._wanted.clear()
+        self.wanted.clear()
         self.history.join(*self._why)
         self._why.clear()
         return True
