@@ -45,3 +45,32 @@ def test_secrets_are_variables_and_their_values_are_kept_nowhere(imported: Impor
 
     assert names == ["KONG_KEY_ALICE", "KONG_KEY_ALICE_2", "SECRET_7", "SECRET"]
     assert [str(each.origin) for each in imported.variables] == ["kong.yml:7"] * 4
+
+
+def test_names_stay_unique_and_findings_are_recorded_once() -> None:
+    imported = Imported("Kong", "a")
+
+    assert [imported.route_id(each) for each in ("a", "a", "a-2", "a", "a-2")] == ["a", "a-2", "a-2-2", "a-3", "a-2-3"]
+    assert imported.lose(Origin("a", 1), "x", "y") == imported.lose(Origin("a", 1), "x", "y")
+    assert len(imported.findings) == 1
+
+
+class Name(str):
+    """A name that counts how often it is compared."""
+
+    __slots__ = ()
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Name.compared += 1
+        return str.__eq__(self, other)
+
+
+def test_a_finding_is_not_compared_with_all_that_were_recorded_before() -> None:
+    imported = Imported("Kong", "a")
+
+    for line in range(500):
+        imported.lose(Origin(Name("a"), line), "x", "y")
+
+    assert (len(imported.findings), Name.compared < 500) == (500, True)

@@ -146,7 +146,9 @@ class Imported:
     """What stands at the top of the document."""
     findings: list[Finding] = field(default_factory=list)
     variables: list[EnvVariable] = field(default_factory=list)
-    _names: dict[str, set[str]] = field(default_factory=dict)
+    _names: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Of each kind the names that are taken, with the last number that one got behind it."""
+    _recorded: set[Finding] = field(default_factory=set)
 
     @property
     def lost(self) -> list[Finding]:
@@ -197,15 +199,17 @@ class Imported:
         return self._unique("upstream", clean_id(wanted, "upstream"), "-")
 
     def _unique(self, kind: str, wanted: str, separator: str) -> str:
-        taken = self._names.setdefault(kind, set())
-        unique, number = wanted, 2
+        taken = self._names.setdefault(kind, {})
+        unique = wanted
         while unique in taken:
-            unique, number = f"{wanted}{separator}{number}", number + 1
-        taken.add(unique)
+            taken[wanted] += 1
+            unique = f"{wanted}{separator}{taken[wanted]}"
+        taken[unique] = 1
         return unique
 
     def _record(self, finding: Finding) -> Finding:
-        if finding not in self.findings:
+        if finding not in self._recorded:
+            self._recorded.add(finding)
             self.findings.append(finding)
         return finding
 

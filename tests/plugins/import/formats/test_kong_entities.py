@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from gateway_import.model import Imported
+
 from tests.importing import import_text, losses, written
 
 ALICE = {"username": "alice", "keyauth_credentials": [{"key": "k"}]}
@@ -42,3 +44,24 @@ def test_a_plugin_of_a_consumer_group_at_the_top_takes_the_credentials_of_its_me
     assert [what for _, what in losses(imported)] == ["!plugin 'rate-limiting' of group 'gold'"]
     auth = written(imported)["routes"][0]["plugins"][0]["config"]
     assert [key["subject"] for key in auth["providers"]["key-auth"]["keys"]] == ["alice"]
+
+
+def test_a_consumer_whose_requests_are_terminated_everywhere_gets_no_credentials_and_nothing_is_lost() -> None:
+    def imported(more: str) -> Imported:
+        return import_text(
+            "kong",
+            '_format_version: "3.0"\n'
+            "services:\n"
+            "  - {name: s, url: 'http://10.0.0.1', routes: [{name: r, paths: [/], plugins: [{name: key-auth}]}]}\n"
+            "consumers:\n"
+            "  - {username: alice, keyauth_credentials: [{key: a}]}\n"
+            "  - {username: bob, keyauth_credentials: [{key: b}]}\n"
+            f"plugins: [{{name: request-termination, consumer: bob{more}}}]\n",
+        )
+
+    assert losses(imported("")) == []
+    (bound,) = written(imported(""))["routes"][0]["plugins"]
+    assert [each["subject"] for each in bound["config"]["providers"]["key-auth"]["keys"]] == ["alice"]
+    for more in (", route: r", ", config: {trigger: x}"):
+        (lost,) = losses(imported(more))
+        assert lost[1].startswith("!plugin 'request-termination'")

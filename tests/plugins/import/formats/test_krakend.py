@@ -128,6 +128,8 @@ def test_a_namespace_becomes_a_binding(
         endpoint(extra_config={"auth/api-keys": {"roles": ["a"]}}),
         endpoint(extra_config={"validation/cel": {"check_expr": "true"}}),
         endpoint(extra_config={"novel/namespace": {}}),
+        endpoint(extra_config={"novel/namespace": "20s"}),
+        endpoint(extra_config={"auth/validator": {"jwk_url": "http://a.example.com"}}),
         endpoint(extra_config={"auth/validator": {"alg": "RS256"}}),
         endpoint(extra_config={"auth/validator": {"jwk_url": "https://a.example.com", "novel": 1}}),
         endpoint(extra_config={"qos/ratelimit/router": {"client_max_rate": 1, "strategy": "novel"}}),
@@ -154,6 +156,29 @@ def test_a_guard_of_the_whole_service_closes_every_route(keys: dict[str, Any]) -
 
     assert [each["respond"] for each in written(imported)["routes"]] == [{"status": 403}] * 2
     assert len(losses(imported)) == 1
+
+
+def test_keys_that_krakend_takes_for_comments_are_left_out_and_names_of_fields_stay() -> None:
+    shaped = {"mapping": {"_id": "id"}, "@todo": 1, "#": ["x"], "_why": {"a": "b"}}
+    commented = {"@auth/validator": {"novel": 1}, "telemetry/logging": {"@level": "ERROR"}}
+    imported = import_text("krakend", document(endpoint(backend=shaped, extra_config=commented)))
+
+    assert losses(imported) == [(1, "'telemetry/logging' of endpoint GET /a")]
+    (found,) = written(imported)["routes"]
+    (call,) = found["plugins"][0]["config"]["calls"]
+    assert "_id" in str(call)
+
+
+def test_version_2_has_dashes_in_the_keys_of_the_validator() -> None:
+    validator = {"jwk-url": "https://a.example.com/keys", "propagate-claims": [["sub", "x-user"]]}
+    protected = endpoint(extra_config={"github.com/devopsfaith/krakend-jose/validator": validator}, **EVERYTHING)
+
+    (bound,) = route(document(protected))["plugins"]
+    provider = bound["config"]["providers"]["jwt"]
+    assert (provider["jwks_url"], provider["claims_to_headers"]) == ("https://a.example.com/keys", {"x-user": "sub"})
+    twice = endpoint(extra_config={"auth/validator": {**validator, "jwk_url": "https://b.example.com/keys"}})
+    with pytest.raises(CannotImportError, match="has a key twice, with - and with _"):
+        import_text("krakend", document(twice))
 
 
 def test_what_guards_nothing_is_lost_and_the_route_stays() -> None:

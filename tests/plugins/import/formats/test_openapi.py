@@ -47,6 +47,33 @@ def routes(text: str, **options: Any) -> list[dict[str, Any]]:
 OPERATION: dict[str, Any] = {"responses": {}}
 
 
+def test_a_query_behind_a_path_is_a_condition(tmp_path: Path) -> None:
+    text = document({"/a?x=1&y&z={z}": {"get": OPERATION}, "/a": {"get": OPERATION}})
+
+    imported = import_document(text)
+    asked, plain = written(imported)["routes"]
+
+    assert (losses(imported), check(imported, tmp_path)) == ([], [])
+    assert (asked["path"], asked["query"]) == ("/v1/a", {"x": "1", "y": {"present": True}, "z": {"present": True}})
+    assert (plain["path"], "query" in plain) == ("/v1/a", False)
+    with pytest.raises(CannotImportError, match="the parameter 'x' stands twice"):
+        import_document(document({"/a?x=1&x=2": {"get": OPERATION}}))
+
+
+def test_an_operation_behind_a_fragment_is_closed_unless_its_path_has_a_route(tmp_path: Path) -> None:
+    text = document(
+        {"/a": {"get": OPERATION}, "/a#q": {"get": OPERATION}, "/b#1": {"get": OPERATION}, "/b#2": {"get": OPERATION}}
+    )
+
+    imported = import_document(text)
+
+    assert [what for _, what in losses(imported)] == ["GET /a#q", "!GET /b#1", "GET /b#2"]
+    assert check(imported, tmp_path) == []
+    first, second = written(imported)["routes"]
+    assert (first["path"], "target" in first) == ("/v1/a", True)
+    assert (second["path"], second["respond"]) == ("/v1/b", {"status": 403})
+
+
 @pytest.mark.parametrize(
     ("path", "keys"),
     [

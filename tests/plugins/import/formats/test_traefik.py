@@ -85,6 +85,41 @@ def test_a_redirect_to_https_stands_before_the_route_over_https(tmp_path: Path) 
     assert losses(imported) == []
 
 
+SERVED = "  services: {s: {loadBalancer: {servers: [{url: 'http://10.0.0.1'}]}}}\n"
+
+
+@pytest.mark.parametrize("name", ["HostRegexp", "hostregexp", "HOSTREGEXP", "Hostregexp"])
+def test_names_of_matchers_are_taken_in_every_case_that_traefik_takes(name: str) -> None:
+    imported = import_text("traefik", f"http:\n  routers: {{r: {{rule: '{name}(`{{h:.+}}`)', service: s}}}}\n{SERVED}")
+
+    (found,) = written(imported)["routes"]
+    assert (losses(imported), found["target"]) == ([], "s")
+
+
+def test_an_entry_point_of_which_every_router_has_tls_has_tls(tmp_path: Path) -> None:
+    routers = "{a: {rule: 'Host(`a.com`)', entryPoints: [grpc], service: s, tls: {certResolver: ''}}}"
+    certificates = "tls: {certificates: [{certFile: /a.crt, keyFile: /a.key}]}\n"
+    imported = import_text("traefik", f"http:\n  routers: {routers}\n{SERVED}{certificates}")
+
+    document = written(imported)
+    assert [(each["name"], each["tls"]["cert"]) for each in document["listen"]] == [("grpc", "/a.crt")]
+    assert [(each["scheme"], each["target"]) for each in document["routes"]] == [("https", "s")]
+    assert (check(imported, tmp_path), losses(imported)) == ([], [(1, "entry point 'grpc'")])
+
+
+def test_a_router_with_tls_at_an_entry_point_that_others_use_without_is_lost() -> None:
+    routers = (
+        "{a: {rule: 'Host(`a.com`)', entryPoints: [web], service: s, tls: {}},"
+        " b: {rule: 'Host(`b.com`)', entryPoints: [web], service: s},"
+        " c: {rule: 'Host(`c.com`)', entryPoints: [websecure], service: s, tls: {}}}"
+    )
+    certificates = "tls: {certificates: [{certFile: /a.crt, keyFile: /a.key}]}\n"
+    imported = import_text("traefik", f"http:\n  routers: {routers}\n{SERVED}{certificates}")
+
+    assert [each["id"] for each in written(imported)["routes"]] == ["b", "c"]
+    assert losses(imported) == [(2, "route 'a' for https")]
+
+
 @pytest.mark.parametrize(
     "option",
     [

@@ -17,10 +17,10 @@ from gateway_import.files import Files, SourceText
 from gateway_import.formats import Format
 from gateway_import.hiding import query_value
 from gateway_import.krakend.aggregation import Aggregation
-from gateway_import.krakend.extras import EndpointExtras, cors, known_name
+from gateway_import.krakend.extras import EndpointExtras, cors, is_known, known_name
 from gateway_import.krakend.shapes import KEYS, is_shaped
 from gateway_import.model import Binding, Finding, Imported, Listener, Route, Upstream, clean_id, without_credentials
-from gateway_import.nodes import read_nodes
+from gateway_import.nodes import Node, read_nodes
 from gateway_import.sections import Section
 
 _VERSIONS: Final = (2, 3)
@@ -34,7 +34,9 @@ _DURATION: Final = re.compile(r"([0-9]{1,9})(ms|s|m|h)")
 _ENCODINGS: Final = frozenset({"json", "no-op", "no_op", "fast-json", "safejson"})
 _AS_IT_IS: Final = frozenset({"no-op", "no_op"})
 """Encodings with which KrakenD changes nothing of a response."""
-_SERVICE_KEYS: Final = ("$schema", "name", "debug_endpoint", "echo_endpoint", "_comment", "output_encoding")
+_COMMENTS: Final = ("@", "#", "_")
+_WITH_COMMENTS: Final = frozenset({"endpoints", "backend", "extra_config"})
+_SERVICE_KEYS: Final = ("$schema", "name", "debug_endpoint", "echo_endpoint", "output_encoding")
 
 
 def read(source: SourceText, _files: Files, _options: Mapping[str, Any]) -> Imported:
@@ -44,7 +46,7 @@ def read(source: SourceText, _files: Files, _options: Mapping[str, Any]) -> Impo
         line = source.text.count("\n", 0, begin) + 1
         message = "has templates of flexible configuration: import what krakend check -tlc, or FC_OUT, makes of them"
         raise CannotImportError(Origin(source.name, line), message)
-    root = Section(read_nodes(source))
+    root = Section(_without_comments(read_nodes(source)))
     version = root.integer("version")
     if version is None or "endpoints" not in root:
         raise CannotImportError(source.origin, "is no configuration of KrakenD: version or endpoints is missing")
@@ -153,14 +155,14 @@ class _Importer:
             aggregation.add(route, backends, settings, method, timeout)
             endpoint.ignore("output_encoding")
         for backend in backends:
-            backend.ignore("disable_host_sanitize", "sd_scheme", "@comment", "_comment", "@name")
+            backend.ignore("disable_host_sanitize", "sd_scheme")
             _lose_rest(imported, backend)
         if settings is not None:
             # What some write here has no effect: it belongs to the endpoint.
             settings.ignore("headers_to_pass", "sequential")
             for key in [name for name, _ in settings.rest()]:
                 extras.unknown(f"{key} of proxy", Section(settings.node, f"{key!r} of {settings.what}"))
-        endpoint.ignore("concurrent_calls", "input_type", "@comment", "_comment")
+        endpoint.ignore("concurrent_calls", "input_type")
         _lose_rest(imported, endpoint)
 
     def _without_shadows(self, endpoint: Section, backends: list[Section]) -> Iterator[Section]:
@@ -323,15 +325,35 @@ def _extras(section: Section) -> dict[str, Section]:
     found: dict[str, Section] = {}
     for name in extra.names() if extra is not None else ():
         node = extra.take(name) if extra is not None else None
-        if node is None or not isinstance(node.value, dict):
-            if node is not None and node.value is not False:
-                raise CannotImportError(node.origin, f"has no mapping in {name!r} of extra_config")
+        if node is None or node.value is False:
             continue
         known = known_name(name)
+        if not isinstance(node.value, dict):
+            if is_known(known):
+                raise CannotImportError(node.origin, f"has no mapping in {name!r} of extra_config")
+            node = Node(node.origin, {})  # whatever it is: what is not known counts as a guard
         if known in found:
             raise CannotImportError(node.origin, f"has {known!r} twice in extra_config, as {name!r} too: leave one out")
         found[known] = Section(node, f"{known!r} of {section.what or 'the service'}")
     return found
+
+
+def _without_comments(node: Node) -> Node:
+    """Return the values without keys that begin with ``@``, ``#`` or ``_``, which KrakenD takes for comments.
+
+    Names of fields, such as those in ``mapping``, stay: they are no keys of KrakenD's.
+    """
+    if isinstance(node.value, list):
+        return Node(node.origin, [_without_comments(each) for each in node.value])
+    if not isinstance(node.value, dict):
+        return node
+    kept = {key: each for key, each in node.value.items() if not key.startswith(_COMMENTS)}
+    for key in _WITH_COMMENTS & kept.keys():
+        kept[key] = _without_comments(kept[key])
+    extra = kept.get("extra_config")
+    if extra is not None and isinstance(extra.value, dict):
+        kept["extra_config"] = Node(extra.origin, {key: _without_comments(each) for key, each in extra.value.items()})
+    return Node(node.origin, kept)
 
 
 def _seconds(duration: str) -> int:

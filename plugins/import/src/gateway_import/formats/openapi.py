@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 import click
 
@@ -65,6 +65,7 @@ class _Importer:
         self.validate = validate
         self.target = target
         self.upstreams: dict[str, str] = {}
+        self.without_fragment: set[tuple[str, str]] = set()
         components = root.section("components")
         schemes = None if components is None else components.section("securitySchemes")
         self.schemes: dict[str, Section] = {}
@@ -173,11 +174,22 @@ class _Importer:
         server = self._servers(operation, base)
         name = operation.text("operationId") or f"{method}-{path}"
         prefix = "" if server is None else server[1]
-        keys: dict[str, Any] = {**_path_keys(f"{prefix}{path}"), "methods": [method.upper()]}
+        sent, mark, _ = path.partition("#")
+        if mark and self._is_sent_elsewhere(sent, method):
+            reason = f"what is behind # is not sent: {sent} has the route for its requests"
+            self.imported.lose(operation.origin, operation.what, reason, "give it a path of its own")
+            return
+        try:
+            keys: dict[str, Any] = {**_request_keys(prefix, sent), "methods": [method.upper()]}
+        except ValueError as error:
+            raise CannotImportError(operation.origin, f"has the path {path!r}, in which {error}") from None
         summary = operation.text("summary")
         comments = [operation.what, *([summary] if summary else [])]
         route = Route(self.imported.route_id(clean_id(name, "operation")), keys, operation.origin, comments=comments)
         self.imported.routes.append(route)
+        if mark:
+            reason = "what is behind # is not sent, so its requests cannot be told from others"
+            self.imported.lose_guard(operation.origin, operation.what, reason, "give it a path of its own", [route])
         if server is None:
             reason = "no server with a host is named"
             self.imported.lose_guard(operation.origin, operation.what, reason, "give --target URL", [route])
@@ -187,6 +199,15 @@ class _Importer:
             self._gateways_own(section, route)
         requirements = self._security(operation) if "security" in operation else self.requirements
         self._guard(route, requirements, operation)
+
+    def _is_sent_elsewhere(self, path: str, method: str) -> bool:
+        """Whether an operation before has the requests for a path that is left without its fragment."""
+        is_first = (path, method) not in self.without_fragment
+        self.without_fragment.add((path, method))
+        paths = self.root.node.plain()
+        assert isinstance(paths, dict)
+        item = paths["paths"].get(path)
+        return not is_first or (isinstance(item, dict) and method in item)
 
     def _security(self, section: Section) -> list[list[tuple[str, list[str]]]] | None:
         """Return alternatives, each of schemes with scopes that are all required; None where nothing is said."""
@@ -305,6 +326,22 @@ def _path_keys(path: str) -> dict[str, Any]:
         parts += [re.escape(path[end : found.start()]), f"(?P<{_unique(found[1], names)}>[^/]+)"]
         end = found.end()
     return {"path_regex": "".join([*parts, re.escape(path[end:])])}
+
+
+def _request_keys(prefix: str, path: str) -> dict[str, Any]:
+    """Return conditions for a path, and for the parameters behind its ``?`` if it has some.
+
+    :raises ValueError: a parameter stands twice.
+    """
+    path, _, query = path.partition("?")
+    keys = _path_keys(f"{prefix}{path}")
+    asked: dict[str, Any] = {}
+    for each in filter(None, query.split("&")):
+        name, equals, value = (unquote_plus(part) for part in each.partition("="))
+        if name in asked:
+            raise ValueError(f"the parameter {name!r} stands twice: leave one out")
+        asked[name] = value if equals and value and not _TEMPLATE.search(value) else {"present": True}
+    return {**keys, "query": asked} if asked else keys
 
 
 def _unique(name: str, names: set[str]) -> str:

@@ -61,7 +61,7 @@ def _refuse_others(root: Section) -> None:
         refuse("is a configuration of Traefik 1: migrate it to version 2 or 3 first")
     if "apiVersion" in root:
         refuse("is an object of Kubernetes: import the configuration that Traefik made of it (its API: /api/rawdata)")
-    if "services" in root and "http" not in root:
+    if "services" in root and "http" not in root and "_format_version" not in root:
         refuse("is a file of Compose: routers in labels are not read; write them as a file of the file provider")
     found = next((each for each in _STATIC if each in root), None)
     if found is not None and "http" not in root:
@@ -86,6 +86,10 @@ class _Importer:
         self._middlewares = Middlewares(self.imported, http.section("middlewares") if http else None, self._services)
         self._entry_points: dict[str, None] = {}
         self._some_tls = False
+        self._secure: frozenset[str] = _SECURE
+        """Entry points with TLS: those with a usual name, and those of which every router has it."""
+        self._over_tls: set[str] = set()
+        """Ids of routes of routers with TLS."""
         self._deciding: set[str] = set()
         """Ids of routes that decide before the one of their router."""
 
@@ -96,6 +100,7 @@ class _Importer:
             name: section for name in names if routers and (section := routers.section(name, f"router {name!r}"))
         }
         self._some_tls = any("tls" in each for each in sections.values())
+        self._secure |= _with_tls(sections.values())
         for name, router in sections.items():
             self.imported.routes += self._router(name, router)
         self._ranked()
@@ -143,7 +148,7 @@ class _Importer:
             asked.keys = hidden
             keys: dict[str, Any] = {"listeners": entry_points} if entry_points else {}
             keys |= asked.finish() | {"priority": priority or len(rule)}
-            if has_tls or (self._some_tls and not _SECURE & set(entry_points)):
+            if has_tls or (self._some_tls and not self._secure & set(entry_points)):
                 keys["scheme"] = "https" if has_tls else "http"
             route = Route(
                 self.imported.route_id(name if number == 0 else f"{name}-{number + 1}"),
@@ -151,6 +156,8 @@ class _Importer:
                 router.origin,
                 comments=[f"rule: {shown}"],
             )
+            if has_tls:
+                self._over_tls.add(route.id)
             for each in unknown:
                 self.imported.close(route, each)
             yield from self._filled(route, router, asked, middlewares, service, options)
@@ -237,8 +244,19 @@ class _Importer:
             yield found
 
     def _without_https(self) -> None:
-        """Leave out what only HTTPS would get to where no entry point has it."""
-        if any("tls" in each.keys for each in self.imported.listeners):
+        """Leave out what only HTTPS would get to where no entry point has it.
+
+        In Traefik one address takes both, and gives requests over TLS to the routers that have it.
+        """
+        secure = {each.keys["name"] for each in self.imported.listeners if "tls" in each.keys}
+        for each in [each for each in self.imported.routes if each.id in self._over_tls]:
+            names = each.keys.get("listeners")
+            if names and not secure & set(names):
+                self.imported.routes.remove(each)
+                reason = "its entry point has routers without TLS too, and here a listener has TLS or not"
+                proposal = "add a listener with tls at another address, and the route"
+                self.imported.lose(each.origin, f"route {each.id!r} for https", reason, proposal)
+        if secure:
             return
         for each in [each for each in self.imported.routes if each.keys.get("scheme") == "https"]:
             self.imported.routes.remove(each)
@@ -280,7 +298,7 @@ class _Importer:
                     "its address is in the static configuration",
                     "write it, and `default: true` if routers without entry points use it",
                 )
-            if name in _SECURE:
+            if name in self._secure:
                 keys["tls"] = tls
             self.imported.listeners.append(Listener(keys, self._root.origin))
 
@@ -335,6 +353,18 @@ class _Importer:
                 "write `client_ca`",
                 self.imported.routes,
             )
+
+
+def _with_tls(routers: Iterable[Section]) -> set[str]:
+    """Return the entry points of which every router has TLS."""
+    found: dict[str, bool] = {}
+    everywhere = True
+    for router in routers:
+        given = [str(each.value) for each in Section(router.node, router.what).nodes("entryPoints")]
+        for name in given:
+            found[name] = found.get(name, True) and "tls" in router
+        everywhere = everywhere and (bool(given) or "tls" in router)
+    return {name for name, all_of_them in found.items() if all_of_them and everywhere}
 
 
 def _is_within(pattern: str, given: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from gateway_import.kong.entities import BOOKKEEPING, Entities, KongConsumer
+from gateway_import.kong.entities import BOOKKEEPING, Entities, KongConsumer, KongPlugin
 from gateway_import.kong.plugins import ADVICE, HARMLESS, Placed
 from gateway_import.kong.secrets import secret
 from gateway_import.model import Binding, EnvReference, Finding, Imported
@@ -47,6 +47,11 @@ class Consumers:
                 if plugin.consumer in each.aliases or (plugin.group is not None and plugin.group in each.groups)
             ]  # fmt: skip
             names = ", ".join(repr(each.name) for each in members) or "none"
+            if plugin.name == "request-termination" and _is_all_of_them(plugin, members):
+                reason = f"requests of {names} get 401, as those without credentials do"
+                finding = self.imported.note(plugin.origin, plugin.what, reason)
+                refused.update((each.name, finding) for each in members)
+                continue
             reason = f"a plugin of one consumer has no counterpart; the credentials of {names} are left out"
             finding = self.imported.lose_guard(
                 plugin.origin, plugin.what, reason, "see overrides of ratelimit, and authorize", []
@@ -66,6 +71,14 @@ class Consumers:
                 self.imported, value, name, f"{what} of {consumer.name!r}", section.origin_of(key)
             )
         return self.secrets[place]
+
+
+def _is_all_of_them(plugin: KongPlugin, members: list[KongConsumer]) -> bool:
+    """Whether it refuses all that consumers send with credentials: it is everywhere, or they have none."""
+    is_everywhere = plugin.route is None and plugin.service is None
+    has_credentials = any(sections for each in members for sections in each.credentials.values())
+    has_trigger = plugin.config is not None and "trigger" in plugin.config
+    return bool(members) and not has_trigger and (is_everywhere or not has_credentials)
 
 
 class RouteAuth:

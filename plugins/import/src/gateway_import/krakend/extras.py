@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from gateway_import.failures import CannotImportError
 from gateway_import.krakend.martian import header_rules
 from gateway_import.model import Binding, Imported, Route
+from gateway_import.nodes import Node
 from gateway_import.sections import Section
 
 NAMESPACES: Final = {
@@ -30,6 +32,7 @@ NAMESPACES: Final = {
     "github.com/devopsfaith/krakend-lua/proxy": "modifier/lua-proxy",
     "github.com/devopsfaith/krakend-cel": "validation/cel",
     "github.com/devopsfaith/krakend-jsonschema": "validation/json-schema",
+    "github.com/devopsfaith/krakend-botdetector": "security/bot-detector",
 }
 """Names of version 2, by which version 3 calls them."""
 _HARMLESS: Final = frozenset({"grafana", "router", "backend/http", "backend/http/client", "qos/http-cache"})
@@ -53,6 +56,12 @@ _ADVICE: Final = {
 def known_name(name: str) -> str:
     """Return the name of a namespace in version 3; version 2 writes some with ``github_com``."""
     return NAMESPACES.get(name.replace("github_com/", "github.com/", 1), name)
+
+
+def is_known(name: str) -> bool:
+    """Whether something is known of a namespace, by its name of version 3."""
+    is_harmless = name in _HARMLESS or name.startswith(_HARMLESS_STARTS)
+    return is_harmless or name in _ADVICE or name in NAMESPACES.values()
 
 
 def cors(imported: Imported, section: Section) -> Binding:
@@ -210,6 +219,7 @@ class EndpointExtras:
         return "client_ip" if strategy != "ip" or not key else f"header:{key}"
 
     def _validator(self, section: Section) -> None:
+        section = _with_underscores(section)
         algorithm = section.text("alg") or "RS256"
         provider: dict[str, Any] = {"scheme": "jwt", "algorithms": [algorithm]}
         url, path = section.text("jwk_url"), section.text("jwk_local_path")
@@ -217,6 +227,9 @@ class EndpointExtras:
             provider["jwks_url"] = url
             if section.boolean("disable_jwk_security"):
                 provider["fetch"] = {"allow_http": True}
+            elif not url.startswith("https:"):
+                reason = "KrakenD fetches no keys without TLS unless disable_jwk_security is true"
+                self._guard(section, "jwk_url", reason, "use https, or set fetch: {allow_http: true} of auth")
         elif path:
             provider["jwks_file"] = path
         else:
@@ -264,6 +277,16 @@ class EndpointExtras:
             self._guard(section, "scopes_key", "scopes are in scope or scp", "write a rule of claims")
         elif scopes:
             provider["scopes"] = {section.text("scopes_matcher") or "any": scopes}
+
+
+def _with_underscores(section: Section) -> Section:
+    """Return the same keys as version 3 writes them: version 2 has ``jwk-url``, and ``propagate-claims``."""
+    value = section.node.value
+    assert isinstance(value, dict)
+    renamed = {key: key.replace("-", "_") for key in value}
+    if len(set(renamed.values())) < len(renamed):
+        raise CannotImportError(section.origin, f"{section.what} has a key twice, with - and with _: leave one out")
+    return Section(Node(section.origin, {renamed[key]: each for key, each in value.items()}), section.what)
 
 
 def _claim(name: str, *, nested: bool) -> str:

@@ -27,6 +27,16 @@ class RuleError(ValueError):
     """A rule that cannot be read."""
 
 
+_MATCHERS: Final = (
+    "Host", "HostHeader", "HostRegexp", "HostSNI", "ClientIP", "Path", "PathPrefix", "PathRegexp", "Method", "Header",
+    "Headers", "HeaderRegexp", "HeadersRegexp", "Query", "QueryRegexp",
+)  # fmt: skip
+_SPELLINGS: Final = {
+    spelt: name for name in _MATCHERS for spelt in (name.lower(), name.upper(), name.capitalize(), name)
+}
+"""Names of matchers as Traefik takes them: as documented, in lower or upper case, or with one capital."""
+
+
 @dataclass(frozen=True, slots=True)
 class Matcher:
     """One matcher of a rule."""
@@ -101,7 +111,7 @@ class _Parser:
             if self.left[:1] == [","]:
                 self.left.pop(0)
         self.left.pop(0)
-        return [(Matcher(found, tuple(args), negated),)]
+        return [(Matcher(_SPELLINGS.get(found, found), tuple(args), negated),)]
 
     def _expect(self, token: str) -> None:
         if not self.left or self.left.pop(0) != token:
