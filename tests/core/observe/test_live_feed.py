@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,8 +10,16 @@ import pytest
 from gateway_core.clock import ManualClock
 from gateway_core.errors import RefusedError
 from gateway_core.events import BREAKER_OPENED
-from gateway_core.observe.live_feed import LiveFeed, Wanted
+from gateway_core.observe.live_feed import (
+    TRAFFIC_AT_MOST_EVERY,
+    TRAFFIC_EVERY,
+    TRAFFIC_SHARE,
+    LiveFeed,
+    Wanted,
+    pause_after,
+)
 from gateway_core.observe.tail_filter import TailFilter
+from gateway_core.process.traffic_meter import FORGOTTEN_AFTER
 
 CHANGES = Wanted(traffic=False)
 
@@ -126,12 +135,9 @@ async def test_streams_are_bounded_in_number_and_end_with_the_program() -> None:
 
 
 PART = {
-    "elapsed": 1.0, "bounds": [1.0], "in_flight": 0, "connections": 0, "endpoints": [], "upstreams": [],
-    "bindings": [], "reasons": {},
-    "routes": [
-        {"route": name, "status": {"2xx": 1}, "buckets": [1, 0], "seconds": 0.5, "in_flight": 0}
-        for name in ("users", "orders")
-    ],
+    "pid": 1, "spent": 0.0, "elapsed": 1.0, "bounds": [1.0], "in_flight": 0, "connections": 0,
+    "endpoints": [], "upstreams": [], "bindings": [], "reasons": {},
+    "routes": [[name, 0, 0, 0, [[200 << 2, 0.5, [[0, 1]]]]] for name in ("users", "orders")],
 }  # fmt: skip
 
 
@@ -164,6 +170,19 @@ async def test_traffic_is_measured_once_for_all_streams_and_only_while_one_wants
     feed._take([(0, PART)], [])
     feed._take([(0, PART)], [])
     assert [name for name, _, _ in events(streams[0].take())] == ["gap", "traffic"]
+
+
+def test_measuring_takes_no_more_than_its_share_of_the_process_that_it_costs_most(feed: LiveFeed) -> None:
+    light, heavy, own = (
+        {**PART, "pid": pid, "spent": spent} for pid, spent in ((1, 0.001), (2, 0.02), (os.getpid(), 1))
+    )
+
+    spent = feed._take([(0, light), (1, heavy)], [])
+    assert (spent, pause_after(spent)) == (0.02, 0.02 / TRAFFIC_SHARE)
+
+    assert feed._take([(0, own)], []) > 1  # with what it takes to make the event
+    assert pause_after(0.001) == TRAFFIC_EVERY
+    assert pause_after(60) == TRAFFIC_AT_MOST_EVERY < FORGOTTEN_AFTER / 1.5
 
 
 async def test_a_second_that_cannot_be_measured_does_not_end_the_others(

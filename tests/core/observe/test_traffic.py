@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gateway_core.observe.traffic import MOST_ROWS, percentile, traffic_of
+from gateway_core.observe.traffic import MOST_ROWS, percentiles, traffic_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,8 +17,9 @@ def part(**more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def row(status: dict[str, int] | None = None, buckets: list[int] | None = None, **more: Any) -> dict[str, Any]:
-    return {"status": status or {}, "buckets": buckets or [], "seconds": 0.5, "in_flight": 1, **more}
+def cells(*outcomes: tuple[int, dict[int, int]]) -> list[list[Any]]:
+    """Return requests of half a second altogether: the status, and how many are in which bucket."""
+    return [[status << 2, 0.5, [list(pair) for pair in buckets.items()]] for status, buckets in outcomes]
 
 
 @pytest.mark.parametrize(
@@ -32,20 +33,25 @@ def row(status: dict[str, int] | None = None, buckets: list[int] | None = None, 
     ],
 )
 def test_a_percentile_is_linear_within_its_bucket(counts: list[int], share: float, expected: float | None) -> None:
-    assert percentile(BOUNDS, counts, share) == pytest.approx(expected)
+    (found,) = percentiles(BOUNDS, dict(enumerate(counts)), [share])
+    assert found == pytest.approx(expected)
 
 
 @given(st.lists(st.integers(0, 1000), min_size=4, max_size=4))
 def test_percentiles_never_fall(counts: list[int]) -> None:
-    found = [percentile(BOUNDS, counts, share / 20) or 0.0 for share in range(1, 21)]
+    shares = [share / 20 for share in range(1, 21)]
+    moved = {index: number for index, number in enumerate(counts) if number}
+
+    found = [each or 0.0 for each in percentiles(BOUNDS, moved, shares)]
 
     assert found == sorted(found)
+    assert found == [each or 0.0 for share in shares for each in percentiles(BOUNDS, dict(enumerate(counts)), [share])]
     assert all(0 <= each <= BOUNDS[-1] for each in found)
 
 
 def test_workers_are_added_and_a_rate_counts_the_time_of_each() -> None:
-    mine = row({"2xx": 4, "5xx": 1}, [5, 0, 0, 0], route="users", origins={"upstream": 5}, bytes_in=1, bytes_out=2)
-    theirs = row({"2xx": 4}, [0, 4, 0, 0], route="users", origins={"upstream": 4}, bytes_in=1, bytes_out=2)
+    mine = ["users", 1, 1, 2, cells((200, {0: 4}), (502, {0: 1}))]
+    theirs = ["users", 1, 1, 2, cells((204, {1: 4}))]
 
     event, _ = traffic_of(
         [(0, part(routes=[mine], reasons={"no-route": 1})), (1, part(routes=[theirs], elapsed=2.0))], [2], "now"
@@ -58,12 +64,13 @@ def test_workers_are_added_and_a_rate_counts_the_time_of_each() -> None:
     assert (gateway["requests"], gateway["in_flight"], gateway["connections"]) == (9, 4, 6)
     assert (gateway["buckets"], gateway["reasons"]) == ([5, 4, 0, 0], {"no-route": 1})
     assert (event["workers"], event["silent_workers"], event["left_out"]) == ([0, 1], [2], {})
+    assert event["seconds"] == 2.0
 
 
 def test_an_upstream_is_its_endpoints_together() -> None:
     endpoints = [
-        row({"2xx": 3}, [3, 0, 0, 0], upstream="users", endpoint="a", failures=0),
-        row({"5xx": 1}, [0, 1, 0, 0], upstream="users", endpoint="b", failures=2),
+        ["users", "a", 1, 0, cells((200, {0: 3}))],
+        ["users", "b", 1, 2, cells((500, {1: 1}))],
     ]
     counts = [{"upstream": "users", "retries": 2, "refusals": 0, "pending": 1}]
 
@@ -77,20 +84,20 @@ def test_an_upstream_is_its_endpoints_together() -> None:
 
 
 def test_of_many_rows_those_with_errors_and_most_requests_stay_and_the_others_are_summed_up() -> None:
-    rows = [row({"2xx": number}, [number, 0, 0, 0], route=f"r{number}") for number in range(1, 201)]
-    rows.append(row({"5xx": 1}, [1, 0, 0, 0], route="broken"))
+    rows = [[f"r{number}", 0, 0, 0, cells((200, {0: number}))] for number in range(1, 201)]
+    rows.append(["broken", 0, 0, 0, cells((500, {0: 1}))])
 
-    event, every = traffic_of([(0, part(routes=rows))], [], "now")
+    event, route = traffic_of([(0, part(routes=rows))], [], "now")
 
-    assert (len(event["routes"]), len(every)) == (MOST_ROWS, 201)
+    assert (len(event["routes"]), [each["requests"] for each in route("r1")], route("none")) == (MOST_ROWS, [1], [])
     assert [each["route"] for each in event["routes"][:2]] == ["broken", "r200"]
     assert event["left_out"]["routes"] == {"count": 101, "requests": sum(range(1, 102)), "errors": 0}
     assert event["gateway"]["requests"] == sum(range(1, 201)) + 1
 
 
 def test_histograms_with_other_buckets_are_not_mixed() -> None:
-    old = part(bounds=(1.0,), routes=[row({"2xx": 1}, [1, 0], route="users")])
-    new = part(routes=[row({"2xx": 1}, [1, 0, 0, 0], route="users")])
+    old = part(bounds=(1.0,), routes=[["users", 0, 0, 0, cells((200, {0: 1}))]])
+    new = part(routes=[["users", 0, 0, 0, cells((200, {0: 1}))]])
 
     event, _ = traffic_of([(0, old), (1, new)], [], "now")
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from gateway_core.clock import ManualClock
-from gateway_core.metrics.catalogue import PLUGIN_ERRORS
+from gateway_core.metrics.catalogue import DURATION_BOUNDS, PLUGIN_ERRORS
+from gateway_core.metrics.counts import KEPT, UPSTREAM
 from gateway_core.process.engine import Engine
 from gateway_core.process.socket_table import SocketTable
 from gateway_core.process.traffic_meter import FORGOTTEN_AFTER, TrafficMeter
@@ -65,14 +66,14 @@ async def test_what_has_moved_since_is_returned_and_nothing_else(engine: Engine,
     await served(engine, "/a", "/a", "/none")
     found = later(meter, clock, 2.0)
 
-    rows = {each["route"]: each for each in found["routes"]}
+    rows = {each[0]: each for each in found["routes"]}
     assert (found["elapsed"], set(rows), found["reasons"]) == (2.0, {"", "it"}, {"no-route": 1})
-    assert (rows["it"]["status"], rows["it"]["origins"], sum(rows["it"]["buckets"])) == (
-        {"2xx": 2}, {"upstream": 2}, 2,
-    )  # fmt: skip
-    assert rows["it"]["bytes_out"] > 0
-    (endpoint,) = found["endpoints"]
-    assert (endpoint["upstream"], endpoint["status"], endpoint["failures"]) == ("users", {"2xx": 2}, 0)
+    _, in_flight, bytes_in, bytes_out, ((outcome, seconds, buckets),) = rows["it"]
+    assert (in_flight, bytes_in, outcome, sum(number for _, number in buckets)) == (0, 0, (200 << 2) + UPSTREAM, 2)
+    assert bytes_out > 0
+    assert seconds > 0
+    ((upstream, _, in_flight, failures, ((outcome, _, _),)),) = found["endpoints"]
+    assert (upstream, in_flight, failures, outcome >> 2) == ("users", 0, 0, 200)
     assert later(meter, clock)["routes"] == []
 
 
@@ -100,13 +101,40 @@ async def test_calls_and_failures_of_hooks_are_by_binding(engine: Engine, clock:
     }  # fmt: skip
 
 
-async def test_other_buckets_begin_at_nothing(engine: Engine, clock: ManualClock) -> None:
+@pytest.mark.parametrize("bounds", [(1.0,), tuple(bound + 1 for bound in DURATION_BOUNDS)], ids=["fewer", "as many"])
+async def test_other_buckets_begin_at_nothing(engine: Engine, clock: ManualClock, bounds: tuple[float, ...]) -> None:
     await served(engine, "/a", "/a")
     meter = TrafficMeter(engine)
     meter.read()
 
-    engine.metrics.use(bounds=(1.0,), max_endpoints=10)
+    engine.metrics.use(bounds=bounds, max_endpoints=10)
     await served(engine, "/a")
 
-    (row,) = later(meter, clock)["routes"]
-    assert (row["status"], len(row["buckets"])) == ({"2xx": 1}, 2)
+    ((_, _, _, _, cells),) = later(meter, clock)["routes"]
+    assert [buckets for _, _, buckets in cells] == [[(0, 1)]]
+
+
+async def test_counts_that_were_dropped_and_come_back_begin_at_nothing(engine: Engine, clock: ManualClock) -> None:
+    meter, metrics = TrafficMeter(engine), engine.metrics
+    metrics.routes.acquire("gone").add(200 << 2, 0.5, 100)
+    metrics.routes.acquire("gone").add(200 << 2, 0.5, 100)
+    meter.read()
+    for name in ["gone", "gone", *("other" * n for n in range(1, KEPT + 1))]:
+        if name != "gone":
+            metrics.routes.acquire(name)
+        metrics.routes.release(name)
+
+    metrics.routes.acquire("gone").add(200 << 2, 0.5, 30)
+
+    ((name, _, _, bytes_out, ((_, seconds, ((_, number),)),)),) = later(meter, clock)["routes"]
+    assert (name, bytes_out, seconds, number) == ("gone", 30, 0.5, 1)
+
+
+async def test_routes_that_are_gone_are_forgotten(engine: Engine, clock: ManualClock) -> None:
+    meter, metrics = TrafficMeter(engine), engine.metrics
+    for name in map(str, range(3 * KEPT)):
+        metrics.routes.acquire(name).add(200 << 2, 0.5, 100)
+        metrics.routes.release(name)
+        meter.read()
+
+    assert len(meter._routes_read) <= KEPT + 10

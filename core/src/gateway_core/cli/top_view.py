@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway_core.cli.layout import printable, shortened
-from gateway_core.observe.traffic import percentile
+from gateway_core.observe.traffic import percentiles
 
 Sort = Literal["rate", "errors", "time", "name"]
 
@@ -113,7 +113,8 @@ def _times(before: Mapping[float, float], after: Mapping[float, float]) -> dict[
     bounds = sorted(after)
     upto = [max(0.0, after[bound] - before.get(bound, 0)) for bound in bounds]
     counts = [max(0.0, now - earlier) for now, earlier in zip(upto, [0.0, *upto], strict=False)]
-    return {f"p{share}": percentile(bounds[:-1], counts, share / 100) for share in (50, 95, 99)}
+    found = percentiles(bounds[:-1], dict(enumerate(counts)), (0.5, 0.95, 0.99))
+    return dict(zip(("p50", "p95", "p99"), found, strict=True))
 
 
 def sorted_rows(rows: Sequence[Mapping[str, Any]], sort: Sort) -> list[Mapping[str, Any]]:

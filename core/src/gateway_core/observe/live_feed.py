@@ -6,14 +6,16 @@ it was read is counted, and the reader gets an event ``gap`` in its place. A pos
 client that comes back goes on where it was.
 
 ``traffic`` is not kept: there is the last second's, which each stream takes or misses. It is measured only while a
-stream wants it, once for all of them.
+stream wants it, once for all of them, and less often than each second where it costs the processes that serve too much.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -30,7 +32,11 @@ Parts = Sequence[tuple[int, Mapping[str, Any]]]
 
 MOST_STREAMS: Final = 100
 TRAFFIC_EVERY: Final = 1.0
-"""Seconds."""
+"""Seconds from one measurement of the traffic to the next, unless it costs too much."""
+TRAFFIC_AT_MOST_EVERY: Final = 5.0
+"""Seconds; processes forget where their counters were after 10."""
+TRAFFIC_SHARE: Final = 0.008
+"""Of a processor's time, that measuring may cost a process that serves requests."""
 LINGER: Final = 15.0
 """Seconds for which requests are collected after the last stream that wanted them."""
 
@@ -60,7 +66,8 @@ class Wanted:
 class _Traffic:
     number: int = 0
     data: Mapping[str, Any] = field(default_factory=dict)
-    every_route: Sequence[Mapping[str, Any]] = ()
+    route: Callable[[str], list[dict[str, Any]]] = lambda _: []
+    """Returns the row of a route, if it was in use."""
     texts: dict[str | None, bytes] = field(default_factory=dict)
 
     def text(self, route: str | None) -> bytes:
@@ -68,7 +75,7 @@ class _Traffic:
         if route not in self.texts:
             data = self.data
             if route is not None:
-                data = {**data, "routes": [each for each in self.every_route if each["route"] == route]}
+                data = {**data, "routes": self.route(route)}
             self.texts[route] = frame("traffic", data)
         return self.texts[route]
 
@@ -258,6 +265,7 @@ class LiveFeed:
     async def _tick(self) -> None:
         """Measure each second as long as a stream wants it."""
         due = self._loop.time()
+        pause = TRAFFIC_EVERY
         while any(stream.wanted.traffic for stream in self._streams):
             if self.measure is not None:
                 try:
@@ -266,17 +274,37 @@ class LiveFeed:
                     text = f"the traffic of a second could not be measured: {error!r}"
                     emit(TASK_FAILED, text, task="measure the traffic", reason=repr(error))
                 else:
-                    self._take(parts, silent)
-            due = max(due + TRAFFIC_EVERY, self._loop.time())
+                    pause = pause_after(self._take(parts, silent))
+            due = max(due + pause, self._loop.time())
             await asyncio.sleep(due - self._loop.time())
 
-    def _take(self, parts: Parts, silent: Sequence[int]) -> None:
+    def _take(self, parts: Parts, silent: Sequence[int]) -> float:
+        """Make an event of what was measured; return the processor time of it, of the process that had most to do."""
+        spent: dict[int, float] = {each["pid"]: each["spent"] for _, each in parts}
+        began = time.thread_time()
+        self._publish_traffic(parts, silent)
+        # Where one process is all there is, it counts and makes the event.
+        own = os.getpid()
+        spent[own] = spent.get(own, 0.0) + time.thread_time() - began
+        return max(spent.values())
+
+    def _publish_traffic(self, parts: Parts, silent: Sequence[int]) -> None:
         measured = [each for each in parts if each[1]["elapsed"]]
         if not measured and not self.traffic.number:
             return  # the first question, which only notes where the counters are
-        data, routes = traffic_of(measured, silent, time_text(self._clock.wall()))
-        self.traffic = _Traffic(self.traffic.number + 1, data, routes)
+        data, route = traffic_of(measured, silent, time_text(self._clock.wall()))
+        self.traffic = _Traffic(self.traffic.number + 1, data, route)
+        for wanted in {stream.wanted.route for stream in self._streams if stream.wanted.traffic}:
+            self.traffic.text(wanted)
         self.wake("traffic")
+
+
+def pause_after(spent: float) -> float:
+    """Return the seconds from a measurement of the traffic to the next.
+
+    :param spent: of a processor, by the last one.
+    """
+    return max(TRAFFIC_EVERY, min(spent / TRAFFIC_SHARE, TRAFFIC_AT_MOST_EVERY))
 
 
 class Stream:

@@ -9,36 +9,52 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import Any, Final
+
+from gateway_core.metrics.catalogue import ORIGINS, OTHER
+from gateway_core.metrics.counts import class_of
 
 MOST_ROWS: Final = 100
 """Routes, upstreams and bindings of one event, of each at most."""
 MOST_ENDPOINTS: Final = 50
 """Endpoints of one upstream in an event."""
 
-_QUANTILES: Final = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+_SHARES: Final = (0.5, 0.95, 0.99)
+_CLASSES: Final = {status: class_of(status) for status in range(100, 600)}
 
 
-def percentile(bounds: Sequence[float], counts: Sequence[float], share: float) -> float | None:
-    """Estimate a percentile from a histogram, linear within a bucket; None of nothing.
+Cells = list[list[Any]]
+"""What was counted of one route or endpoint: for each outcome (the status times four, plus the origin) a list of it,
+the sum of the seconds, and pairs of a bucket's index and a number."""
+
+
+def percentiles(bounds: Sequence[float], counts: Mapping[int, float], shares: Sequence[float]) -> list[float | None]:
+    """Estimate percentiles from a histogram, linear within a bucket; None of nothing.
 
     What lies above the last bound counts as the last bound, as in ``histogram_quantile`` of Prometheus.
 
-    :param counts: in each bucket; the last one is for all that is above every bound.
+    :param counts: by the bucket's index; the last one is for all that is above every bound.
+    :param shares: in ascending order.
     """
-    total = sum(counts)
+    total = sum(counts.values())
     if not total:
-        return None
-    wanted, before = share * total, 0.0
-    for index, upto in enumerate(accumulate(counts)):
-        if upto >= wanted:
-            if index >= len(bounds):
-                break
-            low = bounds[index - 1] if index else 0.0
-            return low + (bounds[index] - low) * (wanted - before) / (upto - before)
-        before = upto
-    return bounds[-1] if bounds else None
+        return [None] * len(shares)
+    found: list[float | None] = []
+    upto, ordered, index = 0.0, iter(sorted(counts.items())), 0
+    low, high, before = 0.0, 0.0, 0.0
+    for share in shares:
+        wanted = share * total
+        while upto < wanted and index < len(bounds):
+            before = upto
+            index, number = next(ordered)
+            upto += number
+            if index < len(bounds):
+                low, high = bounds[index - 1] if index else 0.0, bounds[index]
+        if index >= len(bounds):
+            found.append(bounds[-1] if bounds else None)
+        else:
+            found.append(low + (high - low) * (wanted - before) / (upto - before) if upto > before else low)
+    return found
 
 
 @dataclass(slots=True)
@@ -49,28 +65,45 @@ class Row:
     rate: float = 0.0
     status: dict[str, int] = field(default_factory=dict)
     origins: dict[str, int] = field(default_factory=dict)
-    buckets: list[float] = field(default_factory=list)
+    buckets: dict[int, int] = field(default_factory=dict)
     seconds: float = 0.0
     bytes_in: int = 0
     bytes_out: int = 0
     in_flight: int = 0
     failures: int = 0
 
-    def add(self, part: Mapping[str, Any], elapsed: float, size: int) -> None:
-        """Add what one process has counted in so many seconds, in so many buckets."""
-        requests = sum(part["status"].values())
+    def count(self, cells: Cells, elapsed: float, *, has_bounds: bool) -> None:
+        """Add what one process has counted in so many seconds.
+
+        :param has_bounds: whether its buckets are those of the others.
+        """
+        status, origins, buckets, requests = self.status, self.origins, self.buckets, 0
+        for outcome, seconds, pairs in cells:
+            number = 0
+            for index, count in pairs:
+                number += count
+                if has_bounds:
+                    buckets[index] = buckets.get(index, 0) + count
+            requests += number
+            self.seconds += seconds
+            name, origin = _CLASSES.get(outcome >> 2, OTHER), ORIGINS[outcome & 3]
+            status[name] = status.get(name, 0) + number
+            origins[origin] = origins.get(origin, 0) + number
         self.requests += requests
         self.rate += requests / elapsed if elapsed else 0.0
-        for mine, theirs in ((self.status, part["status"]), (self.origins, part.get("origins", {}))):
-            for name, number in theirs.items():
-                mine[name] = mine.get(name, 0) + number
-        if len(part["buckets"]) == size:
-            self.buckets = [a + b for a, b in zip(self.buckets or [0] * size, part["buckets"], strict=True)]
-        self.seconds += part["seconds"]
-        self.bytes_in += part.get("bytes_in", 0)
-        self.bytes_out += part.get("bytes_out", 0)
-        self.in_flight += part["in_flight"]
-        self.failures += part.get("failures", 0)
+
+    def add(self, row: Row) -> None:
+        """Add another row."""
+        self.requests += row.requests
+        self.rate += row.rate
+        _add(self.status, row.status, row.status)
+        _add(self.origins, row.origins, row.origins)
+        _add(self.buckets, row.buckets, row.buckets)
+        self.seconds += row.seconds
+        self.bytes_in += row.bytes_in
+        self.bytes_out += row.bytes_out
+        self.in_flight += row.in_flight
+        self.failures += row.failures
 
     @property
     def errors(self) -> int:
@@ -79,14 +112,16 @@ class Row:
 
     def shown(self, bounds: Sequence[float]) -> dict[str, Any]:
         """Return what is the same of every kind, ready for JSON; times are seconds, ``rate`` is requests a second."""
-        times = {name: _rounded(percentile(bounds, self.buckets, share)) for name, share in _QUANTILES}
+        p50, p95, p99 = percentiles(bounds, self.buckets, _SHARES)
         return {
             "requests": self.requests,
             "rate": round(self.rate, 2),
             "errors": self.errors,
             "status": self.status,
             "mean": _rounded(self.seconds / self.requests) if self.requests else None,
-            **times,
+            "p50": _rounded(p50),
+            "p95": _rounded(p95),
+            "p99": _rounded(p99),
             "in_flight": self.in_flight,
         }
 
@@ -97,8 +132,11 @@ def _rounded(seconds: float | None) -> float | None:
 
 def traffic_of(
     parts: Iterable[tuple[int, Mapping[str, Any]]], silent: Sequence[int], at: str
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the event of a second, and the rows of all routes, of which the event has the first ones.
+) -> tuple[dict[str, Any], Callable[[str], list[dict[str, Any]]]]:
+    """Return the event of a second, and what returns the row of a route, which may not be among those of the event.
+
+    Each part has lists under ``routes`` (id, requests in flight, bytes in and out, `Cells`) and under ``endpoints``
+    (upstream, id, requests in flight, failures, `Cells`); all other values have names.
 
     :param parts: what each worker has counted, by its number.
     :param silent: numbers of workers that did not reply in time.
@@ -111,30 +149,38 @@ def traffic_of(
     bindings: dict[tuple[str, str], dict[str, float]] = {}
     reasons: dict[str, int] = {}
     for _, part in replied:
-        elapsed, size = part["elapsed"], len(bounds) + 1
-        for each in part["routes"]:
-            routes.setdefault(each["route"], Row()).add(each, elapsed, size)
-            everything.add({**each, "in_flight": 0}, elapsed, size)
-        everything.in_flight += part["in_flight"]
-        for each in part["endpoints"]:
-            endpoints.setdefault((each["upstream"], each["endpoint"]), Row()).add(each, elapsed, size)
+        elapsed, has_bounds = part["elapsed"], list(part["bounds"]) == list(bounds)
+        for name, in_flight, bytes_in, bytes_out, cells in part["routes"]:
+            row = routes.get(name) or routes.setdefault(name, Row())
+            row.count(cells, elapsed, has_bounds=has_bounds)
+            row.in_flight += in_flight
+            row.bytes_in += bytes_in
+            row.bytes_out += bytes_out
+        for upstream, endpoint, in_flight, failures, cells in part["endpoints"]:
+            row = endpoints.get((upstream, endpoint)) or endpoints.setdefault((upstream, endpoint), Row())
+            row.count(cells, elapsed, has_bounds=has_bounds)
+            row.in_flight += in_flight
+            row.failures += failures
         for each in part["upstreams"]:
             _add(upstreams.setdefault(each["upstream"], {}), each, ("retries", "refusals", "pending"))
         for each in part["bindings"]:
-            row = bindings.setdefault((each["plugin"], each["binding"]), {})
-            _add(row, each, ("calls", "errors", "timeouts", "timed_calls", "seconds"))
+            counts = bindings.setdefault((each["plugin"], each["binding"]), {})
+            _add(counts, each, ("calls", "errors", "timeouts", "timed_calls", "seconds"))
         _add(reasons, part["reasons"], part["reasons"])
+    for row in routes.values():
+        everything.add(row)
+    everything.in_flight = sum(part["in_flight"] for _, part in replied)
     shown: dict[str, Any] = {"left_out": {}}
-    ordered = _ordered(routes.items(), _size_of_row)
-    every_route = [_route(key, row, bounds) for key, row in ordered]
-    shown["routes"] = every_route[:MOST_ROWS]
-    _leave_out([_size_of_row(row) for _, row in ordered[MOST_ROWS:]], "routes", shown)
-    shown["upstreams"] = _upstreams(endpoints, upstreams, bounds, shown)
-    shown["plugins"] = _most(bindings.items(), _size_of_binding, _binding, "plugins", shown)
+    shown["routes"] = _most(
+        routes.items(), _size_of_row, lambda key, row: _route(key, row, bounds), "routes", shown["left_out"]
+    )
+    shown["upstreams"] = _upstreams(endpoints, upstreams, bounds, shown["left_out"])
+    shown["plugins"] = _most(bindings.items(), _size_of_binding, _binding, "plugins", shown["left_out"])
     event = {
         "at": at,
         "workers": [number for number, _ in replied],
         "silent_workers": list(silent),
+        "seconds": round(max((part["elapsed"] for _, part in replied), default=0.0), 3),
         "gateway": {
             **everything.shown(bounds),
             "origins": everything.origins,
@@ -143,14 +189,16 @@ def traffic_of(
             "connections": sum(part["connections"] for _, part in replied),
             "reasons": reasons,
             "bounds": list(bounds),
-            "buckets": everything.buckets,
+            "buckets": [
+                everything.buckets.get(index, 0) for index in range(len(bounds) + 1 if everything.buckets else 0)
+            ],
         },
         **shown,
     }
-    return event, every_route
+    return event, lambda name: [_route(name, routes[name], bounds)] if name in routes else []
 
 
-def _add(row: dict[str, Any], part: Mapping[str, Any], names: Iterable[str]) -> None:
+def _add(row: dict[Any, Any], part: Mapping[Any, Any], names: Iterable[Any]) -> None:
     for name in names:
         row[name] = row.get(name, 0) + part[name]
 
@@ -160,26 +208,17 @@ def _most(
     size: Callable[[Any], tuple[float, float]],
     show: Callable[[Any, Any], dict[str, Any]],
     name: str,
-    shown: dict[str, Any],
+    left_out: dict[str, Any],
 ) -> list[dict[str, Any]]:
-    """Return the rows that are shown; sum up the others.
+    """Return the rows that are shown, those with most errors and requests first; sum up the others.
 
     :param size: returns errors and requests of a row.
     """
-    ordered = _ordered(rows, size)
-    _leave_out([size(row) for _, row in ordered[MOST_ROWS:]], name, shown)
-    return [show(key, row) for key, row in ordered[:MOST_ROWS]]
-
-
-def _ordered(rows: Iterable[tuple[Any, Any]], size: Callable[[Any], tuple[float, float]]) -> list[tuple[Any, Any]]:
-    """Return rows by their keys, those with most errors and requests first."""
-    return sorted(rows, key=lambda each: (*(-number for number in size(each[1])), each[0]))
-
-
-def _leave_out(sizes: Sequence[tuple[float, float]], name: str, shown: dict[str, Any]) -> None:
-    if sizes:
-        errors, requests = (sum(numbers) for numbers in zip(*sizes, strict=True))
-        shown["left_out"][name] = {"count": len(sizes), "requests": requests, "errors": errors}
+    sizes = sorted((*(-number for number in size(row)), key, row) for key, row in rows)
+    if others := sizes[MOST_ROWS:]:
+        errors, requests = -sum(each[0] for each in others), -sum(each[1] for each in others)
+        left_out[name] = {"count": len(others), "requests": requests, "errors": errors}
+    return [show(key, row) for _, _, key, row in sizes[:MOST_ROWS]]
 
 
 def _size_of_row(row: Row) -> tuple[float, float]:
@@ -195,7 +234,7 @@ def _upstreams(
     endpoints: Mapping[tuple[str, str], Row],
     upstreams: Mapping[str, Mapping[str, int]],
     bounds: Sequence[float],
-    shown: dict[str, Any],
+    left_out: dict[str, Any],
 ) -> list[dict[str, Any]]:
     members: dict[str, list[tuple[str, Row]]] = {name: [] for name in upstreams}
     for (upstream, endpoint), row in endpoints.items():
@@ -204,9 +243,7 @@ def _upstreams(
     for name, rows in members.items():
         total = totals[name] = Row()
         for _, row in rows:
-            part = {slot: getattr(row, slot) for slot in ("status", "buckets", "seconds", "in_flight", "failures")}
-            total.add(part, 0.0, len(bounds) + 1)
-            total.rate += row.rate
+            total.add(row)
 
     def show(name: str, total: Row) -> dict[str, Any]:
         counts = {each: upstreams.get(name, {}).get(each, 0) for each in ("retries", "refusals", "pending")}
@@ -215,7 +252,7 @@ def _upstreams(
         more = {"endpoints": own, "endpoints_left_out": max(0, len(rows) - MOST_ENDPOINTS)}
         return {"upstream": name, **total.shown(bounds), "failures": total.failures, **counts, **more}
 
-    return _most(totals.items(), _size_of_row, show, "upstreams", shown)
+    return _most(totals.items(), _size_of_row, show, "upstreams", left_out)
 
 
 def _size_of_binding(row: Mapping[str, float]) -> tuple[float, float]:

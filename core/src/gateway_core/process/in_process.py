@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Mapping, Sequence, Set
 from functools import partial
 from typing import Any
@@ -168,7 +169,9 @@ class InProcessServer:
 
     async def traffic(self) -> tuple[list[tuple[int, Mapping[str, Any]]], list[int]]:
         """Return what was counted since the last call."""
-        return [(0, self._meter.read())], []
+        began = time.thread_time()
+        part = self._meter.read()
+        return [(0, {**part, "spent": time.thread_time() - began})], []
 
     async def used_routes(self) -> list[str]:
         """Return the routes that had a request since the last call."""

@@ -2,27 +2,38 @@
 
 Nothing is kept while nothing asks: the first question only notes where the counters are, and so does one that comes
 `FORGOTTEN_AFTER` the last. Each later one costs a look at every counter, and more only of those that have moved.
+
+This is read each second by the process that serves requests, so rows are short lists, and buckets that did not move
+are not in them (`gateway_core.observe.traffic` has what they mean, and adds them up).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from operator import add, sub
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from itertools import compress
+from operator import sub
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway_core.metrics.catalogue import ORIGINS, OTHER, PLUGIN_ERRORS, PLUGIN_TIMEOUTS
-from gateway_core.metrics.counts import EndpointCounts, RouteCounts, class_of
+from gateway_core.metrics.catalogue import OTHER, PLUGIN_ERRORS, PLUGIN_TIMEOUTS
+from gateway_core.metrics.counts import EndpointCounts, RouteCounts
 
 if TYPE_CHECKING:
+    from gateway_core.observe.traffic import Cells
     from gateway_core.process.engine import Engine
     from gateway_core.snapshot import Snapshot
 
-FORGOTTEN_AFTER: Final = 5.0
+FORGOTTEN_AFTER: Final = 10.0
 """Seconds."""
 _MOST_KEPT: Final = 200_000
 """Counters that are remembered at most: those of routes and endpoints that are gone are forgotten together."""
 
-_Cells = Mapping[int, tuple[float, ...]]
+_Counts = RouteCounts | EndpointCounts
+_Read = tuple[int, tuple[float, ...], Mapping[int, tuple[float, ...]], int, int]
+"""What counts were when they were looked at: total, bounds, cells, bytes in and out."""
+_NOTHING: Final[_Read] = (0, (), {}, 0, 0)
 _NO_ROUTE: Final = ""
 
 
@@ -33,22 +44,30 @@ class TrafficMeter:
         """Measure nothing yet."""
         self._engine = engine
         self._asked_at: float | None = None
-        self._cells: dict[Any, tuple[int, _Cells]] = {}
-        """Of each route, and of each endpoint, the total and the cells when it was last looked at."""
+        self._routes_read: dict[Any, _Read] = {}
+        self._endpoints_read: dict[Any, _Read] = {}
+        """By upstream and id."""
         self._numbers: dict[Any, float] = {}
         """Other counters, likewise."""
+
+    def timed(self) -> tuple[bytes, float]:
+        """Return what `read` does as JSON, and the processor time that both took, in seconds."""
+        began = time.thread_time()
+        text = json.dumps(self.read(), separators=(",", ":")).encode()
+        return text, time.thread_time() - began
 
     def read(self) -> dict[str, Any]:
         """Return what was counted since the last call, ready for JSON; times are seconds."""
         now = self._engine.clock.monotonic()
         elapsed = 0.0 if self._asked_at is None else now - self._asked_at
-        if elapsed > FORGOTTEN_AFTER or len(self._cells) + len(self._numbers) > _MOST_KEPT:
+        if elapsed > FORGOTTEN_AFTER or len(self._numbers) > _MOST_KEPT:
             elapsed = 0.0
         if not elapsed:
-            self._cells, self._numbers = {}, {}
+            self._routes_read, self._endpoints_read, self._numbers = {}, {}, {}
         self._asked_at = now
         in_flight, proxy = self._in_flight(), self._engine.proxy
         found = {
+            "pid": os.getpid(),
             "elapsed": elapsed,
             "bounds": self._engine.metrics.bounds,
             "in_flight": proxy.in_flight,
@@ -71,24 +90,21 @@ class TrafficMeter:
             found[key] = found.get(key, 0) + 1
         return found
 
-    def _routes(self, in_flight: Mapping[str, int]) -> list[dict[str, Any]]:
-        metrics, rows = self._engine.metrics, list[dict[str, Any]]()
+    def _routes(self, in_flight: Mapping[str, int]) -> list[list[Any]]:
+        metrics, rows = self._engine.metrics, list[list[Any]]()
         known: list[tuple[Any, RouteCounts]] = [(_NO_ROUTE, metrics.unrouted), *metrics.routes.items()]
         for name, counts in known:
-            cells = self._cells_of(("route", name), counts)
-            number = in_flight.get(name, 0)
-            if not cells and not number:
-                continue
-            sizes = self._moved(("bytes", name), {"bytes_in": counts.bytes_in, "bytes_out": counts.bytes_out})
-            row, origins = _summed(cells), dict[str, int]()
-            for outcome, count in row.pop("outcomes").items():
-                origin = ORIGINS[outcome & 3]
-                origins[origin] = origins.get(origin, 0) + count
-            row |= {"route": name, "in_flight": number, "origins": origins, **sizes}
-            rows.append(row)
+            total, before = counts.total, self._routes_read.get(name, _NOTHING)
+            number = in_flight.get(name, 0) if in_flight else 0
+            if total != before[0]:
+                cells, bytes_in, bytes_out = _moved_cells(self._routes_read, name, counts, total, before)
+                rows.append([name, number, bytes_in, bytes_out, cells])
+            elif number:
+                rows.append([name, number, 0, 0, []])
+        self._routes_read = self._without_gone(self._routes_read, known)
         return rows
 
-    def _endpoints(self) -> list[dict[str, Any]]:
+    def _endpoints(self) -> list[list[Any]]:
         current: Snapshot | None = self._engine.holder.current
         active = {
             (upstream.name, endpoint.id): endpoint.active
@@ -99,14 +115,18 @@ class TrafficMeter:
         rows = []
         known: list[tuple[Any, EndpointCounts]] = self._engine.metrics.endpoints.items()
         for key, counts in known:
-            cells = self._cells_of(("endpoint", key), counts)
-            failures = sum(self._moved(("errors", key), counts.errors).values()) if counts.errors else 0
+            total, before = counts.total, self._endpoints_read.get(key, _NOTHING)
+            cells = [] if total == before[0] else _moved_cells(self._endpoints_read, key, counts, total, before)[0]
+            failures = sum(self._moved(key, counts.errors).values()) if counts.errors else 0
             if cells or failures or key in active:
-                row = _summed(cells)
-                del row["outcomes"]
-                row |= {"upstream": key[0], "endpoint": key[1], "failures": failures, "in_flight": active.get(key, 0)}
-                rows.append(row)
+                rows.append([*key, active.get(key, 0), failures, cells])
+        self._endpoints_read = self._without_gone(self._endpoints_read, known)
         return rows
+
+    @staticmethod
+    def _without_gone(read: dict[Any, _Read], known: Sequence[tuple[Any, _Counts]]) -> dict[Any, _Read]:
+        """Return what was read without what is counted no more, which a gateway may have any number of in time."""
+        return read if len(read) <= len(known) else {key: read[key] for key, _ in known if key in read}
 
     def _upstreams(self) -> list[dict[str, Any]]:
         current: Snapshot | None = self._engine.holder.current
@@ -140,23 +160,6 @@ class TrafficMeter:
         count("seconds", {(each.plugin, each.binding, each.phase): each.total for each in times})
         return [{"plugin": plugin, "binding": binding, **row} for (plugin, binding), row in rows.items()]
 
-    def _cells_of(self, key: Any, counts: RouteCounts | EndpointCounts) -> dict[int, list[float]]:
-        """Return what moved in the cells of some counts, by what came of requests."""
-        total, before = counts.total, self._cells.get(key)
-        if total == (0 if before is None else before[0]):
-            return {}
-        cells = counts.cells()
-        self._cells[key] = total, cells
-        moved: dict[int, list[float]] = {}
-        for outcome, cell in cells.items():
-            old = () if before is None else before[1].get(outcome, ())
-            if cell == old:
-                continue
-            difference = list(map(sub, cell, old)) if len(old) == len(cell) else []
-            # With other buckets the cells begin at 0, and so do counts that were dropped and came back.
-            moved[outcome] = difference if difference and min(difference) >= 0 else list(cell)
-        return moved
-
     def _moved(self, kind: Any, counted: Mapping[Any, float]) -> dict[Any, float]:
         """Return by how much counters have grown since the last call; those that have not are left out."""
         moved, numbers = {}, self._numbers
@@ -168,16 +171,20 @@ class TrafficMeter:
         return moved
 
 
-def _summed(cells: Mapping[int, list[float]]) -> dict[str, Any]:
-    """Return the cells of all outcomes together, and the numbers by class of status and by outcome."""
-    status: dict[str, int] = {}
-    outcomes: dict[int, int] = {}
-    buckets: list[float] = []
-    seconds = 0.0
+def _moved_cells(
+    read: dict[Any, _Read], key: Any, counts: _Counts, total: int, before: _Read
+) -> tuple[Cells, int, int]:
+    """Return what moved in the cells of some counts since they were looked at, and the bytes in and out."""
+    cells, bounds, bytes_in, bytes_out = counts.cells(), counts.bounds, counts.bytes_in, counts.bytes_out
+    read[key] = total, bounds, cells, bytes_in, bytes_out
+    if total < before[0]:  # counts that were dropped and came back begin at 0
+        before = _NOTHING
+    old = before[2] if before[1] is bounds else {}  # with other bounds cells begin at 0
+    moved: Cells = []
     for outcome, cell in cells.items():
-        seconds += cell.pop()
-        count = outcomes[outcome] = int(sum(cell))
-        name = class_of(outcome >> 2)
-        status[name] = status.get(name, 0) + count
-        buckets = list(map(add, buckets, cell)) if buckets else cell
-    return {"status": status, "buckets": buckets, "seconds": seconds, "outcomes": outcomes}
+        past = old.get(outcome)
+        if past != cell:
+            numbers = list(cell) if past is None else list(map(sub, cell, past))
+            seconds = numbers.pop()
+            moved.append([outcome, seconds, list(compress(enumerate(numbers), numbers))])
+    return moved, bytes_in - before[3], bytes_out - before[4]

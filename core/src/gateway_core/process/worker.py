@@ -235,7 +235,8 @@ class Worker:
 
     async def _traffic(self, message: Message) -> None:
         assert self._meter is not None
-        await self._channel.reply(message, traffic=self._meter.read())
+        text, spent = self._meter.timed()
+        await self._channel.reply(message, text, spent=spent)
 
     async def _used_routes(self, message: Message) -> None:
         assert self._route_use is not None

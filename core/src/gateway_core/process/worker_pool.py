@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -238,10 +239,11 @@ class WorkerPool:
         replies = await asyncio.gather(
             *(each.ask("traffic", timeout=METRICS_TIMEOUT) for each in there), return_exceptions=True
         )
-        parts, silent = [], []
+        parts: list[tuple[int, Mapping[str, Any]]] = []
+        silent: list[int] = []
         for worker, reply in zip(there, replies, strict=True):
             if isinstance(reply, Message):
-                parts.append((worker.number, reply["traffic"]))
+                parts.append((worker.number, {**json.loads(reply.body), "spent": reply["spent"]}))
             else:
                 silent.append(worker.number)
         return parts, silent

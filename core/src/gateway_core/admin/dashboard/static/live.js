@@ -151,9 +151,9 @@ function push(entry) {
 /** What the last seconds had, by kind and row. */
 export function recent() {
   if (summed !== null) return summed;
-  const seconds = live.series.filter((each) => each.data).slice(-RECENT).map((each) => each.data);
+  const since = (live.series.at(-1)?.at ?? 0) - RECENT; // an event has the traffic of a second, or of a few
+  const seconds = live.series.filter((each) => each.data && each.at > since).map((each) => each.data);
   summed = {
-    seconds: seconds.length,
     gateway: seconds.at(-1)?.gateway ?? null,
     routes: rows(seconds, "routes", (each) => each.route ?? ""),
     upstreams: rows(seconds, "upstreams", (each) => each.upstream),
@@ -170,11 +170,12 @@ export function leftOut(kind) {
 
 function rows(seconds, kind, key) {
   const found = new Map();
+  const took = seconds.reduce((total, each) => total + each.seconds, 0) || 1;
   for (const second of seconds) {
     for (const each of second[kind] ?? []) {
       const row = found.get(key(each)) ?? { requests: 0, failures: 0, errors: 0, calls: 0, timeouts: 0, retries: 0, refusals: 0, endpoints: new Map() };
       for (const name of ["requests", "failures", "errors", "calls", "timeouts", "retries", "refusals"]) row[name] += each[name] ?? 0;
-      row.rate = (attempts(row) || row.calls) / seconds.length;
+      row.rate = (attempts(row) || row.calls) / took;
       for (const name of ["p50", "p95", "p99", "mean"]) row[name] = each[name] ?? row[name] ?? null; // the latest that is known
       row.last = each;
       for (const endpoint of each.endpoints ?? []) {
@@ -182,7 +183,7 @@ function rows(seconds, kind, key) {
         at.requests += endpoint.requests;
         at.failures += endpoint.failures;
         at.errors += endpoint.errors;
-        at.rate = attempts(at) / seconds.length;
+        at.rate = attempts(at) / took;
         at.p95 = endpoint.p95 ?? at.p95 ?? null;
         row.endpoints.set(endpoint.endpoint, at);
       }

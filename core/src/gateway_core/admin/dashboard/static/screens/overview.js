@@ -52,7 +52,7 @@ function trafficCard() {
       figure("Requests/s", count(now?.rate)), figure("Errors", percent(share(now)), "5xx"),
       figure("p50", duration(now?.p50)), figure("p95", duration(now?.p95)), figure("p99", duration(now?.p99)), figure("In flight", count(now?.in_flight))),
     h("div", { class: "grid" },
-      chart({ name: "Requests", entries: live.series, lines: [{ name: "requests/s", value: of("rate") }, { name: "errors/s", value: of("errors") }], format: count }),
+      chart({ name: "Requests", entries: live.series, lines: [{ name: "requests/s", value: of("rate") }, { name: "errors/s", value: (entry) => entry.data.gateway.errors / (entry.data.seconds || 1) }], format: count }),
       chart({ name: "Duration", entries: live.series, lines: ["p50", "p95", "p99"].map((name) => ({ name, value: of(name) })), format: duration })));
 }
 

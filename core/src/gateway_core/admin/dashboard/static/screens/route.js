@@ -35,7 +35,7 @@ function trafficCard(page) {
   return card("Traffic",
     figures(figure("Requests/s", count(now?.rate ?? 0)), figure("Errors", percent(share(now)), "5xx"), figure("p50", duration(now?.p50)), figure("p95", duration(now?.p95)), figure("p99", duration(now?.p99)), figure("Last used", lastUsed(page.data))),
     h("div", { class: "grid" },
-      chart({ name: "Requests", entries: live.series, lines: [{ name: "requests/s", value: of("rate") }, { name: "errors/s", value: of("errors") }], format: count }),
+      chart({ name: "Requests", entries: live.series, lines: [{ name: "requests/s", value: of("rate") }, { name: "errors/s", value: (entry) => of("errors")(entry) / (entry.data.seconds || 1) }], format: count }),
       chart({ name: "Duration", entries: live.series, lines: ["p50", "p95", "p99"].map((name) => ({ name, value: of(name) })), format: duration })));
 }
 
