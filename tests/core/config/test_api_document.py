@@ -13,7 +13,6 @@ from gateway_core.config.api_document import (
     merged,
     restored,
     shown,
-    urls_in,
 )
 from gateway_core.config.redaction import HIDDEN, schema_secret_paths
 from gateway_core.errors import RefusedError
@@ -178,15 +177,3 @@ def test_references_that_are_values_of_their_own(value: Any) -> None:
 )  # fmt: skip
 def test_references_that_are_part_of_a_value_or_have_a_default(value: Any) -> None:
     assert not has_whole_references({"id": "a", "x": value})
-
-
-def test_urls_are_found_wherever_they_are() -> None:
-    value = {
-        "target": "http://a",
-        "targets": [{"target": "unix:/b"}],
-        "endpoints": [{"url": "https://c"}],
-        "plugins": [{"config": {"url": "http://d"}}],
-        "path": "/e",
-    }
-
-    assert list(urls_in(value)) == ["http://a", "unix:/b", "https://c", "http://d"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -222,15 +222,3 @@ def _same(value: Any, index: int, before: Any) -> Any:
                 named = (each for each in before if isinstance(each, Mapping) and shown(each).get(key) == value[key])
                 return next(named, None)
     return before[index] if index < len(before) else None
-
-
-def urls_in(value: Any) -> Iterator[str]:
-    """Yield every address that an object may send requests to, those in configurations of plugins included."""
-    if isinstance(value, Mapping):
-        for each in value.values():
-            yield from urls_in(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from urls_in(each)
-    elif isinstance(value, str) and (value.startswith("unix:") or "://" in value):
-        yield value

@@ -23,6 +23,10 @@ class Code(NamedTuple):
 
 CODES: Final[Mapping[str, Code]] = {
     # documents and files
+    "admin.not-allowed": Code(
+        "a document that is not of this machine routes to the admin listener",
+        "route to it in a local document, or give the source `allow: [files]` in `sources`",
+    ),
     "document.alias": Code(
         "an alias (`*name`) contains itself, or aliases expand to too many values",
         "write the values out, or use fewer aliases",

@@ -13,6 +13,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from gateway_core.config.catalog import ConfiguredFactory, PluginCatalog
+from gateway_core.config.checks.admin_targets import check_admin_targets
 from gateway_core.config.checks.bindings import (
     check_config_files,
     check_order_keys,
@@ -125,6 +126,7 @@ def _load(
     withhold_environment(scope, gatherer.document_of, gatherer.substitution.environ)
     # Before anything opens a file: what it says to one may not be shown to who may not name it.
     gatherer.files.extend(check_config_files(scope, gatherer.document_of))
+    check_admin_targets(scope, gatherer.document_of)
     if scope.problems:
         raise _error(gatherer, _mask(scope, [*gatherer.problems, *scope.problems]))
     config = _validate(scope, extra_checks)

@@ -10,19 +10,16 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Any
 
 from gateway_core.config import ConfigError, Document, GatewayConfig, problem_as_json, render_problems
-from gateway_core.config.address import parse_listen
-from gateway_core.config.api_document import KEYS, ApiDocument, has_whole_references, urls_in
+from gateway_core.config.admin_targets import leads_to, urls_at
+from gateway_core.config.api_document import KEYS, ApiDocument, has_whole_references
 from gateway_core.config.api_document_store import DocumentStore
 from gateway_core.config.sources.factories import configured_rights
 from gateway_core.errors import GatewayError, RefusedError
@@ -192,7 +189,7 @@ class ConfigWriter:
         taken = [] if config.admin is None else [text for _, text in config.admin.addresses()]
         for kind in KEYS:
             for name, each in document.of(kind).items():
-                for url in urls_in(each.value):
+                for _, url in urls_at(each.value):
                     if leads_to(url, taken, self._control):
                         text = f"{kind[:-1]} {name!r} leads to the admin listener ({url}), which is not for clients"
                         raise RefusedError(422, "admin-target", text)
@@ -209,60 +206,3 @@ def _rejected(problems: Sequence[Any]) -> RefusedError:
     shown = [problem_as_json(each) for each in problems]
     text = f"the configuration would have {len(shown)} problem{'' if len(shown) == 1 else 's'}: nothing was changed"
     return RefusedError(422, "rejected", text, problems=shown, report=render_problems(problems))
-
-
-# -- pure
-
-_LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback"})
-
-
-def leads_to(url: str, addresses: Collection[str], control: Path) -> bool:
-    """Whether requests to a URL come to one of these listeners, or to the control sockets of this user.
-
-    Hosts are not resolved: ``localhost``, loopback and wildcard addresses are those of this machine, in every form that
-    an address can be written in.
-    """
-    if url.startswith("unix:"):
-        path = Path(url.removeprefix("unix:")).resolve()
-        sockets = {Path(each.removeprefix("unix:")).resolve() for each in addresses if each.startswith("unix:")}
-        return path in sockets or path.is_relative_to(control.parent.resolve())
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or (443 if parts.scheme in {"https", "wss"} else 80)
-    except ValueError:
-        return False
-    for each in addresses:
-        if not each.startswith("unix:"):
-            listen = parse_listen(each)
-            if port == listen.port and (
-                _is_here(host) or _form_of(host) == _form_of(listen.host or "") or _is_wildcard(listen.host)
-            ):
-                return True
-    return False
-
-
-def _is_here(host: str) -> bool:
-    form = _form_of(host)
-    if isinstance(form, str):
-        return form in _LOCAL_NAMES or form.endswith(".localhost")
-    return form.is_loopback or form.is_unspecified
-
-
-def _form_of(host: str) -> IPv4Address | IPv6Address | str:
-    """Return the address that a host is, else its name, so that two forms of one are equal."""
-    text = host.lower().partition("%")[0]
-    try:
-        found = ip_address(text)
-    except ValueError:
-        pass
-    else:
-        return (found.ipv4_mapped if isinstance(found, IPv6Address) else None) or found
-    try:
-        # As resolvers read it: "127.1", "0x7f000001", "2130706433", "0".
-        return IPv4Address(socket.inet_aton(text))
-    except (OSError, ValueError):
-        return text.removesuffix(".")
-
-
-def _is_wildcard(host: str | None) -> bool:
-    return not host or host in {"0.0.0.0", "::"}  # noqa: S104 - compared only
