@@ -146,6 +146,9 @@ async def read_body(operation: Operation, request: web.BaseRequest) -> Any:
 
 async def _read(request: web.BaseRequest, limit: int) -> bytes:
     parts, length = [], 0
+    too_large = RefusedError(413, "too-large", f"the body is larger than {limit >> 20} MiB")
+    if (request.content_length or 0) > limit:
+        raise too_large
     try:
         while True:
             async with asyncio.timeout(READ_TIMEOUT):
@@ -154,7 +157,7 @@ async def _read(request: web.BaseRequest, limit: int) -> bytes:
                 break
             length += len(part)
             if length > limit:
-                raise RefusedError(413, "too-large", f"the body is larger than {limit >> 20} MiB")
+                raise too_large
             parts.append(part)
     except TimeoutError as error:
         raise RefusedError(408, "slow-body", f"nothing of the body came for {READ_TIMEOUT:g} s") from error

@@ -31,6 +31,7 @@ from gateway_core.process.issuing import IssuingSources
 from gateway_core.process.socket_table import SocketTable, by_address
 from gateway_core.process.sockets import Acceptor
 from gateway_core.process.tls import AddressTls, BaseContexts
+from gateway_core.process.tls_acceptor import TlsAcceptor
 from gateway_core.proxy.server import GatewayServer
 from gateway_core.tasks import Tasks
 
@@ -44,10 +45,6 @@ uvloop accepts a whole backlog in one turn before anything can be refused. Where
 acceptor of ours accepts one after the other, which costs some 30 microseconds more for each. Where the limit is the
 default one and larger, the descriptors that are kept back from clients are enough for a whole backlog.
 """
-
-
-_HANDSHAKE_TIMEOUT: Final = 10.0
-"""Seconds for the TLS handshake of a client of the admin listener."""
 
 
 @dataclass(slots=True, eq=False)
@@ -109,22 +106,6 @@ class _AcceptorSite(web.SockSite):
         self.acceptor.start()
 
 
-class _TlsSite(web.SockSite):
-    """A site whose clients have less time for the handshake than asyncio's minute."""
-
-    async def start(self) -> None:
-        await web.BaseSite.start(self)
-        server = self._runner.server
-        assert server is not None
-        self._server = await asyncio.get_running_loop().create_server(
-            server,
-            sock=self._sock,
-            ssl=self._ssl_context,
-            backlog=self._backlog,
-            ssl_handshake_timeout=_HANDSHAKE_TIMEOUT,
-        )
-
-
 async def _start_site(
     runner: web.BaseRunner,
     sock: socket.socket,
@@ -171,7 +152,9 @@ async def open_site(runner: web.BaseRunner, address: str, context: ssl.SSLContex
     if context is None:
         await _start_site(runner, sock.dup())
     else:
-        await _TlsSite(runner, sock.dup(), ssl_context=context, backlog=sockets.BACKLOG).start()
+        assert runner.server is not None
+        listening = sock.dup()
+        await _AcceptorSite(runner, listening, TlsAcceptor(listening, runner.server, context)).start()
     return lambda: sockets.close(sock)
 
 
