@@ -45,7 +45,8 @@ def command(
     roots: tuple[str, ...], pid: int | None, admin: str | None, *, sort: str, interval: float, as_json: bool
 ) -> None:
     """Show requests, errors and times of routes, upstreams and plugins of a running gateway, of all its workers, from
-    one reading of its metrics to the next. Times of plugins need `server_timing: true`.
+    one reading of its metrics to the next. Times of plugins need `server_timing: true`. Bindings of one id, such as
+    those of a plugin that several routes bind by its name alone, are one row: give them ids to see them apart.
 
     Keys: r, e, t and n sort by rate, errors, time (p95) and name; q ends it. Without a terminal, and with --json, it
     prints what happened within one interval, and ends.
