@@ -149,18 +149,7 @@ def traffic_of(
     bindings: dict[tuple[str, str], dict[str, float]] = {}
     reasons: dict[str, int] = {}
     for _, part in replied:
-        elapsed, has_bounds = part["elapsed"], list(part["bounds"]) == list(bounds)
-        for name, in_flight, bytes_in, bytes_out, cells in part["routes"]:
-            row = routes.get(name) or routes.setdefault(name, Row())
-            row.count(cells, elapsed, has_bounds=has_bounds)
-            row.in_flight += in_flight
-            row.bytes_in += bytes_in
-            row.bytes_out += bytes_out
-        for upstream, endpoint, in_flight, failures, cells in part["endpoints"]:
-            row = endpoints.get((upstream, endpoint)) or endpoints.setdefault((upstream, endpoint), Row())
-            row.count(cells, elapsed, has_bounds=has_bounds)
-            row.in_flight += in_flight
-            row.failures += failures
+        _count(part, bounds, routes, endpoints)
         for each in part["upstreams"]:
             _add(upstreams.setdefault(each["upstream"], {}), each, ("retries", "refusals", "pending"))
         for each in part["bindings"]:
@@ -196,6 +185,23 @@ def traffic_of(
         **shown,
     }
     return event, lambda name: [_route(name, routes[name], bounds)] if name in routes else []
+
+
+def _count(
+    part: Mapping[str, Any], bounds: Sequence[float], routes: dict[str, Row], endpoints: dict[tuple[str, str], Row]
+) -> None:
+    elapsed, has_bounds = part["elapsed"], list(part["bounds"]) == list(bounds)
+    for name, in_flight, bytes_in, bytes_out, cells in part["routes"]:
+        row = routes.get(name) or routes.setdefault(name, Row())
+        row.count(cells, elapsed, has_bounds=has_bounds)
+        row.in_flight += in_flight
+        row.bytes_in += bytes_in
+        row.bytes_out += bytes_out
+    for upstream, endpoint, in_flight, failures, cells in part["endpoints"]:
+        row = endpoints.get((upstream, endpoint)) or endpoints.setdefault((upstream, endpoint), Row())
+        row.count(cells, elapsed, has_bounds=has_bounds)
+        row.in_flight += in_flight
+        row.failures += failures
 
 
 def _add(row: dict[Any, Any], part: Mapping[Any, Any], names: Iterable[Any]) -> None:

@@ -68,9 +68,6 @@ def _process(config: GatewayConfig) -> Found:
             "limits.max_connections_per_client",
             f"{limits.max_connections_per_client} is never reached: max_connections is {limits.max_connections}",
         )
-    if config.server_timing and config.admin is None and not config.trusted_proxies:
-        why = "nothing shows the times: add admin, or trusted_proxies whose requests may ask for them"
-        yield "server_timing", f"server_timing has no effect: {why}"
     yield from _listeners(config)
     for index, listen in enumerate(config.listen):
         where = f"listen[{index}]"
