@@ -47,6 +47,11 @@ def routes(text: str, **options: Any) -> list[dict[str, Any]]:
 OPERATION: dict[str, Any] = {"responses": {}}
 
 
+def test_a_version_that_only_begins_as_a_known_one_is_not_known() -> None:
+    with pytest.raises(CannotImportError, match=r"has the version '3\.10\.0': known are 3\.0 and 3\.1"):
+        import_document(document({"/a": {"get": OPERATION}}, openapi="3.10.0"))
+
+
 def test_a_query_behind_a_path_is_a_condition(tmp_path: Path) -> None:
     text = document({"/a?x=1&y&z={z}": {"get": OPERATION}, "/a": {"get": OPERATION}})
 

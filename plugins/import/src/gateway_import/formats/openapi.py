@@ -39,7 +39,7 @@ def read(source: SourceText, _files: Files, options: Mapping[str, Any]) -> Impor
     if version is None:
         hint = ": convert it to OpenAPI 3" if "swagger" in root else ": write openapi: 3.1.0"
         raise CannotImportError(source.origin, f"is no document of OpenAPI 3{hint}")
-    if not version.startswith(("3.0", "3.1")):
+    if version.split(".")[:2] not in (["3", "0"], ["3", "1"]):
         raise CannotImportError(root.origin_of("openapi"), f"has the version {version!r}: known are 3.0 and 3.1")
     imported = Imported(f"OpenAPI {version}", source.name)
     return _Importer(imported, root, target=options.get("target"), validate=options.get("validate", True)).run()
