@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 from gateway_core.admin.resources import OPERATIONS
+from gateway_core.errors import ProblemMembers, RefusedError
 from jsonschema import Draft202012Validator
 
 from docs.openapi_reference import DOCUMENT, PAGE, document_text, page
@@ -30,3 +31,12 @@ def test_every_reference_leads_to_a_schema_and_every_schema_is_one() -> None:
     assert references <= schemas.keys()
     for schema in schemas.values():
         Draft202012Validator.check_schema(schema)
+
+
+def test_the_schema_of_a_problem_allows_each_member_that_a_refusal_may_have() -> None:
+    every: ProblemMembers = {"place": "gateway.yaml:1", "revision": 1, "upstreams": ["a"]}
+    refused = RefusedError(412, "changed", "If-Match does not hold", problems=[{}], report="...", more=every)
+    schema = json.loads(document_text())["components"]["schemas"]["Problem"]
+
+    assert every.keys() == ProblemMembers.__annotations__.keys()
+    assert not list(Draft202012Validator(schema).iter_errors(refused.content))

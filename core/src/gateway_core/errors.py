@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypedDict
 
 ESCAPES: Final = (SystemExit, KeyboardInterrupt, GeneratorExit)
 """What ends a program or a generator; raised by a plugin it is a failure like any other."""
@@ -122,6 +122,17 @@ def is_clients_doing(error: BaseException) -> bool:
     return refuses or (isinstance(error, BodyTooLargeError) and error.source == "request")
 
 
+class ProblemMembers(TypedDict, total=False):
+    """Members that only some problems of the admin API have (RFC 9457 section 3.2)."""
+
+    place: str
+    """Where the object is written that the API does not own."""
+    revision: int
+    """Revision of the object, where a precondition does not hold."""
+    upstreams: list[str]
+    """Which it may be, where a name is not enough."""
+
+
 class RefusedError(Exception):
     """What the admin API was asked for and does not do; becomes a problem (RFC 9457)."""
 
@@ -134,7 +145,7 @@ class RefusedError(Exception):
         *,
         problems: Sequence[Mapping[str, Any]] = (),
         report: str = "",
-        more: Mapping[str, Any] | None = None,
+        more: ProblemMembers | None = None,
     ) -> None:
         """Say why.
 

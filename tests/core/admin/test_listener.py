@@ -222,6 +222,31 @@ async def test_what_a_whole_fleet_may_have_at_once_is_degraded_and_named(
     assert "source etcd://a is stale" in json.loads((await ask(tmp_path, "/config"))[1])["degraded"]
 
 
+class Moving(View):
+    """Whose listener moves while it is asked for plugins, as a rollback moves it."""
+
+    listener: AdminListener
+    place: Place | None = None
+
+    async def plugins(self) -> Mapping[str, Any]:
+        await self.listener.open(self.place, self)
+        return await super().plugins()
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+async def test_the_request_that_moves_it_gets_its_response(tmp_path: Path, is_gone: bool) -> None:
+    view = Moving()
+    view.listener = AdminListener(open_site)
+    await view.listener.open(Place(f"unix:{tmp_path}/admin"), view)
+    view.place = None if is_gone else Place(f"unix:{tmp_path}/other")
+
+    assert (await ask(tmp_path, "/plugins"))[0] == 200
+    with pytest.raises(OSError, match="Cannot connect"):
+        await ask(tmp_path, "/plugins")
+    assert (tmp_path / "other").exists() is not is_gone
+    await view.listener.aclose()
+
+
 async def test_moves_with_the_configuration(listener: AdminListener, view: View, tmp_path: Path) -> None:
     other = tmp_path / "other"
 

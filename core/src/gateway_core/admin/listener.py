@@ -17,6 +17,7 @@ from gateway_core.admin.pages import Pages
 from gateway_core.admin.resources import OPERATIONS
 from gateway_core.admin.server import AdminServer
 from gateway_core.admin.view import AdminView
+from gateway_core.tasks import Tasks
 
 
 class OpenSite(Protocol):
@@ -55,9 +56,12 @@ class AdminListener:
         self._give_up: Callable[[], None] | None = None
         self._runner: web.BaseRunner | None = None
         self._hosts: Collection[str] = ()
+        self._tasks = Tasks()
 
     async def open(self, place: Place | None, view: AdminView, hosts: Collection[str] = ()) -> None:
         """Listen there, or nowhere; nothing happens if that is so already.
+
+        Requests that came before are finished: one of them may have put in force what moves the listener.
 
         :param hosts: names by which it may be asked for, beside addresses and ``localhost``.
         :raises GatewayError: the address cannot be had.
@@ -65,7 +69,9 @@ class AdminListener:
         self._hosts = hosts
         if place == self._place:
             return
-        await self.aclose()
+        runner = await self._stop_accepting()
+        if runner is not None:
+            self._tasks.spawn(runner.cleanup(), name="end an admin listener that moved")
         if place is None:
             return
         # A client of a unix socket is no browser, and may send any name.
@@ -88,12 +94,21 @@ class AdminListener:
 
     async def aclose(self) -> None:
         """Stop listening."""
-        runner, self._runner, self._place = self._runner, None, None
+        runner = await self._stop_accepting()
         if runner is not None:
             await runner.cleanup()
+        await self._tasks.wait()
+
+    async def _stop_accepting(self) -> web.BaseRunner | None:
+        """Give up the address; return what has the connections."""
+        runner, self._runner, self._place = self._runner, None, None
+        if runner is not None:
+            for site in runner.sites:
+                await site.stop()
         give_up, self._give_up = self._give_up, None
         if give_up is not None:
             give_up()
+        return runner
 
 
 def admin_server(

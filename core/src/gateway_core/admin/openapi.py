@@ -37,6 +37,10 @@ class Problem(ApiModel):
     """The same as text, with excerpts and carets."""
     place: str = ""
     """Where the object is written that the API does not own."""
+    revision: int | None = None
+    """Revision of the object, where a precondition does not hold."""
+    upstreams: list[str] = []
+    """Which it may be, where a name is not enough."""
 
 
 def operation(operations: Callable[[], Sequence[Operation]]) -> Operation:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from gateway_core.config.redaction import HIDDEN, is_named_secret, without_credentials
-from gateway_core.errors import RefusedError
+from gateway_core.errors import ProblemMembers, RefusedError
 
 FORMAT: Final = 1
 
@@ -130,7 +130,7 @@ def check_match(if_match: str | None, if_none_match: str | None, stored: StoredO
         raise RefusedError(428, "precondition-required", detail)
     tags = {tag.strip() for tag in if_match.split(",")}
     if stored is None or not tags & {"*", stored.etag}:
-        more = {} if stored is None else {"revision": stored.revision}
+        more: ProblemMembers = {} if stored is None else {"revision": stored.revision}
         detail = "it is not there" if stored is None else "it was changed by another writer: read it again"
         raise RefusedError(412, "changed", f"If-Match does not hold: {detail}", more=more)
 
