@@ -9,7 +9,7 @@ from gateway_core.regex.nodes import literal_start
 from gateway_core.regex.pattern import parse_pattern
 from gateway_core.regex.translate import UntranslatableError, translate
 from gateway_core.regex.work import Mode, longest_text
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.core.regex.backtracker import Backtracker
@@ -59,6 +59,7 @@ def test_every_pattern_of_re_is_parsed_to_its_end(pattern: str) -> None:
     assert tree is not None
 
 
+@settings(suppress_health_check=[HealthCheck.filter_too_much])
 @given(
     st.text(st.sampled_from("ab/.k"), max_size=4).map(re.escape), patterns(foreign=True), st.lists(texts(), max_size=8)
 )

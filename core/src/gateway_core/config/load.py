@@ -13,7 +13,6 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from gateway_core.config.catalog import ConfiguredFactory, PluginCatalog
-from gateway_core.config.checks.admin_targets import check_admin_targets
 from gateway_core.config.checks.bindings import (
     check_config_files,
     check_order_keys,
@@ -24,7 +23,12 @@ from gateway_core.config.checks.bindings import (
     section_files,
 )
 from gateway_core.config.checks.environment import withhold_environment
-from gateway_core.config.checks.listeners import check_listeners, check_named_listeners, check_trust
+from gateway_core.config.checks.listeners import (
+    check_admin_targets,
+    check_listeners,
+    check_named_listeners,
+    check_trust,
+)
 from gateway_core.config.checks.order import OrderCheck
 from gateway_core.config.checks.references import (
     DISCOVERIES,
