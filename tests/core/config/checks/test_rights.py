@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,3 +74,43 @@ def test_a_source_without_the_right_to_files_reaches_no_unix_socket(
 
     assert [(each.code, each.key_path) for each in caught.value.problems] == [("file.not-allowed", key_path)]
     load([], registry=registry, environ={}, documents=[replace(remote, rights=frozenset({"files"}))])
+
+
+@pytest.mark.parametrize(
+    ("text", "key_path"),
+    [
+        ("upstreams: [{name: u, endpoints: [{url: 'http://localhost:9090'}]}]", "upstreams[0].endpoints[0].url"),
+        ("upstreams: [{name: u, discovery: {name: dns, config: {host: localhost, port: 9090}}}]",
+         "upstreams[0].discovery.config.host"),
+        ("routes: [{path: /a, target: 'http://[::1]:9090'}]", "routes[0].target"),
+        ("routes: [{path: /a, target: 'http://127.0.0.1:9091'}]", "routes[0].target"),
+        ("routes: [{path: /a, target: 'http://h', mirror: {target: 'http://[::]:9090'}}]", "routes[0].mirror.target"),
+        ("route_defaults: {target: 'http://LOCALHOST:9090'}\nroutes: [{path: /a}]", "routes[0].target"),
+        ("error_pages: [{statuses: [404], target: 'http://127.0.0.1:9090', path: /e}]", "error_pages[0].target"),
+        ("plugins: [{name: asking, config: {ask: 'http://127.0.0.1:9090'}}]", "plugins[0].config.ask"),
+    ],
+)  # fmt: skip
+def test_a_source_without_the_right_to_files_reaches_no_admin_listener(
+    registry: PluginRegistry, tmp_path: Path, text: str, key_path: str
+) -> None:
+    """What comes to it over the loopback interface counts as of this machine."""
+    (tmp_path / "admin.yaml").write_text("admin: {listen: '127.0.0.1:9090', health_listen: '127.0.0.1:9091'}\n")
+    remote = Document("etcd://h/a", text if "routes:" in text else f"{text}\nroutes: []\n")
+
+    def loaded(document: Document) -> None:
+        load([tmp_path / "admin.yaml"], registry=registry, environ={}, documents=[document])
+
+    with pytest.raises(ConfigError) as caught:
+        loaded(remote)
+
+    found = [(each.code, each.key_path, each.place.file) for each in caught.value.problems]
+    assert found == [("admin.not-allowed", key_path, "etcd://h/a")]
+    loaded(replace(remote, rights=frozenset({"files"})))
+
+
+def test_a_file_of_this_machine_may_route_to_the_admin_listener(registry: PluginRegistry, tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text("admin: {listen: '127.0.0.1:9090'}\nroutes: [{path: /metrics, target: 'http://127.0.0.1:9090'}]\n")
+    remote = Document("etcd://h/a", "routes: [{path: /a, target: 'http://127.0.0.1:9092'}]\n")
+
+    load([path], registry=registry, environ={}, documents=[remote])
