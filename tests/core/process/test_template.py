@@ -9,11 +9,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from gateway_core.process.channel import Message
 from gateway_core.process.child import WORKER, Child, Forked
 from gateway_core.process.template import Template
+from gateway_core.tasks import spawn
+
+from tests.following import eventually
 
 SERVES = """
 import socket, sys
@@ -120,3 +124,40 @@ async def test_a_worker_ends_with_its_channel_and_not_with_its_template(template
 
     await asyncio.wait_for(child.gone.wait(), 30)
     await child.end()
+
+
+async def give_up_a_fork(template: Template) -> asyncio.Task[object]:
+    """Order a worker while the template stands still, give the order up, and have the template go on."""
+    pid = template._forked.pid
+    os.kill(pid, signal.SIGSTOP)
+    forking: asyncio.Task[object] = spawn(template.fork(WORKER, 0, {}), name="fork")
+    await eventually(template._turn.locked)
+    forking.cancel()
+    await asyncio.wait({forking})
+    return forking
+
+
+async def test_a_template_ends_while_an_order_that_was_given_up_waits_for_its_reply(template: Template) -> None:
+    forking = await give_up_a_fork(template)
+    ending = spawn(template.aclose(), name="end")
+    await asyncio.sleep(0)
+
+    os.kill(template._forked.pid, signal.SIGCONT)
+
+    await asyncio.wait_for(ending, 60)
+    assert forking.cancelled()
+
+
+async def test_a_worker_whose_order_was_given_up_ends(template: Template) -> None:
+    forking = await give_up_a_fork(template)  # kept, with the error and its frames
+    pid = template._forked.pid
+    os.kill(pid, signal.SIGCONT)
+
+    await eventually(lambda: states_of_children(pid) == {"Z"})
+    assert forking.cancelled()
+
+
+def states_of_children(pid: int) -> set[str]:
+    """Return the states of the processes that one has forked, such as ``Z`` for those that have ended."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return {Path(f"/proc/{child}/stat").read_text().rpartition(") ")[2][0] for child in children}

@@ -24,7 +24,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NoReturn
 
@@ -32,6 +32,7 @@ from gateway_core.events import PROCESS_FAILED, emit
 from gateway_core.packages.environment import Stamp
 from gateway_core.process.child import Forked, arguments_of, reap, wait_for_exit
 from gateway_core.process.tls import provide_base_contexts
+from gateway_core.tasks import spawn
 
 _MOST_DESCRIPTORS: Final = 253
 """Of one message (``SCM_MAX_FD`` of Linux)."""
@@ -106,6 +107,7 @@ class Template:
         self._installed = stamp()
         self._environ = environ
         self._turn = threading.Lock()
+        self._is_closed = forked.sock.fileno() < 0
         if not self._is_closed:
             forked.sock.settimeout(_REPLY_TIMEOUT)
 
@@ -124,30 +126,38 @@ class Template:
             await self.aclose()
             return None
         ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                order = {"fork": number, "role": role, "environ": self._changed_variables()}
-                reply = await asyncio.to_thread(self._order, order, [theirs.fileno(), *listeners.values()])
-            except (OSError, ValueError) as error:
-                text = f"the process that workers are forked from is gone: {error}"
-                emit(PROCESS_FAILED, text, process_name="template", reason=str(error))
-                ours.close()
-                await self.aclose()
-                return None
+        try:
+            reply = await self._order_fork(role, number, theirs, listeners.values())
+        except (OSError, ValueError) as error:
+            text = f"the process that workers are forked from is gone: {error}"
+            emit(PROCESS_FAILED, text, process_name="template", reason=str(error))
+            ours.close()
+            await self.aclose()
+            return None
+        except BaseException:
+            ours.close()  # the child ends with it, if there is one
+            raise
         if "errno" in reply:
             ours.close()
             raise OSError(reply["errno"], reply["error"])
         worker = Forked(reply["pid"], ours, reap=partial(self._reap, reply["pid"]))
         return worker, dict(zip(listeners, reply["descriptors"], strict=True))
 
+    async def _order_fork(
+        self, role: str, number: int, channel: socket.socket, listeners: Iterable[int]
+    ) -> dict[str, Any]:
+        """Have a child forked whose end of its channel this is, which is closed here; return the reply."""
+        order = {"fork": number, "role": role, "environ": self._changed_variables()}
+        giving = asyncio.to_thread(self._order, order, [channel.fileno(), *listeners])
+        ordering = spawn(giving, name=f"fork {role} {number}", on_error=lambda _: None)
+        # Not before the thread is done with it, even if the caller is cancelled: its number may be another file's then.
+        ordering.add_done_callback(lambda _: channel.close())
+        return await asyncio.shield(ordering)
+
     def _changed_variables(self) -> dict[str, str | None]:
         """Return what the supervisor has set since the template was forked, such as the folder that workers share."""
         names = self._environ.keys() | os.environ.keys()
         return {name: os.environ.get(name) for name in names if os.environ.get(name) != self._environ.get(name)}
-
-    @property
-    def _is_closed(self) -> bool:
-        return self._forked.sock.fileno() < 0
 
     def _order(self, order: Mapping[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
         """Give an order and return the reply. Blocks."""
@@ -165,5 +175,14 @@ class Template:
     async def aclose(self) -> None:
         """End the process; workers go on."""
         if not self._is_closed:
-            self._forked.sock.close()
+            self._is_closed = True
+            # Closing alone would not end it while a thread waits for a reply: the thread's poll(2) has the socket open.
+            with contextlib.suppress(OSError):
+                self._forked.sock.shutdown(socket.SHUT_RDWR)
             await wait_for_exit(self._forked)
+            await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        """Close the socket once no thread uses it."""
+        with self._turn:
+            self._forked.sock.close()
