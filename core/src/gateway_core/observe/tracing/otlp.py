@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from gateway_core.observe.tracing.semantics import Span, Value
 
 SCOPE: Final = "gateway"
 _ERROR_STATUS: Final = 2
+_text: Final = json.JSONEncoder().encode
+"""Returns a text in quotes, in ASCII."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,54 +30,50 @@ class Encoding:
 
 def json_encoding(resource: Mapping[str, str], version: str) -> Encoding:
     """Return the encoding in JSON."""
-    about = {"attributes": _attributes(list(resource.items()))}
+    scope = json.dumps({"name": SCOPE, "version": version})
+    begin = f'{{"resourceSpans":[{{"resource":{{"attributes":[{_attributes(list(resource.items()))}]}},"scopeSpans":['
+    begin += f'{{"scope":{scope},"spans":['
 
     def write(spans: Sequence[Span]) -> bytes:
-        scope = {"scope": {"name": SCOPE, "version": version}, "spans": [_span(each) for each in spans]}
-        document = {"resourceSpans": [{"resource": about, "scopeSpans": [scope]}]}
         # Half a surrogate pair, which no client's bytes become, would not be UTF-8: ASCII has none.
-        return json.dumps(document, separators=(",", ":")).encode("ascii")
+        return f"{begin}{','.join(map(_span, spans))}]}}]}}]}}".encode("ascii")
 
     return Encoding("application/json", write, _read_json)
 
 
-def _span(span: Span) -> dict[str, Any]:
-    made: dict[str, Any] = {
-        "traceId": span.trace_id,
-        "spanId": span.span_id,
-        "flags": span.flags,
-        "name": span.name,
-        "kind": span.kind,
-        "startTimeUnixNano": str(span.started),
-        "endTimeUnixNano": str(span.ended),
-        "attributes": _attributes(span.attributes),
-    }
-    if span.parent_id:
-        made["parentSpanId"] = span.parent_id
+def _span(span: Span) -> str:
+    """Return one span. Its text is put together here, as objects for `json` to write take three times as long."""
+    more = f',"parentSpanId":"{span.parent_id}"' if span.parent_id else ""
     if span.state:
-        made["traceState"] = span.state
+        more += f',"traceState":{_text(span.state)}'
     if span.events:
-        made["events"] = [{"timeUnixNano": str(at), "name": name} for name, at in span.events]
+        events = ",".join([f'{{"timeUnixNano":"{at}","name":{_text(name)}}}' for name, at in span.events])
+        more += f',"events":[{events}]'
     if span.error is not None:
-        made["status"] = {"code": _ERROR_STATUS, **({"message": span.error} if span.error else {})}
-    if span.link is not None:
-        link = span.link
-        made["links"] = [{"traceId": link.trace_id, "spanId": link.span_id, "flags": link.flags | 0x300}]
-    return made
+        message = f',"message":{_text(span.error)}' if span.error else ""
+        more += f',"status":{{"code":{_ERROR_STATUS}{message}}}'
+    if (link := span.link) is not None:
+        flags = link.flags | 0x300
+        more += f',"links":[{{"traceId":"{link.trace_id}","spanId":"{link.span_id}","flags":{flags}}}]'
+    return (
+        f'{{"traceId":"{span.trace_id}","spanId":"{span.span_id}","flags":{span.flags},"name":{_text(span.name)},'
+        f'"kind":{span.kind},"startTimeUnixNano":"{span.started}","endTimeUnixNano":"{span.ended}",'
+        f'"attributes":[{_attributes(span.attributes)}]{more}}}'
+    )
 
 
-def _attributes(pairs: Sequence[tuple[str, Value]]) -> list[dict[str, Any]]:
-    return [{"key": key, "value": _value(value)} for key, value in pairs]
+def _attributes(pairs: Sequence[tuple[str, Value]]) -> str:
+    return ",".join([f'{{"key":{_text(key)},"value":{_value(value)}}}' for key, value in pairs])
 
 
-def _value(value: Value) -> dict[str, Any]:
+def _value(value: Value) -> str:
     if isinstance(value, str):
-        return {"stringValue": value}
+        return f'{{"stringValue":{_text(value)}}}'
     if isinstance(value, bool):
-        return {"boolValue": value}
+        return f'{{"boolValue":{"true" if value else "false"}}}'
     if isinstance(value, int):
-        return {"intValue": str(value)}
-    return {"arrayValue": {"values": [_value(each) for each in value]}}
+        return f'{{"intValue":"{value}"}}'
+    return f'{{"arrayValue":{{"values":[{",".join(map(_value, value))}]}}}}'
 
 
 def _read_json(body: bytes) -> tuple[int, str]:
