@@ -38,9 +38,14 @@ def read_back(text: str, environ: Mapping[str, str] | None = None) -> Any:
     return value
 
 
+def files_of(text: str) -> Files:
+    """Return a text as if it stood on standard input."""
+    return Files("-", stdin=io.BytesIO(text.encode()))
+
+
 def import_text(name: str, text: str, **options: object) -> Imported:
     """Import a text as if it stood on standard input."""
-    files = Files("-", stdin=io.BytesIO(text.encode()))
+    files = files_of(text)
     return load_format(name).read(files.first(), files, options)
 
 

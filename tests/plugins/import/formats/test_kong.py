@@ -219,12 +219,12 @@ def test_of_plugins_of_one_name_the_most_specific_one_runs() -> None:
 
 
 def test_a_plugin_of_one_consumer_takes_its_credentials_and_no_one_elses() -> None:
-    bob = {**ALICE, "username": "bob", "plugins": [plugin("rate-limiting", minute=1)]}
+    bob = {**ALICE, "username": "bob", "plugins": [plugin("request-size-limiting")]}
     route = {"name": "r", "paths": ["/"], "plugins": [plugin("key-auth")]}
 
     imported = import_text("kong", document(route, consumers=[ALICE, bob]))
 
-    assert [what for _, what in losses(imported)] == ["!plugin 'rate-limiting' of consumer 'bob'"]
+    assert [what for _, what in losses(imported)] == ["!plugin 'request-size-limiting' of consumer 'bob'"]
     auth = written(imported)["routes"][0]["plugins"][0]["config"]
     assert [key["subject"] for key in auth["providers"]["key-auth"]["keys"]] == ["alice"]
 

@@ -36,12 +36,12 @@ def test_what_deck_gives_to_every_entity_holds_unless_the_entity_has_its_own() -
 def test_a_plugin_of_a_consumer_group_at_the_top_takes_the_credentials_of_its_members() -> None:
     bob = {**ALICE, "username": "bob", "groups": [{"name": "gold"}]}
     route = {"name": "r", "paths": ["/"], "plugins": [plugin("key-auth")]}
-    limits = {**plugin("rate-limiting", minute=1), "consumer_group": "gold"}
+    limits = {**plugin("request-size-limiting"), "consumer_group": "gold"}
 
     text = document(route, consumers=[ALICE, bob], consumer_groups=[{"name": "gold"}], consumer_group_plugins=[limits])
     imported = import_text("kong", text)
 
-    assert [what for _, what in losses(imported)] == ["!plugin 'rate-limiting' of group 'gold'"]
+    assert [what for _, what in losses(imported)] == ["!plugin 'request-size-limiting' of group 'gold'"]
     auth = written(imported)["routes"][0]["plugins"][0]["config"]
     assert [key["subject"] for key in auth["providers"]["key-auth"]["keys"]] == ["alice"]
 

@@ -9,9 +9,10 @@ from gateway_import.failures import CannotImportError
 from gateway_import.files import Files, SourceText
 from gateway_import.formats import Format
 from gateway_import.kong.auth import AUTHENTICATIONS, Consumers, RouteAuth
-from gateway_import.kong.entities import Entities, KongPlugin, read_entities
+from gateway_import.kong.entities import Entities, read_entities
 from gateway_import.kong.plugins import ADVICE, PLUGINS, Placed
 from gateway_import.kong.routes import RouteParts, add_routes
+from gateway_import.kong.scoped import IDENTIFIED, effective_plugins, scoped_plugins, unless_scoped
 from gateway_import.kong.upstreams import add_upstreams
 from gateway_import.model import Imported
 from gateway_import.nodes import read_nodes
@@ -68,9 +69,14 @@ def _place_plugins(imported: Imported, entities: Entities, consumers: Consumers,
     if "cors" in placed:  # before auth: a preflight has no credentials
         PLUGINS["cors"](placed["cors"])
     RouteAuth(consumers, placed).bind()
+    is_identified = any(name in placed for name in IDENTIFIED)
+    scoped = scoped_plugins(entities, consumers.known, part.kong.name, part.kong.service) if is_identified else {}
     for name, carry_over in PLUGINS.items():
         if name in placed and name != "cors":
+            placed[name].when = unless_scoped(scoped.get(name, ()))
             carry_over(placed[name])
+        for each in scoped.get(name, ()):
+            carry_over(Placed(imported, each.plugin, part.routes, has_identity, each.when))
     for name, at in placed.items():
         for key, node in list(at.plugin.section.rest()):
             what, reason = f"{key!r} of {at.plugin.what}", "it may decide when the plugin runs"
@@ -83,18 +89,6 @@ def _place_plugins(imported: Imported, entities: Entities, consumers: Consumers,
         if not route.keys.keys() & {"target", "respond"} and not route.is_closed:
             reason = "it has no service, and no plugin that responds"
             imported.lose_guard(route.origin, part.kong.section.what, reason, "give it a target", [route])
-
-
-def effective_plugins(entities: Entities, route: str, service: str | None) -> dict[str, KongPlugin]:
-    """Return the plugins that run for a route for every consumer: of each name the most specific one."""
-    found: dict[str, KongPlugin] = {}
-    for plugin in entities.plugins:
-        is_here = plugin.route in {None, route} and plugin.service in {None, service}
-        if not is_here or not plugin.enabled or plugin.consumer is not None or plugin.group is not None:
-            continue
-        if plugin.name not in found or plugin.specificity > found[plugin.name].specificity:
-            found[plugin.name] = plugin
-    return found
 
 
 def _lose_rest(imported: Imported, root: Section) -> None:

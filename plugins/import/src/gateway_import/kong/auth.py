@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from gateway_import.kong.entities import BOOKKEEPING, Entities, KongConsumer, KongPlugin
-from gateway_import.kong.plugins import ADVICE, HARMLESS, Placed
+from gateway_import.kong.plugins import ADVICE, CONSUMER_HEADER, HARMLESS, Placed
+from gateway_import.kong.scoped import is_carried, members
 from gateway_import.kong.secrets import secret
 from gateway_import.model import Binding, EnvReference, Finding, Imported
 from gateway_import.sections import Section
@@ -19,7 +20,12 @@ AUTHENTICATIONS: Final = (
     "jwt", "key-auth", "key-auth-enc", "basic-auth", "openid-connect", "oauth2", "hmac-auth", "ldap-auth",
     "ldap-auth-advanced", "mtls-auth", "session",
 )  # fmt: skip
-_HEADERS: Final = {"X-Consumer-Username": "consumer", "X-Consumer-Groups": "groups"}
+_HEADERS: Final = {
+    CONSUMER_HEADER: "consumer", "X-Consumer-Groups": "groups", "X-Consumer-Custom-ID": "custom_id",
+    "X-Consumer-ID": "id", "X-Credential-Identifier": "credential", "X-Anonymous-Consumer": "anonymous",
+}  # fmt: skip
+"""Fields that Kong sets or removes after an authentication, so that an upstream may believe them, with claims of ours;
+one without its claim is removed. Nothing gives a claim for the last two: ids that Kong makes are in no file."""
 _SHORTEST: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
 """Bytes of secrets that this gateway accepts (RFC 7518 section 3.2)."""
 
@@ -39,24 +45,23 @@ class Consumers:
         for plugin in self.entities.plugins:
             if not plugin.enabled or (plugin.consumer is None and plugin.group is None):
                 continue
+            if is_carried(self.entities, plugin):
+                continue
             if plugin.name in HARMLESS:
                 self.imported.lose(plugin.origin, plugin.what, "plugins of one consumer are none here", "use when")
                 continue
-            members = [
-                each for each in self.entities.consumers
-                if plugin.consumer in each.aliases or (plugin.group is not None and plugin.group in each.groups)
-            ]  # fmt: skip
-            names = ", ".join(repr(each.name) for each in members) or "none"
-            if plugin.name == "request-termination" and _is_all_of_them(plugin, members):
+            those = members(self.entities, plugin)
+            names = ", ".join(repr(each.name) for each in those) or "none"
+            if plugin.name == "request-termination" and _is_all_of_them(plugin, those):
                 reason = f"requests of {names} get 401, as those without credentials do"
                 finding = self.imported.note(plugin.origin, plugin.what, reason)
-                refused.update((each.name, finding) for each in members)
+                refused.update((each.name, finding) for each in those)
                 continue
             reason = f"a plugin of one consumer has no counterpart; the credentials of {names} are left out"
             finding = self.imported.lose_guard(
                 plugin.origin, plugin.what, reason, "see overrides of ratelimit, and authorize", []
             )
-            refused.update((each.name, finding) for each in members)
+            refused.update((each.name, finding) for each in those)
         return refused
 
     def secret(self, section: Section, key: str, consumer: KongConsumer, what: str) -> EnvReference | None:
@@ -114,6 +119,12 @@ class RouteAuth:
         if not self.preflight:
             config["allow_preflight"] = True
         for route in first.routes:
+            if not any("claims_to_headers" in each for each in self.providers.values()):
+                own = {"request": {"remove": list(_HEADERS)}}
+                comments = ["fields that Kong sets, which no client may"]
+                route.plugins.append(
+                    Binding("headers", own, first.plugin.origin, "consumer-headers", comments=comments)
+                )
             what = ", ".join(self.at[name].plugin.what for name in names)
             route.plugins.append(Binding("auth", config, first.plugin.origin, comments=[what]))
 
@@ -180,7 +191,7 @@ class RouteAuth:
                     continue
                 key = self.consumers.secret(section, "key", consumer, "API key")
                 if key is not None:
-                    keys.append({"subject": consumer.name, "key": key, "claims": _claims(consumer)})
+                    keys.append({"subject": consumer.name, "key": key, "claims": self._claims(consumer)})
                 section.ignore(*BOOKKEEPING, "consumer")
         provider: dict[str, Any] = {"scheme": "api-key", "key_from": places, "keys": keys}
         self._finish("key-auth", at, provider, is_empty=not keys)
@@ -205,7 +216,7 @@ class RouteAuth:
                 hashed = self.consumers.secret(section, "password", consumer, f"hash of the password of user {user!r}")
                 if hashed is None:
                     continue
-                users.append({"name": user, "password_hash": hashed, "claims": _claims(consumer)})
+                users.append({"name": user, "password_hash": hashed, "claims": self._claims(consumer)})
                 section.ignore(*BOOKKEEPING, "consumer")
         if users:
             reason = (
@@ -272,6 +283,16 @@ class RouteAuth:
             section.ignore("secret")
         return {**provider, "algorithms": [algorithm], "issuer": key}
 
+    def _claims(self, consumer: KongConsumer) -> dict[str, Any]:
+        groups = self._groups_of(consumer)
+        return {"consumer": consumer.name, **({"groups": groups} if groups else {}), **consumer.ids}
+
+    def _groups_of(self, consumer: KongConsumer) -> list[str]:
+        """Return the groups that acl compares: consumer groups only where it says that they count."""
+        acl = self.at.get("acl")
+        counts = acl is not None and acl.config.boolean("include_consumer_groups")
+        return list(dict.fromkeys(consumer.groups + (consumer.memberships if counts else [])))
+
     def _permitted(self) -> list[KongConsumer]:
         """Tokens have no groups of Kong's, so acl is decided here: who may not pass gets no provider."""
         acl = self.at.get("acl")
@@ -280,7 +301,7 @@ class RouteAuth:
         allow, deny = _groups(acl)
         return [
             each for each in self.consumers.known
-            if (not allow or set(allow) & set(each.groups)) and not set(deny) & set(each.groups)
+            if (not allow or set(allow) & set(self._groups_of(each))) and not set(deny) & set(self._groups_of(each))
         ]  # fmt: skip
 
     def _acl(self, acl: Placed) -> None:
@@ -322,7 +343,3 @@ class RouteAuth:
 def _groups(acl: Placed) -> tuple[list[str], list[str]]:
     config = acl.config
     return config.texts("allow") or config.texts("whitelist"), config.texts("deny") or config.texts("blacklist")
-
-
-def _claims(consumer: KongConsumer) -> dict[str, Any]:
-    return {"consumer": consumer.name, **({"groups": list(dict.fromkeys(consumer.groups))} if consumer.groups else {})}

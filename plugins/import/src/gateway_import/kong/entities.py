@@ -21,6 +21,10 @@ CREDENTIALS: Final = {
     "hmacauth_credentials": "hmac-auth", "oauth2_credentials": "oauth2", "mtls_auth_credentials": "mtls-auth",
 }  # fmt: skip
 """Lists of credentials, by the plugin that they are for."""
+_SPECIFICITY: Final = {
+    scope: number for number, scope in enumerate(("", "s", "r", "g", "c", "rs", "gs", "gr", "cs", "cr", "grs", "crs"))
+}
+"""How specific a plugin of route, service, consumer and group is, by their first letters."""
 _NAMES: Final = ("name", "id", "username", "custom_id")
 
 
@@ -56,7 +60,9 @@ class KongPlugin:
     @property
     def specificity(self) -> int:
         """The more specific of two plugins of a name counts."""
-        return 2 * (self.route is not None) + (self.service is not None)
+        scopes = (("c", self.consumer), ("g", self.group), ("r", self.route), ("s", self.service))
+        scope = "".join(letter for letter, name in scopes if name is not None)
+        return _SPECIFICITY.get(scope, len(_SPECIFICITY))
 
 
 @dataclass(slots=True, eq=False)
@@ -76,10 +82,15 @@ class KongConsumer:
     origin: Origin
     section: Section | None = None
     groups: list[str] = field(default_factory=list)
+    """Groups of its acls, which the plugin acl compares."""
+    memberships: list[str] = field(default_factory=list)
+    """Consumer groups, which plugins may be for."""
     credentials: dict[str, list[Section]] = field(default_factory=dict)
     """By the plugin that they are for."""
     aliases: set[str] = field(default_factory=set)
     """Every name that references may use."""
+    ids: dict[str, str] = field(default_factory=dict)
+    """Those of ``custom_id`` and ``id`` that the file has."""
 
 
 @dataclass(slots=True)
@@ -189,13 +200,13 @@ class _Reader:
         if not name:
             raise CannotImportError(section.origin, "is a consumer without a name: give it a username")
         section.what = f"consumer {name!r}"
-        consumer = KongConsumer(name, section.origin, section, aliases=aliases)
+        ids = {key: text for key in ("custom_id", "id") if (text := section.text(key))}
+        consumer = KongConsumer(name, section.origin, section, aliases=aliases, ids=ids)
         section.ignore(*BOOKKEEPING, "type")
-        for node in section.nodes("groups"):
-            consumer.groups.append(_name_in(node) or "")
+        consumer.memberships += [_name_in(node) or "" for node in section.nodes("groups")]
         for acl in section.sections("acls", "an acl"):
             consumer.groups.append(_required(acl, "group"))
-        consumer.groups += [group for group, names in members.items() if aliases.intersection(names)]
+        consumer.memberships += [group for group, names in members.items() if aliases.intersection(names)]
         for key, plugin in CREDENTIALS.items():
             consumer.credentials[plugin] = section.sections(key, f"a credential of consumer {name!r}")
         for plugin_section in section.sections("plugins", "a plugin"):

@@ -24,6 +24,8 @@ _KEYS: Final = {
     "service": "constant",
     "path": "path",
 }
+CONSUMER_HEADER: Final = "X-Consumer-Username"
+"""Where auth puts the name of the consumer."""
 _MEGABYTES: Final = {"megabytes": 1024 * 1024, "kilobytes": 1024, "bytes": 1}
 
 
@@ -36,6 +38,8 @@ class Placed:
     routes: list[Route]
     has_identity: bool
     """Whether an authentication stands before it."""
+    when: Mapping[str, Any] | None = None
+    """The condition of its bindings."""
     config: Section = field(init=False)
 
     def __post_init__(self) -> None:
@@ -46,8 +50,11 @@ class Placed:
         for route in self.routes:
             taken = {each.id or each.name for each in route.plugins}
             wanted = id or (None if name not in taken else self.plugin.name)
+            if (wanted or name) in taken:
+                wanted = next(each for n in range(2, len(taken) + 3) if (each := f"{wanted or name}-{n}") not in taken)
+            keys = {} if self.when is None else {"when": dict(self.when)}
             comments = [self.plugin.what]
-            route.plugins.append(Binding(name, dict(config), self.plugin.origin, wanted, comments=comments))
+            route.plugins.append(Binding(name, dict(config), self.plugin.origin, wanted, keys, comments))
 
     def lose(self, key: str, reason: str, proposal: str = "") -> None:
         """Record that a key was lost that guards nothing."""
