@@ -120,26 +120,6 @@ def test_a_router_with_tls_at_an_entry_point_that_others_use_without_is_lost() -
     assert losses(imported) == [(2, "route 'a' for https")]
 
 
-@pytest.mark.parametrize(
-    "option",
-    [
-        "options: {strict: {clientAuth: {caFiles: [/ca], clientAuthType: RequireAndVerifyClientCert}}}",
-        "certificates: []",
-    ],
-)
-def test_a_router_whose_clients_need_certificates_is_closed(option: str) -> None:
-    found = written(
-        import_text(
-            "traefik",
-            "http:\n  routers: {r: {rule: 'Host(`a.com`)', service: s, tls: {options: strict}}}\n"
-            "  services: {s: {loadBalancer: {servers: [{url: 'http://10.0.0.1'}]}}}\n"
-            f"tls: {{{option}}}\n",
-        )
-    )
-
-    assert found["routes"][0]["respond"] == {"status": 403}
-
-
 def test_an_entry_point_whose_address_is_not_known_is_not_opened_to_others() -> None:
     found = written(
         import_text(

@@ -138,7 +138,7 @@ def test_a_redirect_to_https_where_nothing_has_tls_leaves_nothing_for_https(tmp_
 def test_options_of_tls_that_are_not_carried_over_are_lost_by_their_lines() -> None:
     text = (
         "http: {routers: {r: {rule: 'Host(`a.com`)', service: s, tls: {}}}, services: {s: {loadBalancer: {servers: [{url: 'http://u'}]}}}}\n"
-        "tls:\n  options:\n    default:\n      minVersion: VersionTLS13\n      cipherSuites: [A]\n      curvePreferences: [B]\n"
+        "tls:\n  options:\n    default:\n      minVersion: VersionTLS12\n      cipherSuites: [A]\n      curvePreferences: [B]\n"
         "  stores: {default: {defaultCertificate: {certFile: /c.pem, keyFile: /k.pem}}}\n"
     )
 
@@ -148,4 +148,4 @@ def test_options_of_tls_that_are_not_carried_over_are_lost_by_their_lines() -> N
         (6, "'cipherSuites' of tls.options 'default'"), (7, "'curvePreferences' of tls.options 'default'")
     ]  # fmt: skip
     tls = next(each["tls"] for each in written(imported)["listen"] if "tls" in each)
-    assert tls == {"cert": "/c.pem", "key": "/k.pem", "min_version": "1.3"}
+    assert tls == {"cert": "/c.pem", "key": "/k.pem"}

@@ -17,11 +17,11 @@ from gateway_import.traefik.keys import canonical
 from gateway_import.traefik.middlewares import Applied, Middlewares
 from gateway_import.traefik.rules import Conditions, Matcher, RuleError, alternatives, conditions
 from gateway_import.traefik.services import Services
+from gateway_import.traefik.tls import DEFAULT, TlsOptions, listener_name, option_of
 
 _STATIC: Final = ("entryPoints", "providers", "api", "certificatesResolvers", "entrypoints", "experimental", "global")
 _PORTS: Final = {"web": ":80", "http": ":80", "websecure": ":443", "https": ":443"}
 _SECURE: Final = frozenset({"websecure", "https"})
-_CLIENT_AUTH: Final = {"RequireAndVerifyClientCert": "required", "VerifyClientCertIfGiven": "optional"}
 
 
 def read(source: SourceText, _files: Files, _options: Mapping[str, Any]) -> Imported:
@@ -90,6 +90,7 @@ class _Importer:
         """Entry points with TLS: those with a usual name, and those of which every router has it."""
         self._over_tls: set[str] = set()
         """Ids of routes of routers with TLS."""
+        self._certificates: dict[str, Any] = {}
         self._deciding: set[str] = set()
         """Ids of routes that decide before the one of their router."""
 
@@ -101,6 +102,7 @@ class _Importer:
         }
         self._some_tls = any("tls" in each for each in sections.values())
         self._secure |= _with_tls(sections.values())
+        self._options = TlsOptions(self.imported, self._tls, sections)
         for name, router in sections.items():
             self.imported.routes += self._router(name, router)
         self._ranked()
@@ -128,8 +130,7 @@ class _Importer:
         self._entry_points |= dict.fromkeys(entry_points)
         middlewares, service = router.texts("middlewares"), (router.text("service") or "").removesuffix("@file")
         has_tls = "tls" in router
-        tls = router.take("tls")
-        options = Section(tls).text("options") if tls is not None and isinstance(tls.value, dict) else None
+        options = option_of(router)
         router.ignore("ruleSyntax", "observability")
         # An option that is not known may say who gets through.
         unknown = [
@@ -210,8 +211,8 @@ class _Importer:
                 "write conditions on the route",
                 [route],
             )
-        if options is not None and options.removesuffix("@file") != "default":
-            self._options(route, router, options.removesuffix("@file"))
+        if options is not None and options != DEFAULT and not self._options.holds_for(router, options):
+            self._lose_options(route, router, options)
 
     def _to_scheme(self, route: Route, redirect: Route) -> Route | None:
         """Return the redirect of requests of another scheme; None if the route takes none of them."""
@@ -269,19 +270,14 @@ class _Importer:
             if "priority" in each.keys:
                 each.keys["priority"] = 2 * each.keys["priority"] + (each.id in self._deciding)
 
-    def _options(self, route: Route, router: Section, name: str) -> None:
-        every = self._tls.section("options") if self._tls else None
-        section = every.section(name) if every is not None and name in every else None
-        if section is None or "clientAuth" in section:
-            self.imported.lose_guard(
-                router.origin,
-                f"tls.options {name!r} of {router.what}",
-                "certificates of clients are asked for by listeners, for hosts",
-                "write a listener with `hosts` and `client_ca`",
-                [route],
-            )
+    def _lose_options(self, route: Route, router: Section, name: str) -> None:
+        what = f"tls.options {name!r} of {router.what}"
+        reason = "they are of hosts that its rule names, of no other router with other options, and in the file"
+        if self._options.asks_for_certificates(name):
+            proposal = "write a listener with `hosts` and `client_ca`, one file of authorities"
+            self.imported.lose_guard(router.origin, what, reason, proposal, [route])
         else:
-            self.imported.lose(router.origin, f"tls.options {name!r} of {router.what}", "TLS is set on listeners")
+            self.imported.lose(router.origin, what, reason, "write a listener with `hosts` and `tls`")
 
     # -- listeners
 
@@ -301,6 +297,15 @@ class _Importer:
             if name in self._secure:
                 keys["tls"] = tls
             self.imported.listeners.append(Listener(keys, self._root.origin))
+            own = self._options.listeners(name) if name in self._secure else {}
+            for option, hosts in own.items():
+                beside = keys | {"name": listener_name(name, option), "hosts": hosts}
+                beside["tls"] = self._certificates | (self._options.keys(option) or {})
+                comments = [f"tls.options {option!r}"]
+                self.imported.listeners.append(Listener(beside, self._root.origin, comments))
+                for route in self.imported.routes:
+                    if name in route.keys.get("listeners", ()):
+                        route.keys["listeners"] = [*route.keys["listeners"], beside["name"]]
 
     def _listener_tls(self) -> dict[str, Any]:
         pairs = []
@@ -323,36 +328,14 @@ class _Importer:
                     "they are not in the file: an ACME resolver or a default one",
                     "put them where `tls` says, or change it",
                 )
-        made: dict[str, Any] = dict(pairs[0]) | ({"certificates": pairs[1:]} if len(pairs) > 1 else {})
-        options = self._tls.section("options") if self._tls else None
-        default = options.section("default") if options is not None and "default" in options else None
-        if default is not None:
-            self._default_options(default, made)
-        return made
-
-    def _default_options(self, default: Section, made: dict[str, Any]) -> None:
-        if default.text("minVersion") == "VersionTLS13":
-            made["min_version"] = "1.3"
-        if default.boolean("sniStrict"):
-            made["strict_sni"] = True
-        auth = default.section("clientAuth")
-        for key, node in default.rest():
-            if key not in {"alpnProtocols", "preferServerCipherSuites", "minVersion", "disableSessionTickets"}:
-                reason = "TLS has the ciphers and curves of OpenSSL's own settings"
-                self.imported.lose(node.origin, f"{key!r} of tls.options 'default'", reason, "set them in openssl.cnf")
-        if auth is None:
-            return
-        files, kind = auth.texts("caFiles"), auth.text("clientAuthType") or "NoClientCert"
-        if kind in _CLIENT_AUTH and len(files) == 1:
-            made |= {"client_ca": files[0], "client_auth": _CLIENT_AUTH[kind]}
-        elif kind != "NoClientCert":
+        self._certificates = dict(pairs[0]) | ({"certificates": pairs[1:]} if len(pairs) > 1 else {})
+        options = self._options.keys(DEFAULT)
+        if options is None and self._options.has(DEFAULT):
+            reason, proposal = "one file of authorities, and certificates that are verified", "write `client_ca`"
             self.imported.lose_guard(
-                auth.origin,
-                "clientAuth",
-                "one file of authorities, and certificates that are verified",
-                "write `client_ca`",
-                self.imported.routes,
+                self._options.origin_of(DEFAULT), "clientAuth", reason, proposal, self.imported.routes
             )
+        return self._certificates | (options or {})
 
 
 def _with_tls(routers: Iterable[Section]) -> set[str]:
