@@ -9,6 +9,7 @@ from typing import Any
 import jwt
 import pytest
 from gateway_plugin_auth import Auth
+from gateway_plugin_cache import Cache
 from gateway_plugin_logger import Logger
 from gateway_plugin_ratelimit import RateLimit
 from gateway_plugin_sdk import BadBodyError
@@ -181,3 +182,27 @@ def test_a_binding_in_shadow_mode_changes_nothing(gateway: StartGateway, upstrea
 
     assert running.request("POST", "/", headers=JSON, body=b"{}").body == b"{}"
     assert upstream.last.body == b"{}"
+
+
+def test_a_stored_response_is_changed_whenever_it_is_sent(gateway: StartGateway, upstream: ScriptedUpstream) -> None:
+    chain = transform(response={"remove": ["/password"]}), {"name": "cache"}
+    running = gateway(one_route(upstream.url, *chain), plugins=[*PLUGINS, Cache])
+    upstream.answer_with(200, b'{"id":1,"password":"x"}', JSON | {"Cache-Control": "max-age=60", "ETag": '"1"'})
+
+    sent = [({}, 200), ({}, 200), ({"Range": "bytes=0-9"}, 200), ({"If-None-Match": 'W/"1"'}, 304)]
+    responses = [running.get("/", headers=fields) for fields, _ in sent]
+
+    assert [each.status for each in responses] == [status for _, status in sent]
+    assert [each.body for each in responses] == [b'{"id":1}'] * 3 + [b""]
+    assert len(upstream.requests) == 1
+
+
+def test_no_part_of_a_response_that_would_change_is_asked_for(
+    gateway: StartGateway, upstream: ScriptedUpstream
+) -> None:
+    running = gateway(one_route(upstream.url, transform(response={"remove": ["/password"]})), plugins=PLUGINS)
+    upstream.answer_next(200, b'{"id":1,"password":"x"}', JSON)
+
+    assert running.get("/", headers={"Range": "bytes=0-9", "If-Range": '"1"'}).body == b'{"id":1}'
+    assert "range" not in upstream.last.headers
+    assert "if-range" not in upstream.last.headers

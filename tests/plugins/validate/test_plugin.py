@@ -9,6 +9,7 @@ from typing import Any
 import jwt
 import pytest
 from gateway_plugin_auth import Auth
+from gateway_plugin_cache import Cache
 from gateway_plugin_logger import Logger
 from gateway_plugin_ratelimit import RateLimit
 from gateway_plugin_sdk.testing import ScriptedUpstream, StartGateway, eventually, one_route
@@ -283,3 +284,17 @@ def test_responses_are_validated_in_shadow_or_by_force(
     assert statuses == [200, status, status, status, 500 if mode == "shadow" else 502]
     eventually(lambda: running.metrics().count("gateway_validate_response_violations_total{") == 4)
     assert not any("TopSecret" in record.getMessage() for record in running.logs)
+
+
+def test_a_stored_response_is_validated_by_force_whenever_it_is_sent(
+    gateway: StartGateway, upstream: ScriptedUpstream, document: str
+) -> None:
+    chain = validate(openapi=document, responses="enforce"), {"name": "cache"}
+    running = gateway(one_route(upstream.url, *chain), plugins=[*PLUGINS, Cache])
+    upstream.answer_with(200, b'[{"name": "Rex"}]', JSON | {"Cache-Control": "max-age=60"})
+    trace = {"X-Trace": "2c5ea4c0-4067-11e9-8bad-9b1deb4d3b7d"}
+
+    statuses = [running.get("/pets", headers=trace | each).status for each in ({}, {}, {"Range": "bytes=0-1"})]
+
+    assert statuses == [502] * 3
+    assert len(upstream.requests) == 1

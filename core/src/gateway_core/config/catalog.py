@@ -20,6 +20,7 @@ from gateway_core.config.schema_errors import SchemaValidator
 from gateway_core.config.suggestions import shown, there_are
 
 HOOK_TIMES: Final = "hook-times"
+PLAIN_RESPONSES: Final = "plain-responses"
 """What a plugin `needs` to see what each hook took; the gateway itself provides it."""
 
 
@@ -49,6 +50,8 @@ class PluginDescription:
     """Whether it decides who may pass: `gateway check` warns where such a binding can be passed by."""
     shares_responses: bool = False
     """Whether a response that one request got may be given to another one, past the bindings behind it."""
+    encodes_responses: bool = False
+    """Whether bindings before it get its responses in a content coding."""
     needs: frozenset[str] = frozenset()
     """What an earlier binding must provide."""
     secret_paths: frozenset[str] = frozenset()

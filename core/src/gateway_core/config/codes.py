@@ -232,7 +232,7 @@ CODES: Final[Mapping[str, Code]] = {
     ),
     "binding.order-not-here": Code("`order` stands on a binding that is not gateway-wide", "remove `order`"),
     "binding.passed-by": Code(
-        "a binding that decides who may pass stands behind one that gives responses without asking it, as a cache does",
+        "a binding that decides who may pass stands behind one that responds without asking it, such as a cache",
         "move it before that one",
     ),
     "binding.order": Code(

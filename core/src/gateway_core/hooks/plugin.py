@@ -63,8 +63,10 @@ class Plugin(Generic[ConfigT]):
     of its chain: also those to refused heads (gateway-wide bindings), redirects and the gateway's own."""
 
     provides: frozenset[str] = frozenset()
-    """What later bindings may rely on, such as ``identity``. Of the class, or set in __init__ where it depends on the
-    configuration; ``gateway check`` makes an instance to read it then, which it does not start."""
+    """What later bindings may rely on, such as ``identity``; ``response`` says that it responds to every request, so
+    that its routes need no target, and that no access control may stand behind it. Of the class, or set in __init__
+    where it depends on the configuration; ``gateway check`` makes an instance to read it then, which it does not
+    start."""
 
     access_control: ClassVar[bool | None] = None
     """Whether its bindings decide who may pass, as authentication, address lists and rate limits do: ``gateway check``
@@ -80,10 +82,14 @@ class Plugin(Generic[ConfigT]):
     """Whether its response and log hooks have nothing to do with what its hooks before the upstream respond with,
     unless one forwarded the request or failed: they are not called then, which spares such a request their price."""
 
+    encodes_responses: ClassVar[bool] = False
+    """Whether it puts bodies of responses into a content coding. Response hooks run from the last binding to the first,
+    so bindings before it get the coded body: ``gateway check`` warns of one there that needs ``plain-responses``."""
+
     needs: frozenset[str] = frozenset()
     """What an earlier binding must provide; of the class or set in __init__, like `provides`. The gateway itself
     provides ``hook-times``: `Request.plugin_times` then holds what each hook took, which costs every hook of the
-    binding's routes a little."""
+    binding's routes a little, and ``plain-responses``: no binding behind it may encode them."""
 
     def __init__(self, config: ConfigT, context: PluginContext) -> None:
         self.config = config

@@ -51,9 +51,10 @@ class Response:
     is_streamed = False
     produced_by = ""
     """``upstream``, ``gateway``, or the id of the binding that responded."""
+    from_upstream = False
+    """Whether it stands for an upstream's: its own, or one that a cache has; plugins that store responses set it."""
     failure: str | None = None
-    """Code of why the gateway made this response (docs/reasons.md); None for an upstream's, a plugin's, and what a
-    route's ``respond`` or ``redirect`` says."""
+    """Why the gateway made this response (docs/reasons.md); None for others, ``respond`` and ``redirect`` of routes."""
     in_progress: InProgress[ResponseOperations] | None = None
     """What passes the response on, while hooks may ask something of its body; for the data path."""
     _operations: ResponseOperations | None = None
@@ -362,6 +363,7 @@ class _StreamedResponse(Response):
     _body = None
     is_streamed = True
     produced_by = "upstream"
+    from_upstream = True
 
 
 def _report(spec: FilterSpec, error: BaseException) -> None:

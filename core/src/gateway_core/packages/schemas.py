@@ -145,6 +145,7 @@ def description_of(
         provides=frozenset(plugin.provides),
         access_control=controls_access(plugin),
         shares_responses=plugin.shares_responses,
+        encodes_responses=plugin.encodes_responses,
         needs=frozenset(plugin.needs),
         secret_paths=secrets,
         check=config_check(plugin, secrets, schema),

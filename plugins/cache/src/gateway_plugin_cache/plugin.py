@@ -320,6 +320,8 @@ class Cache(Plugin[CacheConfig]):
         if request.method not in _SAFE:
             urls = self._stored_under(invalidated_uris(request, response))
             return self._invalidate(urls) if urls else None
+        if response.status < 400 and response.produced_by != "gateway" and not response.is_problem:
+            response.from_upstream = True  # as when it is sent again, also if a plugin behind the cache made it
         result = request.state.get(self._slot)
         if result is not None:
             self._responder.hide(response)

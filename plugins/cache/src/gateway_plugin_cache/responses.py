@@ -40,7 +40,7 @@ class Responder:
 
     def whole(self, entry: Entry, now: float, result: str) -> Response:
         """Return all of a stored response."""
-        return Response(entry.status, entry.body, self._headers(entry, now, result))
+        return _stored(entry.status, entry.body, self._headers(entry, now, result))
 
     def reply(
         self, entry: Entry, method: str, headers: Headers, control: RequestControl, now: float, result: str
@@ -54,7 +54,7 @@ class Responder:
             if control.is_conditional and verdict(headers, entry.validators) == "not-modified":
                 fields = self._headers(entry, now, result)
                 fields.remove_any(_NOT_IN_304)
-                return Response(304, b"", fields)
+                return _stored(304, b"", fields)
             if control.has_range and method == "GET":
                 return self._part(entry, headers, now, result)
         return self.whole(entry, now, result)
@@ -74,14 +74,12 @@ class Responder:
         if len(ranges) == 1:
             part: Range = ranges[0]
             fields["Content-Range"] = content_range(part, size)
-            return Response(206, body[slice(*part)], fields)
+            return _stored(206, body[slice(*part)], fields)
         boundary = secrets.token_hex(16)
         media_type = fields.pop("Content-Type", "application/octet-stream")
         fields["Content-Type"] = f"multipart/byteranges; boundary={boundary}"
         parts = multipart(ranges, size, media_type, boundary)
-        return Response(
-            206, b"".join(each if isinstance(each, bytes) else body[slice(*each)] for each in parts), fields
-        )
+        return _stored(206, b"".join(each if isinstance(each, bytes) else body[slice(*each)] for each in parts), fields)
 
     def _headers(self, entry: Entry, now: float, result: str) -> Headers:
         headers, age = entry.headers.copy(), entry.age(now)
@@ -101,3 +99,9 @@ class Responder:
         """Say in Cache-Status what happened (RFC 9211)."""
         if self._name is not None:
             response.headers.add("Cache-Status", f"{self._name}; {result}")
+
+
+def _stored(status: int, body: bytes, headers: Headers) -> Response:
+    response = Response(status, body, headers)
+    response.from_upstream = True
+    return response

@@ -25,6 +25,7 @@ class Compress(Plugin[CompressConfig]):
     name = "compress"
     config_model = CompressConfig
     responses = "all"
+    encodes_responses = True
 
     def __init__(self, config: CompressConfig, context: PluginContext) -> None:
         super().__init__(config, context)

@@ -40,6 +40,7 @@ class Transform(Plugin[TransformConfig]):
         self._response = None if config.response is None else Change(config.response, *bounds)
         statuses = config.response.statuses if config.response is not None else ()
         self._statuses = frozenset(statuses or range(200, 300))
+        self.needs = frozenset({"plain-responses"} if config.response is not None else ())
         self._failures = self.metrics.counter(
             "gateway_transform_failures",
             "Bodies that cannot be changed.",
@@ -61,7 +62,9 @@ class Transform(Plugin[TransformConfig]):
     def gateway_pre_proxy(self, request: Request) -> Awaitable[Response | None] | Response | None:
         """Change the body of a request."""
         if self._response is not None:
-            request.headers["Accept-Encoding"] = "identity"  # what is compressed cannot be changed
+            request.headers["Accept-Encoding"] = "identity"  # what is compressed cannot be changed, nor can parts be
+            request.headers.remove("Range")
+            request.headers.remove("If-Range")
         change, config = self._request, self.config.request
         if change is None or config is None or not request.has_body:
             return None
@@ -112,7 +115,7 @@ class Transform(Plugin[TransformConfig]):
     def gateway_response(self, request: Request, response: Response) -> Awaitable[Response | None] | None:
         """Change the body of an upstream's response."""
         change = self._response
-        if change is None or response.produced_by != "upstream" or response.status not in self._statuses:
+        if change is None or not response.from_upstream or response.status not in self._statuses:
             return None
         kind = _kind_of(response.headers, compressed="application/json")
         if kind in TYPES:

@@ -113,6 +113,9 @@ def with_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     described = [
         PluginDescription("cache", "acme-cache", "1", kind, shares_responses=True),
         PluginDescription("ip", "acme-ip", "1", kind, access_control=True),
+        PluginDescription("files", "acme-files", "1", kind, provides=frozenset({"response"})),
+        PluginDescription("gzip", "acme-gzip", "1", kind, encodes_responses=True),
+        PluginDescription("reads", "acme-reads", "1", kind, needs=frozenset({"plain-responses"})),
     ]
     monkeypatch.setattr(Catalogue, "plugins", {**Catalogue.plugins, **{each.name: each for each in described}})
 
@@ -132,3 +135,34 @@ def test_other_access_control_behind_a_cache_is_a_warning(load: Load) -> None:
 
     assert [problem.code for problem in loaded.warnings] == ["binding.passed-by"]
     assert not load("routes:\n" + route("{name: ip}", AUTH, "{name: cache}", "{name: logger}")).warnings
+
+
+@pytest.mark.usefixtures("with_cache")
+@pytest.mark.parametrize("plugins", ["{name: files}, " + AUTH, AUTH + ", {name: files}, " + LIMIT])
+def test_no_binding_about_identities_stands_behind_one_that_always_responds(load: Load, plugins: str) -> None:
+    (message,) = messages(load, "routes:\n" + route(plugins))
+
+    assert "responds to every request without asking" in message
+    assert message.endswith("put this one before it")
+
+
+@pytest.mark.usefixtures("with_cache")
+def test_other_access_control_behind_one_that_always_responds_is_a_warning(load: Load) -> None:
+    loaded = load("routes:\n" + route("{name: files}", "{name: ip}"))
+
+    assert [problem.code for problem in loaded.warnings] == ["binding.passed-by"]
+
+
+@pytest.mark.usefixtures("with_cache")
+@pytest.mark.parametrize("files", ["{name: files, when: {methods: [GET]}}", "{name: files, mode: shadow}"])
+def test_access_control_may_stand_behind_one_that_responds_to_some_requests(load: Load, files: str) -> None:
+    assert not [each for each in load("routes:\n" + route(files, AUTH)).warnings if "passed-by" in each.code]
+
+
+@pytest.mark.usefixtures("with_cache")
+def test_what_looks_into_responses_stands_behind_what_compresses_them(load: Load) -> None:
+    (found,) = load("routes:\n" + route("{name: reads}", "{name: logger}", "{name: gzip}")).warnings
+
+    assert (found.code, found.key_path) == ("binding.order", "routes[0].plugins[2]")
+    assert found.text.startswith('"gzip" compresses responses before "reads" at')
+    assert not load("routes:\n" + route("{name: gzip}", "{name: reads}")).warnings

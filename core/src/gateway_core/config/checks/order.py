@@ -1,5 +1,5 @@
 """In every chain what a binding needs comes after what provides it, and nothing that decides who may pass comes behind
-what gives stored responses.
+what responds without asking it: a cache, or a plugin that responds in the place of an upstream.
 """
 
 from __future__ import annotations
@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from gateway_core.config.catalog import HOOK_TIMES
+from gateway_core.config.catalog import HOOK_TIMES, PLAIN_RESPONSES
+from gateway_core.config.checks.routes import RESPONSE
 from gateway_core.config.checks.scope import BindingView, Scope, bindings, mappings, text
 from gateway_core.config.location import KeyPath
 from gateway_core.config.models.binding import effective_chain
@@ -23,7 +24,14 @@ class _Link:
     needs: frozenset[str]
     provides: frozenset[str]
     shares_responses: bool
+    encodes_responses: bool
+    needs_plain_responses: bool
     access_control: bool
+
+    @property
+    def always_responds(self) -> bool:
+        """Whether no request gets past it: one with ``when`` lets some pass, one in shadow mode all."""
+        return RESPONSE in self.provides and not self.binding.is_conditional
 
 
 @dataclass(slots=True)
@@ -66,18 +74,31 @@ class OrderCheck:
                     where = f" (on route {quote(route or '')})" if is_shared else ""
                     reason = f"{quote(link.binding.id)} needs {quote(need)}, which {fault.reason}{where}"
                     self.scope.add(link.binding.path, reason, code="binding.order", remedy=fault.remedy)
-            sharing = next((other for other in links[:position] if other.shares_responses), None)
-            if sharing is not None:
-                self._check_passed_by(link, sharing)
+            if link.encodes_responses:
+                for reader in (other for other in links[:position] if other.needs_plain_responses):
+                    self._check_encoded(link, reader)
+            earlier = (other for other in links[:position] if other.shares_responses or other.always_responds)
+            responding = next(earlier, None)
+            if responding is not None:
+                self._check_passed_by(link, responding)
 
-    def _check_passed_by(self, link: _Link, sharing: _Link) -> None:
+    def _check_encoded(self, link: _Link, reader: _Link) -> None:
+        """Warn of a binding that encodes responses before another one, whose hook runs later, looks into them."""
+        key = (link.binding.path, reader.binding.id)
+        if key not in self._reported:
+            self._reported.add(key)
+            reason = f"{quote(link.binding.id)} compresses responses before {self._named(reader)} can look into them"
+            self.scope.warn(link.binding.path, reason, code="binding.order", remedy="put this one first")
+
+    def _check_passed_by(self, link: _Link, responding: _Link) -> None:
         """Report a binding that decides who may pass, where responses are given without asking it."""
         decides = "identity" in link.provides | link.needs
-        key = (link.binding.path, "shares_responses")
+        key = (link.binding.path, "passed-by")
         if key in self._reported or not (decides or link.access_control):
             return
         self._reported.add(key)
-        reason = f"{self._named(sharing)} gives stored responses without asking {quote(link.binding.id)}"
+        does = "gives stored responses" if responding.shares_responses else "responds to every request"
+        reason = f"{self._named(responding)} {does} without asking {quote(link.binding.id)}"
         report = self.scope.add if decides else self.scope.warn
         report(link.binding.path, reason, code="binding.passed-by", remedy="put this one before it")
 
@@ -121,8 +142,10 @@ class OrderCheck:
             return None
         return _Link(
             binding,
-            frozenset(needs) - {HOOK_TIMES},
+            frozenset(needs) - {HOOK_TIMES, PLAIN_RESPONSES},
             frozenset(provides),
             description.shares_responses,
+            description.encodes_responses,
+            PLAIN_RESPONSES in needs,
             description.access_control,
         )

@@ -135,6 +135,8 @@ class BindingView:
     name: str
     id: str
     enabled: bool
+    is_conditional: bool
+    """Whether it is not in force for every request: it has ``when``, or is in shadow mode."""
     order: str | None
     config: Mapping[str, Any] | None
     """``None`` if it is not a mapping."""
@@ -169,6 +171,7 @@ def bindings(parent: object, path: KeyPath = ()) -> list[BindingView]:
                 name,
                 text(item, "id") or name,
                 item.get("enabled") is not False,
+                item.get("when") is not None or item.get("mode") == "shadow",
                 text(item, "order"),
                 config if isinstance(config, Mapping) else None,
             )
