@@ -77,6 +77,34 @@ def test_metrics_of_plugins_are_collected_as_they_are() -> None:
     assert samples.series["took"].bounds == (0.1, 1.0)
 
 
+def test_local_counters_are_collected_and_rendered_as_other_counters_are() -> None:
+    metrics = Metrics()
+    hits = metrics.local_counter("hits_total", "Hits.", ["route"])
+    hits.labels("a").inc()
+    hits.labels("a").inc(2)
+    metrics.counter("seen", "Seen.", ["route"]).labels("a").inc()
+
+    samples = metrics.collect()
+
+    assert metrics.local_counter("hits", "Hits.", ["route"]) is hits
+    assert samples.value("hits", "a") == 3
+    assert b'hits_total{route="a"} 3.0' in metrics.exposition()
+    assert metrics.registry.get_sample_value("hits_total", {"route": "a"}) == 3
+    assert metrics.collect().value("hits", "a") == 3, "what the registry shows as well counts once"
+
+
+def test_local_counters_of_routes_beyond_the_limit_are_one() -> None:
+    metrics = Metrics()
+    hits = metrics.local_counter("hits", "Hits.", ["route"])
+    for route in ("a", "b", "c"):
+        hits.labels(route).inc()
+    metrics.acquire_route("a", "a")
+    metrics.acquire_route("b", OTHER)
+    metrics.acquire_route("c", OTHER)
+
+    assert metrics.collect().series["hits"].values == {("a",): 1, (OTHER,): 2}
+
+
 def test_the_gateways_own_metrics_can_be_read_in_the_registry() -> None:
     metrics = Metrics()
     metrics.count(PLUGIN_ERRORS, "p", "b", "gateway_request")

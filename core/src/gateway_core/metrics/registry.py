@@ -32,6 +32,7 @@ from gateway_core.metrics.catalogue import (
 from gateway_core.metrics.counts import KEPT, Counts, EndpointCounts, HookCounts, RouteCounts, UpstreamCounts
 from gateway_core.metrics.endpoint_fold import EndpointFold, Named
 from gateway_core.metrics.http2 import Http2Counts
+from gateway_core.metrics.local import LocalCounter
 from gateway_core.metrics.render import PROMETHEUS, SUFFIX, render
 from gateway_core.metrics.route_fold import fold_routes
 from gateway_core.metrics.samples import Distribution, Family, Kind, Labels, Merge, Samples, Value
@@ -63,6 +64,7 @@ class Metrics:
         if registry is not None:
             registry.register(_Own(self))
         self._made: dict[str, tuple[str, tuple[str, ...], Any]] = {}
+        self._local: dict[str, LocalCounter] = {}
         self._merges: dict[str, Merge] = {}
         self._collectors: list[Collector] = []
         self._counts: dict[Family, dict[Labels, float]] = {}
@@ -105,6 +107,15 @@ class Metrics:
         made: Counter = self._metric("Counter", name, help_text, labels)
         return made
 
+    def local_counter(self, name: str, help_text: str, labels: Sequence[str] = ()) -> LocalCounter:
+        """Return the counter of that name for what every request counts: a tenth of what `counter` takes.
+
+        Only the event loop's thread may add to it.
+        """
+        made: LocalCounter = self._metric("LocalCounter", name, help_text, labels)
+        self._local[made.family.name] = made
+        return made
+
     def gauge(self, name: str, help_text: str, labels: Sequence[str] = (), *, merge: Merge = "sum") -> Gauge:
         """Return the gauge of that name.
 
@@ -123,14 +134,18 @@ class Metrics:
         return made
 
     def _metric(self, kind: str, name: str, text: str, labels: Sequence[str], **options: Any) -> Any:
-        made = self._made.get(name)
+        key = name.removesuffix("_total")  # which formats add to the names of counters
+        made = self._made.get(key)
         if made is None:
-            if name.removesuffix("_total") in CATALOGUE:
+            if key in CATALOGUE:
                 raise MetricError(f"metric {name!r} is one of the gateway's own: give it another name")
-            import prometheus_client  # noqa: PLC0415 - as above
+            if kind == "LocalCounter":
+                metric: Any = LocalCounter(name, text, labels)
+            else:
+                import prometheus_client  # noqa: PLC0415 - as above
 
-            metric = getattr(prometheus_client, kind)(name, text, tuple(labels), registry=self.registry, **options)
-            self._made[name] = (kind, tuple(labels), metric)
+                metric = getattr(prometheus_client, kind)(name, text, tuple(labels), registry=self.registry, **options)
+            self._made[key] = (kind, tuple(labels), metric)
             return metric
         if made[:2] != (kind, tuple(labels)):
             raise MetricError(f"metric {name!r} exists already as a {made[0]} with labels {made[1]}")
@@ -212,8 +227,9 @@ class Metrics:
         """Return what this process has counted; may be called in a thread."""
         samples, of_plugins = self.collect_own(), Samples()
         for metric in () if self._registry is None else self._registry.collect():
-            if metric.name not in CATALOGUE:
+            if metric.name not in CATALOGUE and metric.name not in self._local:
                 _put(of_plugins, metric, self._merges.get(metric.name, "sum"))
+        self.collect_local(of_plugins)
         fold_routes(of_plugins, {*self._other_routes.in_use()} - {*self.routes.in_use()}, self._route_fold)
         samples.series |= of_plugins.series
         return samples
@@ -237,13 +253,18 @@ class Metrics:
             collector(samples)
         return samples
 
+    def collect_local(self, samples: Samples) -> None:
+        """Add what plugins have counted in `local_counter`."""
+        for counter in list(self._local.values()):
+            samples.put(counter.family, counter.rows())
+
     def exposition(self) -> bytes:
         """Return every metric in the text format of Prometheus."""
         return render(self.collect(), PROMETHEUS)
 
 
 class _Own:
-    """Shows the gateway's own metrics in a registry of prometheus-client's."""
+    """Shows the gateway's own metrics, and local counters, in a registry of prometheus-client's."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -256,7 +277,9 @@ class _Own:
         """Yield them in prometheus-client's form."""
         from prometheus_client.metrics_core import Metric  # noqa: PLC0415 - as above
 
-        for series in self._metrics.collect_own():
+        samples = self._metrics.collect_own()
+        self._metrics.collect_local(samples)
+        for series in samples:
             family = series.family
             metric = Metric(family.name, family.help, family.kind)
             for labels, value in series.values.items():

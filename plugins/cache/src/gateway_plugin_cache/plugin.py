@@ -85,7 +85,7 @@ class Cache(Plugin[CacheConfig]):
         self._purger = Purger(self._store, self._fetches, self._now)
         self._recorded: dict[Request, Fetch] = {}
         """Fetches whose response is on its way to the client of their request."""
-        requests = self.metrics.counter(
+        requests = self.metrics.local_counter(
             "gateway_cache_requests", "Requests to routes with a cache, by what it did.", ("route", "binding", "result")
         )
         shared = self.metrics.counter(
