@@ -73,3 +73,8 @@ def outcome(route: Cached, path: str, steps: Sequence[Step]) -> str:
             result += f" {response.body.decode()}"
         assert "warning" not in response.headers, "RFC 9111 section 5.5 made it obsolete"
     return result
+
+
+def outcomes(route: Cached, cases: dict[str, Case]) -> dict[str, str]:
+    """Return what became of the last request of each case, by its name; each has a path of its own."""
+    return {name: outcome(route, f"/{number}", steps) for number, (name, (steps, _)) in enumerate(cases.items())}

@@ -9,7 +9,8 @@ Each case sends requests for a URL of its own; what became of the last one is co
 - ``stale``: it was asked in vain, and the client got what was stored.
 
 A status other than 200 stands behind that. Where the suite would have a response used and this cache does not, or a
-question of the suite has no one answer, docs/caching.md has the reason ("Decisions").
+question of the suite has no one answer, docs/caching.md has the reason ("Decisions"). Freshness is in
+`test_conformance_freshness`, fields that are stored in `test_stored_fields`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.plugins.cache.cases import BRIEF, ETAG, FRESH, Case, Pairs, Step, date, outcome, stored_by
+from tests.plugins.cache.cases import BRIEF, ETAG, FRESH, Case, Pairs, Step, date, outcomes, stored_by
 from tests.plugins.cache.conftest import CachedRoute
 
 REQUEST_DIRECTIVES: dict[str, Case] = {
@@ -90,6 +91,7 @@ VARY: dict[str, Case] = {
     "the same": varied("Foo", ONE, ONE, "stored"),
     "another": varied("Foo", ONE, TWO, "forwarded"),
     "left out": varied("Foo", ONE, (), "forwarded"),
+    "left out at first": varied("Foo", (), ONE, "forwarded"),
     "case of the name": varied("fOO", ONE, ONE, "stored"),
     "one that does not count": varied("Foo", [*ONE, ("Other", "2")], [*ONE, ("Other", "3")], "stored"),
     "two, the same": varied("Foo, Bar", ALL, ALL, "stored"),
@@ -107,6 +109,19 @@ VARY: dict[str, Case] = {
     "order of languages": varied(
         "Accept-Language", [("Accept-Language", "en, de")], [("Accept-Language", "de, en")], "forwarded"
     ),
+    **{
+        f"{name}: {value}": varied(name, [(name, "en, de")], [(name, value)], "stored")
+        for name in ("Accept-Language", "Accept-Encoding")
+        for value in ("eN, De", " en ,   de")
+    },
+    "case of another field": varied("Foo", [("Foo", "en")], [("Foo", "EN")], "forwarded"),
+    "language by its weight": (
+        [
+            Step([LONG, ("Vary", "Accept-Language"), ("Content-Language", "de")], sent=[("Accept-Language", "en, de")]),
+            Step(body="new", sent=[("Accept-Language", "fr;q=0.5, de;q=1.0")]),
+        ],
+        "forwarded",
+    ),
     "several variants": (
         [
             Step([LONG, ("Vary", "Foo")], sent=ONE),
@@ -116,7 +131,10 @@ VARY: dict[str, Case] = {
         "stored",
     ),
     **{f"Vary: {vary}": varied(vary, ALL, ALL, "forwarded") for vary in ("*", "*, *", ", *", "*, Foo", "Foo, *")},
-    "Vary: * in a second line": ([Step([LONG, ("Vary", ""), ("Vary", "*")]), Step(body="new")], "forwarded"),
+    **{
+        f"Vary: * behind {first!r}": ([Step([LONG, ("Vary", first), ("Vary", "*")]), Step(body="new")], "forwarded")
+        for first in ("", "*")
+    },
 }
 
 
@@ -303,6 +321,10 @@ STALE: dict[str, Case] = {
     "stale-if-error, lost": failing("max-age=2, stale-if-error=60", "stale", is_lost=True),
     "stale-if-error, 503": failing("max-age=2, stale-if-error=60", "stale", status=503),
     "stale-if-error, too late": failing("max-age=1, stale-if-error=1", "forwarded 503", status=503),
+    "stale-if-error of the request": (
+        [Step([BRIEF]), Step(body="", after=3, status=503, sent=[("Cache-Control", "stale-if-error=3600")])],
+        "forwarded 503",
+    ),
     "stale-if-error, 404": failing("max-age=2, stale-if-error=60", "forwarded 404", status=404),
     **{
         each: failing(f"max-age=2, stale-if-error=60, {each}", "forwarded 503", status=503)
@@ -365,6 +387,4 @@ OTHERS: dict[str, Case] = {
 def test_what_becomes_of_a_request(cached: CachedRoute, cases: dict[str, Case], options: dict[str, Any]) -> None:
     route = cached(**options)
 
-    found = {name: outcome(route, f"/{number}", cases[name][0]) for number, name in enumerate(cases)}
-
-    assert found == {name: expected for name, (_, expected) in cases.items()}
+    assert outcomes(route, cases) == {name: expected for name, (_, expected) in cases.items()}

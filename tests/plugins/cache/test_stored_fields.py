@@ -52,6 +52,50 @@ def test_fields_of_one_connection_are_not_stored(cached: CachedRoute) -> None:
     assert not {"connection", "a", "b", "proxy-authenticate"} & {name.lower() for name in answer.headers}
 
 
+STORED = (
+    "Test-Header", "X-Test-Header", "Content-Foo", "Content-Encoding", "Content-Language", "Content-Location",
+    "Content-MD5", "Content-Range", "Content-Security-Policy", "Content-Type", "Clear-Site-Data", "ETag", "Link",
+    "Public-Key-Pins", "Set-Cookie2", "X-Frame-Options", "X-XSS-Protection",
+)  # fmt: skip
+NOT_STORED = (
+    "Keep-Alive", "Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization", "Proxy-Connection",
+    "Upgrade", "Set-Cookie",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("part", [(), [("Range", "bytes=0-1")]], ids=["whole", "part"])
+def test_all_fields_are_stored_but_those_of_a_connection_and_of_a_client(
+    cached: CachedRoute, part: list[tuple[str, str]]
+) -> None:
+    route = cached(set_cookie="remove")
+    sent = {name: f'"{name}"' for name in (*STORED, *NOT_STORED)}
+    route.upstream.answer_with(200, "one", [FRESH, *sent.items()])
+
+    route.get("/")
+    found = route.get("/", part)
+
+    assert len(route.upstream.requests) == 1
+    kept = {name.lower() for name in STORED} - ({"content-range"} if part else set())
+    assert {name: found.headers[name] for name in STORED if name.lower() in kept} == {
+        name: f'"{name}"' for name in STORED if name.lower() in kept
+    }
+    assert not {name.lower() for name in NOT_STORED} & {name.lower() for name in found.headers}
+
+
+def test_a_304_changes_no_length(cached: CachedRoute) -> None:
+    route = cached()
+    route.upstream.answer_with(200, "one", [BRIEF, ETAG])
+    route.get("/")
+    route.pass_time(3)
+    head = b"HTTP/1.1 304 Not Modified\r\nCache-Control: max-age=60\r\nContent-Length: 10\r\n"
+    route.upstream.answer_with(raw=head + b'ETag: "one"\r\n\r\n')
+
+    answers = [route.get("/"), route.get("/")]
+
+    assert len(route.upstream.requests) == 2
+    assert [(each.status, each.body, each.headers["Content-Length"]) for each in answers] == [(200, b"one", "3")] * 2
+
+
 def test_age_counts_on_and_date_stays(cached: CachedRoute) -> None:
     route = cached()
     sent = [("Cache-Control", "max-age=600"), ("Date", date(0)), ("Age", "30"), ("CDN-Cache-Control", "max-age=700")]

@@ -29,6 +29,8 @@ _NEVER_IN_VARY: Final = frozenset(
 )
 """What a response must not vary by: the gateway writes these, another value for each client or request."""
 _MOST_VARY: Final = 16
+_CASELESS: Final = frozenset({"accept-language", "accept-encoding"})
+"""Fields whose members are the same in whatever case they are written (RFC 9110 sections 8.4.1 and 8.5.1)."""
 
 
 def target_uri(request: Request) -> str:
@@ -100,10 +102,12 @@ def _without(headers: Headers, names: FieldNames) -> Headers:
 
 def vary_values(vary: tuple[str, ...], headers: Headers) -> Variant:
     """Return the values of a request for the fields that responses vary by, white space between members aside."""
-    return tuple([_normal(headers.joined(name)) for name in vary])
+    return tuple([_normal(name, headers.joined(name)) for name in vary])
 
 
-def _normal(value: str | None) -> str | None:
+def _normal(name: str, value: str | None) -> str | None:
+    if value is not None and name in _CASELESS:
+        value = value.lower()
     if value is None or "," not in value or '"' in value:  # a comma within quotes separates nothing
         return value
     return ",".join([each.strip(" \t") for each in value.split(",")])
