@@ -92,6 +92,39 @@ def test_multipart_is_an_object_of_its_parts(data: bytes, expected: list[tuple[s
     assert found == expected
 
 
+DISPOSITION = b'Content-Disposition: form-data; name="name"'
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b'Content-Disposition: form-data; name="other"; name="name"',
+        b'Content-Disposition: form-data; name="name"; NAME=other',
+        b"Content-Disposition: form-data; name=\"name\"; name*=utf-8''other",
+        b"Content-Disposition: form-data; name=\"name\"; filename*=utf-8''a.png",
+        DISPOSITION + b'; "',
+        DISPOSITION + b'\r\nContent-Disposition: form-data; name="other"',
+        DISPOSITION + b"\r\nContent-Type: text/plain\r\nContent-Type: application/json",
+        DISPOSITION + b"\r\nContent-Transfer-Encoding: base64",
+        DISPOSITION + b"\r\nContent-Transfer-Encoding: quoted-printable",
+        b'Content-Disposition: attachment; name="name"',
+        b"Content-Disposition: form-data",
+        b"Content-Type: text/plain",
+    ],
+)
+def test_a_part_that_readers_may_take_differently_is_an_error(head: bytes) -> None:
+    data = b"--b\r\n" + head + b"\r\n\r\nRex\r\n"
+
+    assert keywords(MULTIPART, NAME + data + b"--b--\r\n", f"{MULTIPART}; boundary=b") == [("#", "syntax")]
+
+
+@pytest.mark.parametrize("more", [b"\r\nContent-Transfer-Encoding: 8bit", b"; x=y", b"\r\nX-Own: a"])
+def test_a_part_may_have_what_changes_nothing(more: bytes) -> None:
+    data = b"--b\r\n" + DISPOSITION + more + b"\r\n\r\nRex\r\n--b--\r\n"
+
+    assert keywords(MULTIPART, data, f"{MULTIPART}; boundary=b") == []
+
+
 @pytest.mark.parametrize("content_type", [MULTIPART, f"{MULTIPART}; boundary={'b' * 71}"])
 def test_multipart_without_a_sound_boundary_is_an_error(content_type: str) -> None:
     assert keywords(MULTIPART, NAME + b"--b--", content_type) == [("#", "syntax")]

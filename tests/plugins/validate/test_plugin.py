@@ -162,7 +162,7 @@ def test_what_is_not_declared_is_415(
 ) -> None:
     running = gateway(one_route(upstream.url, validate(openapi=document)), plugins=PLUGINS)
 
-    assert post(running, {"name": "Rex"}, headers=headers).status in {400, 415}
+    assert post(running, {"name": "Rex"}, headers=headers).status == 415
     assert post(running, {"name": "Rex"}, headers={"Content-Type": "Application/JSON; charset=UTF-8"}).status == 200
     assert len(upstream.requests) == 1
 

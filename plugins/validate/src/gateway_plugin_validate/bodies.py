@@ -11,7 +11,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
 from gateway_plugin_validate.checked import checked
 from gateway_plugin_validate.files import Place
-from gateway_plugin_validate.media import MediaType, read_media_type
+from gateway_plugin_validate.media import MediaType, read_media_type, read_parameters, split_parameters
 from gateway_plugin_validate.parameters import TextError, decoded, read_pairs
 from gateway_plugin_validate.problems import Failure, pointer_of
 from gateway_plugin_validate.schemas import Direction, Schemas
@@ -19,6 +19,8 @@ from gateway_plugin_validate.shapes import ANY, Shape
 
 _MOST_FIELDS: Final = 1000
 """Fields of a form."""
+_PLAIN: Final = frozenset({"7bit", "8bit", "binary"})
+"""Values of Content-Transfer-Encoding that change nothing; RFC 7578 section 4.7 has no others."""
 _MOST_FOUND: Final = 16
 _LONGEST_FOUND: Final = 64
 """Values of Content-Type, and characters of one, that are recognised when they come again."""
@@ -109,6 +111,7 @@ class Content:
         with PushMultipartParser(boundary, max_segment_count=_MOST_FIELDS, strict=True) as parser:
             for event in parser.parse(data):
                 if isinstance(event, MultipartSegment):
+                    _check_head(event)
                     segment, pieces = event, []
                 elif event:
                     pieces.append(bytes(event))
@@ -143,6 +146,26 @@ class Content:
             return field.read(data.decode())
         except UnicodeDecodeError:
             return _raise(name, "syntax", "is no text in UTF-8")
+
+
+def _check_head(segment: MultipartSegment) -> None:
+    """Refuse a part that readers could take for different fields, or whose content for different values.
+
+    :raises TextError: its name, or its fields, are not those that RFC 7578 section 4 has, once each.
+    """
+    heads = dict(segment.headerlist)
+    parameters = read_parameters(split_parameters(heads.get("Content-Disposition", ""))[1:])
+    if (
+        len(heads) != len(segment.headerlist)
+        or segment.disposition != "form-data"
+        or segment.name is None
+        or parameters is None
+        or "name*" in parameters
+        or (segment.filename is None and "filename*" in parameters)
+    ):
+        raise TextError("syntax", "has a part without one name of its own")
+    if heads.get("Content-Transfer-Encoding", "binary").strip().lower() not in _PLAIN:
+        raise TextError("syntax", "has a part with a Content-Transfer-Encoding")
 
 
 class _PartError(ValueError):

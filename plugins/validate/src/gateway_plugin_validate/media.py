@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, NamedTuple
 
 Kind = Literal["json", "form", "multipart", "text", "other"]
@@ -47,13 +47,22 @@ class MediaType(NamedTuple):
 
 def read_media_type(value: str) -> MediaType | None:
     """Return the media type of a field value; None if it is none."""
-    pieces = _split(value)
+    pieces = split_parameters(value)
     name = pieces[0].strip().lower()
     kind, _, subtype = name.partition("/")
     if not kind or not subtype or "/" in subtype or " " in name:
         return None
+    parameters = read_parameters(pieces[1:])
+    return None if parameters is None else MediaType(name, parameters)
+
+
+def read_parameters(pieces: Iterable[str]) -> dict[str, str] | None:
+    """Return the parameters of a field value by their names in lower case; None if one is none, or there twice.
+
+    :param pieces: what is between its semicolons.
+    """
     parameters: dict[str, str] = {}
-    for piece in pieces[1:]:
+    for piece in pieces:
         key, equals, text = piece.partition("=")
         key, text = key.strip().lower(), text.strip()
         if not piece.strip():
@@ -65,10 +74,10 @@ def read_media_type(value: str) -> MediaType | None:
                 return None
             text = text[1:-1].replace('\\"', '"').replace("\\\\", "\\")
         parameters[key] = text
-    return MediaType(name, parameters)
+    return parameters
 
 
-def _split(value: str) -> list[str]:
+def split_parameters(value: str) -> list[str]:
     """Split at semicolons that are not within quotes."""
     if '"' not in value:
         return value.split(";")
