@@ -253,7 +253,7 @@ def test_whatever_fails_while_a_file_is_put_aside_loses_no_line(
         raise failure
 
     with monkeypatch.context() as broken:
-        broken.setattr(os if step == "open" else Path, step, fail)
+        broken.setattr(os if step in {"open", "rename"} else Path, step, fail)
         for number in range(1, 6):
             target.write(f"{number}{number}{number}{number}\n".encode())
             clock.advance(1)

@@ -1,4 +1,11 @@
-"""A file that several processes append to, that may be moved away, and that is put aside when it is large or old."""
+"""A file that several processes append to, that may be moved away, and that is put aside when it is large or old.
+
+`logging.handlers` has the frame: when a file is rolled over, what it is called then, its lock, how it is closed. Its
+complete handlers are for one process, and close a file before they open the next: a failure there loses lines.
+
+While the handler's lock is held nothing is logged: ``logging.config`` takes the lock of `logging` first, then that of
+every handler, to close it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +17,10 @@ import os
 import shutil
 import stat
 import threading
+from collections import deque
 from collections.abc import Callable
+from io import TextIOWrapper
+from logging.handlers import BaseRotatingHandler
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +39,7 @@ _RETRY_AFTER: Final = 60.0
 """Seconds after a rotation that failed until the next one is tried; the file is written to meanwhile."""
 
 
-class FileTarget:
+class FileTarget(BaseRotatingHandler):
     """A log file. Every batch goes out in one ``write`` with ``O_APPEND``, so lines of several workers do not mix.
 
     Lines come before order: whatever fails while the file is put aside or opened again (no space, no permission, a
@@ -54,7 +64,6 @@ class FileTarget:
         self._mode = mode
         self._clock = clock
         self.rotation = rotation
-        self._descriptor: int | None = None
         self._last_written = 0.0
         self._is_line_broken = False
         self._is_plain = False
@@ -62,127 +71,151 @@ class FileTarget:
         self._no_rotation_before = 0.0
         self._count_trouble = count_trouble
         self._troubles: dict[str, float] = {}  # by kind: when it was logged last
+        self._messages: deque[str] = deque()
         self._compression: threading.Thread | None = None
-        self._open()
+        super().__init__(path, "a", encoding="utf-8")
 
     def write(self, data: bytes) -> None:
         """Append lines, to a new file if it is time for one or if ours was moved away.
 
         :raises OSError: they cannot be written.
         """
-        status = self._current()
-        now = self._clock.wall()
-        if self._is_due(status, now):
-            self._try_to_put_aside(now)
-        assert self._descriptor is not None
-        if self._is_line_broken:
-            data = b"\n" + data
+        try:
+            self.handle(logging.makeLogRecord({"msg": data}))
+        finally:
+            self._log_troubles()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append the lines of a record as they are; what fails is for the caller, who counts them."""
+        self._open_if_needed()
+        if self.shouldRollover(record):
+            self.doRollover()
+        assert self.stream is not None
+        assert isinstance(record.msg, bytes)
+        data = b"\n" + record.msg if self._is_line_broken else record.msg
         self._is_line_broken = True
-        write_all(self._descriptor, data)
+        write_all(self.stream.fileno(), data)
         self._is_line_broken = False
-        self._last_written = now
+        self._last_written = self._clock.wall()
 
     def reopen(self) -> None:
         """Open what is at the path now; if that fails, each further line tries again."""
         self._must_reopen = True
-        with contextlib.suppress(OSError):
-            self._current()
+        self.acquire()
+        try:
+            self._open_if_needed()
+        except OSError:
+            pass  # the next line meets it, and is counted
+        finally:
+            self.release()
+        self._log_troubles()
 
     def close(self) -> None:
-        """Close the file and wait for a compression that is under way."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        """Close the file and wait for a compression; lines that come all the same open it again.
+
+        `logging.config.dictConfig` and `logging.shutdown` close every handler of the process.
+        """
+        super().close()
         if self._compression is not None:
             self._compression.join()
+        self._log_troubles()
 
-    def _current(self) -> os.stat_result:
-        """Return the state of the file to write to: the one at the path, or ours if that one cannot be opened."""
-        status = None if self._must_reopen else self._status()
-        if status is not None:
-            return status
+    def _open_if_needed(self) -> None:
+        """Open the file at the path if ours is another; if that fails, go on with ours."""
+        ours = self.stream
+        if ours is not None and not self._must_reopen and self._is_at_path(ours):
+            return
         try:
-            status = self._open()
+            self._open_next()
         except OSError as error:
-            ours = None if self._descriptor is None else os.fstat(self._descriptor)
             # Without a name our file vanishes when it is closed: to write there would only look like success.
-            if ours is None or not ours.st_nlink:
+            if ours is None or not os.fstat(ours.fileno()).st_nlink:
                 raise
             self._report("open", "cannot be opened: lines go on into the file that was open", error)
-            return ours
-        self._must_reopen = False
-        self._troubles.pop("open", None)
-        return status
+        else:
+            self._must_reopen = False
+            self._troubles.pop("open", None)
 
-    def _open(self) -> os.stat_result:
+    def _open_next(self) -> None:
+        """Open the file at the path, and only then close ours, so that a failure leaves that one open."""
+        before, self.stream = self.stream, self._open()
+        if before is not None:
+            before.close()
+
+    def _open(self) -> TextIOWrapper:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         with contextlib.suppress(OSError):
             if stat.S_ISFIFO(self._path.stat().st_mode):
                 # For writing only it cannot be opened before it has a reader.
                 flags = os.O_RDWR | os.O_CLOEXEC
         descriptor = os.open(self._path, flags, self._mode)
-        # Only now, so that a failure leaves the old file open.
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-        self._descriptor = descriptor
         status = os.fstat(descriptor)
         self._last_written = status.st_mtime
         # A link is not followed: what it leads to may be a terminal, a pipe or a file of others (/proc/self/fd/1).
-        self._is_plain = stat.S_ISREG(os.lstat(self._path).st_mode)
-        return status
+        self._is_plain = stat.S_ISREG(status.st_mode) and not self._path.is_symlink()
+        # It owns the descriptor; lines are written past its buffers.
+        return TextIOWrapper(os.fdopen(descriptor, "ab"), self.encoding)
 
-    def _status(self) -> os.stat_result | None:
-        """Return the state of our file; None if it is not (or no longer) the one at the path."""
-        if self._descriptor is None:
-            return None
+    def _is_at_path(self, stream: TextIOWrapper) -> bool:
         try:
-            there = self._path.stat()
+            return os.path.samestat(self._path.stat(), os.fstat(stream.fileno()))
         except OSError:
-            return None
-        ours = os.fstat(self._descriptor)
-        return ours if (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino) else None
+            return False
 
-    def _is_due(self, status: os.stat_result, now: float) -> bool:
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: ARG002, N802 - of logging.handlers
+        """Return whether the file is put aside before the record is written."""
+        now = self._clock.wall()
         if self.rotation is None or now < self._no_rotation_before:
             return False
         if not self._is_plain:
             self._report("rotate", "is no plain file, so it is never put aside: remove rotate")
             return False
-        return rules.is_due(self.rotation, size=status.st_size, last_written=self._last_written, now=now)
+        assert self.stream is not None
+        size = os.fstat(self.stream.fileno()).st_size
+        return rules.is_due(self.rotation, size=size, last_written=self._last_written, now=now)
 
-    def _try_to_put_aside(self, now: float) -> None:
-        assert self.rotation is not None
+    def doRollover(self) -> None:  # noqa: N802 - the name of logging.handlers
+        """Put the file aside and open the next; if that fails, go on with ours."""
+        now = self._clock.wall()
         try:
-            self._put_aside(self.rotation, now)
+            self._put_aside(now)
         except (OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
             self._no_rotation_before = now + _RETRY_AFTER
             self._report("rotate", "cannot be put aside: lines go on into the file that is open", error)
         else:
             self._troubles.pop("rotate", None)
 
-    def _put_aside(self, rotation: Rotation, now: float) -> None:
-        descriptor = self._descriptor
-        assert descriptor is not None
+    def _put_aside(self, now: float) -> None:
+        ours = self.stream
+        assert ours is not None
         # Every process that has this file open takes its lock; the first renames it, the others find it gone.
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(ours, fcntl.LOCK_EX)
         try:
-            if self._status() is not None:
-                folder = self._path.parent
-                aside = folder / rules.aside_name(self._path.name, now, _names(folder))
-                self._path.rename(aside)
-            self._open()
+            if self._is_at_path(ours):
+                self.rotate(str(self._path), self.rotation_filename(str(self._path)))
+            self._open_next()
         finally:
-            if self._descriptor == descriptor:
-                fcntl.flock(descriptor, fcntl.LOCK_UN)
-        self._tidy(rotation, now)
+            if not ours.closed:
+                fcntl.flock(ours, fcntl.LOCK_UN)
+        if self.rotation is not None:
+            self._tidy(self.rotation, now)
+
+    def rotation_filename(self, default_name: str) -> str:
+        """Return where the file is put aside: its path with the time, and a number if that is taken."""
+        path = Path(default_name)
+        return str(path.with_name(rules.aside_name(path.name, self._clock.wall(), _names(path.parent))))
 
     def _report(self, kind: str, what: str, error: Exception | None = None) -> None:
-        """Count what fails, and log it: at once, and then once a minute until it works again."""
+        """Count what fails, and have it logged: at once, and then once a minute until it works again."""
         self._count_trouble(kind)
         now = self._clock.monotonic()
         if now - self._troubles.get(kind, -_LOG_EVERY) >= _LOG_EVERY:
             self._troubles[kind] = now
-            _log.error("the access log %r %s%s", str(self._path), what, "" if error is None else f" ({error})")
+            self._messages.append(f"{what}{'' if error is None else f' ({error})'}")
+
+    def _log_troubles(self) -> None:
+        while self._messages:
+            _log.error("the access log %r %s", str(self._path), self._messages.popleft())
 
     def _tidy(self, rotation: Rotation, now: float) -> None:
         folder = self._path.parent
