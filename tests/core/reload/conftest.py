@@ -21,7 +21,7 @@ class Bench:
         self.validated = 0
         self.applied: list[str] = []
         self.answer: Verdict | Exception = Verdict(WatchSet.of([path]), ConfigBundle("v", ()))
-        self.answers: list[Verdict] = []
+        self.answers: list[Verdict | Exception] = []
         """Those that come before that one."""
         self.failure: Exception | None = None
         self.late_failure: Exception | None = None
@@ -45,11 +45,10 @@ class Bench:
         self.validated += 1
         self.changed.set()
         await self.gate.wait()
-        if self.answers:
-            return self.answers.pop(0)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
+        answer = self.answers.pop(0) if self.answers else self.answer
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     async def fall_back(self, problems: Collection[ConfigProblem]) -> Verdict | None:
         self.steps.append(f"without {len(problems)}")

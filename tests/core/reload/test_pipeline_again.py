@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 from gateway_core.config import ConfigError
@@ -75,6 +76,47 @@ async def test_a_process_that_ends_meanwhile_costs_no_edit_and_one_that_always_e
     bench.answer, bench.failure = good, None
     bench.pipeline.request("SIGHUP")
     await bench.until(1)
+
+
+async def test_a_process_that_ended_in_an_earlier_reload_is_not_counted_against_a_later_edit(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = ValidationFailedError("validation ended with status -9 and no verdict")
+    for _ in range(5):  # each time one process ends, and the next finds problems
+        rejected = caplog.text.count("rejected")
+        bench.answers = [ended, Verdict(WatchSet(), problems=(PROBLEM,))]
+        bench.pipeline.request("gateway.yaml changed")
+        async with asyncio.timeout(20):
+            while caplog.text.count("rejected") == rejected:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    assert caplog.text.count("attempted again") == 5
+    assert "not validated, the old one" not in caplog.text
+
+
+async def test_edits_during_a_shortage_make_one_further_attempt_with_few_reasons(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway_core.reload.pipeline.TRY_AGAIN_AFTER", 3600.0)
+    attempts: list[Callable[[], object]] = []
+    loop = asyncio.get_running_loop()
+    call_later = loop.call_later
+
+    def held(delay: float, callback: Callable[..., object], *arguments: Any) -> Any:
+        return call_later(delay, callback, *arguments) if delay < 3600 else attempts.append(callback)
+
+    monkeypatch.setattr(loop, "call_later", held)
+    good, bench.answer = bench.answer, OSError(errno.EMFILE, "Too many open files")
+    for number in range(30):
+        outcome = await bench.pipeline.reload(f"{number}.yaml changed")
+        assert not outcome.is_ok
+    bench.answer = good
+    assert len(attempts) == 1
+    attempts[0]()
+    await bench.until(1)
+
+    assert caplog.text.count("attempted again") == 30
+    assert bench.pipeline.history.trigger == ", ".join(f"{number}.yaml changed" for number in range(5))
 
 
 async def test_what_is_rejected_while_plugins_are_installed_is_validated_again(

@@ -30,9 +30,9 @@ from gateway_core.process.override_keeper import OverrideKeeper
 from gateway_core.process.program_view import ProgramView
 from gateway_core.process.validator import ValidatorProcess
 from gateway_core.process.version_keeper import Rollbacks, VersionKeeper
-from gateway_core.reload.bundle import ConfigBundle, ValidationFailedError, Verdict
+from gateway_core.reload.bundle import ConfigBundle, ValidationFailedError, Verdict, check_protocol
 from gateway_core.reload.last_good import LastBundle
-from gateway_core.reload.pipeline import Change, Pipeline, Prepare, check_protocol
+from gateway_core.reload.pipeline import Change, Pipeline, Prepare
 from gateway_core.reload.source_feeds import SourceError
 from gateway_core.reload.sources import Sources
 from gateway_core.reload.versions import VersionStore

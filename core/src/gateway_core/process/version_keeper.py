@@ -21,9 +21,9 @@ from gateway_core.config.differences import differences
 from gateway_core.errors import GatewayError, RefusedError
 from gateway_core.events import CONFIG_PINNED, emit
 from gateway_core.failure_text import system_reason
-from gateway_core.reload.bundle import ConfigBundle, ValidationFailedError, Verdict
+from gateway_core.reload.bundle import ConfigBundle, ValidationFailedError, Verdict, check_protocol
 from gateway_core.reload.history import ReloadOutcome
-from gateway_core.reload.pipeline import Change, Pipeline, Prepare, check_protocol
+from gateway_core.reload.pipeline import Change, Pipeline, Prepare
 from gateway_core.reload.versions import Pin, VersionEntry, VersionStore, with_codes_of
 from gateway_core.snapshot.transfer import Yielder, from_lines
 

@@ -172,3 +172,15 @@ def document_to_plain(document: Document) -> dict[str, Any]:
 def document_from_plain(entry: Mapping[str, Any]) -> Document:
     """Undo `document_to_plain`."""
     return Document(entry["name"], entry["text"], DocumentFormat(entry["format"]))
+
+
+def check_protocol(bundle: ConfigBundle) -> None:
+    """Refuse what another version of the gateway has validated: its successor would not understand this process either.
+
+    :raises GatewayError: the installed version is not compatible with the one that runs.
+    """
+    if bundle.protocol != PROTOCOL:
+        raise GatewayError(
+            f"the gateway that is installed now speaks protocol {bundle.protocol}, the one that runs {PROTOCOL}, "
+            "so that it cannot take over: stop the gateway and start it, or install the version that runs"
+        )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -11,6 +12,7 @@ from typing import Any, Literal
 
 from gateway_core.clock import Clock
 from gateway_core.config import ConfigProblem, problem_as_json, render_problems
+from gateway_core.errors import GatewayError
 
 Result = Literal["ok", "rejected", "failed"]
 """In force; the configuration has problems; it could not be done for a reason that is not the configuration's."""
@@ -85,6 +87,11 @@ class ReloadHistory:
         return self.last is None or self.last.is_ok
 
     @property
+    def triggers(self) -> Set[str]:
+        """All that asked for the reload that is under way, or was the last one, in their order."""
+        return self._triggers.keys()
+
+    @property
     def trigger(self) -> str:
         """What asked for the reload that is under way, or was the last one."""
         return ", ".join(self._triggers)
@@ -121,3 +128,14 @@ class ReloadHistory:
         outcome = self.last = ReloadOutcome(result, self.state, at, seconds, self.trigger, reason, tuple(problems))
         self.counts[result] += 1
         return outcome
+
+
+def resolve(waiting: Sequence[asyncio.Future[ReloadOutcome]], outcome: ReloadOutcome | GatewayError) -> None:
+    """Give those who wait for a reload its outcome, or the reason why there is none."""
+    for future in waiting:
+        if future.done():  # its waiter has given up
+            continue
+        if isinstance(outcome, GatewayError):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)

@@ -29,8 +29,14 @@ from gateway_core.config.sources import FileWatcher, Fingerprint, WatchSet
 from gateway_core.descriptors import EXHAUSTED
 from gateway_core.errors import GatewayError, ProcessEndedError
 from gateway_core.events import CONFIG_APPLIED, CONFIG_FAILED, CONFIG_REJECTED, emit
-from gateway_core.reload.bundle import PROTOCOL, ConfigBundle, ValidationFailedError, ValidationHungError, Verdict
-from gateway_core.reload.history import ReloadHistory, ReloadOutcome, State
+from gateway_core.reload.bundle import (
+    ConfigBundle,
+    ValidationFailedError,
+    ValidationHungError,
+    Verdict,
+    check_protocol,
+)
+from gateway_core.reload.history import ReloadHistory, ReloadOutcome, State, resolve
 from gateway_core.snapshot.transfer import Yielder, from_lines
 from gateway_core.tasks import spawn
 
@@ -44,6 +50,8 @@ _MOST_INSTALLATIONS: Final = 2
 """Times in a row that a rejected one is validated again at once because plugins are being installed."""
 _MOST_ENDED: Final = 3
 """Times in a row that a reload is attempted again because a process ended meanwhile."""
+_MOST_REASONS: Final = 5
+"""Reasons that are kept of reloads which are attempted again: a shortage may last for days of edits."""
 
 
 async def _as_validated(verdict: Verdict) -> Verdict:
@@ -125,7 +133,8 @@ class Pipeline:
         self._why: dict[str, None] = {}  # the next reload is for, in their order
         self._waiting: list[asyncio.Future[ReloadOutcome]] = []
         """Who waits for the outcome of the next reload."""
-        self._ended = 0  # reloads in a row during which a process ended
+        self._postponed: dict[str, None] = {}  # what the next attempt is for, once its time has come
+        self._ended = 0  # reloads for the same in a row during which a process ended
 
     # -- changed
 
@@ -199,22 +208,25 @@ class Pipeline:
                     with self._during():
                         outcome = await self._reload(*(why or ("requested",)))
             except Exception as error:
-                _resolve(waiting, self.history.fail(f"a defect: {error!r}"))
+                resolve(waiting, self.history.fail(f"a defect: {error!r}"))
                 self._why = why | self._why
                 self.wanted.set()  # what was asked for is still to be done, once this has begun again
                 raise
             except asyncio.CancelledError:
-                _resolve(waiting, GatewayError("the program ends, or another one takes over"))
+                resolve(waiting, GatewayError("the program ends, or another one takes over"))
                 raise
-            _resolve(waiting, outcome)
+            resolve(waiting, outcome)
 
     async def _reload(self, *why: str, prepare: Prepare | None = None) -> ReloadOutcome:
+        if not self.history.triggers >= set(why):
+            self._ended = 0  # those were for something else
         self.history.begin(*why)
         try:
             verdict = await self._verdict(waits=prepare is None)
             changes, problems, version = await self.put_in_force(verdict, prepare or self._prepare)
             await self._settle(verdict)
         except ConfigError as error:
+            self._ended = 0
             trigger, again = self.history.trigger, self._again() if self._is_installing() else ""
             emit(
                 CONFIG_REJECTED,
@@ -229,13 +241,7 @@ class Pipeline:
         except ValidationHungError as error:
             return self._fail(f"not validated, the old one stays in force: {error}")
         except (ProcessEndedError, ValidationFailedError) as error:
-            # A process that crashes at this moment must not cost an edit, perhaps the one that is to mend it.
-            what = "validated" if isinstance(error, ValidationFailedError) else "applied"
-            self._ended += 1
-            if self._ended <= _MOST_ENDED:
-                return self._try_again(f"not {what}: {error}")
-            self._ended = 0
-            return self._fail(f"not {what}, the old one stays in force: {error}")
+            return self._process_ended(error)
         except GatewayError as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in EXHAUSTED:
                 return self._try_again(f"not validated: {error}")
@@ -250,6 +256,15 @@ class Pipeline:
         emit(CONFIG_APPLIED, f"{trigger}: configuration in force{apart}: {changes}", trigger=trigger, version=version)
         return self.history.succeed(changes, problems)
 
+    def _process_ended(self, error: GatewayError) -> ReloadOutcome:
+        # A process that crashes at this moment must not cost an edit, perhaps the one that is to mend it.
+        what = "validated" if isinstance(error, ValidationFailedError) else "applied"
+        self._ended += 1
+        if self._ended <= _MOST_ENDED:
+            return self._try_again(f"not {what}: {error}")
+        self._ended = 0
+        return self._fail(f"not {what}, the old one stays in force: {error}")
+
     def _fail(self, text: str) -> ReloadOutcome:
         trigger = self.history.trigger
         emit(CONFIG_FAILED, f"{trigger}: configuration {text}", trigger=trigger, reason=text)
@@ -260,9 +275,15 @@ class Pipeline:
         return self._fail(f"{what}; the old one stays in force{self._again()}")
 
     def _again(self) -> str:
-        """Reload later, and say so."""
-        asyncio.get_running_loop().call_later(TRY_AGAIN_AFTER, self.request, self.history.trigger)
+        """Reload later, once for all that is to be attempted again by then, and say so."""
+        if not self._postponed:
+            asyncio.get_running_loop().call_later(TRY_AGAIN_AFTER, self._resume)
+        self._postponed = dict.fromkeys([*self._postponed, *self.history.triggers][:_MOST_REASONS])
         return f", and it is attempted again in {TRY_AGAIN_AFTER:g} s"
+
+    def _resume(self) -> None:
+        self._why, self._postponed = self._postponed | self._why, {}
+        self.wanted.set()
 
     # -- validated
 
@@ -369,28 +390,6 @@ class Pipeline:
             raise
         self.history.state = State.COMMITTED
         return await change.conclude(changes)
-
-
-def _resolve(waiting: Sequence[asyncio.Future[ReloadOutcome]], outcome: ReloadOutcome | GatewayError) -> None:
-    for future in waiting:
-        if future.done():  # its waiter has given up
-            continue
-        if isinstance(outcome, GatewayError):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
-
-
-def check_protocol(bundle: ConfigBundle) -> None:
-    """Refuse what another version of the gateway has validated: its successor would not understand this process either.
-
-    :raises GatewayError: the installed version is not compatible with the one that runs.
-    """
-    if bundle.protocol != PROTOCOL:
-        raise GatewayError(
-            f"the gateway that is installed now speaks protocol {bundle.protocol}, the one that runs {PROTOCOL}, "
-            "so that it cannot take over: stop the gateway and start it, or install the version that runs"
-        )
 
 
 def _told(changed: Sequence[Path]) -> str:
