@@ -41,3 +41,25 @@ async def test_two_gateways_of_one_state_directory_do_not_drain_the_last_endpoin
 
     await drain(other, "b", force=True)
     assert [each.name for each in other.current] == ["a", "b"]
+
+
+async def test_overrides_that_could_not_be_written_stay_in_force_in_the_next_program(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    before, after = keeper(tmp_path / "file" / "state"), keeper(tmp_path / "file" / "state")
+    await drain(before, "a")
+
+    await after.load(before.left())
+    await after._follow()
+
+    assert [each.name for each in after.current] == ["a"]
+
+
+async def test_overrides_of_the_program_before_that_are_on_disk_end_there(tmp_path: Path) -> None:
+    before, after = keeper(tmp_path), keeper(tmp_path)
+    await drain(before, "a")
+    await after.load(before.left())
+
+    await before.up("a", None, by="ops", reason="", seconds=60)
+    await after._follow()
+
+    assert after.current == before.current

@@ -61,12 +61,14 @@ class OverrideKeeper:
         :raises GatewayError: it cannot be read: what is overridden is not known.
         """
         try:
-            found = await asyncio.to_thread(self._store.load)
+            found = kept = await asyncio.to_thread(self._store.load)
             for each in from_plain(map(dict, left)):
                 found = with_one(found, each)
         except (OSError, ValueError) as error:
             text = f"the overrides in {self._store.path} cannot be used: {error}: mend or remove the file"
             raise GatewayError(text) from error
+        if any(each not in kept for each in found):  # else the next look at the disk would end them
+            self._not_kept = f"{self._store.path} has not what was in force in the program before"
         self.current = in_force(found, self._clock.wall())
 
     def left(self) -> list[dict[str, Any]]:
