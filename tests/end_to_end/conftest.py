@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.admin_kit import Api
 from tests.end_to_end.environment import Environment
-from tests.end_to_end.kit import Gateway, Upstream
+from tests.end_to_end.kit import Gateway, ToClients, Upstream, directly
+from tests.protocols.bridges import http2_to
+from tests.protocols.choice import Protocols
 
 
 @pytest.fixture
@@ -30,9 +32,9 @@ def environment(tmp_path: Path) -> Environment:
     return Environment(tmp_path)
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
-    """Write a configuration and start ``gateway run`` on it; what is still running at the end is killed."""
+@contextmanager
+def starting(folder: Path, to_clients: ToClients = directly) -> Iterator[Callable[..., Gateway]]:
+    """Return what writes a configuration to a folder and starts ``gateway run`` on it; at the end it is killed."""
     started: list[Gateway] = []
 
     def begin(
@@ -40,19 +42,43 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
         *more: str,
         name: str = "gateway.yaml",
         path: Path | None = None,
-        python: str | Path = sys.executable,
+        python: str | Path | None = None,
         directory: Path | None = None,
     ) -> Gateway:
-        config = path or tmp_path / name
+        config = path or folder / name
         if path is None:
             config.write_text(text)
-        gateway = Gateway(config, *more, python=python, directory=directory)
+        gateway = Gateway(config, *more, python=python, directory=directory, to_clients=to_clients)
         started.append(gateway)
         return gateway
 
     yield begin
     for gateway in started:
         gateway.kill()
+
+
+@pytest.fixture
+async def to_clients(protocols: Protocols) -> AsyncIterator[ToClients]:
+    """Return what takes the URL of a gateway and returns one for clients, which speak the test's protocol to it."""
+    async with AsyncExitStack() as running:
+
+        async def over_http2(url: str) -> str:
+            if not url.startswith("http://"):
+                return url
+            port = await running.enter_async_context(http2_to(int(url.rpartition(":")[2])))
+            return f"http://127.0.0.1:{port}"
+
+        yield over_http2 if protocols.downstream == "http2" else directly
+
+
+@pytest.fixture
+def start(tmp_path: Path, to_clients: ToClients) -> Iterator[Callable[..., Gateway]]:
+    """Write a configuration and start ``gateway run`` on it; what is still running at the end is killed.
+
+    Where the module uses the fixture ``protocols``, clients speak HTTP/1 in one run of a test and HTTP/2 in another.
+    """
+    with starting(tmp_path, to_clients) as begin:
+        yield begin
 
 
 @pytest.fixture

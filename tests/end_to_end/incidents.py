@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.commands import start as commands
 from tests.end_to_end.kit import PATIENCE, Gateway, get
 
 HEAD = """
@@ -88,8 +86,7 @@ class Incident:
 
     async def shown(self) -> str:
         """Return what `gateway status` prints, with single spaces."""
-        command = [sys.executable, "-m", "gateway_core.cli", "status", "--admin", self._admin]
-        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, env=dict(os.environ))
+        done = await asyncio.to_thread(commands.run, "status", "--admin", self._admin)
         assert done.returncode in {0, 1}, done.stderr
         return "\n".join(" ".join(line.split()) for line in done.stdout.splitlines())
 

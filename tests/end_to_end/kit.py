@@ -8,16 +8,24 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.commands import start as commands
+
 PATIENCE = 40.0
 """Seconds after which something that should happen counts as not happening."""
+
+
+ToClients = Callable[[str], Awaitable[str]]
+
+
+async def directly(url: str) -> str:
+    return url
 
 
 class Upstream:
@@ -75,19 +83,22 @@ class Gateway:
         config: Path,
         *more: str,
         environ: dict[str, str] | None = None,
-        python: str | Path = sys.executable,
+        python: str | Path | None = None,
         directory: Path | None = None,
+        to_clients: ToClients = directly,
     ) -> None:
+        """Start it.
+
+        :param to_clients: takes the URL on which it listens; returns the one for clients.
+        :param python: the interpreter to start; by default it is forked by one that is ready (`tests.commands`).
+        """
         self.config = config
+        self.to_clients = to_clients
         self.lines: list[str] = []
         self._changed = threading.Condition()
-        self.process = subprocess.Popen(
-            [str(python), "-m", "gateway_core.cli", "run", "-c", str(config), *more],
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, **(environ or {})},
-            cwd=directory or config.parent,
+        arguments = ["run", "-c", str(config), *more]
+        self.process = commands.start(
+            arguments, environ={**os.environ, **(environ or {})}, directory=directory or config.parent, python=python
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -130,9 +141,9 @@ class Gateway:
                 self._changed.wait(left)
 
     async def ready(self) -> str:
-        """Wait until it listens, and return the URL."""
+        """Wait until it listens, and return the URL for clients, which may lead through a bridge to HTTP/2."""
         line = await self.says(r"^listening on ")
-        return line.removeprefix("listening on ")
+        return await self.to_clients(line.removeprefix("listening on "))
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.commands import start as commands
 
 ROUTE = "routes: [{id: r, path: /, target: 'http://127.0.0.1:1'}]\n"
 MISSING = "include: [gone.yaml]\n" + ROUTE
 
 
 def check(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gateway_core.cli", "check", "-c", str(path), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return commands.run("check", "-c", path, *options)
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.commands import start as commands
 from tests.core.process import certificates
+from tests.end_to_end.kit import Gateway
 
 LISTEN = "listen: '127.0.0.1:0'\n"
 ROUTE = "routes: [{id: r, path: /, target: 'http://127.0.0.1:1'}]\n"
@@ -63,15 +63,8 @@ BAD = {
 }
 
 
-def gateway(*arguments: str | Path, directory: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "gateway_core.cli", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=directory,
-        env={**os.environ, "XDG_STATE_HOME": str(directory / "state")},
-    )
+def environ(folder: Path) -> dict[str, str]:
+    return {**os.environ, "XDG_STATE_HOME": str(folder / "state")}
 
 
 @pytest.fixture
@@ -87,15 +80,11 @@ def test_run_refuses_what_check_refuses_with_the_same_problems(folder: Path, kin
     config = folder / "gateway.yaml"
     config.write_text(BAD[kind].replace("$HERE", str(folder)))
 
-    checked = gateway("check", "--json", config, directory=folder)
-    ran = gateway("run", config, directory=folder)
-    try:
-        out, _ = checked.communicate(timeout=60)
-        _, log = ran.communicate(timeout=60)
-    finally:
-        ran.kill()
+    checked = commands.run("check", "--json", config, directory=folder, environ=environ(folder))
+    ran = commands.run("run", config, directory=folder, environ=environ(folder))
 
-    problems = [problem for problem in json.loads(out)["problems"] if problem["severity"] == "error"]
+    log = ran.stderr
+    problems = [problem for problem in json.loads(checked.stdout)["problems"] if problem["severity"] == "error"]
     assert (checked.returncode, ran.returncode) == (1, 1), log
     assert problems
     for problem in problems:
@@ -106,15 +95,15 @@ def test_run_refuses_what_check_refuses_with_the_same_problems(folder: Path, kin
     assert r"\n" not in log, "an excerpt is lines of its own"
 
 
-def test_run_starts_with_what_check_finds_fine(folder: Path) -> None:
+async def test_run_starts_with_what_check_finds_fine(folder: Path) -> None:
     config = folder / "gateway.yaml"
     config.write_text(tls("cert: one.crt, key: one.key"))
 
-    with gateway("check", config, directory=folder) as checked:
-        assert checked.wait(60) == 0
+    assert commands.run("check", config, directory=folder, environ=environ(folder)).returncode == 0
 
-    with gateway("run", config, directory=folder) as ran:
-        assert ran.stderr is not None
-        assert any("listening on" in line for line in ran.stderr)
-        ran.terminate()
-        assert ran.wait(60) == 0
+    running = Gateway(config, environ=environ(folder))
+    try:
+        await running.ready()
+        await running.stops()
+    finally:
+        running.kill()

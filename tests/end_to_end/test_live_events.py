@@ -7,8 +7,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -18,6 +16,7 @@ import aiohttp
 import pytest
 
 from tests.end_to_end.admin_kit import Api
+from tests.end_to_end.dashboard.browser import make_token
 from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, get
 
 CONFIG = """
@@ -154,12 +153,7 @@ async def test_a_tail_has_the_requests_of_all_workers_through_a_reload_and_the_e
     text = CONFIG.format(url=upstream.url, admin=unused_tcp_port, workers=2)
     running = start(text)
     url = await running.ready()
-    made = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "gateway_core.cli", "admin", "token", "new", "ops", "--role", "viewer", "--tail"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    token = made.stdout.strip()
+    token = await make_token("ops", "--role", "viewer", "--tail")
     query = "?types=tail&route=users&status=2xx"
     async with streamed(unused_tcp_port, query, token=token) as events:
 
@@ -213,12 +207,7 @@ async def test_fifty_readers_that_do_not_read_take_nothing_from_others_and_leave
 ) -> None:
     running = start(CONFIG.format(url=upstream.url, admin=unused_tcp_port, workers=2))
     url = await running.ready()
-    made = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "gateway_core.cli", "admin", "token", "new", "ops", "--tail"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    token = made.stdout.strip()
+    token = await make_token("ops", "--tail")
     await api("GET", "overview")
     before = descriptors_of(running)
 

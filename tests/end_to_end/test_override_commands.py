@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
 
+from tests.commands import start as commands
 from tests.end_to_end.admin_kit import Api
 from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, get
 
@@ -26,14 +25,7 @@ routes: [{{id: users, path_prefix: /, target: users}}, {{id: orders, path_prefix
 
 
 async def gateway(*arguments: str) -> tuple[int, str, str]:
-    done = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "gateway_core.cli", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = await asyncio.to_thread(commands.run, *arguments, timeout=PATIENCE)
     return done.returncode, done.stdout, done.stderr
 
 

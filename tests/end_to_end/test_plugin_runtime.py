@@ -6,14 +6,13 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.commands import start as commands
 from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, eventually, get
 
 pytestmark = pytest.mark.timeout(120)
@@ -121,14 +120,7 @@ def config(upstream: Upstream, workers: int, more: str = "", *, plugin: str = "{
 
 
 def call(environ: dict[str, str], *arguments: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway_core.cli", "call", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environ},
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = commands.run("call", *arguments, environ={**os.environ, **environ}, timeout=PATIENCE)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -9,6 +9,8 @@ import pytest
 from tests.end_to_end.kit import Client, Gateway, Upstream, eventually, get
 from tests.ports import free_port
 
+pytestmark = pytest.mark.client_protocols
+
 Start = Callable[..., Gateway]
 
 FORCED = "configuration in force"

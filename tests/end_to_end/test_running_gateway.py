@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.commands import start as commands
 from tests.end_to_end.kit import Gateway, Upstream, get
 
 CONFIG = """
@@ -44,10 +43,7 @@ def config_of(upstream: Upstream, port: int, workers: int = 1) -> str:
 
 async def gateway(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a command of the gateway."""
-    command = [sys.executable, "-m", "gateway_core.cli", *map(str, arguments)]
-    return await asyncio.to_thread(
-        subprocess.run, command, capture_output=True, text=True, env=dict(os.environ), check=False, timeout=120
-    )
+    return await asyncio.to_thread(commands.run, *arguments)
 
 
 async def overview(*arguments: str) -> dict[str, Any]:

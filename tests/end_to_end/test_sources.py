@@ -5,13 +5,13 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from tests.commands import start as commands
 from tests.end_to_end.kit import Gateway, Upstream, eventually, get
 
 pytestmark = pytest.mark.slow
@@ -78,9 +78,7 @@ def route(name: str, upstream: Upstream) -> str:
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gateway_core.cli", *arguments], capture_output=True, text=True, check=False
-    )
+    return commands.run(*arguments)
 
 
 async def test_a_url_is_polled_and_survives_a_restart_of_the_program(

@@ -21,7 +21,7 @@ def config(upstream: Upstream, listen: str = "127.0.0.1:0", more: str = "") -> s
 
 
 async def test_says_where_it_listens_serves_and_ends_with_status_0(start: Start, upstream: Upstream) -> None:
-    gateway = start(config(upstream))
+    gateway = start(config(upstream), python=sys.executable)
 
     status, body = await get(await gateway.ready(), "/hello")
     await gateway.stops()
@@ -44,7 +44,7 @@ async def test_listens_on_ipv6_and_on_a_unix_socket(start: Start, upstream: Upst
 async def test_a_taken_port_is_one_line_and_status_1(start: Start, upstream: Upstream) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        gateway = start(config(upstream, address))
+        gateway = start(config(upstream, address), python=sys.executable)
 
         assert await gateway.ends() == 1
 
@@ -54,7 +54,7 @@ async def test_a_taken_port_is_one_line_and_status_1(start: Start, upstream: Ups
 
 
 async def test_a_missing_file_is_named_and_status_1(start: Start, tmp_path: Path) -> None:
-    gateway = start("", path=tmp_path / "nowhere.yaml")
+    gateway = start("", path=tmp_path / "nowhere.yaml", python=sys.executable)
 
     assert await gateway.ends() == 1
     assert "nowhere.yaml: does not exist" in gateway.text

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from gateway_core.cli.root import COMMANDS
 
+from tests.commands import start as commands
 from tests.programs import program
 
 GATEWAY = [sys.executable, "-m", "gateway_core.cli"]
@@ -24,9 +25,7 @@ GOOD = "routes: [{path: /, target: 'http://127.0.0.1:1'}]\n"
 
 def gateway(*arguments: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(folder), **environ}
-    return subprocess.run(
-        [*GATEWAY, *arguments], capture_output=True, text=True, cwd=folder, env=environment, check=False
-    )
+    return commands.run(*arguments, environ=environment, directory=folder)
 
 
 @pytest.fixture
