@@ -92,11 +92,14 @@ class Dashboard:
 
 
 @asynccontextmanager
-async def browser() -> AsyncIterator[Browser]:
-    """Start a browser."""
+async def browser(*more: str) -> AsyncIterator[Browser]:
+    """Start a browser.
+
+    :param more: flags beside the usual ones.
+    """
     path = await asyncio.to_thread(program, "chromium", "chromium")
     async with async_playwright() as playwright:
-        running = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        running = await playwright.chromium.launch(executable_path=path, args=[*FLAGS, *more])
         try:
             yield running
         finally:
