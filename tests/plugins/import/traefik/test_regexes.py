@@ -149,3 +149,20 @@ def test_options_of_tls_that_are_not_carried_over_are_lost_by_their_lines() -> N
     ]  # fmt: skip
     tls = next(each["tls"] for each in written(imported)["listen"] if "tls" in each)
     assert tls == {"cert": "/c.pem", "key": "/k.pem"}
+
+
+def test_a_redirect_that_takes_all_requests_of_a_router_leaves_nothing_to_the_middlewares_behind_it(
+    tmp_path: Path,
+) -> None:
+    text = (
+        "http:\n  routers: {r: {rule: 'Host(`www.a.org`) || Host(`a.org`)', service: s, middlewares: [www, secure]}}\n"
+        "  services: {s: {loadBalancer: {servers: [{url: 'http://127.0.0.1:1'}]}}}\n"
+        "  middlewares:\n    www: {redirectRegex: {regex: '^https?://www\\.(.+)', replacement: 'https://${1}'}}\n"
+        "    secure: {headers: {sslRedirect: true}}\n"
+    )
+    imported = import_text("traefik", text)
+
+    redirects = {each["id"]: (each["hosts"], each["redirect"]["host"]) for each in written(imported)["routes"][:1]}
+    assert redirects == {"r-redirect": (["www.a.org"], "a.org")}
+    assert [each["id"] for each in written(imported)["routes"]] == ["r-redirect", "r-2-to-https"]
+    assert check(imported, tmp_path) == []

@@ -190,16 +190,25 @@ class _Importer:
             if applied.pattern is not None:
                 given = route.keys.get("path_regex")
                 route.keys["path_regex"] = applied.pattern if given is None else f"(?={given}$){applied.pattern}"
-        if not route.is_closed:
-            yield from self._before(route, applied)
-            if applied.to_scheme is not None:
-                redirect = self._to_scheme(route, applied.to_scheme)
-                if redirect is not None:
+        if route.is_closed:
+            yield route
+        else:
+            yield from self._with_redirects(route, applied)
+
+    def _with_redirects(self, route: Route, applied: Applied) -> Iterator[Route]:
+        """Yield a route behind those that decide before it, without the ones to which they leave no request."""
+        before = list(self._before(route, applied))
+        yield from before
+        if applied.to_scheme is not None:
+            redirect = self._to_scheme(route, applied.to_scheme)
+            if redirect is not None:
+                if not _is_taken(redirect, before):
                     yield redirect
-                    if route.keys.get("scheme") == redirect.keys["scheme"]:
-                        return
-                    route.keys["scheme"] = applied.to_scheme.keys["redirect"]["scheme"]
-        yield route
+                if route.keys.get("scheme") == redirect.keys["scheme"]:
+                    return
+                route.keys["scheme"] = applied.to_scheme.keys["redirect"]["scheme"]
+        if not _is_taken(route, before):
+            yield route
 
     def _lose_conditions(self, route: Route, router: Section, asked: Conditions, options: str | None) -> None:
         for matcher in asked.lost:
@@ -336,6 +345,17 @@ class _Importer:
                 self._options.origin_of(DEFAULT), "clientAuth", reason, proposal, self.imported.routes
             )
         return self._certificates | (options or {})
+
+
+def _is_taken(route: Route, before: list[Route]) -> bool:
+    """Whether routes that decide before one take all of its requests: they ask for the same, or for each scheme."""
+    schemes = {each.keys.get("scheme") for each in before if _asked(each) == _asked(route)}
+    return bool(schemes & {None, route.keys.get("scheme")}) or schemes == {"http", "https"}
+
+
+def _asked(route: Route) -> dict[str, Any]:
+    """Return what a route asks for of requests, apart from their scheme."""
+    return {key: value for key, value in route.keys.items() if key in CONDITIONS and key not in {"priority", "scheme"}}
 
 
 def _with_tls(routers: Iterable[Section]) -> set[str]:
