@@ -143,3 +143,47 @@ def test_the_documents_themselves_are_imported(name: str, document: dict[str, An
 def test_a_value_that_is_none_of_its_kind_is_a_finding_or_an_error_and_no_crash(name: str, text: str) -> None:
     with suppress(CannotImportError):
         written(import_text(name, text))
+
+
+SERVED_BY = "http: {routers: {r: {rule: 'Path(`/a`)', service: s}}, services: {"
+OF_KONG = "_format_version: '3.0'\nservices:\n- {name: s, url: 'http://u', routes: [{name: r, paths: [PATH]}]}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line", "message"),
+    [
+        ("kong", "_format_version: '3.0'\nservices:\n- {name: s, host: u, port: 99999}\n", 3, "the port 99999"),
+        ("kong", OF_KONG.replace("PATH", "{a: 1}"), 3, "the path a mapping of route 'r'"),
+        ("kong", OF_KONG.replace("PATH", "a"), 3, "the path 'a' of route 'r'"),
+        ("kong", OF_KONG.replace("PATH", "~a"), 3, "the path '~a' of route 'r'"),
+        ("nginx", "server {\n location / {\n  proxy_pass http://u\n }\n}\n", 4, "without `;`"),
+        ("krakend", 'version: 3\ntimeout: soon\nendpoints: []\n', 2, "the timeout 'soon'"),
+        ("openapi", "openapi: 3.1.0\nservers:\n- url: 'http://{h}'\npaths: {/a: {get: {}}}\n", 3, "have no default"),
+    ],
+)  # fmt: skip
+def test_a_value_that_its_own_product_refuses_is_a_failure_with_its_line(
+    name: str, text: str, line: int, message: str
+) -> None:
+    with pytest.raises(CannotImportError) as failure:
+        import_text(name, text)
+
+    assert (failure.value.origin.line, message in str(failure.value)) == (line, True), str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        "s: {weighted: {services: [{name: s}]}}",
+        "s: {weighted: {services: [{name: t}]}}, t: {weighted: {services: [{name: s}]}}",
+        "s: {failover: {service: s, fallback: s}}",
+        "s: {mirroring: {service: s, mirrors: [{name: s}]}}",
+        "s: {loadBalancer: {servers: []}}",
+        "s: {loadBalancer: {}}",
+        "s: {weighted: {services: [{name: t}]}}, t: {loadBalancer: {servers: []}}",
+    ],
+)
+def test_a_service_of_traefik_that_is_made_of_itself_or_of_nothing_closes_its_routes(service: str) -> None:
+    imported = import_text("traefik", f"{SERVED_BY}{service}}}}}\n")
+
+    assert [each["respond"] for each in written(imported)["routes"]] == [{"status": 403}]
+    assert "upstreams" not in written(imported)

@@ -292,3 +292,19 @@ def test_a_namespace_under_both_of_its_names_is_an_error_as_one_would_be_left_ou
 
     with pytest.raises(CannotImportError, match="twice"):
         import_text("krakend", json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("given", "total"),
+    [
+        ("3s", "3s"), ("1m30s", "90000ms"), ("1.5s", "1500ms"), ("0s", "2s"), ("0", "2s"), ("500us", "1ms"),
+        ("1h", "1h"), ("250ms", "250ms"),
+    ],
+)  # fmt: skip
+def test_timeouts_are_read_as_go_writes_durations(tmp_path: Path, given: str, total: str) -> None:
+    backend = '[{"url_pattern": "/a", "host": ["http://127.0.0.1:1"]}]'
+    text = f'{{"version": 3, "endpoints": [{{"endpoint": "/a", "timeout": "{given}", "backend": {backend}}}]}}'
+    imported = import_text("krakend", text)
+
+    assert written(imported)["routes"][0]["timeouts"] == {"total": total}
+    assert check(imported, tmp_path) == []

@@ -30,6 +30,9 @@ _KEPT: Final = frozenset(
 )  # fmt: skip
 """Fields that `headers` keeps whatever is listed, or that the gateway writes."""
 _PARAMETER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_MILLISECONDS: Final = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
+"""Units of Go's durations, in the order in which they are tried."""
+_LONGEST_DURATION: Final = 40
 _DURATION: Final = re.compile(r"([0-9]{1,9})(ms|s|m|h)")
 _ENCODINGS: Final = frozenset({"json", "no-op", "no_op", "fast-json", "safejson"})
 _AS_IT_IS: Final = frozenset({"no-op", "no_op"})
@@ -67,7 +70,7 @@ class _Importer:
         self.imported = imported
         self.root = root
         self.hosts = root.texts("host")
-        self.timeout = root.text("timeout") or "2s"
+        self.timeout = _timeout(root) or "2s"
         self.cache_ttl = root.text("cache_ttl") or ""
         self.encoding = root.text("output_encoding") or "json"
         self.upstreams: dict[tuple[tuple[str, ...], str], str] = {}
@@ -133,8 +136,7 @@ class _Importer:
         extras.carry_over(extra, self.router)
         for name, section in self.extra.items():
             extras.unknown(name, section)
-        timeout = endpoint.text("timeout") or self.timeout
-        timeout = timeout if _DURATION.fullmatch(timeout) else "2s"
+        timeout = _timeout(endpoint) or self.timeout
         backends = list(self._without_shadows(endpoint, backends))
         for backend in backends:
             backend.what = f"the backend of {endpoint.what}"
@@ -354,6 +356,23 @@ def _without_comments(node: Node) -> Node:
     if extra is not None and isinstance(extra.value, dict):
         kept["extra_config"] = Node(extra.origin, {key: _without_comments(each) for key, each in extra.value.items()})
     return Node(node.origin, kept)
+
+
+def _timeout(section: Section) -> str | None:
+    """Return the timeout of a section, written as a duration of Go; None if there is none, or 0."""
+    text = section.text("timeout")
+    if text is None or _DURATION.fullmatch(text):
+        return None if text is None or not int(text.rstrip("hms")) else text
+    milliseconds, rest = 0.0, text.removeprefix("0") if text == "0" else text
+    while rest:
+        number = rest[: len(rest) - len(rest.lstrip("0123456789."))]
+        unit = next((each for each in _MILLISECONDS if rest.startswith(each, len(number))), None)
+        if len(text) > _LONGEST_DURATION or unit is None or not number.replace(".", "", 1).isdecimal():
+            message = f"has the timeout {text[:_LONGEST_DURATION]!r}: write a duration such as 2s"
+            raise CannotImportError(section.origin_of("timeout"), message)
+        milliseconds += float(number) * _MILLISECONDS[unit]
+        rest = rest[len(number) + len(unit) :]
+    return f"{max(1, round(milliseconds))}ms" if milliseconds else None
 
 
 def _seconds(duration: str) -> int:

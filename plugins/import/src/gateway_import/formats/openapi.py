@@ -136,6 +136,11 @@ class _Importer:
         for name in variables.names() if variables is not None else ():
             variable = variables.section(name) if variables is not None else None
             url = url.replace(f"{{{name}}}", (variable.text("default") if variable is not None else None) or "")
+        if "{" in url and self.target is None:
+            message = (
+                f"has the server {without_secrets(url)!r}, whose variables have no default: give one, or --target URL"
+            )
+            raise CannotImportError(server.origin, message)
         if len(servers) > 1:
             rest = ", ".join(without_secrets(each.text("url") or "/") for each in servers[1:])
             self.imported.note(server.origin, "'servers'", f"the first one is the upstream; left out: {rest}")

@@ -175,7 +175,12 @@ class _Importer:
         self._lose_conditions(route, router, asked, options)
         found = self._services.keys(service)
         if found is None:
-            reason = "it is not in the file" if not service.endswith("@internal") else "it is a part of Traefik"
+            reason = (
+                "it has no servers, or services that have none"
+                if self._services.has(service)
+                else "it is not in the file"
+            )
+            reason = "it is a part of Traefik" if service.endswith("@internal") else reason
             self.imported.close(
                 route,
                 self.imported.lose(router.origin, f"service {service!r} of {router.what}", reason, "write a target"),

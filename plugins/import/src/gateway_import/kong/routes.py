@@ -154,6 +154,10 @@ class _Maker:
         found = []
         for node in section.nodes("paths"):
             text = str(node.value)
+            if isinstance(node.value, dict | list | None) or not text.startswith(("/", "~/")):
+                shown = repr(text) if isinstance(node.value, str) else node.kind
+                message = f"has the path {shown} of {section.what}: a path begins with /, an expression with ~/"
+                raise CannotImportError(node.origin, message)
             is_regex = text.startswith("~") if self.regexes_marked else not _PLAIN_PATH.fullmatch(text)
             text = text[1:] if text.startswith("~") and self.regexes_marked else text
             if not is_regex and not _PLAIN_PATH.fullmatch(text):

@@ -10,6 +10,7 @@ from gateway_import.kong.entities import BOOKKEEPING, Entities
 from gateway_import.model import Imported, Upstream
 from gateway_import.sections import Section
 
+_LARGEST_PORT: Final = 65535
 _PORTS: Final = {"http": 80, "https": 443, "grpc": 80, "grpcs": 443, "ws": 80, "wss": 443}
 _SCHEMES: Final = {"http": "http", "https": "https", "grpc": "http", "grpcs": "https", "ws": "http", "wss": "https"}
 _STRATEGIES: Final = {
@@ -89,6 +90,10 @@ def _address(section: Section) -> tuple[str, str, int, str]:
             port = 80  # Kong's default, whatever the protocol
     if not host:
         raise CannotImportError(section.origin, f"{section.what} has neither a url nor a host")
+    if port is not None and not 0 <= port <= _LARGEST_PORT:
+        raise CannotImportError(
+            section.origin_of("port"), f"has the port {port} in {section.what}: it is 65535 at most"
+        )
     return scheme, host, port or _PORTS.get(scheme, 80), path
 
 

@@ -64,7 +64,7 @@ def read_directives(source: SourceText, files: Files) -> list[Directive]:
     with tempfile.NamedTemporaryFile("w", suffix=".conf", encoding="utf-8", newline="") as copy:
         copy.write(source.text)
         copy.flush()
-        _refuse_depth(copy.name, source)
+        _refuse_shape(copy.name, source)
         # The parser gets one file, whose text was read and bounded before; includes are followed here.
         parsed = crossplane.parse(copy.name, single=True, check_ctx=False, check_args=False)
     config = parsed["config"][0]
@@ -77,15 +77,21 @@ def read_directives(source: SourceText, files: Files) -> list[Directive]:
     return found
 
 
-def _refuse_depth(path: str, source: SourceText) -> None:
-    """Refuse what is nested too deep before it is parsed: the parser calls itself for each block, and names no line."""
-    depth = 0
+def _refuse_shape(path: str, source: SourceText) -> None:
+    """Refuse what is nested too deep, which the parser names no line of, and directives without an end."""
+    depth, before = 0, ";"
     with contextlib.suppress(crossplane.errors.NgxParserBaseException):  # the parser finds the same, and says more
         for part, line, is_quoted in crossplane.lex(path):
             if not is_quoted and part in {"{", "}"}:
                 depth += 1 if part == "{" else -1
             if depth > DEEPEST:
                 raise CannotImportError(Origin(source.name, line), f"is nested more than {DEEPEST} levels deep")
+            if part == "}" and not is_quoted and before not in {"{", "}", ";"}:
+                # The parser takes the end of a block for the end of the directive in it, which nginx does not.
+                message = "is no configuration of nginx: a directive ends without `;` before `}`"
+                raise CannotImportError(Origin(source.name, line), message)
+            if is_quoted or not part.startswith("#"):
+                before = "" if is_quoted else part
 
 
 def _refuse_templates(directives: list[Directive]) -> None:

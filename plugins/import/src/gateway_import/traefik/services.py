@@ -34,6 +34,8 @@ class Services:
             return None
         section = service.section(kind, f"{kind} of service {name!r}")
         assert section is not None
+        if kind == "loadBalancer" and not section.nodes("servers"):
+            return None
         if kind == "loadBalancer":
             return {"target": self._upstream(name, section)}
         if kind == "weighted":
@@ -49,9 +51,14 @@ class Services:
         )
 
     def target(self, name: str) -> str | None:
-        """Return the upstream of a service that has servers; None for others."""
-        keys = self.keys(name, _DEEPEST)
-        return None if keys is None else keys.get("target")
+        """Return the upstream of a service that has servers; None for others, such as one that is made of itself."""
+        name = name.removesuffix("@file")
+        service = self._services.section(name) if self._services is not None and name in self._services else None
+        return (self.keys(name) or {}).get("target") if service is not None and "loadBalancer" in service else None
+
+    def has(self, name: str) -> bool:
+        """Whether a service of this name is in the file."""
+        return self._services is not None and name.removesuffix("@file") in self._services
 
     def _weighted(self, section: Section) -> dict[str, Any] | None:
         targets = []
