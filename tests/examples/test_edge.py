@@ -8,6 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
+from gateway_core.cli.root import gateway as command_line
 
 from tests.examples.kit import Example, stops
 from tests.plugins.oidc.provider import Provider
@@ -31,6 +33,14 @@ def client(example: Example) -> Iterator[httpx.Client]:
     trust = ssl.create_default_context(cafile=example.folder / "certificates" / "ca.crt")
     with httpx.Client(base_url=f"https://localhost:{example.environ['HTTPS_PORT']}", verify=trust) as client:
         yield client
+
+
+def test_check_warns_of_nothing(example: Example) -> None:
+    checked = CliRunner().invoke(
+        command_line, ["check", "--offline", "-c", str(example.folder / "gateway.yaml")], env=example.environ
+    )
+
+    assert (checked.exit_code, checked.output.count("warning")) == (0, 0), checked.output
 
 
 def test_pages_come_over_tls_from_the_cache_with_security_headers(example: Example, client: httpx.Client) -> None:
@@ -70,7 +80,7 @@ def test_the_api_is_for_one_other_origin_and_a_request_a_second(example: Example
 
     assert allowed.headers["access-control-allow-origin"] == "https://app.example.com"
     assert "access-control-allow-origin" not in other.headers
-    assert received.json()["path"] == "/orders"
+    assert received.json()["path"] == "/v1/orders"
     assert received.headers["access-control-allow-origin"] == "https://app.example.com"
     assert set(statuses) == {200, 429}
     stops(gateway)
