@@ -15,3 +15,20 @@ def test_paths_of_servers_have_the_defaults_of_their_variables_and_come_longest_
 
     assert server_paths(document) == [["base", "v1"], ["v2"], []]
     assert server_paths({}) == [[]]
+
+
+def test_servers_of_paths_and_operations_count_as_well() -> None:
+    document = {
+        "servers": [{"url": "/v1"}],
+        "paths": {
+            "/a": {
+                "servers": [{"url": "https://b.example.com/of/path"}],
+                "get": {"servers": [{"url": "/of/an/operation"}]},
+            },
+            "/b": 7,
+            "/c": {"get": {}, "parameters": []},
+        },
+    }
+
+    assert server_paths(document) == [["of", "an", "operation"], ["of", "path"], ["v1"], []]
+    assert server_paths({"paths": []}) == [[]]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 
 def server_paths(document: Mapping[str, Any]) -> list[list[str]]:
-    """Return the segments of the paths of ``servers``, with the defaults of variables: longest first, last none."""
+    """Return the segments of the paths of ``servers``, with the defaults of variables: longest first, last none.
+
+    Those of single paths and operations count as well, for every path.
+    """
     found: set[tuple[str, ...]] = {()}
-    servers = document.get("servers")
-    for server in servers if isinstance(servers, list) else ():
+    for server in _servers(document):
         url = server.get("url") if isinstance(server, dict) else None
         if not isinstance(url, str):
             continue
@@ -24,3 +26,12 @@ def server_paths(document: Mapping[str, Any]) -> list[list[str]]:
         except ValueError:
             continue
     return sorted((list(base) for base in found), key=len, reverse=True)
+
+
+def _servers(document: Mapping[str, Any]) -> Iterator[Any]:
+    paths = document.get("paths")
+    items = [each for each in paths.values() if isinstance(each, dict)] if isinstance(paths, dict) else []
+    operations = [each for item in items for each in item.values() if isinstance(each, dict)]
+    for level in (document, *items, *operations):
+        servers = level.get("servers")
+        yield from servers if isinstance(servers, list) else ()

@@ -209,6 +209,7 @@ def test_requests_are_routed_and_validated(gateway: StartGateway, upstream: Scri
             "delete": {**responses, "security": [{"digest": []}]},
         },
         "/orders": {"get": {**responses, "security": [{"key": []}]}},
+        "/reports": {"get": {**responses, "servers": [{"url": f"{upstream.url}/of/reports"}]}},
     }  # fmt: skip
     file, keys = tmp_path / "pets.yaml", tmp_path / "keys"
     file.write_text(document(paths, servers=[{"url": f"{upstream.url}/v1"}]))
@@ -224,6 +225,7 @@ def test_requests_are_routed_and_validated(gateway: StartGateway, upstream: Scri
     assert running.request("DELETE", "/v1/pets/7").status == 403
     assert running.get("/v1/orders").status == 401
     assert running.get("/v1/orders", headers={"X-Key": "key-of-alice"}).status == 200
+    assert running.get("/of/reports/reports").status == 200
     assert running.get("/pets").status == 404
 
 
