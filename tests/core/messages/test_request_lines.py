@@ -45,16 +45,18 @@ def test_added_fields_are_those_that_extend_would_add(
 
 
 def test_lines_that_hooks_added_are_told_from_other_changes() -> None:
-    untouched, looked_at, quick, changed = (request_of("A: 1") for _ in range(4))
+    head = make(fields=b"\r\nA: 1")
+    untouched, looked_at, quick, changed, moved = (Request.for_head(head, "1", 0.0) for _ in range(5))
     assert looked_at.headers["A"] == "1"
     quick.add_fields(FieldBlock({"B": "2"}))
     changed.headers["A"] = "2"
+    moved.raw_path = "/elsewhere"
 
-    came = request_block(untouched)
-    assert lines_added(untouched, came) == b""
-    assert lines_added(looked_at, request_block(looked_at)) == b""
-    assert lines_added(quick, came) == b"\r\nB: 2"
-    assert lines_added(changed, came) is None
+    assert lines_added(untouched, head) == b""
+    assert lines_added(looked_at, head) == b""
+    assert lines_added(quick, head) == b"\r\nB: 2"
+    assert lines_added(changed, head) is None
+    assert lines_added(moved, head) is None
 
 
 def test_credentials_that_were_added_stand_beside_those_that_came() -> None:

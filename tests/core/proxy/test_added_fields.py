@@ -9,7 +9,8 @@ import pytest
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import FieldBlock, Request
-from gateway_core.proxy.upstream_head import usual_tail
+from gateway_core.messages.request_lines import lines_added
+from gateway_core.proxy.upstream_head import tail_with
 
 from tests.core.proxy.bodies import BIND
 from tests.core.proxy.kit import Plugins, Proxied
@@ -33,7 +34,8 @@ def tail_after(change: Callable[[Request], object], fields: bytes = COOKIE) -> b
     head = make("/a", fields)
     request = Request.for_head(head, "1", 0.0)
     change(request)
-    return usual_tail(request, head)
+    added = lines_added(request, head)
+    return tail_with(head, added) if added else None if added is None else head.tail
 
 
 def test_ordinary_fields_stand_between_those_that_came_and_the_gateways() -> None:

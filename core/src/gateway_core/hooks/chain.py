@@ -14,7 +14,7 @@ from gateway_core.hooks.hook_inspection import HookEntry, table_of
 from gateway_core.hooks.wrap import hook_call
 from gateway_core.hookspecs import REQUEST_PHASES
 from gateway_core.messages import Request, Response
-from gateway_core.messages.fields import FieldNames, field_names
+from gateway_core.messages.fields import FieldBlock, FieldNames, field_names
 from gateway_core.messages.hook_owner import current_request, mark_counted
 from gateway_core.observe import HookObserver, RequestTimes
 
@@ -205,17 +205,18 @@ class Chain:
         self._targets = targets
 
 
-def announced_lines(hooks: tuple[Hook, ...], request: Request | None, lowered: bytes) -> bytes | None:
-    """Return the lines that response hooks have announced (see `Request.announced`), and count the hooks as called.
+def announced_lines(
+    hooks: tuple[Hook, ...], announced: Mapping[object, tuple[FieldBlock, FieldNames | None]], lowered: bytes
+) -> bytes | None:
+    """Return the lines that response hooks have announced, and count the hooks as called.
 
+    :param announced: what was announced (`Request.announced`).
     :param lowered: the fields that came, in lower case.
     :returns: None if one of the hooks is not announced, or has to see the response.
     """
     lines = b""
-    if request is None or not request.announced:
-        return None
     for hook in hooks:
-        fields, unless = request.announced.get(hook.announcer, (None, None))
+        fields, unless = announced.get(hook.announcer, (None, None))
         if fields is None or fields.has_framing:
             return None
         if unless is not None and (

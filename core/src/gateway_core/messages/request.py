@@ -19,6 +19,7 @@ from gateway_core.messages.operations import InProgress, RequestOperations
 from gateway_core.messages.overridable import overridable_property
 from gateway_core.messages.path import Captured, read_path
 from gateway_core.messages.received import Arrival, ReceivedHead, RequestHead, RequestOrigin, RouteInfo, TlsInfo
+from gateway_core.messages.request_ids import Identified
 from gateway_core.messages.response import Response
 from gateway_core.messages.trace import TraceContext
 from gateway_core.reasons import REASON
@@ -27,7 +28,7 @@ _NO_PARAMS: Final[Mapping[str, str]] = MappingProxyType({})
 Operations: TypeAlias = "RequestOperations[Request, Response]"
 
 
-class Request:
+class Request(Identified):
     """One request, from its head to its log line.
 
     ``method``, ``raw_path``, ``query_string``, ``headers`` and ``upstream`` may be changed by the hooks whose
@@ -39,8 +40,8 @@ class Request:
     __slots__ = (
         "__dict__", "__weakref__", "_added", "_arrival", "_head_block", "_headers", "_params", "_path", "_raw_path",
         "_received_head", "announced", "client_ip", "host", "identity", "in_progress", "matched", "method",
-        "path_flags", "path_was_set", "peer_ip", "query_string", "request_id", "route", "scheme", "started", "state",
-        "trace", "upstream", "version",
+        "path_flags", "path_was_set", "peer_ip", "query_string", "route", "scheme", "started", "state", "trace",
+        "upstream", "version",
     )  # fmt: skip
 
     client_ip: str
@@ -49,7 +50,6 @@ class Request:
     """The address that the connection came from; empty for a unix socket."""
     scheme: str
     version: str
-    request_id: str
     started: float
     """Monotonic seconds at which the head was complete."""
     in_progress: InProgress[Operations] | None  # for the data path
@@ -112,20 +112,20 @@ class Request:
             setattr(self, name, value)
 
     @staticmethod
-    def for_head(head: RequestHead, request_id: str, started: float) -> Request:
+    def for_head(head: RequestHead, request_id: str | bytes, started: float) -> Request:
         """Return a request with a head that was read; for the data path.
 
+        :param request_id: as text, or as the line that `id_of` reads.
         :param started: monotonic seconds at which the head was complete.
         """
         request: Request = _ReceivedRequest()  # stores without a call around them: this runs for every request
         request._received_head, facts, arrival = head, head.facts, head.origin
-        request._path, request._raw_path = head.path, head.raw_path
-        request.path_flags, request.path_was_set = head.path_flags, False
-        request.method, request.query_string = head.method, head.query_string
+        request._path, request._raw_path, request.path_flags = head.path, head.raw_path, head.path_flags
+        request.method, request.query_string, request.path_was_set = head.method, head.query_string, False
         request._head_block, request._added = facts.block, b""  # what hooks add, while nothing has looked at the fields
         request.host, request.version = facts.host, head.version
         request.client_ip, request.peer_ip, request.scheme = arrival.client_ip, arrival.peer_ip, arrival.scheme
-        request._arrival, request.request_id, request.started = arrival, request_id, started
+        request._arrival, request._id, request.started = arrival, request_id, started
         request.in_progress = request.route = request.upstream = request.identity = None
         request.matched = request._params = request._headers = request.trace = None
         request.state, request.announced = {}, {}

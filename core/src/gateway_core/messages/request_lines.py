@@ -6,7 +6,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Final
 
-from gateway_core.messages.received import Arrival
+from gateway_core.messages.received import Arrival, RequestHead
 from gateway_core.messages.request import Request
 
 arrival_of: Final[Callable[[Request], Arrival | None]] = attrgetter("_arrival")
@@ -19,13 +19,15 @@ def request_block(request: Request) -> bytes:
     return request._head_block + request._added if headers is None else headers._block
 
 
-def lines_added(request: Request, block: bytes) -> bytes | None:
-    """Return what hooks added behind the fields of a request by `Request.add_fields`.
+def lines_added(request: Request, head: RequestHead) -> bytes | None:
+    """Return what hooks added behind the fields of a request by `Request.add_fields`, if they changed nothing else.
 
-    :param block: the fields that came.
-    :returns: lines that each begin with CRLF, empty if nothing was added; None if fields were changed otherwise.
+    :param head: the one that came.
+    :returns: lines that each begin with CRLF, empty if nothing was added; None if anything was changed otherwise.
     """
+    if request.query_string is not head.query_string or request.method is not head.method or request.path_was_set:
+        return None
     headers = request._headers
     if headers is None:
         return request._added
-    return b"" if headers._block is block else None
+    return b"" if headers._block is head.facts.block else None

@@ -15,6 +15,7 @@ from contextvars import Context
 
 from gateway_core.hooks import Chain, Hook, start_log_phase
 from gateway_core.messages import Request, Response
+from gateway_core.messages.request_ids import id_of
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.exchange_operations import ExchangeOperations
 from gateway_core.proxy.expiry import expire_exchange
@@ -36,7 +37,6 @@ from gateway_core.proxy.tracing import end_trace, follow_route, share
 from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.proxy.wire.grpc import total_of
 from gateway_core.proxy.wire.request_head import RequestHead
-from gateway_core.proxy.wire.request_ids import id_of
 from gateway_core.routing import Match
 from gateway_core.snapshot import ChainLease, CompiledRoute, RouteTarget, Snapshot
 
@@ -109,13 +109,12 @@ class Exchange:
     @property
     def request(self) -> Request:
         """The request as hooks see it, made when the first one does, or something else asks for more than the head."""
-        if self.seen is None:
-            request = self.seen = Request.for_head(self.head, id_of(self.id_line), self.started)
-            if self._match is not None:
-                request.route, request.matched = self._match.payload.info, self._match
-            if self.trace is not None:
-                request.trace = self.trace
-        return self.seen
+        if (request := self.seen) is None:
+            request = self.seen = Request.for_head(self.head, self.id_line, self.started)
+            if (match := self._match) is not None:
+                request.route, request.matched = match.payload.info, match
+            request.trace, request.in_progress = self.trace, self
+        return request
 
     def take_route(self, route: CompiledRoute, chain: Chain) -> None:
         """Have a route's bindings take part from here on."""
@@ -137,7 +136,6 @@ class Exchange:
     def begin_hooks(self) -> Context:
         """Make the context of the hooks: the first one is about to run."""
         context = self.context = self.snapshot.scope.context.copy()
-        (self.seen or self.request).in_progress = self
         if self.trace is not None:
             share(self.trace, context)
         return context
@@ -380,8 +378,9 @@ class Exchange:
         """Run the log phase; return whether it is over. If not, it keeps the snapshot."""
         record = make_record(self, sent, response, now - self.started, self.proxy.wall())
         relay, context = self._relay, self.context or self.begin_hooks()
-        shown = response or response_of(relay, None if relay is None else relay.announced)
-        outcome = context.run(start_log_phase, self.chain.log, self.seen or self.request, shown, record)
+        if response is None:
+            response = response_of(relay, None if relay is None else relay.announced)
+        outcome = context.run(start_log_phase, self.chain.log, self.seen or self.request, response, record)
         if outcome is not None:
             self.runner().finish_last(outcome, self._pin.release)
         return outcome is None

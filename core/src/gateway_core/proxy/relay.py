@@ -17,6 +17,7 @@ from typing import Final
 
 from gateway_core.hooks import Hook, Stop, announced_lines, start_response_phase
 from gateway_core.messages import Response, UpstreamAttempt
+from gateway_core.messages.request_lines import lines_added
 from gateway_core.messages.response_lines import added_lines, has_assigned_body
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retries, UpstreamFailure, client_terms
@@ -33,10 +34,10 @@ from gateway_core.proxy.upstream_head import (
     AttemptPhase,
     UnsendableHeadError,
     framing_fields,
+    tail_with,
     target_of,
     undo_rewrite,
     upstream_head,
-    usual_tail,
 )
 from gateway_core.proxy.wire.grpc import is_grpc
 from gateway_core.proxy.wire.request_head import HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
@@ -129,7 +130,8 @@ class Relay:
         is_reframed = body is not None and (body.is_chunked or body.is_gathered)
         if framing is None or is_reframed:
             framing = self._framing(body)
-        tail = head.tail if request is None else usual_tail(request, head)
+        added = b"" if request is None else lines_added(request, head)
+        tail = tail_with(head, added) if added else None if added is None else head.tail
         trace = exchange.trace
         if tail is not None and target.is_plain and head.line and not head.path_flags and not endpoint.path:
             # The usual request: all parts are there.
@@ -252,8 +254,9 @@ class Relay:
         keeps_target = self._route.split is not None and exchange.sticky_target is not None
         is_sticky = keeps_target or self.upstream.sticky is not None
         lines: bytes | None = None if hooks or is_sticky else b""
-        if hooks and not is_sticky and exchange.hooks is None and not self._flags & HEAD_ONLY:
-            lines = self.announced = announced_lines(hooks, exchange.seen, head.lowered)
+        announced = exchange.seen.announced if hooks and exchange.seen is not None else None
+        if announced and not is_sticky and exchange.hooks is None and not self._flags & HEAD_ONLY:
+            lines = self.announced = announced_lines(hooks, announced, head.lowered)
         if lines is None:
             lines = self._pass_hooks(head, hooks, body, complete, is_sticky)
         if lines is not None:
@@ -342,11 +345,8 @@ class Relay:
             exchange.watch(NEVER if self._may_be_quiet else self._route.idle)
 
     def sink(self) -> BodySink | None:
-        return (
-            None
-            if self.phase is not None
-            else sink_of(self._exchange, NEVER if self._may_be_quiet else self._route.idle)
-        )
+        idle = NEVER if self._may_be_quiet else self._route.idle
+        return None if self.phase is not None else sink_of(self._exchange, idle)
 
     def on_end(self, trailers: bytes) -> None:
         if self.phase is not None:

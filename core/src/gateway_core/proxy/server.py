@@ -11,13 +11,13 @@ from typing import NoReturn, Protocol
 from aiohttp import web
 
 from gateway_core.messages import Response
+from gateway_core.messages.request_ids import id_of
 from gateway_core.proxy.downstream.client import AcceptedConnection
 from gateway_core.proxy.downstream.connection import ClientConnection
 from gateway_core.proxy.downstream.connections import ConnectionHost
 from gateway_core.proxy.gateway_responses import closing_response
 from gateway_core.proxy.socket_options import read_little_over_tls
 from gateway_core.proxy.sweeper import Expiring
-from gateway_core.proxy.wire.request_ids import id_of
 
 
 class ServerHost(ConnectionHost, Protocol):

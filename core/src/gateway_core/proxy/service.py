@@ -16,6 +16,7 @@ from typing import Final
 from gateway_core.clock import Clock
 from gateway_core.config import LimitsConfig
 from gateway_core.hooks import Hook, name_hook_tasks
+from gateway_core.messages.request_ids import id_of, new_id_lines
 from gateway_core.metrics import Metrics
 from gateway_core.proxy.downstream.connections import Connections, Turns
 from gateway_core.proxy.downstream.shutdown import Shutdown
@@ -34,7 +35,6 @@ from gateway_core.proxy.telemetry import Telemetry
 from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
 from gateway_core.proxy.wire.grpc import is_call
-from gateway_core.proxy.wire.request_ids import id_of, new_id_lines
 from gateway_core.reasons import LIMIT_CONNECTIONS, SHUTTING_DOWN
 from gateway_core.snapshot import Snapshot, SnapshotHolder
 
@@ -81,7 +81,7 @@ class Proxy:
         """Responds to authorities that validate host names (`gateway_core.proxy.challenges`)."""
         self.turns = Turns(self.loop, self.now)
         self.next_id_line = new_id_lines()
-        """Returns a new request id as the line that ends a head (:mod:`gateway_core.proxy.wire.request_ids`)."""
+        """Returns a new request id as the line that ends a head (:mod:`gateway_core.messages.request_ids`)."""
         self._sweeper = Sweeper(self.loop, self.now)
         self.http2_counts, self.http2_waiting = metrics.http2_clients, WaitingBytes()
         self.upstreams = UpstreamDirectory(

@@ -25,7 +25,7 @@ from gateway_core.hooks import Hook, Stop, start_attempt_phase
 from gateway_core.messages import Request, UpstreamAttempt
 from gateway_core.messages.fields import TOKEN_BYTES
 from gateway_core.messages.headers import block_of, headers_of_block, written_lines
-from gateway_core.messages.request_lines import lines_added, request_block
+from gateway_core.messages.request_lines import request_block
 from gateway_core.proxy.attempt_owner import PreparedRequest
 from gateway_core.proxy.hook_runner import HookRunner
 from gateway_core.proxy.wire.field_names import has_special_fields
@@ -78,18 +78,8 @@ def framing_fields(
     return block
 
 
-def usual_tail(request: Request, head: RequestHead) -> bytes | None:
-    """Return the fields that go upstream behind Host, if hooks changed nothing or added ordinary fields; else None."""
-    added = lines_added(request, head.facts.block)
-    if (
-        added is None
-        or request.query_string is not head.query_string
-        or request.method is not head.method
-        or request.path_was_set
-    ):
-        return None
-    if not added:
-        return head.tail
+def tail_with(head: RequestHead, added: bytes) -> bytes | None:
+    """Return the fields that go upstream behind Host, with lines that hooks added; None unless these are ordinary."""
     if head.facts.has_odd_names or not are_ordinary(added):
         return None
     return b"".join((head.facts.kept, added, head.origin.tail))

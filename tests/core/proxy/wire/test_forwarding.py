@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from gateway_core.config import ClientAddressConfig
 from gateway_core.config.values import parse_trusted_peer
+from gateway_core.messages.request_ids import id_of
 from gateway_core.proxy.downstream.client import believed_facts
 from gateway_core.proxy.wire.forwarding import Arrived, Origin, origin_of
 from gateway_core.proxy.wire.request_fields import RequestFacts, read_request_block
-from gateway_core.proxy.wire.request_ids import id_of
 from gateway_core.snapshot import Trust
 from hypothesis import given
 from hypothesis import strategies as st

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from gateway_core.messages.addresses import canonical_address, entries_from_right, read_forwarded
 from gateway_core.messages.path import ReadPath, read_path
+from gateway_core.messages.request_ids import id_line
 from gateway_core.proxy.wire.fields import list_members, valid_host
 from gateway_core.proxy.wire.request_fields import RequestFacts
-from gateway_core.proxy.wire.request_ids import id_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

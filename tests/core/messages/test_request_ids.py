@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gateway_core.proxy.wire.request_ids import id_line, id_of, new_id_lines
+from gateway_core.messages.request_ids import id_line, id_of, new_id_lines
 
 
 def test_an_id_line_is_the_field_and_the_end_of_the_head() -> None:

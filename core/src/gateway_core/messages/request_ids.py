@@ -35,3 +35,23 @@ def id_line(request_id: bytes) -> bytes:
 def id_of(line: bytes) -> str:
     """Return the id of a line."""
     return line[len(_START) : -len(_END)].decode("latin-1")
+
+
+class Identified:
+    """What has a request's id, as the line that came until something asks for the text."""
+
+    __slots__ = ("_id",)
+
+    _id: str | bytes
+
+    @property
+    def request_id(self) -> str:
+        """The id of the request, as X-Request-Id has it in both directions."""
+        value = self._id
+        if isinstance(value, bytes):
+            value = self._id = id_of(value)
+        return value
+
+    @request_id.setter
+    def request_id(self, request_id: str) -> None:
+        self._id = request_id
