@@ -9,7 +9,7 @@
 Only True lets a request pass.
 
 A rule is a tree of conditions on the caller and on the request. The first ones are the same for every request of a
-caller, so a caller (an `Identity`, which does not change) that comes a second time gets a rule of its own, in which
+caller, so a caller (an `Identity`, which does not change) that comes again and again gets a rule of its own, in which
 they are replaced by what they came to: what is left is often one condition, or nothing.
 """
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from gateway_plugin_sdk import MISSING, Identity, Request
@@ -35,6 +36,8 @@ MOST_KNOWN: Final = 1024
 MOST_WAITING: Final = 64
 """Callers of which it is remembered that they came once. More would keep the memory of callers that never come again,
 which costs them more than the rule itself."""
+_EVERY: Final = 7
+"""Of so many requests of callers that are not known one is remembered: who comes often is soon among them."""
 
 ANONYMOUS: Final = "anonymous"
 """The scheme of an identity that stands for callers who are not known."""
@@ -131,10 +134,11 @@ def _specialise(node: _Node, request: Request) -> Verdict | Compiled:
 
 
 def _remembering(node: _Node) -> Compiled:
-    """Return a rule that is specialised for each caller that comes a second time."""
+    """Return a rule that is specialised for callers that come again and again."""
     known: dict[int, tuple[Identity, Verdict | Compiled]] = {}
     came_once: dict[int, Identity] = {}
     evaluate = _function(node)
+    is_noted = cycle([True] + [False] * (_EVERY - 1)).__next__
 
     def holds(request: Request) -> Verdict:
         identity = request.identity
@@ -146,9 +150,10 @@ def _remembering(node: _Node) -> Compiled:
             rule = found[1]
             return rule(request) if callable(rule) else rule
         if came_once.get(key) is not identity:
-            if len(came_once) >= MOST_WAITING:
-                came_once.clear()
-            came_once[key] = identity  # the reference keeps the id from being another's
+            if is_noted():
+                if len(came_once) >= MOST_WAITING:
+                    came_once.clear()
+                came_once[key] = identity  # the reference keeps the id from being another's
             return evaluate(request)
         if len(known) >= MOST_KNOWN:
             known.clear()
