@@ -11,6 +11,9 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from gateway_core.config import Document
+from gateway_core.packages import PluginRegistry
+from gateway_core.snapshot import load
 from gateway_plugin_auth.alb import is_key_id
 from gateway_plugin_sdk.testing import InvalidConfigError, one_route
 from hypothesis import given
@@ -256,3 +259,21 @@ def test_a_gateway_takes_the_field_of_peers_in_trusted_proxies_only(
 
     assert status == (200 if trusted else 401)
     assert [request.target for request in upstream.requests] == ([f"/{KID}", "/app"] if trusted else [])
+
+
+@pytest.mark.parametrize("peers", [[], ["10.0.0.0/16"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"issuer": ISSUER, "aws_alb": {"signer": ARN}},
+        {"issuer": ISSUER, "aws_alb": {"signer": [ARN]}},
+        {"secret": "a secret of 32 characters or more", "mtls": {"certificate_header": "X-SSL-Client-Cert"}},
+    ],
+)
+def test_a_field_of_a_proxy_is_a_warning_where_no_proxy_is_trusted(peers: list[str], options: dict[str, Any]) -> None:
+    document = {**one_route("http://127.0.0.1:1", {"name": "auth", "config": options}), "trusted_proxies": peers}
+
+    text = Document("gateway.yaml", json.dumps(document))
+    found = load([], registry=PluginRegistry(), environ={}, documents=[text]).warnings
+
+    assert [each.code for each in found] == ([] if peers else ["trust.no-effect"])

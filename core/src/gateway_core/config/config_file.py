@@ -25,6 +25,8 @@ DIRECTORY_KEY: Final = "x-directory"
 OUTPUT_KEY: Final = "x-output"
 STREAM_KEY: Final = "x-output-or-stdout"
 UPSTREAM_KEY: Final = "x-upstream"
+TRUSTED_KEY: Final = "x-from-trusted-peer"
+"""Marks an option about a field of requests that the gateway takes from trusted peers only."""
 ENVIRONMENT_KEY: Final = "x-environment"
 """Marks an option that comes from the environment unless it is given: in documents without the right to the environment
 it is empty then, so that none of them has a credential sent to an address of its own."""

@@ -18,6 +18,7 @@ from gateway_core.config.checks.bindings import (
     check_order_keys,
     check_plugins,
     check_switched_off,
+    check_trusted_fields,
     check_upstream_names,
     make_paths_absolute,
     section_files,
@@ -196,6 +197,7 @@ def _check_document(scope: Scope, *, is_complete: bool) -> None:
     check_names(scope)
     check_listeners(scope)
     check_trust(scope)
+    check_trusted_fields(scope)
     check_plugins(scope)
     check_order_keys(scope)
     check_when(scope)

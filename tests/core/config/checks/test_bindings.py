@@ -378,3 +378,23 @@ def test_a_plugin_that_fails_on_its_bindings_is_reported(tmp_path: Path) -> None
 
     assert (code, place) == ("plugin.check-failed", "routes[0].plugins[0].config")
     assert "port" in message
+
+
+@pytest.mark.parametrize(
+    ("trust", "warned"),
+    [
+        ("", ["plugins[0].config.names[0]"]),
+        ("trusted_proxies: [10.0.0.0/16]\n", []),
+        ("listen: {address: '127.0.0.1:8080', trusted_proxies: [10.0.0.0/16]}\n", []),
+    ],
+)
+def test_an_option_about_a_field_of_trusted_peers_is_a_warning_where_no_peer_is_trusted(
+    load: Load, monkeypatch: pytest.MonkeyPatch, trust: str, warned: list[str]
+) -> None:
+    names = {"type": "array", "items": {"type": "string", "x-from-trusted-peer": True}}
+    described = PluginDescription("certs", "acme-certs", "1", {"type": "object", "properties": {"names": names}})
+    monkeypatch.setattr(Catalogue, "plugins", {**Catalogue.plugins, "certs": described})
+
+    found = load(trust + "plugins: [{name: certs, config: {names: [X-Cert]}}]").warnings
+
+    assert [(each.key_path, each.code) for each in found] == [(path, "trust.no-effect") for path in warned]

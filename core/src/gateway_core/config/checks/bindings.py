@@ -13,7 +13,14 @@ from gateway_core.config.catalog import PluginDescription, install_advice
 from gateway_core.config.checks.listeners import listeners
 from gateway_core.config.checks.references import known_upstreams, unix_sockets
 from gateway_core.config.checks.scope import BindingView, Scope, all_bindings, bindings, mappings, targets_of, text
-from gateway_core.config.config_file import DIRECTORY_KEY, FILE_KEY, OUTPUT_KEY, STREAM_KEY, UPSTREAM_KEY
+from gateway_core.config.config_file import (
+    DIRECTORY_KEY,
+    FILE_KEY,
+    OUTPUT_KEY,
+    STREAM_KEY,
+    TRUSTED_KEY,
+    UPSTREAM_KEY,
+)
 from gateway_core.config.documents import Document
 from gateway_core.config.location import KeyPath
 from gateway_core.config.models.route import is_url
@@ -301,6 +308,15 @@ def check_upstream_names(scope: Scope) -> None:
         if name and not is_url(name) and name not in names:
             remedy = scope.suggestion(name, names) or known_upstreams(names)
             scope.add(path, f"{scope.shown(path, name)} is not an upstream", code="upstream.unknown", remedy=remedy)
+
+
+def check_trusted_fields(scope: Scope) -> None:
+    """Warn of options about fields of trusted peers where no peer is trusted: such fields are always removed."""
+    if any(part.get("trusted_proxies") for part in (scope.document, *(item for _, item in listeners(scope.document)))):
+        return
+    for path, _ in _values(scope, TRUSTED_KEY):
+        message = "is about a field that only trusted peers may send, and no peer is trusted: no request has it"
+        scope.warn(path, message, code="trust.no-effect", remedy="give the proxies in trusted_proxies")
 
 
 def _values(scope: Scope, key: str) -> Iterator[tuple[KeyPath, str]]:

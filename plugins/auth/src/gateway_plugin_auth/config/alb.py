@@ -13,7 +13,7 @@ _SIGNER: Final = (
     r"[A-Za-z0-9-]{1,32}/[0-9a-f]{1,32}$"
 )
 
-Signer = Annotated[str, Field(pattern=_SIGNER)]
+Signer = Annotated[str, Field(pattern=_SIGNER, json_schema_extra={"x-from-trusted-peer": True})]
 """The ARN of an Application Load Balancer."""
 
 _GOVERNMENT: Final = re.compile(r"us-gov-[a-z]+-[0-9]+")
