@@ -130,7 +130,8 @@ def test_what_one_plugin_does_holds_beside_each_other_one(
         for pair in pairs()
     ]  # fmt: skip
     running = gateway({"trusted_proxies": ["127.0.0.0/8"], "routes": routes})
-    expected, found = [], []
+    expected: list[Any] = []
+    found: list[Any] = []
 
     for pair in pairs():
         path = f"/{'/'.join(pair)}/page.json"

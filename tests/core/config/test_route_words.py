@@ -16,6 +16,8 @@ from tests.core.config.conftest import Load
         ("endpoint", "write path"),
         ("status", "write enabled"),
         ("request_body", "write max_body_bytes"),
+        ("none_of", "write it as the value of a condition: client_ip: {none_of: [10.0.0.0/8]}"),
+        ("limits", "write max_body_bytes; other limits are those of the whole gateway, at the top level"),
     ],
 )
 def test_a_key_of_another_gateway_on_a_route_is_refused_with_ours(load: Load, word: str, hint: str) -> None:

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+from gateway_core.config import Document
 from gateway_core.packages import PluginRegistry
 from gateway_core.snapshot import load
 from gateway_plugin_oidc import Oidc
@@ -46,8 +48,27 @@ def test_bindings_that_share_a_redirect_uri_or_a_cookie_are_warned_about() -> No
     assert together(("oidc", one), ("b", apart)) == []
 
 
-def test_bindings_of_one_id_provider_and_client_share_their_sessions_and_are_fine() -> None:
-    assert together(("oidc", made()), ("oidc", made(unauthenticated="deny", claims_to_headers={"X-User": "sub"}))) == []
+def test_bindings_that_read_each_others_sessions_need_valkey_for_what_ends_them() -> None:
+    valkey = {"url": "valkey://127.0.0.1"}
+    one, other = made(valkey=valkey), made(valkey=valkey, unauthenticated="deny", claims_to_headers={"X-User": "sub"})
+
+    assert together(("oidc", one), ("oidc", other)) == []
+    assert together(("oidc", made()), ("oidc", made(unauthenticated="deny")), ("oidc", made())) == [
+        (1, "ends-not-shared", "warning")
+    ]
+
+
+@pytest.mark.parametrize(("paths", "codes"), [(["/"], []), (["/", "/b", "/c"], ["oidc.ends-not-shared"])])
+def test_a_set_of_plugins_on_several_routes_is_several_bindings(paths: list[str], codes: list[str]) -> None:
+    binding = {"name": "oidc", "config": {**USUAL, "session": {"single_gateway": True}}}
+    routes = [{"id": p, "path_prefix": p, "target": "http://127.0.0.1:9", "plugins": [{"use": "login"}]} for p in paths]
+    text = json.dumps({"plugin_sets": [{"name": "login", "plugins": [binding]}], "routes": routes})
+    registry = PluginRegistry(dict)
+    registry.register(Oidc)
+
+    found = load([], registry=registry, environ={}, documents=[Document("gateway.yaml", text)]).warnings
+
+    assert [each.code for each in found if each.code.startswith("oidc.")] == codes
 
 
 def test_check_reports_shared_redirect_uris_at_their_place(tmp_path: Path) -> None:

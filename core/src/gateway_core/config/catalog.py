@@ -60,6 +60,8 @@ class PluginDescription:
     """What the schema cannot say: takes a config that fits it, returns errors and warnings."""
     check_bindings: CheckBindings | None = None
     """What is wrong with several bindings together, each of which is valid alone."""
+    checks_repeated_bindings: bool = False
+    """Whether that gets two of those that are the same on several routes."""
     needs_of: Callable[[Mapping[str, Any]], Iterable[str]] | None = None
     """What a binding with this config needs, in place of ``needs``."""
     provides_of: Callable[[Mapping[str, Any]], Iterable[str]] | None = None

@@ -28,6 +28,10 @@ ROUTE_WORDS: Final[Mapping[str, str]] = {
         ["https_redirect", "redirect_https", "ssl_redirect", "https_only", "require_tls", "redirectScheme"],
         "write https_redirect: true on a listener, or redirect: {scheme: https} on a route beside this one",
     ),
+    **dict.fromkeys(
+        ["one_of", "none_of", "not"], "write it as the value of a condition: client_ip: {none_of: [10.0.0.0/8]}"
+    ),
+    "limits": "write max_body_bytes; other limits are those of the whole gateway, at the top level",
     "predicates": "write path, path_prefix, hosts, methods or headers beside each other",
     "weight": _WEIGHTS,
     "strip_prefix": "write strip_path: true",

@@ -82,6 +82,9 @@ class Plugin(Generic[ConfigT]):
     """Whether its response and log hooks have nothing to do with what its hooks before the upstream respond with,
     unless one forwarded the request or failed: they are not called then, which spares such a request their price."""
 
+    checks_repeated_bindings: ClassVar[bool] = False
+    """Whether `check_bindings` gets two of those whose id and config are the same on several routes, and not one."""
+
     encodes_responses: ClassVar[bool] = False
     """Whether it puts bodies of responses into a content coding. Response hooks run from the last binding to the first,
     so bindings before it get the coded body: ``gateway check`` warns of one there that needs ``plain-responses``."""

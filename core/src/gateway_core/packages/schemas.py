@@ -150,6 +150,7 @@ def description_of(
         secret_paths=secrets,
         check=config_check(plugin, secrets, schema),
         check_bindings=_bindings_check(plugin),
+        checks_repeated_bindings=plugin.checks_repeated_bindings,
         needs_of=_by_config(plugin, "needs"),
         provides_of=_by_config(plugin, "provides"),
         params_of=_params_of(plugin),

@@ -15,6 +15,10 @@ from gateway_plugin_oidc.browser import authority_of
 from gateway_plugin_oidc.config import OidcConfig
 
 _APART: Final = "give each binding its own, or all of them one id, provider and client"
+_ENDS: Final = (
+    "another binding reads these sessions too, and neither hears of logouts and refreshed tokens of the other"
+)
+_ONCE: Final = "bind the plugin once, for the whole gateway, or give valkey"
 
 
 def findings(config: OidcConfig) -> Iterator[ConfigFinding]:
@@ -55,14 +59,20 @@ def findings_together(bindings: Sequence[tuple[str, OidcConfig]]) -> Iterator[tu
 
     The callback of a shared ``redirect_uri`` reaches one binding, which cannot open the login attempts of the other.
     A shared cookie is refused and removed by each of the two in turn. Both would log users in again and again.
+    Bindings that read each other's sessions hear of ends and refreshed tokens of the other one through Valkey alone.
     """
+    warned = False
     uris: dict[str, tuple[str, ...]] = {}
     cookies: dict[tuple[str, str], tuple[str, ...]] = {}
     for index, (binding, config) in enumerate(bindings):
         # What cookies are sealed with, and their name: bindings in which all of it is the same read each other's.
         owner = (binding, config.issuer, config.client_id, config.cookie.name, config.cookie.domain or "")
         for uri in many(config.redirect_uri):
+            is_first = uri not in uris
             first = uris.setdefault(uri, owner)
+            if not is_first and first == owner and config.valkey is None and not warned:
+                warned = True
+                yield index, ConfigFinding((), _ENDS, code="ends-not-shared", severity="warning", remedy=_ONCE)
             scheme = urlsplit(uri).scheme
             host = config.cookie.domain or authority_of(urlsplit(uri).netloc, scheme)
             if first != owner:

@@ -64,6 +64,7 @@ class Oidc(Plugin[OidcConfig]):
     config_model = OidcConfig
     default_on_error = "deny"
     provides = frozenset({"identity"})
+    checks_repeated_bindings = True
 
     def __init__(self, config: OidcConfig, context: PluginContext) -> None:
         super().__init__(config, context)

@@ -60,16 +60,22 @@ def check_plugins(scope: Scope) -> None:
 
 def _check_together(scope: Scope) -> None:
     """Report bindings of one plugin that are valid alone, but not beside each other."""
-    by_plugin: dict[str, dict[tuple[str, str], BindingView]] = {}
+    by_plugin: dict[str, dict[tuple[str, str], list[BindingView]]] = {}
     for binding in all_bindings(scope.document):
         if binding.enabled and binding.path not in scope.broken and binding.config is not None:
             key = (binding.id, json.dumps(binding.config))
-            by_plugin.setdefault(binding.name, {}).setdefault(key, binding)
+            alike = by_plugin.setdefault(binding.name, {}).setdefault(key, [])
+            # Of those that are the same on many routes two stand for all; a set counts where it is used.
+            if not alike or (len(alike) == 1 and binding.path[0] == "routes"):
+                alike.append(binding)
     for name, different in by_plugin.items():
         description = scope.catalog.describe(name)
-        if description is None or description.check_bindings is None or len(different) < 2:
+        if description is None or description.check_bindings is None:
             continue
-        views = list(different.values())
+        most = 2 if description.checks_repeated_bindings else 1
+        views = [binding for alike in different.values() for binding in alike[:most]]
+        if len(views) < 2:
+            continue
         try:
             found = list(description.check_bindings([(each.id, each.config or {}) for each in views]))
         except Exception as error:  # noqa: BLE001 - the plugin's own code

@@ -73,7 +73,9 @@ class MtlsOptions(ConfigModel):
     required: bool = False
     """Whether tokens that are not bound to a certificate are refused."""
 
-    certificate_header: CertificateHeader | None = Field(None, json_schema_extra={"x-from-trusted-peer": True})
+    certificate_header: Annotated[CertificateHeader | None, Field(json_schema_extra={"x-from-trusted-peer": True})] = (
+        None
+    )
     """Field in which a trusted proxy, which ends TLS, sends the client's certificate. Then that field alone counts: the
     certificate of the connection is the proxy's."""
 
