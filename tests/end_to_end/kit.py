@@ -29,10 +29,11 @@ async def directly(url: str) -> str:
 
 
 class Upstream:
-    """Answers with its name and the request line; ``/slow`` waits until `go`."""
+    """Answers with its name and the request line, after `delay` seconds; ``/slow`` waits until `go`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, delay: float = 0) -> None:
         self.name = name
+        self.delay = delay
         self.seen: list[str] = []
         self.waiting = asyncio.Event()
         self.go = asyncio.Event()
@@ -65,6 +66,7 @@ class Upstream:
                 if "/slow" in line:
                     self.waiting.set()
                     await self.go.wait()
+                await asyncio.sleep(self.delay)
                 body = f"{self.name} {line}".encode()
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
                 await writer.drain()
