@@ -274,6 +274,36 @@ routes:
     await snapshot.aclose()
 
 
+async def test_a_route_is_transparent_if_nothing_decides_changes_or_shows_its_requests_and_responses(
+    load_text: Load, environment: Environment
+) -> None:
+    snapshot = await compiled(
+        load_text,
+        environment,
+        """
+upstreams:
+  - {name: a, endpoints: [{url: "http://127.0.0.1:1"}]}
+  - {name: b, endpoints: [{url: "http://127.0.0.1:2"}]}
+  - {name: tied, endpoints: [{url: "http://127.0.0.1:3"}], sticky_cookie: {name: tied}}
+routes:
+  - {id: plain, path: /plain, target: a, timeouts: {response: 3s, idle: 5s}}
+  - {id: limited, path: /limited, target: a, max_body_bytes: 1KiB, methods: [POST]}
+  - {id: changed, path: /changed, target: a, rewrite: {template: /other}}
+  - {id: undone, path: /undone, target: a, rewrite_response: {location: true}}
+  - {id: timed, path: /timed, target: a, timeouts: {total: 3s}}
+  - {id: tied, path: /tied, target: tied}
+  - {id: mirrored, path: /mirrored, target: a, mirror: [{target: b}]}
+  - {id: hooked, path: /hooked, target: a, plugins: [{name: noted}]}
+  - {id: split, path: /split, targets: [{target: a}, {target: b}]}
+  - {id: gathered, path: /gathered, target: a, buffer_request: 1KiB}
+  - {id: moved, path: /moved, redirect: {host: example.com}}
+""",
+    )
+
+    assert {name for name, route in snapshot.routes.items() if route.is_transparent} == {"plain", "limited"}
+    await snapshot.aclose()
+
+
 async def test_a_route_is_direct_if_nothing_but_pre_proxy_hooks_decides_behind_the_match(
     load_text: Load, environment: Environment
 ) -> None:

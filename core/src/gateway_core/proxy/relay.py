@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway_core.hooks import Hook, Stop, announced_lines, start_response_phase
-from gateway_core.messages import Response, UpstreamAttempt
+from gateway_core.messages import Response
 from gateway_core.messages.request_lines import lines_added
 from gateway_core.messages.response_lines import added_lines, has_assigned_body
 from gateway_core.proxy.attempt import Attempt
@@ -160,7 +160,7 @@ class Relay:
         if self._attempt_phase is None:
             return prepared
         exchange.watch(0)
-        self._attempt_phase.start(endpoint, prepared, self._prepared, self._refused)
+        self._attempt_phase.start(endpoint, prepared, self.attempt.connect, self._refused)
         return None
 
     def _framing(self, body: RequestBody | None) -> bytes:
@@ -170,9 +170,6 @@ class Relay:
             length=body.received if body is not None and body.is_gathered else None,
             in_chunks=body is not None and body.is_chunked,
         )
-
-    def _prepared(self, prepared: PreparedRequest, observed: UpstreamAttempt | None) -> None:
-        self.attempt.connect(prepared, observed)
 
     def _refused(self, stop: Stop) -> None:
         """Respond for an attempt hook that failed; there is no other attempt."""
@@ -249,16 +246,19 @@ class Relay:
         exchange = self._exchange
         if self._flags & MAY_SWITCH and refuse_success(exchange, self.attempt, head):
             return
-        head = head if self._target.rewrite.response is None else self._undone(head)
-        self.response_head, hooks = head, exchange.chain.response
-        keeps_target = self._route.split is not None and exchange.sticky_target is not None
-        is_sticky = keeps_target or self.upstream.sticky is not None
-        lines: bytes | None = None if hooks or is_sticky else b""
-        announced = exchange.seen.announced if hooks and exchange.seen is not None else None
-        if announced and not is_sticky and exchange.hooks is None and not self._flags & HEAD_ONLY:
-            lines = self.announced = announced_lines(hooks, announced, head.lowered)
-        if lines is None:
-            lines = self._pass_hooks(head, hooks, body, complete, is_sticky)
+        head = self.response_head = head if self._target.rewrite.response is None else self._undone(head)
+        if self._route.is_transparent:
+            lines: bytes | None = b""
+        else:
+            hooks = exchange.chain.response
+            keeps_target = self._route.split is not None and exchange.sticky_target is not None
+            is_sticky = keeps_target or self.upstream.sticky is not None
+            lines = None if hooks or is_sticky else b""
+            announced = exchange.seen.announced if hooks and exchange.seen is not None else None
+            if announced and not is_sticky and exchange.hooks is None and not self._flags & HEAD_ONLY:
+                lines = self.announced = announced_lines(hooks, announced, head.lowered)
+            if lines is None:
+                lines = self._pass_hooks(head, hooks, body, complete, is_sticky)
         if lines is not None:
             if not exchange.proxy.keeps_alive or ((sent := exchange.body) is not None and not sent.is_complete):
                 exchange.writer.make_last()  # as `begin_response` would, which takes a call for each request

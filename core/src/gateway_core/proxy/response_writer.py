@@ -88,7 +88,7 @@ class ResponseWriter(Protocol):
         :param trailers: a block; left out where the framing or the client has no place for them.
         """
 
-    def finish(self, now: float) -> None:
+    def finish(self, now: float, /) -> None:
         """Give the connection back: the exchange is over, its response or its tunnel complete.
 
         :param now: monotonic seconds.

@@ -196,6 +196,9 @@ class CompiledRoute:
     """Whether it would be direct without its route-match hooks; a preflight runs them before it is sent elsewhere."""
     has_hooks: bool = field(init=False)
     """Whether there is anything to do before the upstream."""
+    is_transparent: bool = field(init=False)
+    """Whether its requests go to their one target, and the responses back, without anything that decides, changes or
+    shows them: hooks, rewrites, cookies, mirrors, samples of traces, a time for the whole."""
     idle: float = field(init=False)
     """Seconds to wait for the next part of a response's body; infinite if there is no limit."""
     total: float = field(init=False)
@@ -212,6 +215,16 @@ class CompiledRoute:
         self.total = self.timeouts.total
         self.idle = self.timeouts.idle or math.inf
         self.wait = math.inf if self.upstream is None else self.wait_for(self.upstream)
+        self.is_transparent = self._find_transparent()
+
+    def _find_transparent(self) -> bool:
+        chain, upstream = self.chain, self.upstream
+        if upstream is None or len(self.targets) != 1 or upstream.sticky is not None:
+            return False
+        is_seen = bool(chain.request or chain.attempt or chain.response or chain.log) or self.has_hooks
+        target = self.targets[0]
+        is_changed = not target.is_plain or target.rewrite.response is not None
+        return self.is_direct and not (is_seen or is_changed or self.mirrors or self.total or self.sampling)
 
     def wait_for(self, upstream: Upstream) -> float:
         """Return the seconds to wait for the response to one attempt."""

@@ -87,6 +87,7 @@ class Http1ResponseWriter:
         "_transport",
         "bytes_sent",
         "continue_sent",
+        "finish",
         "head_sent",
         "is_paused",
         "keep_alive",
@@ -102,6 +103,7 @@ class Http1ResponseWriter:
 
     def __init__(self, owner: WriterOwner, transport: asyncio.Transport, date: DateField) -> None:
         self._owner = owner
+        self.finish = owner.exchange_finished  # without a call in between, as each request ends with it
         self._transport = transport
         self._date = date
         self.keep_alive = True
@@ -134,7 +136,7 @@ class Http1ResponseWriter:
 
     def disown(self) -> None:
         """Notify the owner no more: the connection is lost."""
-        self._owner = _NO_OWNER
+        self._owner, self.finish = _NO_OWNER, _NO_OWNER.exchange_finished
 
     # -- heads
 
@@ -239,9 +241,6 @@ class Http1ResponseWriter:
             self._transport.write(b"0%b\r\n\r\n" % trailers if trailers else LAST_CHUNK)
 
     # -- the connection
-
-    def finish(self, now: float) -> None:
-        self._owner.exchange_finished(now)
 
     def cut(self, *, flush: bool) -> None:
         if self._framing is _UNTIL_CLOSE and self.head_sent:
