@@ -93,6 +93,23 @@ async def test_what_a_dead_gateway_left_is_not_found_and_is_removed(folder: Path
     await opened.aclose()
 
 
+async def test_a_gateway_that_runs_is_not_connected_to_when_sockets_are_looked_for(folder: Path) -> None:
+    running = socket_path(folder, [Path("a")], os.getppid())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(str(running))
+        listening.listen()
+        listening.setblocking(False)
+
+        opened = control(socket_path(folder, [Path("a")], os.getpid()))
+        await opened.open()
+        found = find_sockets(folder)
+        await opened.aclose()
+
+        assert found == sorted([running, opened.path])
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+
+
 async def test_the_next_program_takes_the_name_over(folder: Path) -> None:
     first, second = (control(socket_path(folder, [Path("a")], os.getpid())) for _ in range(2))
     await first.open()

@@ -104,13 +104,16 @@ def _digest(roots: Sequence[ConfigRoot]) -> str:
 
 
 def _is_stale(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+    """Return whether no process has this socket. A gateway that runs here is not connected to for that."""
+    if _is_alive(path.stem.rpartition("-")[2]):
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:  # it may be of another container
         probe.settimeout(1)
         try:
             with socket_address(path) as address:
                 probe.connect(address)
         except ConnectionRefusedError:
-            return not _is_alive(path.stem.rpartition("-")[2])
+            return True
         except OSError:
             return False
     return False
