@@ -167,6 +167,31 @@ def test_there_is_no_warning_where_nothing_is_passed_by(tmp_path: Path, protecte
     assert warnings(tmp_path, routes(protected, other)) == []
 
 
+def test_a_protected_route_that_is_not_enabled_leaves_its_requests_to_the_next_one(tmp_path: Path) -> None:
+    text = routes(f"{ADMIN}, path_prefix: /admin, enabled: false", ALL)
+
+    (warning,) = warnings(tmp_path, text)
+
+    assert 'protected by "guard", but GET /admin/1 (the route is not enabled) is taken by route "all"' in warning
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "id: all, path_prefix: /, target: site",
+        "id: all, path_prefix: /, target: app, plugins: [{name: guard}]",
+        "id: all, path_prefix: /, target: app, enabled: false",
+        "id: all, path_prefix: /, target: app, headers: {x-beta: on}",
+    ],
+)
+def test_a_route_that_is_not_enabled_is_no_warning_where_nothing_takes_its_requests(tmp_path: Path, other: str) -> None:
+    assert not warnings(tmp_path, routes(f"{ADMIN}, path_prefix: /admin, enabled: false", other))
+
+
+def test_what_is_not_enabled_is_no_way_round(tmp_path: Path) -> None:
+    assert not warnings(tmp_path, routes(f"{ADMIN}, path_prefix: /admin, methods: [GET]", f"{ALL}, enabled: false"))
+
+
 def test_a_gateway_wide_binding_protects_all_that_do_not_switch_it_off(tmp_path: Path) -> None:
     text = routes("id: admin, path_prefix: /admin, methods: [GET], target: app", ALL)
 

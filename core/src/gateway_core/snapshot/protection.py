@@ -83,6 +83,10 @@ class _Route:
     targets: frozenset[str]
 
 
+_Taken = tuple[Probe, Match[int]]
+"""A request, and how a route takes it."""
+
+
 def ways_round(config: GatewayConfig, catalog: PluginCatalog) -> Iterator[WayRound]:
     """Find requests that reach what a protected route protects without its bindings; one for each pair of routes."""
     routes = list(_routes(config, catalog))
@@ -98,20 +102,34 @@ def ways_round(config: GatewayConfig, catalog: PluginCatalog) -> Iterator[WayRou
 
 def _ways_round(routes: Sequence[_Route]) -> Iterator[WayRound]:
     """Find them among the routes of one listener."""
-    weaker = _Weaker(routes)
-    exposed = [route for route in routes if route.guards and weaker.than(route)]
-    if not exposed:
+    enabled = [route for route in routes if route.config.enabled]
+    weaker = _Weaker(enabled)
+    if not (exposed := [route for route in routes if route.guards and weaker.than(route)]):
         return
-    router = Router.build(route.rule for route in routes)
+    router = Router.build(route.rule for route in enabled)
     by_number = {route.number: route for route in routes}
+    if len(enabled) < len(routes):
+        yield from _disabled([route for route in exposed if not route.config.enabled], routes, router)
+        exposed = [route for route in exposed if route.config.enabled]
     named = {method for route in routes for method in route.config.methods}
     methods = [*_METHODS, *sorted(named.difference(_METHODS))]
     for route in exposed:
-        base = _base(route, router)
-        if base is not None:
+        if (taken := _taken_by(route, router)) is not None:
+            base, own = taken
             probes = _probes(route, base, weaker.with_conditions(route), methods)
-            rewritten = _rewritten(route, base, weaker.with_another_path(route), router)
-            yield from _around(route, base, chain(probes, rewritten), router, by_number)
+            rewritten = _rewritten(route, own, base, weaker.with_another_path(route))
+            yield from _around(route, taken, chain(probes, rewritten), router, by_number)
+
+
+def _disabled(exposed: Iterable[_Route], routes: Sequence[_Route], router: Router[int]) -> Iterator[WayRound]:
+    """Find requests of routes that are not enabled, which the routes beside them take."""
+    with_all = Router.build(route.rule for route in routes)
+    by_number = {route.number: route for route in routes}
+    for route in exposed:
+        if (taken := _taken_by(route, with_all)) is not None:
+            methods = route.config.methods or _METHODS
+            probes = [replace(taken[0], method=method, way="the route is not enabled") for method in methods]
+            yield from _around(route, taken, probes, router, by_number)
 
 
 class _Weaker:
@@ -130,7 +148,9 @@ class _Weaker:
 
     def than(self, route: _Route) -> bool:
         """Whether some route reaches the same target with less protection."""
-        return any(not route.guards.keys() <= guards for target in route.targets for guards in self._guards[target])
+        return any(
+            not route.guards.keys() <= guards for target in route.targets for guards in self._guards.get(target, ())
+        )
 
     def with_conditions(self, route: _Route) -> list[_Route]:
         """Return some routes of that kind that have conditions of their own."""
@@ -154,7 +174,7 @@ def kept_slashes(config: GatewayConfig, catalog: PluginCatalog) -> Iterator[tupl
     """
     if arrival_policy_of(config).encoded_slash == "reject":
         return
-    routes = list(_routes(config, catalog))
+    routes = [route for route in _routes(config, catalog) if route.config.enabled]
     # One route of each kind of protection is enough: tables are long, kinds are few.
     kinds = {(frozenset(route.guards), route.targets): route for route in reversed(routes) if route.guards}
     for route in routes:
@@ -165,13 +185,13 @@ def kept_slashes(config: GatewayConfig, catalog: PluginCatalog) -> Iterator[tupl
 
 
 def _around(
-    route: _Route, base: Probe, probes: Iterable[Probe], router: Router[int], routes: Mapping[int, _Route]
+    route: _Route, taken: _Taken, probes: Iterable[Probe], router: Router[int], routes: Mapping[int, _Route]
 ) -> Iterator[WayRound]:
-    own = _match(router, base)
-    found = {route.number}
+    """Yield the requests that another route sends where this one sends its own, with less protection."""
+    (base, own), found = taken, {route.number}
     for probe in probes:
         match = _match(router, probe)
-        if own is None or match is None or match.payload in found:
+        if match is None or match.payload in found:
             continue
         other = routes[match.payload]
         if (
@@ -193,7 +213,7 @@ def _lacks(other: _Route, route: _Route) -> bool:
 
 
 def _routes(config: GatewayConfig, catalog: PluginCatalog) -> Iterator[_Route]:
-    """Yield the routes that can be compiled."""
+    """Yield the routes that can be compiled, those that are not enabled included."""
     origins = {
         upstream.name: frozenset(endpoint.url for endpoint in upstream.endpoints) | {upstream.name}
         for upstream in config.upstreams
@@ -202,7 +222,7 @@ def _routes(config: GatewayConfig, catalog: PluginCatalog) -> Iterator[_Route]:
     number = 0
     for index, route in enumerate(config.routes):
         try:
-            rules = route_rules(route, index, index, config.path_policy) if route.enabled else ()
+            rules = route_rules(route, index, index, config.path_policy)
             patterns = [rule_pattern(rule) for rule in rules]
             for rule in rules:
                 RouterBuilder[int]().add(rule)
@@ -265,8 +285,8 @@ def _probes(route: _Route, base: Probe, neighbours: Sequence[_Route], methods: S
             yield replace(met, method=method)
 
 
-def _base(route: _Route, router: Router[int]) -> Probe | None:
-    """Return a request that the route takes, to be changed; None if none is found."""
+def _taken_by(route: _Route, router: Router[int]) -> _Taken | None:
+    """Return a request that the route takes, to be changed, and its match; None if none is found."""
     host = host_for(route.config.hosts[0]) if route.config.hosts else ""
     for text in _SEGMENTS:
         path = path_for(route.pattern, text)
@@ -274,7 +294,7 @@ def _base(route: _Route, router: Router[int]) -> Probe | None:
         probe = meeting(route.rule, Probe(method, host, path, {}, {}))
         match = _match(router, probe)
         if match is not None and match.payload == route.number:
-            return probe
+            return probe, match
     return None
 
 
@@ -300,11 +320,10 @@ def _rewrites(config: RouteConfig) -> bool:
     return config.strip_path or (config.rewrite is not None and config.rewrite.changes_path)
 
 
-def _rewritten(route: _Route, base: Probe, others: Sequence[_Route], router: Router[int]) -> Iterator[Probe]:
+def _rewritten(route: _Route, own: Match[int], base: Probe, others: Sequence[_Route]) -> Iterator[Probe]:
     """Yield requests of which other routes make, by a rewrite, what this one sends."""
-    match = _match(router, base) if others else None
-    sent = "" if match is None else read_path(_sent(route, match, base.path) or "/")[0]
-    for other in others if match else ():
+    sent = read_path(_sent(route, own, base.path) or "/")[0] if others else ""
+    for other in others:
         path = _source(other, sent)
         if path is not None:
             host = host_for((other.config.hosts or (base.host,))[0])
