@@ -350,6 +350,16 @@ def test_a_time_that_depends_on_more_than_the_file_is_lost(expires: str) -> None
     assert losses(imported) == [(3, f"expires {expires}")]
 
 
+@pytest.mark.parametrize(("last", "noted"), [("/index.html", True), ("=404", False)])
+def test_a_page_in_the_place_of_a_missing_file_is_noted_as_it_is_not_for_every_path(last: str, noted: bool) -> None:
+    imported = import_text("nginx", server(f"location / {{ root /srv; try_files $uri {last}; }}"))
+
+    assert bindings(written(imported)["routes"][0])["static"].get("fallback") == ("index.html" if noted else None)
+    assert [(each.what, each.is_lost) for each in imported.findings] == (
+        [(f"try_files $uri {last}", False)] if noted else []
+    )
+
+
 def test_a_file_is_looked_for_before_a_request_is_sent_on() -> None:
     lines = ("location / { proxy_pass http://u; try_files $uri %s; }", "location @v { proxy_pass http://v; }")
 

@@ -229,6 +229,8 @@ class Content:
             and not last.partition("?")[0].endswith(".php")
         ):
             config["fallback"] = last.partition("?")[0].lstrip("/")
+            reason = "a missing file gets this page where the client takes HTML or the path has no extension, else 404"
+            self._imported.note(found[-1].origin, str(found[-1]), reason, "see `fallback` of `static`")
         elif not last.startswith("="):
             self.give_up(
                 route, found[-1], "its last place is none of `=404`, a file and a named location", "bind `static`"
