@@ -35,5 +35,19 @@ def guesses(path: Path) -> Iterator[str]:
             yield f"{path.relative_to(ROOT)}:{call.lineno}: {ast.unparse(call)}"
 
 
+def waits(path: Path) -> Iterator[str]:
+    for node in ast.walk(tree_of(path)) if "wait_for" in path.read_text() else ():
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "asyncio.wait_for":
+            yield f"{path.relative_to(ROOT)}:{node.lineno}"
+
+
+def test_no_wait_swallows_a_cancellation() -> None:
+    # Python 3.11's wait_for does, if what it waits for is done in the same turn of the loop (bpo-37658).
+    sources = [path for path in ROOT.glob("*/src") for path in path.rglob("*.py")]
+    sources += [path for path in ROOT.glob("plugins/*/src") for path in path.rglob("*.py")]
+    assert len(sources) > 500
+    assert [each for path in sorted(sources) for each in waits(path)] == []
+
+
 def test_no_test_sleeps_for_a_state() -> None:
     assert [each for path in sorted((ROOT / "tests").rglob("*.py")) for each in guesses(path)] == []

@@ -213,7 +213,8 @@ async def get(url: str, path: str, *, headers: str = "") -> tuple[int, str]:
     client = await Client.to(url)
     try:
         await client.send(path, headers=headers + "Connection: close\r\n")
-        return await asyncio.wait_for(client.answer(), PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            return await client.answer()
     finally:
         client.close()
 

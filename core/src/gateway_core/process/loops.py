@@ -92,8 +92,13 @@ def _wind_up(loop: asyncio.AbstractEventLoop) -> None:
         _, left = loop.run_until_complete(asyncio.wait(tasks, timeout=_WIND_UP))
         for task in left:
             emit(SERVER_NOT_ENDING, f"a task does not end and is left behind: {task!r}", reason=task.get_name())
+    loop.run_until_complete(_end_generators(loop))
+
+
+async def _end_generators(loop: asyncio.AbstractEventLoop) -> None:
     with contextlib.suppress(TimeoutError):
-        loop.run_until_complete(asyncio.wait_for(loop.shutdown_asyncgens(), _WIND_UP))
+        async with asyncio.timeout(_WIND_UP):
+            await loop.shutdown_asyncgens()
 
 
 def end_within(seconds: float, status: int) -> None:

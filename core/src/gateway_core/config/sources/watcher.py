@@ -116,7 +116,8 @@ class FileWatcher:
             else:
                 return
         try:
-            await asyncio.wait_for(self._rearm.wait(), self._poll_ms / 1000)
+            async with asyncio.timeout(self._poll_ms / 1000):
+                await self._rearm.wait()
         except TimeoutError:
             yield
 
