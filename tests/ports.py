@@ -11,7 +11,9 @@ _FIRST: Final = 10_000
 _COUNT: Final = 22_000
 """They end below those that the system gives to connections, which would take a port before its server does."""
 
-_numbers = itertools.count(os.getpid() * 101)
+# Processes that run tests side by side have ids in a row, and begin far from each other: a port that one of them was
+# given is not taken until its server has started.
+_numbers = itertools.count(os.getpid() * 7919)
 
 
 def free_port() -> int:
