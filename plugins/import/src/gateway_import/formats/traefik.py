@@ -175,12 +175,12 @@ class _Importer:
         self._lose_conditions(route, router, asked, options)
         found = self._services.keys(service)
         if found is None:
-            reason = (
-                "it has no servers, or services that have none"
-                if self._services.has(service)
-                else "it is not in the file"
-            )
-            reason = "it is a part of Traefik" if service.endswith("@internal") else reason
+            if service.endswith("@internal"):
+                reason = "it is a part of Traefik"
+            elif self._services.has(service):
+                reason = "it has no servers, or services that have none"
+            else:
+                reason = "it is not in the file"
             self.imported.close(
                 route,
                 self.imported.lose(router.origin, f"service {service!r} of {router.what}", reason, "write a target"),
