@@ -52,6 +52,20 @@ def both(root: Path, **config: Any) -> tuple[Lookup, CachedLookup]:
     return lookup, CachedLookup(options, lookup)
 
 
+def in_memory(lookup: Lookup, cached: CachedLookup, query: Query) -> Any:
+    """Return the parts of the file that is found in memory.
+
+    The kernel refuses to open at once (EAGAIN) where it has to write down that a link was read (one that is as old as
+    its last reader, in ticks of the clock), where it has dropped a name, and while a directory is renamed or a file
+    system mounted anywhere. So the look-up is done again, behind one of a thread, which does what was missing.
+    """
+    for _ in range(1000):
+        if (found := cached.find(query)) is not None:
+            return parts_of(found)
+        parts_of(lookup.find(query))
+    raise AssertionError(f"{query} is left to a thread each time")
+
+
 def parts_of(found: Any) -> Any:
     if not isinstance(found, FoundFile):
         return None
@@ -76,9 +90,8 @@ def test_a_file_in_memory_is_the_one_that_a_thread_finds(root: Path, names: tupl
     lookup, cached = both(root)
     query = Query(names, has_slash)
 
-    expected, found = parts_of(lookup.find(query)), parts_of(cached.find(query))
+    expected, found = parts_of(lookup.find(query)), in_memory(lookup, cached, query)
 
-    assert found is not None
     assert found == expected
     assert open_below(root) == []
 
@@ -114,8 +127,7 @@ def test_a_variant_is_sent_unless_it_is_older(root: Path) -> None:
 
     for name, content, coding in (("app.js", b"small", "br"), ("old.js", b"newer than its variant", None)):
         query = Query((name,), has_slash=False, codings=("br",))
-        expected, found = parts_of(lookup.find(query)), parts_of(cached.find(query))
-        assert found is not None
+        expected, found = parts_of(lookup.find(query)), in_memory(lookup, cached, query)
         assert found == expected
         assert (found[3], found[5]) == (coding, content)
     assert open_below(root) == []
@@ -124,11 +136,11 @@ def test_a_variant_is_sent_unless_it_is_older(root: Path) -> None:
 def test_what_takes_the_place_of_a_file_is_what_is_found_next(root: Path) -> None:
     lookup, cached = both(root)
     query = Query(("app.js",), has_slash=False)
-    assert parts_of(cached.find(query))[5] == b"plain script"
+    assert in_memory(lookup, cached, query)[5] == b"plain script"
 
     (root / "new").write_text("another script")
     (root / "new").rename(root / "app.js")
-    assert parts_of(cached.find(query))[5] == b"another script"
+    assert in_memory(lookup, cached, query)[5] == b"another script"
     (root / "app.js").unlink()
     assert cached.find(query) is None
 
@@ -142,15 +154,14 @@ def test_a_root_that_is_a_link_is_followed_each_time(root: Path) -> None:
     (release / "app.js").write_text("release")
     current = root.parent / "current"
     current.symlink_to(root)
-    cached = both(current)[1]
+    lookup, cached = both(current)
     query = Query(("app.js",), has_slash=False)
-    assert parts_of(cached.find(query))[5] == b"plain script"
+    assert in_memory(lookup, cached, query)[5] == b"plain script"
 
     (root.parent / "next").symlink_to(release)
     (root.parent / "next").rename(current)
 
-    # Its names may have to be looked up once.
-    assert parts_of(both(current)[1].find(query))[5] == b"release"
+    assert in_memory(lookup, cached, query)[5] == b"release"
 
 
 def test_nothing_is_opened_before_a_thread_has_seen_the_file_system(root: Path) -> None:
@@ -162,7 +173,7 @@ def test_nothing_is_opened_before_a_thread_has_seen_the_file_system(root: Path) 
     assert cached.find(query) is None
     parts_of(lookup.find(query))
 
-    assert parts_of(cached.find(query)) is not None
+    assert in_memory(lookup, cached, query)[5] == b"plain script"
 
 
 def test_head_is_for_a_thread(root: Path) -> None:
@@ -172,7 +183,11 @@ def test_head_is_for_a_thread(root: Path) -> None:
 def test_a_request_for_what_is_in_memory_is_responded_to_at_once(root: Path) -> None:
     with PluginHarness(Static, {"root": str(root)}) as harness:
         first = harness.request("GET", "/app.js").response
-        second = harness.plugin.gateway_pre_proxy(Request("GET", "/app.js"))
+        for _ in range(1000):  # see in_memory()
+            second = harness.plugin.gateway_pre_proxy(Request("GET", "/app.js"))
+            if isinstance(second, Response):
+                break
+            harness.request("GET", "/app.js")
 
     assert isinstance(second, Response)
     assert (second.status, second.body) == (first.status, first.body) == (200, b"plain script")

@@ -76,6 +76,8 @@ def _system_open() -> Open | None:
 
     try:
         os.close(open_now(_AT_FDCWD, b"/", _ROOT, _CACHED))
+    except BlockingIOError:  # the call is there; a rename or a mount elsewhere kept it from an answer at once
+        return open_now
     except OSError:  # an older kernel (EINVAL, ENOSYS), or one that forbids the call (EPERM)
         return None
     return open_now
