@@ -11,6 +11,7 @@ import pytest
 from gateway_core.packages import installed_plugins
 from gateway_core.packages.distributions import LARGEST, MetadataError, distributions, read_metadata_file
 from gateway_core.packages.environment import EnvironmentWatch, PluginWatch
+from gateway_core.packages.installed import RememberedPlugins
 
 from tests.core.packages.test_environment import install, site
 
@@ -165,3 +166,35 @@ def test_a_plugin_whose_distribution_became_unreadable_is_told_with_the_reason(s
     assert change is not None
     assert (change.added, change.removed) == (("other",), ("zoo",))
     assert "entry_points.txt is not a regular file" in change.broken[0]
+
+
+def change_version(metadata: Path) -> None:
+    file = metadata / "METADATA"
+    file.write_text(file.read_text().replace("Version: 1", "Version: 10"))
+
+
+def publish_nothing(metadata: Path) -> None:
+    (metadata / "entry_points.txt").unlink()
+
+
+def replace_record(metadata: Path) -> None:
+    new = metadata / "RECORD.new"
+    new.write_text("another.py,,\n")
+    new.replace(metadata / "RECORD")
+
+
+def install_another(metadata: Path) -> None:
+    install(metadata.parent, "another", "1")
+
+
+@pytest.mark.parametrize("change", [change_version, publish_nothing, replace_record, install_another])
+def test_plugins_are_remembered_until_a_metadata_file_changes(site: Path, change: Callable[[Path], None]) -> None:
+    metadata = install(site, "zoo", "1")
+    remembered = RememberedPlugins()
+    before = remembered.find()
+    assert before == installed_plugins().plugins
+    assert remembered.find() is before
+
+    change(metadata)
+
+    assert remembered.find() == installed_plugins().plugins != before

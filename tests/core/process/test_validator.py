@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from gateway_core.config import ConfigError, Document
 from gateway_core.packages.lock_file import LOCK_VARIABLE
-from gateway_core.packages.locking import installed_plugins, write_lock
+from gateway_core.packages.locking import check_lock, installed_plugins, write_lock
 from gateway_core.packages.registry import PluginRegistry
 from gateway_core.process import child
 from gateway_core.process.channel import REPLY, BlockingChannel, ChannelClosedError, Message
-from gateway_core.process.validator import ValidatorProcess, check_lock
+from gateway_core.process.validator import ValidatorProcess
 from gateway_core.reload.bundle import ValidationFailedError, ValidationHungError
 
 from tests.end_to_end.kit import Gateway
@@ -85,6 +85,18 @@ def test_what_bindings_need_is_imported_once_behind_the_first_job(channel: Block
     _, ending = does(channel, "print('jsonschema' in sys.modules)")
 
     assert ending["printed"].strip() == "True"
+
+
+def test_a_plugin_is_read_without_the_texts_under_its_fields(channel: BlockingChannel) -> None:
+    code = """
+from gateway_core.config.models.base import ConfigModel
+class Own(ConfigModel):
+    field: int = 1
+print(Own.model_config["use_attribute_docstrings"])
+"""
+    _, ending = does(channel, code)
+
+    assert ending["printed"].strip() == "False"
 
 
 def test_a_job_that_fails_or_dies_is_told_and_the_next_one_is_done(channel: BlockingChannel) -> None:

@@ -122,3 +122,41 @@ def distributions() -> Iterator[importlib_metadata.Distribution]:
                 if name not in seen:
                     seen.add(name)
                     yield InstalledDistribution(path)
+
+
+_METADATA_FILES: Final = ("entry_points.txt", "METADATA", "PKG-INFO", "RECORD")
+_METADATA_ENDINGS: Final = (".dist-info", ".egg-info", "egg-info")
+
+MetadataStamp = tuple[tuple[str, int, int, int], ...]
+
+
+def metadata_stamp() -> MetadataStamp:
+    """Return the place, inode, time and size of every metadata file that says what plugins there are.
+
+    As long as it is the same, so is what `distributions` would read. It takes a tenth of the time of reading that.
+
+    :raises OSError: a directory of the path cannot be listed, for want of descriptors or memory.
+    """
+    stamps: list[tuple[str, int, int, int]] = []
+    for entry in dict.fromkeys(sys.path):
+        _stamp_file(stamps, entry or ".")
+        try:
+            with os.scandir(entry or ".") as found:
+                folders = sorted(each.path for each in found if each.name.lower().endswith(_METADATA_ENDINGS))
+        except OSError as error:
+            if is_want_of_resources(error):
+                raise
+            continue  # an archive, or nothing that could be read
+        for folder in folders:
+            _stamp_file(stamps, folder)
+            for file in _METADATA_FILES:
+                _stamp_file(stamps, f"{folder}/{file}")
+    return tuple(stamps)
+
+
+def _stamp_file(stamps: list[tuple[str, int, int, int]], path: str) -> None:
+    try:
+        found = os.stat(path)  # noqa: PTH116  # a `Path` for each of a thousand files takes longer than this
+    except OSError:
+        return
+    stamps.append((path, found.st_ino, found.st_mtime_ns, found.st_size))

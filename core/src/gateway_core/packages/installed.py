@@ -21,8 +21,10 @@ from gateway_core.hookspecs import ENTRY_POINT_GROUP
 from gateway_core.packages.distributions import (
     InstalledDistribution,
     MetadataError,
+    MetadataStamp,
     distributions,
     is_want_of_resources,
+    metadata_stamp,
 )
 
 
@@ -106,6 +108,26 @@ def installed_plugins() -> InstalledPlugins:
                 found[each.name].append(each)
     plugins = {name: tuple(each) for name, each in sorted(found.items())}
     return InstalledPlugins(plugins, tuple(broken))
+
+
+class RememberedPlugins:
+    """The plugins of the last reading, which is done again only after a metadata file has changed."""
+
+    def __init__(self) -> None:
+        self._stamp: MetadataStamp | None = None
+        self._plugins: Mapping[str, tuple[Published, ...]] = {}
+
+    def find(self) -> Mapping[str, tuple[Published, ...]]:
+        """Return what `published_plugins` does.
+
+        :raises OSError: what is installed cannot be seen now, for want of descriptors or memory.
+        """
+        stamp = metadata_stamp()
+        if stamp != self._stamp:
+            self._plugins = published_plugins()
+            # Taken before it was read: what is installed meanwhile differs from it.
+            self._stamp = stamp
+        return self._plugins
 
 
 def broken_distributions() -> Iterator[ConfigProblem]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
+from gateway_core.config import ConfigError, ConfigProblem, Place
 from gateway_core.packages.code_digest import code_digest
 from gateway_core.packages.installed import Published, published_plugins
 from gateway_core.packages.lock_file import (
+    LOCK_VARIABLE,
     LockedPlugin,
     LockError,
     distrust_byte_code,
@@ -73,8 +76,41 @@ def drift(locked: Mapping[str, LockedPlugin], found: Mapping[str, LockedPlugin])
                 yield f"{name}: {', '.join(differences)}"
 
 
+def check_lock(paths: Sequence[Path], environ: Mapping[str, str]) -> None:
+    """Refuse every configuration while the installed plugins are not as they were locked (``gateway run --locked``).
+
+    Before a plugin is imported, and in whatever process validates next: the path of the lock file travels in the
+    environment.
+
+    :param paths: the files and directories of the configuration, which stay watched.
+    :raises ConfigError: with a problem for each plugin that is not.
+    """
+    path = environ.get(LOCK_VARIABLE)
+    if not path:
+        return
+    try:
+        # A registry of its own: the caller's goes on to know which plugins the configuration made it load.
+        locked = read_lock(Path(path))
+        differences = list(drift(locked, installed_plugins(PluginRegistry(), locked)))
+    except LockError as error:
+        differences = [str(error)]
+    if differences:
+        problems = [ConfigProblem(Place(path), "", text, code="plugin.not-as-locked") for text in differences]
+        files = [each for each in paths if not each.is_dir()]
+        raise ConfigError(problems, files=[*files, Path(path)], directories=[each for each in paths if each.is_dir()])
+
+
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-__all__ = ["LockError", "LockedPlugin", "drift", "installed_plugins", "locked_plugins", "read_lock", "write_lock"]
+__all__ = [
+    "LockError",
+    "LockedPlugin",
+    "check_lock",
+    "drift",
+    "installed_plugins",
+    "locked_plugins",
+    "read_lock",
+    "write_lock",
+]

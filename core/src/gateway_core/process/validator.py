@@ -19,19 +19,20 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from gateway_core.config import ConfigError, ConfigProblem, Document, LoadedConfig, Place
+from gateway_core.config import ConfigError, Document, LoadedConfig
+from gateway_core.config.models.base import do_without_descriptions
 from gateway_core.config.sources import WatchSet
 from gateway_core.packages import PluginRegistry, Published
 from gateway_core.packages.environment import SITES, Stamp, environment_stamp
-from gateway_core.packages.installed import with_broken_distributions
-from gateway_core.packages.lock_file import LOCK_VARIABLE, LockError, read_lock
-from gateway_core.packages.locking import drift, installed_plugins
+from gateway_core.packages.installed import RememberedPlugins, with_broken_distributions
+from gateway_core.packages.lock_file import is_locked
+from gateway_core.packages.locking import check_lock
 from gateway_core.process.certificates import files_of
 from gateway_core.process.channel import REPLY, BlockingChannel, ChannelClosedError, Message, parts
 from gateway_core.process.child import VALIDATOR, Child, Forked, scratch_file
@@ -74,8 +75,24 @@ _MOST_SHOWN: Final = 2000
 # -- the validator
 
 
+_NEEDED_FOR_BINDINGS: Final = (
+    "gateway_core.packages.loading",
+    "gateway_core.packages.patterns",
+    "gateway_core.packages.schemas",
+    "importlib_metadata._adapters",
+    "jsonschema",
+    "prometheus_client",
+)
+"""Modules that a validation needs as soon as there are bindings, and takes longer to import than for all the rest."""
+
+_plugins: Final = RememberedPlugins()
+"""What is installed, read while there is no job; each job sees whether it has changed since."""
+
+
 def serve(channel: BlockingChannel) -> None:
     """Do one job after the other until the gateway closes the channel. Needs a process with one thread."""
+    if not is_locked():  # a lock file has the digests of whole schemas
+        do_without_descriptions()
     warm_up()
     gc.freeze()  # a collection in a child would copy all that it shares with this process
     first_job = select.poll()
@@ -102,7 +119,10 @@ def _warm_up_for_changes() -> None:
 
     With the packages that jsonschema looks for, its import alone can take a second.
     """
-    importlib.import_module("jsonschema")
+    for module in _NEEDED_FOR_BINDINGS:
+        importlib.import_module(module)
+    with contextlib.suppress(OSError):  # each job looks for itself then
+        _plugins.find()
     with contextlib.suppress(ConfigError):
         load((), registry=PluginRegistry(find=dict), environ={}, documents=[Document("", "routes: [{}]")])
 
@@ -140,7 +160,9 @@ def _work(channel: BlockingChannel, job: Message, printed: int) -> NoReturn:
         os.dup2(printed, 2)
         importlib.invalidate_caches()
         asyncio.set_event_loop(None)  # as in the thread in which a gateway imports plugins, for those that look for one
-        send_verdict(channel, judge(*read_job(job.body), PluginRegistry(while_loading=partial(_noted, channel))))
+        send_verdict(
+            channel, judge(*read_job(job.body), PluginRegistry(_plugins.find, while_loading=partial(_noted, channel)))
+        )
         sys.stdout.flush()
         status = 0
     except BaseException:  # noqa: BLE001  # the top of this process
@@ -187,30 +209,6 @@ def good_verdict(loaded: LoadedConfig, registry: PluginRegistry) -> Verdict:
     certificates = [file for listen in config.listen if listen.tls is not None for file in files_of(listen.tls)]
     upstreams = tls_files(config.upstreams)
     return Verdict(WatchSet.of([*loaded.files, *certificates, *upstreams], loaded.directories), bundle)
-
-
-def check_lock(paths: Sequence[Path], environ: Mapping[str, str]) -> None:
-    """Refuse every configuration while the installed plugins are not as they were locked (``gateway run --locked``).
-
-    Before a plugin is imported, and in whatever process validates next: the path of the lock file travels in the
-    environment.
-
-    :param paths: the files and directories of the configuration, which stay watched.
-    :raises ConfigError: with a problem for each plugin that is not.
-    """
-    path = environ.get(LOCK_VARIABLE)
-    if not path:
-        return
-    try:
-        # A registry of its own: the caller's goes on to know which plugins the configuration made it load.
-        locked = read_lock(Path(path))
-        differences = list(drift(locked, installed_plugins(PluginRegistry(), locked)))
-    except LockError as error:
-        differences = [str(error)]
-    if differences:
-        problems = [ConfigProblem(Place(path), "", text, code="plugin.not-as-locked") for text in differences]
-        files = [each for each in paths if not each.is_dir()]
-        raise ConfigError(problems, files=[*files, Path(path)], directories=[each for each in paths if each.is_dir()])
 
 
 # -- the gateway's side

@@ -36,6 +36,15 @@ class ConfigModel(BaseModel):
                 raise TypeError(f"the default of {cls.__name__}.{name} is text: write {kind.__name__}(...)")
 
 
+def do_without_descriptions() -> None:
+    """Have models that are made in this process from now on lack the texts under their fields.
+
+    To read them from the source takes a third of the time in which a plugin is imported, and nothing but what shows a
+    schema needs them.
+    """
+    ConfigModel.model_config["use_attribute_docstrings"] = False
+
+
 @cache
 def field_texts(model: type[BaseModel]) -> Mapping[str, str]:
     """Return the text under each field of a model, those that it inherits included."""

@@ -18,8 +18,11 @@ from gateway_core.config.documents import LARGEST_FILE, read_regular, real_path
 from gateway_core.events import CONFIG_WATCH_POLLS, emit
 from gateway_core.tasks import spawn
 
-QUIET_MS: Final = 60
-"""How long nothing must happen before a burst of changes counts as over."""
+QUIET_MS: Final = 30
+"""How long nothing must happen before a burst of changes counts as over.
+
+It is also how often the library looks for notifications, so an edit takes up to twice as long to be noticed.
+"""
 
 LONGEST_BURST_MS: Final = 800
 
