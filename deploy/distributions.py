@@ -16,27 +16,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 import venv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).parents[1]
+from deploy.installation import ROOT, folders, name_of
+
 EPOCH: Final = "1577836800"
 """Time of every file in archives (2020-01-01) unless SOURCE_DATE_EPOCH is set: the same sources give the same bytes."""
-
-
-def folders() -> Iterator[Path]:
-    """Yield the folders of all distributions, each after those that it needs."""
-    for folder in (ROOT / "core", ROOT / "plugin-sdk", *sorted((ROOT / "plugins").iterdir())):
-        if (folder / "pyproject.toml").exists():
-            yield folder
-
-
-def name_of(folder: Path) -> str:
-    name: str = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]["name"]
-    return name
 
 
 def run(*command: str | Path, environ: dict[str, str] | None = None) -> None:

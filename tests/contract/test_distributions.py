@@ -120,9 +120,12 @@ def test_entry_points_name_what_there_is(plugin: Distribution) -> None:
 
 def test_tools_know_every_distribution() -> None:
     """A new folder under plugins/ has to be told to the tools that cannot find it by themselves."""
+    checked = configparser.ConfigParser(interpolation=None)
+    checked.read(ROOT / "tox.ini")
     for distribution in DISTRIBUTIONS:
         folder = named(distribution.folder)
-        assert re.search(rf"-e \./{folder}( \\)?\n", (ROOT / "tox.ini").read_text()), folder
+        assert f"{folder}/src" in checked["testenv:types"]["commands"].split(), folder
+        assert f"{folder}/src" in re.split(r"\s|{:}", checked["testenv:architecture"]["set_env"]), folder
         assert f"{folder}/src" in (ROOT / "pyproject.toml").read_text(), folder
         assert f"    {distribution.package.name}\n" in (ROOT / ".importlinter").read_text(), folder
 
