@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from hpack.huffman import HuffmanEncoder
 from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 
 from tests.core.proxy.downstream.http2_client import OK, Got, Http2Client, http2
+from tests.core.proxy.downstream.http2_conformance import SETTINGS, raw
 from tests.core.proxy.kit import Proxied, RunningProxy, StartProxy, StartUpstream, compile_config
 
 ROUTE = 'routes: [{{id: r, path_prefix: "/", target: "{}"}}]'
@@ -187,3 +189,18 @@ async def test_a_block_that_is_cut_off_ends_the_connection(proxied: Proxied) -> 
         await client.send(frame)
         await client.end()
     assert [code for _, code in client.goaways] == [9]
+
+
+async def test_a_client_that_reduces_its_table_learns_that_it_is_empty(proxied: Proxied) -> None:
+    """The first block behind the acknowledgement begins with a size (RFC 7541 section 4.2), also where it is small."""
+    gateway, _ = await proxied(OK)
+    async with http2(gateway, {1: 0}) as client:
+        client.decoder.max_allowed_table_size = 0  # from here on it refuses a block that does not say so
+        assert (await client.ask()).status == 200
+        assert (await client.ask()).status == 200
+    async with http2(gateway) as client:
+        assert (await client.ask()).status == 200
+        await client.send(raw(SETTINGS, 0, 0, struct.pack(">HIHI", 1, 100, 1, 65536)))
+        await client.settle()
+        client.decoder.max_allowed_table_size = 100
+        assert (await client.ask(("te", "trailers"), path="/none")).status == 200

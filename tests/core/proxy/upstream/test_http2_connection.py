@@ -195,3 +195,21 @@ async def test_windows_grow_for_a_response_that_is_taken(start_http2: StartHttp2
         got = await client.ask()
     assert len(got.body) == 3_000_000
     assert max(largest) > 500_000
+
+
+async def test_an_endpoint_that_reduces_its_table_learns_that_it_is_empty(start_http2: StartHttp2) -> None:
+    """The first block behind its SETTINGS begins with a size (RFC 7541 section 4.2)."""
+
+    async def script(asked: Asked) -> None:
+        if not asked.connection.decoder.max_allowed_table_size:
+            await asked.respond()
+            return
+        # What goes out behind the acknowledgement of this is read by a decoder without a table.
+        asked.connection.decoder.max_allowed_table_size = 0
+        await asked.connection.send(hf.SettingsFrame(0, settings={1: 0}))
+        await asked.respond()
+
+    gateway, endpoint = await start_http2(script)
+    for _ in range(3):
+        assert (await gateway.ask(GET))[0] == 200
+    assert len(endpoint.connections) == 1

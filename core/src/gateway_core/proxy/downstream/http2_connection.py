@@ -201,9 +201,13 @@ class Http2Connection(asyncio.Protocol):
             self._spend(1)
             return
         self._spend(_SETTINGS_POINTS + len(payload) // 6)
-        settings = dict(frames.read_settings(payload))  # the last of several values holds
+        found = list(frames.read_settings(payload))
+        settings = dict(found)  # the last of several values holds
         if Setting.INITIAL_WINDOW_SIZE in settings:
             self._streams.take_initial_window(settings[Setting.INITIAL_WINDOW_SIZE])
+        for identifier, value in found:
+            if identifier == Setting.HEADER_TABLE_SIZE:
+                self.sender.limit_table(value)
         self.sender.write(frames.SETTINGS_ACK)
 
     def _take_priority(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002

@@ -17,6 +17,7 @@ from typing import Final
 
 from gateway_core.metrics.counts import EndpointCounts
 from gateway_core.metrics.http2 import GATEWAY, Http2Counts
+from gateway_core.proxy.http2.pending import PendingBytes
 from gateway_core.proxy.http2.waiting import HIGH_WATER, Holding, WaitingBytes
 from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
 from gateway_core.proxy.wire.h2.frames import (
@@ -32,6 +33,8 @@ from gateway_core.proxy.wire.h2.frames import (
     headers_frames,
     rst_stream,
 )
+from gateway_core.proxy.wire.h2.hpack import TABLE_SIZE
+from gateway_core.proxy.wire.h2.hpack_encoder import EMPTY_TABLE
 from gateway_core.proxy.wire.h2.windows import opened
 
 MOST_UNSENT: Final = 131_072
@@ -47,12 +50,11 @@ _LARGE_PIECE: Final = 4_096  # bytes of a piece on average: asyncio goes through
 DEFAULT_URGENCY: Final = 3
 
 
-class SendStream:
+class SendStream(PendingBytes):
     """What one stream has to send. A subclass overrides `drained`."""
 
     __slots__ = (
-        "_parts", "is_ended", "is_incremental", "is_ready", "queued", "stalled_since", "stream_id", "trailers",
-        "urgency", "window",
+        "is_ended", "is_incremental", "is_ready", "stalled_since", "stream_id", "trailers", "urgency", "window",
     )  # fmt: skip
 
     def __init__(self, stream_id: int, window: int) -> None:
@@ -60,10 +62,9 @@ class SendStream:
 
         :param window: bytes that the peer takes at first.
         """
+        super().__init__()
         self.stream_id = stream_id
         self.window = window
-        self.queued = 0
-        """Bytes that wait."""
         self.is_ended = False
         """Whether nothing follows what waits."""
         self.is_ready = False
@@ -71,7 +72,6 @@ class SendStream:
         self.urgency, self.is_incremental = DEFAULT_URGENCY, True
         self.stalled_since = 0.0
         """Since when bytes wait for its window, in seconds of the loop's clock; 0 if none do."""
-        self._parts: deque[bytes | memoryview] | None = None  # until something has to wait
         self.trailers = b""
         """The block that ends it; empty if DATA does."""
 
@@ -79,46 +79,9 @@ class SendStream:
         """Have the window be larger, or smaller, by so many bytes."""
         self.window += size
 
-    def add(self, data: bytes | memoryview) -> None:
-        """Have more wait; a view is of what does not change before `keep`, or before all of it is sent."""
-        if self._parts is None:
-            self._parts = deque()
-        self._parts.append(data)
-        self.queued += len(data)
-
     def end_with(self, trailers: bytes) -> None:
         """Have the end wait, with a block of trailers or without."""
         self.is_ended, self.trailers = True, trailers
-
-    def discard(self) -> None:
-        """Have nothing wait any more."""
-        self._parts = None
-        self.queued = 0
-
-    def keep(self) -> None:
-        """Keep what waits by itself: it is going to wait for longer than the buffers in which it came."""
-        if self._parts:
-            self._parts = deque([b"".join(self._parts)])
-
-    def take(self, most: int) -> bytes | memoryview:
-        """Return the next bytes, no more than so many; there are some."""
-        parts = self._parts
-        assert parts is not None, "something waits"
-        data = parts.popleft()
-        if len(data) > most:
-            view = memoryview(data)  # of which parts are no copies
-            parts.appendleft(view[most:])
-            data = view[:most]
-        elif parts and len(data) + len(parts[0]) <= most:
-            small = [data, parts.popleft()]  # small pieces make few frames
-            size = len(small[0]) + len(small[1])
-            while parts and size + len(parts[0]) <= most:
-                size += len(parts[0])
-                small.append(parts.popleft())
-            data = b"".join(small)
-        self.queued -= len(data)
-        self.window -= len(data)
-        return data
 
     def drained(self) -> None:
         """Called when bytes were sent, and when the end was."""
@@ -128,8 +91,8 @@ class Sender:
     """Writes the frames of one connection."""
 
     __slots__ = (
-        "_begun", "_counts", "_holding", "_is_paused", "_is_scheduled", "_is_tls", "_loop", "_pieces", "_ready",
-        "_size", "_stalled_since", "_transport", "http2", "initial", "window",
+        "_begun", "_counts", "_empties_table", "_holding", "_is_paused", "_is_scheduled", "_is_tls", "_loop", "_pieces",
+        "_ready", "_size", "_stalled_since", "_transport", "http2", "initial", "window",
     )  # fmt: skip
 
     def __init__(
@@ -150,6 +113,7 @@ class Sender:
         self._size = 0
         self._ready: dict[int, deque[SendStream]] = {}  # by urgency; only those that are not empty
         self._is_scheduled = self._is_paused = False
+        self._empties_table = False  # the next block of fields begins with the size of the table
         self._is_tls = transport.get_extra_info("ssl_object") is not None
         self.window = DEFAULT_WINDOW
         """Bytes of DATA that the peer takes on the connection."""
@@ -231,10 +195,12 @@ class Sender:
         """Write a block of fields; with ``ends`` nothing follows."""
         if ends:
             stream.end_with(b"")
-        self.write(headers_frames(stream.stream_id, block, ends=ends))
+        self._write_block(stream.stream_id, block, ends=ends)
 
     def send_whole(self, stream: SendStream, block: bytes, body: bytes) -> None:
         """Write a message that is complete; in one piece if the windows allow."""
+        if self._empties_table:
+            block = self._behind_size(block)
         size, length = len(body), len(block)
         if size <= self.window and size <= stream.window and size <= MAX_FRAME_SIZE and length <= MAX_FRAME_SIZE:
             self.window -= size
@@ -248,7 +214,7 @@ class Sender:
                 self._is_scheduled = True
                 self._loop.call_soon(self.flush)
             return
-        self.write(headers_frames(stream.stream_id, block, ends=False))
+        self._write_block(stream.stream_id, block, ends=False)
         self._hold(stream, body)
         self.end(stream, b"")
 
@@ -310,7 +276,7 @@ class Sender:
 
     def _write_end(self, stream: SendStream) -> None:
         if stream.trailers:
-            self.write(headers_frames(stream.stream_id, stream.trailers, ends=True))
+            self._write_block(stream.stream_id, stream.trailers, ends=True)
         else:
             self.write(frame_head(DATA, END_STREAM, stream.stream_id, 0))
 
@@ -332,6 +298,7 @@ class Sender:
                 data = stream.take(size)
                 size = len(data)
                 self.window -= size
+                stream.window -= size
                 room -= size
                 self._holding.remove(size)
                 is_last = stream.is_ended and not stream.queued
@@ -351,7 +318,24 @@ class Sender:
             if self._ready.get(urgency) is queue:  # which `drained` may have changed
                 del self._ready[urgency]
 
+    def _write_block(self, stream_id: int, block: bytes, *, ends: bool) -> None:
+        if self._empties_table:
+            block = self._behind_size(block)
+        self.write(headers_frames(stream_id, block, ends=ends))
+
+    def _behind_size(self, block: bytes) -> bytes:
+        self._empties_table = False
+        return EMPTY_TABLE + block
+
     # -- what the peer says
+
+    def limit_table(self, size: int) -> None:
+        """Take the size of the peer's table of fields at most.
+
+        Ours has no entries, but a decoder may insist to be informed once it has reduced its own (RFC 7541 section 4.2).
+        """
+        if size < TABLE_SIZE:
+            self._empties_table = True
 
     def open_window(self, size: int) -> None:
         """Take a WINDOW_UPDATE of the connection; Http2ConnectionError if the window would be too large."""

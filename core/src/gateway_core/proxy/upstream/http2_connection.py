@@ -285,6 +285,8 @@ class Http2UpstreamConnection(asyncio.Protocol):
                 raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "it is a server, and asks for pushes")
             if identifier == Setting.MAX_CONCURRENT_STREAMS:
                 self._most = min(value, _MOST_STREAMS)
+            elif identifier == Setting.HEADER_TABLE_SIZE:
+                self.sender.limit_table(value)
             elif identifier == Setting.INITIAL_WINDOW_SIZE:
                 change = value - self.sender.initial
                 self.sender.use_initial_window(value)

@@ -16,6 +16,9 @@ _STATUS: Final = {
     int(value): bytes([0x80 | index]) for index, (name, value, *_) in enumerate(STATIC) if name == b":status"
 }
 
+EMPTY_TABLE: Final = b"\x20"
+"""What reduces the peer's table to nothing, at the beginning of a block (section 6.3)."""
+
 
 def encode_integer(value: int, bits: int, first: int) -> bytes:
     """Return an integer behind the pattern of a first byte (section 5.1).
