@@ -56,6 +56,9 @@ FLOODS = {
     "empty DATA of a stream that is reset": [
         open_post(), raw(WINDOW_UPDATE, 0, 1, struct.pack(">I", 2**31 - 1)), *[raw(DATA, 0, 1)] * 5000
     ],
+    "HEADERS of a stream that is reset": [
+        open_post(), raw(WINDOW_UPDATE, 0, 1, struct.pack(">I", 2**31 - 1)), *[headers(GET, 1)] * 5000
+    ],
     "RST_STREAM of a stream that is gone": RESETS,
     "GOAWAY": [raw(GOAWAY, 0, 0, bytes(8))] * 5000,
     "frames of an extension": [raw(0xF0, 0, 0)] * 5000,
@@ -297,3 +300,25 @@ async def test_streams_that_are_begun_behind_the_last_goaway_break_nothing(proxi
         await client.end()
     assert [code for _, code in client.goaways] == [NO_ERROR, NO_ERROR]
     assert upstream.connections == 1
+
+
+async def test_a_flood_of_streams_behind_the_last_goaway_ends_the_connection(proxied: Proxied) -> None:
+    reached = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        reached.set()
+        await peer.rest()
+
+    gateway, _ = await proxied(script)
+    async with http2(gateway) as client:
+        await client.send(headers(GET, 1))
+        await asyncio.wait_for(reached.wait(), 20)
+        gateway.proxy.connections.close_idle()
+        await client.until(lambda: bool(client.goaways))
+        await gateway.pass_time(2)  # the PING is not acknowledged
+        await client.until(lambda: len(client.goaways) == 2)
+        client.peer.writer.write(headers(GET, 3) * 5000)
+        await client.end()
+        assert client.goaways[-1][1] == ENHANCE_YOUR_CALM
+    await until(lambda: not counts(gateway))

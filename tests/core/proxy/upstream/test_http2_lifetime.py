@@ -10,7 +10,7 @@ import pytest
 from gateway_core.proxy.upstream import http2_connection
 
 from tests.core.proxy.downstream.http2_client import CANCEL, ENHANCE_YOUR_CALM, Http2Client, http2
-from tests.core.proxy.downstream.http2_conformance import PING, raw
+from tests.core.proxy.downstream.http2_conformance import PING, SETTINGS, raw
 from tests.core.proxy.kit import counts, until
 from tests.core.proxy.upstream.http2_endpoint import Asked, Connection, StartHttp2
 
@@ -151,8 +151,9 @@ async def test_who_waits_for_an_endpoint_that_never_says_its_settings_waits_no_l
 # -- hostile endpoints
 
 
-async def test_an_endpoint_that_takes_no_acknowledgements_of_its_pings_loses_its_connection(
-    start_http2: StartHttp2,
+@pytest.mark.parametrize("frame", [raw(PING, 0, 0, bytes(8)), raw(SETTINGS, 0, 0)], ids=["PING", "SETTINGS"])
+async def test_an_endpoint_that_takes_no_acknowledgements_of_its_frames_loses_its_connection(
+    start_http2: StartHttp2, frame: bytes
 ) -> None:
     async def script(asked: Asked) -> None:
         connection = asked.connection
@@ -160,7 +161,7 @@ async def test_an_endpoint_that_takes_no_acknowledgements_of_its_pings_loses_its
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         connection.writer.transport.pause_reading()  # type: ignore[attr-defined]
         while not connection.writer.transport.is_closing():
-            await connection.send(raw(PING, 0, 0, bytes(8)) * 10_000)
+            await connection.send(frame * 10_000)
 
     gateway, _ = await start_http2(script, upstream_extra="retries: {attempts: 0}")
     async with http2(gateway) as client:

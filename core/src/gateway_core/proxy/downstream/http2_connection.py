@@ -171,24 +171,24 @@ class Http2Connection(asyncio.Protocol):
         if announced:
             self.sender.write(frames.window_update(0, announced))
         if not payload and not flags & frames.END_STREAM:
-            self._spend(1)
+            self.spend(1)
         self._streams.take_data(flags, stream_id, payload, size)
 
     def _take_window(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002 - as all of these
         size = frames.read_number(payload) & frames.MAX_WINDOW
-        self._spend(1 if size < _SMALL_WINDOW else _WINDOW_POINTS)
+        self.spend(1 if size < _SMALL_WINDOW else _WINDOW_POINTS)
         if stream_id:
             self._streams.take_window(stream_id, size)
         else:
             self.sender.open_window(size)
 
     def _take_reset(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
-        self._spend(1)
+        self.spend(1)
         self.sender.http2.reset(frames.read_number(payload), PEER)
         self._streams.take_reset(stream_id)
 
     def _take_ping(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
-        self._spend(1)
+        self.spend(1)
         if not flags & ACK:
             self.sender.write(frames.ping(payload, is_ack=True))
         elif payload == _PING and self._lifetime.state is State.DRAINING:
@@ -198,9 +198,9 @@ class Http2Connection(asyncio.Protocol):
         if flags & ACK:
             if payload:
                 raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS has a payload")
-            self._spend(1)
+            self.spend(1)
             return
-        self._spend(_SETTINGS_POINTS + len(payload) // 6)
+        self.spend(_SETTINGS_POINTS + len(payload) // 6)
         found = list(frames.read_settings(payload))
         settings = dict(found)  # the last of several values holds
         if Setting.INITIAL_WINDOW_SIZE in settings:
@@ -211,24 +211,24 @@ class Http2Connection(asyncio.Protocol):
         self.sender.write(frames.SETTINGS_ACK)
 
     def _take_priority(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
-        self._spend(1)
+        self.spend(1)
         if frames.read_number(payload) & frames.MAX_WINDOW == stream_id:
             raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "a stream depends on itself")
 
     def _take_priority_update(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
-        self._spend(1)
+        self.spend(1)
         self._streams.prioritize(frames.read_number(payload) & frames.MAX_WINDOW, payload[4:].decode("latin-1"))
 
     def _pass_over(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
         """Do nothing about frames of extensions."""
-        self._spend(1)
+        self.spend(1)
 
     def _take_goaway(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
         """Count it: the client begins all streams, and will begin no more."""
-        self._spend(1)
+        self.spend(1)
         self.sender.http2.goaway(frames.read_number(payload[4:]), PEER)
 
-    def _spend(self, points: float) -> None:
+    def spend(self, points: float) -> None:
         if not self._budget.spend(points, self._proxy.now()):
             raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "too many frames do nothing")
 

@@ -50,6 +50,9 @@ class StreamsOwner(Protocol):
     def abort(self) -> None:
         """Close the connection."""
 
+    def spend(self, points: float) -> None:
+        """Count a frame that does nothing; Http2ConnectionError if there are too many."""
+
     def streams_changed(self) -> None:
         """Called when the last stream is gone, or one waits for the client to take its rest."""
 
@@ -126,6 +129,7 @@ class ClientStreams:
             self._take_trailers(stream_id, block, ends=ends)
             return
         if self._ids.is_refusing:
+            self._owner.spend(1)
             self._heads.skip(block)
             return
         self._ids.begin(stream_id)
@@ -146,12 +150,12 @@ class ClientStreams:
             if early is not None:
                 self._prioritize(stream, early)
             elif b"\r\npriority:" in head.facts.block:  # RFC 9218
-                value = Request.for_head(head, "", 0.0).headers.get("priority", "")
-                self._prioritize(stream, read_priority(value))
+                self._prioritize(stream, read_priority(Request.for_head(head, "", 0.0).headers.get("priority", "")))
 
     def _take_trailers(self, stream_id: int, block: bytes, *, ends: bool) -> None:
         stream = self._streams.get(stream_id)
         if stream is None:
+            self._owner.spend(1)
             self._heads.skip(block)
             self._ids.expect_reset(stream_id)
             return
@@ -360,8 +364,7 @@ class ClientStreams:
     def end_exchanges(self, detail: str) -> None:
         """End all exchanges while responses still reach the client."""
         for stream in self:
-            exchange = stream.exchange
-            if exchange is None:
+            if (exchange := stream.exchange) is None:
                 continue
             if exchange.tunnel is not None:
                 exchange.tunnel.go_away()

@@ -295,7 +295,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
                         raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "it makes a window too large")
                     stream.change_window(change)
                     self.sender.enter(stream)
-        self.sender.write(frames.SETTINGS_ACK)
+        self._acknowledge(frames.SETTINGS_ACK)
         self._pool.connection_changed(self)
 
     def __iter__(self) -> Iterator[Http2UpstreamStream]:
@@ -304,9 +304,12 @@ class Http2UpstreamConnection(asyncio.Protocol):
 
     def _take_ping(self, flags: int, payload: bytes) -> None:
         if not flags & ACK:
-            if self.sender.unsent > _MOST_UNSENT:
-                raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "it takes no acknowledgements of its PINGs")
-            self.sender.write(frames.ping(payload, is_ack=True))
+            self._acknowledge(frames.ping(payload, is_ack=True))
+
+    def _acknowledge(self, frame: bytes) -> None:
+        if self.sender.unsent > _MOST_UNSENT:
+            raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "it takes no acknowledgements of its frames")
+        self.sender.write(frame)
 
     def _take_goaway(self, payload: bytes) -> None:
         last, code = frames.read_number(payload) & frames.MAX_WINDOW, frames.read_number(payload[4:])
