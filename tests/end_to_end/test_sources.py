@@ -125,6 +125,7 @@ async def test_a_first_start_waits_for_its_source(start: Start, site: Site, upst
     await site.stop()
     gateway = start()
     await gateway.says(f"{site.url} has not responded yet: ")
+    await gateway.says(f"waiting for {site.url}, without which there is nothing to start with, for [0-9]+ s: ")
 
     site.text = route("a", upstream)
     await site.start()

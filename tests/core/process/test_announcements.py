@@ -104,11 +104,13 @@ def manager(tmp_path: Path) -> Iterator[socket.socket]:
 def test_states_are_told_to_the_socket_of_the_environment(manager: socket.socket) -> None:
     told = ServiceManager({"NOTIFY_SOCKET": manager.getsockname()})
 
+    told.waiting("waiting for etcd://a: no\nREADY=1")
     told.ready("serving")
     with told.during_reload():
         pass
     told.stopping()
 
+    assert manager.recv(500) == b"STATUS=waiting for etcd://a: no READY=1"
     assert manager.recv(500) == b"READY=1\nSTATUS=serving"
     assert manager.recv(500).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
     assert manager.recv(500) == b"READY=1\nSTATUS=serving"

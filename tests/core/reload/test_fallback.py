@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 from gateway_core.config import ConfigProblem, Document, DocumentFormat, Place
-from gateway_core.reload.sources import Trial, is_for_all
+from gateway_core.config.merge_documents import top_level_keys
+from gateway_core.reload.fallback import Trial, is_for_all
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,7 +67,6 @@ def test_a_document_of_routes_and_upstreams_is_left_out_also_at_the_first_start(
         "upstreams: []\nlisten: :8080",
         "plugin_sets: []",
         "sources: []",
-        "routes: [",
         "- routes",
         "",
         "x-note: {}",
@@ -91,6 +91,64 @@ def test_what_counts_for_all_is_told_by_the_keys_in_any_format() -> None:
     assert not is_for_all(Document("a", "[[routes]]\npath = '/'", DocumentFormat.TOML))
     assert is_for_all(Document("a", '{"routes": [], "plugins": []}', DocumentFormat.JSON))
     assert is_for_all(Document("a", "[[plugins]]\nname = 'auth'", DocumentFormat.TOML))
+
+
+BROKEN_BUT_OF_ONE_TEAM = {
+    "an open list": "routes: [",
+    "an open item": "routes:\n  - {id: a, path: /a\nupstreams:\n- name: u\n",
+    "a binding of a route": "routes:\n- id: a\n  plugins:\n  - {name: auth\n",
+    "a deeper binding": "# a\n---\nroute_defaults:\n  hosts: [a\nroutes:\n  - id: a\n    plugins: [{name: ip}]\n",
+    "a brace at the end": "routes: [{id: a, path: '/a}\n]\n",
+    "a tab": "upstreams:\n  - name: u\n\tendpoints: []\n",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN_BUT_OF_ONE_TEAM.values(), ids=BROKEN_BUT_OF_ONE_TEAM.keys())
+def test_a_broken_document_whose_margin_names_only_routes_and_upstreams_is_one_teams(text: str) -> None:
+    assert top_level_keys(Document("a", text)) is None, "it cannot be parsed"
+    assert not is_for_all(Document("a", text))
+    assert texts(Trial(docs(b="2") | {"a": Document("a", text)}).without(at("a"), docs(b="1"))) == {"b": "2"}
+
+
+BROKEN_AND_PERHAPS_FOR_ALL = {
+    "bindings for all": "routes: []\nplugins: [{name: auth}\n",
+    "bindings that slipped in": "routes:\n  - {id: a, path: /}\n plugins:\n  - {name: auth}\n",
+    "bindings in quotes": 'routes: [\n]\n"plugins": [{name: auth}\n',
+    "bindings in the same line": "routes: [] plugins: [{name: auth}]\n",
+    "bindings behind a tab": "routes:\n\tplugins: [{name: auth}]\n",
+    "bindings behind another line break": "routes: [\x85plugins: [{name: auth}]\n",
+    "a long key": "routes: [\n? plugins\n: [{name: auth}]\n",
+    "a mapping in braces": "{routes: [], plugins: [{name: auth}]\n",
+    "a mapping in braces behind a line": "--- {plugins: [{name: auth}]\n",
+    "a merged mapping": "routes: [\n<<: *all\n",
+    "a key that there is not": "nonsense: [\n",
+    "no key": "[ no\n",
+    "a margin of its own": "  routes: []\n  plugins: [\n",
+    "an included file": "routes: []\ninclude: [a.yaml\n",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN_AND_PERHAPS_FOR_ALL.values(), ids=BROKEN_AND_PERHAPS_FOR_ALL.keys())
+def test_a_broken_document_that_may_hold_more_than_that_is_for_all(text: str) -> None:
+    assert top_level_keys(Document("a", text)) is None, "it cannot be parsed"
+    assert is_for_all(Document("a", text))
+    assert Trial(docs(b="2") | {"a": Document("a", text)}).without(at("a"), docs(b="1")) is None
+
+
+@pytest.mark.parametrize("syntax", [DocumentFormat.JSON, DocumentFormat.TOML])
+def test_a_broken_document_without_a_margin_is_for_all(syntax: DocumentFormat) -> None:
+    assert is_for_all(Document("a", "routes: [", syntax))
+
+
+document_keys = st.sampled_from(["plugins", "listen", "limits", "plugin_sets", "admin", "include", "trusted_proxies"])
+parts = st.lists(st.sampled_from(["routes:\n", "- {id: a}\n", "  - id: b\n", "    path: /\n", "# no\n", "\n", "] [\n"]))
+
+
+@given(before=parts, key=document_keys, after=parts)
+def test_no_document_with_a_key_for_all_at_its_margin_is_one_teams(
+    before: list[str], key: str, after: list[str]
+) -> None:
+    assert is_for_all(Document("a", "routes: []\n" + "".join(before) + f"{key}: [\n" + "".join(after)))
 
 
 names = st.sampled_from("abcd")

@@ -11,6 +11,7 @@ from gateway_core.config import ConfigProblem, Document, Place
 from gateway_core.config.sources import ConfigSource, SourceContext, SourceState, SourceUrl, WatchSet
 from gateway_core.reload.bundle import ConfigBundle, Verdict
 from gateway_core.reload.sources import Sources
+from gateway_core.tasks import spawn
 
 URLS = (SourceUrl.parse("mine://h/one"), SourceUrl.parse("mine://h/two"))
 
@@ -149,7 +150,8 @@ async def test_a_bad_document_stays_as_it_was_and_the_rest_changes(
     await next_reason(bench)
 
     assert await bench.take() == "{'a': '2', 'b': '1'}"
-    assert "documents rejected, their last good versions stay in force: b, c\nb:1:1: routes: is bad" in caplog.text
+    assert "documents rejected, their last good versions stay in force: b; " in caplog.text
+    assert "documents rejected, left out as they were never in force: c\nb:1:1: routes: is bad" in caplog.text
     (status,) = bench.sources.status()
     assert status["rejected"] == ["b", "c"]
 
@@ -157,6 +159,56 @@ async def test_a_bad_document_stays_as_it_was_and_the_rest_changes(
     await next_reason(bench)
     assert await bench.take() == "{'a': '2', 'b': '3', 'c': '3'}"
     assert bench.sources.status()[0]["rejected"] == []
+
+
+async def test_a_broken_document_that_was_never_in_force_keeps_no_other_from_changing(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = make()
+    await bench.begin(a="1")
+
+    bench.boards[0].put(a="2", b="routes: [bad")
+    await next_reason(bench)
+
+    assert await bench.take() == "{'a': '2'}"
+    assert "documents rejected, left out as they were never in force: b\nb:1:1" in caplog.text
+    assert bench.sources.status()[0]["rejected"] == ["b"]
+    assert bench.sources.status()[0]["problems"] == ["b:1:1: routes: is bad"]
+
+
+async def test_a_broken_document_that_was_in_force_stays_as_it_was(make: Make) -> None:
+    bench = make()
+    await bench.begin(a="1", b="routes: []")
+
+    bench.boards[0].put(a="2", b="routes: [bad")
+    await next_reason(bench)
+
+    assert await bench.take() == "{'a': '2', 'b': 'routes: []'}"
+
+
+async def test_a_start_logs_again_and_again_what_it_waits_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    boards, notices = [Board(), Board()], asyncio.Queue[str]()
+
+    async def open_boards(urls: Sequence[SourceUrl], context: SourceContext) -> Sequence[ConfigSource]:
+        return boards
+
+    sources = Sources(URLS, tmp_path, Judge(), open_sources=open_boards, first_notice=0.01, next_notice=0.01)
+    boards[0].put(a="1")
+    boards[1].fail("connection refused")
+    await sources.start(lambda _: None)
+    ready = spawn(sources.ready(notices.put_nowait), name="be ready")
+    async with asyncio.timeout(60):
+        while await notices.get() != "waiting for mine://h/two: connection refused":
+            pass
+        assert await notices.get() == "waiting for mine://h/two: connection refused"
+    assert not ready.done()
+    lines = [record.message for record in caplog.records if "waiting for mine://h/two, without which" in record.message]
+    assert lines[-1].endswith("s: connection refused")
+
+    boards[1].put(b="1")
+    async with asyncio.timeout(60):
+        await ready
+    await sources.aclose()
 
 
 async def test_a_document_that_others_need_comes_back(make: Make) -> None:

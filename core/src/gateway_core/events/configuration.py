@@ -10,6 +10,10 @@ SOURCE_STALE: Final = define(
     "source.stale", WARNING, "a source of configuration is unreachable; its last documents stay in force", "source",
     "reason",
 )  # fmt: skip
+SOURCE_AWAITED: Final = define(
+    "source.awaited", WARNING, "a start waits for a source of configuration, of which it has no earlier documents",
+    "source", "reason",
+)  # fmt: skip
 SOURCE_RECOVERED: Final = define("source.recovered", INFO, "a source of configuration responds again", "source")
 CONFIG_APPLIED: Final = define(
     "config.applied", INFO, "a reload put a configuration in force; the message names what changed", "trigger",
@@ -43,8 +47,8 @@ CONFIG_WATCH_POLLS: Final = define(
     "seconds",
 )  # fmt: skip
 DOCUMENTS_REJECTED: Final = define(
-    "documents.rejected", ERROR, "documents of sources have problems; their last good versions stay in force",
-    "documents", "problems",
+    "documents.rejected", ERROR, "documents of sources have problems; their last good versions stay in force, and "
+    "those without one are left out", "documents", "problems",
 )  # fmt: skip
 SOURCE_CACHED: Final = define(
     "source.cached", WARNING, "a source is unreachable at the start; its last good documents are used", "source",

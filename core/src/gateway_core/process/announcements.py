@@ -113,6 +113,10 @@ class ServiceManager:
         """Tell that requests are served, with a line for people."""
         self._send(f"READY=1\nSTATUS={status}")
 
+    def waiting(self, status: str) -> None:
+        """Tell what the start waits for, with a line for people."""
+        self._send(f"STATUS={' '.join(status.split())}")  # each line of a notification is one of its own
+
     @contextmanager
     def during_reload(self) -> Iterator[None]:
         """Tell that a reload has begun, and at the end that requests are served by what is in force then."""

@@ -123,7 +123,7 @@ class Program:
                 if any(problem.key_path.startswith("sources[") for problem in verdict.problems):
                     return verdict
                 raise
-            await self.signals.run_until_signal(self._sources.ready())
+            await self.signals.run_until_signal(self._sources.ready(self._manager.waiting))
         return await self.signals.run_until_signal(self._first_verdict())
 
     async def _first_verdict(self) -> Verdict:

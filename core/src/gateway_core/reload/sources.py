@@ -1,18 +1,13 @@
 """The sources of a running gateway: followed, gathered, validated, and kept on disk once they are in force.
 
-What stays as it was when documents of sources are bad is decided by `Trial`, purely, over texts and problems. A
-document that holds only routes, upstreams and their defaults is one team's: when it is bad its last good version stays,
-and where there is none it is left out. Any other document counts for all (its bindings, sets, listeners or limits are
-part of what other documents rely on): its last good version stays, and where there is none the change as a whole is
-refused, because without it others would be served unprotected.
+What stays as it was when documents of sources are bad is decided by `gateway_core.reload.fallback`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -21,11 +16,11 @@ from typing import Any, Final
 from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigProblem, Document, Place
 from gateway_core.config.documents import with_rights
-from gateway_core.config.merge_documents import top_level_keys
 from gateway_core.config.sources import ConfigSource, SourceContext, SourceUrl, WatchSet
-from gateway_core.events import CONFIG_NOT_KEPT, DOCUMENTS_REJECTED, SOURCE_CACHED, emit
+from gateway_core.events import CONFIG_NOT_KEPT, DOCUMENTS_REJECTED, SOURCE_AWAITED, SOURCE_CACHED, emit
 from gateway_core.failure_text import system_reason
 from gateway_core.reload.bundle import Validator, Verdict
+from gateway_core.reload.fallback import Trial
 from gateway_core.reload.last_good import LastGood, not_kept
 from gateway_core.reload.source_feeds import Sessions, SourceFeed, open_sources
 from gateway_core.shortages import end_shortage, note_shortage
@@ -36,6 +31,11 @@ QUIET: Final = 0.1
 
 LONGEST_BURST: Final = 0.5
 COLD_START_WAIT: Final = 3.0
+FIRST_NOTICE: Final = 2.0
+"""Seconds after which a start logs what it waits for."""
+
+NEXT_NOTICE: Final = 10.0
+"""Seconds after which it does so again."""
 
 MOST_TRIALS: Final = 5
 """Validations that one change may take: the wanted documents, then with more and more of the last good ones."""
@@ -55,16 +55,21 @@ class Sources:
         *,
         open_sources: OpenSources = open_sources,
         cold_start_wait: float = COLD_START_WAIT,
+        first_notice: float = FIRST_NOTICE,
+        next_notice: float = NEXT_NOTICE,
     ) -> None:
         """Begin without documents.
 
         :param state: the directory for the last good documents.
         :param cold_start_wait: seconds that a start waits for a silent source of which last good documents are kept.
+        :param first_notice: seconds after which it logs that it waits for one of which there are none.
+        :param next_notice: seconds after which it does so again.
         """
         self._urls = tuple(urls)
         self._validator = validator
         self._open = open_sources
         self._cold_start_wait = cold_start_wait
+        self._notices = first_notice, next_notice
         self._store = LastGood(state, [url.identity for url in urls])
         self._sessions = Sessions()
         self._tasks = Tasks()
@@ -98,11 +103,13 @@ class Sources:
             self._tasks.supervise(feed.run, name=f"follow {feed.name}")
         self._tasks.supervise(partial(self._gather, on_change), name="gather changes of sources")
 
-    async def ready(self) -> None:
-        """Wait until every source has responded, or is known to be away while its last good documents are at hand."""
-        await asyncio.gather(
-            *(self._wait_for(feed, kept=bool(good)) for feed, good in zip(self._feeds, self._good, strict=True))
-        )
+    async def ready(self, on_wait: Callable[[str], None] = lambda _: None) -> None:
+        """Wait until every source has responded, or is known to be away while its last good documents are at hand.
+
+        :param on_wait: called with what is waited for, now and then, besides a line in the log.
+        """
+        pairs = zip(self._feeds, self._good, strict=True)
+        await asyncio.gather(*(self._wait_for(feed, on_wait, kept=bool(good)) for feed, good in pairs))
         for feed, good in zip(self._feeds, self._good, strict=True):
             if feed.documents is None and good:
                 why = feed.reason or "it does not respond"
@@ -169,7 +176,8 @@ class Sources:
         trial, self._candidate = self._candidate, None
         if trial is None:
             return
-        self._note(trial.kept, self._problems)
+        before = {document.name for part in self._good for document in part}
+        self._note(trial.kept & before, trial.kept - before, self._problems)
         self._is_in_force = True
         good = self._by_source(trial)
         if good == self._good and self._store.path.exists():
@@ -218,11 +226,20 @@ class Sources:
         problem = ConfigProblem(Place(names), "", "holds no configuration documents", code="document.none")
         return Verdict(WatchSet(), problems=(problem,))
 
-    def _note(self, rejected: frozenset[str], problems: tuple[ConfigProblem, ...]) -> None:
+    def _note(self, kept: frozenset[str], left_out: frozenset[str], problems: tuple[ConfigProblem, ...]) -> None:
+        rejected = kept | left_out
         if rejected:
+            texts = [
+                f"documents rejected, {what}: {', '.join(sorted(names))}"
+                for what, names in (
+                    ("their last good versions stay in force", kept),
+                    ("left out as they were never in force", left_out),
+                )
+                if names
+            ]
             emit(
                 DOCUMENTS_REJECTED,
-                f"documents rejected, their last good versions stay in force: {', '.join(sorted(rejected))}",
+                "; ".join(texts),
                 details="\n".join(problem.render() for problem in problems),
                 documents=sorted(rejected),
                 problems=len(problems),
@@ -253,15 +270,31 @@ class Sources:
                 pairs = zip(self._urls, kept, strict=True)
                 self._good = [with_rights(documents, url.rights) for url, documents in pairs]
 
-    async def _wait_for(self, feed: SourceFeed, *, kept: bool) -> None:
+    async def _wait_for(self, feed: SourceFeed, on_wait: Callable[[str], None], *, kept: bool) -> None:
         if not kept:
-            await feed.responded.wait()
+            await self._wait_for_first(feed, on_wait)
             return
         try:
             async with asyncio.timeout(self._cold_start_wait):
                 await feed.heard.wait()
         except TimeoutError:
             return
+
+    async def _wait_for_first(self, feed: SourceFeed, on_wait: Callable[[str], None]) -> None:
+        """Wait for a source of which there is nothing to start with, and log that again and again."""
+        clock = SystemClock()
+        began = clock.monotonic()
+        seconds, further = self._notices
+        while not feed.responded.is_set():
+            try:
+                async with asyncio.timeout(seconds):
+                    await feed.responded.wait()
+            except TimeoutError:
+                waited, reason = round(clock.monotonic() - began), feed.reason or "no response yet"
+                text = f"waiting for {feed.name}, without which there is nothing to start with"
+                emit(SOURCE_AWAITED, f"{text}, for {waited} s: {reason}", source=feed.name, reason=reason)
+                on_wait(f"waiting for {feed.name}: {reason}")
+            seconds = further
 
     async def _gather(self, on_change: Callable[[str], None]) -> None:
         while True:
@@ -293,58 +326,3 @@ def _is_of(problem: ConfigProblem, source: str, documents: Sequence[Document]) -
     """Whether a problem is in one of these documents of a source, or in one that it had."""
     file = problem.place.file
     return file.startswith(source) or any(file == document.name for document in documents)
-
-
-TEAM_KEYS: Final = frozenset({"routes", "upstreams", "route_defaults"})
-"""What a document may hold to be left out, or kept at an old version, without others."""
-
-Documents = Mapping[str, Document]
-"""Documents by their names, in the order in which they are read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """Documents to try, some of them in their last good version in place of the wanted one."""
-
-    documents: Documents
-    kept: frozenset[str] = frozenset()
-    """Names whose last good version (or absence) stands in for the wanted version."""
-
-    def without(self, problems: Collection[ConfigProblem], good: Documents) -> Trial | None:
-        """Return what to try after these problems; None if the change as a whole is refused.
-
-        A bad document's last good version stands in for it; one that was never good is left out, unless it is for all.
-        If the problems are in documents that did not change, they come from one that did and that is related to them,
-        such as a new document with the id of an old route, or from one that is gone: then all that are gone come back.
-
-        :param problems: what was wrong with these documents, when they were validated, prepared or started.
-        :param good: what was in force last; empty at the first start.
-        """
-        changed = {name for name, document in self.documents.items() if document != good.get(name)}
-        to_keep = changed & {problem.place.file for problem in problems}
-        if not to_keep:
-            to_keep = changed & {place.file for problem in problems for place in problem.related}
-        if not to_keep:
-            to_keep = good.keys() - self.documents.keys() - self.kept
-        if not to_keep or any(name not in good and is_for_all(self.documents[name]) for name in to_keep):
-            return None
-        documents = {name: document for name, document in self.documents.items() if name not in to_keep or name in good}
-        documents.update({name: good[name] for name in to_keep if name in self.documents and name in good})
-        for name in good:
-            if name in to_keep and name not in documents:
-                documents = _put_back(documents, name, good)
-        return Trial(documents, self.kept | to_keep)
-
-
-def is_for_all(document: Document) -> bool:
-    """Whether other documents depend on what this one holds, as far as its text shows."""
-    keys = top_level_keys(document)
-    return keys is None or not keys <= TEAM_KEYS
-
-
-def _put_back(documents: Documents, name: str, good: Documents) -> dict[str, Document]:
-    """Put a document back to where it was: the order of bindings and of equal routes depends on it."""
-    names, order = list(documents), list(good)
-    earlier = [names.index(other) for other in order[: order.index(name)] if other in documents]
-    names.insert(max(earlier, default=-1) + 1, name)
-    return {each: good[name] if each == name else documents[each] for each in names}
