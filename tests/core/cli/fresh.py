@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import subprocess
+import sys
 import sysconfig
 import venv
 import zipfile
@@ -15,9 +16,16 @@ from pathlib import Path
 class FreshEnvironment:
     """Packages can be installed here without anybody else noticing."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, uv: str | None = None) -> None:
+        """Make it.
+
+        :param uv: the uv that makes it, in place of venv.
+        """
         self.folder = folder
-        venv.create(folder, with_pip=False, symlinks=True)
+        if uv is None:
+            venv.create(folder, with_pip=False, symlinks=True)
+        else:
+            subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
         site_packages = next((folder / "lib").glob("python*/site-packages"))
         # The parent's own .pth files are read as well: that is where editable installations are.
         (site_packages / "parent.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")

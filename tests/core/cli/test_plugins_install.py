@@ -4,15 +4,30 @@ from pathlib import Path
 
 import pytest
 from gateway_core.cli.plugins_install import news
+from uv import find_uv_bin
 
 from tests.core.cli.fresh import FreshEnvironment, build_distribution, build_wheel
 
 pytestmark = pytest.mark.slow
 
+UV = str(find_uv_bin())
+HIDE_PIP = """
+import importlib.util as util
+find = util.find_spec
+util.find_spec = lambda name, package=None: None if name == "pip" else find(name, package)
+"""
+
 
 @pytest.fixture
 def environment(tmp_path: Path) -> FreshEnvironment:
     return FreshEnvironment(tmp_path / "environment")
+
+
+@pytest.fixture
+def made_by_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FreshEnvironment:
+    """Return an environment as ``uv venv`` makes it, with uv as ``uv run`` has it."""
+    monkeypatch.setenv("UV", UV)
+    return FreshEnvironment(tmp_path / "made-by-uv", uv=UV)
 
 
 def test_it_says_what_is_new_and_what_changed(environment: FreshEnvironment, tmp_path: Path) -> None:
@@ -94,6 +109,51 @@ def test_a_plugin_does_not_replace_the_gateway(environment: FreshEnvironment, tm
 
     assert result.returncode == 1
     assert "is needed by the gateway itself" in result.stderr
+
+
+def test_uv_installs_into_an_environment_that_it_made(made_by_uv: FreshEnvironment, tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text("plugins: [{name: tiny, config: {a: 1}}]\nroutes: []\n")
+    good = build_wheel(tmp_path / "1", options='"a": {}')
+    bad = build_wheel(tmp_path / "2", "2.0")
+
+    first = made_by_uv.gateway("plugins", "install", "--no-index", good, "-c", config)
+    refused = made_by_uv.gateway("plugins", "install", "--no-index", bad, "-c", config)
+
+    assert first.returncode == 0, first.stderr
+    assert "new: tiny (gateway-plugin-tiny 1.0)" in first.stdout
+    (metadata,) = made_by_uv.folder.glob("lib/*/site-packages/gateway_plugin_tiny-*.dist-info")
+    assert (metadata / "INSTALLER").read_text() == "uv"
+    assert refused.returncode == 1
+    assert "nothing was installed" in refused.stderr
+
+
+def test_uv_changes_nothing_that_the_gateway_requires(made_by_uv: FreshEnvironment, tmp_path: Path) -> None:
+    wheels = tmp_path / "wheels"
+    build_wheel(wheels, requires=("pluggy<1",))
+    build_distribution(wheels, "pluggy", "0.9")
+
+    result = made_by_uv.gateway("plugins", "install", "--no-index", "--find-links", wheels, "gateway-plugin-tiny")
+
+    assert result.returncode == 1
+    assert "pluggy>=1.5 is needed by gateway-core" in result.stderr
+    assert result.stderr.strip().endswith("uv could not install them; nothing was changed")
+
+
+def test_without_pip_and_uv_the_remedy_is_named(
+    environment: FreshEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("UV", raising=False)
+    (tmp_path / "hidden" / "sitecustomize.py").parent.mkdir()
+    (tmp_path / "hidden" / "sitecustomize.py").write_text(HIDE_PIP)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "hidden"))
+
+    result = environment.gateway("plugins", "install", "gateway-plugin-tiny")
+
+    assert result.returncode == 1
+    assert "neither pip for" in result.stderr
+    assert "-m ensurepip" in result.stderr
 
 
 def test_news_names_every_kind_of_change() -> None:

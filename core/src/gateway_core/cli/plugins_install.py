@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -19,12 +18,13 @@ from gateway_core.cli.options import PROBLEMS, echo
 from gateway_core.cli.progress import progress
 from gateway_core.packages import published_plugins
 from gateway_core.packages.constraints import constraints, explain_conflict, installed_distributions, names_of
+from gateway_core.packages.installer import Installer, find_installer
 
 Plugins = Mapping[str, Mapping[str, Any]]
 """What ``gateway plugins list --json`` says, by name."""
 
 _MOST_LINES: Final = 20
-"""Lines of what pip says that are passed on."""
+"""Lines of what the installer says that are passed on."""
 
 
 @click.command(
@@ -47,22 +47,24 @@ def command(distributions: tuple[str, ...], paths: tuple[Path, ...], *, force: b
 
     What pip understands may be given: requirements, folders, wheels and pip's own options. Nothing is installed that
     would change the gateway, or a version of what it or an installed plugin requires. A running gateway notices new
-    plugins by itself.
+    plugins by itself. uv does it in an environment that uv made, or that has no pip, with its own options.
 
     Exit status: 1 if pip fails, a plugin does not load, or a configuration is not good any more.
     """
-    if find_spec("pip") is None:
+    installer = find_installer()
+    if installer is None:
         click.echo(
-            f"there is no pip for {sys.executable}: run {sys.executable} -m ensurepip, or install by your own tool",
+            f"there is neither pip for {sys.executable} nor uv on the PATH: run {sys.executable} -m ensurepip, "
+            "or install by your own tool",
             err=True,
         )
         raise SystemExit(PROBLEMS)
-    if paths and not force and (problems := trial(distributions, paths)):
+    if paths and not force and (problems := trial(installer, distributions, paths)):
         click.echo("\n".join(problems), err=True)
         click.echo("nothing was installed: change the configuration first, or use --force", err=True)
         raise SystemExit(PROBLEMS)
     before = _plugins()
-    if failure := install(distributions):
+    if failure := install(installer, distributions):
         click.echo("\n".join(failure), err=True)
         raise SystemExit(PROBLEMS)
     after = _plugins()
@@ -75,17 +77,17 @@ def command(distributions: tuple[str, ...], paths: tuple[Path, ...], *, force: b
         raise SystemExit(PROBLEMS)
 
 
-def install(arguments: Sequence[str]) -> list[str]:
-    """Install by pip within what the gateway needs; return what went wrong, in lines."""
+def install(installer: Installer, arguments: Sequence[str]) -> list[str]:
+    """Install within what the gateway needs; return what went wrong, in lines."""
     installed = installed_distributions()
     publishing = {each.distribution for found in published_plugins().values() for each in found}
     needed = constraints(installed, publishing, names_of(arguments))
     with TemporaryDirectory() as folder:
         file = Path(folder) / "constraints.txt"
         file.write_text("".join(f"{each.text}\n" for each in needed), "utf-8")
-        pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "-c", str(file)]
-        with progress("pip installs"):
-            done = subprocess.run([*pip, *arguments], check=False, capture_output=True, text=True)  # noqa: S603  # what the operator wants to have installed
+        command = [*installer.install, "-c", str(file), *arguments]
+        with progress(f"{installer.name} installs"):
+            done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603  # what the operator wants to have installed
     if not done.returncode:
         return []
     importlib.invalidate_caches()
@@ -95,8 +97,8 @@ def install(arguments: Sequence[str]) -> list[str]:
     if caused:
         lines += cause.partition("\n\n")[0].splitlines()
     needs = explain_conflict(done.stdout + done.stderr, needed)
-    state = "some distributions were changed: look at `pip check`" if is_changed else "nothing was changed"
-    return [*lines[:_MOST_LINES], *needs, f"pip could not install them; {state}"]
+    state = f"some distributions were changed: look at `{installer.check}`" if is_changed else "nothing was changed"
+    return [*lines[:_MOST_LINES], *needs, f"{installer.name} could not install them; {state}"]
 
 
 def news(before: Plugins, after: Plugins) -> Iterator[str]:
@@ -118,18 +120,18 @@ def news(before: Plugins, after: Plugins) -> Iterator[str]:
     yield from changes or ["no plugin is new"]
 
 
-def trial(distributions: tuple[str, ...], paths: tuple[Path, ...]) -> list[str]:
+def trial(installer: Installer, distributions: tuple[str, ...], paths: tuple[Path, ...]) -> list[str]:
     """Return what a configuration's options for plugins would have wrong with these distributions.
 
     They are put into a folder of their own, which a fresh process looks into first. Nothing is said of what a plugin
     lacks there: its own requirements are not tried.
     """
     with TemporaryDirectory() as folder:
-        pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--no-deps"]
+        command = [*installer.install, "--quiet", "--no-deps", "--target", folder, *distributions]
         with progress("trying the configuration with what is to be installed"):
-            tried = subprocess.run([*pip, "--target", folder, *distributions], check=False, capture_output=True)  # noqa: S603
+            tried = subprocess.run(command, check=False, capture_output=True)  # noqa: S603
         if tried.returncode:
-            return []  # pip will say why when it is asked in earnest; an editable installation cannot be tried
+            return []  # it will say why when it is asked in earnest; an editable installation cannot be tried
         path = os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH", ""))))
         environ = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
         check = [*_check_command(paths), "--json"]

@@ -109,12 +109,14 @@ def names_of(arguments: Sequence[str]) -> list[str]:
 
 
 def explain_conflict(output: str, known: Sequence[Constraint]) -> list[str]:
-    """Return what the gateway needs of the distributions that pip calls a conflict.
+    """Return what the gateway needs of the distributions that the installer calls a conflict.
 
-    :param output: what pip printed.
+    :param output: what it printed: pip marks constraints, uv has names with the versions that do not fit.
     """
     lines = []
+    output = output.lower()
     for each in known:
-        if re.search(rf"\(constraint\) {re.escape(each.name)}(?![A-Za-z0-9._-])", output.lower()):
+        name = re.escape(each.name)
+        if re.search(rf"\(constraint\) {name}(?![A-Za-z0-9._-])|(?<![A-Za-z0-9._-]){name}[<>=!~]", output):
             lines.append(f"{each.text} is needed by {each.origin}")
     return list(dict.fromkeys(lines))
