@@ -35,6 +35,7 @@ from gateway_core.hooks.plugin import Plugin, PluginContext
 from gateway_core.hooks.quarantine import Quarantine, QuarantinePolicy
 from gateway_core.hooks.run import (
     Suspended,
+    own_response,
     reject_result,
     start_attempt_phase,
     start_log_phase,
@@ -104,6 +105,7 @@ __all__ = [
     "describe_binding",
     "hookimpl_blocking",
     "name_hook_tasks",
+    "own_response",
     "reject_result",
     "run_command",
     "run_in_instances",

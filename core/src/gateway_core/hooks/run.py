@@ -177,7 +177,7 @@ class _Decision(_Rules):
         if isinstance(result, Response):
             if (error := _missing(result)) is not None:
                 return self.fail(run, hook, error)
-            run.stop = Stop(_own(hook, result), hook)
+            run.stop = Stop(own_response(hook, result), hook)
         elif isinstance(result, str) and hook.phase == "gateway_route_match":
             run.stop = Stop(result, hook)
         else:
@@ -200,11 +200,12 @@ _ATTEMPT: Final = _Attempt()
 
 
 def start_phase(
-    hooks: Hooks, request: Request, route: RouteInfo | None = _ABSENT
+    hooks: Hooks, request: Request, route: RouteInfo | None = _ABSENT, *, copies: bool = True
 ) -> Stop | Suspended[Stop | None] | None:
     """Run the hooks of a phase before the upstream, in order, until one responds or must be awaited.
 
     :param route: in the route match phase only: the route or None.
+    :param copies: whether the response may be changed; if not, it may be the plugin's own object, see `own_response`.
     :returns: None if all let the request pass; `Stop`; or `Suspended`, whose ``finish()`` gives one of the two.
     :raises ClientGoneError: a hook read the request's body and the client left meanwhile.
     """
@@ -230,7 +231,7 @@ def start_phase(
         failure = error
     if failure is None and isinstance(result, Response) and type(result.body) is bytes:  # the usual end
         assert hook is not None
-        return Stop(_own(hook, result), hook)
+        return Stop(own_response(hook, result) if copies else result, hook)
     args = (request,) if route is _ABSENT else (request, route)
     outcome: Stop | Suspended[Stop | None] | None = _go_on(_DECISION, hooks, hook, args, result, failure)
     return outcome
@@ -283,7 +284,7 @@ def reject_result(stop: Stop, request: Request, why: str) -> Stop | None:
     return _failed(stop.hook, request, HookResultError(why))
 
 
-def _own(hook: Hook, response: Response) -> Response:
+def own_response(hook: Hook, response: Response) -> Response:
     """Return what the exchange works on: a plugin may return one response many times."""
     copied = response.copy_head()
     if not copied.produced_by:
@@ -314,7 +315,7 @@ class _Responding(_Rules):
         if (error := _missing(result)) is not None:
             return self.fail(run, hook, error)
         if result is not response:
-            run.args = request, _own(hook, result)
+            run.args = request, own_response(hook, result)
             run.args[1].replaces(response)
         return False
 

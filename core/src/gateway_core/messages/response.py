@@ -66,8 +66,7 @@ class Response:
     """The hook that gave a file or an iterator as the body; for the data path."""
     replaced: tuple[AsyncIterator[bytes], ...] = ()
     """Iterators that another body took the place of, which may read from them; for the data path."""
-    is_for_head = False
-    """Whether the request's method is HEAD; for the data path."""
+    is_for_head = False  # whether the request's method is HEAD; for the data path
     came_length: int | None = None
     """Bytes of the upstream's body, if its head has the length; for the data path."""
     _headers: Headers | None = None
@@ -76,6 +75,7 @@ class Response:
     _lowered = b""  # the first block in lower case, or nothing if that is not known
     _added = b""  # by `add_fields`, while nothing has looked at the fields
     _came: bytes | None = None  # the block of an upstream's head, without what the gateway added for hooks to see
+    _sent: Any = None  # a `SentHead`: how it went out the last time
 
     def __init__(
         self,

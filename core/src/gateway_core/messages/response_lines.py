@@ -45,3 +45,44 @@ def lines_of_hooks(response: Response) -> bytes:
 def has_assigned_body(response: Response) -> bool:
     """Return whether a body was assigned in place of an upstream's; for the core."""
     return response.is_streamed and response._body is not None
+
+
+class SentHead:
+    """What the head of a response was made of when it went out, and its bytes over HTTP/1: plugins give one again.
+
+    The parts are compared by identity: a change of a field, the body or the status leaves another object.
+    """
+
+    __slots__ = ("block", "body", "data", "date", "reason", "status")
+
+    def __init__(self, status: int, reason: str, block: bytes, body: bytes) -> None:
+        self.status, self.reason, self.block, self.body = status, reason, block, body
+        self.date: bytes | None = None
+        """The Date field as a block that is part of ``data``; None if the response has its own."""
+        self.data: bytes | None = None
+        """Status line and fields without X-Request-Id; None until the response is sent a second time."""
+
+    def keep(self, data: bytes, date: bytes | None) -> None:
+        """Keep the bytes for the next time."""
+        self.data, self.date = data, date
+
+
+def sent_head(response: Response) -> SentHead | None:
+    """Return how a response went out the last time, if nothing of it was changed since; for the core."""
+    sent: SentHead | None = response._sent
+    headers = response._headers
+    if (
+        sent is not None
+        and headers is not None
+        and sent.block is headers._block
+        and sent.body is response._body
+        and sent.status is response.status
+        and sent.reason is response.reason
+    ):
+        return sent
+    return None
+
+
+def note_sent(response: Response, body: bytes) -> None:
+    """Note what a response was when it went out; for the core."""
+    response._sent = SentHead(response.status, response.reason, response.headers._block, body)

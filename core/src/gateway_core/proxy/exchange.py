@@ -337,7 +337,7 @@ class Exchange:
         self.grpc_code = cut_off(self.writer, self.head, reason, flush=flush)
         self.finish(self.proxy.now(), is_complete=self.grpc_code is not None)
 
-    def finish(self, now: float, is_complete: bool = True) -> None:  # noqa: C901, PLR0912 - all that ends is ended here
+    def finish(self, now: float, is_complete: bool = True, outcome: int = 0) -> None:  # noqa: C901, PLR0912 - all that ends is ended here
         """Run the log phase, let go of the snapshot, and give the connection back if the response is complete."""
         self.is_over, self.deadline = True, NEVER
         own, relay, route = self._own, self._relay, self.route
@@ -349,16 +349,16 @@ class Exchange:
             response = relay.response if relay.phase is None else relay.phase.response
         elif self.forwarding is not None:
             response = self.forwarding.switched
-        status = response.status if response is not None else 0 if head is None else head.status
+        status = response.status if response is not None else outcome >> 2 if head is None else head.status
         sent = self.forwarding.call if relay is None and self.forwarding is not None else relay
         if self.trace is not None and self.trace.is_recorded:
             end_trace(self, self.trace, sent, status, response, now)
         is_call = self.body is not None and relay is not None and relay.attempt.grpc_code is not None
         if own is not None or self.reason or status == 101 or route is None or is_call:
             self.proxy.telemetry.count(self, sent, status, response, now - self.started)
-        else:  # an upstream's response
+        else:  # an upstream's response, or a plugin's that nothing looks at
             received = 0 if self.body is None else self.body.received
-            route.counts.add(status << 2, now - self.started, self.writer.bytes_sent, received)
+            route.counts.add(outcome or status << 2, now - self.started, self.writer.bytes_sent, received)
         if self.proxy.tail is not None:
             self.proxy.tail.note(self, sent, response, status, now - self.started, self.proxy.wall())
         if not self.chain.log or self._log(sent, response, now):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
-from gateway_core.hooks import Stop, start_phase
+from gateway_core.hooks import Stop, own_response, start_phase
+from gateway_core.messages import Response
 from gateway_core.proxy.request_phases import RequestPhases, respond_for
-from gateway_core.proxy.running_exchange import RequestOwner
+from gateway_core.proxy.running_exchange import RunningExchange
+from gateway_core.proxy.unseen_response import respond_unseen
 from gateway_core.snapshot import CompiledRoute
 
 
@@ -26,9 +29,11 @@ class _Ended(RequestPhases):
 
 
 _ENDED: Final = _Ended()
+_start_phase: Final = partial(start_phase, copies=False)
+"""The same, with the plugin's own response."""
 
 
-def run_plain_hooks(owner: RequestOwner, route: CompiledRoute) -> RequestPhases | None:
+def run_plain_hooks(owner: RunningExchange, route: CompiledRoute) -> RequestPhases | None:
     """Run the route-match and pre-proxy hooks of a route that is direct.
 
     :returns: what goes on from there; None if they let the request pass to the route's target, as almost always.
@@ -45,7 +50,7 @@ def run_plain_hooks(owner: RequestOwner, route: CompiledRoute) -> RequestPhases 
     if not (hooks := chain.pre_proxy):
         return None
     name = request.upstream = target.upstream.name  # setting another one overrides it
-    stop = (owner.context or owner.begin_hooks()).run(start_phase, hooks, request)
+    stop = (owner.context or owner.begin_hooks()).run(_start_phase, hooks, request)
     runner = owner.hooks
     if (
         stop is None
@@ -55,6 +60,14 @@ def run_plain_hooks(owner: RequestOwner, route: CompiledRoute) -> RequestPhases 
     ):
         return None  # as almost always
     if type(stop) is Stop and runner is None:  # no hook is awaited, or forwards
-        respond_for(owner, stop, "gateway_pre_proxy")
+        if not respond_unseen(owner, stop):
+            respond_for(owner, _copied(stop), "gateway_pre_proxy")
         return _ENDED
-    return RequestPhases(owner, (target, None), stop)
+    return RequestPhases(owner, (target, None), _copied(stop) if type(stop) is Stop else stop)
+
+
+def _copied(stop: Stop) -> Stop:
+    """Return a stop with a response that may be changed."""
+    if isinstance(stop.result, Response):
+        stop.result = own_response(stop.hook, stop.result)
+    return stop

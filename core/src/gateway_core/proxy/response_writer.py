@@ -73,6 +73,13 @@ class ResponseWriter(Protocol):
         :raises ValueError: a hook left what is no final status, or a reason that is no field value; nothing is written.
         """
 
+    def whole(self, head: bytes, id_line: bytes, body: bytes) -> bool:
+        """Write a whole response whose head was made before, for HTTP/1.1 on a connection that goes on.
+
+        :param head: status line and fields, those that frame the body included.
+        :returns: False, with nothing written, if the request or its connection needs another head: use `start`.
+        """
+
     def data(self, data: bytes | memoryview) -> None:
         """Write the next part of the body."""
 

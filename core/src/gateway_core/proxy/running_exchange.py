@@ -192,8 +192,12 @@ class RunningExchange(RequestOwner, Protocol):
     def tunnel_closed(self, received: int, sent: int) -> None:
         """Called when the tunnel that followed a 101 is closed, with the bytes from the client and to it."""
 
-    def finish(self, now: float) -> None:
-        """Called when the response is complete and written."""
+    def finish(self, now: float, is_complete: bool = True, outcome: int = 0) -> None:
+        """Called when the response is complete and written.
+
+        :param is_complete: whether the connection may go on.
+        :param outcome: for a plugin's response that nothing else knows, what it counts as (see `RouteCounts.add`).
+        """
 
     def written(self, failure: str | None, grpc_code: int | None = None) -> None:
         """Called when a response that was made here is written.

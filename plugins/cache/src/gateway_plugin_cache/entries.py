@@ -163,8 +163,9 @@ class Entry:
         self.is_public = is_public
         self.seen = seen
         self.validators = read_validators(headers)
-        # The head counts three times: the response that is ready has a copy, and another is lower-cased for look-ups.
-        self.size = len(body) + 3 * headers.size + 2 * len(url) + sum(map(len, tags)) + _bytes_of(variant) + _OVERHEAD
+        # The head counts four times: the response that is ready has a copy, one that is lower-cased for look-ups, and
+        # one as it goes over the wire.
+        self.size = len(body) + 4 * headers.size + 2 * len(url) + sum(map(len, tags)) + _bytes_of(variant) + _OVERHEAD
         self.uses = 0
         """How often it was used since it was last looked at for eviction, at most 3."""
         self.prepared: Response | None = None

@@ -195,6 +195,14 @@ class Http1ResponseWriter:
             block += self._date.block()
         self._write(status, reason, block, length, id_line, body, complete)
 
+    def whole(self, head: bytes, id_line: bytes, body: bytes) -> bool:
+        if not (self._is_usual and self.keep_alive):
+            return False
+        self.head_sent = True
+        self.bytes_sent = len(body)
+        self._transport.write(b"".join((head, id_line, body)))
+        return True
+
     def _write(
         self, status: int, reason: str, block: bytes, length: int | None, id_line: bytes, body: bytes, complete: bool
     ) -> None:
@@ -259,6 +267,15 @@ class Http1ResponseWriter:
 
     def resume_request(self) -> None:
         self._owner.resume_reading()
+
+
+def whole_head(status: int, reason: str, block: bytes, length: int | None) -> bytes:
+    """Return the head of a whole response for `Http1ResponseWriter.whole`, without the line of its id.
+
+    :param length: bytes of the body; None for a status that has none.
+    """
+    framing = framing_of(status, False, length, "1.1")
+    return status_line(status, reason) + block + framing_fields(status, framing, length, "1.1", True)
 
 
 def framing_of(status: int, is_head: bool, length: int | None, version: str) -> Framing:

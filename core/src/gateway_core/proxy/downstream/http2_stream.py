@@ -259,6 +259,9 @@ class Http2Stream(SendStream):
             block += self._owner.date.block()
         self._write(status, encode_block(block), length, id_line, body, complete)
 
+    def whole(self, head: bytes, id_line: bytes, body: bytes) -> bool:  # noqa: ARG002 - see `start`
+        return False
+
     def _write(
         self, status: int, fields: bytes, length: int | None, id_line: bytes, body: bytes, complete: bool
     ) -> None:
