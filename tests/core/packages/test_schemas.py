@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
 from gateway_core.config import ConfigModel
 from gateway_core.config.redaction import schema_secret_paths
 from gateway_core.hooks import Plugin, PluginDefectError
-from gateway_core.packages.schemas import config_check, make_config, schema_of
+from gateway_core.packages.schemas import config_check, declared_by, make_config
 from pydantic import Field, SecretStr, field_validator
 
 
@@ -40,17 +42,32 @@ def made(**members: Any) -> type[Plugin[Any]]:
 
 
 def test_the_schema_is_the_models() -> None:
-    assert set(schema_of(Made)["properties"]) == {"limit", "providers", "key"}
+    assert set(declared_by(Made).schema["properties"]) == {"limit", "providers", "key"}
+
+
+def test_the_schema_of_a_model_is_made_once() -> None:
+    assert declared_by(made(config_model=Config)) is declared_by(Made)
+
+
+def test_a_model_that_is_gone_is_not_kept_for_its_schema() -> None:
+    model = type("Short", (ConfigModel,), {"__module__": __name__})
+    declared_by(made(config_model=model))
+    gone = weakref.ref(model)
+
+    del model
+    gc.collect()
+
+    assert gone() is None
 
 
 def test_a_plugin_that_declares_nothing_takes_no_keys() -> None:
-    assert schema_of(made())["additionalProperties"] is False
+    assert declared_by(made()).schema["additionalProperties"] is False
 
 
 def test_a_schema_may_be_declared_without_a_model() -> None:
     schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": {"type": "string"}}}
 
-    assert schema_of(made(config_schema=schema)) is schema
+    assert declared_by(made(config_schema=schema)).schema is schema
     assert make_config(made(config_schema=schema), {"a": "b"}) == {"a": "b"}
 
 
@@ -68,11 +85,11 @@ def test_a_schema_may_be_declared_without_a_model() -> None:
 )
 def test_a_schema_that_cannot_be_used_is_refused(members: dict[str, Any], message: str) -> None:
     with pytest.raises(PluginDefectError, match=message.replace("#/$", r"#/\$")):
-        schema_of(made(**members))
+        declared_by(made(**members))
 
 
 def test_secrets_are_found_wherever_they_are() -> None:
-    assert schema_secret_paths(schema_of(Made)) == {"key", "providers.*.password"}
+    assert declared_by(Made).secrets == {"key", "providers.*.password"}
 
 
 def test_a_recursive_schema_has_an_end() -> None:
@@ -95,7 +112,7 @@ def test_what_only_the_model_knows_is_checked_too(raw: dict[str, Any], problems:
 
 
 def test_secrets_do_not_show_in_problems() -> None:
-    check = config_check(Made, schema_secret_paths(schema_of(Made)))
+    check = config_check(Made, declared_by(Made).secrets)
 
     text = str(list(check({"key": 12345, "providers": {"a": {"url": "u", "password": 67890}}})))
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from gateway_core.config.redaction import schema_secret_paths
 from gateway_core.errors import GatewayError
 from gateway_core.hooks.commands import commands_of
 from gateway_core.hooks.hook_inspection import PROCESS_HOOKS, PluginDefectError, checked_manager, table_of
@@ -20,7 +19,7 @@ from gateway_core.hooks.plugin import Plugin
 from gateway_core.hookspecs import REQUEST_PHASES
 from gateway_core.packages.code_digest import read_path_files
 from gateway_core.packages.installed import Published, report_import
-from gateway_core.packages.schemas import schema_of
+from gateway_core.packages.schemas import declared_by
 
 Kind = Literal["plugin", "extension"]
 
@@ -50,8 +49,8 @@ class Loaded:
         """
         if self.kind != "plugin" or self.schema is not None:
             return self
-        schema = schema_of(self.target)
-        return replace(self, schema=schema, secrets=schema_secret_paths(schema))
+        declared = declared_by(self.target)
+        return replace(self, schema=declared.schema, secrets=declared.secrets)
 
 
 def load(published: Published, *, describes: bool = True) -> Loaded:

@@ -6,7 +6,8 @@ import inspect
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, NamedTuple, cast
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, ValidationError
 
@@ -14,7 +15,7 @@ from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigFinding, KeyPath, PluginDescription, SchemaValidator
 from gateway_core.config.catalog import CheckBindings
 from gateway_core.config.model_errors import explain_model_errors, meant_alternatives
-from gateway_core.config.redaction import is_at_secret
+from gateway_core.config.redaction import is_at_secret, schema_secret_paths
 from gateway_core.config.suggestions import shown
 from gateway_core.hooks.hook_inspection import PluginDefectError
 from gateway_core.hooks.plugin import Plugin, PluginContext
@@ -24,8 +25,22 @@ from gateway_core.packages.patterns import pattern_findings
 _NOTHING: Final[Mapping[str, Any]] = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
-def schema_of(plugin: type[Plugin[Any]]) -> Mapping[str, Any]:
-    """Return the JSON Schema 2020-12 of a plugin's configuration; a plugin that declares none takes no keys.
+class Declared(NamedTuple):
+    """What a plugin declares of its configuration."""
+
+    schema: Mapping[str, Any]
+    """JSON Schema 2020-12; a plugin that declares none takes no keys."""
+
+    secrets: frozenset[str]
+    """The paths of values that must not be shown."""
+
+
+# A schema takes pydantic tens of milliseconds, and gateways that run in one process, as in tests, share their plugins.
+_of_models: Final[WeakKeyDictionary[type[BaseModel], Declared]] = WeakKeyDictionary()
+
+
+def declared_by(plugin: type[Plugin[Any]]) -> Declared:
+    """Return what a plugin declares of its configuration.
 
     :raises PluginDefectError: it declares both a model and a schema, or the schema is broken, or refers to something
         outside itself (nothing is ever fetched).
@@ -33,16 +48,22 @@ def schema_of(plugin: type[Plugin[Any]]) -> Mapping[str, Any]:
     model: Any = plugin.config_model
     if model is not None and plugin.config_schema is not None:
         raise PluginDefectError(f"plugin {plugin.name!r} has a config_model and a config_schema: keep one")
-    if model is not None:
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            raise PluginDefectError(f"plugin {plugin.name!r}: config_model {model!r} is not a pydantic model class")
-        # What pydantic makes is sound, and to check it again takes longer than to make it.
-        schema: Mapping[str, Any] = model.model_json_schema()
-    else:
+    if model is None:
         schema = _NOTHING if plugin.config_schema is None else plugin.config_schema
         _check_schema(plugin.name, schema)
-    _check_references(plugin.name, schema)
-    return schema
+        return _declared(plugin.name, schema)
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise PluginDefectError(f"plugin {plugin.name!r}: config_model {model!r} is not a pydantic model class")
+    declared = _of_models.get(model)
+    if declared is None:
+        # What pydantic makes is sound, and to check it again takes longer than to make it.
+        declared = _of_models[model] = _declared(plugin.name, model.model_json_schema())
+    return declared
+
+
+def _declared(name: str, schema: Mapping[str, Any]) -> Declared:
+    _check_references(name, schema)
+    return Declared(schema, schema_secret_paths(schema))
 
 
 def _check_schema(name: str, schema: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from gateway_core.config.codes import CODE
 from gateway_core.events import PLUGIN_STOP_FAILED
 from gateway_core.hooks import Blockage, BlockingGuard, Plugin, PluginDefectError, table_of
 from gateway_core.packages import PluginRegistry, published_plugins
-from gateway_core.packages.schemas import make_config, schema_of
+from gateway_core.packages.schemas import declared_by, make_config
 from gateway_core.testing.harness import PluginHarness
 
 _UNKNOWN: Final = "surely-no-plugin-has-this-key"
@@ -77,7 +77,7 @@ def _naming_problems(plugin: type[Plugin[Any]]) -> Iterator[str]:
 
 
 def _schema_problems(plugin: type[Plugin[Any]]) -> Iterator[str]:
-    schema = schema_of(plugin)
+    schema = declared_by(plugin).schema
     try:
         json.dumps(schema)
     except (TypeError, ValueError) as error:
@@ -100,9 +100,9 @@ def _open_objects(schema: object, place: str) -> Iterator[str]:
 
 
 def _config_problems(plugin: type[Plugin[Any]], config: dict[str, Any]) -> Iterator[str]:
-    for problem in SchemaValidator(schema_of(plugin)).problems(config):
+    for problem in SchemaValidator(declared_by(plugin).schema).problems(config):
         yield f"its schema refuses the configuration {config!r}: {problem.text}"
-    if not list(SchemaValidator(schema_of(plugin)).problems({**config, _UNKNOWN: 1})):
+    if not list(SchemaValidator(declared_by(plugin).schema).problems({**config, _UNKNOWN: 1})):
         yield f"its schema accepts the unknown key {_UNKNOWN!r}"
     try:
         travelled = json.loads(json.dumps(config))
