@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import Context
-from typing import Final, Protocol
+from typing import Protocol
 
 from gateway_core.messages import Request, Response
 from gateway_core.messages.request_lines import request_block
@@ -14,7 +14,6 @@ from gateway_core.observe.tracing.plugin_context import share
 from gateway_core.observe.tracing.propagation import fields_of
 from gateway_core.observe.tracing.sampling import SamplingPolicy
 from gateway_core.observe.tracing.semantics import failed
-from gateway_core.observe.tracing.spans import ServerFacts
 from gateway_core.observe.tracing.trace import SpanningAttempt
 from gateway_core.proxy.telemetry import EndedExchange, Responded, grpc_code_of
 from gateway_core.proxy.wire.grpc import is_call
@@ -38,8 +37,6 @@ class ExchangeHost(Protocol):
     def wall(self) -> Callable[[], float]:
         """Returns seconds since the Unix epoch."""
 
-
-_new: Final = tuple.__new__  # what a NamedTuple's own constructor calls, at half the price
 
 __all__ = ["end_trace", "follow_route", "share", "traced_fields", "traced_head"]
 
@@ -112,7 +109,7 @@ def end_trace(
     :param response: what the client was sent; None if that was the upstream's response as it came.
     """
     head, seen, route, body = exchange.head, exchange.seen, exchange.route, exchange.body
-    is_grpc = is_call(head)
+    is_grpc = head.version == "2" and is_call(head)  # the first half alone mostly, without a call
     grpc_status = grpc_code_of(exchange, relay) if is_grpc else None
     if not trace.is_sampled:
         is_error = failed(status, exchange.aborted, grpc_status, is_grpc=is_grpc)
@@ -130,13 +127,10 @@ def end_trace(
     # A plugin may have hidden a query with credentials (`Request.forget_query`).
     query = head.query_string if seen is None else seen.received.target.partition("?")[2]
     fields, origin = head.facts, head.origin
-    facts: ServerFacts = _new(
-        ServerFacts,
-        (
-            head.method, head.version, head.raw_path, fields.host, fields.block, origin.scheme, origin.client_ip,
-            origin.peer_ip, query, exchange.id_line, None if route is None else route.info, status, exchange.reason,
-            exchange.aborted, produced_by, grpc_status, is_grpc, received, sent,
-        ),
+    facts = (
+        head.method, head.version, head.raw_path, fields.host, fields.block, origin.scheme, origin.client_ip,
+        origin.peer_ip, query, exchange.id_line, None if route is None else route.info, status, exchange.reason,
+        exchange.aborted, produced_by, grpc_status, is_grpc, received, sent,
     )  # fmt: skip
     trace.end(facts, head.size, exchange.started, now)
     if trace.tracer.sink is None:  # there is no such trace anywhere

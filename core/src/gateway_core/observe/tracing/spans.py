@@ -90,59 +90,46 @@ MOST_LINE: Final = 2048
 
 
 class AttemptSpan:
-    """The span of an attempt, in progress or over."""
+    """The span of an attempt, in progress or over. What few of them set has its default in the class."""
 
     __slots__ = (
-        "_trace", "connected_at", "ended", "endpoint", "grpc_status", "is_grpc", "line", "parent_id", "peer", "purpose",
-        "reason", "resend", "responded_at", "span_id", "started", "status", "upstream", "version",
+        "__dict__", "ended", "endpoint", "grpc_status", "line", "parent_id", "peer", "responded_at", "span_id",
+        "started", "status", "trace", "upstream", "version",
     )  # fmt: skip
 
+    trace: SpanOwner
+    """Until it ends."""
+    span_id: bytes
+    parent_id: bytes
+    line: bytes
+    """Of the request; not the head, which may have credentials."""
+    started: float
+    status: int
+    """0 if there was no response."""
+    responded_at: float
+    """When its head came."""
+    version: str
+    peer: object
+    """The address that responded, as the socket has it."""
     endpoint: SpanEndpoint
     upstream: str
     ended: float
-    resend: int
-    """Attempts before it."""
     grpc_status: int | None
-
-    def __init__(
-        self,
-        trace: SpanOwner,
-        span_id: bytes,
-        parent_id: bytes,
-        line: bytes,
-        now: float,
-        is_grpc: bool | None = None,
-        purpose: str = "",
-    ) -> None:
-        """Begin.
-
-        :param line: of the request; not the head, which may have credentials.
-        :param is_grpc: whether it is a call of gRPC; None if that is as for the request.
-        :param purpose: what it is for, if it does not send the client's request: ``mirror`` or ``fetch``.
-        """
-        self._trace = trace
-        self.span_id = span_id
-        self.parent_id = parent_id
-        self.line = line[:MOST_LINE]
-        self.started = now
-        self.is_grpc = is_grpc
-        self.purpose = purpose
-        self.connected_at = 0.0
-        """When a connection was open that had to be made for it."""
-        self.status = 0
-        """0 if there was no response."""
-        self.responded_at = 0.0
-        """When its head came."""
-        self.version = "1.1"
-        self.peer: object = None
-        """The address that responded, as the socket has it."""
-        self.reason: str | None = None
-        """Why it failed: a code of `gateway_core.reasons`."""
+    resend = 0
+    """Attempts before it."""
+    is_grpc: bool | None = None
+    """Whether it is a call of gRPC; None if that is as for the request."""
+    purpose = ""
+    """What it is for, if it does not send the client's request: ``mirror`` or ``fetch``."""
+    connected_at = 0.0
+    """When a connection was open that had to be made for it."""
+    reason: str | None = None
+    """Why it failed: a code of `gateway_core.reasons`."""
 
     def waited(self, upstream: str, until: float) -> None:
         """Note that it had to wait for a connection until now: it only begins behind that."""
         since, self.started = self.started, until
-        self._trace.add_wait(self.parent_id, upstream, since, until)
+        self.trace.add_wait(self.parent_id, upstream, since, until)
 
     def responded(self, status: int, connection: SpanConnection | None, now: float) -> None:
         """Note the response's head, and the connection that it came over."""
@@ -153,7 +140,8 @@ class AttemptSpan:
 
     def failed(self, reason: str | None) -> None:
         """Note why it failed, if it did."""
-        self.reason = reason
+        if reason is not None:
+            self.reason = reason
 
     def end(
         self,
@@ -170,10 +158,23 @@ class AttemptSpan:
         self.ended = now
         self.upstream = upstream
         self.endpoint = endpoint
-        self.resend = 0 if retries is None else len(retries.attempted)
+        if retries is not None:
+            self.resend = len(retries.attempted)
         self.grpc_status = grpc_status
-        self._trace.add(self)
-        del self._trace  # which refers to this span
+        self.trace.add(self)
+        del self.trace  # which refers to this span
+
+
+def begin_span(trace: SpanOwner, span_id: bytes, parent_id: bytes, line: bytes, now: float) -> AttemptSpan:
+    """Return the span of an attempt that begins.
+
+    :param line: of the request.
+    """
+    span = AttemptSpan()  # a function takes three quarters of what a constructor in Python takes
+    span.trace, span.span_id, span.parent_id, span.started = trace, span_id, parent_id, now
+    span.line = line if len(line) <= MOST_LINE else line[:MOST_LINE]
+    span.status, span.responded_at, span.version, span.peer = 0, 0.0, "1.1", None
+    return span
 
 
 class FailedAttempts(Protocol):

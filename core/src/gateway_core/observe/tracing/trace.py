@@ -40,6 +40,7 @@ from gateway_core.observe.tracing.spans import (
     SpanPlace,
     SpanSource,
     WaitFacts,
+    begin_span,
 )
 
 MOST_SPANS: Final = 256
@@ -72,7 +73,7 @@ class SpanSink(Protocol):
 class Tracer:
     """Begins the traces of one configuration."""
 
-    __slots__ = ("_new_ids", "clock", "formats", "is_usual", "metrics", "policy", "sink")
+    __slots__ = ("_new_ids", "clock", "decides_late", "formats", "is_usual", "metrics", "policy", "samples_all", "sink")
 
     def __init__(
         self,
@@ -90,6 +91,9 @@ class Tracer:
         :param rng: makes ids; not to be shared with another process.
         """
         self.policy = policy
+        self.samples_all = {0: False, ALL: True}.get(policy.bound)
+        """Whether all traces that begin here are sampled; None if some are."""
+        self.decides_late = policy.decides_late
         self.formats = tuple(formats)
         self.is_usual = self.formats == ("w3c",)
         self.sink = sink
@@ -103,16 +107,25 @@ class Tracer:
         :param fields: of its head, as far as they carry a trace.
         :param is_trusted: whether the peer is a trusted proxy.
         """
-        trace = RequestTrace(self, self._new_ids())
-        if fields:
-            trace.came = fields
-            if is_trusted:
-                trace.go_on()
+        trace = RequestTrace()  # whose constructor would take a third more than this
+        trace.tracer, policy = self, self.policy
+        trace.policy = policy
+        trace.raw_id, trace.own_id, trace._attempt_id = self._new_ids()  # noqa: SLF001 - it is made here only
+        sampled = self.samples_all
+        if sampled is None:  # as `SamplingPolicy.samples`, without a call
+            sampled = int(trace.raw_id[16:], 16) < policy.bound
+        trace.is_sampled = sampled
+        trace.is_recorded = sampled or self.decides_late
+        trace.is_propagated = trace.is_over = False
+        trace.remote = trace._first = trace._more = None  # noqa: SLF001 - as above
+        trace.came = fields
+        if is_trusted and fields:
+            trace.go_on()
         return trace
 
     def begin_own(self) -> RequestTrace:
         """Begin the trace of a request that the gateway sends for no client."""
-        trace = RequestTrace(self, self._new_ids())
+        trace = self.begin((), is_trusted=False)
         trace.is_over, trace.is_recorded, trace.has_own_span = True, trace.is_sampled, False
         return trace
 
@@ -125,12 +138,10 @@ class RequestTrace:
     """The trace of one request (a `SpanSource` at its end). What few of them set has its default in the class."""
 
     __slots__ = (
-        "__dict__", "_attempt_id", "_ended_at", "_facts", "_spans", "_started", "came", "held", "is_over",
-        "is_propagated", "is_recorded", "is_sampled", "own_id", "policy", "raw_id", "span_count", "tracer",
+        "__dict__", "_attempt_id", "_ended_at", "_facts", "_first", "_more", "_started", "came", "held", "is_over",
+        "is_propagated", "is_recorded", "is_sampled", "own_id", "policy", "raw_id", "remote", "span_count", "tracer",
     )  # fmt: skip
 
-    remote: Remote | None = None
-    """The caller's span, if the caller is trusted."""
     is_trusted = False
     """Whether the client's fields count."""
     has_own_span = True
@@ -141,28 +152,31 @@ class RequestTrace:
     """The number of its spans; once it is over."""
     held: int
     """Bytes of the head whose parts it refers to; once it is over."""
-    _facts: ServerFacts
+    _facts: tuple[object, ...]
     _started: float
     _ended_at: float
-
-    def __init__(self, tracer: Tracer, ids: Ids) -> None:
-        """Begin with ids by chance."""
-        self.tracer = tracer
-        self.raw_id, self.own_id, self._attempt_id = ids
-        """Of the trace, of the request's own span, and of the first attempt's as long as that has not begun."""
-        policy = self.policy = tracer.policy
-        bound = policy.bound
-        # As `SamplingPolicy.samples`, without a call, and without a look at the id where all or none are sampled.
-        sampled = self.is_sampled = bound > 0 and (bound == ALL or int(self.raw_id[16:], 16) < bound)
-        self.is_recorded = sampled or policy.keeps_errors or policy.slow > 0
-        """Whether its spans are kept, since they may be exported."""
-        self.is_propagated = False
-        """Whether an upstream knows the decision."""
-        self.is_over = False
-        """Whether the request's own span has ended; spans that end later are exported by themselves."""
-        self.came: TraceFields = ()
-        """What the client sent of a trace, which does not go on as it is."""
-        self._spans: list[RawSpan | AttemptSpan] = []
+    tracer: Tracer
+    raw_id: bytes
+    """Of the trace."""
+    own_id: bytes
+    """Of the request's own span."""
+    _attempt_id: bytes
+    """Of the first attempt's span, as long as that has not begun."""
+    policy: SamplingPolicy
+    remote: Remote | None
+    """The caller's span, if the caller is trusted."""
+    is_sampled: bool
+    is_recorded: bool
+    """Whether its spans are kept, since they may be exported."""
+    is_propagated: bool
+    """Whether an upstream knows the decision."""
+    is_over: bool
+    """Whether the request's own span has ended; spans that end later are exported by themselves."""
+    came: TraceFields
+    """What the client sent of a trace, which does not go on as it is."""
+    # A list only for more than one: most requests have one attempt.
+    _first: RawSpan | AttemptSpan | None
+    _more: list[RawSpan | AttemptSpan] | None
 
     def go_on(self) -> None:
         """Go on with the trace of a client that is trusted."""
@@ -253,13 +267,17 @@ class RequestTrace:
         if not self.is_recorded:
             return None
         span_id, self._attempt_id = self._attempt_id, b""
-        return AttemptSpan(self, span_id or self.tracer.new_span_id(), self.own_id, line, now)
+        return begin_span(self, span_id or self.tracer.new_span_id(), self.own_id, line, now)
 
     def add(self, span: RawSpan | AttemptSpan) -> None:
         """Take a span that has ended."""
         if not self.is_over:
-            if len(self._spans) < MOST_SPANS:
-                self._spans.append(span)
+            if self._first is None:
+                self._first = span
+            elif self._more is None:
+                self._more = [span]
+            elif len(self._more) < MOST_SPANS - 1:
+                self._more.append(span)
             else:
                 self.lost += 1
         elif self.is_recorded and self.tracer.sink is not None:
@@ -276,31 +294,38 @@ class RequestTrace:
 
     def drop(self) -> None:
         """End without being exported."""
-        self.is_over, self.is_recorded, self._spans = True, False, []
+        self.is_over, self.is_recorded, self._first, self._more = True, False, None, None
 
-    def end(self, facts: ServerFacts, size: int, started: float, ended: float) -> None:
+    def end(self, facts: tuple[object, ...], size: int, started: float, ended: float) -> None:
         """End the request's own span, and export the trace.
 
+        :param facts: those of `ServerFacts`, in its order.
         :param size: bytes of the request's head.
         """
-        self.is_over = True
-        spans = self._spans
-        if spans and spans[-1].ended > ended:  # the clock was read once more for it
-            ended = spans[-1].ended
+        self.is_over, more, count = True, self._more, 1
+        if (last := self._first) is not None:
+            count = 2
+            if more is not None:
+                last, count = more[-1], len(more) + 2
+            if last.ended > ended:  # noqa: PLR1730 - the clock was read once more for it; `max` is a call
+                ended = last.ended
         self._facts, self._started, self._ended_at = facts, started, ended
-        self.span_count, self.held = len(spans) + 1, size
+        self.span_count, self.held = count, size
         if (sink := self.tracer.sink) is not None:
             sink.put(self)
-            if self.lost:
+            if more is not None and self.lost:
                 sink.lose(self.lost)
 
     def batch(self) -> SpanBatch:
         """Return the spans of a request that is over."""
         parent = b"" if self.remote is None else self.remote.span_id.encode()
-        own = RawSpan(self.own_id, parent, self._started, self._ended_at, self._facts)
+        facts = ServerFacts._make(self._facts)
+        spans: list[RawSpan | AttemptSpan] = [RawSpan(self.own_id, parent, self._started, self._ended_at, facts)]
+        if self._first is not None:
+            spans += (self._first, *(self._more or ()))
         caller = () if self.is_trusted else self.came
         return SpanBatch(
-            self.raw_id, self.flags | SAMPLED, self.state, [own, *self._spans], self.remote is not None, self.lost,
+            self.raw_id, self.flags | SAMPLED, self.state, spans, self.remote is not None, self.lost,
             caller, self.tracer.formats, self.received_at,
         )  # fmt: skip
 
@@ -332,7 +357,9 @@ class TracePlace:
         trace = self._trace
         if not trace.is_recorded:
             return None
-        return AttemptSpan(trace, trace.tracer.new_span_id(), self._parent_id, line, now, self._is_call, self._purpose)
+        span = begin_span(trace, trace.tracer.new_span_id(), self._parent_id, line, now)
+        span.is_grpc, span.purpose = self._is_call, self._purpose
+        return span
 
     def sent_head(self, attempt: SpanningAttempt, head: bytes) -> bytes:
         """Return the head of an attempt with the fields of the trace."""
