@@ -234,7 +234,6 @@ def test_a_route_samples_as_it_says(traced: Traced) -> None:
 
 def test_errors_and_slow_requests_are_exported_whatever_the_sampling(traced: Traced) -> None:
     traced.start("sample: 0, errors: true, slower_than: 50ms")
-    traced.gateway.get("/users/1")
     traced.gateway.get("/down")
     traced.upstream.answer_next(delay=0.1)
 
@@ -243,6 +242,18 @@ def test_errors_and_slow_requests_are_exported_whatever_the_sampling(traced: Tra
 
     assert {each.attributes.get("url.path") for each in found if each.kind == "server"} == {"/down", "/users/2"}
     assert all(each.parent_id for each in found if each.kind == "client")
+
+
+def test_of_requests_that_are_not_sampled_those_that_are_neither_errors_nor_slow_are_not_exported(
+    traced: Traced,
+) -> None:
+    traced.start("sample: 0, errors: true, slower_than: 1h")
+    traced.gateway.get("/users/1")
+
+    traced.gateway.get("/down")
+    found = traced.spans(2)
+
+    assert {each.attributes.get("url.path") for each in found if each.kind == "server"} == {"/down"}
 
 
 def test_a_mirror_has_a_client_span(traced: Traced) -> None:
