@@ -319,12 +319,16 @@ async def test_a_released_binding_stays_out_of_quarantine_over_failures_and_a_re
     url = await running.ready()
     while await quarantines(api) != {("open", False)}:
         await get(url, "/x")
+    fails = ["binding users/broken of plugin broken fails"]
+    assert (await api("GET", "overview"))[1]["degraded"] == fails
 
     status, outcome, _ = await api("POST", "plugins/users%2Fbroken:release", {"reason": "mended"})
     assert (status, outcome["override"]["name"]) == (200, "users/broken")
     assert await quarantines(api) == {("closed", True)}
+    assert (await api("GET", "overview"))[1]["degraded"] == []  # until it fails once more
     for _ in range(8):
         assert (await get(url, "/x"))[0] == 500
+    assert (await api("GET", "overview"))[1]["degraded"] == fails
     await running.rewrites(text.replace("failures: 1", "failures: 2"))
     for _ in range(8):
         await get(url, "/x")

@@ -121,6 +121,10 @@ class Faults:
         """
         return now - self.last_at < _RECENT
 
+    def forgive(self) -> None:
+        """Have none of the failures so far count as recent: the binding begins again."""
+        self.last_at = -inf
+
     @staticmethod
     def _report_quarantine(binding: FailingBinding, phase: str) -> None:
         count(binding, phase, PLUGIN_QUARANTINES)

@@ -38,3 +38,4 @@ class ServingOverrides:
                     quarantine.is_held = False
                 else:
                     quarantine.release()
+                    binding.faults.forgive()  # only what fails from now on is a fault that lasts
