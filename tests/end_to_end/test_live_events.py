@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -184,7 +184,7 @@ async def test_a_tail_has_the_requests_of_all_workers_through_a_reload_and_the_e
     await running.stops()
 
 
-async def slow_reader(port: int, token: str) -> socket.socket:
+async def slow_reader(port: int, token: str, types: str = "traffic,change,tail") -> socket.socket:
     """Open a stream of requests, read its head, and nothing of what follows."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -192,7 +192,7 @@ async def slow_reader(port: int, token: str) -> socket.socket:
     loop = asyncio.get_running_loop()
     await loop.sock_connect(sock, ("127.0.0.1", port))
     fields = f"Host: localhost\r\nAuthorization: Bearer {token}\r\n"
-    await loop.sock_sendall(sock, f"GET /api/v1/events?types=traffic,change,tail HTTP/1.1\r\n{fields}\r\n".encode())
+    await loop.sock_sendall(sock, f"GET /api/v1/events?types={types} HTTP/1.1\r\n{fields}\r\n".encode())
     assert (await asyncio.wait_for(loop.sock_recv(sock, 12), PATIENCE)) == b"HTTP/1.1 200"
     return sock
 
@@ -239,4 +239,70 @@ async def test_fifty_readers_that_do_not_read_take_nothing_from_others_and_leave
                     raise
             else:
                 opened += 1
+    await running.stops()
+
+
+async def pipelined(url: str, paths: Sequence[str]) -> None:
+    """Send requests over one connection without waiting for responses, and read all of those."""
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"".join(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() for path in paths))
+    for _ in paths:
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+        await reader.readexactly(int(lengths[0].partition(b":")[2]))
+    writer.close()
+
+
+class Counted:
+    """What a reader of a stream finds in it: requests, and those that are reported as lost."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._text = b""
+        self.paths: list[str] = []
+        self.lost = 0
+
+    async def read(self, least: int) -> None:
+        """Read so many bytes at least, and count what is complete."""
+        parts = [self._text]
+        while least > 0:
+            parts.append(await asyncio.get_running_loop().sock_recv(self._sock, 64 << 10))
+            assert parts[-1], "the stream has ended"
+            least -= len(parts[-1])
+        *complete, self._text = b"".join(parts).replace(b"\r", b"").split(b"\n\n")
+        for each in complete:
+            fields = dict(line.split(": ", 1) for line in each.decode().split("\n") if ": " in line)
+            if fields.get("event") == "tail":
+                self.paths.append(json.loads(fields["data"])["path"].split("/")[2])
+            elif fields.get("event") == "gap":
+                self.lost += json.loads(fields["data"])["lost"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_what_a_slow_reader_has_and_what_is_reported_as_lost_add_up_to_all_requests(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int, api: Api
+) -> None:
+    running = start(CONFIG.format(url=upstream.url, admin=unused_tcp_port, workers=2))
+    url = await running.ready()
+    sock = await slow_reader(unused_tcp_port, await make_token("ops", "--tail"), "tail")
+    found = Counted(sock)
+    long, rounds, size = "x" * 900, 20, 200  # some ten megabytes of events, more than are kept for a reader
+
+    for each in range(rounds):
+        paths = [f"/users/{number}/{long}?{long}" for number in range(each * size, (each + 1) * size)]
+        await asyncio.gather(pipelined(url, paths[::2]), pipelined(url, paths[1::2]))
+        await found.read(64 << 10)  # so little that events are lost, and so much that the stream is not given up
+    while len(found.paths) + found.lost < rounds * size:
+        await found.read(1)
+    assert found.lost > 0
+    assert len(found.paths) == len(set(found.paths)) == rounds * size - found.lost
+
+    await pipelined(url, ["/users/last"])
+    while len(found.paths) + found.lost == rounds * size:
+        await found.read(1)
+    assert (found.paths[-1], len(found.paths) + found.lost) == ("last", rounds * size + 1)
+    sock.close()
     await running.stops()
