@@ -119,8 +119,7 @@ class Attempt:
 
     def dispatch(self) -> None:
         """Called by the queue when there is a free connection."""
-        self.is_queued = False
-        owner, endpoint = self._owner, self.picked
+        owner, endpoint, self.is_queued = self._owner, self.picked, False
         try:
             self.upstream.admission.enter(endpoint)
             self._is_counted = True
@@ -131,8 +130,7 @@ class Attempt:
     def connect(self, head: PreparedRequest | None, observed: UpstreamAttempt | None = None) -> None:
         """Send the head that the owner prepared later than in `start`; nothing happens after `give_up`."""
         if head is not None and not self.is_over:
-            self.observed = observed
-            owner, now = self._owner, self._owner.directory.now()
+            self.observed, owner, now = observed, self._owner, self._owner.directory.now()
             if self._connect(self.picked, head, now):
                 owner.on_sent(now)
 
@@ -197,16 +195,18 @@ class Attempt:
         if (status >= 400 or self.observed is not None) and self._retries_on(status, head):
             return
         self.responded_at = now
-        endpoint = self.endpoint
+        upstream, endpoint = self.upstream, self.endpoint
         assert endpoint is not None
-        if complete:
-            self.upstream.record(endpoint, status, self.picked_at, now)
-            self.count_out(endpoint, now)
-        elif endpoint.is_guarded:
-            # Its breaker waits for this response, whose body may take hours.
-            self.upstream.record(endpoint, status, self.picked_at, now)
+        if complete or endpoint.is_guarded:  # whose breaker waits for this response, and a body may take hours
+            upstream.record(endpoint, status, self.picked_at, now)
         else:
             self._outcome = status
+        if complete and (self.retries is not None or self.span is not None or not upstream.admission.is_unlimited):
+            self.count_out(endpoint, now)
+        elif complete:  # the same without a call, as there is nothing else to do
+            self._is_counted = False
+            upstream.admission.load.active -= 1
+            endpoint.active -= 1
         owner.on_response(head, body, complete)
 
     def on_body(self, data: bytes | memoryview) -> None:

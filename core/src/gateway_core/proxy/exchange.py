@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from contextvars import Context
 
-from gateway_core.hooks import Chain, Hook, start_log_phase
+from gateway_core.hooks import Chain, Hook
 from gateway_core.messages import Request, Response
 from gateway_core.messages.request_ids import id_of
 from gateway_core.proxy.downstream.client import Client
@@ -26,14 +26,15 @@ from gateway_core.proxy.own_response import OwnResponse
 from gateway_core.proxy.plain_hooks import run_plain_hooks
 from gateway_core.proxy.relay import Relay
 from gateway_core.proxy.request_body import RequestBody
+from gateway_core.proxy.request_end import record_end
 from gateway_core.proxy.request_phases import RequestPhases
 from gateway_core.proxy.response_stream import ResponseStream, failure_of
 from gateway_core.proxy.response_writer import ResponseWriter, cut_off
 from gateway_core.proxy.route_lookup import Found, find_first
 from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.sweeper import NEVER
-from gateway_core.proxy.telemetry import Responded, make_record, response_of
-from gateway_core.proxy.tracing import end_trace, follow_route, share
+from gateway_core.proxy.telemetry import response_of
+from gateway_core.proxy.tracing import follow_route, share
 from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.proxy.wire.grpc import total_of
 from gateway_core.proxy.wire.request_head import RequestHead
@@ -95,6 +96,13 @@ class Exchange:
             is_direct = route.is_direct or (route.has_match_hooks and body is None and head.method != "OPTIONS")
             if is_direct and (body is None or body.limit_to(route.max_body_bytes, head.facts.content_length)):
                 self.route, self.chain, self._match = route, route.chain, found
+                if route.is_transparent and head.version != "2" and not snapshot.attempt_hooks:
+                    relay = self._relay = Relay(self, route, route.targets[0], body)  # `send` has nothing else to do
+                    if relay.attempt.start(self.started):
+                        self.deadline = self.started + relay.wait
+                        if body is not None and not body.is_complete:
+                            relay.on_sent(self.started)
+                    return
                 if route.sampling is not None:
                     follow_route(self, route.sampling)
                 if route.has_hooks and (phases := run_plain_hooks(self, route)) is not None:
@@ -337,31 +345,29 @@ class Exchange:
         self.grpc_code = cut_off(self.writer, self.head, reason, flush=flush)
         self.finish(self.proxy.now(), is_complete=self.grpc_code is not None)
 
-    def finish(self, now: float, is_complete: bool = True, outcome: int = 0) -> None:  # noqa: C901, PLR0912 - all that ends is ended here
+    def finish(self, now: float, is_complete: bool = True, outcome: int = 0) -> None:
         """Run the log phase, let go of the snapshot, and give the connection back if the response is complete."""
         self.is_over, self.deadline = True, NEVER
-        own, relay, route = self._own, self._relay, self.route
-        self.proxy.exchanges.discard(self)
-        response, head = None, None if relay is None else relay.response_head
-        if own is not None:
-            response = own.response
-        elif relay is not None:
-            response = relay.response if relay.phase is None else relay.phase.response
-        elif self.forwarding is not None:
-            response = self.forwarding.switched
-        status = response.status if response is not None else outcome >> 2 if head is None else head.status
-        sent = self.forwarding.call if relay is None and self.forwarding is not None else relay
-        if self.trace is not None and self.trace.is_recorded:
-            end_trace(self, self.trace, sent, status, response, now)
-        is_call = self.body is not None and relay is not None and relay.attempt.grpc_code is not None
-        if own is not None or self.reason or status == 101 or route is None or is_call:
-            self.proxy.telemetry.count(self, sent, status, response, now - self.started)
-        else:  # an upstream's response, or a plugin's that nothing looks at
-            received = 0 if self.body is None else self.body.received
-            route.counts.add(outcome or status << 2, now - self.started, self.writer.bytes_sent, received)
-        if self.proxy.tail is not None:
-            self.proxy.tail.note(self, sent, response, status, now - self.started, self.proxy.wall())
-        if not self.chain.log or self._log(sent, response, now):
+        proxy, relay, route = self.proxy, self._relay, self.route
+        proxy.exchanges.discard(self)
+        if outcome and route is not None:  # a plugin's response that nothing looks at
+            route.counts.add(outcome, now - self.started, self.writer.bytes_sent)
+            self._let_go(self.seen)
+            is_recorded = True
+        elif (
+            self.seen is None
+            and (self._own is None and self.body is None and self.trace is None and self.reason is None)
+            and (relay is not None and route is not None and not self.chain.log and proxy.tail is None)
+            and (head := relay.response_head) is not None
+            and head.status != 101
+        ):  # nothing but the upstream took part
+            route.counts.add(head.status << 2, now - self.started, self.writer.bytes_sent)
+            is_recorded = True
+        else:
+            own = None if self._own is None else self._own.response
+            is_recorded = record_end(self, own, relay, now, self._pin.release)
+            self._let_go(self.seen)
+        if is_recorded:
             if self._pin is self.snapshot and not self.snapshot.is_awaited:
                 self.snapshot.active -= 1
             else:
@@ -369,21 +375,8 @@ class Exchange:
         if relay is not None:
             self._relay = None
             relay.attempt.clear()
-        if self.seen is not None or self.body is not None or own is not None:
-            self._let_go(self.seen)
         if is_complete:
             self.writer.finish(now)
-
-    def _log(self, sent: Responded | None, response: Response | None, now: float) -> bool:
-        """Run the log phase; return whether it is over. If not, it keeps the snapshot."""
-        record = make_record(self, sent, response, now - self.started, self.proxy.wall())
-        relay, context = self._relay, self.context or self.begin_hooks()
-        if response is None:
-            response = response_of(relay, None if relay is None else relay.announced)
-        outcome = context.run(start_log_phase, self.chain.log, self.seen or self.request, response, record)
-        if outcome is not None:
-            self.runner().finish_last(outcome, self._pin.release)
-        return outcome is None
 
     def _let_go(self, request: Request | None) -> None:
         """Drop what refers to this exchange, so that all of it is freed now, and not by the collector."""

@@ -125,18 +125,16 @@ class Relay:
     def prepare(self, endpoint: Endpoint) -> PreparedRequest | None:
         """Make the head, and run the hooks over it; None if it is passed on later, or refused."""
         exchange, target, body = self._exchange, self._target, self.body
-        head, request = exchange.head, exchange.seen
+        head, request, trace = exchange.head, exchange.seen, exchange.trace
         flags, framing = head.flags, head.framing
-        is_reframed = body is not None and (body.is_chunked or body.is_gathered)
-        if framing is None or is_reframed:
+        tail: bytes | None = head.tail
+        if framing is None or (body is not None and (body.is_chunked or body.is_gathered)):
             framing = self._framing(body)
-        added = b"" if request is None else lines_added(request, head)
-        tail = tail_with(head, added) if added else None if added is None else head.tail
-        trace = exchange.trace
+        if request is not None and (added := lines_added(request, head)) != b"":
+            tail = None if added is None else tail_with(head, added)
         if tail is not None and target.is_plain and head.line and not head.path_flags and not endpoint.path:
             # The usual request: all parts are there.
-            keeps_host = target.preserve_host and head.facts.host
-            host = head.facts.host.encode("latin-1") if keeps_host else endpoint.authority
+            host = (target.preserve_host and head.facts.host.encode("latin-1")) or endpoint.authority
             if trace is not None:
                 tail, framing = traced_fields(trace, self.attempt, request, head, tail, framing)
             data = b"".join((head.line, b"\r\nHost: ", host, tail, framing, exchange.id_line))
@@ -154,13 +152,13 @@ class Relay:
                 is_path = isinstance(error, UnsafePathError)
                 exchange.fail(400 if is_path else 500, "path-refused" if is_path else "plugin.failed", str(error))
                 return None
-        if body is not None and is_reframed:
+        if body is not None and (body.is_chunked or body.is_gathered):
             flags = flags | IN_CHUNKS if body.is_chunked else flags & ~IN_CHUNKS
-        self._flags, prepared = flags, (data, flags)
+        self._flags = flags
         if self._attempt_phase is None:
-            return prepared
+            return data, flags
         exchange.watch(0)
-        self._attempt_phase.start(endpoint, prepared, self.attempt.connect, self._refused)
+        self._attempt_phase.start(endpoint, (data, flags), self.attempt.connect, self._refused)
         return None
 
     def _framing(self, body: RequestBody | None) -> bytes:
@@ -246,10 +244,11 @@ class Relay:
         exchange = self._exchange
         if self._flags & MAY_SWITCH and refuse_success(exchange, self.attempt, head):
             return
-        head = self.response_head = head if self._target.rewrite.response is None else self._undone(head)
+        lines: bytes | None = b""
         if self._route.is_transparent:
-            lines: bytes | None = b""
+            self.response_head = head
         else:
+            head = self.response_head = head if self._target.rewrite.response is None else self._undone(head)
             hooks = exchange.chain.response
             keeps_target = self._route.split is not None and exchange.sticky_target is not None
             is_sticky = keeps_target or self.upstream.sticky is not None
