@@ -18,7 +18,7 @@ PIN = Pin(1, "ops", 5.0, "bad deploy")
 
 
 def bundle(version: str) -> ConfigBundle:
-    return ConfigBundle(version, (b"{}", version.encode()), 2, {"auth": "1"})
+    return ConfigBundle(version, (b"{}", f'"{version}"'.encode()), 2, {"auth": "1"})
 
 
 def test_versions_are_there_for_the_next_process(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ once, without a reload.
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,8 +14,8 @@ from typing import Any, Final, get_args
 
 from gateway_core.admin.access import Token, digest_of
 from gateway_core.config import AdminRole
-from gateway_core.config.documents import read_regular
-from gateway_core.private_files import check_owner, locked, write_private
+from gateway_core.config.state_files import read_state
+from gateway_core.private_files import locked, write_private
 
 FORMAT: Final = 1
 FILE_NAME: Final = "admin-tokens.json"
@@ -126,16 +125,11 @@ class TokenFile:
 
     def _read(self) -> tuple[KeptToken, ...]:
         try:
-            check_owner(self.path.parent)
-            check_owner(self.path)
-            plain = json.loads(read_regular(self.path, _LARGEST))
-            if plain["format"] != FORMAT:
-                raise ValueError("it is of another version of the gateway")
-            return tuple(KeptToken.from_plain(each) for each in plain["tokens"])
+            return read_state(self.path, _LARGEST, _tokens)
         except OSError as error:
             raise TokenFileError(f"{self.path} cannot be read: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise TokenFileError(f"{self.path} is damaged: {error}") from error
+        except ValueError as error:
+            raise TokenFileError(f"{self.path} cannot be used: {error}") from error
 
     def change(self, edit: Callable[[Sequence[KeptToken]], Sequence[KeptToken]]) -> None:
         """Change the tokens that are there; no other process changes them meanwhile.
@@ -150,3 +144,9 @@ class TokenFile:
                 write_private(self.path, {"format": FORMAT, "tokens": [each.to_plain() for each in tokens]})
         except OSError as error:
             raise TokenFileError(f"{self.path} cannot be written: {error.strerror}") from error
+
+
+def _tokens(plain: Any) -> tuple[KeptToken, ...]:
+    if plain["format"] != FORMAT:
+        raise ValueError("it is of another version of the gateway")
+    return tuple(map(KeptToken.from_plain, plain["tokens"]))

@@ -7,7 +7,6 @@ leaves the old or the new document.
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,8 @@ from pathlib import Path
 
 from gateway_core.config import Document
 from gateway_core.config.api_document import ApiDocument
-from gateway_core.config.documents import LARGEST_FILE, DocumentFormat, read_regular
+from gateway_core.config.documents import LARGEST_FILE, DocumentFormat
+from gateway_core.config.state_files import read_state
 from gateway_core.private_files import Stamp, check_owner, locked, stamp_of, write_private
 
 
@@ -48,9 +48,7 @@ class DocumentStore:
     def _read(self) -> ApiDocument:
         if stamp_of(self.path) is None:
             return ApiDocument()
-        check_owner(self.path.parent)
-        check_owner(self.path)
-        return ApiDocument.from_plain(json.loads(read_regular(self.path, LARGEST_FILE)))
+        return read_state(self.path, LARGEST_FILE, ApiDocument.from_plain)
 
     def document(self) -> Document | None:
         """Return what is to be validated: the document on disk, or the one that is tried; None for an empty one.

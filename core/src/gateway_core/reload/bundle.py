@@ -74,10 +74,21 @@ class ConfigBundle:
     def from_plain(cls, plain: Mapping[str, Any]) -> ConfigBundle:
         """Undo `to_plain`.
 
-        :raises KeyError: something is missing.
+        :raises LookupError, TypeError, AttributeError, ValueError: it is none.
         """
         lines = tuple(line.encode() for line in plain["lines"])
-        return cls(plain["version"], lines, plain["workers"], plain["plugins"], plain["protocol"])
+        return cls(str(plain["version"]), lines, int(plain["workers"]), dict(plain["plugins"]), int(plain["protocol"]))
+
+    @classmethod
+    def kept(cls, plain: Mapping[str, Any]) -> ConfigBundle:
+        """Undo `to_plain` for what was on a disk, where any line may be damaged.
+
+        :raises LookupError, TypeError, AttributeError, ValueError: it is none.
+        """
+        bundle = cls.from_plain(plain)
+        for line in bundle.lines:
+            json.loads(line)
+        return bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +182,7 @@ def document_to_plain(document: Document) -> dict[str, Any]:
 
 def document_from_plain(entry: Mapping[str, Any]) -> Document:
     """Undo `document_to_plain`."""
-    return Document(entry["name"], entry["text"], DocumentFormat(entry["format"]))
+    return Document(str(entry["name"]), str(entry["text"]), DocumentFormat(entry["format"]))
 
 
 def check_protocol(bundle: ConfigBundle) -> None:

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gateway_core.config import ConfigProblem, Document, render_problems
-from gateway_core.config.documents import LARGEST_FILE, read_regular
+from gateway_core.config.documents import LARGEST_FILE
 from gateway_core.config.sources import ConfigRoot
+from gateway_core.config.state_files import read_state
 from gateway_core.events import CONFIG_LAST_GOOD, CONFIG_NOT_KEPT, emit
 from gateway_core.failure_text import system_reason
-from gateway_core.private_files import check_owner, write_private
+from gateway_core.private_files import write_private
 from gateway_core.reload.bundle import PROTOCOL, ConfigBundle, document_from_plain, document_to_plain
 from gateway_core.shortages import end_shortage, note_shortage
 
@@ -87,20 +87,17 @@ class LastGood:
         :raises ValueError: it is damaged, or of another version of the gateway.
         """
         try:
-            check_owner(self.path.parent)
-            check_owner(self.path)
-            plain = json.loads(read_regular(self.path, LARGEST_FILE))
+            found = read_state(self.path, LARGEST_FILE, self._take)
         except FileNotFoundError:
             return None
-        try:
-            if plain["format"] != FORMAT or plain["sources"] != self._identities:
-                raise ValueError("it is of another version or of other sources")
-            found = [tuple(document_from_plain(each) for each in part) for part in plain["documents"]]
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"it is damaged: {error!r}") from None
         if len(found) != len(self._identities):
             raise ValueError("it is damaged: documents of some sources are missing")
         return found
+
+    def _take(self, plain: Any) -> list[tuple[Document, ...]]:
+        if plain["format"] != FORMAT or plain["sources"] != self._identities:
+            raise ValueError("it is of another version or of other sources")
+        return [tuple(map(document_from_plain, part)) for part in plain["documents"]]
 
 
 class LastBundle:
@@ -137,7 +134,7 @@ class LastBundle:
             return None
         try:
             bundle = await asyncio.to_thread(self._load)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError) as error:
             text = f"there is no last good configuration in {self.path}: {error}"
             emit(CONFIG_NOT_KEPT, text, path=str(self.path), reason=str(error))
             return None
@@ -151,12 +148,13 @@ class LastBundle:
         return bundle
 
     def _load(self) -> ConfigBundle:
-        check_owner(self.path.parent)
-        check_owner(self.path)
-        plain = json.loads(read_regular(self.path, _LONGEST))
-        if plain["format"] != FORMAT or plain["protocol"] != PROTOCOL:
-            raise ValueError("it is of another version of the gateway")
-        return ConfigBundle.from_plain(plain)
+        return read_state(self.path, _LONGEST, _bundle)
+
+
+def _bundle(plain: Any) -> ConfigBundle:
+    if plain["format"] != FORMAT or plain["protocol"] != PROTOCOL:
+        raise ValueError("it is of another version of the gateway")
+    return ConfigBundle.kept(plain)
 
 
 def not_kept(path: Path) -> str:

@@ -8,7 +8,6 @@ share the file: each change is made to what the file has at that moment, under a
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -16,8 +15,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from gateway_core.config import LogLevel
-from gateway_core.config.documents import read_regular
-from gateway_core.private_files import Stamp, check_owner, locked, stamp_of, write_private
+from gateway_core.config.state_files import read_state
+from gateway_core.private_files import Stamp, locked, stamp_of, write_private
 
 FORMAT: Final = 1
 MOST: Final = 200
@@ -140,15 +139,7 @@ class OverrideStore:
         return self._found
 
     def _read(self) -> Overrides:
-        check_owner(self.path.parent)
-        check_owner(self.path)
-        try:
-            plain = json.loads(read_regular(self.path, _LARGEST))
-            if plain["format"] != FORMAT:
-                raise ValueError("it is of another version of the gateway")
-            return tuple(Override.from_plain(each) for each in plain["overrides"])
-        except (KeyError, TypeError, RecursionError) as error:
-            raise ValueError(f"it is damaged: {error!r}") from error
+        return read_state(self.path, _LARGEST, _overrides)
 
     def change(self, edit: Callable[[Overrides], Overrides]) -> Overrides:
         """Change what is on disk, and return it; no other process changes it meanwhile.
@@ -161,3 +152,9 @@ class OverrideStore:
             write_private(self.path, {"format": FORMAT, "overrides": [asdict(each) for each in after]})
             self._found, self._stamp = after, stamp_of(self.path)
         return after
+
+
+def _overrides(plain: Any) -> Overrides:
+    if plain["format"] != FORMAT:
+        raise ValueError("it is of another version of the gateway")
+    return tuple(map(Override.from_plain, plain["overrides"]))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway_core.config.documents import LARGEST_FILE, read_regular
+from gateway_core.config.state_files import read_state, take_state
 from gateway_core.private_files import Stamp, check_owner, locked, stamp_of, write_private, write_private_bytes
 from gateway_core.reload.bundle import ConfigBundle
 
@@ -125,9 +126,9 @@ class VersionStore:
         path = self._file(number)
         check_owner(path)
         try:
-            return ConfigBundle.from_plain(json.loads(_decompressed(read_regular(path, MOST_BYTES))))
-        except (zlib.error, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
+            return take_state(_decompressed(read_regular(path, MOST_BYTES)), ConfigBundle.kept)
+        except (zlib.error, ValueError) as error:
+            raise ValueError(f"{path} cannot be used: {error}") from error
 
     def _read(self) -> None:
         """Read the table if another one is there than was read or written last: gateways share it."""
@@ -138,16 +139,10 @@ class VersionStore:
         if stamp is None:
             self._entries, self._pin, self._pinned, self._stamp = [], None, None, None
             return
-        check_owner(self.folder)
-        check_owner(path)
         try:
-            plain = json.loads(read_regular(path, _LARGEST_TABLE))
-            if plain["format"] != FORMAT:
-                raise ValueError(f"{path} is of another version of the gateway")
-            entries = [VersionEntry(**each) for each in plain["versions"]]
-            pin = None if plain["pin"] is None else Pin(**plain["pin"])
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
+            entries, pin = read_state(path, _LARGEST_TABLE, _table)
+        except ValueError as error:
+            raise ValueError(f"{path} cannot be used: {error}") from error
         if pin != self._pin:
             self._pinned = None
         self._entries, self._pin, self._stamp = entries, pin, stamp
@@ -200,6 +195,21 @@ class VersionStore:
 
     def _file(self, number: int) -> Path:
         return self.folder / f"{number:08}.version"
+
+
+def _table(plain: Any) -> tuple[list[VersionEntry], Pin | None]:
+    if plain["format"] != FORMAT:
+        raise ValueError("it is of another version of the gateway")
+    pin = plain["pin"]
+    return [_entry(**each) for each in plain["versions"]], None if pin is None else _pin(**pin)
+
+
+def _entry(number: Any, version: Any, at: Any, trigger: Any, changes: Any, size: Any = 0) -> VersionEntry:
+    return VersionEntry(int(number), str(version), float(at), str(trigger), str(changes), int(size))
+
+
+def _pin(number: Any, by: Any, at: Any, reason: Any = "") -> Pin:
+    return Pin(int(number), str(by), float(at), str(reason))
 
 
 def _decompressed(data: bytes) -> bytes:
