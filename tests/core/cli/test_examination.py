@@ -11,7 +11,7 @@ from gateway_core.config.sources import parse_root
 from gateway_core.packages import PluginRegistry
 
 from tests.core.cli.conftest import Invoke
-from tests.core.process.certificates import Authority
+from tests.core.process.certificates import Authority, encrypted, make
 
 ROUTE = "routes: [{id: r, path: /, target: 'http://127.0.0.1:1'}]\n"
 
@@ -33,6 +33,7 @@ def codes(found: Examination) -> list[tuple[str, str]]:
         ROUTE.replace("id: r", "id: r, description: '${file:gone}'"),
         "workers: ${file:gone}\n" + ROUTE,
         "listen: [{address: ':0', tls: {cert: gone.pem, key: gone.pem}}]\n" + ROUTE,
+        "admin: {listen: '127.0.0.1:0', tls: {cert: gone.pem, key: gone.pem}}\n" + ROUTE,
         "upstreams: [{name: u, endpoints: [{url: 'https://127.0.0.1:1'}], tls: {ca: gone.pem}}]\n"
         + ROUTE.replace("'http://127.0.0.1:1'", "u"),
     ],
@@ -53,6 +54,37 @@ def test_broken_files_are_errors_offline_too(tmp_path: Path) -> None:
     path.write_text(f"listen: [{{address: ':0', tls: {{cert: '{broken}', key: '{broken}'}}}}]\n{ROUTE}")
 
     assert codes(look(path, offline=True)) == [("tls.unusable", "error")]
+
+
+def test_files_of_the_admin_listener_start_from_the_configuration_and_are_checked(tmp_path: Path) -> None:
+    one, other = make(tmp_path, "one"), make(tmp_path, "other")
+    secret = encrypted(one)
+    (tmp_path / "none.pem").write_text("nonsense")
+    path = tmp_path / "gateway.yaml"
+
+    def problems(**files: str) -> list[str]:
+        named = ", ".join(f"{key}: {name}" for key, name in {"cert": "one.crt", "key": "one.key", **files}.items())
+        path.write_text(f"admin: {{listen: '127.0.0.1:0', tls: {{{named}}}}}\n{ROUTE}")
+        return [str(problem).removeprefix(f"{path}:1:37: admin.tls: ") for problem in look(path).problems]
+
+    assert problems() == []
+    (mismatch,) = problems(key=other.key.name)
+    assert mismatch.startswith(
+        f"certificate '{one.cert}' with key '{other.key}' cannot be used: the key does not belong"
+    )
+    (locked,) = problems(key=secret.name)
+    assert "cannot be used: the key is encrypted" in locked
+    (authorities,) = problems(client_ca="none.pem")
+    assert authorities.startswith(f"client_ca '{tmp_path}/none.pem' is not a PEM file of certificates")
+
+
+@pytest.mark.parametrize("key", ["listen", "health_listen"])
+def test_an_admin_address_that_this_machine_cannot_have_is_shown_with_its_place(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(f"{ROUTE}admin:\n  {key}: unix:{tmp_path}/missing/a.sock\n")
+
+    (problem,) = look(path).problems
+    assert str(problem).startswith(f"{path}:3:{5 + len(key)}: admin.{key}: there is no directory")
 
 
 def test_a_file_that_exists_and_cannot_be_read_decides_nothing(tmp_path: Path) -> None:

@@ -42,6 +42,14 @@ def make(folder: Path, name: str, *dns: str, key: str = "ec") -> Pair:
     return pair
 
 
+def encrypted(pair: Pair) -> Path:
+    """Return a file of the same key with a password."""
+    path = pair.key.with_suffix(".encrypted")
+    command = ["openssl", "pkey", "-in", str(pair.key), "-aes256", "-passout", "pass:word", "-out", str(path)]
+    subprocess.run(command, check=True, capture_output=True)
+    return path
+
+
 class Authority:
     """A certificate authority with a folder of its own, which issues, revokes and publishes what it revoked."""
 

@@ -17,7 +17,7 @@ from gateway_core.process.admin_listeners import AdminAccess, AdminListeners, fi
 
 from tests.core.admin.kit import send
 from tests.core.admin.test_listener import View
-from tests.core.process.certificates import Pair, make
+from tests.core.process.certificates import Pair, encrypted, make
 
 HASH = f"sha256:{'a' * 64}"
 
@@ -139,6 +139,14 @@ async def test_a_certificate_that_cannot_be_used_is_an_error(tmp_path: Path, unu
         tls = {"cert": str(tmp_path / name), "key": str(tmp_path / name)}
         with pytest.raises(GatewayError, match=r"admin\.tls cannot be used"):
             await listeners.follow(admin(listen=f"127.0.0.1:{unused_tcp_port}", tls=tls), View())
+
+
+async def test_a_key_with_a_password_is_an_error_and_asks_no_terminal(tmp_path: Path, unused_tcp_port: int) -> None:
+    server = make(tmp_path, "localhost")
+    tls = {"cert": str(server.cert), "key": str(encrypted(server))}
+
+    with pytest.raises(GatewayError, match=r"admin\.tls cannot be used: .* the key is encrypted: give PEM files"):
+        await AdminListeners().follow(admin(listen=f"127.0.0.1:{unused_tcp_port}", tls=tls), View())
 
 
 async def test_health_has_a_listener_of_its_own(tmp_path: Path, unused_tcp_port: int) -> None:

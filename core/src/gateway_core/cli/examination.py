@@ -8,7 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway_core.cli.reporting import fetch_sources, sources_of
-from gateway_core.config import ConfigError, ConfigProblem, Document, LoadedConfig, Place, parse_listen, sort_problems
+from gateway_core.config import (
+    AdminConfig,
+    ConfigError,
+    ConfigProblem,
+    Document,
+    LoadedConfig,
+    Place,
+    parse_listen,
+    sort_problems,
+)
 from gateway_core.config.problems import missing_files_as_warnings
 from gateway_core.config.source import ConfigRoot, SourceUrl, paths_of
 from gateway_core.packages import PluginRegistry
@@ -77,7 +86,7 @@ def _on_this_machine(loaded: LoadedConfig, environ: Mapping[str, str], *, offlin
         any(each.tls is not None or each.parsed.path or each.parsed.host not in _USUAL_HOSTS for each in config.listen)
         or any(each.tls.model_fields_set for each in config.upstreams)
         or config.tracing is not None
-        or (config.admin is not None and any(_is_unusual(text) for _, text in config.admin.addresses()))
+        or (config.admin is not None and _is_admin_unusual(config.admin))
     )
     if not is_needed:
         return ()
@@ -97,6 +106,10 @@ def _on_this_machine(loaded: LoadedConfig, environ: Mapping[str, str], *, offlin
 
 _USUAL_HOSTS: Final = frozenset({"", "127.0.0.1", "localhost"})
 """What every machine can listen on."""
+
+
+def _is_admin_unusual(admin: AdminConfig) -> bool:
+    return admin.tls is not None or any(_is_unusual(text) for _, text in admin.addresses())
 
 
 def _is_unusual(address: str) -> bool:

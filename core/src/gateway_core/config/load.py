@@ -300,6 +300,10 @@ def _located(document: Mapping[str, Any]) -> Iterator[KeyPath]:
     listen = document.get("listen")
     for index in range(len(listen) if isinstance(listen, list) else 1):
         yield "listen", index
+    admin = document.get("admin")
+    for key in ("listen", "health_listen", "tls"):
+        if isinstance(admin, Mapping) and key in admin:
+            yield "admin", key
     yield from (binding.path for binding in bindings(document))
     for path, upstream in mappings(document, "upstreams"):
         yield path

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway_core.config import AdminConfig, AdminTlsConfig
+from gateway_core.config.documents import read_regular
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError, RefusedError
 from gateway_core.failure_text import system_reason
@@ -89,12 +90,14 @@ class AdminListeners:
     def _context(self, config: AdminTlsConfig) -> ssl.SSLContext:
         names = [config.cert, config.key, *([config.client_ca] if config.client_ca else [])]
         try:
-            digest = hashlib.sha256(b"\n".join(Path(name).read_bytes() for name in names)).hexdigest()
+            digest = hashlib.sha256(b"\n".join(map(read_regular, names))).hexdigest()
             stamp = f"{names} {digest}"
             if self._tls is None or self._tls[0] != stamp:
                 self._tls = stamp, context_of(config)
-        except (OSError, ssl.SSLError) as error:
+        except OSError as error:
             raise GatewayError(f"admin.tls cannot be used: {system_reason(error)}") from error
+        except GatewayError as error:
+            raise GatewayError(f"admin.tls cannot be used: {error}") from error
         return self._tls[1]
 
     def drain(self) -> None:
@@ -114,12 +117,13 @@ def context_of(config: AdminTlsConfig) -> ssl.SSLContext:
     """Return the context of the admin listener. Blocks.
 
     :raises OSError: a file cannot be read.
-    :raises ssl.SSLError: a file cannot be used.
+    :raises CertificateError: a file cannot be used.
     """
+    from gateway_core.process.certificates import load_into  # noqa: PLC0415  # only with TLS
+
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(config.cert, config.key)
+    load_into(context, config.cert, config.key, config.client_ca)
     if config.client_ca:
-        context.load_verify_locations(config.client_ca)
         # A client without one may have a token.
         context.verify_mode = ssl.CERT_OPTIONAL
     return context

@@ -249,19 +249,9 @@ def _content(file: str) -> bytes:
 
 def _context(pairs: Sequence[_Pair], config: ListenTlsConfig) -> ssl.SSLContext:
     context = plain_context(config)
-    for cert, key in pairs:
-        try:
-            context.load_cert_chain(cert, key, password=_no_password)
-        except (ssl.SSLError, ValueError) as error:
-            raise CertificateError(
-                f"certificate {cert!r} with key {key!r} cannot be used: {tls_reason(error, cert, key)}",
-                remedy="give PEM files that belong together, the key without a password",
-            ) from error
-    if config.client_ca:
-        try:
-            context.load_verify_locations(config.client_ca)
-        except (ssl.SSLError, ValueError) as error:
-            raise CertificateError(f"client_ca {config.client_ca!r} is not a PEM file of certificates") from error
+    for pair in pairs:
+        load_into(context, *pair)
+    load_into(context, client_ca=config.client_ca or "")
     if config.client_crl:
         try:
             revocation_lists(read_regular(config.client_crl))
@@ -269,6 +259,27 @@ def _context(pairs: Sequence[_Pair], config: ListenTlsConfig) -> ssl.SSLContext:
         except (NotARevocationListError, ssl.SSLError, ValueError) as error:
             raise CertificateError(f"client_crl {config.client_crl!r} is not a PEM file of revocation lists") from error
     return context
+
+
+def load_into(context: ssl.SSLContext, cert: str = "", key: str = "", client_ca: str = "") -> None:
+    """Give a context a certificate with its key, or authorities for those of clients. Blocks.
+
+    :raises CertificateError: the files cannot be used; a key with a password is one, which nothing here can ask for.
+    :raises OSError: one cannot be read.
+    """
+    try:
+        if cert:
+            context.load_cert_chain(cert, key, password=_no_password)
+    except (ssl.SSLError, ValueError) as error:
+        raise CertificateError(
+            f"certificate {cert!r} with key {key!r} cannot be used: {tls_reason(error, cert, key)}",
+            remedy="give PEM files that belong together, the key without a password",
+        ) from error
+    try:
+        if client_ca:
+            context.load_verify_locations(client_ca)
+    except (ssl.SSLError, ValueError) as error:
+        raise CertificateError(f"client_ca {client_ca!r} is not a PEM file of certificates") from error
 
 
 def _revocation_ends(config: ListenTlsConfig) -> float:

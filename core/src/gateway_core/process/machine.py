@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from gateway_core.clock import SystemClock
-from gateway_core.config import ConfigProblem, LoadedConfig, parse_listen
+from gateway_core.config import ConfigProblem, GatewayConfig, ListenTlsConfig, LoadedConfig, parse_listen
 from gateway_core.config.address import ListenAddress
 from gateway_core.observe.tracing.settings import why_unusable
 from gateway_core.process.certificates import CertificateError, files_of, load_certificates
@@ -108,18 +108,15 @@ def _addresses(loaded: LoadedConfig) -> list[tuple[str, ListenAddress]]:
 
 
 def certificate_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
-    """Find what is wrong with the certificate files of listeners and upstreams. Blocks.
+    """Find what is wrong with the certificate files of listeners, the admin listener and upstreams. Blocks.
 
     A serving process looks for them only where it fails, so that what it says is what ``gateway check`` says.
     """
-    for index, listen in enumerate(loaded.config.listen):
-        if listen.tls is None:
-            continue
-        key_path = f"listen[{index}].tls"
-        failures = list(unreadable_files(listen.tls, key_path, files_of(listen.tls), loaded.place_of))
+    for key_path, tls in _tls_of_listeners(loaded.config):
+        failures = list(unreadable_files(tls, key_path, files_of(tls), loaded.place_of))
         yield from failures
         try:
-            flaws = () if failures else load_certificates(listen.tls).flaws(SystemClock().wall())
+            flaws = () if failures else load_certificates(tls).flaws(SystemClock().wall())
             for flaw in flaws:
                 where = f"{key_path}.{flaw.key}" if flaw.key else key_path
                 yield ConfigProblem(loaded.place_of(where), where, flaw.text, code=flaw.code, severity="warning")
@@ -128,6 +125,15 @@ def certificate_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
             yield ConfigProblem(place, key_path, error.reason, code="tls.unusable", remedy=error.remedy)
     for index, upstream in enumerate(loaded.config.upstreams):
         yield from upstream_tls_problems(upstream, f"upstreams[{index}].tls", loaded.place_of)
+
+
+def _tls_of_listeners(config: GatewayConfig) -> Iterator[tuple[str, ListenTlsConfig]]:
+    for index, listen in enumerate(config.listen):
+        if listen.tls is not None:
+            yield f"listen[{index}].tls", listen.tls
+    if config.admin is not None and config.admin.tls is not None:
+        named = {name: text for name, text in config.admin.tls.model_dump().items() if text}
+        yield "admin.tls", ListenTlsConfig.model_validate(named)
 
 
 def tracing_problems(loaded: LoadedConfig, environ: Mapping[str, str]) -> Iterator[ConfigProblem]:

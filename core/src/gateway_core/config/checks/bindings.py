@@ -252,6 +252,7 @@ _SECTION_FILES: Final = (
     *(("listen", "*", "tls", "certificates", "*", key) for key in ("cert", "key")),
     *(("upstreams", "*", "tls", key) for key in ("ca", "cert", "key")),
     *(("tracing", "otlp", key) for key in ("ca", "cert", "key")),
+    *(("admin", "tls", key) for key in ("cert", "key", "client_ca")),
 )
 """Where the gateway's own sections name files."""
 
