@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import hyperframe.frame as hf
 
-from tests.core.proxy.downstream.http2_client import NO_ERROR, OK, http2
+from tests.core.proxy.downstream.http2_client import NO_ERROR, OK, PREFACE, Http2Client, http2
 from tests.core.proxy.kit import Peer, Proxied, counts, until
 
 STREAMS = 100
@@ -69,6 +69,25 @@ async def test_a_drain_under_a_hundred_streams_serves_them_all_and_what_came_bef
             assert (await client.response(head.stream_id)).status == 200
         await client.end()
     assert client.goaways == [(2**31 - 1, NO_ERROR), (late.stream_id, NO_ERROR)]
+    await until(lambda: not counts(gateway) and not len(gateway.proxy.connections))
+
+
+async def test_a_connection_that_begins_while_the_gateway_drains_is_served_and_ends(proxied: Proxied) -> None:
+    """It was accepted before, and its preface came when all others had their GOAWAY."""
+    gateway, _ = await proxied(OK)
+    gateway.proxy.keeps_alive = False
+    client = Http2Client(await gateway.connect_directly())
+
+    # In one piece: the GOAWAY may be sent before anything else that the client sends is read.
+    await client.send(PREFACE, hf.SettingsFrame(0), client.head())
+
+    assert (await client.response(1)).status == 200
+    await client.until(lambda: any(isinstance(each, hf.PingFrame) for each in client.frames))
+    (ping,) = [each for each in client.frames if isinstance(each, hf.PingFrame)]
+    await client.send(hf.PingFrame(0, opaque_data=ping.opaque_data, flags=["ACK"]))
+    await client.end()
+    assert client.goaways == [(2**31 - 1, NO_ERROR), (1, NO_ERROR)]
+    client.peer.close()
     await until(lambda: not counts(gateway) and not len(gateway.proxy.connections))
 
 

@@ -90,8 +90,7 @@ class Http2Connection(asyncio.Protocol):
         self._dropped = 0  # bytes that came behind the last GOAWAY
         self._is_deaf = False  # nothing is read
         self._write_deadline = NEVER  # while nothing is read because the client does not take what is written
-        self._read_deadline = now + limits.header_timeout  # of a frame or block that has begun, at first the preface
-        self.deadline = self._read_deadline
+        self.deadline = self._read_deadline = now + limits.header_timeout  # of what has begun: at first the preface
         settings: dict[int, int] = {
             Setting.INITIAL_WINDOW_SIZE: FIRST_WINDOW,
             Setting.MAX_CONCURRENT_STREAMS: limits.max_streams or frames.MAX_WINDOW,
@@ -201,13 +200,13 @@ class Http2Connection(asyncio.Protocol):
             self.spend(1)
             return
         self.spend(_SETTINGS_POINTS + len(payload) // 6)
-        found = list(frames.read_settings(payload))
-        settings = dict(found)  # the last of several values holds
-        if Setting.INITIAL_WINDOW_SIZE in settings:
-            self._streams.take_initial_window(settings[Setting.INITIAL_WINDOW_SIZE])
-        for identifier, value in found:
+        settings: dict[int, int] = {}  # the last of several values holds
+        for identifier, value in frames.read_settings(payload):
+            settings[identifier] = value
             if identifier == Setting.HEADER_TABLE_SIZE:
                 self.sender.limit_table(value)
+        if Setting.INITIAL_WINDOW_SIZE in settings:
+            self._streams.take_initial_window(settings[Setting.INITIAL_WINDOW_SIZE])
         self.sender.write(frames.SETTINGS_ACK)
 
     def _take_priority(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
@@ -391,10 +390,11 @@ def begin_http2(proxy: ConnectionHost, before: Connection, transport: asyncio.Tr
     :param before: its protocol so far.
     :param data: what came of HTTP/2 already.
     """
-    client = before.client
-    client.go_on_with_http2()
-    connection = Http2Connection(proxy, client, transport)
+    before.client.go_on_with_http2()
+    connection = Http2Connection(proxy, before.client, transport)
     proxy.connections.hand_over(before, connection)
     transport.set_protocol(connection)
     if data:
         connection.data_received(data)
+    if not proxy.keeps_alive:  # the gateway drains, and all other connections know it
+        connection.drain()
