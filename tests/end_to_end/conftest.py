@@ -11,6 +11,7 @@ import pytest
 from tests.end_to_end.admin_kit import Api
 from tests.end_to_end.environment import Environment
 from tests.end_to_end.kit import Gateway, ToClients, Upstream, directly
+from tests.protocols.alternating import both_to
 from tests.protocols.bridges import http2_to
 from tests.protocols.choice import Protocols
 
@@ -60,15 +61,16 @@ def starting(folder: Path, to_clients: ToClients = directly) -> Iterator[Callabl
 @pytest.fixture
 async def to_clients(protocols: Protocols) -> AsyncIterator[ToClients]:
     """Return what takes the URL of a gateway and returns one for clients, which speak the test's protocol to it."""
+    bridge = {"http2": http2_to, "both": both_to}.get(protocols.downstream)
     async with AsyncExitStack() as running:
 
-        async def over_http2(url: str) -> str:
-            if not url.startswith("http://"):
+        async def over_bridge(url: str) -> str:
+            if bridge is None or not url.startswith("http://"):
                 return url
-            port = await running.enter_async_context(http2_to(int(url.rpartition(":")[2])))
+            port = await running.enter_async_context(bridge(int(url.rpartition(":")[2])))
             return f"http://127.0.0.1:{port}"
 
-        yield over_http2 if protocols.downstream == "http2" else directly
+        yield over_bridge
 
 
 @pytest.fixture

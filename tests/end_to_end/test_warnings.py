@@ -17,6 +17,7 @@ def config(upstream: Upstream, admin: str, workers: int, *, strip: bool = True) 
     return f"listen: 127.0.0.1:0\nworkers: {workers}\nadmin: {{listen: '{admin}'}}\nroutes:\n  - {route}\n"
 
 
+@pytest.mark.both_protocols
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_they_are_printed_counted_and_shown(
     start: Start, upstream: Upstream, tmp_path: Path, workers: int

@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 from h2.errors import ErrorCodes
 from h2.events import InformationalResponseReceived, RequestReceived, ResponseReceived
 
+from tests.protocols.copying import Connect, pass_on
 from tests.protocols.http1_text import (
     Fields,
     Head,
@@ -42,8 +43,6 @@ from tests.protocols.http2_link import Link, Stream, StreamAbortedError, pairs
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _LOST = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
 _LIMIT = 1 << 20
-
-Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
 
 class Side(Protocol):
@@ -236,17 +235,7 @@ class UpstreamSide:
         if begun.startswith(_PREFACE):
             await self._serve_http2(Link(reader, writer, is_client=False), begun)
         elif begun:
-            await self._pass_on(begun, reader, writer)
-
-    async def _pass_on(self, begun: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        other_reader, other_writer = await self.connect()
-        try:
-            other_writer.write(begun)
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_copy(reader, other_writer))
-                tasks.create_task(_copy(other_reader, writer))
-        finally:
-            other_writer.close()
+            await pass_on(self.connect, reader, writer, begun)
 
     async def _serve_http2(self, link: Link, begun: bytes) -> None:
         link.begin()
@@ -316,17 +305,7 @@ async def _upload(stream: Stream, writer: asyncio.StreamWriter, *, is_chunked: b
         writer.transport.abort()
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(*_LOST):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-        writer.write_eof()
-        return
-    writer.transport.abort()
-
-
-def _to_address(port: int, tls: ssl.SSLContext | None = None) -> Connect:
+def to_address(port: int, tls: ssl.SSLContext | None = None) -> Connect:
     async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         name = "localhost" if tls else None
         return await asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname=name, limit=_LIMIT)
@@ -335,7 +314,7 @@ def _to_address(port: int, tls: ssl.SSLContext | None = None) -> Connect:
 
 
 @asynccontextmanager
-async def _listening(side: Side) -> AsyncIterator[int]:
+async def listening(side: Side) -> AsyncIterator[int]:
     bridge = Bridge(side)
     server = await asyncio.start_server(bridge.on_connection, "127.0.0.1", 0, limit=_LIMIT)
     try:
@@ -354,8 +333,8 @@ async def http2_to(port: int, tls: ssl.SSLContext | None = None) -> AsyncIterato
 
     :param tls: the client's; it is to choose HTTP/2 by ALPN.
     """
-    async with _listening(ClientSide(_to_address(port, tls))) as listening:
-        yield listening
+    async with listening(ClientSide(to_address(port, tls))) as port_of_bridge:
+        yield port_of_bridge
 
 
 _ports: set[int] = set()
@@ -367,12 +346,12 @@ async def http2_in_front_of(port: int, opened: Callable[[], None] = lambda: None
 
     :param opened: called for each connection of the gateway's.
     """
-    async with _listening(UpstreamSide(_to_address(port), opened)) as listening:
-        _ports.add(listening)
+    async with listening(UpstreamSide(to_address(port), opened)) as own:
+        _ports.add(own)
         try:
-            yield listening
+            yield own
         finally:
-            _ports.discard(listening)
+            _ports.discard(own)
 
 
 def http2_ports() -> Collection[int]:
