@@ -20,6 +20,8 @@ from gateway_core.hookspecs import REQUEST_PHASES, RequestHooks
 from gateway_core.messages import (
     Attempt,
     BodyFilter,
+    EarlyHead,
+    EarlyPass,
     FieldBlock,
     FieldNames,
     FieldTemplate,
@@ -92,6 +94,8 @@ methods.
 GIVEN: Final = (
     Request,
     ReceivedHead,
+    EarlyHead,
+    EarlyPass,
     Response,
     UpstreamAttempt,
     Headers,

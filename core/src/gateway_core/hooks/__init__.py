@@ -27,6 +27,7 @@ from gateway_core.hooks.commands import (
     run_command,
     run_in_instances,
 )
+from gateway_core.hooks.early import NOTHING_PASSED, EarlyPasses, Passed
 from gateway_core.hooks.failure_log import Faults
 from gateway_core.hooks.fetch import FetchCall, Fetched, Fetcher, FetchHead, FetchRequest, Upstreams
 from gateway_core.hooks.hook_inspection import PluginDefectError, table_of
@@ -49,6 +50,7 @@ from gateway_core.hooks.shared_store import SharedCall, SharedResult, SharedStor
 from gateway_core.hooks.upstream_scope import UpstreamScope, current_scope
 
 __all__ = [
+    "NOTHING_PASSED",
     "Binding",
     "BindingKey",
     "Blockage",
@@ -64,6 +66,7 @@ __all__ = [
     "Command",
     "CommandError",
     "CommandOutcome",
+    "EarlyPasses",
     "Faults",
     "FetchCall",
     "FetchHead",
@@ -76,6 +79,7 @@ __all__ = [
     "IssuanceStatus",
     "LocalShared",
     "OnDemandSource",
+    "Passed",
     "Plugin",
     "PluginContext",
     "PluginDefectError",

@@ -11,6 +11,8 @@ from gateway_core.config.catalog import HOOK_TIMES
 from gateway_core.errors import is_clients_doing
 from gateway_core.hooks.binding import Binding
 from gateway_core.hooks.hook_inspection import HookEntry, table_of
+from gateway_core.hooks.ignored import ArrivedResponse, Ignored, stands_for
+from gateway_core.hooks.plugin import Plugin
 from gateway_core.hooks.wrap import hook_call
 from gateway_core.hookspecs import REQUEST_PHASES
 from gateway_core.messages import Request, Response
@@ -25,13 +27,18 @@ BEFORE_UPSTREAM: Final = ("gateway_request", "gateway_route_match", "gateway_pre
 class Hook:
     """One hook of one binding, ready to call."""
 
-    __slots__ = ("announcer", "binding", "call", "counts", "is_async", "phase")
+    __slots__ = ("announcer", "binding", "call", "counts", "ignored", "is_async", "phase")
 
     def __init__(self, call: Callable[..., object], binding: Binding, phase: str, *, is_async: bool = False) -> None:
         self.call = call
         """Takes exactly the arguments of the phase's spec, in their order."""
         self.announcer = getattr(call, "__self__", None)
         """The plugin whose plain method this is, which may be left out if its fields are announced; None for others."""
+        self.ignored: Ignored | None = None
+        """Of a response hook that may be left out, what it ignores (`Plugin.ignores_response`)."""
+        if phase == "gateway_response" and isinstance(plugin := self.announcer, Plugin):
+            is_known = stands_for(plugin, "ignores_response", call)
+            self.ignored = Ignored(binding, plugin.ignores_response) if is_known else None
         self.binding = binding
         self.phase = phase
         self.counts = binding.instance.metrics.hook(binding.plugin, binding.id, phase)
@@ -72,6 +79,7 @@ class Chain:
         "_targets",
         "attempt",
         "bindings",
+        "ignores",
         "log",
         "pre_proxy",
         "request",
@@ -94,6 +102,8 @@ class Chain:
         """Without those of the upstream, which come last."""
         self.response = tuple(hooks["gateway_response"])
         """In the order in which they run, which is the reverse of the configuration's."""
+        self.ignores = any(each.ignored is not None for each in self.response)
+        """Whether one of them may ignore a response."""
         self.response_to_all = tuple(each for each in self.response if each.binding.instance.responses == "all")
         """Of bindings that see every response, such as that to a request whose head is refused."""
         self.log = tuple(hooks["gateway_log"])
@@ -206,18 +216,22 @@ class Chain:
 
 
 def announced_lines(
-    hooks: tuple[Hook, ...], announced: Mapping[object, tuple[FieldBlock, FieldNames | None]], lowered: bytes
+    hooks: tuple[Hook, ...], announced: Mapping[object, tuple[FieldBlock, FieldNames | None]], head: ArrivedResponse
 ) -> bytes | None:
     """Return the lines that response hooks have announced, and count the hooks as called.
 
     :param announced: what was announced (`Request.announced`).
-    :param lowered: the fields that came, in lower case.
-    :returns: None if one of the hooks is not announced, or has to see the response.
+    :param head: that came.
+    :returns: None if one of the hooks is not announced and does not ignore the response, or has to see it.
     """
-    lines = b""
+    lines, lowered = b"", head.lowered
     for hook in hooks:
-        fields, unless = announced.get(hook.announcer, (None, None))
-        if fields is None or fields.has_framing:
+        fields, unless = announced.get(hook.announcer, _NOT_ANNOUNCED)
+        if fields is None:
+            if (ignored := hook.ignored) is None or not ignored.has(head, lines):
+                return None
+            continue
+        if fields.has_framing:
             return None
         if unless is not None and (
             unless.has_added or unless.are_in_repeated(lowered) or (lines and unless.are_in(lines.lower()))
@@ -229,6 +243,7 @@ def announced_lines(
     return lines
 
 
+_NOT_ANNOUNCED: Final = (None, None)
 _OTHER_TARGETS: Final = ""
 """Stands for targets without bindings of their own."""
 

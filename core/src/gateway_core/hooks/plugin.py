@@ -13,6 +13,7 @@ from gateway_core.config import ConfigFinding
 from gateway_core.hooks.fetch import Upstreams
 from gateway_core.hooks.runtime import PluginRuntime
 from gateway_core.hooks.shared import Shared
+from gateway_core.messages import EarlyHead, EarlyPass, Headers
 from gateway_core.metrics import Metrics
 
 ConfigT = TypeVar("ConfigT")
@@ -121,6 +122,36 @@ class Plugin(Generic[ConfigT]):
     binding, since browsers send them there as well, and on its own where it is passed over: in shadow mode, in
     quarantine, by ``when``, or where a hook fails and ``on_error`` is ``continue``. Nor does a fetch of any plugin send
     them, such as one that passes the client's Cookie on to a service before the instance's hook runs."""
+
+    early_headers: frozenset[str] | None = None
+    """Names of the request fields that `passes_early` looks at in the head as it goes on; None for any. Where an
+    earlier binding adds one of them, the hooks are called. Of the class, or set in __init__."""
+
+    def passes_early(self, head: EarlyHead) -> EarlyPass | None:  # noqa: ARG002  # for subclasses
+        """Say from a request's head alone what `gateway_route_match` and `gateway_pre_proxy` would do with it.
+
+        For plugins whose hooks let most requests pass, with some fields more at most: where all bindings of a route
+        with such hooks say so, none of the hooks is called, and what they are given is not even made. Both ways must
+        come to the same. It is asked first, where nothing but the route is to be decided, for plain hooks of bindings
+        without timeout, quarantine, ``when`` and shadow mode whose hooks are neither timed nor traced; if it fails, the
+        failure is counted and logged, and the hooks are called. ``idle_hooks`` may have its name.
+
+        :returns: what the hooks would do; None to have them called. Response hooks find `EarlyPass.announced` in
+            `Request.announced`.
+        """
+        return None
+
+    def ignores_response(self, status: int, headers: Headers) -> bool:  # noqa: ARG002  # for subclasses
+        """Return whether `gateway_response` would do nothing with an upstream's response, whatever the request is.
+
+        Where all response hooks of a route are plain, and each either ignores the response or is announced
+        (`Request.announced`), none is called. The result is remembered for responses with the same head: it must not
+        depend on anything else. If it fails, the failure is counted and logged, and the hook is called.
+
+        :param headers: the fields that came, and those that earlier response hooks announced; read-only. Date, Via and
+            X-Request-Id, which the gateway adds, may be missing.
+        """
+        return False
 
     @classmethod
     def check_config(cls, config: Any) -> Iterable[ConfigFinding]:  # noqa: ARG003  # for subclasses

@@ -3,6 +3,7 @@
 from gateway_core.messages.attempt import UpstreamAttempt
 from gateway_core.messages.body import BodyFilter
 from gateway_core.messages.claim_path import MISSING, ClaimReader, claim_path
+from gateway_core.messages.early import EarlyHead, EarlyPass
 from gateway_core.messages.fields import FieldBlock, FieldNames, FieldTemplate, HeaderError
 from gateway_core.messages.headers import Headers, HeadersKey
 from gateway_core.messages.identity import Identity
@@ -16,6 +17,8 @@ __all__ = [
     "Attempt",
     "BodyFilter",
     "ClaimReader",
+    "EarlyHead",
+    "EarlyPass",
     "FieldBlock",
     "FieldNames",
     "FieldTemplate",

@@ -109,7 +109,7 @@ class Headers:
 
     def count(self, name: str) -> int:
         """Return how many fields of that name there are."""
-        return self._lowered.count(_needles.get(name) or _needle(name))
+        return count_in(self._lowered, name)
 
     def get_all(self, name: str) -> list[str]:
         """Return every value of a field, in order."""
@@ -329,6 +329,11 @@ def value_in(block: bytes, lowered: bytes, name: str) -> bytes | None:
     start += len(needle)
     end = block.find(b"\r", start)  # five times as quick as to search for CRLF, and no value has a CR
     return (block[start:] if end < 0 else block[start:end]).strip(b" \t")
+
+
+def count_in(lowered: bytes, name: str) -> int:
+    """Return how many fields of a name there are in a block in lower case."""
+    return lowered.count(_needles.get(name) or _needle(name))
 
 
 def first_value(block: bytes, name: str) -> bytes | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Final
 
+from gateway_core.messages.fields import FieldBlock, FieldNames
 from gateway_core.messages.received import Arrival, RequestHead
 from gateway_core.messages.request import Request
 
@@ -31,3 +32,16 @@ def lines_added(request: Request, head: RequestHead) -> bytes | None:
     if headers is None:
         return request._added
     return b"" if headers._block is head.facts.block else None
+
+
+def let_pass(
+    request: Request,
+    lines: bytes,
+    announced: Mapping[object, tuple[FieldBlock, FieldNames | None]],
+    upstream: str | None,
+) -> None:
+    """Make a new request what it would be if its hooks had added lines, and announced fields for the response.
+
+    :param upstream: the target that was chosen before them; None if there were none in the pre-proxy phase.
+    """
+    request._added, request.announced, request.upstream = lines, dict(announced), upstream

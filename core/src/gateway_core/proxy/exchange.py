@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from contextvars import Context
 
-from gateway_core.hooks import Chain, Hook
+from gateway_core.hooks import NOTHING_PASSED, Chain, Hook
 from gateway_core.messages import Request, Response
 from gateway_core.messages.request_ids import id_of
 from gateway_core.proxy.downstream.client import Client
@@ -47,8 +47,8 @@ class Exchange:
 
     __slots__ = (
         "__dict__", "_match", "_operations", "_own", "_pin", "_relay", "body", "chain", "client", "context", "deadline",
-        "head", "hooks", "id_line", "is_over", "proxy", "reason", "route", "seen", "snapshot", "started", "trace",
-        "writer",
+        "head", "hooks", "id_line", "is_over", "passed", "proxy", "reason", "route", "seen", "snapshot", "started",
+        "trace", "writer",
     )  # fmt: skip
 
     phases: RequestPhases | None = None
@@ -79,7 +79,7 @@ class Exchange:
         self._operations: ExchangeOperations | None = None  # once a hook has asked for something
         self._relay: Relay | None = None  # if the upstream responds
         self._own: OwnResponse | None = None  # if the gateway or a plugin does
-        self.client, tracer = client, snapshot.tracer
+        self.client, self.passed, tracer = client, NOTHING_PASSED, snapshot.tracer
         self.trace = None if tracer is None else tracer.begin(head.facts.trace, is_trusted=head.origin.is_trusted)
         self.reason: str | None = None  # why the gateway responded itself, or cut it off (`gateway_core.reasons`)
         snapshot.active += 1
@@ -105,11 +105,13 @@ class Exchange:
                     return
                 if route.sampling is not None:
                     follow_route(self, route.sampling)
-                if route.has_hooks and (phases := run_plain_hooks(self, route)) is not None:
+                if (early := route.early) is not None and (passed := early.decide(head)) is not None:
+                    self.passed = passed
+                elif route.has_hooks and (phases := run_plain_hooks(self, route)) is not None:
                     self.phases = phases
                     phases.settle()
-                else:
-                    self.send(route, route.targets[0])
+                    return
+                self.send(route, route.targets[0])
                 return
         self.phases = RequestPhases(self)
         self.phases.start(found)
@@ -122,6 +124,8 @@ class Exchange:
             if (match := self._match) is not None:
                 request.route, request.matched = match.payload.info, match
             request.trace, request.in_progress = self.trace, self
+            if self.passed is not NOTHING_PASSED:
+                self.passed.show(request)
         return request
 
     def take_route(self, route: CompiledRoute, chain: Chain) -> None:

@@ -130,18 +130,19 @@ class Relay:
         tail: bytes | None = head.tail
         if framing is None or (body is not None and (body.is_chunked or body.is_gathered)):
             framing = self._framing(body)
-        if request is not None and (added := lines_added(request, head)) != b"":
+        added = exchange.passed.lines if request is None else lines_added(request, head)
+        if added != b"":
             tail = None if added is None else tail_with(head, added)
         if tail is not None and target.is_plain and head.line and not head.path_flags and not endpoint.path:
             # The usual request: all parts are there.
             host = (target.preserve_host and head.facts.host.encode("latin-1")) or endpoint.authority
             if trace is not None:
+                request = exchange.request if added else None  # whose fields of a trace are not sent
                 tail, framing = traced_fields(trace, self.attempt, request, head, tail, framing)
             data = b"".join((head.line, b"\r\nHost: ", host, tail, framing, exchange.id_line))
         else:
-            policy = self._route.path_policy
+            request, policy = exchange.request, self._route.path_policy
             try:
-                request = exchange.request
                 data, flags = upstream_head(request, head, policy, target, endpoint, framing, exchange.id_line)
                 if not target.is_plain:
                     request.sent_target = target_of(data)
@@ -253,9 +254,9 @@ class Relay:
             keeps_target = self._route.split is not None and exchange.sticky_target is not None
             is_sticky = keeps_target or self.upstream.sticky is not None
             lines = None if hooks or is_sticky else b""
-            announced = exchange.seen.announced if hooks and exchange.seen is not None else None
-            if announced and not is_sticky and exchange.hooks is None and not self._flags & HEAD_ONLY:
-                lines = self.announced = announced_lines(hooks, announced, head.lowered)
+            announced = (exchange.seen or exchange.passed).announced
+            if (announced or exchange.chain.ignores) and not (is_sticky or exchange.hooks or self._flags & HEAD_ONLY):
+                lines = self.announced = announced_lines(hooks, announced, head)
             if lines is None:
                 lines = self._pass_hooks(head, hooks, body, complete, is_sticky)
         if lines is not None:

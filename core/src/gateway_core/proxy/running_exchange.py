@@ -14,7 +14,7 @@ from random import Random
 from typing import Protocol
 
 from gateway_core.config import LimitsConfig
-from gateway_core.hooks import Chain, Hook, Stop
+from gateway_core.hooks import Chain, Hook, Passed, Stop
 from gateway_core.messages import Request, Response
 from gateway_core.observe.tracing import RequestTrace
 from gateway_core.proxy.downstream.client import Client
@@ -155,6 +155,8 @@ class RunningExchange(RequestOwner, Protocol):
     is_over: bool
     seen: Request | None
     """The request, once something other than the path from the head to the upstream has looked at it."""
+    passed: Passed
+    """What its hooks did, if they were left out."""
     sticky_target: RouteTarget | None
     trace: RequestTrace | None
     total_deadline: float

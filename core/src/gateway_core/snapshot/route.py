@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway_core.config import RewriteConfig, RouteConfig, TimeoutsConfig
 from gateway_core.config.address import TargetName
+from gateway_core.hooks import Chain, EarlyPasses, Hook
 from gateway_core.metrics.counts import RouteCounts
 from gateway_core.routing import (
     DEFAULT_POLICY,
@@ -25,7 +26,6 @@ from gateway_core.routing import (
 )
 
 if TYPE_CHECKING:
-    from gateway_core.hooks import Chain, Hook
     from gateway_core.messages import Request, Response, RouteInfo
     from gateway_core.observe.tracing.sampling import SamplingPolicy
     from gateway_core.snapshot.target_split import TargetSplit
@@ -196,6 +196,8 @@ class CompiledRoute:
     """Whether it would be direct without its route-match hooks; a preflight runs them before it is sent elsewhere."""
     has_hooks: bool = field(init=False)
     """Whether there is anything to do before the upstream."""
+    early: EarlyPasses | None = field(init=False)
+    """What may let requests pass the hooks before the upstream by their heads alone."""
     is_transparent: bool = field(init=False)
     """Whether its requests go to their one target, and the responses back, without anything that decides, changes or
     shows them: hooks, rewrites, cookies, mirrors, samples of traces, a time for the whole."""
@@ -211,6 +213,8 @@ class CompiledRoute:
         is_alone = self.upstream is not None and not self.buffer_request
         self.is_direct, self.has_match_hooks = is_alone and not chain.route_match, is_alone and bool(chain.route_match)
         self.has_hooks = bool(chain.pre_proxy or chain.route_match) or chain.reserved_by_route is not None
+        is_early = self.has_hooks and self.upstream is not None and (self.is_direct or self.has_match_hooks)
+        self.early = EarlyPasses.of(chain, self.targets[0].upstream.name) if is_early else None
         # Plain attributes of this class: those of a section of the configuration take three times as long to read.
         self.total = self.timeouts.total
         self.idle = self.timeouts.idle or math.inf

@@ -5,7 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from gateway_plugin_sdk import Plugin, PluginContext, Request, Response, hookimpl
+from gateway_plugin_sdk import (
+    EarlyHead,
+    EarlyPass,
+    FieldNames,
+    Headers,
+    Plugin,
+    PluginContext,
+    Request,
+    Response,
+    hookimpl,
+)
 
 from gateway_plugin_compress.compressors import compressor_of
 from gateway_plugin_compress.config import Coding, CompressConfig
@@ -17,6 +27,8 @@ _MOST_CODINGS: Final = 2
 """Codings that a request may have one over the other: more is an attack."""
 _PARTIAL: Final = 206
 _NOT_MODIFIED: Final = 304
+_CODED: Final = FieldNames(["content-encoding"])
+_UNCHANGED: Final = EarlyPass()
 
 
 class Compress(Plugin[CompressConfig]):
@@ -26,6 +38,7 @@ class Compress(Plugin[CompressConfig]):
     config_model = CompressConfig
     responses = "all"
     encodes_responses = True
+    early_headers = frozenset({"content-encoding"})
 
     def __init__(self, config: CompressConfig, context: PluginContext) -> None:
         super().__init__(config, context)
@@ -52,6 +65,15 @@ class Compress(Plugin[CompressConfig]):
             request.add_body_filter(partial(Decompress, coding, options.max_size))  # type: ignore[arg-type]  # one of these
         return None
 
+    def passes_early(self, head: EarlyHead) -> EarlyPass | None:
+        """Let a request pass that says nothing of a coding."""
+        return None if head.has_any(_CODED) else _UNCHANGED
+
+    def ignores_response(self, status: int, headers: Headers) -> bool:  # noqa: ARG002
+        """Return whether a response is of no type that is compressed, or is not to be changed."""
+        content_type = headers.get_bytes("Content-Type")
+        return content_type is None or not self._types.have(content_type) or _is_left(headers)
+
     @hookimpl
     def gateway_response(self, request: Request, response: Response) -> None:
         """Have a response's body compressed."""
@@ -59,7 +81,7 @@ class Compress(Plugin[CompressConfig]):
         if content_type is None or not self._types.have(content_type):
             return
         headers = response.headers
-        if "Content-Encoding" in headers or _says(headers.joined("Cache-Control"), "no-transform"):
+        if _is_left(headers):
             return
         headers.add_vary("Accept-Encoding")
         # What the client sent: another plugin may keep the upstream from compressing.
@@ -98,6 +120,11 @@ class Compress(Plugin[CompressConfig]):
             fields = request.received.headers
             return request.identity is None and "Cookie" not in fields and "Authorization" not in fields
         return True
+
+
+def _is_left(headers: Headers) -> bool:
+    """Return whether a response has a coding already, or must not get one (RFC 9111 section 5.2.2.6)."""
+    return "Content-Encoding" in headers or _says(headers.joined("Cache-Control"), "no-transform")
 
 
 def _says(value: str | None, directive: str) -> bool:

@@ -12,6 +12,8 @@ from typing import Final
 
 from gateway_plugin_sdk import (
     ConfigFinding,
+    EarlyHead,
+    EarlyPass,
     FieldBlock,
     FieldNames,
     Plugin,
@@ -47,6 +49,7 @@ class Cors(Plugin[CorsConfig]):
     name = "cors"
     config_model = CorsConfig
     responses = "all"
+    early_headers = frozenset()
 
     def __init__(self, config: CorsConfig, context: PluginContext) -> None:
         super().__init__(config, context)
@@ -54,6 +57,8 @@ class Cors(Plugin[CorsConfig]):
         self._for_any = ANY in config.origins
         self._known: dict[bytes, FieldBlock] = {}
         self._without_origin = FieldBlock({} if self._for_any else {"Vary": "Origin"})
+        self._pass_without = EarlyPass(announced=(self._without_origin, _OWN_AND_VARY))
+        self._passes: dict[bytes, EarlyPass] = {}
         self._methods = frozenset(config.methods)
         self._headers = frozenset(config.headers)
 
@@ -90,6 +95,15 @@ class Cors(Plugin[CorsConfig]):
             return None
         request.state[_PREFLIGHT] = {}
         return Response(204, headers=fields)
+
+    def passes_early(self, head: EarlyHead) -> EarlyPass | None:
+        """Announce what the response gets, unless it is to a preflight or to an origin that was not seen before."""
+        if head.method == "OPTIONS":
+            return None
+        origin = head.first_received("Origin")
+        if origin is None:
+            return self._pass_without
+        return self._passes.get(origin) if head.count_received("Origin") == 1 else None
 
     @hookimpl
     def gateway_response(self, request: Request, response: Response) -> None:
@@ -133,7 +147,9 @@ class Cors(Plugin[CorsConfig]):
             fields = FieldBlock(allowed | ({} if self._for_any else {"Vary": "Origin"}))
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()  # whatever clients send, it stays small
+                self._passes.clear()
             self._known[origin] = fields
+            self._passes[origin] = EarlyPass(announced=(fields, _OWN_AND_VARY))
         return fields
 
     def _allowed_fields(self, origin: str, request: Request) -> dict[str, str]:

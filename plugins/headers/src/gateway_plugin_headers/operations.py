@@ -53,10 +53,11 @@ def apply_to_request(steps: Sequence[Step], request: Request) -> None:
 class Additions:
     """What rules come to for a head that has none of the fields that they name: some fields more."""
 
-    __slots__ = ("fields", "unless")
+    __slots__ = ("fields", "names", "unless")
 
     def __init__(self, fields: Sequence[tuple[str, str]], unless: Sequence[str]) -> None:
         self.fields = FieldBlock(fields)
+        self.names = frozenset(unless)
         self.unless = FieldNames(unless) if unless else None
         """What a head must not have; None if that does not matter."""
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from gateway_plugin_sdk import FieldNames, Plugin, PluginContext, Request, Response, hookimpl
+from gateway_plugin_sdk import (
+    EarlyHead,
+    EarlyPass,
+    FieldNames,
+    Plugin,
+    PluginContext,
+    Request,
+    Response,
+    hookimpl,
+)
 
 from gateway_plugin_headers.config import HeadersConfig, RequestRules, ResponseRules, SecurityConfig
 from gateway_plugin_headers.operations import Additions, Step, additions_of, apply_to_request, compile_rules
@@ -53,8 +62,19 @@ class HeaderRules(Plugin[HeadersConfig]):
         self._hides = config.hide_server
         self._protects = bool(self._over_https.values)
         self._is_announced = self._protects and not self._hides and not self._of_response
+        additions = self._additions
+        self._unless = None if additions is None else additions.unless
+        self.early_headers = frozenset() if additions is None else additions.names
+        self._pass_http, self._pass_https = (
+            EarlyPass(
+                None if additions is None else additions.fields,
+                (fields.block, fields.names) if self._is_announced else None,
+            )
+            for fields in (self._over_http, self._over_https)
+        )
         idle = {
             "gateway_pre_proxy": not self._of_request and not self._is_announced,
+            "passes_early": additions is None and bool(self._of_request),
             "gateway_response": not self._of_response and not self._protects and not self._hides,
         }
         self.idle_hooks = frozenset(name for name, is_idle in idle.items() if is_idle)
@@ -78,6 +98,12 @@ class HeaderRules(Plugin[HeadersConfig]):
         additions = self._additions
         if additions is None or not request.add_fields(additions.fields, additions.unless):
             apply_to_request(self._of_request, request)
+
+    def passes_early(self, head: EarlyHead) -> EarlyPass | None:
+        """Say what a request gets that has none of the fields which the rules are about, and its response."""
+        if self._unless is not None and head.has_any(self._unless):
+            return None
+        return self._pass_https if head.origin.scheme == "https" else self._pass_http
 
     @hookimpl
     def gateway_response(self, request: Request, response: Response) -> None:

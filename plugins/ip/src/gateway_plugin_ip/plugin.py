@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from gateway_plugin_sdk import ConfigFinding, Plugin, PluginContext, Request, Response, hookimpl
+from gateway_plugin_sdk import (
+    ConfigFinding,
+    EarlyHead,
+    EarlyPass,
+    Plugin,
+    PluginContext,
+    Request,
+    Response,
+    hookimpl,
+)
 
 from gateway_plugin_ip import geo
 from gateway_plugin_ip.config import IpConfig, NetworkFile
@@ -13,6 +22,8 @@ from gateway_plugin_ip.networks import BadLineError, Network, NetworkSet, number
 
 _MOST_KNOWN: Final = 4096
 """Addresses whose result is remembered."""
+
+_UNCHANGED: Final = EarlyPass()
 
 Path = tuple[str | int, ...]
 
@@ -23,6 +34,7 @@ class IpAccess(Plugin[IpConfig]):
     name = "ip"
     config_model = IpConfig
     access_control = True
+    early_headers = frozenset()
 
     def __init__(self, config: IpConfig, context: PluginContext) -> None:
         super().__init__(config, context)
@@ -54,6 +66,11 @@ class IpAccess(Plugin[IpConfig]):
                 self._known.clear()
             self._known[address] = passes
         return None if passes else self._refusal
+
+    def passes_early(self, head: EarlyHead) -> EarlyPass | None:
+        """Let a request pass from an address that was let pass before."""
+        address = head.origin.peer_ip if self._by_peer else head.origin.client_ip
+        return _UNCHANGED if self._known.get(address) is True else None
 
     def _passes(self, address: str) -> bool:
         number = number_of(address)

@@ -24,6 +24,8 @@ from gateway_core.snapshot import Snapshot
 
 _LARGEST: Final = 16384
 """Bytes of a remembered head at most."""
+_MOST_ABSENT: Final = 8
+"""Sets of fields that a head is known not to have."""
 
 
 class CachedHead(RequestHead):
@@ -55,6 +57,14 @@ class CachedHead(RequestHead):
 
     def is_free_of(self, reserved: FieldNames) -> bool:
         return reserved in self._absent
+
+    def has_any(self, names: FieldNames) -> bool:
+        if names in self._absent:
+            return False
+        found = super().has_any(names)
+        if not found and len(self._absent) < _MOST_ABSENT:
+            self._absent += (names,)
+        return found
 
 
 class HeadReader:

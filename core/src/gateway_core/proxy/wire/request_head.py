@@ -23,11 +23,11 @@ from urllib.parse import urlsplit
 from gateway_core.errors import BadPathError
 from gateway_core.messages import Request
 from gateway_core.messages.fields import TOKEN_BYTES, VALUE_BYTES, FieldNames
-from gateway_core.messages.headers import headers_of_block
 from gateway_core.messages.path import CHALLENGE_PREFIX
 from gateway_core.messages.request_lines import request_block
 from gateway_core.proxy.wire.fields import valid_host
 from gateway_core.proxy.wire.forwarding import Origin
+from gateway_core.proxy.wire.head_fields import HeadFields
 from gateway_core.proxy.wire.request_fields import RequestFacts, read_fields, read_request_block
 from gateway_core.reasons import (
     BAD_REQUEST,
@@ -72,7 +72,7 @@ BINDS: Final = 32
 FOR_GATEWAY, FOR_CHALLENGES = "gateway", "challenges"
 
 
-class RequestHead:
+class RequestHead(HeadFields):
     """A request's head: what its bytes say, and what that means from this client under one configuration (`place`).
 
     Never changed once it is placed. It refers to no snapshot, so an exchange that outlives its snapshot may keep it.
@@ -175,10 +175,6 @@ class RequestHead:
             self.facts.have_unknown_length()
             self.has_body, self.framing = True, None
             self.flags |= IN_CHUNKS
-
-    def header_values(self, name: str) -> list[str]:
-        """Return the values of all fields of a name, in order."""
-        return headers_of_block(self.facts.block, self.facts.lowered).get_all(name)
 
     def drop_reserved(self, request: Request, reserved: FieldNames | None) -> None:
         """Remove the fields that only a chain's bindings may set."""
