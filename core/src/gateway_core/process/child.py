@@ -23,7 +23,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,7 +157,7 @@ class Child:
                     "gateway_core.process.roles",
                     *arguments_of(role, theirs.fileno(), number),
                 ]
-                process = await _start(command, (theirs.fileno(), *inherited), output)
+                process = await start_process(command, (theirs.fileno(), *inherited), output)
         except BaseException:
             ours.close()
             if output is not None:
@@ -270,13 +270,21 @@ def arguments_of(role: str, channel: int, number: int) -> list[str]:
     return [role, str(channel), str(number), str(PROTOCOL)]
 
 
-async def _start(
-    command: Sequence[str], descriptors: Collection[int], output: BinaryIO | None
+async def start_process(
+    command: Sequence[str],
+    descriptors: Collection[int],
+    output: BinaryIO | None,
+    environ: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a process in a thread, as that takes a while; a caller that is cancelled leaves none behind."""
-    starting = spawn(
-        asyncio.to_thread(_popen, command, descriptors, output), name="start a process", on_error=lambda _: None
-    )
+    """Start a process in a thread, as that takes a while; a caller that is cancelled leaves none behind.
+
+    :param descriptors: what it inherits.
+    :param output: the file that it prints to, if not ours; its process group is then its own.
+    :param environ: its variables, if not ours.
+    :raises OSError: the system has no process, memory or descriptors for it.
+    """
+    popen = asyncio.to_thread(_popen, command, descriptors, output, environ)
+    starting = spawn(popen, name="start a process", on_error=lambda _: None)
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
@@ -287,7 +295,9 @@ async def _start(
         raise
 
 
-def _popen(command: Sequence[str], descriptors: Collection[int], output: BinaryIO | None) -> subprocess.Popen[bytes]:
+def _popen(
+    command: Sequence[str], descriptors: Collection[int], output: BinaryIO | None, environ: Mapping[str, str] | None
+) -> subprocess.Popen[bytes]:
     with handing_on():
         return subprocess.Popen(  # noqa: S603 - ourselves
             command,
@@ -296,6 +306,7 @@ def _popen(command: Sequence[str], descriptors: Collection[int], output: BinaryI
             stdout=output,
             stderr=output,
             start_new_session=output is not None,
+            env=environ,
         )
 
 

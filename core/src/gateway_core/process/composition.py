@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from gateway_core import memory
-from gateway_core.config.sources import ConfigRoot, SourceUrl, paths_of
+from gateway_core.config.sources import ConfigRoot, paths_of
 from gateway_core.descriptors import check_descriptors_for_start, raise_descriptor_limit
 from gateway_core.errors import GatewayError
 from gateway_core.observe.live_feed import LiveFeed
@@ -25,6 +24,7 @@ from gateway_core.process.model import Handover, ProcessModel, take_over
 from gateway_core.process.plugin_guard import name_exits
 from gateway_core.process.program import Program
 from gateway_core.process.roles import fork
+from gateway_core.process.trial import import_parts, is_trial, program_arguments
 from gateway_core.process.validator import ValidatorProcess, site_stamp
 from gateway_core.reload.bundle import ConfigBundle, Verdict
 from gateway_core.tasks import spawn
@@ -36,6 +36,9 @@ def run(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) ->
     :param state: the directory for what has to outlast the process.
     :param last_good: start with the configuration that was in force last if this one cannot be.
     """
+    if is_trial():
+        import_parts()
+        loops.leave(0)
     memory.share_one_arena()
     raise_descriptor_limit()
     logs.configure(holds=True)
@@ -112,12 +115,3 @@ def _model_for(
     if isinstance(before, Supervisor):
         return before
     return Supervisor(left, Template(forked.template, stamp=site_stamp, environ=forked.environ), feed=feed)
-
-
-def program_arguments(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) -> list[str]:
-    """Return the command line that starts this program again."""
-    arguments = [sys.executable, "-m", "gateway_core.cli", "run", "--state", str(state)]
-    arguments += ["--last-good"] if last_good else []
-    for root in roots:
-        arguments += ["-c", root.text if isinstance(root, SourceUrl) else str(root)]
-    return arguments

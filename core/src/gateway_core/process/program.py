@@ -28,6 +28,7 @@ from gateway_core.process.loops import Signals, StoppedError
 from gateway_core.process.model import Handover, ProcessModel, RestartNeededError
 from gateway_core.process.override_keeper import OverrideKeeper
 from gateway_core.process.program_view import ProgramView
+from gateway_core.process.trial import program_arguments, try_program
 from gateway_core.process.validator import ValidatorProcess
 from gateway_core.process.version_keeper import Rollbacks, VersionKeeper
 from gateway_core.reload.bundle import ConfigBundle, ValidationFailedError, Verdict, check_protocol
@@ -62,7 +63,7 @@ class Program:
         self._has_followed = False
         """Whether another program was here before this one."""
         self._admin = AdminListeners()
-        self._restart_wanted = asyncio.Event()
+        self._restart_wanted, self._arguments = asyncio.Event(), program_arguments(roots, state, last_good=last_good)
         self._handover: asyncio.Future[Handover] = asyncio.get_running_loop().create_future()
         self._plugins = PluginWatch()
         self._tasks = Tasks()
@@ -345,6 +346,7 @@ class Program:
     async def _restart(self, bundle: ConfigBundle) -> None:
         """Have a new program take over; raises if it would not work, and this one goes on then."""
         assert self.model is not None
+        await try_program(self._arguments)
         self._view.report()
         handover = await self.model.restart(bundle)
         if not self._handover.done():
