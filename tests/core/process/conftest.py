@@ -9,6 +9,7 @@ from gateway_core.packages import PluginRegistry
 from gateway_core.process.model import ProcessModel
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot import load, to_lines
+from gateway_core.testing.configuration import INSTALLED
 
 from tests.end_to_end.kit import Upstream
 from tests.event_loops import new_loops
@@ -30,7 +31,7 @@ def canon(tmp_path: Path) -> Canon:
     def validated(text: str) -> ConfigBundle:
         path = tmp_path / "gateway.yaml"
         path.write_text(text)
-        loaded = load([path], registry=PluginRegistry(), environ={})
+        loaded = load([path], registry=PluginRegistry(INSTALLED.find), environ={})
         return ConfigBundle(loaded.version, tuple(to_lines(loaded)), loaded.config.workers)
 
     return validated

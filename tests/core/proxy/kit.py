@@ -24,6 +24,7 @@ from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upstream.grpc_health import check_health
 from gateway_core.snapshot import Environment, Snapshot, SnapshotHolder, compile_snapshot, load
 from gateway_core.tasks import spawn
+from gateway_core.testing.configuration import INSTALLED
 from gateway_core.upstreams.runtime import UpstreamRuntime
 
 from tests.protocols.bridges import http2_ports
@@ -293,7 +294,7 @@ async def run_proxy(
     config: str, folder: Path, plugins: Plugins = (), tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[RunningProxy]:
     """Run a proxy for a configuration, with plugins that no distribution publishes."""
-    clock, metrics, registry = MovedClock(), Metrics(), PluginRegistry()
+    clock, metrics, registry = MovedClock(), Metrics(), PluginRegistry(INSTALLED.find)
     for plugin in plugins:
         registry.register(plugin)
     holder = SnapshotHolder()

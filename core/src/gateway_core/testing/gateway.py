@@ -14,20 +14,16 @@ from gateway_core.clock import Clock
 from gateway_core.hooks import CommandError, Plugin, as_json
 from gateway_core.observe import CallRecorder, HookCall
 from gateway_core.packages import PluginRegistry
-from gateway_core.packages.installed import RememberedPlugins
 from gateway_core.process.engine import Engine
 from gateway_core.process.socket_table import SocketTable
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.snapshot import to_lines
 from gateway_core.testing.client import TIMEOUT, Answer, Client, Fields
-from gateway_core.testing.configuration import Config, load_text
+from gateway_core.testing.configuration import INSTALLED, Config, load_text
 from gateway_core.testing.log_keeper import LogKeeper
 from gateway_core.testing.loop_thread import LoopThread, eventually
 
 _DRAIN: Final = 2.0
-
-_installed: Final = RememberedPlugins()
-"""Read once for all gateways of a process, and again when something is installed."""
 
 
 class RunningGateway:
@@ -51,7 +47,7 @@ class RunningGateway:
         :param directory: where relative file names in the configuration start.
         :raises InvalidConfigError: the gateway refuses the configuration.
         """
-        self._registry = PluginRegistry(_installed.find)
+        self._registry = PluginRegistry(INSTALLED.find)
         for plugin in plugins:
             self._registry.register(plugin)
         self._environ = os.environ if environ is None else environ

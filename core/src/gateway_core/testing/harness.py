@@ -31,7 +31,7 @@ from gateway_core.observe import CallRecorder, HookCall
 from gateway_core.packages import InstanceLeases, PluginRegistry
 from gateway_core.snapshot import Compiled, Environment, Snapshot, compile_snapshot
 from gateway_core.testing.client import Fields, pairs_of
-from gateway_core.testing.configuration import load_text
+from gateway_core.testing.configuration import INSTALLED, load_text
 from gateway_core.testing.harness_exchange import HarnessExchange, settled
 from gateway_core.testing.log_keeper import LogKeeper
 from gateway_core.testing.loop_thread import LoopThread
@@ -119,7 +119,7 @@ class PluginHarness(Generic[PluginT]):
         :param guard: what watches for hooks that block.
         """
         self._type = plugin
-        self._registry = PluginRegistry()
+        self._registry = PluginRegistry(INSTALLED.find)
         for each in (*beside, plugin, *behind):
             self._registry.register(each)
         entry = {"name": plugin.name, "config": dict(config or {}), **(binding or {})}
