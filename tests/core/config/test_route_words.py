@@ -12,6 +12,8 @@ from tests.core.config.conftest import Load
     [
         ("path_beg", "write path_prefix"),
         ("listen_path", "write path_prefix"),
+        ("paths", "write path: [/a, /b]; path_prefix and path_regex take lists as well"),
+        ("conditions", "write keys of the route itself: headers, query, cookies, params, client_ip"),
         ("hostnames", "write hosts"),
         ("endpoint", "write path"),
         ("status", "write enabled"),

@@ -48,7 +48,11 @@ ROUTE_WORDS: Final[Mapping[str, str]] = {
     "name": "write id",
     "uri": "write path, path_prefix or path_regex",
     "uris": "write path, path_prefix or path_regex",
-    "paths": "write path, path_prefix or path_regex",
+    "paths": "write path: [/a, /b]; path_prefix and path_regex take lists as well",
+    **dict.fromkeys(
+        ["conditions", "condition"],
+        "write its conditions as keys of the route: headers, query, cookies, params, client_ip",
+    ),
     "prefix": "write path_prefix",
     "pathPrefix": "write path_prefix",
     "location": "write path_prefix",
