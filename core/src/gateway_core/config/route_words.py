@@ -51,7 +51,7 @@ ROUTE_WORDS: Final[Mapping[str, str]] = {
     "paths": "write path: [/a, /b]; path_prefix and path_regex take lists as well",
     **dict.fromkeys(
         ["conditions", "condition"],
-        "write its conditions as keys of the route: headers, query, cookies, params, client_ip",
+        "write keys of the route itself: headers, query, cookies, params, client_ip",
     ),
     "prefix": "write path_prefix",
     "pathPrefix": "write path_prefix",

@@ -28,6 +28,7 @@ from gateway_core.messages.request_lines import request_block
 from gateway_core.proxy.wire.fields import valid_host
 from gateway_core.proxy.wire.forwarding import Origin
 from gateway_core.proxy.wire.head_fields import HeadFields
+from gateway_core.proxy.wire.known_blocks import TRACE_PLACE, TRACE_STARTS, KnownBlocks
 from gateway_core.proxy.wire.request_fields import RequestFacts, read_fields, read_request_block
 from gateway_core.reasons import (
     BAD_REQUEST,
@@ -60,6 +61,7 @@ _USUAL_LINE: Final = re.compile(
 """The request line of nearly every request: method, target, path, what of the path is not plain (see
 `gateway_core.messages.path.is_plain_path`), query."""
 match_usual_line: Final = _USUAL_LINE.fullmatch
+_known_blocks: Final = KnownBlocks()
 
 HEAD_ONLY: Final = 1
 """Flag of a request: its response has no body, because its method is HEAD."""
@@ -253,6 +255,8 @@ def read_head(
         if found is not None:
             if known is not None and known.raw == block:
                 facts: RequestFacts | None = known
+            elif block[TRACE_PLACE] in TRACE_STARTS and not is_trusted:
+                facts = _known_blocks.read(block, data[line_end + 2 : end + 2], max_headers)
             else:
                 facts = read_fields(block, data[line_end + 2 : end + 2], max_headers, is_trusted)
             if facts is not None and facts.max_forwards < 0:
