@@ -31,7 +31,7 @@ from gateway_core.config.sources import WatchSet
 from gateway_core.packages import PluginRegistry, Published
 from gateway_core.packages.environment import SITES, Stamp, environment_stamp
 from gateway_core.packages.installed import RememberedPlugins, with_broken_distributions
-from gateway_core.packages.lock_file import is_locked
+from gateway_core.packages.lock_file import LOCK_VARIABLE, is_locked
 from gateway_core.packages.locking import check_lock
 from gateway_core.process.certificates import files_of
 from gateway_core.process.channel import REPLY, BlockingChannel, ChannelClosedError, Message, parts
@@ -193,7 +193,8 @@ def send_verdict(channel: BlockingChannel, verdict: Verdict) -> None:
 def judge(paths: tuple[Path, ...], documents: tuple[Document, ...], registry: PluginRegistry) -> Verdict:
     """Validate a configuration. Blocks."""
     try:
-        check_lock(paths, os.environ)
+        if os.environ.get(LOCK_VARIABLE):
+            check_lock(paths, os.environ)
         loaded = load(paths, registry=registry, environ=os.environ, documents=documents, patience=WRITE_TIME)
     except ConfigError as error:
         problems = with_broken_distributions(error.problems)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from gateway_core.config import RewriteConfig, RouteConfig, TimeoutsConfig
 from gateway_core.config.address import TargetName
-from gateway_core.hooks import Chain, EarlyPasses, Hook
 from gateway_core.metrics.counts import RouteCounts
 from gateway_core.routing import (
     DEFAULT_POLICY,
@@ -26,6 +25,7 @@ from gateway_core.routing import (
 )
 
 if TYPE_CHECKING:
+    from gateway_core.hooks import Chain, EarlyPasses, Hook
     from gateway_core.messages import Request, Response, RouteInfo
     from gateway_core.observe.tracing.sampling import SamplingPolicy
     from gateway_core.snapshot.target_split import TargetSplit
@@ -213,8 +213,11 @@ class CompiledRoute:
         is_alone = self.upstream is not None and not self.buffer_request
         self.is_direct, self.has_match_hooks = is_alone and not chain.route_match, is_alone and bool(chain.route_match)
         self.has_hooks = bool(chain.pre_proxy or chain.route_match) or chain.reserved_by_route is not None
-        is_early = self.has_hooks and self.upstream is not None and (self.is_direct or self.has_match_hooks)
-        self.early = EarlyPasses.of(chain, self.targets[0].upstream.name) if is_early else None
+        self.early = None
+        if self.has_hooks and self.upstream is not None and (self.is_direct or self.has_match_hooks):
+            from gateway_core.hooks import EarlyPasses  # noqa: PLC0415 - a check, which compiles no route, imports no hooks
+
+            self.early = EarlyPasses.of(chain, self.targets[0].upstream.name)
         # Plain attributes of this class: those of a section of the configuration take three times as long to read.
         self.total = self.timeouts.total
         self.idle = self.timeouts.idle or math.inf
