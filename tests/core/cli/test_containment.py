@@ -111,3 +111,27 @@ def test_a_distribution_with_a_file_that_is_no_text_ends_no_command(
 
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
+
+
+INTERRUPTED = """
+import os, signal
+from gateway_core.cli.containment import run_contained
+
+def run():
+    for _ in range(20):
+        os.kill(os.getppid(), signal.SIGINT)
+    return 5
+
+for _ in range(200):
+    assert run_contained(run) == 5
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_interruptions_of_the_parent_do_not_lose_how_the_child_ended() -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False, timeout=120)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")

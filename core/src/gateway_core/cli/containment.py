@@ -39,10 +39,13 @@ def run_contained(run: Callable[[], int]) -> int:
         shared[0] = _NO_STATUS
         sys.stdout.flush()
         sys.stderr.flush()
+        # Ctrl-C reaches both processes; the child ends by it. An interruption of the wait could lose how it ended.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         pid = os.fork()
         if pid == 0:
             _run(run, shared)
-        status = _wait(pid)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        _forget_interrupts()
         if shared[0] != _NO_STATUS:
             return shared[0]
         plugin = bytes(shared[1:]).partition(b"\0")[0].decode(errors="replace")
@@ -52,12 +55,11 @@ def run_contained(run: Callable[[], int]) -> int:
     return FAILED
 
 
-def _wait(pid: int) -> int:
-    while True:
-        try:
-            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        except KeyboardInterrupt:  # the child gets it as well, and ends
-            continue
+def _forget_interrupts() -> None:
+    """Drop those that came while they were blocked, and take them again."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGINT, handler)
 
 
 def _run(run: Callable[[], int], shared: mmap.mmap) -> NoReturn:
@@ -67,6 +69,7 @@ def _run(run: Callable[[], int], shared: mmap.mmap) -> NoReturn:
 
     status = FAILED
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         asyncio.set_event_loop(None)  # as in the thread in which a gateway imports plugins, for those that look for one
         observe_imports(note)
         output = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
