@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from gateway_core.proxy.wire.request_fields import RequestFacts, read_fields
+from gateway_core.proxy.wire.request_fields import RequestFacts, read_fields, usual_facts
 
 TRACE_STARTS: Final = (b"\r\ntraceparent: 00-", b"\r\nTraceparent: 00-")
 """What a line with a trace of version 00 begins with, as clients write it."""
@@ -81,10 +81,8 @@ class KnownBlocks:
         if self._credit < _MOST_CREDIT:
             self._credit += 1
         _, seen, kept, host, authorization = known
-        facts = RequestFacts(block, block if seen is None else seen + trace, kept + trace, host)
-        facts.authorization = authorization
-        facts.trace = ((_NAME, trace[2:]),)
-        return facts
+        seen = block if seen is None else seen + trace
+        return usual_facts(block, seen, kept + trace, host, authorization, ((_NAME, trace[2:]),))
 
     def _remember(self, rest: bytes, trace: bytes, facts: RequestFacts) -> None:
         """Remember a block that came a second time, if it means nothing but its host, its credentials and its trace."""

@@ -151,6 +151,17 @@ class RequestFacts:
         self.is_silent = not self.forwarding and not self.claims
 
 
+def usual_facts(
+    raw: bytes, block: bytes, kept: bytes, host: str, authorization: bytes | None, trace: TraceFields
+) -> RequestFacts:
+    """Return the facts of a head that says nothing but these."""
+    facts = RequestFacts(raw, block, kept, host)
+    facts.authorization = authorization
+    if trace:
+        facts.trace = trace
+    return facts
+
+
 def read_request_block(
     block: bytes, http_1_0: bool = False, *, is_trusted: bool = True, sent: tuple[str, bytes] | None = None
 ) -> RequestFacts | None:
@@ -223,10 +234,7 @@ def _read_usual(block: bytes, notable: list[tuple[bytes, bytes, bytes]], is_trus
     host = known_hosts.get(special.pop(b"host", b""))
     if host is None:
         return None
-    facts = RequestFacts(block, seen, kept, host)
-    facts.authorization = authorization
-    if trace:
-        facts.trace = tuple(trace)
+    facts = usual_facts(block, seen, kept, host, authorization, tuple(trace))
     return facts if not special or _read_usual_special(facts, special) else None
 
 
