@@ -117,6 +117,9 @@ INTERRUPTED = """
 import os, signal
 from gateway_core.cli.containment import run_contained
 
+# A shell has what it runs in the background ignore SIGINT, and what that starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 def run():
     for _ in range(20):
         os.kill(os.getppid(), signal.SIGINT)
