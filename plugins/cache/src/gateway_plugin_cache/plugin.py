@@ -214,7 +214,8 @@ class Cache(Plugin[CacheConfig]):
         # What is passed may be stored all the same: else an error that one client caused would keep it out.
         if not self._waits or is_alone or self._fetches.is_passed(key):
             return self._fetch(lookup, entry, self._fetches.begin(key, lookup.url, is_shared=False), reason)
-        return self._collapsed(lookup, entry, key, reason)
+        # What is under way now may have ended when the coroutine begins: this request waits for it all the same.
+        return self._collapsed(lookup, entry, key, reason, self._fetches.running(key))
 
     def _key(self, lookup: Lookup) -> Hashable:
         """Return what requests have in common that may wait for one response."""
@@ -222,10 +223,16 @@ class Cache(Plugin[CacheConfig]):
         values = () if resource is None else vary_values(resource.vary, lookup.headers)
         return lookup.url, lookup.base_variant, values, lookup.has_credentials
 
-    async def _collapsed(self, lookup: Lookup, entry: Entry | None, key: Hashable, reason: str) -> Response | None:
-        """Wait for the fetch that is under way, or begin one."""
+    async def _collapsed(
+        self, lookup: Lookup, entry: Entry | None, key: Hashable, reason: str, running: Fetch | None
+    ) -> Response | None:
+        """Wait for the fetch that is under way, or begin one.
+
+        :param running: that was under way when the request was looked up.
+        """
         deadline = lookup.started + self._waits
-        while (running := self._fetches.running(key)) is not None:
+        running = running or self._fetches.running(key)
+        while running is not None:
             end = await running.wait(max(0.0, deadline - self._now()))
             found = running.entry if end is FetchEnd.STORED else None
             if found is not None and self._is_for(found, lookup):
@@ -238,6 +245,7 @@ class Cache(Plugin[CacheConfig]):
             if end is not FetchEnd.FAILED:
                 # For want of time, or because the response is not for this request: none waits a second time.
                 return await self._fetch(lookup, entry, self._fetches.begin(key, lookup.url, is_shared=False), reason)
+            running = self._fetches.running(key)
         return await self._fetch(lookup, entry, self._fetches.begin(key, lookup.url, is_shared=True), reason)
 
     def _is_for(self, entry: Entry, lookup: Lookup) -> bool:
