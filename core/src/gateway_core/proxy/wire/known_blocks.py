@@ -14,7 +14,8 @@ from gateway_core.proxy.wire.request_fields import RequestFacts, read_fields, us
 
 TRACE_STARTS: Final = (b"\r\ntraceparent: 00-", b"\r\nTraceparent: 00-")
 """What a line with a trace of version 00 begins with, as clients write it."""
-_SIZE: Final = len(b"\r\ntraceparent: ") + 55
+_VALUE_AT: Final = len(b"\r\ntraceparent: ")
+_SIZE: Final = _VALUE_AT + 55
 TRACE_PLACE: Final = slice(-_SIZE, len(TRACE_STARTS[0]) - _SIZE)
 """Where a block has that if the line is its last one."""
 _VALUE_BYTES: Final = b"0123456789abcdef-"
@@ -70,7 +71,7 @@ class KnownBlocks:
             return read_fields(block, text, most, is_trusted=False)
         rest, trace = block[:-_SIZE], block[-_SIZE:]
         known = self._known.get(rest)
-        if known is None or known[0] > most or trace[15:].translate(None, _VALUE_BYTES):
+        if known is None or known[0] > most or trace[_VALUE_AT:].translate(None, _VALUE_BYTES):
             self._credit -= 1
             if self._credit < 0:
                 self._credit, self._pause = _MOST_CREDIT, _PAUSE
