@@ -1,12 +1,20 @@
 """The Huffman code of HPACK (RFC 7541 section 5.2 and appendix B).
 
 The code is canonical: codes of one length are consecutive numbers in the order of their symbols, so the lengths say all
-of it. Decoding walks its tree a byte at a time: for each of the 256 inner nodes there is a row which gives, for each
-byte, what is decoded and the node where the next byte begins. A row is made when it is first needed.
+of it. There are two ways to decode:
+
+* zlib does, since DEFLATE has canonical codes as well (RFC 1951 section 3.2.2), of at most 15 bits. Those of all
+  characters of ASCII but the backslash and controls are no longer, and together with 15 ones as the end of a block
+  they are a complete code. So a block begins by saying their lengths, and a string is what follows, only that DEFLATE
+  fills bytes from the other end. Whether the text is all of the string, its length shows.
+* Everything else walks the tree a byte at a time: for each of the 256 inner nodes there is a row which gives, for each
+  byte, what is decoded and the node where the next byte begins. A row is made when it is first needed.
 """
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterable
 from typing import Any, Final
 
 _LENGTHS: Final = bytes.fromhex(
@@ -89,11 +97,50 @@ def _fill(row: _Row) -> None:
     row.append(node in _ENDS)
 
 
+_LONGEST_CODE: Final = 15  # of DEFLATE
+_MIRRORED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_SYMBOL_BITS: Final = _LENGTHS[:_EOS]
+_END: Final = b"\xff\xff"
+"""What follows a string: with its padding, at least 15 ones."""
+
+_SHORT: Final = 16
+"""Bytes of a string below which the tree is as fast."""
+
+
+def _deflated() -> bytes:
+    """Return what comes before the symbols of a DEFLATE block in this code, which fills its last byte."""
+
+    def bits(value: int, count: int) -> Iterable[int]:
+        return (value >> shift & 1 for shift in range(count))
+
+    found = [*bits(0, 1), *bits(1, 2), *bits(0, 7)]  # an empty block, for the sake of its ten bits
+    found += [*bits(1, 1), *bits(2, 2), *bits(0, 5), *bits(1, 5), *bits(15, 4)]  # the last one; 257 and 2 codes
+    for symbol in (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15):
+        found += bits(4 if symbol <= _LONGEST_CODE else 0, 3)  # so each length below is its own code
+    for length in (*_SYMBOL_BITS, _LONGEST_CODE, 0, 0):  # the end of the block, and two distances that there are not
+        found += reversed([*bits(length if length <= _LONGEST_CODE else 0, 4)])
+    return bytes(sum(bit << place for place, bit in enumerate(found[at : at + 8])) for at in range(0, len(found), 8))
+
+
+_inflating: Final = zlib.decompressobj(-zlib.MAX_WBITS)
+_inflating.decompress(_deflated())
+
+
 def decode(data: bytes) -> bytes:
     """Return what a string says.
 
     :raises HuffmanError: it is not encoded as section 5.2 demands.
     """
+    size = len(data)
+    if size >= _SHORT:
+        text = _inflating.copy().decompress(data.translate(_MIRRORED) + _END, 2 * size)
+        if 0 <= 8 * size - sum(text.translate(_SYMBOL_BITS)) < 8:  # what is left is padding, of ones as it ended there
+            return text
+    return _walk(data)
+
+
+def _walk(data: bytes) -> bytes:
+    """Return what a string says, whatever it is; as `decode`."""
     step: tuple[_Row, bytes | None] = _rows[0], b""
     try:
         # A comprehension, since all else costs half more for each byte.
@@ -101,7 +148,7 @@ def decode(data: bytes) -> bytes:
         can_end = step[0][256]
     except IndexError:
         _fill_for(data)
-        return decode(data)
+        return _walk(data)
     if not can_end:
         raise HuffmanError("the padding of a Huffman string is not the beginning of EOS, or is longer than seven bits")
     try:
