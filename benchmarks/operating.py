@@ -3,11 +3,12 @@
     python -m benchmarks.operating                      # all of them
     python -m benchmarks.operating streams --rounds 10  # one of overview, streams, tail, apply
     python -m benchmarks.operating streams --workers 1
+    python -m benchmarks.operating streams --rate 1000  # beside that many requests a second; 0 is an idle gateway
 
 `overview` and `streams` have 1,000 routes, 50 of them in use. CPU is that of the gateway's processes as the scheduler
 counts it, so time that others use the machine for is not in it. `streams` sends the same requests without and with ten
 streams of ``GET /api/v1/events`` in turn, and `apply` puts the same routes in force by ``POST config:apply`` and by a
-file in turn: compare the pairs of one run. wrk is needed.
+file in turn: compare the pairs of one run. wrk is needed, and h2load for `--rate`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.service import service
 
@@ -35,6 +36,9 @@ PATIENCE = 120.0
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 ROUTES, USED, DASHBOARDS = 1_000, 50, 10
 MANY = 10_000
+CONNECTIONS = 16
+SETTLE = 1.5
+"""Seconds from the opening of streams on that are not measured: the first second's figures, and logins."""
 WRK = """
 local number = 0
 request = function()
@@ -129,11 +133,24 @@ def load(gateway: Gateway, seconds: float) -> int:
     """Send requests for some routes in turn, as many as it takes; return how many there were."""
     script = gateway.folder / "load.lua"
     script.write_text(WRK.format(used=USED))
-    command = ["wrk", "-t1", "-c16", f"-d{seconds}s", "-s", str(script), gateway.url]
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), gateway.url]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in printed:
         raise SystemExit(printed)
     return int(printed.partition(" requests in ")[0].split()[-1])
+
+
+def load_at(gateway: Gateway, seconds: float, rate: int) -> int:
+    """Send so many requests a second for some routes in turn; return how many there were."""
+    if not rate:
+        time.sleep(seconds)
+        return 0
+    urls = gateway.folder / "urls"
+    urls.write_text("".join(f"{gateway.url.rstrip('/')}/r{number}\n" for number in range(USED)))
+    timing = [f"--rps={rate / CONNECTIONS}", f"-D{seconds}"]
+    command = ["h2load", "--h1", f"-c{CONNECTIONS}", *timing, "-i", str(urls)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return int(printed.partition(" succeeded")[0].split()[-1])
 
 
 # -- the overview
@@ -184,36 +201,54 @@ class Streams:
             thread.join()
 
 
+class Spent(NamedTuple):
+    """What was spent in a round, with or without dashboards."""
+
+    requests: int
+    elapsed: float
+    serving: float
+    """Percent of a core, of the processes that serve requests."""
+    everything: float
+    """Percent of a core, of all processes."""
+
+    @property
+    def rate(self) -> float:
+        return self.requests / self.elapsed
+
+    def beyond(self, plain: Spent) -> tuple[float, float]:
+        """Return what was spent beyond what the requests of this round take without dashboards."""
+        share = self.rate / plain.rate if plain.requests else 1.0
+        return self.serving - plain.serving * share, self.everything - plain.everything * share
+
+
 def streams(upstream: str, options: argparse.Namespace) -> None:
     with running(config(upstream, ROUTES, options.workers)) as gateway:
         load(gateway, 1)
-        program = gateway.process.pid
-        found: dict[bool, list[tuple[float, float, float]]] = {False: [], True: []}
+        found: dict[bool, list[Spent]] = {False: [], True: []}
         for number in range(2 * options.rounds):
             is_watched = number % 2 == 1
             watching = Streams(gateway, DASHBOARDS if is_watched else 0)
+            time.sleep(SETTLE)
             before, began = gateway.cpu(), time.monotonic()
-            requests = load(gateway, options.seconds)
+            if options.rate is None:
+                requests = load(gateway, options.seconds)
+            else:
+                requests = load_at(gateway, options.seconds, options.rate)
             elapsed, after = time.monotonic() - began, gateway.cpu()
             watching.close()
             spent = {pid: seconds - before.get(pid, 0) for pid, seconds in after.items()}
-            own = sum(seconds for pid, seconds in spent.items() if options.workers == 1 or pid != program)
-            found[is_watched].append((own / requests * 1e6, requests / elapsed, spent[program] / elapsed * 100))
+            everything = sum(spent.values()) / elapsed * 100
+            beside = 0.0 if options.workers == 1 else spent[gateway.process.pid] / elapsed * 100
+            found[is_watched].append(Spent(requests, elapsed, everything - beside, everything))
         for is_watched, rounds in found.items():
-            cost, rate, beside = zip(*rounds, strict=True)
-            print(
-                f"{DASHBOARDS if is_watched else 'no':>3} dashboards: {min(cost):.1f} us of CPU a request at least, "
-                f"median {statistics.median(cost):.1f}; {statistics.median(rate):.0f} requests/s; program: "
-                f"{statistics.median(beside):.1f} % of a processor"
+            rate, cost = (
+                statistics.median(each) for each in zip(*((one.rate, one.serving) for one in rounds), strict=True)
             )
-        pairs = [
-            (watched - plain) * rate / 1e6 / options.workers * 100
-            for (plain, *_), (watched, rate, _) in zip(found[False], found[True], strict=True)
-        ]
-        print(
-            f"{DASHBOARDS} dashboards take {statistics.median(pairs):+.2f} % of each worker's processor "
-            f"(median of the pairs: {', '.join(f'{each:+.2f}' for each in pairs)})"
-        )
+            print(f"{DASHBOARDS if is_watched else 'no':>3} dashboards: {rate:.0f} requests/s, {cost:.2f} % of a core")
+        pairs = [watched.beyond(plain) for plain, watched in zip(found[False], found[True], strict=True)]
+        for what, more in zip(("what serves requests", "all processes"), zip(*pairs, strict=True), strict=True):
+            each = ", ".join(f"{one:+.2f}" for one in more)
+            print(f"{DASHBOARDS} dashboards take {statistics.median(more):+.2f} % of a core, {what} (pairs: {each})")
 
 
 # -- a tail under load
@@ -298,6 +333,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--rate", type=int, help="requests a second of streams; as many as are served if left out")
     options = parser.parse_args()
     print(f"{sys.version.split()[0]}, {options.workers} workers, {os.cpu_count()} CPUs")
     with service(RESPONSE) as upstream:

@@ -17,6 +17,7 @@ from gateway_core.metrics.counts import (
     EndpointCounts,
     RouteCounts,
     class_of,
+    used,
 )
 from gateway_core.metrics.samples import Distribution
 from hypothesis import given
@@ -163,3 +164,12 @@ def test_of_what_is_gone_only_the_last_ones_are_kept() -> None:
     assert counts.acquire(0).ejections == 0
     assert counts.acquire(KEPT + 9).ejections == 1
     assert counts.acquire("used") is used
+
+
+def test_used_are_those_that_ever_counted_a_request() -> None:
+    idle, busy, settled = RouteCounts(), RouteCounts(), RouteCounts()
+    busy.add(200 << 2, 0.1, 0)
+    settled.add(500 << 2, 0.1, 0)
+    settled.cells()
+
+    assert used([("idle", idle), ("busy", busy), ("settled", settled)]) == [("busy", busy), ("settled", settled)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,11 +13,23 @@ from gateway_core.process.socket_table import SocketTable
 from gateway_core.process.traffic_meter import FORGOTTEN_AFTER, TrafficMeter
 
 from tests.core.process.conftest import Canon, ask
+from tests.end_to_end.kit import Upstream
 
 
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Upstream]:
+    async with Upstream("up") as running:
+        yield running
+
+
+@pytest.fixture
+def upstream(server: Upstream) -> str:
+    return server.url
 
 
 @pytest.fixture
@@ -75,6 +88,33 @@ async def test_what_has_moved_since_is_returned_and_nothing_else(engine: Engine,
     ((upstream, _, in_flight, failures, ((outcome, _, _),)),) = found["endpoints"]
     assert (upstream, in_flight, failures, outcome >> 2) == ("users", 0, 0, 200)
     assert later(meter, clock)["routes"] == []
+
+
+async def test_a_route_and_an_endpoint_that_had_no_response_yet_have_their_requests_in_flight(
+    engine: Engine, clock: ManualClock, server: Upstream
+) -> None:
+    meter = TrafficMeter(engine)
+    meter.read()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(served(engine, "/a?/slow"))
+        await server.waiting.wait()
+
+        found = later(meter, clock)
+
+        assert found["routes"] == [["it", 1, 0, 0, []]]
+        assert [(name, *rest) for name, _, *rest in found["endpoints"]] == [("users", 1, 0, [])]
+        server.go.set()
+
+
+async def test_attempts_that_failed_are_counted_where_no_response_was(engine: Engine, clock: ManualClock) -> None:
+    meter, ((key, counts),) = TrafficMeter(engine), engine.metrics.endpoints.items()
+    meter.read()
+
+    counts.fail("upstream.reset")
+    counts.fail("upstream.timeout")
+
+    assert later(meter, clock)["endpoints"] == [[*key, 0, 2, []]]  # type: ignore[misc]  # a pair
+    assert later(meter, clock)["endpoints"] == []
 
 
 async def test_counters_that_were_not_asked_for_in_a_while_begin_again(engine: Engine, clock: ManualClock) -> None:

@@ -18,7 +18,7 @@ from operator import sub
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.metrics.catalogue import OTHER, PLUGIN_ERRORS, PLUGIN_TIMEOUTS
-from gateway_core.metrics.counts import EndpointCounts, RouteCounts
+from gateway_core.metrics.counts import EndpointCounts, RouteCounts, used
 
 if TYPE_CHECKING:
     from gateway_core.observe.traffic import Cells
@@ -93,14 +93,13 @@ class TrafficMeter:
     def _routes(self, in_flight: Mapping[str, int]) -> list[list[Any]]:
         metrics, rows = self._engine.metrics, list[list[Any]]()
         known: list[tuple[Any, RouteCounts]] = [(_NO_ROUTE, metrics.unrouted), *metrics.routes.items()]
-        for name, counts in known:
+        idle = dict(in_flight)
+        for name, counts in used(known):
             total, before = counts.total, self._routes_read.get(name, _NOTHING)
-            number = in_flight.get(name, 0) if in_flight else 0
             if total != before[0]:
                 cells, bytes_in, bytes_out = _moved_cells(self._routes_read, name, counts, total, before)
-                rows.append([name, number, bytes_in, bytes_out, cells])
-            elif number:
-                rows.append([name, number, 0, 0, []])
+                rows.append([name, idle.pop(name, 0), bytes_in, bytes_out, cells])
+        rows += [[name, number, 0, 0, []] for name, number in idle.items()]
         self._routes_read = self._without_gone(self._routes_read, known)
         return rows
 
@@ -114,12 +113,15 @@ class TrafficMeter:
         }
         rows = []
         known: list[tuple[Any, EndpointCounts]] = self._engine.metrics.endpoints.items()
-        for key, counts in known:
+        failures = {key: sum(self._moved(key, counts.errors).values()) for key, counts in known if counts.errors}
+        for key, counts in used(known):
             total, before = counts.total, self._endpoints_read.get(key, _NOTHING)
-            cells = [] if total == before[0] else _moved_cells(self._endpoints_read, key, counts, total, before)[0]
-            failures = sum(self._moved(key, counts.errors).values()) if counts.errors else 0
-            if cells or failures or key in active:
-                rows.append([*key, active.get(key, 0), failures, cells])
+            if total != before[0]:
+                cells = _moved_cells(self._endpoints_read, key, counts, total, before)[0]
+                rows.append([*key, active.pop(key, 0), failures.pop(key, 0), cells])
+        for key in {**active, **failures}:
+            if (number := active.get(key, 0)) or failures[key]:
+                rows.append([*key, number, failures.get(key, 0), []])
         self._endpoints_read = self._without_gone(self._endpoints_read, known)
         return rows
 
