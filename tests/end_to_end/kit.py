@@ -31,9 +31,10 @@ async def directly(url: str) -> str:
 class Upstream:
     """Answers with its name and the request line, after `delay` seconds; ``/slow`` waits until `go`."""
 
-    def __init__(self, name: str, *, delay: float = 0) -> None:
+    def __init__(self, name: str, *, delay: float = 0, port: int = 0) -> None:
         self.name = name
         self.delay = delay
+        self._port = port
         self.seen: list[str] = []
         self.waiting = asyncio.Event()
         self.go = asyncio.Event()
@@ -41,7 +42,7 @@ class Upstream:
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Upstream:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:

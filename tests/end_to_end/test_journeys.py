@@ -1,6 +1,7 @@
 """What an operator finds and mends with the command line alone: a slow route, a bad plugin, an endpoint that dies.
 
-A bad deploy and its rollback are in test_version_commands.py; the same with the dashboard is in dashboard/.
+A bad deploy and its rollback are in test_version_commands.py; the same with the dashboard alone is in
+dashboard/test_journeys.py.
 """
 
 from __future__ import annotations
@@ -113,15 +114,20 @@ routes:
 """
 
 
+def install_tiny(site: Path, needs: Path) -> None:
+    """Install a plugin that fails as long as a file is missing."""
+    metadata = site / "tiny-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (site / "tiny_plugin.py").write_text(PLUGIN.format(file=needs))
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[gateway.plugins]\ntiny = tiny_plugin:Tiny\n")
+
+
 async def test_a_bad_plugin_is_found_at_its_binding_with_the_reason_and_released_once_its_cause_is_mended(
     start: Callable[..., Gateway], upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenants = tmp_path / "tenants"
-    metadata = tmp_path / "site" / "tiny-1.0.dist-info"
-    metadata.mkdir(parents=True)
-    (tmp_path / "site" / "tiny_plugin.py").write_text(PLUGIN.format(file=tenants))
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[gateway.plugins]\ntiny = tiny_plugin:Tiny\n")
+    install_tiny(tmp_path / "site", tenants)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
     running = start(BOUND.format(url=upstream.url))
     url = await running.ready()
@@ -147,15 +153,20 @@ routes: [{{id: users, path_prefix: /, target: users}}]
 """
 
 
+async def responds(url: str, name: str) -> None:
+    """Send requests until an upstream has had one."""
+    async with asyncio.timeout(PATIENCE):
+        while (await get(url, "/"))[1].split()[0] != name:
+            pass
+
+
 async def test_a_dying_endpoint_is_found_with_the_reason_and_drained_until_it_is_back(
-    start: Callable[..., Gateway], upstream: Upstream
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int
 ) -> None:
-    async with Upstream("two") as dying:
-        running = start(DYING.format(one=upstream.url, two=dying.url))
-        url = await running.ready()
-        async with asyncio.timeout(PATIENCE):
-            while (await get(url, "/"))[1].split()[0] != "two":
-                pass
+    running = start(DYING.format(one=upstream.url, two=f"http://127.0.0.1:{unused_tcp_port}"))
+    url = await running.ready()
+    async with Upstream("two", port=unused_tcp_port):
+        await responds(url, "two")
     async with traffic(url, "/"):
         status = await printed(lambda text: "users weighted-round-robin b unreachable" in text, "status")
         assert "refused" in status.lower()
@@ -166,5 +177,7 @@ async def test_a_dying_endpoint_is_found_with_the_reason_and_drained_until_it_is
     assert [(each["kind"], each["name"], each["reason"]) for each in found["overrides"]] == [
         ("drain", "b", "its process is gone")
     ]
-    assert (await gateway("up", "b")).returncode == 0
+    async with Upstream("two", port=unused_tcp_port):
+        assert (await gateway("up", "b")).returncode == 0
+        await responds(url, "two")
     await running.stops()
