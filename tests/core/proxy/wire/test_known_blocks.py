@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gateway_core.proxy.wire.known_blocks import MOST, MOST_SEEN, TRACE_PLACE, TRACE_STARTS, KnownBlocks
+from gateway_core.proxy.wire.known_blocks import MOST, MOST_SEEN, TRACE_PLACE, TRACE_SIZE, TRACE_STARTS, KnownBlocks
 from gateway_core.proxy.wire.request_fields import RequestFacts, read_fields
 from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead, read_head
 from hypothesis import example, given
@@ -51,7 +51,7 @@ def directly(block: bytes) -> RequestFacts | None:
 
 def read(blocks: KnownBlocks, block: bytes, most: int = MOST_FIELDS) -> RequestFacts | None:
     assert block[TRACE_PLACE] in TRACE_STARTS
-    return blocks.read(block, block[2:] + b"\r\n", most)
+    return blocks.read(block, most)
 
 
 @given(LINES, TRACE_NAMES, st.lists(TRACES, min_size=4, max_size=4))
@@ -63,14 +63,37 @@ def read(blocks: KnownBlocks, block: bytes, most: int = MOST_FIELDS) -> RequestF
 @example([HOST, (b"Content-Length", b"5")], b"traceparent", GOOD)
 @example([HOST], b"traceparent", [*GOOD, *ODD])
 def test_a_block_means_the_same_however_often_it_came(lines: Lines, name: bytes, traces: list[bytes]) -> None:
-    blocks = KnownBlocks()
+    blocks = KnownBlocks(TRACE_SIZE)
     for trace in traces:
         block = block_of(lines, trace, name)
         assert all_of(read(blocks, block)) == all_of(directly(block))
 
 
+@given(LINES)
+@example([HOST, (b"Connection", b"close")])
+@example([(b"Accept", b"a"), HOST, (b"Authorization", b"Bearer b"), (b"X-Forwarded-For", b"10.0.0.1")])
+@example([HOST, (b"X-Real-IP", b"10.0.0.1"), (b"X_Odd", b"1")])
+@example([HOST, (b"traceparent", TRACE % 1)])
+def test_the_first_block_of_connections_means_the_same_however_often_it_came(lines: Lines) -> None:
+    blocks = KnownBlocks(0)
+    block = b"".join(b"\r\n%b: %b" % line for line in lines)
+    expected = all_of(directly(block))
+    for _ in range(4):
+        assert all_of(blocks.read(block, MOST_FIELDS)) == expected
+
+
+def test_the_first_block_of_a_connection_is_remembered_for_all_of_them() -> None:
+    head = b"GET / HTTP/1.1\r\nHost: first.example.com\r\nAuthorization: Bearer abc\r\nConnection: close\r\n\r\n"
+    found = [read_head(head, 0, 65536, MOST_FIELDS, is_trusted=False) for _ in range(4)]
+
+    facts = [each.facts for each in found if isinstance(each, RequestHead)]
+    assert [each.keep_alive for each in facts] == [False] * 4
+    assert facts[2] is not facts[3]  # a listener that believes less may change its own
+    assert facts[2].authorization is facts[3].authorization is not facts[0].authorization
+
+
 def test_a_block_is_remembered_once_it_came_a_second_time() -> None:
-    blocks = KnownBlocks()
+    blocks = KnownBlocks(TRACE_SIZE)
     found = [read(blocks, block_of([HOST, (b"Authorization", b"Bearer abc")], trace)) for trace in GOOD]
 
     values = [facts.authorization for facts in found if facts is not None]
@@ -80,7 +103,7 @@ def test_a_block_is_remembered_once_it_came_a_second_time() -> None:
 
 
 def test_a_block_that_is_remembered_has_too_many_fields_for_a_smaller_limit() -> None:
-    blocks = KnownBlocks()
+    blocks = KnownBlocks(TRACE_SIZE)
     lines = [HOST, (b"Accept", b"*/*")]
     for trace in GOOD:
         assert read(blocks, block_of(lines, trace), 3) is not None
@@ -90,7 +113,7 @@ def test_a_block_that_is_remembered_has_too_many_fields_for_a_smaller_limit() ->
 
 @pytest.mark.parametrize(("size", "most"), [(10, MOST), (5000, 0)])
 def test_blocks_of_clients_take_bounded_memory(size: int, most: int) -> None:
-    blocks = KnownBlocks()
+    blocks = KnownBlocks(TRACE_SIZE)
     largest = 0
     for number in range(2 * MOST_SEEN):
         block = block_of([HOST, (b"Accept", b"%d" % number + b"x" * size)], TRACE % number)
@@ -104,7 +127,7 @@ def test_blocks_of_clients_take_bounded_memory(size: int, most: int) -> None:
 
 
 def test_most_blocks_that_never_come_again_are_not_looked_up() -> None:
-    blocks = KnownBlocks()
+    blocks = KnownBlocks(TRACE_SIZE)
     for number in range(11_000):
         read(blocks, block_of([HOST, (b"Accept", b"%d" % number)], TRACE % number))
 

@@ -1,8 +1,9 @@
-"""What header blocks mean that came before but for the trace at their end.
+"""What header blocks mean that came before, as they are or but for the trace at their end.
 
 A client sends the same fields with each request, on whichever connection, but for ``traceparent``, which is another one
 each time (W3C Trace Context section 3.2) and which tools add to the fields that there are. So the rest is looked up as
-a whole. What is remembered are blocks with nothing unusual, and only once they came a second time: traffic in which
+a whole; and so is the first block of a connection, since programs that make one for each request send the same block on
+all of them. What is remembered are blocks with nothing unusual, and only once they came a second time: traffic in which
 nothing is repeated then costs little.
 """
 
@@ -15,11 +16,12 @@ from gateway_core.proxy.wire.request_fields import RequestFacts, read_fields, us
 TRACE_STARTS: Final = (b"\r\ntraceparent: 00-", b"\r\nTraceparent: 00-")
 """What a line with a trace of version 00 begins with, as clients write it."""
 _VALUE_AT: Final = len(b"\r\ntraceparent: ")
-_SIZE: Final = _VALUE_AT + 55
-TRACE_PLACE: Final = slice(-_SIZE, len(TRACE_STARTS[0]) - _SIZE)
+TRACE_SIZE: Final = _VALUE_AT + 55
+TRACE_PLACE: Final = slice(-TRACE_SIZE, len(TRACE_STARTS[0]) - TRACE_SIZE)
 """Where a block has that if the line is its last one."""
 _VALUE_BYTES: Final = b"0123456789abcdef-"
 _NAME: Final = b"traceparent"
+_LINE_END: Final = b"\r\n"
 
 _LARGEST: Final = 2048
 """Bytes of a block that is remembered."""
@@ -39,6 +41,7 @@ class Known(NamedTuple):
     kept: bytes
     host: str
     authorization: bytes | None
+    keep_alive: bool
 
 
 class KnownBlocks:
@@ -47,9 +50,14 @@ class KnownBlocks:
     Where few of them come again, most are read without a look at what is remembered.
     """
 
-    __slots__ = ("_credit", "_known", "_pause", "_seen_once")
+    __slots__ = ("_credit", "_known", "_pause", "_seen_once", "_trace_size")
 
-    def __init__(self) -> None:
+    def __init__(self, trace_size: int) -> None:
+        """Remember nothing yet.
+
+        :param trace_size: `TRACE_SIZE`; or 0 for blocks that are the same as a whole.
+        """
+        self._trace_size = trace_size
         # Clients choose blocks, so both are emptied when they are full.
         self._known: dict[bytes, Known] = {}
         self._seen_once: set[int] = set()
@@ -64,26 +72,29 @@ class KnownBlocks:
         """Blocks that are remembered, and those of which it is remembered that they came."""
         return len(self._known), len(self._seen_once)
 
-    def read(self, block: bytes, text: bytes, most: int) -> RequestFacts | None:
-        """Return what `read_fields` does for a block that has one of `TRACE_STARTS` at `TRACE_PLACE`."""
+    def read(self, block: bytes, most: int) -> RequestFacts | None:
+        """Return what `read_fields` does for a block, which has one of `TRACE_STARTS` if it has a trace."""
         if self._pause:
             self._pause -= 1
-            return read_fields(block, text, most, is_trusted=False)
-        rest, trace = block[:-_SIZE], block[-_SIZE:]
+            return read_fields(block, block[2:] + _LINE_END, most, is_trusted=False)
+        end = len(block) - self._trace_size
+        rest, trace = block[:end], block[end:]
         known = self._known.get(rest)
         if known is None or known[0] > most or trace[_VALUE_AT:].translate(None, _VALUE_BYTES):
             self._credit -= 1
             if self._credit < 0:
                 self._credit, self._pause = _MOST_CREDIT, _PAUSE
-            facts = read_fields(block, text, most, is_trusted=False)
+            facts = read_fields(block, block[2:] + _LINE_END, most, is_trusted=False)
             if facts is not None and known is None:
                 self._remember(rest, trace, facts)
             return facts
         if self._credit < _MOST_CREDIT:
             self._credit += 1
-        _, seen, kept, host, authorization = known
+        _, seen, kept, host, authorization, keep_alive = known
         seen = block if seen is None else seen + trace
-        return usual_facts(block, seen, kept + trace, host, authorization, ((_NAME, trace[2:]),))
+        facts = usual_facts(block, seen, kept + trace, host, authorization, ((_NAME, trace[2:]),) if trace else ())
+        facts.keep_alive = keep_alive
+        return facts
 
     def _remember(self, rest: bytes, trace: bytes, facts: RequestFacts) -> None:
         """Remember a block that came a second time, if it means nothing but its host, its credentials and its trace."""
@@ -93,11 +104,14 @@ class KnownBlocks:
                 self._seen_once.clear()
             self._seen_once.add(digest)
             return
-        is_usual = facts.is_bare and facts.is_silent and facts.keep_alive and list(facts.__dict__) == ["trace"]
-        if not is_usual or facts.trace != ((_NAME, trace[2:]),) or len(rest) > _LARGEST:
+        expected = {"trace": ((_NAME, trace[2:]),)} if trace else {}
+        if not (facts.is_bare and facts.is_silent) or facts.__dict__ != expected or len(rest) > _LARGEST:
             return
         if len(self._known) >= MOST:
             self._known.clear()
-        seen = None if facts.block is facts.raw else facts.block[:-_SIZE]
-        count = rest.count(b"\r\n") + 1
-        self._known[rest] = Known(count, seen, facts.kept[:-_SIZE], facts.host, facts.authorization)
+        size = len(trace)
+        seen = None if facts.block is facts.raw else facts.block[: len(facts.block) - size]
+        kept = facts.kept[: len(facts.kept) - size]
+        self._known[rest] = Known(
+            rest.count(b"\r\n") + bool(trace), seen, kept, facts.host, facts.authorization, facts.keep_alive
+        )

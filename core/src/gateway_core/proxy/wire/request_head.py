@@ -28,7 +28,7 @@ from gateway_core.messages.request_lines import request_block
 from gateway_core.proxy.wire.fields import valid_host
 from gateway_core.proxy.wire.forwarding import Origin
 from gateway_core.proxy.wire.head_fields import HeadFields
-from gateway_core.proxy.wire.known_blocks import TRACE_PLACE, TRACE_STARTS, KnownBlocks
+from gateway_core.proxy.wire.known_blocks import TRACE_PLACE, TRACE_SIZE, TRACE_STARTS, KnownBlocks
 from gateway_core.proxy.wire.request_fields import RequestFacts, read_fields, read_request_block
 from gateway_core.reasons import (
     BAD_REQUEST,
@@ -61,7 +61,7 @@ _USUAL_LINE: Final = re.compile(
 """The request line of nearly every request: method, target, path, what of the path is not plain (see
 `gateway_core.messages.path.is_plain_path`), query."""
 match_usual_line: Final = _USUAL_LINE.fullmatch
-_known_blocks: Final = KnownBlocks()
+_traced_blocks, _first_blocks = KnownBlocks(TRACE_SIZE), KnownBlocks(0)
 
 HEAD_ONLY: Final = 1
 """Flag of a request: its response has no body, because its method is HEAD."""
@@ -132,8 +132,7 @@ class RequestHead(HeadFields):
         """What comes before routes: `FOR_CHALLENGES`, or `FOR_GATEWAY` for an OPTIONS of its own; mostly empty."""
         self.match: Match[CompiledRoute] | None = None
         """The route, if it was found from the head alone: of a head that was repeated (`CachedHead`)."""
-        self.has_body = False
-        """Whether a body follows that is read."""
+        self.has_body = False  # a body follows that is read
         if not facts.is_bare:
             self.has_body = (facts.content_length > 0 or facts.chunked) and not is_for_gateway
             if facts.chunked or facts.expect or facts.takes_trailers or facts.upgrade is not None:
@@ -255,8 +254,9 @@ def read_head(
         if found is not None:
             if known is not None and known.raw == block:
                 facts: RequestFacts | None = known
-            elif block[TRACE_PLACE] in TRACE_STARTS and not is_trusted:
-                facts = _known_blocks.read(block, data[line_end + 2 : end + 2], max_headers)
+            elif not is_trusted and (known is None or block[TRACE_PLACE] in TRACE_STARTS):
+                blocks = _traced_blocks if block[TRACE_PLACE] in TRACE_STARTS else _first_blocks
+                facts = blocks.read(block, max_headers)
             else:
                 facts = read_fields(block, data[line_end + 2 : end + 2], max_headers, is_trusted)
             if facts is not None and facts.max_forwards < 0:
