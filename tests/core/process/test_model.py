@@ -6,24 +6,28 @@ import sys
 from pathlib import Path
 
 import pytest
+from gateway_core.config.sources import Seen
 from gateway_core.errors import GatewayError
 from gateway_core.process.model import VARIABLE, Handover, WorkerLeft, take_over
-from gateway_core.reload.bundle import ConfigBundle
+from gateway_core.reload.bundle import ConfigBundle, Unfinished
 
 PROGRAM = """
 import json, os, sys
+from gateway_core.config.sources import Seen
 from gateway_core.process.model import Handover, WorkerLeft, take_over
-from gateway_core.reload.bundle import ConfigBundle
+from gateway_core.reload.bundle import ConfigBundle, Unfinished
 if sys.argv[1] == "before":
     read, write = os.pipe()
     listener = os.dup(write)
     bundle = ConfigBundle("v1", (b"{}", b"[1]"), 2, {"p": "1"})
-    left = Handover({"a:1": listener}, [WorkerLeft(7, read, "v0")], bundle, [[1]])
+    unfinished = Unfinished(Seen({"/a": "1"}, {"/b": "2"}), ["SIGHUP"])
+    left = Handover({"a:1": listener}, [WorkerLeft(7, read, "v0")], bundle, [[1]], unfinished=unfinished)
     print(os.getpid(), flush=True)
     left.replace_program([sys.executable, "-c", sys.argv[2], "after", sys.argv[2]])
 left = take_over()
 os.write(left.listeners["a:1"], b"still open")
-print(os.getpid(), os.read(left.workers[0].channel, 10).decode(), left.workers[0].pid, left.bundle, left.counts)
+worker = left.workers[0]
+print(os.getpid(), os.read(worker.channel, 10).decode(), worker.pid, left.bundle, left.counts, left.unfinished)
 """
 
 
@@ -34,7 +38,8 @@ def test_everything_survives_the_exchange_of_the_program() -> None:
 
     before, after = done.stdout.splitlines()
     expected = ConfigBundle("v1", (b"{}", b"[1]"), 2, {"p": "1"})
-    assert after == f"{before} still open 7 {expected} [[1]]"
+    unfinished = Unfinished(Seen({"/a": "1"}, {"/b": "2"}), ["SIGHUP"])
+    assert after == f"{before} still open 7 {expected} [[1]] {unfinished}"
 
 
 def test_there_is_nothing_to_take_over_at_a_first_start(monkeypatch: pytest.MonkeyPatch) -> None:

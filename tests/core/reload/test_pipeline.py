@@ -217,3 +217,30 @@ async def test_a_reload_that_has_a_defect_is_an_outcome_as_well(bench: Bench) ->
 
     assert (outcome.result, outcome.reason) == ("failed", "a defect: ValueError('a defect')")
     await tasks.aclose()
+
+
+@pytest.mark.parametrize("moment", ["requested", "edited"])
+async def test_what_comes_while_another_program_takes_over_is_left_to_that_one(bench: Bench, moment: str) -> None:
+    running, following = Tasks(), Bench(bench.path)
+    await bench.pipeline.first()
+    running.spawn(bench.pipeline.run(), name="reload")
+    async with bench.pipeline.turn:
+        if moment == "requested":
+            bench.pipeline.request("SIGHUP")
+        await asyncio.sleep(0)
+        bench.pipeline.is_left = True
+    await asyncio.sleep(0)
+    await running.aclose()
+    left = bench.pipeline.leave()
+    if moment == "edited":
+        bench.path.write_text("edited")
+
+    tasks = Tasks()
+    await following.pipeline.follow(left)
+    tasks.spawn(following.pipeline.run(), name="reload")
+    tasks.spawn(following.pipeline.watch(), name="watch")
+    await following.until(1)
+
+    assert bench.applied == []
+    assert following.pipeline.history.triggers == {"SIGHUP" if moment == "requested" else "gateway.yaml changed"}
+    await tasks.aclose()

@@ -65,6 +65,9 @@ _WRITTEN_BY_CLICK: Final = _HELP | {"--version"}
 _CONTAINED: Final = frozenset({"check", "match", "plugins", "routes", "schema"})
 """Commands that import plugins, and run in a child process (`gateway_core.cli.containment`)."""
 
+_OF_PROGRAM: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that mean something to a gateway, see `gateway_core.process.loops.Signals`."""
+
 
 class Commands(click.Group):
     """The gateway's commands, then those of extensions, which are known only by importing every plugin.
@@ -130,6 +133,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         # Imports make many objects, of which none is garbage. A command that comes to its end has none worth looking
         # for, and what the gateway makes until it serves lives as long as it does; then it collects again.
         gc.disable()
+    if command == "run":
+        # They wait until the program can handle them: a SIGHUP that comes while it imports would end it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _OF_PROGRAM)
     if command in _CONTAINED and not _HELP.intersection(given):
         from gateway_core.cli.containment import run_contained  # noqa: PLC0415  # it imports what --help can do without
 

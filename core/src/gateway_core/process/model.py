@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, NoReturn, Protocol
 
 from gateway_core.config import GatewayConfig
-from gateway_core.config.sources import WatchSet
+from gateway_core.config.sources import Seen, WatchSet
 from gateway_core.descriptors import restore_descriptor_limit
 from gateway_core.errors import GatewayError
 from gateway_core.metrics.ledger import Ledger
@@ -28,7 +28,7 @@ from gateway_core.process.log_writer import stop_all
 from gateway_core.process.loops import keep_signals, resend_signals
 from gateway_core.process.plugin_guard import set_handler
 from gateway_core.process.plugin_services import CommandReport
-from gateway_core.reload.bundle import PROTOCOL, ConfigBundle
+from gateway_core.reload.bundle import PROTOCOL, ConfigBundle, Unfinished
 from gateway_core.reload.overrides import Overrides
 from gateway_core.reload.pipeline import Change
 
@@ -67,6 +67,8 @@ class Handover:
     """Values that plugins share (`gateway_core.process.plugin_services.to_plain`)."""
     overrides: Sequence[Mapping[str, Any]] = ()
     """What operators override (`gateway_core.process.override_table.plain_of`), where no disk keeps it."""
+    unfinished: Unfinished = field(default_factory=Unfinished, repr=False)
+    """What the pipeline goes on with."""
 
     def replace_program(self, arguments: Sequence[str]) -> NoReturn:
         """Run the program again in this process, as it is installed now."""
@@ -97,6 +99,7 @@ class Handover:
             "counts": self.counts,
             "shared": list(self.shared),
             "overrides": list(self.overrides),
+            "unfinished": asdict(self.unfinished),
             "protocol": PROTOCOL,
             "bundle": bundle.to_plain(),
         }
@@ -132,7 +135,14 @@ def take_over() -> Handover | None:
         plain["counts"],
         plain["shared"],
         plain.get("overrides", ()),
+        _unfinished(plain.get("unfinished")),
     )
+
+
+def _unfinished(plain: Mapping[str, Any] | None) -> Unfinished:
+    if plain is None:  # a program of 0.1 has not looked at anything that is known here
+        return Unfinished(requested=["the program before this one"])
+    return Unfinished(Seen(**plain["seen"]), plain["requested"])
 
 
 class ProcessModel(Protocol):

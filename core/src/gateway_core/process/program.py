@@ -159,7 +159,7 @@ class Program:
         bundle, self._has_followed = left.bundle, True
         await self._view.overrides.load(left.overrides)
         await self._plugins.start()
-        await self.pipeline.follow(bundle.watch())
+        await self.pipeline.follow(left.unfinished)
         if self._sources is not None:
             await self._sources.start(self.pipeline.request)
         elif bundle.has_remote_documents(but=self._view.writer.name):
@@ -200,7 +200,10 @@ class Program:
         assert self.model is not None
         announcements.has_warnings(self.warnings)
         announcements.listening(self.model.urls(), self.model.config)
-        self._tell_ready()
+        if self._has_followed:
+            # Who sent SIGUSR2 waits for this; after a first start the line `listening on` is all that is printed.
+            announcements.restarted(self.model.urls(), self.model.config)
+        self._manager.ready("serving")
         self._validator.is_superseded = self.pipeline.wanted.is_set
         self._tasks.supervise(self.pipeline.watch, name="watch the configuration")
         self._tasks.supervise(self.pipeline.run, name="reload the configuration")
@@ -217,7 +220,7 @@ class Program:
         self.feed.end("restarting")
         await self._control.aclose(keeps_file=True)
         await self._close_admin()
-        return handover
+        return replace(handover, unfinished=self.pipeline.leave())
 
     async def _start(self, model_for: ModelFor, verdict: Verdict) -> None:
         """Serve the configuration, or what is left of it without the documents that cannot be started.
@@ -278,13 +281,6 @@ class Program:
     async def _discard_first(self, change: Change) -> None:
         self.model = None
         await change.discard()
-
-    def _tell_ready(self) -> None:
-        assert self.model is not None
-        if self._has_followed:
-            # Who sent SIGUSR2 waits for this; after a first start the line `listening on` is all that is printed.
-            announcements.restarted(self.model.urls(), self.model.config)
-        self._manager.ready("serving")
 
     async def _keep(self, bundle: ConfigBundle, changes: str) -> None:
         if self._sources is not None and self._versions.pin is None:
@@ -349,6 +345,7 @@ class Program:
         await try_program(self._arguments)
         self._view.report()
         handover = await self.model.restart(bundle)
+        self.pipeline.is_left = True
         if not self._handover.done():
             self._handover.set_result(replace(handover, overrides=self._view.overrides.left()))
 

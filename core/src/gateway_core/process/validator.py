@@ -37,6 +37,7 @@ from gateway_core.process.certificates import files_of
 from gateway_core.process.channel import REPLY, BlockingChannel, ChannelClosedError, Message, parts
 from gateway_core.process.child import VALIDATOR, Child, Forked, scratch_file
 from gateway_core.process.log_writer import stop_all
+from gateway_core.process.plugin_guard import HANDLED
 from gateway_core.reload.bundle import (
     ConfigBundle,
     ValidationFailedError,
@@ -159,6 +160,8 @@ def _work(channel: BlockingChannel, job: Message, printed: int) -> NoReturn:
         os.dup2(printed, 1)
         os.dup2(printed, 2)
         importlib.invalidate_caches()
+        # Blocked when the program began; what a plugin starts would not end by SIGTERM.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         asyncio.set_event_loop(None)  # as in the thread in which a gateway imports plugins, for those that look for one
         send_verdict(
             channel, judge(*read_job(job.body), PluginRegistry(_plugins.find, while_loading=partial(_noted, channel)))

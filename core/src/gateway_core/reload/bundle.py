@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from gateway_core.config import ConfigProblem, Document, DocumentFormat, LogConfig, problem_from_json, problem_to_json
-from gateway_core.config.sources import WatchSet
+from gateway_core.config.sources import Seen, WatchSet
 from gateway_core.errors import GatewayError
 
 PROTOCOL: Final = 3
@@ -89,6 +89,16 @@ class ConfigBundle:
         for line in bundle.lines:
             json.loads(line)
         return bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What a program leaves to the one that takes its place."""
+
+    seen: Seen = field(default_factory=Seen)
+    """What was in the files when it looked at them last."""
+    requested: Sequence[str] = ()
+    """What reloads were requested for that have not begun."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Literal
 
 from gateway_core.clock import Clock
@@ -139,3 +140,11 @@ def resolve(waiting: Sequence[asyncio.Future[ReloadOutcome]], outcome: ReloadOut
             future.set_exception(outcome)
         else:
             future.set_result(outcome)
+
+
+def describe_changed(changed: Sequence[Path]) -> str:
+    """Name files that changed."""
+    names = ", ".join(path.name for path in changed[:3])
+    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+    verb = "changed" if all(path.exists() for path in changed) else "changed or gone"
+    return f"{names}{more} {verb}"

@@ -31,12 +31,13 @@ from gateway_core.errors import GatewayError, ProcessEndedError
 from gateway_core.events import CONFIG_APPLIED, CONFIG_FAILED, CONFIG_REJECTED, emit
 from gateway_core.reload.bundle import (
     ConfigBundle,
+    Unfinished,
     ValidationFailedError,
     ValidationHungError,
     Verdict,
     check_protocol,
 )
-from gateway_core.reload.history import ReloadHistory, ReloadOutcome, State, resolve
+from gateway_core.reload.history import ReloadHistory, ReloadOutcome, State, describe_changed, resolve
 from gateway_core.snapshot.transfer import Yielder, from_lines
 from gateway_core.tasks import spawn
 
@@ -133,6 +134,8 @@ class Pipeline:
         self._why: dict[str, None] = {}  # the next reload is for, in their order
         self._waiting: list[asyncio.Future[ReloadOutcome]] = []
         """Who waits for the outcome of the next reload."""
+        self.is_left = False
+        """Whether what is requested from now on is for the program that takes over."""
         self._postponed: dict[str, None] = {}  # what the next attempt is for, once its time has come
         self._ended = 0  # reloads for the same in a row during which a process ended
 
@@ -188,41 +191,50 @@ class Pipeline:
         """Request a reload whenever a file changes; ends only when it is cancelled."""
         async with aclosing(self._watcher.changes()) as changes:
             async for changed in changes:
-                self.request(_told(changed))
+                self.request(describe_changed(changed))
 
-    async def follow(self, watched: WatchSet) -> None:
-        """Watch these files, of which an earlier program made what is in force."""
-        before = await self._watcher.take(watched)
-        self._watched = watched | WatchSet.of(self._paths)
-        await self._watcher.watch(self._watched, before)
+    def leave(self) -> Unfinished:
+        """Return what the program that takes over goes on with, once neither `watch` nor `run` runs any more."""
+        return Unfinished(self._watcher.seen(), list(self._postponed | self._why))
+
+    async def follow(self, left: Unfinished) -> None:
+        """Go on with what changed or was requested while this program was to take over, which takes seconds."""
+        self._watched = left.seen.watched() | WatchSet.of(self._paths)
+        await self._watcher.watch_since(left.seen)
+        for why in left.requested:
+            self.request(why)
 
     async def run(self) -> None:
-        """Reload whenever it is requested; ends only when it is cancelled."""
+        """Reload whenever it is requested, until another program takes over."""
         while True:
             await self.wanted.wait()
-            self.wanted.clear()
-            waiting, self._waiting = self._waiting, []
-            why, self._why = self._why, {}
-            try:
-                async with self.turn:
-                    with self._during():
-                        outcome = await self._reload(*(why or ("requested",)))
-            except Exception as error:
-                resolve(waiting, self.history.fail(f"a defect: {error!r}"))
-                self._why = why | self._why
-                self.wanted.set()  # what was asked for is still to be done, once this has begun again
-                raise
-            except asyncio.CancelledError:
-                resolve(waiting, GatewayError("the program ends, or another one takes over"))
-                raise
-            resolve(waiting, outcome)
+            async with self.turn:
+                if self.is_left:
+                    return
+                await self._reload_as_wanted()
+
+    async def _reload_as_wanted(self) -> None:
+        self.wanted.clear()
+        (waiting, self._waiting), (why, self._why) = (self._waiting, []), (self._why, {})
+        try:
+            with self._during():
+                outcome = await self._reload(*(why or ("requested",)))
+        except Exception as error:
+            resolve(waiting, self.history.fail(f"a defect: {error!r}"))
+            self._why = why | self._why
+            self.wanted.set()  # what was asked for is still to be done, once this has begun again
+            raise
+        except asyncio.CancelledError:
+            resolve(waiting, GatewayError("the program ends, or another one takes over"))
+            raise
+        resolve(waiting, outcome)
 
     async def _reload(self, *why: str, prepare: Prepare | None = None) -> ReloadOutcome:
         if not self.history.triggers >= set(why):
             self._ended = 0  # those were for something else
         self.history.begin(*why)
         try:
-            verdict = await self._verdict(waits=prepare is None)
+            verdict = await self._held(self._look_at_all() if prepare is None else self._look())
             changes, problems, version = await self.put_in_force(verdict, prepare or self._prepare)
             await self._settle(verdict)
         except ConfigError as error:
@@ -306,16 +318,12 @@ class Pipeline:
             watching.cancel()
             await asyncio.wait({watching})
 
-    async def _verdict(self, *, waits: bool) -> Verdict:
-        return await self._held(self._look_at_all() if waits else self._look())
-
     async def _held(self, looking: Awaitable[Verdict]) -> Verdict:
         """Return what is to be in force; a version that is pinned, or rolled back to, needs no verdict on the files."""
         try:
             verdict = await looking
         except ValidationFailedError:
-            none = Verdict(self._watched)
-            held = await self._hold(none)
+            held = await self._hold(Verdict(self._watched))
             if held.bundle is None:
                 raise
             return held
@@ -390,10 +398,3 @@ class Pipeline:
             raise
         self.history.state = State.COMMITTED
         return await change.conclude(changes)
-
-
-def _told(changed: Sequence[Path]) -> str:
-    names = ", ".join(path.name for path in changed[:3])
-    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-    verb = "changed" if all(path.exists() for path in changed) else "changed or gone"
-    return f"{names}{more} {verb}"

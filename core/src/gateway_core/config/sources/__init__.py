@@ -12,7 +12,7 @@ from gateway_core.config.source import (
     urls_of,
 )
 from gateway_core.config.sources.factories import BUILT_IN, UnknownSourceError, make_source, source_url
-from gateway_core.config.sources.watcher import FileWatcher, Fingerprint, WatchSet
+from gateway_core.config.sources.watcher import FileWatcher, Fingerprint, Seen, WatchSet
 
 __all__ = [
     "BUILT_IN",
@@ -20,6 +20,7 @@ __all__ = [
     "ConfigSource",
     "FileWatcher",
     "Fingerprint",
+    "Seen",
     "SourceContext",
     "SourceFactory",
     "SourceState",

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -58,6 +58,19 @@ class FileWatcher:
         if directories != self._directories:
             self._directories = directories
             self._rearm.set()
+
+    def seen(self) -> Seen:
+        """Return what the files and directories were like when they were looked at last."""
+        return Seen(
+            {str(path): self._seen.entries[path] for path in self._watched.files & self._seen.entries.keys()},
+            {str(path): self._seen.entries[path] for path in self._watched.directories & self._seen.entries.keys()},
+        )
+
+    async def watch_since(self, seen: Seen) -> None:
+        """Watch what another program has watched, and report what differs from how that has seen it."""
+        before = Fingerprint()
+        before.entries.update({Path(name): entry for name, entry in [*seen.files.items(), *seen.directories.items()]})
+        await self.watch(seen.watched(), before)
 
     async def changes(self) -> AsyncGenerator[tuple[Path, ...]]:
         """Yield the paths that changed, each time that some did; ends only when it is cancelled."""
@@ -172,6 +185,18 @@ class WatchSet:
             wanted.add(file.parent)
             wanted.add(real_path(file).parent)
         return frozenset(_nearest_existing(directory) for directory in wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was in watched files, as plain data: for the program that watches them next."""
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    directories: Mapping[str, str] = field(default_factory=dict)
+
+    def watched(self) -> WatchSet:
+        """Return the files and directories."""
+        return WatchSet.of(self.files, self.directories)
 
 
 def _nearest_existing(directory: Path) -> Path:
