@@ -38,6 +38,20 @@ def test_remove_takes_every_field_of_a_name_and_no_other(fields: list[tuple[str,
     assert headers.items() == [(key, value.strip()) for key, value in fields if key.lower() != name.lower()]
 
 
+@given(FIELDS, NAMES, FIELDS)
+def test_only_the_one_field_of_a_name_is_replaced(
+    fields: list[tuple[str, str]], name: str, others: list[tuple[str, str]]
+) -> None:
+    headers, removed = Headers(fields), Headers(fields)
+    removed.remove(name)
+    removed.extend(others)
+
+    replaced = headers.replace_only(name, FieldBlock(others))
+
+    assert replaced == (Headers(fields).count(name) == 1)
+    assert headers.items() == (removed.items() if replaced else Headers(fields).items())
+
+
 @given(FIELDS, NAMES, VALUES)
 def test_setting_leaves_one_field_of_the_name(fields: list[tuple[str, str]], name: str, value: str) -> None:
     headers = Headers(fields)

@@ -11,45 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Final, NewType, NoReturn, overload
 
-from gateway_core.messages.fields import CRLF, FieldBlock, FieldNames, checked_name, checked_value, lines_of
-
-_MOST_NEEDLES: Final = 4096
-_LONGEST_NEEDLE: Final = 64
-"""Bytes of a name that is remembered: some plugins look up names that clients send."""
-_needles: dict[str, bytes] = {}
-_starts: dict[str, bytes] = {}
-_spelled: dict[str, bytes] = {}
+from gateway_core.messages.field_search import count_in, needle_of, needles, start_of, starts, value_in
+from gateway_core.messages.fields import CRLF, FieldBlock, FieldNames, checked_value, lines_of
 
 HeadersKey = NewType("HeadersKey", bytes)
 """An opaque, hashable value: equal for heads with the same fields, written in the same way; for caches."""
-
-
-def _needle(name: str) -> bytes:
-    """Return what a line of the field begins with in a lower-cased block; names are mostly constants of plugins."""
-    needle = _needles.get(name)
-    if needle is None:
-        needle = b"\r\n" + checked_name(name).lower() + b":"
-        if len(_needles) < _MOST_NEEDLES and len(name) <= _LONGEST_NEEDLE:
-            _needles[name] = needle
-    return needle
-
-
-def _spelling(name: str) -> bytes:
-    """Return what a line of the field begins with if the name is spelled like this."""
-    spelled = b"\r\n" + checked_name(name) + b":"
-    if len(_spelled) < _MOST_NEEDLES and len(name) <= _LONGEST_NEEDLE:
-        _spelled[name] = spelled
-    return spelled
-
-
-def _start(name: str) -> bytes:
-    """Return what a line of the field begins with."""
-    start = _starts.get(name)
-    if start is None:
-        start = b"\r\n" + checked_name(name) + b": "
-        if len(_starts) < _MOST_NEEDLES and len(name) <= _LONGEST_NEEDLE:
-            _starts[name] = start
-    return start
 
 
 class Headers:
@@ -60,17 +26,17 @@ class Headers:
     """
 
     # _block: the fields as they go on the wire; _lowered_block: the same in lower case, or None until it is needed;
-    # _written: every line that was written here (see `written_lines`).
-    __slots__ = ("_block", "_lowered_block", "_written")
+    # _came: the block that there was at first; _written, _removed: lines since then (see `written_lines`).
+    __slots__ = ("_block", "_came", "_lowered_block", "_removed", "_written")
 
     def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str, str]] | FieldBlock = ()) -> None:
         """Make headers.
 
         :raises HeaderError: a name or a value must not go on the wire.
         """
-        self._block = b""
+        self._block = self._came = self._written = b""
         self._lowered_block: bytes | None = None
-        self._written = b""
+        self._removed: tuple[bytes, ...] = ()
         if fields:
             self.extend(fields)
 
@@ -116,7 +82,7 @@ class Headers:
         lowered = self._lowered_block
         if lowered is None:
             lowered = self._lowered_block = self._block.lower()
-        needle = _needles.get(name) or _needle(name)
+        needle = needles.get(name) or needle_of(name)
         start = lowered.find(needle)
         values: list[str] = []
         while start >= 0:
@@ -135,7 +101,7 @@ class Headers:
 
     def add(self, name: str, value: str) -> None:
         """Append a field, whether or not there is one of that name."""
-        line = (_starts.get(name) or _start(name)) + checked_value(value)
+        line = (starts.get(name) or start_of(name)) + checked_value(value)
         self._block += line
         self._written += line
         self._lowered_block = None
@@ -166,7 +132,7 @@ class Headers:
         lowered = self._lowered_block
         if lowered is None:
             lowered = self._lowered_block = self._block.lower()
-        needle = _needles.get(name) or _needle(name)
+        needle = needles.get(name) or needle_of(name)
         start = lowered.find(needle)
         if start < 0:
             return False
@@ -174,16 +140,44 @@ class Headers:
         end = lowered.find(b"\r", start + 2)
         if end < 0:
             self._block = block[:start]
+            self._removed += (block[start:],)
         elif lowered.find(needle, end) < 0:  # as almost always: there is one
             self._block = block[:start] + block[end:]
+            self._removed += (block[start:end],)
         else:
-            kept, position = [], 0
+            kept, removed, position = [], [], 0
             while start >= 0:
                 kept.append(block[position:start])
                 end = lowered.find(b"\r", start + 2)
                 position = len(block) if end < 0 else end
+                removed.append(block[start:position])
                 start = lowered.find(needle, position)
             self._block = b"".join([*kept, block[position:]])
+            self._removed += tuple(removed)
+        self._lowered_block = None
+        return True
+
+    def replace_only(self, name: str, fields: FieldBlock) -> bool:
+        """Remove the one field of that name, append others, and return True.
+
+        :returns: False, without a change, if there are several, or none.
+        """
+        lowered = self._lowered_block
+        if lowered is None:
+            lowered = self._lowered_block = self._block.lower()
+        needle = needles.get(name) or needle_of(name)
+        start = lowered.find(needle)
+        if start < 0:
+            return False
+        block, lines = self._block, fields.lines
+        end = lowered.find(b"\r", start + 2)
+        if end < 0:
+            end = len(block)
+        elif lowered.find(needle, end) >= 0:
+            return False
+        self._block = block[:start] + block[end:] + lines
+        self._removed += (block[start:end],)
+        self._written += lines
         self._lowered_block = None
         return True
 
@@ -206,15 +200,17 @@ class Headers:
     def remove_any(self, names: FieldNames) -> bool:
         """Remove every field of these names, and return whether there was one."""
         # Not by name: names are a client's text here, and those of `remove` are kept for the next look-up.
-        block, lowered, kept, position = self._block, self._lowered, [], 0
+        block, lowered, kept, removed, position = self._block, self._lowered, [], [], 0
         for match in names.pattern.finditer(lowered):
             kept.append(block[position : match.start()])
             end = lowered.find(b"\r", match.end())
             position = len(block) if end < 0 else end
+            removed.append(block[match.start() : position])
         if not position:
             return False
         kept.append(block[position:])
         self._block = b"".join(kept)
+        self._removed += tuple(removed)
         self._lowered_block = None
         return True
 
@@ -253,7 +249,7 @@ class Headers:
     def copy(self) -> Headers:
         """Return headers that can be changed without changing these."""
         other = Headers.__new__(Headers)
-        other._block = self._block
+        other._block, other._came, other._removed = self._block, self._came, self._removed
         other._lowered_block = self._lowered_block or self._lowered  # made now, for all copies
         other._written = self._written
         return other
@@ -273,7 +269,7 @@ class Headers:
         return value
 
     def __setitem__(self, name: str, value: str) -> None:
-        line = (_starts.get(name) or _start(name)) + checked_value(value)
+        line = (starts.get(name) or start_of(name)) + checked_value(value)
         self._remove(name)
         self._block += line
         self._written += line
@@ -284,7 +280,7 @@ class Headers:
             raise KeyError(name)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._lowered.find(_needles.get(name) or _needle(name)) >= 0
+        return isinstance(name, str) and self._lowered.find(needles.get(name) or needle_of(name)) >= 0
 
     def __iter__(self) -> Iterator[str]:
         return iter([name for name, _ in self.items()])
@@ -311,45 +307,12 @@ class FrozenHeaders(Headers):
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("these headers are read-only: change request.headers, or a copy")
 
-    add = extend = extend_unless = remove = remove_any = pop = setdefault = __setitem__ = __delitem__ = _refuse
+    add = extend = extend_unless = remove = remove_any = replace_only = pop = setdefault = __setitem__ = __delitem__ = (
+        _refuse
+    )
 
 
 # For the core: plugins never see in which form fields are kept.
-
-
-def value_in(block: bytes, lowered: bytes, name: str) -> bytes | None:
-    """Return a field's first value as its bytes, or None.
-
-    :param lowered: the block in lower case.
-    """
-    needle = _needles.get(name) or _needle(name)
-    start = lowered.find(needle)
-    if start < 0:
-        return None
-    start += len(needle)
-    end = block.find(b"\r", start)  # five times as quick as to search for CRLF, and no value has a CR
-    return (block[start:] if end < 0 else block[start:end]).strip(b" \t")
-
-
-def count_in(lowered: bytes, name: str) -> int:
-    """Return how many fields of a name there are in a block in lower case."""
-    return lowered.count(_needles.get(name) or _needle(name))
-
-
-def first_value(block: bytes, name: str) -> bytes | None:
-    """Return a field's first value as its bytes if its name is spelled like this, or else in lower case; or None.
-
-    There may be one in another spelling all the same. A block in lower case, which would find it, takes longer to make
-    than two searches.
-    """
-    start = block.find(needle := _spelled.get(name) or _spelling(name))
-    if start < 0:
-        start = block.find(needle := _needles.get(name) or _needle(name))
-        if start < 0:
-            return None
-    start += len(needle)
-    end = block.find(b"\r", start)
-    return (block[start:] if end < 0 else block[start:end]).strip(b" \t")
 
 
 def headers_of_block(block: bytes, lowered: bytes | None = None, written: bytes = b"") -> Headers:
@@ -361,6 +324,7 @@ def headers_of_block(block: bytes, lowered: bytes | None = None, written: bytes 
     """
     headers = Headers.__new__(Headers)
     headers._block = block + written if written else block
+    headers._came, headers._removed = block, ()
     headers._lowered_block = None if written else lowered
     headers._written = written
     return headers
@@ -372,7 +336,8 @@ def frozen_headers(block: bytes, lowered: bytes | None = None) -> FrozenHeaders:
     :param lowered: the same in lower case, if it is there already.
     """
     headers = FrozenHeaders.__new__(FrozenHeaders)
-    headers._block = block
+    headers._block = headers._came = block
+    headers._removed = ()
     headers._lowered_block = lowered
     headers._written = b""
     return headers
@@ -397,3 +362,8 @@ written_lines: Final[Callable[[Headers], bytes]] = attrgetter("_written")
 """Returns the block of every line that was written, also over an equal one: what a plugin wrote, not a client.
 
 What was removed again is in it as well."""
+
+
+def removed_lines(headers: Headers, came: bytes) -> tuple[bytes, ...] | None:
+    """Return every line that was removed, whether it came or was written; None if this is not the block that came."""
+    return headers._removed if headers._came is came else None

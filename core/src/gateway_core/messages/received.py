@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn, Protocol, TypedDict
 
-from gateway_core.messages.headers import Headers, cookie_of, frozen_headers, value_in
+from gateway_core.messages.field_search import value_in
+from gateway_core.messages.headers import Headers, cookie_of, frozen_headers
 from gateway_core.messages.path import ReadPath
 
 

@@ -10,8 +10,9 @@ from urllib.parse import parse_qsl
 
 from gateway_core.errors import BadPathError
 from gateway_core.messages.body import BodyFilter, FilterSpec, remove_body_fields
+from gateway_core.messages.field_search import first_value, value_in
 from gateway_core.messages.fields import FieldBlock, FieldNames
-from gateway_core.messages.headers import Headers, HeadersKey, cookie_of, first_value, headers_of_block, value_in
+from gateway_core.messages.headers import Headers, HeadersKey, cookie_of, headers_of_block
 from gateway_core.messages.hook_owner import running_hook
 from gateway_core.messages.hook_timer import hook_timer_paused
 from gateway_core.messages.identity import Identity
@@ -94,10 +95,9 @@ class Request(Identified):
         :param host: the authority that is asked for; ``headers`` need not have it.
         """
         self.client_ip = self.peer_ip = self.request_id = ""
-        self.scheme, self.version, self.started = "http", "1.1", 0.0
-        self.in_progress = self.route = self.upstream = self.identity = self._arrival = self.trace = None
-        self.state, self.announced, self.matched, self._params, self.path_was_set = {}, {}, None, None, False
-        self._head_block, self._added, self.path_flags = b"", b"", 0
+        self.scheme, self.version, self.started, self._head_block, self._added = "http", "1.1", 0.0, b"", b""
+        self.in_progress = self.route = self.upstream = self.identity = self._arrival = self.trace = self.matched = None
+        self.state, self.announced, self._params, self.path_was_set, self.path_flags = {}, {}, None, False, 0
         self.method = method
         self._raw_path, _, self.query_string = target.partition("?")
         try:
@@ -134,7 +134,8 @@ class Request(Identified):
     @property
     def upgrade(self) -> str | None:
         """The protocol that the client asks to change to, in lower case (``websocket``), or None."""
-        return self.received.upgrade
+        head = self._received_head
+        return self.received.upgrade if isinstance(head, tuple) or head.facts.upgrade else None
 
     @property
     def received(self) -> ReceivedHead:
@@ -182,7 +183,6 @@ class Request(Identified):
         self._params = params
 
     # Few ask for these, so requests carry none of them; what is given to the constructor or assigned counts instead.
-
     @overridable_property
     def peer_port(self) -> int:
         """The port that the connection came from; 0 for a unix socket."""

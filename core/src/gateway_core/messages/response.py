@@ -19,15 +19,15 @@ from gateway_core.messages.body import (
     remove_body_fields,
 )
 from gateway_core.messages.body_sources import Body, BrokenBody, SourceIterator, source_of
+from gateway_core.messages.field_search import value_in
 from gateway_core.messages.fields import FieldBlock, FieldNames, checked_value
-from gateway_core.messages.headers import Headers, frozen_headers, headers_of_block, value_in
+from gateway_core.messages.headers import Headers, frozen_headers, headers_of_block
 from gateway_core.messages.hook_owner import HookOwner, is_counted, running_hook
 from gateway_core.messages.operations import InProgress, ResponseOperations
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 type_json = "application/json"
-
 _BODILESS: Final = frozenset({204, 304})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _URI_CHARACTERS: Final = "%:/?#[]@!$&'()*+,;=-._~"

@@ -117,7 +117,7 @@ def upstream_head(
             tail = b"".join((facts.kept, added, head.origin.tail))
         else:
             written = written_lines(request.headers)
-            edited = edited_fields(facts, block, written)
+            edited = edited_fields(facts, request.headers)
             if edited is not None:
                 authority, binds, tail = _usual_host(head, target, endpoint), False, edited + head.origin.tail
             else:

@@ -14,8 +14,8 @@ from collections.abc import Container, Sequence
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 
+from gateway_core.messages.field_search import first_value
 from gateway_core.messages.grpc_status import GrpcCode
-from gateway_core.messages.headers import first_value
 from gateway_core.messages.secret_queries import SECRET_PARAMETERS, make_query_mask
 from gateway_core.observe.tracing.propagation import Remote, read_remote
 from gateway_core.observe.tracing.spans import AttemptSpan, HookFacts, RawSpan, ServerFacts, SpanBatch, WaitFacts

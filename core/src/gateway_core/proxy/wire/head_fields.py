@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from gateway_core.messages import ReceivedHead
+from gateway_core.messages.field_search import count_in, value_in
 from gateway_core.messages.fields import FieldNames
-from gateway_core.messages.headers import count_in, headers_of_block, value_in
+from gateway_core.messages.headers import headers_of_block
 from gateway_core.messages.received import RequestHead
 from gateway_core.proxy.wire.request_fields import RequestFacts
 

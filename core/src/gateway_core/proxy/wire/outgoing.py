@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import Final, NamedTuple
 
+from gateway_core.messages.headers import Headers, removed_lines, written_lines
 from gateway_core.proxy.wire.field_names import has_special_fields
 from gateway_core.proxy.wire.fields import Field, credentials_bind, join_lines, split_block
 from gateway_core.proxy.wire.forwarding import Origin
@@ -39,41 +40,26 @@ def are_ordinary(lines: bytes) -> bool:
     return found
 
 
-def edited_fields(facts: RequestFacts, block: bytes, written: bytes) -> bytes | None:
+def edited_fields(facts: RequestFacts, headers: Headers) -> bytes | None:
     """Return the fields of a head from which plugins removed ordinary ones, and behind which they wrote such ones.
 
     That is what nearly all changes are, and takes no look at each field, as `outgoing_fields` does.
 
-    :param block: the fields as plugins left them.
-    :param written: every line that plugins wrote.
+    :param headers: the fields as plugins left them.
     :returns: what goes on of the client's fields and of the plugins'; None if `outgoing_fields` is needed.
     """
-    if facts.has_odd_names or not are_ordinary(written):
-        return None
-    came, left, wrote = facts.block.split(_CRLF), block.split(_CRLF), written.split(_CRLF)[1:]
-    known, stays = frozenset(came), frozenset(left)
-    if not known.isdisjoint(wrote):
-        return None  # it may have been moved, which matters among fields of one name
-    removed = [line for line in came if line not in stays]
-    new = [line for line in left if line not in known]
-    if len(left) != len(came) - len(removed) + len(new) or not stays <= known.union(wrote):
-        return None
-    if len(removed) > _MOST_REMOVED:
+    removed, written = removed_lines(headers, facts.block), written_lines(headers)
+    if removed is None or len(removed) > _MOST_REMOVED or facts.has_odd_names or not are_ordinary(written):
         return None
     kept = facts.kept
-    for line in removed:
-        field = _CRLF + line
+    for field in removed:
         start = kept.find(field + _CRLF)
         if start < 0:
             start = len(kept) - len(field)
             if not kept.endswith(field):
-                return None  # one that the gateway reads
+                return None  # one that the gateway reads, or that a plugin wrote
         kept = kept[:start] + kept[start + len(field) :]
-    return kept + _joined(new)
-
-
-def _joined(lines: list[bytes]) -> bytes:
-    return b"".join([_CRLF + line for line in lines])
+    return kept + written
 
 
 class Outgoing(NamedTuple):
