@@ -14,6 +14,7 @@ from typing import Final
 from gateway_plugin_sdk import (
     CommandError,
     ConfigFinding,
+    FieldBlock,
     GatewayError,
     Plugin,
     PluginContext,
@@ -87,9 +88,10 @@ class Oidc(Plugin[OidcConfig]):
         self._entry_key, self._set_key = f"oidc.session:{place}", f"oidc.set-cookie:{place}"
         self._streams = Streams()
         self._ends_changed = asyncio.Event()
-        self._seen: VerifiedCache[tuple[Entry, str, str]] = VerifiedCache(_SEEN)
-        takes_bearer = config.bearer is not None
-        self._refusals = Refusals(context, config.realm, takes_bearer=takes_bearer)
+        self._seen: VerifiedCache[tuple[Entry, FieldBlock, str]] = VerifiedCache(_SEEN)
+        self._is_of_route = context.route is not None
+        self._takes_bearer = config.bearer is not None
+        self._refusals = Refusals(context, config.realm, takes_bearer=self._takes_bearer)
         self._logins_total = self.metrics.counter(
             "gateway_oidc_logins_total", "Logins that were completed.", ["binding", "route"]
         )
@@ -171,9 +173,9 @@ class Oidc(Plugin[OidcConfig]):
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> Response | Awaitable[Response | None] | None:
         """Let requests with a session go on, and send others to log in."""
-        if self.context.route is not None and (own := self._own_paths.respond(request)) is not None:
+        if self._is_of_route and (own := self._own_paths.respond(request)) is not None:
             return own
-        if self.config.bearer is not None:
+        if self._takes_bearer:
             scheme, _, text = (request.authorization or "").partition(" ")
             if scheme.lower() == "bearer":
                 return self._with_bearer(request, text.strip())
@@ -186,12 +188,12 @@ class Oidc(Plugin[OidcConfig]):
             entry, rest, host = seen
             if (
                 host == request.host
-                and headers.count("cookie") == 1
                 and self.clock.wall() < entry.look_at
                 and entry.generation == self._sessions.generation
                 and may_use_cookie(request, self._site.origins)
+                and headers.replace_only("cookie", rest)  # several Cookie fields may have another session
             ):
-                self._admit(request, entry, rest)
+                self._admit(request, entry)
                 return None
         return self._with_cookies(request, cookie_field(request))
 
@@ -204,7 +206,8 @@ class Oidc(Plugin[OidcConfig]):
             return None
         if entry.flight is not None:
             return self._with_renewed(request, response, entry)
-        self._finish(request, response, entry)
+        if self._set_key in state or may_last(response):
+            self._finish(request, response, entry)
         return None
 
     async def _with_renewed(self, request: Request, response: Response, entry: Entry) -> None:
@@ -250,27 +253,34 @@ class Oidc(Plugin[OidcConfig]):
             request.state[self._set_key] = self._writer.session(found.text, age, cookies)
         elif not cookies.attempts(self._writer.base):
             key = field.encode("latin-1")
-            self._seen.put(key, (found, cookies.rest, request.host), 200 + 2 * len(key))
-        self._admit(request, found, cookies.rest)
+            rest = FieldBlock([("Cookie", cookies.rest)] if cookies.rest else ())
+            self._seen.put(key, (found, rest, request.host), 200 + 2 * len(key))
+        self._replace_cookies(request, cookies.rest)
+        self._admit(request, found)
         return None
 
-    def _admit(self, request: Request, entry: Entry, rest: str) -> None:
-        self._strip(request, rest)
-        if entry.fields:
+    def _admit(self, request: Request, entry: Entry) -> None:
+        if self._reserved:
+            self._remove_reserved(request)
+        if entry.fields is not None:
             request.headers.extend(entry.fields)
         request.identity = entry.identity
         request.state[self._entry_key] = entry
 
     def _strip(self, request: Request, rest: str) -> None:
         """Remove our cookies, and fields that only this plugin may send upstream."""
-        headers = request.headers
+        self._replace_cookies(request, rest)
+        self._remove_reserved(request)
+
+    def _replace_cookies(self, request: Request, rest: str) -> None:
         if rest:
-            headers["Cookie"] = rest
+            request.headers["Cookie"] = rest
         else:
-            headers.pop("cookie", "")
+            request.headers.remove("cookie")
+
+    def _remove_reserved(self, request: Request) -> None:
         for name in self._reserved:
-            if name in headers:
-                del headers[name]
+            request.headers.remove(name)
 
     async def _with_bearer(self, request: Request, text: str) -> Response | None:
         caller: Caller | Refusal | None = self._bearers.known(text)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
-from gateway_plugin_sdk import Clock, Identity
+from gateway_plugin_sdk import Clock, FieldBlock, Identity
 from gateway_plugin_sdk.valkey import Values
 from gateway_tokens.cache import VerifiedCache
 from gateway_tokens.forwarding import FieldReaders, fields_of
@@ -49,8 +49,8 @@ class Entry:
     session: Session
     host: str
     identity: Identity
-    fields: tuple[tuple[str, str], ...]
-    """For the upstream."""
+    fields: FieldBlock | None
+    """For the upstream; None if there are none."""
     look_at: float
     """When, in seconds since the epoch, it has to be looked at again."""
     generation: int
@@ -216,7 +216,9 @@ class Sessions:
             looks.append(session.expires_at)
         if self._options.idle_timeout:
             looks.append(session.seen + self._options.idle_timeout / 10 + 0.001)
-        return Entry(session, host, identity, self._fields(session, claims), min(looks), generation, text)
+        fields = self._fields(session, claims)
+        block = FieldBlock(fields) if fields else None
+        return Entry(session, host, identity, block, min(looks), generation, text)
 
     def fields(self, claims: Mapping[str, object], access_token: str) -> tuple[tuple[str, str], ...]:
         """Return what the upstream gets of the claims and the access token of a session, or of another client."""
