@@ -88,6 +88,83 @@ async def test_requests_whose_paths_differ_reach_the_upstream_as_they_were_sent(
     assert all(b"\r\nx-kept: 1\r\n" in head for head in upstream.heads)
 
 
+USUAL = [
+    (":method", "GET"), (":scheme", "http"), (":authority", "x"), (":path", "/a?b=c"), ("accept", "*/*"),
+    ("authorization", "Bearer one"), ("cookie", "a=1"), ("traceparent", f"00-{'1' * 32}-{'2' * 16}-01"), ("x-own", "1"),
+]  # fmt: skip
+OTHER_VALUES: list[dict[str, str]] = [
+    {"cookie": "a=2"}, {"cookie": "a=2", "traceparent": f"00-{'3' * 32}-{'4' * 16}-00", "x-own": "2"},
+    {"traceparent": "nonsense"}, {":path": "/other"}, {":path": "/%2e%2e/x", "cookie": "b"}, {":path": "*"},
+    {":path": "/a b"}, {":path": "/a HTTP/1.1"}, {":path": ""}, {":authority": "y"}, {":authority": "u@x"},
+    {":method": "POST"}, {":method": "HEAD"}, {":method": "CONNECT"}, {":scheme": "https"}, {":scheme": "ftp"},
+    {"authorization": "Bearer two"}, {"authorization": "Negotiate two"}, {"cookie": "a\r\nhost: y"}, {"cookie": " a"},
+    {"x-own": "v\0"}, {"cookie": "c" * 900}, {"cookie": ""},
+    {"accept": "1", "authorization": "2", "cookie": "3", "traceparent": "4", "x-own": "5"},
+]  # fmt: skip
+OTHER_NAMES: list[dict[str, str]] = [
+    {"x-own": "te"}, {"x-own": "cookie"}, {"x-own": "x-forwarded-for"}, {"x-own": "x_own"}, {"x-own": "max-forwards"},
+    {"cookie": "content-length"}, {"accept": "host"}, {"accept": "connection"}, {"cookie": "traceparent"},
+    {":path": ":protocol"}, {"accept": ":path"}, {":scheme": ":path"}, {"x-own": "X-Own"}, {"x-own": "expect"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "values"), [*[({}, each) for each in OTHER_VALUES], *[(each, {}) for each in OTHER_NAMES]], ids=str
+)
+async def test_fields_that_are_like_others_mean_the_same_as_if_nothing_was_remembered(
+    proxied: Proxied, names: dict[str, str], values: dict[str, str]
+) -> None:
+    gateway, upstream = await proxied(OK, extra="limits: {max_head_bytes: 1024}")
+    fields = [(names.get(name, name), values.get(name, value)) for name, value in USUAL]
+    outcomes = []
+    for before in ([], [USUAL, USUAL]):
+        async with http2(gateway) as client:
+            for each in before:
+                frame = client.fields(each)
+                await client.send(frame)
+                assert (await client.response(frame.stream_id)).status == 200
+            del upstream.heads[:]
+            frame = client.fields(fields)
+            await client.send(frame)
+            got = await client.response(frame.stream_id)
+            heads = [re.sub(rb"(?i)x-request-id: [^\r]*", b"", head) for head in upstream.heads]
+            outcomes.append((got.status, got.reset, heads))
+    assert outcomes[0] == outcomes[1]
+
+
+async def test_requests_whose_cookies_traces_and_paths_differ_are_routed_by_their_paths(
+    start_proxy: StartProxy, start_upstream: StartUpstream
+) -> None:
+    one = await start_upstream(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none")
+    two = await start_upstream(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo")
+    routes = [
+        f'{{id: {path}, path_prefix: "/{path}", target: "{each.url}"}}' for path, each in (("a", one), ("b", two))
+    ]
+    config = f"routes: [{', '.join(routes)}]"
+    gateway = await start_proxy(config)
+    async with http2(gateway) as client:
+        for number in range(60):  # which is more than the table holds
+            path, cookie = f"/{'ab'[number % 2]}/{number}", ("cookie", f"{number}" * 40)
+            got = await client.ask(("accept", "*/*"), cookie, ("traceparent", f"{number}"), path=path)
+            assert got.body == (b"one", b"two")[number % 2]
+    heads = {head.split(b" ")[1]: head for head in (*one.heads, *two.heads)}
+    assert all(b"\r\ncookie: %b\r\n" % (path[3:] * 40) in head for path, head in heads.items())
+    assert len(heads) == 60
+
+
+async def test_fields_that_are_like_others_are_not_read_as_heads(proxied: Proxied) -> None:
+    gateway, _ = await proxied(OK)
+    async with http2(gateway) as client:
+        await client.ask(("cookie", "1"), ("accept", "*/*"))
+        (connection,) = gateway.proxy.connections.open
+        memory = connection._streams._heads._plain
+        (model,) = memory.models.values()
+
+        await client.ask(("cookie", "2"), ("accept", "*/*"), path="/other")
+
+        assert list(memory.models.values()) == [model]
+
+
 async def test_a_block_means_something_else_once_the_table_is_another(proxied: Proxied) -> None:
     gateway, upstream = await proxied(OK)
     async with http2(gateway) as client:
@@ -135,6 +212,7 @@ async def test_a_block_takes_the_new_route_after_a_reload(
         await gateway.reload(ROUTE.format(two.url))
 
         assert [(await send(client, block(path))).body for path in (b"/second", b"/third")] == [b"two", b"two"]
+        assert (await client.ask(("x-kept", "2"), path="/", authority="x")).body == b"two"
 
 
 class Swaps(Plugin[Any]):

@@ -2,12 +2,15 @@
 
 A block becomes a head of HTTP/1.1, which the one reader of heads judges (`HeadReader`), so that nothing depends on the
 protocol that a request came in. As long as the dynamic table stays the same, a block means what it meant before, and
-clients that repeat their fields send such blocks. So there are three ways, from the cheapest:
+clients that repeat their fields send such blocks. So there are four ways, from the cheapest:
 
 * A block that came before is looked up whole. When it comes a second time it is made a `CachedHead`, with its route.
 * A block that differs from one before in nothing but its ``:path`` is a `_Template` filled in. That is how clients send
   it which keep paths out of the table, since they seldom come again (RFC 7541 section 6.2.2): literal and first.
-* All others are decoded.
+* All others are decoded. If the fields are those of a head before, but for the values of a few that mean nothing to the
+  gateway (a cookie, a trace) and the path, they are not read again: they are a `_Model` with these values. As entries
+  of tables are one object each, and the same one when they come again, that takes a comparison of pointers.
+* What is left is read as a head.
 """
 
 from __future__ import annotations
@@ -15,10 +18,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
+from operator import is_
 from typing import Final, NamedTuple
 
+from gateway_core.observe.tracing.propagation import FIELD_NAMES
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.downstream.head_reader import CachedHead, HeadReader
+from gateway_core.proxy.wire.field_names import plain_names
 from gateway_core.proxy.wire.h2.fields import (
     MalformedFieldsError,
     RequestFields,
@@ -27,6 +33,7 @@ from gateway_core.proxy.wire.h2.fields import (
     trailer_fields,
 )
 from gateway_core.proxy.wire.h2.hpack import Decoder, Field, FieldsTooLargeError, read_string
+from gateway_core.proxy.wire.request_fields import RequestFacts, usual_facts
 from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead, match_usual_line
 from gateway_core.reasons import BAD_REQUEST, HEAD_TOO_LARGE, METHOD_UNSUPPORTED
 from gateway_core.snapshot import Snapshot
@@ -46,6 +53,12 @@ _INDEXED: Final = bytes(range(0x81, 0xFF))
 """Fields that are one byte: indices into the tables."""
 
 _PSEUDO_FIELDS: Final = 5
+
+_END: Final = b"\r\n\r\n"
+
+_MOST_MODELS: Final = 8
+_MOST_CHANGES: Final = 4
+"""Fields in which a head differs from its model at most."""
 
 
 class Http2Heads:
@@ -98,10 +111,12 @@ class Http2Heads:
 
     def _renew(self, snapshot: Snapshot) -> None:
         """Forget what a block meant: by another table, or another configuration, it means something else."""
-        self._snapshot, self._generation = snapshot, self._decoder.generation
         for memory in (self._plain, self._with_body):
             if memory is not None:
                 memory.forget()
+                if self._snapshot is not snapshot:
+                    memory.models.clear()
+        self._snapshot, self._generation = snapshot, self._decoder.generation
 
     def _decode(self, block: bytes, memory: _Memory, snapshot: Snapshot) -> RequestHead | HeadProblem:
         decoder = self._decoder
@@ -109,16 +124,21 @@ class Http2Heads:
             decoded = decoder.decode(block)
         except FieldsTooLargeError:
             return _TOO_LARGE
-        fields = request_fields(decoded)
-        if fields.protocol is not None:
-            return memory.read_handshake(fields, snapshot)
-        head = memory.read(b"".join((fields.line, fields.block, b"\r\n\r\n")), snapshot)
-        if isinstance(head, RequestHead):
+        known = memory.resemble(decoded, snapshot)
+        if known is None:
+            fields = request_fields(decoded)
+            if fields.protocol is not None:
+                return memory.read_handshake(fields, snapshot)
+            head = memory.read(b"".join((fields.line, fields.block, _END)), snapshot)
+            if isinstance(head, HeadProblem):
+                return head
             if not memory.has_body and head.facts.content_length > 0:
                 raise MalformedFieldsError("there is a Content-Length and no body")
-            if decoder.generation == self._generation:
-                memory.remember(block, head, decoded, snapshot.limits.max_head_bytes)
-        return head
+            memory.learn(decoded, head)
+            known = head
+        if decoder.generation == self._generation:
+            memory.remember(block, known, decoded, snapshot.limits.max_head_bytes)
+        return known
 
     def read_trailers(self, block: bytes) -> bytes:
         """Return the trailer fields behind a body, as lines.
@@ -148,10 +168,22 @@ class _Template(NamedTuple):
     """Bytes that the path may have."""
 
 
+class _Model(NamedTuple):
+    """A head of which other values of some fields make another one."""
+
+    fields: Sequence[Field]
+    head: RequestHead
+    host_line: bytes
+    begins: int
+    """Where the fields begin that are not pseudo-header fields."""
+    traces: tuple[int, ...]
+    """Where the fields are that carry a trace."""
+
+
 class _Memory:
     """What is remembered of heads with a body behind them, or of those without: the same fields mean something else."""
 
-    __slots__ = ("_kept", "_most", "_once", "_reader", "_templates", "has_body", "known")
+    __slots__ = ("_kept", "_most", "_once", "_reader", "_templates", "has_body", "known", "models")
 
     def __init__(self, reader: HeadReader, most: int, *, has_body: bool) -> None:
         self._reader = reader
@@ -162,6 +194,8 @@ class _Memory:
         self._once: dict[bytes, RequestHead] = {}
         self._templates: dict[tuple[bytes, bytes], _Template] = {}  # by what is before and behind the path
         self._kept = 0  # bytes of all of them
+        self.models: dict[int, _Model] = {}
+        """Heads by their number of fields."""
 
     def forget(self) -> None:
         """Forget all blocks."""
@@ -185,12 +219,63 @@ class _Memory:
         path = block[at + 2 : end]
         if block[at + 1] & 0x80:
             path = read_string(path)
-        head = _with_target(template.head, path) if len(path) <= template.room else None
+        head = _with_target(template.head, path, template.head.facts) if len(path) <= template.room else None
         if head is not None:
             head.place(template.head.origin, snapshot.path_policy)
             head.came_over_http2(has_body=self.has_body)
             self._keep(block, head)
         return head
+
+    def resemble(self, decoded: Sequence[Field], snapshot: Snapshot) -> RequestHead | None:
+        """Return the head of fields that differ from others in values that mean nothing; None if it has to be read."""
+        model = self.models.get(len(decoded))
+        if model is None:
+            return None
+        fields, head, host_line, begins, traces = model
+        same, at = [*map(is_, decoded, fields)], -1
+        changes = same.count(False)
+        if changes > _MOST_CHANGES:
+            return None
+        target: bytes | None = None
+        for _ in range(changes):
+            at = same.index(False, at + 1)
+            name, value, line, _ = decoded[at]
+            if name != fields[at][0] or line is None:  # no message may have it
+                return None
+            if name == b":path":
+                target = value
+            elif not (name in plain_names or at in traces):  # as pseudo-header fields never are
+                return None
+        kept = b"".join([each[2] or b"" for each in decoded[begins:]])
+        trace = tuple([(decoded[at][0], (decoded[at][2] or b"")[2:]) for at in traces])
+        raw = host_line + kept
+        facts = usual_facts(raw, raw, kept, head.facts.host, head.facts.authorization, trace)
+        found = _with_fields(head, facts) if target is None else _with_target(head, target, facts)
+        if found is None or found.size - len(_END) > snapshot.limits.max_head_bytes:
+            return None
+        found.place(head.origin, snapshot.path_policy)
+        found.came_over_http2(has_body=self.has_body)
+        return found
+
+    def learn(self, decoded: Sequence[Field], head: RequestHead) -> None:
+        """Make a model of a head, if it says nothing but its host, its credentials and its trace."""
+        facts = head.facts
+        is_usual = facts.is_bare and facts.is_silent and facts.keep_alive and facts.__dict__.keys() <= {"trace"}
+        is_whole = facts.block is facts.raw and facts.raw.endswith(facts.kept) and head.size * 2 <= _MOST_KEPT
+        if not (is_usual and is_whole and head.line) or head.refusal is not None or head.responder:
+            return
+        names, lines = [each[0] for each in decoded], [each[2] or b"" for each in decoded]
+        begins = lines.count(b"")
+        # Not where `request_fields` does more than to put Host first: crumbs of a cookie, and a Host among the fields.
+        if b"".join(lines) != facts.kept or names.count(b"cookie") > 1:
+            return
+        traces = tuple([at for at, name in enumerate(names) if name in FIELD_NAMES])
+        if facts.trace != tuple([(names[at], lines[at][2:]) for at in traces]):
+            return
+        if len(self.models) >= _MOST_MODELS:
+            self.models.clear()
+        host_line = facts.raw[: len(facts.raw) - len(facts.kept)]
+        self.models[len(decoded)] = _Model(decoded, head, host_line, begins, traces)
 
     def read(self, data: bytes, snapshot: Snapshot) -> RequestHead | HeadProblem:
         """Return what a head of HTTP/1 is."""
@@ -205,7 +290,7 @@ class _Memory:
         """Return the head with which HTTP/1 asks for another protocol."""
         protocol = fields.protocol or b""
         lines = handshake_lines(protocol, os.urandom(16))
-        head = self._reader.read(b"".join((fields.line, fields.block, lines, b"\r\n\r\n")), 0, snapshot)
+        head = self._reader.read(b"".join((fields.line, fields.block, lines, _END)), 0, snapshot)
         if isinstance(head, RequestHead):
             head.came_over_http2(has_body=False)
             if head.facts.upgrade is None:
@@ -252,13 +337,20 @@ def _find_path(block: bytes) -> tuple[int, int] | None:
     return (at, end) if size < 0x7F and end <= len(block) else None
 
 
-def _with_target(head: RequestHead, target: bytes) -> RequestHead | None:
-    """Return a head like another one but for its target, to be placed; None if it is not as simple as that."""
+def _with_fields(head: RequestHead, facts: RequestFacts) -> RequestHead:
+    """Return a head like another one but for what its fields say, to be placed."""
+    is_plain = head.path == head.raw_path and not head.path_flags
+    size = len(head.line) + len(facts.raw) + len(_END)
+    return RequestHead(head.method, head.target, head.raw_path, head.query_string, facts, head.line, size, is_plain)
+
+
+def _with_target(head: RequestHead, target: bytes, facts: RequestFacts) -> RequestHead | None:
+    """Return a head like another one but for its target and fields, to be placed; None if it is not that simple."""
     line = b"%b %b HTTP/1.1" % (head.method.encode(), target)
     found = match_usual_line(line.decode("latin-1"))
     if found is None or not head.line or head.responder or head.facts.max_forwards >= 0:
         return None
     method, text, path, odd, query = found.groups("")
     is_plain = not odd and "//" not in path and "/." not in path
-    size = head.size - len(head.line) + len(line)
-    return RequestHead(method, text, path, query, head.facts, line, size, is_plain)
+    size = len(line) + len(facts.raw) + len(_END)
+    return RequestHead(method, text, path, query, facts, line, size, is_plain)
