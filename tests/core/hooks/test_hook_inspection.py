@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from gateway_core.hooks import Plugin, PluginDefectError, hookimpl_blocking, table_of
-from gateway_core.hooks.hook_inspection import checked_manager, hook_codes
+from gateway_core.hooks.hook_inspection import checked_manager, hook_codes, process_hooks_of
 from gateway_core.hookspecs import hookimpl
 
 
@@ -130,6 +130,13 @@ def test_a_subclass_inherits_hooks() -> None:
         name = "derived"
 
     assert set(table_of(Derived)) == {"gateway_log"}
+
+
+def test_the_process_wide_hooks_of_a_class_are_found_with_it() -> None:
+    plugin = made(gateway_strategies=staticmethod(hookimpl(lambda: {})))  # noqa: PIE807 - a builtin takes no marker
+
+    assert process_hooks_of(plugin) == ("gateway_strategies",)
+    assert process_hooks_of(made()) == ()
 
 
 def test_an_attribute_that_is_no_function_may_have_any_name() -> None:

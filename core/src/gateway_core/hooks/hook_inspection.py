@@ -44,7 +44,8 @@ class HookEntry:
 HookTable = Mapping[str, tuple[HookEntry, ...]]
 """Entries by phase; phases without a hook are absent."""
 
-_tables: WeakKeyDictionary[type, HookTable] = WeakKeyDictionary()
+_tables: WeakKeyDictionary[type, tuple[HookTable, tuple[str, ...]]] = WeakKeyDictionary()
+"""By plugin class: its hooks of requests, and the names of its process-wide ones."""
 
 hook_codes: Final[dict[int, tuple[CodeType, str, str]]] = {}
 """By the id of a code object: the code, the plugin's name, the hook, ``start`` or ``stop``. For the blocking guard."""
@@ -56,13 +57,25 @@ def table_of(plugin: type[Plugin[Any]]) -> HookTable:
     :raises PluginDefectError: a hook is misspelt, unmarked, has arguments that its spec has not, or is of a kind that
         has no meaning here.
     """
-    table = _tables.get(plugin)
-    if table is None:
-        table = _tables[plugin] = _make_table(plugin)
-    return table
+    return _inspected(plugin)[0]
 
 
-def _make_table(plugin: type[Plugin[Any]]) -> HookTable:
+def process_hooks_of(plugin: type[Plugin[Any]]) -> tuple[str, ...]:
+    """Return the names of the process-wide hooks of a plugin class.
+
+    :raises PluginDefectError: as `table_of` does.
+    """
+    return _inspected(plugin)[1]
+
+
+def _inspected(plugin: type[Plugin[Any]]) -> tuple[HookTable, tuple[str, ...]]:
+    found = _tables.get(plugin)
+    if found is None:
+        found = _tables[plugin] = _inspect(plugin)
+    return found
+
+
+def _inspect(plugin: type[Plugin[Any]]) -> tuple[HookTable, tuple[str, ...]]:
     manager = checked_manager(plugin, plugin.name)
     _refuse_removed_names(plugin, manager)
     attributes = {id(function): name for name, function in _functions(plugin)}
@@ -85,7 +98,7 @@ def _make_table(plugin: type[Plugin[Any]]) -> HookTable:
         code = getattr(getattr(plugin, method), "__code__", None)
         if code is not None and getattr(plugin, method) is not getattr(Plugin, method):
             hook_codes[id(code)] = (code, plugin.name, method)
-    return table
+    return table, tuple(hook for hook in PROCESS_HOOKS if getattr(manager.hook, hook).get_hookimpls())
 
 
 def _refuse_removed_names(plugin: type[Plugin[Any]], manager: pluggy.PluginManager) -> None:

@@ -14,7 +14,13 @@ from typing import Any, Literal
 
 from gateway_core.errors import GatewayError
 from gateway_core.hooks.commands import commands_of
-from gateway_core.hooks.hook_inspection import PROCESS_HOOKS, PluginDefectError, checked_manager, table_of
+from gateway_core.hooks.hook_inspection import (
+    PROCESS_HOOKS,
+    PluginDefectError,
+    checked_manager,
+    process_hooks_of,
+    table_of,
+)
 from gateway_core.hooks.plugin import Plugin
 from gateway_core.hookspecs import REQUEST_PHASES
 from gateway_core.packages.code_digest import read_path_files
@@ -112,10 +118,8 @@ def _inspect_plugin(name: str, plugin: type[Plugin[Any]]) -> Loaded:
             raise PluginDefectError(f"plugin {name!r}: {method} is not an async def")
     table = table_of(plugin)
     commands_of(plugin)
-    manager = checked_manager(plugin, name)
-    process = (hook for hook in PROCESS_HOOKS if getattr(manager.hook, hook).get_hookimpls())
     doc = inspect.cleandoc(plugin.__doc__) if plugin.__doc__ else ""
-    return Loaded("plugin", plugin, (*table, *process), doc)
+    return Loaded("plugin", plugin, (*table, *process_hooks_of(plugin)), doc)
 
 
 def _explain(published: Published, error: BaseException) -> str:
