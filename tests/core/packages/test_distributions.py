@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from gateway_core.packages import installed_plugins
-from gateway_core.packages.distributions import LARGEST, MetadataError, distributions, read_metadata_file
+from gateway_core.packages.distributions import LARGEST, MetadataError, distributions, path_stamp, read_metadata_file
 from gateway_core.packages.environment import EnvironmentWatch, PluginWatch
 from gateway_core.packages.installed import RememberedPlugins
 
@@ -198,3 +198,16 @@ def test_plugins_are_remembered_until_a_metadata_file_changes(site: Path, change
     change(metadata)
 
     assert remembered.find() == installed_plugins().plugins != before
+
+
+def test_what_is_remembered_of_a_path_ends_with_an_installation_or_a_removal(site: Path) -> None:
+    remembered = RememberedPlugins(path_stamp)
+    before = remembered.find()
+    assert remembered.find() is before
+
+    metadata = install(site, "zoo", "1")
+    with_another = remembered.find()
+    metadata.rename(site / "removed")
+
+    assert with_another == {**before, **with_another} != before
+    assert remembered.find() == before

@@ -154,6 +154,17 @@ def metadata_stamp() -> MetadataStamp:
     return tuple(stamps)
 
 
+def path_stamp() -> MetadataStamp:
+    """Return the place, inode, time and size of every directory and archive of the path.
+
+    It changes with each distribution that is installed or removed, unlike with a file that is written in its place.
+    """
+    stamps: list[tuple[str, int, int, int]] = []
+    for entry in dict.fromkeys(sys.path):
+        _stamp_file(stamps, entry or ".")
+    return tuple(stamps)
+
+
 def _stamp_file(stamps: list[tuple[str, int, int, int]], path: str) -> None:
     try:
         found = os.stat(path)  # noqa: PTH116  # a `Path` for each of a thousand files takes longer than this

@@ -111,9 +111,15 @@ def installed_plugins() -> InstalledPlugins:
 
 
 class RememberedPlugins:
-    """The plugins of the last reading, which is done again only after a metadata file has changed."""
+    """The plugins of the last reading, which is done again only after what was read has changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, stamp: Callable[[], MetadataStamp] = metadata_stamp) -> None:
+        """Remember none yet.
+
+        :param stamp: returns something else after a change: `metadata_stamp` after that of any file, `path_stamp`
+            after an installation or a removal.
+        """
+        self._stamp_now = stamp
         self._stamp: MetadataStamp | None = None
         self._plugins: Mapping[str, tuple[Published, ...]] = {}
 
@@ -122,7 +128,7 @@ class RememberedPlugins:
 
         :raises OSError: what is installed cannot be seen now, for want of descriptors or memory.
         """
-        stamp = metadata_stamp()
+        stamp = self._stamp_now()
         if stamp != self._stamp:
             self._plugins = published_plugins()
             # Taken before it was read: what is installed meanwhile differs from it.

@@ -12,13 +12,14 @@ from typing import Any, Final
 from gateway_core.config import ConfigError, Document, DocumentFormat, LoadedConfig
 from gateway_core.config.documents import ALL_RIGHTS
 from gateway_core.packages import PluginRegistry
+from gateway_core.packages.distributions import path_stamp
 from gateway_core.packages.installed import RememberedPlugins
 from gateway_core.snapshot import load
 
 Config = str | Mapping[str, Any]
 """YAML text, or a mapping of the same shape."""
 
-INSTALLED: Final = RememberedPlugins()
+INSTALLED: Final = RememberedPlugins(path_stamp)
 """What is installed, read once for all gateways of a process, and again when something is installed."""
 
 NAME: Final = "gateway.yaml"
