@@ -68,11 +68,17 @@ def eventually(condition: Callable[[], ResultT], within: float = PATIENCE) -> Re
 
     :raises AssertionError: there was none within that many seconds.
     """
-    deadline = time.monotonic() + within
+    begin = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() >= deadline:
+        waited = time.monotonic() - begin
+        if waited >= within:
             raise AssertionError(f"not true within {within:g} seconds: the last value was {value!r}")
-        time.sleep(0.01)
+        time.sleep(_pause(waited))
+
+
+def _pause(waited: float) -> float:
+    """Return the seconds until the next question: a twentieth of the wait, as a question may cost a handshake."""
+    return min(max(waited / 20, 0.002), 0.25)
