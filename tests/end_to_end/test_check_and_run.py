@@ -54,6 +54,8 @@ BAD = {
     ),
     "a log in a missing directory": plugin("{name: logger, config: {path: gone/access.log}}"),
     "a key that a plugin does not know": plugin("{name: ratelimit, config: {rate: 1, store: redis, url: 'ftp://x'}}"),
+    "a socket that no user may connect to": "listen: {address: 'unix:$HERE/g.sock', mode: '0000'}\n" + ROUTE,
+    "a number that no user has": "listen: {address: 'unix:$HERE/g.sock', owner: '4294967295'}\n" + ROUTE,
     "an unknown owner": "listen: {address: 'unix:$HERE/g.sock', owner: nobody-such}\n" + ROUTE,
     "a socket in a missing directory": "listen: 'unix:$HERE/gone/g.sock'\n" + ROUTE,
     "a socket in the place of a file": "listen: 'unix:$HERE/notes.txt'\n" + ROUTE,
@@ -95,9 +97,18 @@ def test_run_refuses_what_check_refuses_with_the_same_problems(folder: Path, kin
     assert r"\n" not in log, "an excerpt is lines of its own"
 
 
-async def test_run_starts_with_what_check_finds_fine(folder: Path) -> None:
+FINE = {
+    "a certificate": tls("cert: one.crt, key: one.key"),
+    "a socket with an owner": "listen: {address: 'unix:$HERE/g.sock', mode: '0660', owner: '0:0'}\n" + ROUTE,
+    "health alone": f"admin: {{health_listen: '127.0.0.1:0'}}\n{LISTEN}{ROUTE}",
+}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("kind", FINE)
+async def test_run_starts_with_what_check_finds_fine(folder: Path, kind: str, workers: int) -> None:
     config = folder / "gateway.yaml"
-    config.write_text(tls("cert: one.crt, key: one.key"))
+    config.write_text(FINE[kind].replace("$HERE", str(folder)) + f"workers: {workers}\n")
 
     assert commands.run("check", config, directory=folder, environ=environ(folder)).returncode == 0
 

@@ -202,6 +202,7 @@ def test_an_owner_that_this_machine_does_not_know_is_a_problem(tmp_path: Path, o
         ("file/s", "there is no directory"),
         ("file", "is there already and is no socket"),
         ("folder", "is there already and is no socket"),
+        ("link", "is a link that leads nowhere"),
         ("folder/s", None),
         ("stale", None),
     ],
@@ -212,6 +213,7 @@ def test_what_is_in_the_way_of_a_unix_socket_is_a_problem(
 ) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(tmp_path / "stale"))
     config = tmp_path / "gateway.yaml"
@@ -222,6 +224,27 @@ def test_what_is_in_the_way_of_a_unix_socket_is_a_problem(
     assert codes(found) == ([] if message is None else [("listen.unavailable", "error")])
     assert message is None or message in found.problems[0].message
     assert codes(look(config, offline=True)) == []
+
+
+@pytest.mark.parametrize("section", ["listen: 'unix:%s'\n", "admin: {health_listen: 'unix:%s'}\n"])
+def test_a_directory_in_which_no_socket_can_be_made_is_a_warning(tmp_path: Path, section: str) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(section % "/proc/gateway.sock" + ROUTE)
+
+    found = look(config)
+
+    assert codes(found) == [("listen.unavailable", "warning")]
+    assert "cannot listen on unix:/proc/gateway.sock: no such file or directory" in found.problems[0].message
+    assert codes(look(config, offline=True)) == []
+
+
+def test_trying_a_directory_for_a_socket_leaves_nothing_in_it(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(f"listen: {{address: 'unix:{tmp_path}/gateway.sock', mode: '0660', owner: '0:0'}}\n" + ROUTE)
+
+    assert codes(look(config)) == []
+
+    assert list(tmp_path.iterdir()) == [config]
 
 
 @pytest.mark.parametrize(

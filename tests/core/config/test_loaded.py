@@ -4,13 +4,16 @@ import gc
 import json
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from gateway_core.config import ConfigError, Document, LoadedConfig, Place, load_config
 from gateway_core.config.loaded import collector_paused
+from gateway_core.config.models.base import Section
+from gateway_core.config.values import CANONICAL
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from tests.core.config.conftest import Catalogue, Load
 
@@ -64,6 +67,8 @@ FORMS = [
     "listen: {address: ':8080', https_redirect: {port: 8443}}",
     "listen: [{name: a, address: ':8080', client_address: {hops: 1}}, {address: 'unix:/run/a.sock', mode: '0660'}]",
     "listen: {address: ':8443', tls: {cert: a, key: b, certificates: [{cert: c, key: d}]}}",
+    "admin: {listen: 'unix:/run/admin.sock'}",
+    "admin: {health_listen: ':9091'}",
     "client_address: {header: x-a}\ntrusted_proxies: ['unix:', 10.0.0.0/8]\nvia: edge\nstrip_headers: [x-user]",
     "plugins: [{name: logger, order: after, when: {methods: [GET], scheme: https, client_ip: 10.0.0.0/8}}]",
 ]
@@ -95,6 +100,33 @@ def test_every_form_is_brought_back(load: Load, text: str) -> None:
     again = LoadedConfig.from_canonical(json.loads(json.dumps(loaded.to_canonical())))
 
     assert again == loaded
+
+
+def sections(kind: type[Section]) -> Iterator[type[Section]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from sections(each)
+
+
+@pytest.mark.parametrize(
+    ("section", "name"),
+    [
+        (each, name)
+        for each in sections(Section)
+        for name, field in each.model_fields.items()
+        if not (field.is_required() or field.default_factory_takes_validated_data)
+    ],
+)
+def test_what_a_key_is_without_being_given_may_be_given(section: type[Section], name: str) -> None:
+    """The canonical form gives every key; what its section says of several keys together is not looked at here."""
+    field = section.model_fields[name]
+    annotation: Any = Annotated[field.annotation, "", *field.metadata]
+    kind: TypeAdapter[Any] = TypeAdapter(annotation)
+    default = field.get_default(call_default_factory=True)
+
+    written = kind.dump_python(default, mode="json", context=CANONICAL)
+
+    assert kind.validate_python(written, context=CANONICAL) == default
 
 
 def test_building_in_steps_gives_the_same(load: Load) -> None:

@@ -92,7 +92,7 @@ def _on_this_machine(loaded: LoadedConfig, environ: Mapping[str, str], *, offlin
         return ()
     from gateway_core.process.machine import (  # noqa: PLC0415 - takes long to import
         certificate_problems,
-        host_problems,
+        place_problems,
         socket_problems,
         tracing_problems,
     )
@@ -100,7 +100,7 @@ def _on_this_machine(loaded: LoadedConfig, environ: Mapping[str, str], *, offlin
     certificates = certificate_problems(loaded)
     if offline:
         return missing_files_as_warnings(certificates)
-    sockets = (*socket_problems(loaded), *host_problems(loaded))
+    sockets = (*socket_problems(loaded), *place_problems(loaded))
     return (*certificates, *sockets, *tracing_problems(loaded, environ))
 
 

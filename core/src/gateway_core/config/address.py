@@ -79,6 +79,10 @@ def _socket_path(text: str, example: str) -> str:
     path = text.removeprefix(UNIX)
     if not path.startswith("/") or any(ord(character) < 0x20 for character in path):
         raise InvalidValueError("has no absolute path after unix", remedy=f"write for example {example}")
+    if path.endswith("/"):
+        raise InvalidValueError(
+            "ends with a slash, as only the path of a directory does", remedy=f"write for example {example}"
+        )
     if len(path.encode()) > _LONGEST_SOCKET_PATH:
         raise InvalidValueError(f"has a path of more than {_LONGEST_SOCKET_PATH} bytes, which no socket can have")
     return path

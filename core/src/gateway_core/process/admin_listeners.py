@@ -82,7 +82,7 @@ class AdminListeners:
         if config is not None:
             hosts = config.hosts
             context = None if config.tls is None else await asyncio.to_thread(self._context, config.tls)
-            place = Place(config.listen, context) if config.listen else None
+            place = None if config.listen is None else Place(config.listen, context)
             health = None if config.health_listen is None else Place(config.health_listen, serves_api=False)
         await self._main.open(place, view, hosts)
         await self._health.open(health, view, hosts)

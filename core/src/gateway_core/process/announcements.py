@@ -55,7 +55,7 @@ def listening(urls: Sequence[str], config: GatewayConfig) -> None:
             f"listening on {url}",
             url=url,
             version=version("gateway-core"),
-            admin=None if config.admin is None else config.admin.listen or None,
+            admin=None if config.admin is None else config.admin.listen,
             workers=config.workers,
         )
 
@@ -81,7 +81,7 @@ def restarting(why: str) -> None:
 
 def restarted(urls: Sequence[str], config: GatewayConfig) -> None:
     """Say that this program has taken over."""
-    number, admin = version("gateway-core"), None if config.admin is None else config.admin.listen or None
+    number, admin = version("gateway-core"), None if config.admin is None else config.admin.listen
     shown = "no admin listener" if admin is None else f"admin on {admin}"
     text = f"the new program has taken over: gateway {number} on {', '.join(urls)}; {shown}"
     emit(SERVER_RESTARTED, text, version=number, urls=list(urls), admin=admin)

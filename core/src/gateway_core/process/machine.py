@@ -5,8 +5,12 @@ The CPUs are those of the process's affinity, within the quota of its control gr
 
 from __future__ import annotations
 
+import grp
 import math
 import os
+import pwd
+import secrets
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -15,7 +19,7 @@ from gateway_core.config import ConfigProblem, GatewayConfig, ListenTlsConfig, L
 from gateway_core.config.address import ListenAddress
 from gateway_core.observe.tracing.settings import why_unusable
 from gateway_core.process.certificates import CertificateError, files_of, load_certificates
-from gateway_core.process.sockets import unknown_owner, unusable_host, unusable_path
+from gateway_core.process.sockets import BindError, bind_unix, close, unusable_path
 from gateway_core.snapshot.tls_files import unreadable_files, upstream_tls_problems
 
 _MOUNT = Path("/sys/fs/cgroup")
@@ -72,7 +76,7 @@ def socket_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
         if address.path and (reason := unusable_path(address.path)) is not None:
             yield ConfigProblem(loaded.place_of(key_path), key_path, reason, code="listen.unavailable")
     for index, listen in enumerate(loaded.config.listen):
-        unknown = None if listen.owner is None else unknown_owner(listen.owner)
+        unknown = None if listen.owner is None else _unknown_owner(listen.owner)
         if unknown is not None:
             key_path = f"listen[{index}].owner"
             message = f"there is no {unknown} on this machine"
@@ -85,10 +89,24 @@ def socket_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
             )
 
 
-def host_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
-    """Warn of hosts to listen on that are not this machine's, where a start would fail. Blocks: names are resolved."""
+def place_problems(loaded: LoadedConfig) -> Iterator[ConfigProblem]:
+    """Warn of hosts to listen on that are not this machine's, and of directories in which this user may not make a
+    socket: a start would fail here. Blocks: names are resolved, files made.
+    """
+    access = {f"listen[{index}].address": (each.mode, each.owner) for index, each in enumerate(loaded.config.listen)}
     for key_path, address in _addresses(loaded):
-        reason = unusable_host(address.host) if address.host else None
+        if address.path and unusable_path(address.path) is None:
+            refused = _refused_path(address.path, *access.get(key_path, (None, None)))
+            if refused is not None:
+                yield ConfigProblem(
+                    loaded.place_of(key_path),
+                    key_path,
+                    f"this user cannot listen on unix:{address.path}: {refused}",
+                    code="listen.unavailable",
+                    severity="warning",
+                    remedy="write a path that the user who is to run it may use",
+                )
+        reason = _unusable_host(address.host) if address.host else None
         if reason is not None:
             yield ConfigProblem(
                 loaded.place_of(key_path),
@@ -147,3 +165,43 @@ def tracing_problems(loaded: LoadedConfig, environ: Mapping[str, str]) -> Iterat
         paths = [f"tracing.otlp.{key}" for key in ("protocol", "ca", "cert", "key")]
         key_path = next((path for path in paths if path in loaded.places), "tracing")
         yield ConfigProblem(loaded.place_of(key_path), "tracing.otlp", reason, code="tracing.unusable")
+
+
+def _refused_path(path: str, mode: str | None, owner: str | None) -> str | None:
+    """Return why this process may not make a unix socket beside a path, with that mode and owner; None if it may.
+
+    One of another name is made and removed again, as rights, mounts and file systems all have a say. Blocks.
+    """
+    beside = Path(path).with_name(f".{secrets.token_hex(4)}")
+    if len(bytes(beside)) > len(path.encode()):
+        return None  # it might be too long where the path itself is not
+    try:
+        close(bind_unix(str(beside), mode, owner))
+    except BindError as error:
+        return str(error).removeprefix(f"cannot listen on unix:{beside}: ").replace(str(beside), path)
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return None
+
+
+def _unusable_host(host: str) -> str | None:
+    """Return why no socket can be bound to a host; None if one can, whatever its port. Blocks: names are resolved."""
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(where)
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return None
+
+
+def _unknown_owner(owner: str) -> str | None:
+    """Return what of ``user:group`` this machine does not know, such as ``user 'www'``; None if it knows both."""
+    user, _, group = owner.partition(":")
+    for kind, name, find in (("user", user, pwd.getpwnam), ("group", group, grp.getgrnam)):
+        try:
+            if name and not name.isdigit():
+                find(name)
+        except KeyError:
+            return f"{kind} {name!r}"
+    return None

@@ -179,7 +179,7 @@ class ProgramView:
             "pid": os.getpid(),
             "started_at": datetime.fromtimestamp(self._started_at, UTC).isoformat(timespec="milliseconds"),
             "urls": list(self._model.urls()),
-            "admin": None if config.admin is None else config.admin.listen or None,
+            "admin": None if config.admin is None else config.admin.listen,
             "dropped_log_lines": logs.dropped(),
             "log_level": logs.level(),
         }

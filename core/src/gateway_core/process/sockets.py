@@ -10,9 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import grp
 import os
-import pwd
 import shutil
 import socket
 import stat
@@ -69,7 +67,7 @@ def bind(
     :raises BindError: the address is taken, not ours or not allowed.
     """
     try:
-        return _bind_unix(address.path, mode, owner) if address.path else _bind_tcp(address, reuse_port=reuse_port)
+        return bind_unix(address.path, mode, owner) if address.path else _bind_tcp(address, reuse_port=reuse_port)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         remedy = _remedy(error, is_unix=bool(address.path))
@@ -130,7 +128,12 @@ def _listening(sock: socket.socket, where: object, *, dual_stack: bool) -> socke
     return sock
 
 
-def _bind_unix(path: str, mode: str | None, owner: str | None) -> socket.socket:
+def bind_unix(path: str, mode: str | None, owner: str | None) -> socket.socket:
+    """Return a socket that listens at a path.
+
+    :raises BindError: something else is there, or the file cannot be given that mode and owner.
+    :raises OSError: it cannot be made.
+    """
     if (reason := unusable_path(path)) is not None:
         raise BindError(f"cannot listen on unix:{path}: {reason}", f"unix:{path}")
     _remove_stale(path)
@@ -181,31 +184,10 @@ def unusable_path(path: str) -> str | None:
         if stat.S_ISSOCK(Path(path).stat().st_mode):
             return None
     except OSError:
-        return None  # a dangling link, which binding replaces no more than a file, shows when it is bound
+        if not Path(path).is_symlink():
+            return None
+        return f"{path!r} is a link that leads nowhere: remove it, or listen elsewhere"
     return f"{path!r} is there already and is no socket: remove it, or listen elsewhere"
-
-
-def unusable_host(host: str) -> str | None:
-    """Return why no socket can be bound to a host; None if one can, whatever its port. Blocks: names are resolved."""
-    try:
-        family, kind, protocol, _, where = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.bind(where)
-    except OSError as error:
-        return (error.strerror or str(error)).lower()
-    return None
-
-
-def unknown_owner(owner: str) -> str | None:
-    """Return what of ``user:group`` this machine does not know, such as ``user 'www'``; None if it knows both."""
-    user, _, group = owner.partition(":")
-    for kind, name, find in (("user", user, pwd.getpwnam), ("group", group, grp.getgrnam)):
-        try:
-            if name and not name.isdigit():
-                find(name)
-        except KeyError:
-            return f"{kind} {name!r}"
-    return None
 
 
 def _group(group: str) -> str | int | None:

@@ -82,7 +82,7 @@ def _holds(wide: Network, narrow: Network) -> bool:
 
 def _admin(config: GatewayConfig) -> Found:
     admin = config.admin
-    if admin is None or not admin.listen or admin.tls is not None or _is_private(parse_listen(admin.listen)):
+    if admin is None or admin.listen is None or admin.tls is not None or _is_private(parse_listen(admin.listen)):
         return
     yield (
         "admin.listen",

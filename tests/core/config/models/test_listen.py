@@ -55,7 +55,7 @@ def test_a_clients_address_is_found_in_exactly_one_way(value: dict[str, object])
         ClientAddressConfig.model_validate(value)
 
 
-@pytest.mark.parametrize("mode", ["660", "0660", "0777"])
+@pytest.mark.parametrize("mode", ["660", "0660", "0777", "0002"])
 @pytest.mark.parametrize("owner", ["www-data", "33", "www-data:www-data", "0:33"])
 def test_the_mode_of_a_socket_is_octal_and_its_owner_a_name_or_number(mode: str, owner: str) -> None:
     listener = ListenConfig(address="unix:/run/a.sock", mode=mode, owner=owner)
@@ -67,6 +67,8 @@ def test_the_mode_of_a_socket_is_octal_and_its_owner_a_name_or_number(mode: str,
     "change",
     [
         {"mode": 660}, {"mode": "0o660"}, {"mode": "rw"}, {"mode": "0888"}, {"mode": "6"}, {"mode": "00660"},
+        {"mode": "000"}, {"mode": "0444"}, {"mode": "0111"}, {"mode": "7777"}, {"mode": "4660"}, {"mode": "1777"},
+        {"owner": "4294967295"}, {"owner": "0:99999999999"}, {"owner": "²"}, {"owner": "9" * 5000},
         {"owner": ""}, {"owner": "a:"}, {"owner": ":a"}, {"owner": "a b"}, {"owner": "a:b:c"}, {"owner": 33},
         {"hosts": ["a.test:80"]}, {"hosts": ["http://a.test"]}, {"hosts": ["*"]}, {"default": "no"},
         {"address": "unix:/" + "a" * 107}, {"proxy_protocol": "v1"},

@@ -76,7 +76,7 @@ class AdminConfig(Section):
     client until there is a token; from then on each request needs one. Health and metrics need none.
     """
 
-    listen: Address = ""
+    listen: Address | None = None
     """Address such as ``127.0.0.1:9090`` or ``unix:/run/gateway-admin.sock``."""
 
     hosts: tuple[str, ...] = ()
@@ -103,17 +103,17 @@ class AdminConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> AdminConfig:
-        if not self.listen and self.health_listen is None:
+        if self.listen is None and self.health_listen is None:
             raise InconsistentError("listen is missing", remedy="write listen: 127.0.0.1:9090")
         if self.clients and (self.tls is None or not self.tls.client_ca):
             raise InconsistentError("clients needs tls.client_ca", remedy="name the file of the authorities")
-        if self.tls is not None and self.listen.startswith("unix:"):
+        if self.tls is not None and self.listen is not None and self.listen.startswith("unix:"):
             raise InconsistentError("a unix socket needs no tls", remedy="leave tls out")
         return self
 
     def addresses(self) -> Iterator[tuple[str, str]]:
         """Yield the key path and the text of each address that is listened on."""
-        if self.listen:
+        if self.listen is not None:
             yield "admin.listen", self.listen
         if self.health_listen is not None:
             yield "admin.health_listen", self.health_listen

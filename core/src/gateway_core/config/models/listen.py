@@ -164,17 +164,33 @@ Host = Annotated[str, AfterValidator(check_host_pattern)]
 
 _MODE: Final = re.compile("[0-7]{3,4}")
 _OWNER: Final = re.compile(r"[^\s:/]+(:[^\s:/]+)?")
+_LARGEST_ID: Final = 2**32 - 2
+"""chown takes the number above it as "leave it as it is"."""
 
 
 def _check_mode(value: str) -> str:
     if not _MODE.fullmatch(value):
         raise InvalidValueError("is not a mode of a file in octal digits", remedy='write for example "0660"')
+    if int(value, 8) > 0o777:
+        raise InvalidValueError(
+            "sets bits that mean nothing for a socket (set-user-ID, set-group-ID, sticky)",
+            remedy=f'write "{value[1:]}"',
+        )
+    if not int(value, 8) & 0o222:
+        raise InvalidValueError(
+            "lets no user connect, which takes the right to write", remedy='write for example "0660"'
+        )
     return value
 
 
 def _check_owner(value: str) -> str:
     if not _OWNER.fullmatch(value):
         raise InvalidValueError("is not an owner", remedy="write USER or USER:GROUP, each a name or a number")
+    for part in value.split(":"):
+        if part.isdigit() and not (part.isascii() and len(part) <= 10 and int(part) <= _LARGEST_ID):
+            raise InvalidValueError(
+                "is not an owner: no user or group has that number", remedy=f"write a name, or at most {_LARGEST_ID}"
+            )
     return value
 
 
@@ -241,7 +257,7 @@ class ListenConfig(Section):
 
     mode: Annotated[str, AfterValidator(_check_mode)] | None = None
     """Mode of the file of a unix socket, in octal digits such as ``"0660"``; by default by the process's
-    umask."""
+    umask. Who may write to the file may connect, so some user must."""
 
     owner: Annotated[str, AfterValidator(_check_owner)] | None = None
     """Owner of the file of a unix socket: ``user`` or ``user:group``, names or numbers; by default the process's."""
