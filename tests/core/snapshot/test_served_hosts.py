@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from gateway_core.config import Document, DocumentFormat
 from gateway_core.hooks import ServedHosts
 from gateway_core.packages import PluginRegistry
@@ -34,8 +35,9 @@ def test_a_listener_serves_its_own_hosts_and_those_of_its_routes(tmp_path: Path)
     assert served_hosts([a, b], loaded.config, loaded.place_of).routes == ("one.example", "*.a.example", "two.example")
 
 
-def test_hosts_of_documents_that_are_no_local_files_are_told_apart() -> None:
-    document = Document("etcd://h/routes.yaml", CONFIG, DocumentFormat.YAML)
+@pytest.mark.parametrize("name", ["routes.yaml", "n" * 300])
+def test_hosts_of_documents_that_are_no_local_files_are_told_apart(name: str) -> None:
+    document = Document(f"etcd://h/{name}", CONFIG, DocumentFormat.YAML)
     loaded = load([], registry=PluginRegistry(), environ={}, documents=[document])
 
     hosts = served_hosts(loaded.config.listen[:1], loaded.config, loaded.place_of)

@@ -82,7 +82,7 @@ def document_files(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     files: list[Path] = []
     directories: list[Path] = []
     for path in paths:
-        if path.is_dir():
+        if is_directory(path):
             _walk(path, files, directories, frozenset())
         else:
             files.append(path)
@@ -97,9 +97,9 @@ def _walk(directory: Path, files: list[Path], directories: list[Path], within: f
     for entry in sorted(directory.iterdir()):
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
+        if is_directory(entry):
             _walk(entry, files, directories, within | {resolved})
-        elif entry.suffix.lower() in FORMATS and (entry.is_file() or not entry.exists()):
+        elif entry.suffix.lower() in FORMATS and (is_file(entry) or not is_there(entry)):
             files.append(entry)
 
 
@@ -135,8 +135,33 @@ class ReadFailure:
 
 
 def real_path(path: Path) -> Path:
-    """Resolve links; a loop of them, for which `Path.resolve` raises, stays as it is and fails when it is read."""
-    return Path(os.path.realpath(path))
+    """Resolve links; a loop of them, or a name that no file can have, stays as it is and fails when it is read."""
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:
+        return path
+
+
+# `Path.exists` and its like raise where they cannot tell: for names that are too long, and in directories that may not
+# be searched.
+
+
+def is_there(path: Path) -> bool:
+    """Whether a path leads to something, as far as can be told."""
+    return os.path.exists(path)  # noqa: PTH110 - see above
+
+
+def is_directory(path: Path) -> bool:
+    """Whether a path leads to a directory, as far as can be told."""
+    return os.path.isdir(path)  # noqa: PTH112 - see above
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path leads to a regular file, as far as can be told."""
+    return os.path.isfile(path)  # noqa: PTH113 - see above
+
+
+NUL: Final = "holds the character NUL, which no path can"
 
 
 def read_bytes(path: Path, *, limit: int) -> bytes | ReadFailure:

@@ -19,10 +19,14 @@ import yaml
 
 from gateway_core.config import toml_nodes, yaml_nodes
 from gateway_core.config.documents import (
+    NUL,
     Document,
     DocumentFormat,
     document_files,
     empty_directory_problem,
+    is_directory,
+    is_file,
+    is_there,
     read_document,
     real_path,
 )
@@ -190,6 +194,8 @@ class Gatherer:
             elif directory is None:
                 message = "only a document that is a file can include others"
                 self.report(item, ("include",), message, code="include.not-allowed")
+            elif "\0" in pattern:
+                self.report(item, ("include",), NUL, code="value.invalid", remedy="leave it out")
             else:
                 self.includes.append(pattern)
                 self._include(item, directory, pattern, parents)
@@ -204,7 +210,7 @@ class Gatherer:
                 if not is_glob:
                     message = f"{quote(pattern)} includes itself"
                     self.report(node, ("include",), message, code="include.cycle", remedy="remove one of the includes")
-            elif not is_glob and not path.exists():
+            elif not is_glob and not is_there(path):
                 self.files.append(path)
                 self.is_complete = False
                 self.report(node, ("include",), f"the file {quote(str(path))} does not exist", code="file.missing")
@@ -291,7 +297,7 @@ def pattern_directories(directory: Path, pattern: str) -> list[Path]:
             found += current
         elif _GLOB.search(step):
             found += current
-            current = [inner for each in current for inner in sorted(each.glob(step)) if inner.is_dir()]
+            current = [inner for each in current for inner in sorted(each.glob(step)) if is_directory(inner)]
         else:
             current = [each / step for each in current]
     return list(dict.fromkeys([*found, *current]))
@@ -308,7 +314,7 @@ def _below(directory: Path) -> list[Path]:
 
 def _matches(directory: Path, pattern: str) -> list[Path]:
     found = glob.glob(pattern, root_dir=directory, recursive=True)  # noqa: PTH207 - Path.glob refuses absolute patterns
-    return [path for path in (directory / name for name in sorted(found)) if path.is_file()]
+    return [path for path in (directory / name for name in sorted(found)) if is_file(path)]
 
 
 def merge_roots(roots: Iterable[yaml.MappingNode], report: ReportNode, constructor: Constructor) -> yaml.MappingNode:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from gateway_core.clock import Clock
 from gateway_core.config import ConfigProblem, problem_as_json, render_problems
+from gateway_core.config.documents import is_there
 from gateway_core.errors import GatewayError
 
 Result = Literal["ok", "rejected", "failed"]
@@ -146,5 +147,5 @@ def describe_changed(changed: Sequence[Path]) -> str:
     """Name files that changed."""
     names = ", ".join(path.name for path in changed[:3])
     more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-    verb = "changed" if all(path.exists() for path in changed) else "changed or gone"
+    verb = "changed" if all(map(is_there, changed)) else "changed or gone"
     return f"{names}{more} {verb}"

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from gateway_core.config import GatewayConfig, ListenConfig, LoadedConfig, PlaceOf
+from gateway_core.config.documents import is_file
 from gateway_core.hooks import ServedHosts
 
 
@@ -20,12 +21,12 @@ def served_hosts(listeners: Iterable[ListenConfig], config: GatewayConfig, place
     serves_all = any(each.default for each in listeners)
     local, remote = dict[str, None](), dict[str, None]()
     # Documents of sources have names that are no files: URLs, or `configmap/...`.
-    is_file = cache(lambda name: Path(name).is_file())
+    is_local = cache(lambda name: is_file(Path(name)))
     for index, route in enumerate(config.routes):
         reaches = not names.isdisjoint(route.listeners) if route.listeners else serves_all
         if not (route.enabled and route.hosts and reaches) or route.effective_scheme == "http":
             continue
-        into = local if is_file(place_of(f"routes[{index}]").file) else remote
+        into = local if is_local(place_of(f"routes[{index}]").file) else remote
         into.update(dict.fromkeys(host.lower() for host in route.hosts))
     own = dict.fromkeys(host.lower() for each in listeners for host in each.hosts)
     return ServedHosts(tuple(own), tuple(local), tuple(remote))

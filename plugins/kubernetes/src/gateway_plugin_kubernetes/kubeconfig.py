@@ -83,7 +83,7 @@ def load_kubeconfig(paths: Iterable[Path], context: str = "") -> Cluster:
     """
     paths = list(paths)
     shown = ", ".join(map(str, paths))
-    documents = [(path.parent, _read(path)) for path in paths if len(paths) == 1 or path.is_file()]
+    documents = [(path.parent, _read(path)) for path in paths if len(paths) == 1 or os.path.isfile(path)]  # noqa: PTH113 - Path.is_file raises
     chosen = context or next((d["current-context"] for _, d in documents if d.get("current-context")), "")
     if not chosen:
         raise ClusterError(f"kubeconfig {shown} has no current-context: name a context")
@@ -97,7 +97,8 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         document = yaml.safe_load(ConfigFile(path).read_text())
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ClusterError(f"kubeconfig {str(path)!r} cannot be read: {error}") from None
+        reason = (getattr(error, "strerror", None) or str(error)).lower() if isinstance(error, OSError) else str(error)
+        raise ClusterError(f"kubeconfig {str(path)!r} cannot be read: {reason}") from None
     if not isinstance(document, dict):
         raise ClusterError(f"kubeconfig {str(path)!r} is no mapping")
     return document

@@ -33,12 +33,18 @@ def findings(config: LoggerConfig) -> Iterator[ConfigFinding]:
 def _of_file(name: str, path: ConfigPath) -> Iterator[ConfigFinding]:
     """Look whether a log can be opened, without making it or waiting for the reader of a pipe."""
     file, folder = Path(name), Path(name).parent
-    if file.is_dir():
+    try:
+        is_there, is_directory = file.exists(), file.is_dir()
+    except OSError as error:
+        text = f"{name!r} cannot be written: {(error.strerror or str(error)).lower()}"
+        yield ConfigFinding(path, text, code="file-unreadable")
+        return
+    if is_directory:
         yield ConfigFinding(path, f"{name!r} is a directory: name a file in it", code="file-unreadable")
     elif not folder.is_dir():
         text = f"there is no directory {str(folder)!r} for the log: create it, or correct the path"
         yield ConfigFinding(path, text, code="file-missing")
-    elif not os.access(file if file.exists() else folder, os.W_OK):
+    elif not os.access(file if is_there else folder, os.W_OK):
         text = f"{name!r} cannot be written: {os.strerror(errno.EACCES)}"
         yield ConfigFinding(path, text, code="file-unreadable")
 

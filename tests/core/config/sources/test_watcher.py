@@ -91,6 +91,14 @@ async def test_a_new_file_in_a_listed_directory_is_a_change(tmp_path: Path) -> N
         assert await next_change(changes, lambda n: (tmp_path / f"{n}.yaml").write_text("a")) == (tmp_path,)
 
 
+@pytest.mark.parametrize("name", ["n" * 300, "n" * 300 + "/a.yaml", "a\0b"])
+async def test_a_name_that_no_file_can_have_keeps_no_other_from_being_watched(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "g.yaml"
+
+    async with watching(file, tmp_path / name) as changes:
+        assert await next_change(changes, lambda number: file.write_text(f"{number}")) == (file,)
+
+
 async def test_a_touched_file_is_no_change(tmp_path: Path) -> None:
     file = tmp_path / "gateway.yaml"
     other = tmp_path / "other.yaml"

@@ -21,7 +21,7 @@ from gateway_core.config.config_file import (
     TRUSTED_KEY,
     UPSTREAM_KEY,
 )
-from gateway_core.config.documents import Document
+from gateway_core.config.documents import NUL, Document
 from gateway_core.config.location import KeyPath
 from gateway_core.config.models.route import is_url
 from gateway_core.config.plugin_words import core_form_of, option_hint, plugin_for
@@ -243,7 +243,9 @@ def make_paths_absolute(scope: Scope, document_of: Callable[[str], Document]) ->
     ]
     for path, name in named:
         directory = document_of(scope.place(path).file).directory
-        if name and directory is not None and not Path(name).is_absolute():
+        if "\0" in name:
+            scope.add(path, NUL, code="value.invalid", remedy="leave it out")
+        elif name and directory is not None and not Path(name).is_absolute():
             _replace(scope.document, path, str(directory / name))
 
 

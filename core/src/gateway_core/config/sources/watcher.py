@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway_core.clock import Clock, SystemClock
-from gateway_core.config.documents import LARGEST_FILE, read_regular, real_path
+from gateway_core.config.documents import LARGEST_FILE, is_directory, read_regular, real_path
 from gateway_core.events import CONFIG_WATCH_POLLS, emit
 from gateway_core.tasks import spawn
 
@@ -200,7 +200,7 @@ class Seen:
 
 
 def _nearest_existing(directory: Path) -> Path:
-    while not directory.is_dir() and directory != directory.parent:
+    while not is_directory(directory) and directory != directory.parent:
         directory = directory.parent
     return directory
 
@@ -235,7 +235,7 @@ class Fingerprint:
             else:
                 self.entries[file] = hashlib.sha256(read_regular(file, LARGEST_FILE)).hexdigest()
             self.stats[file] = stat
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a name that no file can have
             self.entries[file] = ABSENT
 
     def extended(self, watched: WatchSet) -> Fingerprint:
