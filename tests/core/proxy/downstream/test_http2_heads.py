@@ -156,7 +156,7 @@ async def test_fields_that_are_like_others_are_not_read_as_heads(proxied: Proxie
     gateway, _ = await proxied(OK)
     async with http2(gateway) as client:
         await client.ask(("cookie", "1"), ("accept", "*/*"))
-        (connection,) = gateway.proxy.connections.open
+        connection: Any = next(iter(gateway.proxy.connections.open))
         memory = connection._streams._heads._plain
         (model,) = memory.models.values()
 

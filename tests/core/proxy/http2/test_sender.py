@@ -194,6 +194,32 @@ async def test_windows_that_are_too_large_or_opened_by_nothing_are_errors(wire: 
         assert (of_stream.value.code, of_stream.value.stream) == (code, 7)
 
 
+async def test_a_large_piece_goes_out_at_once_if_nothing_is_in_its_way(wire: Wire) -> None:
+    wire.sender.open_window(1 << 20)
+    each = SendStream(1, 200_000)
+    wire.sender.send(each, bytes(100_000))
+    assert (each.queued, each.window) == (0, 100_000)
+    assert [len(frame.data) for frame in await wire.frames(7)] == [16384] * 6 + [100_000 - 6 * 16384]
+
+
+@pytest.mark.parametrize(
+    "in_the_way", ["the stream's window", "the connection's window", "itself", "another stream", "the transport"]
+)
+async def test_a_large_piece_waits_for_what_is_in_its_way(wire: Wire, in_the_way: str) -> None:
+    wire.sender.open_window(1 << (15 if in_the_way == "the connection's window" else 20))
+    each, ahead = SendStream(3, 99_999 if in_the_way == "the stream's window" else 1 << 20), stream(1, 40_000)
+    if in_the_way == "itself":
+        wire.sender.send(each, b"first")
+    elif in_the_way == "another stream":
+        wire.sender.enter(ahead)
+    elif in_the_way == "the transport":
+        wire.sender.pause()
+    wire.sender.send(each, bytes(100_000))
+    assert each.queued >= 100_000
+    if in_the_way == "another stream":
+        assert order(await wire.frames(5)) == [1, 3, 1, 3, 1]
+
+
 async def test_large_bodies_are_sent_from_where_they_lie_and_what_waits_for_longer_is_kept(wire: Wire) -> None:
     buffer = bytearray(b"a" * 100_000)
     large = SendStream(1, 50_000)

@@ -28,6 +28,7 @@ from gateway_core.proxy.wire.h2.frames import (
     FRAME_HEAD_SIZE,
     HEADERS,
     MAX_FRAME_SIZE,
+    data_frames,
     frame_head,
     goaway,
     headers_frames,
@@ -220,7 +221,14 @@ class Sender:
 
     def send(self, stream: SendStream, data: bytes | memoryview) -> None:
         """Send bytes of a body when that is possible."""
-        if data:
+        size = len(data)
+        is_in_the_way = self._ready or stream.queued or self._is_paused or self._transport.is_closing()
+        if size >= _LARGE and not is_in_the_way and size <= min(self.window, stream.window, MOST_UNSENT - self.unsent):
+            self.window -= size
+            stream.window -= size
+            self._write_data(stream.stream_id, data, 0)
+            self.flush()
+        elif data:
             self._hold(stream, data)
             self.enter(stream)
 
@@ -294,18 +302,17 @@ class Sender:
                 if room <= 0:
                     return
                 stream = queue[0]
-                size = min(self.window, stream.window, MAX_FRAME_SIZE)
-                data = stream.take(size)
+                is_alone = len(queue) == 1 or not stream.is_incremental  # no other one has its turn in between
+                most = -(-room // MAX_FRAME_SIZE) * MAX_FRAME_SIZE if is_alone else MAX_FRAME_SIZE
+                data = stream.take(min(self.window, stream.window, most))
                 size = len(data)
                 self.window -= size
                 stream.window -= size
                 room -= size
                 self._holding.remove(size)
                 is_last = stream.is_ended and not stream.queued
-                ends = END_STREAM if is_last and not stream.trailers else 0
                 self._is_scheduled = True  # this is the flush
-                self.write(frame_head(DATA, ends, stream.stream_id, size))
-                self.write(data)
+                self._write_data(stream.stream_id, data, END_STREAM if is_last and not stream.trailers else 0)
                 if is_last and stream.trailers:
                     self._write_end(stream)
                 if not stream.queued or stream.window <= 0:
@@ -317,6 +324,11 @@ class Sender:
                 stream.drained()
             if self._ready.get(urgency) is queue:  # which `drained` may have changed
                 del self._ready[urgency]
+
+    def _write_data(self, stream_id: int, data: bytes | memoryview, flags: int) -> None:
+        pieces = data_frames(stream_id, data, flags)
+        self._pieces += pieces
+        self._size += len(data) + FRAME_HEAD_SIZE * (len(pieces) // 2)
 
     def _write_block(self, stream_id: int, block: bytes, *, ends: bool) -> None:
         if self._empties_table:

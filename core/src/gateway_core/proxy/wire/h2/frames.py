@@ -323,6 +323,24 @@ def frame_head(kind: int, flags: int, stream: int, length: int) -> bytes:
     return _make_head(length << 8 | kind, flags, stream)
 
 
+def data_frames(stream: int, data: bytes | memoryview, flags: int) -> list[bytes | memoryview]:
+    """Return a part of a body in DATA: the head of each frame and its payload, which is not copied.
+
+    :param flags: of the last frame.
+    """
+    left = len(data)
+    if left <= MAX_FRAME_SIZE:
+        return [_make_head(left << 8 | DATA, flags, stream), data]
+    head, view = _make_head(MAX_FRAME_SIZE << 8 | DATA, 0, stream), memoryview(data)
+    made: list[bytes | memoryview] = []
+    while left > MAX_FRAME_SIZE:
+        made += (head, view[:MAX_FRAME_SIZE])
+        view = view[MAX_FRAME_SIZE:]
+        left -= MAX_FRAME_SIZE
+    made += (_make_head(left << 8 | DATA, flags, stream), view)
+    return made
+
+
 def headers_frames(stream: int, block: bytes, *, ends: bool, most: int = MAX_FRAME_SIZE) -> bytes:
     """Return a block of fields in HEADERS, with CONTINUATION where one frame does not hold it.
 
