@@ -68,10 +68,30 @@ def order(frames: list[Any]) -> list[int]:
 
 async def test_what_is_written_in_a_turn_goes_out_in_its_order(wire: Wire) -> None:
     wire.sender.write(hf.PingFrame(0, opaque_data=b"12345678").serialize())
-    wire.sender.send_whole(SendStream(1, 1000), b"\x88", b"body")
+    wire.sender.send_begin(SendStream(1, 1000), b"\x88", b"body", ends=True)
     ping, head, data = await wire.frames(3)
     assert (type(ping), head.stream_id, data.data) == (hf.PingFrame, 1, b"body")
     assert "END_STREAM" in data.flags
+
+
+async def test_a_head_and_the_first_part_of_a_body_go_out_together_and_the_rest_follows(wire: Wire) -> None:
+    each = SendStream(1, 1000)
+    wire.sender.send_begin(each, b"\x88", b"first", ends=False)
+    assert (each.queued, each.window, each.is_ended) == (0, 995, False)
+    wire.sender.end(each, b"\x88")
+    _, data, trailers = await wire.frames(3)
+    assert (data.data, "END_STREAM" in data.flags, "END_STREAM" in trailers.flags) == (b"first", False, True)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_a_first_part_waits_for_the_window_behind_its_head(wire: Wire, ends: bool) -> None:
+    each = SendStream(1, 3)
+    wire.sender.send_begin(each, b"\x88", b"first", ends=ends)
+    head, data = await wire.frames(2)
+    assert (type(head), data.data, each.queued) == (hf.HeadersFrame, b"fir", 2)
+    wire.sender.open_stream(each, 10)
+    (rest,) = await wire.frames(1)
+    assert (rest.data, "END_STREAM" in rest.flags) == (b"st", ends)
 
 
 async def test_streams_of_one_urgency_take_turns(wire: Wire) -> None:

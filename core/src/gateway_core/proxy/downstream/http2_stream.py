@@ -275,12 +275,12 @@ class Http2Stream(SendStream):
         self.head_sent = True
         self.bytes_sent = len(body)
         sender = self._owner.sender
-        if complete and body:
-            sender.send_whole(self, encoded, body)
+        if body:
+            sender.send_begin(self, encoded, body, ends=complete)
+            if self.queued and not complete:
+                self._pause_if_full()
         else:
             sender.send_head(self, encoded, ends=complete)
-            if body:
-                self._send(body)
 
     # -- the body of the response
 
@@ -296,8 +296,12 @@ class Http2Stream(SendStream):
         raise AssertionError("nothing passes by a stream")
 
     def _send(self, data: bytes | memoryview) -> None:
+        self._owner.sender.send(self, data)
+        if self.queued:
+            self._pause_if_full()
+
+    def _pause_if_full(self) -> None:
         sender = self._owner.sender
-        sender.send(self, data)
         most = sender.high_water if self.window > 0 else 1  # nothing leaves before a window opens
         if self.queued < most or self.is_paused:
             return

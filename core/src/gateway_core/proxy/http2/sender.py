@@ -198,18 +198,21 @@ class Sender:
             stream.end_with(b"")
         self._write_block(stream.stream_id, block, ends=ends)
 
-    def send_whole(self, stream: SendStream, block: bytes, body: bytes) -> None:
-        """Write a message that is complete; in one piece if the windows allow."""
+    def send_begin(self, stream: SendStream, block: bytes, body: bytes, *, ends: bool) -> None:
+        """Write a message's fields with the first part of its body, in one piece if the windows allow.
+
+        :param ends: whether the message is complete with that.
+        """
         if self._empties_table:
             block = self._behind_size(block)
         size, length = len(body), len(block)
         if size <= self.window and size <= stream.window and size <= MAX_FRAME_SIZE and length <= MAX_FRAME_SIZE:
             self.window -= size
             stream.window -= size
-            stream.is_ended = True
+            stream.is_ended = ends
             stream_id = stream.stream_id
             head = frame_head(HEADERS, END_HEADERS, stream_id, length)
-            self._pieces += (head, block, frame_head(DATA, END_STREAM, stream_id, size), body)
+            self._pieces += (head, block, frame_head(DATA, END_STREAM if ends else 0, stream_id, size), body)
             self._size += length + size + 2 * FRAME_HEAD_SIZE
             if not self._is_scheduled:
                 self._is_scheduled = True
@@ -217,7 +220,8 @@ class Sender:
             return
         self._write_block(stream.stream_id, block, ends=False)
         self._hold(stream, body)
-        self.end(stream, b"")
+        stream.is_ended = ends
+        self.enter(stream)
 
     def send(self, stream: SendStream, data: bytes | memoryview) -> None:
         """Send bytes of a body when that is possible."""

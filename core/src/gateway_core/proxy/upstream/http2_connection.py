@@ -165,7 +165,8 @@ class Http2UpstreamConnection(asyncio.Protocol):
             return
         del self._streams[stream.stream_id]
         self._waiting.discard(stream)
-        self.sender.drop(stream)
+        if stream.queued:
+            self.sender.drop(stream)
         if not self._streams:
             self.idle_since = self._pool.now()
             if self._is_leaving:

@@ -123,14 +123,13 @@ class Http2UpstreamStream(SendStream):
         if not connection.begin(self):
             self._fail_soon(Failure.REFUSED, "its connection takes no further requests")
             return
-        block = encode_request(head, connection.scheme, handler.seconds_left)
-        if complete and body and not trailers:
-            connection.sender.send_whole(self, block, body)
-            return
-        connection.sender.send_head(self, block, ends=complete and not (body or trailers))
+        block = encode_request(head, connection.scheme, lambda: handler.seconds_left)
         if body:
-            self.send_body(body)
-        if complete and (body or trailers):
+            connection.sender.send_begin(self, block, body, ends=complete and not trailers)
+            self._pause_upload_if_full()
+        else:
+            connection.sender.send_head(self, block, ends=complete and not trailers)
+        if complete and trailers:
             connection.sender.end(self, encode_block(trailers))
 
     def send_body(self, data: bytes) -> None:
@@ -138,6 +137,9 @@ class Http2UpstreamStream(SendStream):
         if self._is_over:
             return
         self._connection.sender.send(self, data)
+        self._pause_upload_if_full()
+
+    def _pause_upload_if_full(self) -> None:
         if self.queued >= HIGH_WATER and not self._is_upload_paused and self.handler is not None:
             self._is_upload_paused = True
             self.handler.pause_upload()

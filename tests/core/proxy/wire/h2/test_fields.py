@@ -64,7 +64,7 @@ def test_a_request_for_an_endpoint_is_what_it_would_be_over_http_1() -> None:
         b"POST /a?b HTTP/1.1\r\nHost: a.example\r\nX-A: 1\r\nTE: trailers\r\nConnection: TE\r\n"
         b"Transfer-Encoding: chunked\r\ngrpc-timeout: 9S\r\nX-Request-Id: r\r\n\r\n"
     )
-    found = [(name, value) for name, value, *_ in Decoder().decode(encode_request(head, b"https", 2.5))]
+    found = [(name, value) for name, value, *_ in Decoder().decode(encode_request(head, b"https", lambda: 2.5))]
     assert found == [
         (b":method", b"POST"),
         (b":scheme", b"https"),
@@ -159,7 +159,7 @@ def test_trailers_are_lines_without_pseudo_header_fields() -> None:
 
 
 def sent(head: bytes, seconds: float = 5.0) -> list[tuple[bytes, bytes]]:
-    return [(name, value) for name, value, *_ in Decoder().decode(encode_request(head, b"http", seconds))]
+    return [(name, value) for name, value, *_ in Decoder().decode(encode_request(head, b"http", lambda: seconds))]
 
 
 @pytest.mark.parametrize(

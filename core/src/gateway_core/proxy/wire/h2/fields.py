@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from typing import Final, NamedTuple
 
@@ -98,14 +98,14 @@ _LONGEST_SENT: Final = 1024
 _sent: Final[dict[bytes, bytes]] = {}
 
 
-def encode_request(head: bytes, scheme: bytes, seconds: float = inf) -> bytes:
+def encode_request(head: bytes, scheme: bytes, seconds_left: Callable[[], float] = lambda: inf) -> bytes:
     """Return the block of a request.
 
     Mostly a request differs from one before in its target and its last fields: ``traceparent`` if it is traced, and
     X-Request-Id. What is between is remembered, unless it has credentials.
 
     :param head: the head as it would go over HTTP/1, with its empty line.
-    :param seconds: how long it may still take, which ``grpc-timeout`` says if it is there.
+    :param seconds_left: returns how long it may still take, which ``grpc-timeout`` says; called if that is there.
     """
     end = head.index(b"\r\n")
     method, target, _ = head[:end].split(b" ")
@@ -119,7 +119,7 @@ def encode_request(head: bytes, scheme: bytes, seconds: float = inf) -> bytes:
         block, encoded_id = rest, encode_value(_PARENT_PREFIX, last[len(_PARENT) :]) + encoded_id
     fields = _sent.get(block)
     if fields is None:
-        fields = _encode_sent(block, seconds)
+        fields = _encode_sent(block, seconds_left)
     return b"".join((
         _METHODS.get(method) or encode_field(b":method", method), _SCHEME[scheme], encode_value(_PATH_PREFIX, target),
         fields, encoded_id,
@@ -129,7 +129,7 @@ def encode_request(head: bytes, scheme: bytes, seconds: float = inf) -> bytes:
 _TE: Final = encode_field(b"te", b"trailers")
 
 
-def _encode_sent(block: bytes, seconds: float) -> bytes:
+def _encode_sent(block: bytes, seconds_left: Callable[[], float]) -> bytes:
     """Return lines as fields, Host first."""
     authority, fields, is_kept, is_call = b"", [], True, False
     for line in block.split(b"\r\n")[1:]:
@@ -141,6 +141,7 @@ def _encode_sent(block: bytes, seconds: float) -> bytes:
             if b"trailers" in value.lower():
                 fields.append(_TE)
         elif name == b"grpc-timeout":
+            seconds = seconds_left()
             fields.append(encode_field(name, timeout_value(seconds).encode() if seconds < inf else value))
             is_kept = False  # also without a limit: the next request with these lines may have one
         elif name not in _NOT_SENT:
