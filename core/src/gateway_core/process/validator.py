@@ -66,7 +66,7 @@ _MOST_GIVEN_UP: Final = 3
 _LOOK_EVERY: Final = 0.5
 
 IDLE_TIME: Final = 1.0
-"""Seconds without a job after which the validator prepares for changes; it does so behind the first job, too."""
+"""Seconds without a job after which the validator prepares for changes, and at the latest before the second job."""
 
 _MOST_TEXT: Final = 16_384
 _MOST_SHOWN: Final = 2000
@@ -96,11 +96,12 @@ def serve(channel: BlockingChannel) -> None:
         do_without_descriptions()
     warm_up()
     gc.freeze()  # a collection in a child would copy all that it shares with this process
-    first_job = select.poll()
-    first_job.register(channel.sock, select.POLLIN)
+    next_job = select.poll()
+    next_job.register(channel.sock, select.POLLIN)
     with contextlib.suppress(ChannelClosedError):
-        if first_job.poll(IDLE_TIME * 1000):
+        if next_job.poll(IDLE_TIME * 1000):
             _do(channel, channel.receive())
+            next_job.poll(IDLE_TIME * 1000)  # what was validated is to be started meanwhile
         _warm_up_for_changes()
         gc.freeze()
         while True:
