@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
+from weakref import WeakSet
 
 import pytest
 from gateway_core.config.redaction import (
@@ -12,6 +14,7 @@ from gateway_core.config.redaction import (
     masked,
     masked_line,
     masked_words,
+    once_for_each_schema,
     schema_secret_paths,
     secret_texts,
     without_credentials,
@@ -214,3 +217,33 @@ def test_one_walk_finds_the_paths_of_every_mark(plugin: str) -> None:
     assert found
     assert found == {key: marked_paths(description.schema, key) for key in found}
     assert not marked_paths(description.schema, "x-nothing")
+
+
+def test_what_is_found_in_a_schema_is_remembered_for_this_one_and_not_for_one_like_it() -> None:
+    walked = []
+
+    @once_for_each_schema
+    def find(schema: Mapping[str, Any]) -> int:
+        walked.append(schema)
+        return len(walked)
+
+    one, like_it = {"type": "object"}, {"type": "object"}
+
+    assert [find(one), find(like_it), find(one), find(like_it)] == [1, 2, 1, 2]
+
+
+def test_the_schemas_that_are_remembered_are_bounded() -> None:
+    find = once_for_each_schema(len)
+    alive: WeakSet[Schema] = WeakSet()
+    for _ in range(1000):
+        schema = Schema()
+        alive.add(schema)
+        find(schema)
+
+    assert 1 < len(alive) < 100
+
+
+class Schema(dict[str, Any]):
+    """A mapping that a weak reference may be to."""
+
+    __hash__ = object.__hash__

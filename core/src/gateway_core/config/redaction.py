@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, wraps
+from typing import Any, Final, TypeVar
 
 from gateway_core.config.location import KeyPath
 
+ResultT = TypeVar("ResultT")
+
+_REMEMBERED: Final = 64
+"""Schemas of which is remembered what was found in them; a configuration uses fewer plugins."""
 _DEEPEST: Final = 16
 """Schemas within each other. A model within another takes three: its option, the alternative to null, the reference."""
 _SHORTEST: Final = 3
@@ -17,11 +22,44 @@ _LONG_ENOUGH: Final = 12
 _REFERENCE: Final = re.compile(r"""["']?\$\{[^}]*\}["']?\s*""")
 
 
+class _Known:
+    """A schema as a key, by its identity: it is never changed."""
+
+    __slots__ = ("schema",)
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self.schema = schema
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Known) and other.schema is self.schema
+
+    def __hash__(self) -> int:
+        return id(self.schema)
+
+
+def once_for_each_schema(find: Callable[[Mapping[str, Any]], ResultT]) -> Callable[[Mapping[str, Any]], ResultT]:
+    """Return a function that remembers what was found in the latest schemas.
+
+    It takes up to 10 ms to walk one, and a plugin's schema is the same for all its bindings and all configurations.
+    """
+
+    @lru_cache(maxsize=_REMEMBERED)
+    def find_once(known: _Known) -> ResultT:
+        return find(known.schema)
+
+    @wraps(find)
+    def found(schema: Mapping[str, Any]) -> ResultT:
+        return find_once(_Known(schema))
+
+    return found
+
+
 def is_marked_secret(schema: object) -> bool:
     """Whether a schema says that its value is a secret, as pydantic does for ``SecretStr``."""
     return isinstance(schema, Mapping) and (schema.get("writeOnly") is True or schema.get("format") == "password")
 
 
+@once_for_each_schema
 def schema_secret_paths(schema: Mapping[str, Any]) -> frozenset[str]:
     """Return the key paths (``providers.*.secret``) of the values that a schema marks as secret.
 
@@ -35,8 +73,9 @@ def marked_paths(schema: Mapping[str, Any], key: str) -> frozenset[tuple[str, ..
     return frozenset(path for path, inner in _walk(schema) if inner.get(key) is True)
 
 
+@once_for_each_schema
 def all_marked_paths(schema: Mapping[str, Any]) -> Mapping[str, frozenset[tuple[str, ...]]]:
-    """Return what `marked_paths` returns, by each key that is true somewhere: a large schema takes 10 ms to walk."""
+    """Return what `marked_paths` returns, by each key that is true somewhere."""
     found: dict[str, set[tuple[str, ...]]] = {}
     for path, inner in _walk(schema):
         for key, value in inner.items():

@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from gateway_core.config import ConfigFinding, KeyPath
+from gateway_core.config.redaction import once_for_each_schema
 from gateway_core.regex import (
     Pattern,
     PatternSyntaxError,
@@ -31,7 +32,7 @@ def pattern_findings(config: object, raw: object, schema: Mapping[str, Any]) -> 
     for path, pattern in bounded.items():
         if pattern.problem is not None:
             yield ConfigFinding(path, pattern.problem, code="regex.not-linear", severity="warning")
-    wanted = set(_regex_paths(schema, schema, (), _DEEPEST))
+    wanted = _all_regex_paths(schema)
     if wanted:
         for path, text in _texts(raw, ()):
             if path not in bounded and any(_fits(each, path) for each in wanted):
@@ -81,6 +82,11 @@ def _texts(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
 
 def _fits(wanted: KeyPath, path: KeyPath) -> bool:
     return len(wanted) == len(path) and all(a in {_ANY, b} for a, b in zip(wanted, path, strict=True))
+
+
+@once_for_each_schema
+def _all_regex_paths(schema: Mapping[str, Any]) -> frozenset[KeyPath]:
+    return frozenset(_regex_paths(schema, schema, (), _DEEPEST))
 
 
 def _regex_paths(schema: object, root: Mapping[str, Any], path: KeyPath, depth: int) -> Iterator[KeyPath]:
