@@ -10,6 +10,8 @@ from signal import SIGUSR2
 import pytest
 
 from tests.end_to_end.kit import Gateway, Upstream, eventually
+from tests.faults.test_kills import processes_that_name
+from tests.following import eventually as eventually_true
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
@@ -98,6 +100,7 @@ async def test_sigterm_during_sigusr2_ends_the_gateway_and_the_program_on_trial(
     gateway.signal(SIGUSR2)
 
     assert await gateway.ends() == 0, gateway.text
+    await eventually_true(lambda: processes_that_name(str(gateway.config)) == [])
 
 
 @pytest.mark.parametrize("workers", [1, 2])
