@@ -118,6 +118,27 @@ def test_a_process_ends_although_a_task_and_a_thread_do_not() -> None:
     assert "a task does not end and is left behind" in done.stderr
 
 
+SIGNALLED_AT_ITS_END = """
+import atexit, os, signal, sys
+from gateway_core.process import loops
+
+async def program():
+    loops.Signals(on_reload=lambda: None, on_restart=lambda: None, limit=lambda: 60.0)
+
+atexit.register(os.kill, os.getpid(), int(sys.argv[1]))
+loops.run(program())
+loops.leave(5)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+def test_a_signal_behind_the_end_of_the_loop_does_not_change_the_exit_status(number: signal.Signals) -> None:
+    command = [sys.executable, "-c", SIGNALLED_AT_ITS_END, str(int(number))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+
+    assert (done.returncode, done.stderr) == (5, "")
+
+
 async def tell(number: signal.Signals) -> None:
     os.kill(os.getpid(), number)
     await asyncio.sleep(0)

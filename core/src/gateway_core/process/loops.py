@@ -117,6 +117,9 @@ def _end_after(seconds: float, status: int) -> None:
 
 def leave(status: int) -> NoReturn:
     """End the process with this exit status, even if plugins left threads that do not end."""
+    # The loop is closed, and with it went what handles them: one more signal to stop would end it with another status.
+    for number in HANDLED:
+        set_handler(number, signal.SIG_IGN)
     end_within(_WIND_UP, status)  # before handlers of plugins are asked to flush
     logging.shutdown()
     end_children(os.getpid())
