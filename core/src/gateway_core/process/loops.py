@@ -117,7 +117,7 @@ def _end_after(seconds: float, status: int) -> None:
 
 def leave(status: int) -> NoReturn:
     """End the process with this exit status, even if plugins left threads that do not end."""
-    # The loop is closed, and with it went what handles them: one more signal to stop would end it with another status.
+    # The interpreter gives up handlers that are functions before it ends: one more signal would change the exit status.
     for number in HANDLED:
         set_handler(number, signal.SIG_IGN)
     end_within(_WIND_UP, status)  # before handlers of plugins are asked to flush
