@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from gateway_plugin_authorize.config import kind_of
 from gateway_plugin_authorize.consumers import read_consumers
-from gateway_plugin_authorize.facts import SetOfCaller, members, words
-from gateway_plugin_sdk import Headers, Identity, Request
+from gateway_plugin_authorize.facts import SetOfCaller, claim_reader, members, words
+from gateway_plugin_sdk import MISSING, Headers, Identity, Request
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,6 +54,26 @@ def groups_of(source: SetOfCaller, claims: Any) -> set[str] | None:
 )
 def test_groups_are_known_only_if_they_are_whole_and_a_list_of_texts(claims: Any, expected: set[str] | None) -> None:
     assert groups_of(SetOfCaller(PATHS, members), claims) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("groups", "groups"),
+        ("realm.groups", "realm"),
+        ("https://shop.example/groups", "https://shop.example/groups"),
+        ("https://shop.example/claims.groups", "https://shop.example/claims"),
+        (r"https://shop\.example/claims.groups", "https://shop.example/claims"),
+        (r"https://shop\.example/groups", "https://shop.example/groups"),
+        (r"a\\b.groups", r"a\b"),
+    ],
+)
+def test_a_claim_that_was_cut_is_not_known_however_its_path_names_it(path: str, name: str) -> None:
+    cut = {"_claim_names": {name: "src1"}, "roles": ["a"]}
+
+    assert groups_of(SetOfCaller((path, "roles"), members), {"roles": ["a"]}) == {"a"}
+    assert groups_of(SetOfCaller((path, "roles"), members), cut) is None
+    assert claim_reader(path)({**cut, path: "a"}) is MISSING
 
 
 @pytest.mark.parametrize(

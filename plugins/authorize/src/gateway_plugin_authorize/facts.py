@@ -19,7 +19,7 @@ from gateway_plugin_authorize.consumers import Consumer
 def claim_reader(path: str) -> Callable[[Mapping[str, Any]], Any]:
     """Return a function that reads a claim; `MISSING` also if the issuer cut it."""
     read = claim_path(path)
-    names = {path, path.partition(".")[0]}
+    names = top_level_names(path)
     may_be_hidden = "groups" in names
 
     def read_whole(claims: Mapping[str, Any]) -> Any:
@@ -29,6 +29,15 @@ def claim_reader(path: str) -> Callable[[Mapping[str, Any]], Any]:
         return read(claims)
 
     return read_whole
+
+
+def top_level_names(path: str) -> set[str]:
+    """Return the names of the claims that a path may begin with (`claim_path`): these an issuer may have cut."""
+    if "\\" in path:
+        first = path.replace(r"\\", "\0").replace(r"\.", "\1").partition(".")[0]
+        return {path, first.replace("\0", "\\").replace("\1", ".")}
+    parts = path.split(".")
+    return {".".join(parts[:number]) for number in range(1, len(parts) + 1)}
 
 
 def _is_cut(claims: Mapping[str, Any], names: set[str]) -> bool:
@@ -74,7 +83,7 @@ class SetOfCaller:
         """
         self._paths = paths
         self._readers = tuple(map(claim_path, paths))
-        self._cut = {name for path in paths for name in (path, path.partition(".")[0])}
+        self._cut = {name for path in paths for name in top_level_names(path)}
         self._of = of
         self._find = find
 
