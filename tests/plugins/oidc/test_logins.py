@@ -69,6 +69,13 @@ def test_a_stale_callback_with_a_session_goes_on_and_without_one_begins_again_on
     assert browser.follow(callback).status == 400, "a browser without cookies does not go round"
 
 
+def test_a_stale_callback_that_is_no_navigation_begins_no_login(browser: Browser) -> None:
+    answer = browser.get("/cb?code=a&state=b")
+
+    assert (answer.status, answer.headers.get("set-cookie")) == (400, None)
+    assert browser.send("GET", "/cb?code=a&state=b", NAVIGATION).status == 302
+
+
 def test_a_callback_that_came_too_late_goes_to_its_page_if_there_is_a_session(
     browser: Browser, provider: Provider, clock: ManualClock
 ) -> None:

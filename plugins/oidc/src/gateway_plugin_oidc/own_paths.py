@@ -139,7 +139,7 @@ class OwnPaths:
         entry = await self._sessions.find(cookies, self._site.bound_host(request))
         if isinstance(entry, Entry):
             return self._back(self._site.origin(request), Redirect(stale.return_to))
-        if stale.was_restart:
+        if stale.was_restart or not is_navigation(request):
             return self._refusals.refuse(request, Refusal(400, stale.reason))
         return self.to_provider(request, stale.return_to, cookies, is_restart=True)
 
