@@ -107,9 +107,14 @@ class ForwardAuthConfig(ConfigModel):
     def _can_be_sent(self) -> Self:
         if self.body is not None and self.method in {"GET", "HEAD"}:
             raise ValueError(f"body does not go with {self.method}: write method: same, or POST")
-        for key in ("request_headers", "upstream_headers"):
-            names = getattr(self, key)
-            if names != "all" and (bad := [name for name in names if _is_framing(name)]):
+        identity = self.identity
+        for key, names in {
+            "request_headers": () if self.request_headers == "all" else self.request_headers,
+            "upstream_headers": self.upstream_headers,
+            "client_headers": self.client_headers,
+            "identity": (identity.subject, identity.groups or "", *identity.claims.values()),
+        }.items():
+            if bad := [name for name in names if _is_framing(name)]:
                 raise ValueError(f"{key} has {bad[0]!r}, which frames one message and is never passed on: remove it")
         return self
 
