@@ -16,6 +16,7 @@ from gateway_plugin_sdk import claim_path
         ({"a": True, "b": "bob"}, None),
         ({"a": None, "b": "bob"}, None),
         ({"a": ["alice"]}, None),
+        ({"a": "", "b": "bob"}, ""),
         ({}, ""),
     ],
 )
