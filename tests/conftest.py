@@ -14,12 +14,12 @@ from hypothesis import settings
 
 from tests.ports import free_port
 from tests.protocols.choice import parametrize_protocols, protocols
-from tests.protocols.fixtures import bridges, gateway, upstream
+from tests.protocols.fixtures import bridges, gateway, spoken_to, upstream
 
 if TYPE_CHECKING:
     from tests.collector import Collector
 
-__all__ = ["bridges", "gateway", "protocols", "upstream"]
+__all__ = ["bridges", "gateway", "protocols", "spoken_to", "upstream"]
 
 # No deadlines: a test that is slow on a busy machine is not a test that fails.
 settings.register_profile("fast", deadline=None, max_examples=50)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,9 +11,7 @@ import pytest
 from tests.end_to_end.admin_kit import Api
 from tests.end_to_end.environment import Environment
 from tests.end_to_end.kit import Gateway, ToClients, Upstream, directly
-from tests.protocols.alternating import both_to
-from tests.protocols.bridges import http2_to
-from tests.protocols.choice import Protocols
+from tests.protocols.alternating import in_turn
 
 
 @pytest.fixture
@@ -45,11 +43,12 @@ def starting(folder: Path, to_clients: ToClients = directly) -> Iterator[Callabl
         path: Path | None = None,
         python: str | Path | None = None,
         directory: Path | None = None,
+        environ: dict[str, str] | None = None,
     ) -> Gateway:
         config = path or folder / name
         if path is None:
             config.write_text(text)
-        gateway = Gateway(config, *more, python=python, directory=directory, to_clients=to_clients)
+        gateway = Gateway(config, *more, environ=environ, python=python, directory=directory, to_clients=to_clients)
         started.append(gateway)
         return gateway
 
@@ -59,25 +58,23 @@ def starting(folder: Path, to_clients: ToClients = directly) -> Iterator[Callabl
 
 
 @pytest.fixture
-async def to_clients(protocols: Protocols) -> AsyncIterator[ToClients]:
-    """Return what takes the URL of a gateway and returns one for clients, which speak the test's protocol to it."""
-    bridge = {"http2": http2_to, "both": both_to}.get(protocols.downstream)
-    async with AsyncExitStack() as running:
+async def to_clients(request: pytest.FixtureRequest) -> AsyncIterator[ToClients]:
+    """Return what takes the URL of a gateway and returns one over which clients speak HTTP/2 and HTTP/1 in turn.
 
-        async def over_bridge(url: str) -> str:
-            if bridge is None or not url.startswith("http://"):
-                return url
-            port = await running.enter_async_context(bridge(int(url.rpartition(":")[2])))
-            return f"http://127.0.0.1:{port}"
-
-        yield over_bridge
+    Where a test is marked ``one_protocol``, that is the URL of the gateway.
+    """
+    if request.node.get_closest_marker("one_protocol"):
+        yield directly
+    else:
+        async with in_turn() as bridges:
+            yield bridges
 
 
 @pytest.fixture
 def start(tmp_path: Path, to_clients: ToClients) -> Iterator[Callable[..., Gateway]]:
     """Write a configuration and start ``gateway run`` on it; what is still running at the end is killed.
 
-    Where the module uses the fixture ``protocols``, clients speak HTTP/1 in one run of a test and HTTP/2 in another.
+    Every second connection of the test's clients speaks HTTP/2.
     """
     with starting(tmp_path, to_clients) as begin:
         yield begin

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -145,8 +145,11 @@ class Gateway:
 
     async def ready(self) -> str:
         """Wait until it listens, and return the URL for clients, which may lead through a bridge to HTTP/2."""
-        line = await self.says(r"^listening on ")
-        return await self.to_clients(line.removeprefix("listening on "))
+        return await self.to_clients(await self.address())
+
+    async def address(self) -> str:
+        """Wait until it listens, and return its own URL."""
+        return (await self.says(r"^listening on ")).removeprefix("listening on ")
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -209,6 +212,22 @@ class Client:
         self.writer.transport.abort()
 
 
+async def in_flight(url: str, upstream: Upstream, path: str = "/slow") -> list[Client]:
+    """Send a request over either protocol, and return the clients when the upstream has both requests."""
+    clients = [await Client.to(url) for _ in range(2)]
+    for client in clients:
+        await client.send(path)
+    async with asyncio.timeout(PATIENCE):
+        while sum(path in line for line in upstream.seen) < len(clients):  # noqa: ASYNC110 - it knows no event
+            await asyncio.sleep(0.01)
+    return clients
+
+
+def close(clients: Iterable[Client]) -> None:
+    for client in clients:
+        client.close()
+
+
 async def get(url: str, path: str, *, headers: str = "") -> tuple[int, str]:
     """Ask once, on a connection of its own."""
     client = await Client.to(url)
@@ -220,6 +239,13 @@ async def get(url: str, path: str, *, headers: str = "") -> tuple[int, str]:
         client.close()
 
 
+async def get_over_both(url: str, path: str, *, headers: str = "") -> tuple[int, str]:
+    """Ask over either protocol; the responses are the same."""
+    (status, body), (other, _) = [await get(url, path, headers=headers) for _ in range(2)]
+    assert status == other, body
+    return status, body
+
+
 async def get_json(url: str, path: str) -> Any:
     status, body = await get(url, path)
     assert status == 200, body
@@ -227,14 +253,21 @@ async def get_json(url: str, path: str) -> Any:
 
 
 async def eventually(url: str, path: str, expected: str) -> None:
-    """Ask until the answer, "STATUS BODY", contains the text; three digits alone are a status."""
+    """Ask until two answers in a row, "STATUS BODY", contain the text; three digits alone are a status.
+
+    Two, because of two connections in a row one speaks HTTP/2.
+    """
     is_status = re.fullmatch(r"\d{3}", expected) is not None
     deadline = time.monotonic() + PATIENCE
+    found = 0
     while True:
         status, body = await get(url, path)
         # An error's body names its request, whose id may contain any number.
-        if status == int(expected) if is_status else expected in f"{status} {body}":
+        found = found + 1 if (status == int(expected) if is_status else expected in f"{status} {body}") else 0
+        if found == 2:
             return
+        if found:
+            continue
         assert time.monotonic() < deadline, f"{status} {body}"
         await asyncio.sleep(0.05)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.kit import Gateway, Upstream, get
+from tests.end_to_end.kit import Gateway, Upstream, get_over_both
 from tests.end_to_end.test_plugin_runtime import call, environ, plugins, start
 
 __all__ = ["environ", "plugins", "start"]
@@ -66,5 +66,5 @@ routes:
         status, out, _ = call(environ, binding, "where", "--json")
         expected = [{"worker": number, "result": place} for number in range(workers) for place in places]
         assert (status, json.loads(out)) == (0, expected)
-    assert await get(url, "/b") == (200, repr([["a", "at"], ["b", "at"]] * workers))
+    assert await get_over_both(url, "/b") == (200, repr([["a", "at"], ["b", "at"]] * workers))
     await gateway.stops()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.kit import Gateway, Upstream, eventually, get
+from tests.end_to_end.kit import Gateway, Upstream, eventually, get, get_over_both
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -39,24 +40,14 @@ class Later(Plugin[None]):
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[str], Gateway]]:
+def start(start: Callable[..., Gateway], tmp_path: Path) -> Callable[[str], Gateway]:
     folder = tmp_path / "site"
     metadata = folder / "later-1.0.dist-info"
     metadata.mkdir(parents=True)
     (folder / "later_plugin.py").write_text(PLUGIN)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: later\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text("[gateway.plugins]\nlater = later_plugin:Later\n")
-    started: list[Gateway] = []
-
-    def begin(text: str) -> Gateway:
-        path = tmp_path / "gateway.yaml"
-        path.write_text(text)
-        started.append(Gateway(path, environ={"PYTHONPATH": str(folder), "XDG_RUNTIME_DIR": str(tmp_path)}))
-        return started[-1]
-
-    yield begin
-    for gateway in started:
-        gateway.kill()
+    return partial(start, environ={"PYTHONPATH": str(folder), "XDG_RUNTIME_DIR": str(tmp_path)})
 
 
 def config(upstream: Upstream, workers: int, more: str = "") -> str:
@@ -72,7 +63,7 @@ async def test_the_gateway_stops_when_a_detached_request_is_over(
 ) -> None:
     gateway = start(config(upstream, workers))
     url = await gateway.ready()
-    assert (await get(url, "/slow"))[0] == 202
+    assert (await get_over_both(url, "/slow"))[0] == 202
     await upstream.waiting.wait()
 
     gateway.signal(signal.SIGTERM)

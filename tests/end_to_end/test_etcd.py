@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,20 +25,10 @@ async def etcd(tmp_path: Path) -> AsyncIterator[Etcd]:
 
 
 @pytest.fixture
-def start(tmp_path: Path, etcd: Etcd) -> Iterator[Start]:
+def start(start: Callable[..., Gateway], tmp_path: Path, etcd: Etcd) -> Start:
     """Start ``gateway run`` on a file and on what is below ``/gateway`` in etcd."""
-    started: list[Gateway] = []
-    config = tmp_path / "base.yaml"
-    config.write_text(BASE)
-
-    def begin() -> Gateway:
-        more = ("-c", f"etcd://{etcd.host}/gateway", "--state", str(tmp_path / "state"))
-        started.append(Gateway(config, *more))
-        return started[-1]
-
-    yield begin
-    for gateway in started:
-        gateway.kill()
+    more = ("-c", f"etcd://{etcd.host}/gateway", "--state", str(tmp_path / "state"))
+    return partial(start, BASE, *more)
 
 
 def route(name: str, upstream: Upstream, more: str = "") -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.environment import Environment
-from tests.end_to_end.kit import Gateway, Upstream, eventually, get
+from tests.end_to_end.kit import Gateway, Upstream, eventually, get, get_over_both
 
 Start = Callable[..., Gateway]
 
@@ -182,7 +182,7 @@ async def test_a_validation_that_hangs_over_an_import_is_given_up_for_sighup_and
 
     await gateway.says(given_up, after=after)
     await gateway.says("configuration in force", after=after)
-    assert (await get(url, "/new"))[0] == 200
+    assert (await get_over_both(url, "/new"))[0] == 200
     await gateway.stops()
 
 
@@ -203,7 +203,7 @@ async def test_the_address_is_free_after_the_end_although_a_child_of_a_plugin_li
     await gateway.stops()
 
     with pytest.raises(ConnectionRefusedError):
-        await get(url, "/fine")
+        await get_over_both(url, "/fine")
 
 
 @pytest.mark.parametrize("workers", [1, 2])

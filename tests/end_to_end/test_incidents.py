@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.incidents import HEAD, Incident
-from tests.end_to_end.kit import Client, Gateway, Upstream, get
+from tests.end_to_end.kit import Client, Gateway, Upstream, get, get_over_both
 from tests.end_to_end.test_sources import Site
 
 pytestmark = pytest.mark.slow
@@ -67,7 +67,7 @@ routes: [{{id: all, path_prefix: /, target: users}}]
     status = await incident.status(lambda found: found["upstreams"][0]["endpoints"][1]["state"] == "unhealthy")
     assert "refused" in status["upstreams"][0]["endpoints"][1]["last_check_error"].lower()
     assert f"users weighted-round-robin {dead} unhealthy" in await incident.shown()
-    assert (await get(url, "/"))[0] == 200
+    assert (await get_over_both(url, "/"))[0] == 200
 
 
 async def test_an_expired_certificate_of_an_upstream(begin: Begin, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ routes: [{{id: all, path_prefix: /, target: users}}]
 """)
     url = await incident.ready()
 
-    assert (await get(url, "/"))[0] == 502
+    assert (await get_over_both(url, "/"))[0] == 502
 
     reason = "certificate has expired"
     await incident.event("upstream.connect_failed", upstream="users", endpoint=endpoint, reason=reason)
@@ -146,7 +146,7 @@ routes: [{{id: all, path_prefix: /, target: users}}]
         await incident.event("discovery.stale", upstream="users", reason="timed out")
         await incident.metric("gateway_discovery_failures_total", upstream="users")
         await incident.metric("gateway_discovery_stale", upstream="users")
-        assert (await get(url, "/"))[0] == 503
+        assert (await get_over_both(url, "/"))[0] == 503
         await incident.event("upstream.unavailable", upstream="users")
         status = await incident.status(lambda found: found["state"] == "degraded")
         assert "discovery of upstream users is stale" in status["degraded"]
@@ -163,7 +163,7 @@ routes: [{{id: all, path_prefix: /, target: "{upstream.url}"}}]
     # What a disk without space does to every write to the file.
     resource.prlimit(incident.gateway.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 
-    assert (await get(url, "/"))[0] == 200
+    assert (await get_over_both(url, "/"))[0] == 200
 
     await incident.line(f"access log: .* lost for .*{log.name}")
     await incident.metric("gateway_logger_dropped_total")
@@ -328,7 +328,7 @@ async def test_a_stale_source(begin: Begin, upstream: Upstream) -> None:
     status = await incident.status(lambda found: found["state"] == "degraded")
     assert status["degraded"] == [f"source {status['sources'][0]['source']} is stale"]
     assert f"{site.url} stale -" in await incident.shown()
-    assert (await get(url, "/"))[0] == 200
+    assert (await get_over_both(url, "/"))[0] == 200
 
 
 async def test_a_client_that_floods(begin: Begin, upstream: Upstream) -> None:
@@ -370,7 +370,7 @@ routes: [{{id: all, path_prefix: /, target: "{upstream.url}"}}]
     ahead = int(time.time()) + 600  # noqa: TID251 - what an issuer whose clock is right would add
 
     sent = token(sub="a", iat=ahead, nbf=ahead, exp=ahead + 300)
-    assert (await get(url, "/", headers=f"Authorization: Bearer {sent}\r\n"))[0] == 401
+    assert (await get_over_both(url, "/", headers=f"Authorization: Bearer {sent}\r\n"))[0] == 401
 
     await incident.line("auth of route 'all' refused [0-9a-f]+: not-yet-valid")
     await incident.metric("gateway_auth_refusals_total", route="all", reason="not-yet-valid")

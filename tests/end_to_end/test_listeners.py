@@ -6,6 +6,7 @@ import asyncio
 import re
 import subprocess
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,14 @@ Start = Callable[..., Gateway]
 WORKERS = pytest.mark.parametrize("workers", [1, 2])
 
 
+VERSIONS = cycle(["--http2", "--http2", "--http1.1", "--http1.1"])
+"""What one request after the other speaks; also where every second one is of one kind."""
+
+
 async def curl(*arguments: str) -> str:
     """Return what curl shows, the certificate and the client included."""
     process = await asyncio.create_subprocess_exec(
-        "curl", "-sS", "--max-time", "30", *arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        "curl", "-sS", "--max-time", "30", next(VERSIONS), *arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     out, _ = await process.communicate()
     return out.decode()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.kit import Gateway, Upstream, get
+from tests.end_to_end.kit import Gateway, Upstream, get_over_both
 
 JSON = 'log: {format: json}\nlisten: "127.0.0.1:0"\nworkers: %d\n'
 
@@ -21,7 +21,7 @@ async def test_every_line_of_a_life_is_an_object_with_a_time_in_utc(
     text = JSON % workers + f"routes: [{{id: all, path_prefix: /, target: '{upstream.url}'}}]\n"
     gateway = start(text)
     line = json.loads(await gateway.says('"server.listening"'))
-    assert (await get(line["url"], "/"))[0] == 200
+    assert (await get_over_both(line["url"], "/"))[0] == 200
     await gateway.rewrites(text + "nonsense: true\n", '"config.rejected"')
     await gateway.rewrites(text.replace("id: all", "id: every"), '"config.applied"')
     gateway.signal(signal.SIGUSR2)

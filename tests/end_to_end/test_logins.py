@@ -21,6 +21,7 @@ from tests.plugins.oidc.conftest import HOST, KEY, Browser
 from tests.plugins.oidc.provider import Provider
 from tests.plugins.ratelimit.stores.conftest import Valkey
 from tests.ports import free_port
+from tests.protocols.alternating import port_in_turn
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 REQUESTS = 40
@@ -31,7 +32,7 @@ class Workers:
     """A gateway of two workers as `Browser` has it: each request on a connection of its own."""
 
     def __init__(self, folder: Path, provider: Provider, upstream: ScriptedUpstream, **options: Any) -> None:
-        self.port = free_port()
+        self.port = self.clients_port = free_port()
         self.log = folder / "access.log"
         self.file = folder / "gateway.yaml"
         self._target = upstream.url
@@ -54,7 +55,7 @@ class Workers:
         )  # fmt: skip
 
     def request(self, method: str, target: str, **what: Any) -> Answer:
-        return HttpClient("127.0.0.1", self.port).request(method, target, **what)
+        return HttpClient("127.0.0.1", self.clients_port).request(method, target, **what)
 
     def browser(self) -> Browser:
         return Browser(cast("RunningGateway", self))
@@ -70,7 +71,8 @@ class Workers:
         gateway = Gateway(self.file)
         try:
             await gateway.ready()
-            yield gateway
+            async with port_in_turn(self.port) as self.clients_port:
+                yield gateway
             await gateway.stops()
         finally:
             gateway.kill()

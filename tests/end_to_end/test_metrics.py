@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, get, get_json
+from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, get, get_json, get_over_both
 from tests.programs import program
 
 Start = Callable[..., Gateway]
@@ -200,7 +200,7 @@ async def test_an_upstream_that_fails_and_a_reload_that_is_rejected_are_seen(
     before = await scrape(admin)
     assert total(before, "gateway_upstream_errors_total", endpoint="e") == 0
 
-    assert (await get(url, "/dead"))[0] == 502
+    assert (await get_over_both(url, "/dead"))[0] == 502
     gateway.config.write_text(text + "nonsense: true\n")
     await gateway.says("configuration rejected")
 

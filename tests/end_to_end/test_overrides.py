@@ -46,7 +46,6 @@ async def state_of(api: Api, endpoint: str) -> list[tuple[str, Any]]:
     return [(one["state"], one["override"] and one["override"]["reason"]) for one in each]
 
 
-@pytest.mark.both_protocols
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_a_drained_endpoint_gets_no_new_requests_and_finishes_those_under_way(
     start: Callable[..., Gateway], upstream: Upstream, second_upstream: Upstream, api: Api, workers: int
@@ -77,7 +76,6 @@ async def test_a_drained_endpoint_gets_no_new_requests_and_finishes_those_under_
     await running.stops()
 
 
-@pytest.mark.both_protocols
 async def test_the_last_endpoint_is_drained_only_by_force(
     start: Callable[..., Gateway], upstream: Upstream, second_upstream: Upstream, api: Api
 ) -> None:
@@ -223,7 +221,6 @@ async def test_overrides_survive_sigusr2_also_where_nothing_can_be_written(
     await running.stops()
 
 
-@pytest.mark.both_protocols
 async def test_an_endpoint_that_comes_back_is_still_drained(
     start: Callable[..., Gateway], upstream: Upstream, second_upstream: Upstream, api: Api
 ) -> None:
@@ -257,7 +254,6 @@ async def test_an_override_ends_when_it_expires(
     await running.stops()
 
 
-@pytest.mark.both_protocols
 async def test_up_has_an_endpoint_get_requests_that_is_configured_to_drain(
     start: Callable[..., Gateway], upstream: Upstream, second_upstream: Upstream, api: Api
 ) -> None:

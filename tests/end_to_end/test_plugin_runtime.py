@@ -6,7 +6,8 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -98,18 +99,9 @@ def environ(tmp_path: Path, plugins: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def start(tmp_path: Path, environ: dict[str, str]) -> Iterator[Callable[[str], Gateway]]:
-    started: list[Gateway] = []
-
-    def begin(text: str) -> Gateway:
-        path = tmp_path / f"gateway{len(started) or ''}.yaml"
-        path.write_text(text)
-        started.append(Gateway(path, environ=environ))
-        return started[-1]
-
-    yield begin
-    for gateway in started:
-        gateway.kill()
+def start(start: Callable[..., Gateway], environ: dict[str, str]) -> Callable[[str], Gateway]:
+    numbers = count()
+    return lambda text: start(text, name=f"gateway{next(numbers)}.yaml", environ=environ)
 
 
 def config(upstream: Upstream, workers: int, more: str = "", *, plugin: str = "{name: ledger}") -> str:

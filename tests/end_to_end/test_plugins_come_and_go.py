@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.environment import PLUGIN, Environment
-from tests.end_to_end.kit import Gateway, Upstream, children_of, eventually, get, get_json
+from tests.end_to_end.kit import Gateway, Upstream, children_of, eventually, get, get_json, get_over_both
 from tests.end_to_end.load import clients
 
 Start = Callable[..., Gateway]
@@ -60,7 +60,7 @@ async def test_a_plugin_installed_while_running_is_used_without_a_restart(
     environment.install("1.0")
 
     await gateway.says(r"plugin tiny installed: configuration in force: .*routes changed: ", after=after)
-    assert await get(url, "/load") == (200, "tiny 1.0")
+    assert await get_over_both(url, "/load") == (200, "tiny 1.0")
     assert not [line for line in gateway.lines if "replaced" in line or "restart" in line]
     await gateway.stops()
 
@@ -261,7 +261,7 @@ async def test_code_that_was_loaded_once_does_not_come_back_after_an_upgrade(
     line = await gateway.rewrites(config(upstream, 2), r"gateway.yaml changed: configuration in force")
 
     assert "replaced one by one" in line
-    assert await get(url, "/load") == (200, "tiny 2.0")
+    assert await get_over_both(url, "/load") == (200, "tiny 2.0")
     await gateway.stops()
 
 
@@ -331,4 +331,4 @@ async def test_a_plugin_in_use_that_is_uninstalled_is_shown_as_orphaned(
     environment.uninstall()
 
     assert await states() == {"orphaned"}
-    assert (await get(url, "/load"))[0] == 200
+    assert (await get_over_both(url, "/load"))[0] == 200

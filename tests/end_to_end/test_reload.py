@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.kit import Client, Gateway, Upstream, eventually, get
+from tests.end_to_end.kit import Client, Gateway, Upstream, eventually, get, get_over_both
 from tests.ports import free_port
-
-pytestmark = pytest.mark.client_protocols
 
 Start = Callable[..., Gateway]
 
@@ -189,7 +187,7 @@ async def test_a_listener_that_is_gone_refuses_connections(start: Start, upstrea
     two = one.replace("listen: 127.0.0.1:0", f'listen: ["127.0.0.1:0", "127.0.0.1:{other}"]')
     gateway = start(two)
     await gateway.ready()
-    assert (await get(f"http://127.0.0.1:{other}", "/a"))[0] == 200
+    assert (await get_over_both(await gateway.to_clients(f"http://127.0.0.1:{other}"), "/a"))[0] == 200
 
     await gateway.rewrites(one)
 
@@ -213,8 +211,9 @@ async def test_a_listener_moves_to_an_address_that_overlaps_its_own(
 
     await gateway.rewrites(text.replace("listen: 127.0.0.1:0", f"listen: '{after}:{port}'").replace("/a", "/b"))
 
+    url = await gateway.to_clients(f"http://127.0.0.1:{port}")
     for _ in range(4):  # whichever worker takes the connection
-        assert (await get(f"http://127.0.0.1:{port}", "/b"))[0] == 200
+        assert (await get(url, "/b"))[0] == 200
     await gateway.stops()
 
 
@@ -225,5 +224,5 @@ async def test_an_address_that_cannot_be_had_keeps_the_old_configuration(start: 
     bad = config(upstream, "/b").replace("127.0.0.1:0", "192.0.2.1:80")
     await gateway.rewrites(bad, r"gateway.yaml:\d+:\d+: listen\[0\]: cannot listen on 192.0.2.1:80")
 
-    assert (await get(url, "/a"))[0] == 200
+    assert (await get_over_both(url, "/a"))[0] == 200
     await gateway.stops()

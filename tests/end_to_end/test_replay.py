@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, children_of, get
+from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, children_of, get_over_both
 from tests.end_to_end.test_follow import Command, following
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -129,7 +129,7 @@ async def test_gateways_that_run_are_compared_by_their_urls_until_one_is_gone(
 ) -> None:
     running = start('listen: "127.0.0.1:0"\nroutes: [{id: all, path_prefix: /, respond: {status: 200, body: hello}}]')
     url = await running.ready()
-    assert (await get(url, "/"))[0] == 200
+    assert (await get_over_both(url, "/"))[0] == 200
     file = recording(tmp_path, *[("GET", f"/{n}") for n in range(30)])
     async with following("replay", file, "--old", url, "--new", url) as command:
         status, out, _ = await output(command)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.commands import start as commands
-from tests.end_to_end.kit import Gateway, Upstream, get
+from tests.end_to_end.kit import Gateway, Upstream, get, get_over_both
 
 CONFIG = """
 listen: "127.0.0.1:0"
@@ -57,7 +57,7 @@ async def test_status_shows_what_is_in_force(
 ) -> None:
     running = start(config_of(upstream, unused_tcp_port, workers))
     url = await running.ready()
-    await get(url, "/users/1")
+    await get_over_both(url, "/users/1")
 
     done = await gateway("status")
 

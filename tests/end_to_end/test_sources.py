@@ -5,14 +5,14 @@ import json
 import signal
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from tests.commands import start as commands
-from tests.end_to_end.kit import Gateway, Upstream, eventually, get
+from tests.end_to_end.kit import Gateway, ToClients, Upstream, eventually, get, get_over_both
 
 pytestmark = pytest.mark.slow
 
@@ -57,20 +57,15 @@ async def site() -> AsyncIterator[Site]:
 
 
 @pytest.fixture
-def start(tmp_path: Path, site: Site) -> Iterator[Start]:
+def start(start: Start, site: Site, tmp_path: Path) -> Start:
     """Start ``gateway run`` on a file with the listeners and on the site."""
-    started: list[Gateway] = []
-    base = tmp_path / "base.yaml"
 
     def begin(workers: int = 1, listen: str = "listen: 127.0.0.1:0\n") -> Gateway:
-        base.write_text(f"{listen}workers: {workers}\n")
         more = ("-c", f"{site.url}?interval=50ms")
-        started.append(Gateway(base, *more, environ={"XDG_STATE_HOME": str(tmp_path / "state")}))
-        return started[-1]
+        environ = {"XDG_STATE_HOME": str(tmp_path / "state")}
+        return start(f"{listen}workers: {workers}\n", *more, name="base.yaml", environ=environ)
 
-    yield begin
-    for gateway in started:
-        gateway.kill()
+    return begin
 
 
 def route(name: str, upstream: Upstream) -> str:
@@ -131,7 +126,7 @@ async def test_a_first_start_waits_for_its_source(start: Start, site: Site, upst
     await site.start()
 
     url = await gateway.ready()
-    assert (await get(url, "/a"))[0] == 200
+    assert (await get_over_both(url, "/a"))[0] == 200
     await gateway.stops()
 
 
@@ -176,7 +171,7 @@ async def test_the_log_does_not_say_of_a_rejected_document_that_it_is_in_force(
 
     await gateway.says("documents rejected, their last good versions stay in force")
     await gateway.says("changed: configuration in force, but for the documents that were rejected: ")
-    assert (await get(url, "/a"))[0] == 200
+    assert (await get_over_both(url, "/a"))[0] == 200
     await gateway.stops()
 
 
@@ -222,13 +217,13 @@ async def test_a_source_that_a_local_file_names_has_the_rights_that_it_gives(
 
 
 async def test_sources_of_a_local_file_come_and_go_without_a_gap(
-    tmp_path: Path, site: Site, upstream: Upstream
+    tmp_path: Path, site: Site, upstream: Upstream, to_clients: ToClients
 ) -> None:
     site.text = route("remote", upstream)
     base = tmp_path / "gateway.yaml"
     local = f"listen: 127.0.0.1:0\n{route('local', upstream)}\n"
     base.write_text(local)
-    gateway = Gateway(base, environ={"XDG_STATE_HOME": str(tmp_path / "state")})
+    gateway = Gateway(base, environ={"XDG_STATE_HOME": str(tmp_path / "state")}, to_clients=to_clients)
     try:
         url = await gateway.ready()
         assert (await get(url, "/remote"))[0] == 404

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.kit import PATIENCE, Client, Gateway, Upstream, get
+from tests.end_to_end.kit import PATIENCE, Client, Gateway, Upstream, close, get, get_over_both, in_flight
 from tests.end_to_end.load import clients
 
 Start = Callable[..., Gateway]
@@ -23,7 +23,7 @@ def config(upstream: Upstream, listen: str = "127.0.0.1:0", more: str = "") -> s
 async def test_says_where_it_listens_serves_and_ends_with_status_0(start: Start, upstream: Upstream) -> None:
     gateway = start(config(upstream), python=sys.executable)
 
-    status, body = await get(await gateway.ready(), "/hello")
+    status, body = await get_over_both(await gateway.ready(), "/hello")
     await gateway.stops()
 
     assert (status, body) == (200, "one GET /hello HTTP/1.1")
@@ -97,36 +97,31 @@ def test_wrong_usage_is_status_2() -> None:
 
 async def test_a_request_in_flight_is_answered_after_sigterm(start: Start, upstream: Upstream) -> None:
     gateway = start(config(upstream))
-    client = await Client.to(await gateway.ready())
-    await client.send("/slow")
-    await upstream.waiting.wait()
+    clients = await in_flight(await gateway.ready(), upstream)
 
     gateway.signal(signal.SIGTERM)
     await gateway.says("stopping")
     upstream.go.set()
 
-    assert await client.answer() == (200, "one GET /slow HTTP/1.1")
+    assert [await each.answer() for each in clients] == [(200, "one GET /slow HTTP/1.1")] * 2
     assert await gateway.ends() == 0
-    client.close()
+    close(clients)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_connections_are_refused_while_requests_finish(start: Start, upstream: Upstream, workers: int) -> None:
     # An address of its own: another test's server may get the port of 127.0.0.1 as soon as it is free.
     gateway = start(config(upstream, "127.0.0.93:0", more=f"workers: {workers}\n"))
-    url = await gateway.ready()
-    client = await Client.to(url)
-    await client.send("/slow")
-    await upstream.waiting.wait()
+    clients = await in_flight(await gateway.ready(), upstream)
 
     gateway.signal(signal.SIGTERM)
     await gateway.says("stopping")
-    await is_refused(url)
+    await is_refused(await gateway.address())
     upstream.go.set()
 
-    assert (await client.answer())[0] == 200
+    assert [await each.answer() for each in clients] == [(200, "one GET /slow HTTP/1.1")] * 2
     assert await gateway.ends() == 0
-    client.close()
+    close(clients)
 
 
 async def is_refused(url: str) -> None:
@@ -144,28 +139,24 @@ async def is_refused(url: str) -> None:
 
 async def test_the_deadline_ends_what_does_not_finish(start: Start, upstream: Upstream) -> None:
     gateway = start(config(upstream, more="shutdown_timeout: 300ms\n"))
-    client = await Client.to(await gateway.ready())
-    await client.send("/slow")
-    await upstream.waiting.wait()
+    clients = await in_flight(await gateway.ready(), upstream)
 
     gateway.signal(signal.SIGTERM)
 
     assert await gateway.ends() == 0
-    client.close()
+    close(clients)
 
 
 async def test_a_second_signal_ends_it_at_once(start: Start, upstream: Upstream) -> None:
     gateway = start(config(upstream, more="shutdown_timeout: 10m\n"))
-    client = await Client.to(await gateway.ready())
-    await client.send("/slow")
-    await upstream.waiting.wait()
+    clients = await in_flight(await gateway.ready(), upstream)
 
     gateway.signal(signal.SIGINT)
     await gateway.says("stopping")
     gateway.signal(signal.SIGINT)
 
     assert await gateway.ends() == 0
-    client.close()
+    close(clients)
 
 
 async def test_sigterm_under_load_loses_no_answer(start: Start, upstream: Upstream) -> None:
@@ -191,7 +182,7 @@ async def test_a_start_with_a_bad_file_serves_what_was_in_force_last_if_asked(
     gateway = start("routes: 7", "--last-good", *state)
     url = await gateway.ready()
 
-    assert (await get(url, "/a"))[0] == 200
+    assert (await get_over_both(url, "/a"))[0] == 200
     await gateway.says("the one that was in force last is started")
     await gateway.rewrites(config(upstream, more="via: false\n"))
     await gateway.stops()
@@ -211,7 +202,7 @@ async def test_connections_are_accepted_and_ready_fails_for_the_drain_delay(
     await gateway.says("stopping")
 
     assert await get(admin, "/ready") == (503, "draining\n")
-    assert (await get(url, "/a"))[0] == 200
+    assert (await get_over_both(url, "/a"))[0] == 200
     gateway.signal(signal.SIGTERM)  # in a hurry
     assert await gateway.ends() == 0
 

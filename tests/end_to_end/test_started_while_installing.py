@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.end_to_end.environment import PLUGIN, Environment
-from tests.end_to_end.kit import Gateway, Upstream, get
+from tests.end_to_end.kit import Gateway, Upstream, get_over_both
 
 Start = Callable[..., Gateway]
 
@@ -46,7 +46,7 @@ async def test_a_half_installed_plugin_is_waited_for(
     (environment.site / "data.txt").touch()
 
     url = await gateway.ready()
-    assert await get(url, "/it") == (200, "tiny 1.0")
+    assert await get_over_both(url, "/it") == (200, "tiny 1.0")
     await gateway.stops()
 
 

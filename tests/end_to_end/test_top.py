@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, get
+from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, get, get_over_both
 from tests.end_to_end.test_running_gateway import gateway, runtime
 
 __all__ = ["runtime"]
@@ -77,7 +77,7 @@ async def test_on_a_terminal_it_is_drawn_again_sorted_by_keys_and_leaves_the_ter
 ) -> None:
     running = start(CONFIG.format(url=upstream.url))
     url = await running.ready()
-    await get(url, "/users/1")
+    await get_over_both(url, "/users/1")
     primary, secondary = pty.openpty()
     fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     before = termios.tcgetattr(secondary)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.collector import Collector
-from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, eventually, get
+from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, eventually, get, get_over_both
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
@@ -90,7 +90,7 @@ async def test_a_collector_that_never_responds_does_not_hold_up_the_end(
     text = config(collector, upstream).replace(collector.url, f"http://127.0.0.1:{port}")
     gateway = start(text.replace("otlp: {", "otlp: {timeout: 1h, "))
     url = await gateway.ready()
-    await get(url, "/x")
+    await get_over_both(url, "/x")
 
     await gateway.stops()
     released.set()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.kit import Gateway, Upstream, get
+from tests.end_to_end.kit import Gateway, Upstream, get, get_over_both
 from tests.end_to_end.test_running_gateway import gateway, runtime
 
 __all__ = ["runtime"]
@@ -117,7 +117,7 @@ async def test_a_reload_that_was_compared_names_what_it_would_end(
 
     assert found.returncode == 1
     assert f"would end: {upstream.url} of users, 0 requests in flight" in found.stdout.splitlines()
-    assert (await get(url, "/one"))[1].startswith("one ")
+    assert (await get_over_both(url, "/one"))[1].startswith("one ")
     await running.stops()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.kit import Gateway, Upstream, eventually, get, get_json
+from tests.end_to_end.kit import Gateway, Upstream, eventually, get_json, get_over_both
 
 Start = Callable[..., Gateway]
 
@@ -17,7 +17,6 @@ def config(upstream: Upstream, admin: str, workers: int, *, strip: bool = True) 
     return f"listen: 127.0.0.1:0\nworkers: {workers}\nadmin: {{listen: '{admin}'}}\nroutes:\n  - {route}\n"
 
 
-@pytest.mark.both_protocols
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_they_are_printed_counted_and_shown(
     start: Start, upstream: Upstream, tmp_path: Path, workers: int
@@ -28,7 +27,7 @@ async def test_they_are_printed_counted_and_shown(
 
     assert "routes[0].strip_path: warning: strip_path has no effect" in gateway.text
     assert gateway.text.index("1 warning found") < gateway.text.index("listening on")
-    assert (await get(url, "/a"))[0] == 200
+    assert (await get_over_both(url, "/a"))[0] == 200
     await eventually(admin, "/metrics", "gateway_config_warnings 1.0")
     (warning,) = (await get_json(admin, "/config"))["warnings"]
     assert (warning["code"], warning["severity"], warning["line"]) == ("setting.no-effect", "warning", 5)

@@ -11,7 +11,17 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.environment import Environment
-from tests.end_to_end.kit import PATIENCE, Client, Gateway, Upstream, eventually, get, get_json
+from tests.end_to_end.kit import (
+    PATIENCE,
+    Gateway,
+    Upstream,
+    close,
+    eventually,
+    get,
+    get_json,
+    get_over_both,
+    in_flight,
+)
 from tests.end_to_end.load import clients
 
 Start = Callable[..., Gateway]
@@ -197,7 +207,7 @@ async def test_a_plugin_that_does_not_start_keeps_the_old_configuration_everywhe
     await gateway.rewrites(broken, "the old one stays in force")
 
     assert await workers_of(admin) == before
-    assert (await get(url, "/load"))[0] == 200
+    assert (await get_over_both(url, "/load"))[0] == 200
     await gateway.stops()
 
 
@@ -205,15 +215,13 @@ async def test_a_request_in_flight_finishes_on_the_worker_that_leaves(
     start: Start, upstream: Upstream, admin: str
 ) -> None:
     gateway = start(config(upstream, admin, path="/slow"))
-    client = await Client.to(await gateway.ready())
-    await client.send("/slow")
-    await upstream.waiting.wait()
+    clients = await in_flight(await gateway.ready(), upstream)
 
     await gateway.rewrites(config(upstream, admin, path="/slow", workers=1))
     upstream.go.set()
 
-    assert await client.answer() == (200, "one GET /slow HTTP/1.1")
-    client.close()
+    assert [await each.answer() for each in clients] == [(200, "one GET /slow HTTP/1.1")] * 2
+    close(clients)
     await gateway.stops()
 
 

@@ -13,6 +13,7 @@ import pytest
 from gateway_plugin_sdk.testing import ScriptedUpstream
 
 from tests.ports import free_port
+from tests.protocols.alternating import port_in_turn
 from tests.workers import lines_until, statuses
 
 CONFIG = """
@@ -43,9 +44,10 @@ async def test_a_link_to_standard_output_is_written_to_and_stays_a_link(tmp_path
         gateway = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
             await lines_until(gateway, "listening on")
-            first = await statuses(port, 20)
-            gateway.send_signal(signal.SIGUSR1)
-            second = await statuses(port, 20)
+            async with port_in_turn(port) as own:
+                first = await statuses(own, 20)
+                gateway.send_signal(signal.SIGUSR1)
+                second = await statuses(own, 20)
         finally:
             gateway.send_signal(signal.SIGTERM)
             output, _ = await gateway.communicate()
@@ -67,7 +69,8 @@ async def test_sigusr1_has_the_file_reopened_and_no_one_is_warned(tmp_path: Path
         gateway = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
             await lines_until(gateway, "listening on")
-            await statuses(port, 4)
+            async with port_in_turn(port) as own:
+                await statuses(own, 20)
             path.rename(tmp_path / "moved.log")
             gateway.send_signal(signal.SIGUSR1)
             async with asyncio.timeout(30):

@@ -15,7 +15,8 @@ from gateway_plugin_sdk.testing import ScriptedUpstream
 
 from tests.integration.test_first_party_plugins import SECRET, token
 from tests.ports import free_port
-from tests.workers import lines_until
+from tests.protocols.alternating import port_in_turn
+from tests.workers import exchange, lines_until, status_of
 
 CONFIG = """
 listen: 127.0.0.1:{port}
@@ -31,14 +32,8 @@ routes:
 
 
 async def status(port: int, org: int) -> str:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     field = token(sub=f"user {org}", org={"id": org})["Authorization"]
-    head = f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: {field}\r\nConnection: close\r\n\r\n"
-    writer.write(head.encode())
-    response = await reader.read()
-    writer.close()
-    await writer.wait_closed()
-    return response.split(b" ", 2)[1].decode()
+    return status_of(await exchange(port, "GET /", f"Authorization: {field}"))
 
 
 @pytest.mark.slow
@@ -51,12 +46,13 @@ async def test_limits_by_claim_hold_over_all_workers_and_all_lines_are_there(tmp
         gateway = await asyncio.create_subprocess_exec(*command, stderr=subprocess.PIPE)
         try:
             await lines_until(gateway, "listening on")
-            statuses = [
-                (org, each)
-                for _ in range(10)
-                for org in (1, 2)
-                for each in await asyncio.gather(*(status(port, org) for _ in range(5)))
-            ]
+            async with port_in_turn(port) as own:
+                statuses = [
+                    (org, each)
+                    for _ in range(10)
+                    for org in (1, 2)
+                    for each in await asyncio.gather(*(status(own, org) for _ in range(5)))
+                ]
         finally:
             gateway.send_signal(signal.SIGTERM)
             _, errors = await gateway.communicate()

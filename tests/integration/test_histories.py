@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from tests.core.process.certificates import make
 from tests.integration.servers.before import gateway_before
 from tests.integration.wire import Message, Wire
+from tests.protocols.running import spoken_to_in_turn
 
 CLIENTS = 3
 HARMLESS = {"length", "chunks", "close", "until-close", "garbage-behind", "end-when-idle"}
@@ -152,7 +153,7 @@ def setting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     loop, _, tls = request.param.partition("-")
     pair, context, more = None, None, {}
     if tls:
-        pair = make(tmp_path_factory.mktemp("tls"), "localhost")
+        pair = make(tmp_path_factory.mktemp("tls"), "localhost", "a")
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(pair.cert, pair.key)
         more = {"tls": {"verify": False}}
@@ -163,7 +164,7 @@ def setting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     server = thread.run(listen())
     upstream.port = server.sockets[0].getsockname()[1]
     url = f"{'https' if tls else 'http'}://127.0.0.1:{upstream.port}"
-    with gateway_before(url, loop, pair, **more) as gateway:
+    with gateway_before(url, loop, pair, **more) as running, spoken_to_in_turn(running) as gateway:
         yield Setting(gateway, upstream)
 
     async def close() -> None:

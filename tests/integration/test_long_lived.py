@@ -19,6 +19,7 @@ from gateway_core.testing.loop_thread import LoopThread, eventually
 
 from tests.integration.servers.before import gateway_before
 from tests.integration.wire import Wire
+from tests.protocols.running import spoken_to_in_turn
 
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n"
@@ -106,7 +107,8 @@ def live(kind: type[Any]) -> int:
 def test_what_outlives_a_reload_keeps_no_snapshot(upstream: str, loop: str, plugins: list[dict[str, Any]]) -> None:
     before = {kind: live(kind) for kind in (Snapshot, Router, CompiledRoute)}
     with ExitStack() as stack:
-        gateway = stack.enter_context(gateway_before(upstream, loop, plugins=[Watches]))
+        running = stack.enter_context(gateway_before(upstream, loop, plugins=[Watches]))
+        gateway = stack.enter_context(spoken_to_in_turn(running))
         tunnels, streams, idle = [], [], []
         for number in range(8):
             gateway.reload(config(upstream, number, 20, plugins))

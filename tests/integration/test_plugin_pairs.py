@@ -104,7 +104,7 @@ def test_two_plugins_on_a_route_both_do_their_work(gateway: Any, upstream: Scrip
     assert sorted((line["route"], line["status"]) for line in lines) == sorted(logged)
 
 
-@pytest.mark.one_protocol
+@pytest.mark.in_turn
 def test_a_cookie_of_the_gateway_counts_where_a_plugin_keeps_cookies_from_the_upstream(
     gateway: Any, upstream: ScriptedUpstream
 ) -> None:

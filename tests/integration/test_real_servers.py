@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, Final, NamedTuple
@@ -14,6 +13,7 @@ from gateway_core.testing import RunningGateway
 from tests.core.process.certificates import Pair, make
 from tests.integration.servers.before import gateway_before
 from tests.integration.servers.run import SERVERS
+from tests.protocols.running import spoken_to_in_turn
 
 
 class Reply(NamedTuple):
@@ -55,12 +55,17 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield name, port
 
 
-def connect(gateway: RunningGateway) -> http.client.HTTPConnection:
-    if gateway.url.startswith("https"):
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        return http.client.HTTPSConnection("127.0.0.1", gateway.port, timeout=30, context=context)
-    return http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
+class Sides:
+    """Kept connections to the gateway of which the first speaks HTTP/2 to it, and the second HTTP/1."""
+
+    def __init__(self, *sides: Side) -> None:
+        self._sides = sides
+
+    def ask(self, *what: Any, **more: Any) -> Reply:
+        """Send a request over both; the replies are the same."""
+        reply, other = [each.ask(*what, **more) for each in self._sides]
+        assert reply == other
+        return reply
 
 
 class Both(NamedTuple):
@@ -68,13 +73,13 @@ class Both(NamedTuple):
 
     name: str
     direct: Side
-    through: Side
+    through: Sides
     gateway: RunningGateway
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    return make(tmp_path_factory.mktemp("tls"), "localhost")
+    return make(tmp_path_factory.mktemp("tls"), "localhost", "app.example")
 
 
 @pytest.fixture(scope="module", params=["asyncio", "uvloop"])
@@ -84,11 +89,17 @@ def both(request: pytest.FixtureRequest, server: tuple[str, int], pair: Pair) ->
     with ExitStack() as stack:
         tls = pair if request.param == "uvloop" else None
         before = gateway_before(f"http://127.0.0.1:{port}", request.param, tls, more={"via": False})
-        gateway = stack.enter_context(before)
-        direct, through = http.client.HTTPConnection("127.0.0.1", port, timeout=30), connect(gateway)
-        stack.callback(direct.close)
-        stack.callback(through.close)
-        yield Both(name, Side(direct), Side(through), gateway)
+        gateway = stack.enter_context(spoken_to_in_turn(stack.enter_context(before)))
+        connections = [
+            http.client.HTTPConnection("127.0.0.1", each, timeout=30) for each in (port, *2 * [gateway.port])
+        ]
+        for each in connections:
+            stack.callback(each.close)
+        direct, *through = map(Side, connections)
+        # Opened one behind the other: the first speaks HTTP/2.
+        for side in through:
+            side.connection.connect()
+        yield Both(name, direct, Sides(*through), gateway)
 
 
 REQUESTS: Final[list[tuple[str, str, dict[str, Any]]]] = [
@@ -128,7 +139,7 @@ def test_the_response_is_the_servers(both: Both, method: str, target: str, more:
 def test_a_body_in_chunks_arrives_whole(both: Both, pieces: list[bytes]) -> None:
     expected = both.direct.ask("POST", "/echo", iter(pieces), chunked=True)
 
-    assert both.through.ask("POST", "/echo", iter(pieces), chunked=True) == expected
+    assert both.through.ask("POST", "/echo", pieces, chunked=True) == expected
     assert expected.body == b"".join(pieces)
 
 

@@ -10,6 +10,7 @@ from gateway_core.testing import RunningGateway
 from tests.integration.servers.before import gateway_before
 from tests.integration.servers.run import SERVERS
 from tests.integration.wire import Wire
+from tests.protocols.running import http2_port
 
 HOST = b"Host: app.example\r\n"
 SMALLER = {"nginx": 700_000, "apache": 50_000, "wsgiref": 700_000}
@@ -31,9 +32,21 @@ def gateway(request: pytest.FixtureRequest, server: tuple[str, int]) -> Iterator
         yield running
 
 
+@pytest.fixture(scope="module")
+def ports(gateway: RunningGateway) -> Iterator[dict[str, int]]:
+    """Return where clients are served over either protocol."""
+    with http2_port(gateway) as port:
+        yield {"http1": gateway.port, "http2": port}
+
+
+@pytest.fixture(params=["http1", "http2"])
+def port(request: pytest.FixtureRequest, ports: dict[str, int]) -> int:
+    return ports[request.param]
+
+
 @pytest.fixture
-def wire(gateway: RunningGateway) -> Iterator[Wire]:
-    with Wire.to(gateway) as wire:
+def wire(port: int) -> Iterator[Wire]:
+    with Wire(port) as wire:
         yield wire
 
 
@@ -41,6 +54,7 @@ def post(body: bytes, more: bytes = b"") -> bytes:
     return b"POST /echo HTTP/1.1\r\n%b%bContent-Length: %d\r\n\r\n" % (HOST, more, len(body))
 
 
+@pytest.mark.parametrize("port", ["http1"], indirect=True)  # pipelining
 def test_pipelined_requests_get_their_responses_in_order(wire: Wire) -> None:
     get = b"GET /text HTTP/1.1\r\n" + HOST + b"\r\n"
     alone = wire.ask(get).body
@@ -64,6 +78,7 @@ def test_a_client_that_asks_for_100_continue_gets_it_before_it_sends(wire: Wire)
         assert wire.final().body == b"abc"
 
 
+@pytest.mark.parametrize("port", ["http1"], indirect=True)  # persistence of HTTP/1.0
 def test_clients_of_http_1_0_may_keep_their_connection(wire: Wire) -> None:
     request = b"POST /echo HTTP/1.0\r\n" + HOST + b"Connection: keep-alive\r\nContent-Length: 3\r\n\r\nabc"
     first = wire.ask(request)
@@ -89,25 +104,25 @@ def test_a_large_body_arrives_whole(server: tuple[str, int], wire: Wire, is_chun
 
 
 def test_a_client_that_leaves_within_its_request_leaves_nothing_behind(
-    server: tuple[str, int], gateway: RunningGateway
+    server: tuple[str, int], gateway: RunningGateway, port: int
 ) -> None:
     for _ in range(1 if server[0] in ONE_BY_ONE else 5):
-        with Wire.to(gateway) as leaving:
+        with Wire(port) as leaving:
             leaving.send(post(b"x" * 100) + b"x" * 50)
             leaving.reset()
     gateway.settle()
 
-    with Wire.to(gateway) as wire:
+    with Wire(port) as wire:
         assert wire.ask(post(b"abc") + b"abc").body == b"abc"
 
 
-def test_a_client_that_leaves_within_its_response_leaves_nothing_behind(gateway: RunningGateway) -> None:
+def test_a_client_that_leaves_within_its_response_leaves_nothing_behind(gateway: RunningGateway, port: int) -> None:
     for _ in range(5):
-        with Wire.to(gateway) as leaving:
+        with Wire(port) as leaving:
             leaving.send(b"GET /text HTTP/1.1\r\n" + HOST + b"\r\n")
             leaving.until(b"\r\n")
             leaving.reset()
     gateway.settle()
 
-    with Wire.to(gateway) as wire:
+    with Wire(port) as wire:
         assert wire.ask(post(b"abc") + b"abc").body == b"abc"

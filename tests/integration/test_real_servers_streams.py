@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -15,13 +15,16 @@ from tests.integration.servers import application
 from tests.integration.servers.before import gateway_before
 from tests.integration.servers.run import SERVERS
 from tests.integration.wire import Wire
+from tests.protocols.running import http2_port, spoken_to_in_turn
 
 HOST = b"Host: app.example\r\n"
+HTTP1 = pytest.mark.parametrize("connect", ["http1"], indirect=True)
+"""What HTTP/2 has not: versions, bytes behind a request that are another one."""
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    return make(tmp_path_factory.mktemp("tls"), "localhost")
+    return make(tmp_path_factory.mktemp("tls"), "localhost", "app.example")
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +44,28 @@ def gateways(request: pytest.FixtureRequest, ports: dict[str, int], pair: Pair) 
         }
 
 
+Connect = Callable[[str], Wire]
+
+
+@pytest.fixture(scope="module")
+def http2_ports(gateways: dict[str, RunningGateway]) -> Iterator[dict[str, int]]:
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(http2_port(gateway)) for name, gateway in gateways.items()}
+
+
+@pytest.fixture(params=["http1", "http2"])
+def connect(
+    request: pytest.FixtureRequest, gateways: dict[str, RunningGateway], http2_ports: dict[str, int]
+) -> Connect:
+    """Return what connects to the gateway before a server, as a client of either protocol."""
+    if request.param == "http1":
+        return lambda name: Wire.to(gateways[name])
+    return lambda name: Wire(http2_ports[name])
+
+
 @pytest.fixture
-def node(gateways: dict[str, RunningGateway]) -> Iterator[Wire]:
-    with Wire.to(gateways["node"]) as wire:
+def node(connect: Connect) -> Iterator[Wire]:
+    with connect("node") as wire:
         yield wire
 
 
@@ -56,13 +78,14 @@ def test_early_hints_come_before_the_response(node: Wire) -> None:
     assert (response.status, response.body) == (200, b"ok")
 
 
+@HTTP1
 def test_a_client_of_http_1_0_gets_no_interim_response(node: Wire) -> None:
     assert node.ask(b"GET /hints HTTP/1.0\r\n" + HOST + b"\r\n").body == b"ok"
 
 
 @pytest.mark.parametrize("server", ["node", "tomcat"])
-def test_trailers_go_both_ways(gateways: dict[str, RunningGateway], server: str) -> None:
-    with Wire.to(gateways[server]) as wire:
+def test_trailers_go_both_ways(connect: Connect, server: str) -> None:
+    with connect(server) as wire:
         for _ in range(3):
             response = wire.ask(
                 b"POST /trailers HTTP/1.1\r\n" + HOST + b"TE: trailers\r\nTrailer: X-Digest\r\n"
@@ -86,8 +109,8 @@ def test_an_early_response_to_a_large_upload_arrives(node: Wire) -> None:
     assert response.values("connection") == ["close"]
 
 
-def test_nginx_refuses_a_large_upload_before_it_is_sent(gateways: dict[str, RunningGateway]) -> None:
-    with Wire.to(gateways["nginx"]) as wire:
+def test_nginx_refuses_a_large_upload_before_it_is_sent(connect: Connect) -> None:
+    with connect("nginx") as wire:
         wire.send(b"POST /large HTTP/1.1\r\n" + HOST + b"Content-Length: 5000000\r\nExpect: 100-continue\r\n\r\n")
 
         response = wire.final()
@@ -145,6 +168,7 @@ def test_a_tunnel_carries_what_comes_behind_the_request_and_later(node: Wire) ->
     assert node.exactly(1_000_000) == b"x" * 1_000_000
 
 
+@HTTP1
 def test_an_upgrade_that_is_refused_with_200_is_no_tunnel(node: Wire) -> None:
     """Bytes behind the request are the next request, and are never seen by the server as they are."""
     node.send(b"GET /not-switched HTTP/1.1\r\n" + HOST + UPGRADE + b"\r\nGET /nothing HTTP/1.1\r\n" + HOST + b"\r\n")
@@ -166,8 +190,8 @@ def test_a_half_closed_client_gets_its_response(gateways: dict[str, RunningGatew
         assert wire.is_closed()
 
 
-def test_a_kept_connection_that_the_server_closed_is_no_failure(gateways: dict[str, RunningGateway]) -> None:
-    with Wire.to(gateways["wsgiref"]) as wire:
+def test_a_kept_connection_that_the_server_closed_is_no_failure(connect: Connect) -> None:
+    with connect("wsgiref") as wire:
         for _ in range(20):
             assert wire.ask(b"GET /cookies HTTP/1.1\r\n" + HOST + b"\r\n").body == b"ok"
 
@@ -181,16 +205,19 @@ def test_nothing_is_left_of_it_all(gateways: dict[str, RunningGateway]) -> None:
 def test_nginx_compresses_for_requests_without_via_alone(ports: dict[str, int], via: bool) -> None:
     """``gzip_proxied off`` is its default."""
     url = f"http://127.0.0.1:{ports['nginx']}"
-    with gateway_before(url, "asyncio", more={"via": via}) as gateway, Wire.to(gateway) as wire:
-        response = wire.ask(b"GET /text HTTP/1.1\r\n" + HOST + b"Accept-Encoding: gzip\r\n\r\n")
+    with gateway_before(url, "asyncio", more={"via": via}) as running, spoken_to_in_turn(running) as gateway:
+        for _ in range(2):
+            with Wire.to(gateway) as wire:
+                response = wire.ask(b"GET /text HTTP/1.1\r\n" + HOST + b"Accept-Encoding: gzip\r\n\r\n")
 
-    assert response.values("content-encoding") == ([] if via else ["gzip"])
-    assert (response.body if via else gzip.decompress(response.body)) == application.TEXT
+            assert response.values("content-encoding") == ([] if via else ["gzip"])
+            assert (response.body if via else gzip.decompress(response.body)) == application.TEXT
 
 
 def test_a_body_in_chunks_reaches_wsgi_where_it_is_buffered(ports: dict[str, int]) -> None:
     route = {"id": "all", "path_prefix": "/", "target": "u", "buffer_request": "1MiB"}
-    with gateway_before(f"http://127.0.0.1:{ports['wsgiref']}", "asyncio", more={"routes": [route]}) as gateway:
+    before = gateway_before(f"http://127.0.0.1:{ports['wsgiref']}", "asyncio", more={"routes": [route]})
+    with before as running, spoken_to_in_turn(running) as gateway:
         for size in (0, 3, 200_000):
             response = gateway.post("/echo", iter([b"x" * size]) if size else iter([]))
             assert (response.status, len(response.body)) == (200, size)

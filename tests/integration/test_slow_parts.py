@@ -5,20 +5,24 @@ from __future__ import annotations
 import socket
 from itertools import pairwise
 
+import pytest
 from gateway_core.clock import SystemClock
 from gateway_core.testing import RunningGateway, ScriptedUpstream, eventually
 
 from tests.collector import Collector
 from tests.integration.test_tracing import pair, traced
+from tests.protocols.fixtures import SpokenTo
+
+pytestmark = pytest.mark.http1_upstream
 
 
-def test_a_trace_shows_a_person_where_its_time_went(collector: Collector) -> None:
+def test_a_trace_shows_a_person_where_its_time_went(collector: Collector, spoken_to: SpokenTo) -> None:
     """A retry after a failure, and a slow second attempt: each has a span with its part of the time and its reason."""
     with ScriptedUpstream() as upstream:
         upstream.answer_next(status=503)
         upstream.answer_next(delay=0.2)
         more = ", retries: {attempts: 1, on: [503], backoff_base: 1ms}"
-        with RunningGateway(traced(collector, upstream.url, more=more)) as gateway:
+        with spoken_to(RunningGateway(traced(collector, upstream.url, more=more))) as gateway:
             gateway.get("/orders")
             eventually(lambda: len(collector.spans) == 3)
 
@@ -56,11 +60,12 @@ def _read_until(connection: socket.socket, end: bytes) -> None:
 
 def test_a_trace_tells_a_slow_client_from_a_slow_upstream_and_a_slow_head_from_a_slow_body(
     collector: Collector,
+    spoken_to: SpokenTo,
 ) -> None:
     clock, upstream = SystemClock(), Stepwise()
     try:
         with (
-            RunningGateway(traced(collector, upstream.url)) as gateway,
+            spoken_to(RunningGateway(traced(collector, upstream.url))) as gateway,
             socket.create_connection(("127.0.0.1", gateway.port)) as client,
         ):
             client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nfirst")
@@ -89,7 +94,9 @@ def test_a_trace_tells_a_slow_client_from_a_slow_upstream_and_a_slow_head_from_a
     assert all(before <= after + 0.001 for before, after in pairwise(seconds)), seconds
 
 
-def test_a_request_that_waits_for_a_connection_has_a_span_of_that_before_its_attempt(collector: Collector) -> None:
+def test_a_request_that_waits_for_a_connection_has_a_span_of_that_before_its_attempt(
+    collector: Collector, spoken_to: SpokenTo
+) -> None:
     upstream = Stepwise()
     config = traced(collector, upstream.url).replace(
         "endpoints:", "limits: {max_connections: 1, pending_timeout: 60s}, endpoints:"
@@ -97,7 +104,7 @@ def test_a_request_that_waits_for_a_connection_has_a_span_of_that_before_its_att
     response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     try:
         with (
-            RunningGateway(config) as gateway,
+            spoken_to(RunningGateway(config)) as gateway,
             socket.create_connection(("127.0.0.1", gateway.port)) as first,
             socket.create_connection(("127.0.0.1", gateway.port)) as second,
         ):

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_core.clock import ManualClock
+from gateway_core.clock import Clock, ManualClock
 from gateway_core.testing import RunningGateway, ScriptedUpstream
 from gateway_core.testing.loop_thread import eventually
 
 from tests.integration.raw_server import RawConnection, RawServer
 from tests.integration.wire import Wire
+from tests.protocols.running import spoken_to_in_turn
 
 GET = b"GET / HTTP/1.1\r\nHost: client.test:81\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -32,8 +33,21 @@ def gateway_for(
         "upstreams": [{"name": "u", "endpoints": [{"url": server.url}], **upstream}],
         "routes": [{"id": "r", "path_prefix": "/", "target": "u", **(route or {})}],
     }
-    with RunningGateway(config) as gateway:
+    with before(config) as gateway:
         yield gateway
+
+
+@contextmanager
+def before(config: dict[str, Any], clock: Clock | None = None) -> Iterator[RunningGateway]:
+    with RunningGateway(config, clock=clock) as running, spoken_to_in_turn(running) as gateway:
+        yield gateway
+
+
+def both(gateway: RunningGateway) -> Iterator[Wire]:
+    """Yield a connection of either protocol."""
+    for _ in range(2):
+        with Wire.to(gateway) as wire:
+            yield wire
 
 
 @pytest.fixture
@@ -48,30 +62,26 @@ def upstream() -> Iterator[ScriptedUpstream]:
 @pytest.mark.parametrize("preserve", [None, False, True])
 def test_a_unix_socket_gets_the_clients_host(tmp_path: Path, preserve: bool | None) -> None:
     more: dict[str, Any] = {} if preserve is None else {"preserve_host": preserve}
-    with (
-        RawServer(OK, str(tmp_path / "s.sock")) as server,
-        gateway_for(server, **more) as gateway,
-        Wire.to(gateway) as wire,
-    ):
-        for _ in range(2):
-            assert wire.ask(GET).body == b"ok"
+    with RawServer(OK, str(tmp_path / "s.sock")) as server, gateway_for(server, **more) as gateway:
+        for wire in both(gateway):
+            assert [wire.ask(GET).body for _ in range(2)] == [b"ok"] * 2
 
-    assert [field(each, "host") for each in server.requests] == [["client.test:81"]] * 2
+    assert [field(each, "host") for each in server.requests] == [["client.test:81"]] * 4
     assert server.connections == 1
 
 
 def test_a_unix_socket_may_be_named_by_a_route_and_given_another_host(tmp_path: Path) -> None:
     with RawServer(OK, str(tmp_path / "s.sock")) as server:
         route = {"id": "r", "path_prefix": "/", "target": server.url, "rewrite": {"host": "inner.test"}}
-        with RunningGateway({"routes": [route]}) as gateway:
-            assert gateway.get("/").body == b"ok"
+        with before({"routes": [route]}) as gateway:
+            assert [gateway.get("/").body for _ in range(2)] == [b"ok"] * 2
 
-    assert field(server.requests[0], "host") == ["inner.test"]
+    assert [field(each, "host") for each in server.requests] == [["inner.test"]] * 2
 
 
 def test_a_unix_socket_that_is_not_there_is_502_and_serves_once_it_is(tmp_path: Path) -> None:
     path = tmp_path / "s.sock"
-    with RunningGateway({"routes": [{"id": "r", "path_prefix": "/", "target": f"unix:{path}"}]}) as gateway:
+    with before({"routes": [{"id": "r", "path_prefix": "/", "target": f"unix:{path}"}]}) as gateway:
         assert gateway.get("/").status == 502
 
         with RawServer(OK, str(path)):
@@ -92,11 +102,12 @@ def test_the_routes_preserve_host_counts_before_the_upstreams(
 ) -> None:
     given: dict[str, Any] = {} if of_upstream is None else {"preserve_host": of_upstream}
     route: dict[str, Any] = {} if of_route is None else {"preserve_host": of_route}
-    with gateway_for(upstream, route, **given) as gateway, Wire.to(gateway) as wire:
-        wire.ask(GET)
+    with gateway_for(upstream, route, **given) as gateway:
+        for wire in both(gateway):
+            wire.ask(GET)
 
     expected = {"client": "client.test:81", "endpoint": f"127.0.0.1:{upstream.port}"}[host]
-    assert upstream.last.headers.get_all("host") == [expected]
+    assert [each.headers.get_all("host") for each in upstream.requests] == [[expected]] * 2
 
 
 @pytest.mark.parametrize(
@@ -115,9 +126,9 @@ def test_a_query_is_removed_from_then_set_and_stays_to_the_letter(
 ) -> None:
     route = {"rewrite": {"query": {"remove": ["a"], "set": {"v": "a b"}}}}
     with gateway_for(upstream, route) as gateway:
-        assert gateway.get(f"/p?{query}").status == 200
+        assert [gateway.get(f"/p?{query}").status for _ in range(2)] == [200] * 2
 
-    assert upstream.last.target == f"/p?{sent}"
+    assert [each.target for each in upstream.requests] == [f"/p?{sent}"] * 2
 
 
 # -- what the client gets back
@@ -139,11 +150,10 @@ def test_a_query_is_removed_from_then_set_and_stays_to_the_letter(
 def test_a_location_is_the_clients_again(upstream: ScriptedUpstream, location: str, seen: str) -> None:
     upstream.answer_with(302, b"", {"Location": location.format(endpoint=upstream.url)})
     route = {"path_prefix": "/api", "strip_path": True, "rewrite_response": {"location": True}}
-    with gateway_for(upstream, route) as gateway, Wire.to(gateway) as wire:
-        message = wire.ask(GET.replace(b"GET / ", b"GET /api/a "))
-
-    assert message.values("location") == [seen]
-    assert (upstream.last.target, upstream.last.headers.get("x-forwarded-prefix")) == ("/a", "/api")
+    with gateway_for(upstream, route) as gateway:
+        for wire in both(gateway):
+            assert wire.ask(GET.replace(b"GET / ", b"GET /api/a ")).values("location") == [seen]
+            assert (upstream.last.target, upstream.last.headers.get("x-forwarded-prefix")) == ("/a", "/api")
 
 
 def test_cookies_get_the_clients_path_and_host(upstream: ScriptedUpstream) -> None:
@@ -155,10 +165,10 @@ def test_cookies_get_the_clients_path_and_host(upstream: ScriptedUpstream) -> No
         "rewrite": {"host": "inner.test"},
         "rewrite_response": {"cookie_path": True, "cookie_domain": True},
     }
-    with gateway_for(upstream, route) as gateway, Wire.to(gateway) as wire:
-        message = wire.ask(GET.replace(b"GET / ", b"GET /api/a "))
+    with gateway_for(upstream, route) as gateway:
+        found, again = [wire.ask(GET.replace(b"GET / ", b"GET /api/a ")).values("set-cookie") for wire in both(gateway)]
 
-    found = message.values("set-cookie")
+    assert found == again
     assert found[0] == "a=1; Path=/api/x; Secure"
     assert "Domain=client.test" in found[1]
     assert found[1].lower().endswith("path=/api")
@@ -239,7 +249,7 @@ def test_backups_serve_while_no_other_endpoint_can() -> None:
             "upstreams": [{"name": "u", "endpoints": endpoints, "retries": {"attempts": 1}}],
             "routes": [{"id": "r", "path_prefix": "/", "target": "u"}],
         }
-        gateway = stack.enter_context(RunningGateway(config))
+        gateway = stack.enter_context(before(config))
         assert {gateway.get("/").body for _ in range(6)} == {b"ok"}
 
         main.close()
@@ -255,7 +265,7 @@ def test_a_client_stays_on_its_target(keeps: dict[str, Any]) -> None:
             "upstreams": [{"name": name, "endpoints": [{"url": server.url}]} for name, server in servers.items()],
             "routes": [{"id": "r", "path_prefix": "/", "targets": [{"target": "aa"}, {"target": "bb"}], **keeps}],
         }
-        gateway = stack.enter_context(RunningGateway(config))
+        gateway = stack.enter_context(before(config))
         for user in range(8):
             first = gateway.get("/", headers={"Cookie": f"user={user}"})
             given = [each.partition(";")[0] for each in first.headers.get_all("set-cookie")]
@@ -269,7 +279,7 @@ def test_each_mirror_of_a_list_gets_its_share() -> None:
         main, all_of_it, none_of_it = (stack.enter_context(ScriptedUpstream()) for _ in range(3))
         mirrors = [{"target": all_of_it.url, "percent": 100}, {"target": none_of_it.url, "percent": 0}]
         config = {"routes": [{"id": "r", "path_prefix": "/", "target": main.url, "mirror": mirrors}]}
-        gateway = stack.enter_context(RunningGateway(config))
+        gateway = stack.enter_context(before(config))
         for number in range(5):
             assert gateway.post(f"/{number}", [b"ab", b"c"]).status == 200
 
@@ -281,14 +291,15 @@ def test_each_mirror_of_a_list_gets_its_share() -> None:
 
 def test_a_gathered_body_goes_up_with_its_length(upstream: ScriptedUpstream) -> None:
     with gateway_for(upstream, {"buffer_request": 1024}) as gateway:
-        assert gateway.post("/", [b"ab", b"c"]).status == 200
-        assert (upstream.last.body, upstream.last.headers.get("content-length")) == (b"abc", "3")
-        assert "transfer-encoding" not in upstream.last.headers
+        for _ in range(2):
+            assert gateway.post("/", [b"ab", b"c"]).status == 200
+            assert (upstream.last.body, upstream.last.headers.get("content-length")) == (b"abc", "3")
+            assert "transfer-encoding" not in upstream.last.headers
 
-        assert gateway.post("/", [b"x" * 600] * 2).status == 413
-        assert gateway.post("/", b"x" * 1025).status == 413
+            assert gateway.post("/", [b"x" * 600] * 2).status == 413
+            assert gateway.post("/", b"x" * 1025).status == 413
 
-    assert len(upstream.requests) == 1
+    assert len(upstream.requests) == 2
 
 
 # -- kept connections
@@ -301,7 +312,7 @@ def test_a_kept_connection_is_not_used_beyond_its_age() -> None:
             "upstreams": [{"name": "u", "endpoints": [{"url": server.url}], "keepalive": {"max_age": "10s"}}],
             "routes": [{"id": "r", "path_prefix": "/", "target": "u"}],
         }
-        with RunningGateway(config, clock=clock) as gateway:
+        with before(config, clock) as gateway:
             assert [gateway.get("/").body for _ in range(2)] == [b"ok", b"ok"]
             assert (server.connections, server.ended) == (1, 0)
 
@@ -312,14 +323,14 @@ def test_a_kept_connection_is_not_used_beyond_its_age() -> None:
             assert server.connections == 2
 
 
-@pytest.mark.parametrize(("via", "entry"), [(True, "1.1 gateway"), (False, None), ("edge-1", "1.1 edge-1")])
-def test_requests_and_responses_carry_our_entry_of_via(
-    upstream: ScriptedUpstream, via: bool | str, entry: str | None
-) -> None:
+@pytest.mark.parametrize("via", [True, False, "edge-1"])
+def test_requests_and_responses_carry_our_entry_of_via(upstream: ScriptedUpstream, via: bool | str) -> None:
     config = {"via": via, "routes": [{"id": "r", "path_prefix": "/", "target": upstream.url}]}
-    with RunningGateway(config) as gateway:
-        answer = gateway.get("/", headers={"Via": "1.0 client"})
+    name = {True: "gateway", False: None}.get(via, via)
+    with before(config) as gateway:
+        for version in ("2", "1.1"):
+            answer = gateway.get("/", headers={"Via": "1.0 client"})
 
-    assert answer.headers.get("via") == entry
-    assert upstream.last.headers.get("via") == ("1.0 client" if entry is None else f"1.0 client, {entry}")
-    assert ("cdn-loop" in upstream.last.headers) is (entry is None)
+            assert answer.headers.get("via") == (name and f"1.1 {name}")
+            assert upstream.last.headers.get("via") == (f"1.0 client, {version} {name}" if name else "1.0 client")
+            assert ("cdn-loop" in upstream.last.headers) is (name is None)

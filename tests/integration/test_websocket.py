@@ -15,7 +15,7 @@ from gateway_core.testing import RunningGateway
 
 from tests.core.process.certificates import Pair, make
 from tests.integration.servers.before import gateway_before
-from tests.integration.wire import no_verification
+from tests.protocols.running import spoken_to_in_turn
 
 
 class Upstream:
@@ -75,8 +75,10 @@ async def both(request: pytest.FixtureRequest, pair: Pair) -> AsyncIterator[tupl
         tls: dict[str, Any] = {"tls": {"verify": False}} if upstream_side == "tls" else {}
         before = gateway_before(upstream.url, loop, pair if client_side == "tls" else None, **tls)
         gateway = await asyncio.to_thread(before.__enter__)
+        in_turn = spoken_to_in_turn(gateway)
         try:
-            yield gateway, upstream
+            yield await asyncio.to_thread(in_turn.__enter__), upstream
+            await asyncio.to_thread(in_turn.__exit__, None, None, None)
         finally:
             await asyncio.to_thread(before.__exit__, None, None, None)
 
@@ -84,45 +86,50 @@ async def both(request: pytest.FixtureRequest, pair: Pair) -> AsyncIterator[tupl
 @asynccontextmanager
 async def opened(gateway: RunningGateway, **more: Any) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
     async with (
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=no_verification())) as session,
-        session.ws_connect(f"{gateway.url}/ws", max_msg_size=0, **more) as socket,
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"http://localhost:{gateway.port}/ws", max_msg_size=0, **more) as socket,
     ):
         yield socket
 
 
 async def test_messages_of_all_sizes_come_back(both: tuple[RunningGateway, Upstream]) -> None:
     gateway, _ = both
-    async with opened(gateway, protocols=("chat",)) as socket:
-        assert socket.protocol == "chat"
-        for size in (0, 1, 125, 126, 65_535, 65_536, 3_000_000):
-            await socket.send_bytes(b"x" * size)
-            assert await socket.receive_bytes() == b"x" * size
-        await asyncio.gather(*[socket.send_str(str(number)) for number in range(200)])
-        assert [await socket.receive_str() for _ in range(200)] == [str(number) for number in range(200)]
+    for _ in range(2):
+        async with opened(gateway, protocols=("chat",)) as socket:
+            assert socket.protocol == "chat"
+            for size in (0, 1, 125, 126, 65_535, 65_536, 3_000_000):
+                await socket.send_bytes(b"x" * size)
+                assert await socket.receive_bytes() == b"x" * size
+            await asyncio.gather(*[socket.send_str(str(number)) for number in range(200)])
+            assert [await socket.receive_str() for _ in range(200)] == [str(number) for number in range(200)]
 
 
 async def test_close_codes_pass_both_ways(both: tuple[RunningGateway, Upstream]) -> None:
     gateway, upstream = both
-    async with opened(gateway) as socket:
-        await socket.send_str("close 4001 enough")
-        message = await socket.receive()
-        assert (message.type, message.data, message.extra) == (WSMsgType.CLOSE, 4001, "enough")
-    upstream.closed.clear()
-    async with opened(gateway) as socket:
-        await socket.close(code=4002)
-        async with asyncio.timeout(30):
-            await upstream.closed.wait()
-    assert upstream.codes[-1] == 4002
+    for _ in range(2):
+        async with opened(gateway) as socket:
+            await socket.send_str("close 4001 enough")
+            message = await socket.receive()
+            assert (message.type, message.data, message.extra) == (WSMsgType.CLOSE, 4001, "enough")
+    for _ in range(2):
+        upstream.closed.clear()
+        async with opened(gateway) as socket:
+            await socket.close(code=4002)
+            async with asyncio.timeout(30):
+                await upstream.closed.wait()
+        assert upstream.codes[-1] == 4002
 
 
 async def test_a_client_that_resets_ends_the_upstreams_side(both: tuple[RunningGateway, Upstream]) -> None:
     gateway, upstream = both
-    async with opened(gateway) as socket:
-        await socket.send_str("hello")
-        await socket.receive_str()
-        transport = socket._response.connection.transport  # type: ignore[union-attr]
-        assert transport is not None
-        transport.abort()
-        async with asyncio.timeout(30):
-            await upstream.closed.wait()
+    for _ in range(2):
+        upstream.closed.clear()
+        async with opened(gateway) as socket:
+            await socket.send_str("hello")
+            await socket.receive_str()
+            transport = socket._response.connection.transport  # type: ignore[union-attr]
+            assert transport is not None
+            transport.abort()
+            async with asyncio.timeout(30):
+                await upstream.closed.wait()
     await asyncio.to_thread(gateway.settle)

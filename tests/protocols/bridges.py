@@ -25,7 +25,7 @@ from typing import Protocol
 from h2.errors import ErrorCodes
 from h2.events import InformationalResponseReceived, RequestReceived, ResponseReceived
 
-from tests.protocols.copying import Connect, pass_on
+from tests.protocols.copying import Connect, pass_on, reset
 from tests.protocols.http1_text import (
     Fields,
     Head,
@@ -113,6 +113,8 @@ class ClientSide:
     async def _receive(link: Link, writer: asyncio.StreamWriter) -> None:
         await link.run()
         await link.delivered()
+        if link.is_reset:
+            reset(writer)
         writer.close()
 
     async def _requests(
@@ -192,6 +194,8 @@ class _Exchange:
             if is_chunked:
                 writer.write(last_chunk(trailers))
         except (StreamAbortedError, OSError):
+            if self.stream.is_refused:
+                reset(writer)
             writer.close()
             return False
         finally:
@@ -305,10 +309,10 @@ async def _upload(stream: Stream, writer: asyncio.StreamWriter, *, is_chunked: b
         writer.transport.abort()
 
 
-def to_address(port: int, tls: ssl.SSLContext | None = None) -> Connect:
+def to_address(port: int, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Connect:
     async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         name = "localhost" if tls else None
-        return await asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname=name, limit=_LIMIT)
+        return await asyncio.open_connection(host, port, ssl=tls, server_hostname=name, limit=_LIMIT)
 
     return connect
 

@@ -30,28 +30,20 @@ class Protocols:
 
 HTTP1 = Protocols("http1", "http1")
 HTTP2 = Protocols("http2", "http2")
-BOTH = Protocols("both", "http1")
-"""Every second connection of clients speaks HTTP/2, to the same gateway."""
 MIXED = (Protocols("http2", "http1"), Protocols("http1", "http2"))
 
 
 def parametrize_protocols(metafunc: pytest.Metafunc) -> None:
     """Run a test whose fixtures use ``protocols`` over HTTP/1 and over HTTP/2, as its markers say.
 
-    ``one_protocol``: it is about the wire of one. ``mixed_protocols``: HTTP/2 on one side too. ``http1_upstream``:
-    the gateway speaks HTTP/1 to upstreams in any case. Of those that start the command, the ones that are marked
-    ``client_protocols`` have clients of both, and those that are marked ``both_protocols`` at one gateway.
+    ``one_protocol``: it is about the wire of one. ``in_turn``: one run, in which every second connection is of HTTP/2.
+    ``mixed_protocols``: HTTP/2 on one side too. ``http1_upstream``: the gateway speaks HTTP/1 to upstreams in any case.
     """
     marked = metafunc.definition.get_closest_marker
     speaks_http2_itself = metafunc.module.__name__.rpartition(".")[2].startswith(("test_http2", "test_grpc"))
-    if "protocols" not in metafunc.fixturenames or marked("one_protocol") or speaks_http2_itself:
+    if "protocols" not in metafunc.fixturenames or marked("one_protocol") or marked("in_turn") or speaks_http2_itself:
         return
-    if "to_clients" in metafunc.fixturenames and not marked("client_protocols"):
-        if marked("both_protocols"):
-            metafunc.parametrize("protocols", [pytest.param(BOTH, id="both")])
-        return
-    speaks_http1_upstream = marked("http1_upstream") or marked("client_protocols")
-    chosen = [HTTP1, MIXED[0] if speaks_http1_upstream else HTTP2, *(MIXED if marked("mixed_protocols") else ())]
+    chosen = [HTTP1, MIXED[0] if marked("http1_upstream") else HTTP2, *(MIXED if marked("mixed_protocols") else ())]
     # One interpreter is enough for the repetitions.
     values = [pytest.param(each, id=str(each), marks=[pytest.mark.slow] if each != HTTP1 else []) for each in chosen]
     metafunc.parametrize("protocols", values)

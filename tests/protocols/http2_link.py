@@ -50,9 +50,13 @@ class Stream:
         self._open_ends = {"sending", "receiving"}
         self.delivered = asyncio.Event()
         """Set when what came was passed on."""
+        self.is_refused = False
+        """Whether the other side has done nothing with the request, which may be sent again (RFC 9113 section 8.7)."""
 
     def take(self, event: Event | None) -> None:
         """Take what came on the stream; None: there is nothing to come."""
+        if isinstance(event, StreamReset) and event.error_code == ErrorCodes.REFUSED_STREAM:
+            self.is_refused = True
         if event is None or isinstance(event, StreamReset):
             self._closed.set()
             self._open_ends.clear()
@@ -138,6 +142,8 @@ class Link:
         self._changed = asyncio.Event()
         self.is_terminated = asyncio.Event()
         """Set by the first GOAWAY of the other side."""
+        self.is_reset = False
+        """Whether the connection was reset by the other side."""
         self.fault: ProtocolError | None = None
         """What rule the other side broke."""
 
@@ -169,7 +175,7 @@ class Link:
             self.fault = error
             self._flush()
         except OSError:
-            pass
+            self.is_reset = True
         finally:
             for stream in self.streams.values():
                 stream.take(None)
@@ -191,6 +197,8 @@ class Link:
             # The library takes nothing behind GOAWAY, where responses may still come (RFC 9113 section 6.8).
             is_client = self._h2.config.client_side
             self.is_terminated.set()
+            for each in self.streams.values():
+                each.is_refused = each.is_refused or each.number > (event.last_stream_id or 0)
             self._h2.state_machine.state = ConnectionState.CLIENT_OPEN if is_client else ConnectionState.SERVER_OPEN
         elif isinstance(event, RequestReceived):
             assert on_request is not None

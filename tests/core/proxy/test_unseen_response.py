@@ -93,7 +93,7 @@ async def test_what_a_plugin_changes_of_its_response_is_seen_by_the_next_client(
     assert found[3] != found[0]
 
 
-@pytest.mark.one_protocol
+@pytest.mark.one_protocol(reason="HTTP/2 has no reason phrases")
 async def test_a_reason_that_a_plugin_changes_is_seen_by_the_next_client(proxied: Proxied) -> None:
     kept, reasons = Response.text("kept"), iter(["OK", "OK", "OK", "New", "New", "New"])
 
@@ -106,7 +106,7 @@ async def test_a_reason_that_a_plugin_changes_is_seen_by_the_next_client(proxied
     assert [head.partition(b"\r\n")[0][9:] for _, head, _ in found] == [b"200 OK"] * 3 + [b"200 New"] * 3
 
 
-@pytest.mark.one_protocol
+@pytest.mark.one_protocol(reason="HTTP/2 has no Connection")
 async def test_a_client_that_closes_is_sent_that_the_connection_ends(proxied: Proxied) -> None:
     kept = Response.text("kept")
     last = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -117,7 +117,7 @@ async def test_a_client_that_closes_is_sent_that_the_connection_ends(proxied: Pr
     assert b"connection: close" in found[3][1].lower()
 
 
-@pytest.mark.one_protocol
+@pytest.mark.one_protocol(reason="of HTTP/1.0")
 async def test_head_and_old_clients_get_their_framing(proxied: Proxied) -> None:
     kept = Response.text("kept")
     gateway, _ = await proxied(extra=BIND, plugins=responding(lambda: kept))

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser
 
 from tests.end_to_end.dashboard.browser import open_dashboard
-from tests.end_to_end.kit import Gateway, get
+from tests.end_to_end.kit import Gateway, get, get_over_both
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.usefixtures("api")]
 
@@ -33,7 +33,7 @@ async def test_markup_in_names_values_and_errors_is_text(
     address = await running.ready()
     dashboard = await open_dashboard(chromium, f"http://127.0.0.1:{unused_tcp_port}")
     await dashboard.page.get_by_role("banner").get_by_text("● live", exact=True).wait_for()
-    await get(address, "/hostile/1")
+    await get_over_both(address, "/hostile/1")
 
     for place, heading in (
         ("/overview", "State"),

@@ -13,7 +13,7 @@ from gateway_plugin_sdk.testing import ScriptedUpstream, StartGateway
 
 from tests.plugins.aggregate.examples import Example, examples_of
 
-pytestmark = pytest.mark.one_protocol
+pytestmark = pytest.mark.in_turn
 README = Path(__file__).parents[3] / "plugins" / "aggregate" / "README.md"
 
 

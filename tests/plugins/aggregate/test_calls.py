@@ -38,7 +38,7 @@ def test_a_call_gets_values_of_earlier_ones_as_one_segment(aggregate: StartAggre
     assert "x-none" not in route.upstream.last.headers
 
 
-@pytest.mark.one_protocol
+@pytest.mark.in_turn
 @pytest.mark.parametrize("value", [".", "..", "", "../x", "..;a", "%2e%2e", None, [], {}, "a\nb"])
 def test_a_value_that_could_lead_elsewhere_makes_the_call_fail(aggregate: StartAggregate, value: Any) -> None:
     calls = [{"name": "first", "path": "/first"}, {"name": "second", "path": "/x/{call:first.v}/y", "group": "s"}]
@@ -51,7 +51,7 @@ def test_a_value_that_could_lead_elsewhere_makes_the_call_fail(aggregate: StartA
     assert route.count("second", "value") == 1
 
 
-@pytest.mark.one_protocol
+@pytest.mark.in_turn
 @pytest.mark.parametrize("target", ["/?id=..", "/?id=", "/", "/?id=a%0d%0ab", "/?id=..%2Fadmin", "/?id=%252e%252e"])
 def test_a_value_of_the_client_that_could_lead_elsewhere_is_a_bad_request(
     aggregate: StartAggregate, target: str
@@ -89,7 +89,7 @@ def test_only_listed_fields_and_parameters_of_the_client_go_on(aggregate: StartA
     assert "0af7651916cd43dd8448eb211c80319c" in sent.headers["traceparent"]
 
 
-@pytest.mark.one_protocol
+@pytest.mark.in_turn
 def test_each_call_gets_its_own_parameters_only(aggregate: StartAggregate) -> None:
     route = aggregate([A | {"client_query": ["p"]}, B | {"client_query": ["q"]}], {"/a": 1, "/b": 2})
 
@@ -106,7 +106,7 @@ def test_calls_have_the_id_of_the_request(aggregate: StartAggregate) -> None:
     assert {each.headers["x-request-id"] for each in route.upstream.requests} == {response.headers["x-request-id"]}
 
 
-@pytest.mark.one_protocol
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
@@ -164,7 +164,7 @@ def test_the_client_s_body_goes_on_if_it_is_to(aggregate: StartAggregate) -> Non
     assert route.upstream.last.headers["content-type"] == "text/xml"
 
 
-@pytest.mark.one_protocol
+@pytest.mark.in_turn
 @pytest.mark.parametrize("value", [[1], "x", 1])
 def test_what_is_no_object_needs_a_group(aggregate: StartAggregate, value: Any) -> None:
     route = aggregate([{"name": "a", "path": "/a"}], {"/a": value})

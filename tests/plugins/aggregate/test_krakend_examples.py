@@ -8,7 +8,7 @@ import pytest
 
 from tests.plugins.aggregate.conftest import StartAggregate
 
-pytestmark = pytest.mark.one_protocol
+pytestmark = pytest.mark.in_turn
 
 CASES: dict[str, tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]] = {
     "merge: three services become one object": (

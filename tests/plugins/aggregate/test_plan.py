@@ -21,7 +21,7 @@ def findings(*calls: dict[str, Any], **options: Any) -> list[tuple[Any, ...]]:
     return [(each.code, each.path, each.severity) for each in found]
 
 
-pytestmark = pytest.mark.one_protocol
+pytestmark = pytest.mark.in_turn
 USES_1 = {"path": "/{call:c1.id}"}
 
 

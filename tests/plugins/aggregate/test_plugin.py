@@ -149,7 +149,7 @@ def test_alone_it_needs_no_upstream_of_the_route() -> None:
     assert [each.path for each in harness.fetched] == ["/a"]
 
 
-@pytest.mark.one_protocol
+@pytest.mark.in_turn
 def test_failures_are_counted_from_0_on(aggregate: StartAggregate) -> None:
     route = aggregate([A], {"/a": 1})
 
@@ -158,7 +158,7 @@ def test_failures_are_counted_from_0_on(aggregate: StartAggregate) -> None:
         assert f"gateway_aggregate_responses_total{{{labels}}} 0" in route.running.metrics()
 
 
-@pytest.mark.one_protocol
+@pytest.mark.in_turn
 def test_the_first_of_several_parameters_counts_in_a_template_and_all_go_on(aggregate: StartAggregate) -> None:
     calls = [{**A, "client_query": ["p"], "query": {f"q{n}": f"{{query:q{n}}}" for n in range(20)}}]
     route = aggregate(calls, {"/a": 1})

@@ -107,7 +107,7 @@ def test_calls_are_cancelled_when_the_client_leaves(aggregate: StartAggregate) -
     assert len(route.upstream.requests) == 1
 
 
-@pytest.mark.one_protocol
+@pytest.mark.in_turn
 def test_a_call_ends_with_its_timeout_and_all_with_that_of_the_whole(aggregate: StartAggregate) -> None:
     end = threading.Event()
 
@@ -152,7 +152,7 @@ def test_one_call_may_change_something_and_runs_last(aggregate: StartAggregate) 
     assert sent.headers["content-type"] == "application/json"
 
 
-@pytest.mark.one_protocol
+@pytest.mark.in_turn
 @pytest.mark.parametrize("failing", ["/a", "/user"])
 def test_nothing_is_changed_when_what_comes_before_has_failed(aggregate: StartAggregate, failing: str) -> None:
     user = {"name": "user", "path": "/user", "group": "user", **OPTIONAL, "default": {"id": 1}}

@@ -145,7 +145,7 @@ def test_what_validate_and_transform_make_of_a_request_goes_on(aggregate: StartA
     assert len(route.upstream.requests) == 1
 
 
-@pytest.mark.one_protocol
+@pytest.mark.in_turn
 def test_upstreams_may_speak_http_2(gateway: StartGateway) -> None:
     body = {"headers": {"content-type": "application/json"}, "body": '{"id": 7}'}
     behind = gateway(

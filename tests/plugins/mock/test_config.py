@@ -8,7 +8,7 @@ from gateway_plugin_mock import Mock
 from gateway_plugin_mock.config import DelayConfig, MockConfig, ResponseConfig
 from gateway_plugin_sdk.testing import InvalidConfigError, assert_plugin_ok, one_route
 
-pytestmark = pytest.mark.one_protocol
+pytestmark = pytest.mark.in_turn
 
 START = "openapi: 3.0.3\npaths:\n"
 

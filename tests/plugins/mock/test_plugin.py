@@ -113,7 +113,7 @@ def test_a_stripped_prefix_is_no_part_of_the_path(gateway: Any, document: str) -
     assert running.get("/shop/pets/mine").json() == "mine"
 
 
-@pytest.mark.one_protocol
+@pytest.mark.in_turn
 def test_a_delayed_response_holds_up_no_other(gateway: Any) -> None:
     responses = [{"path": "/slow", "delay": {"duration": "1h"}}, {"path": "/soon", "delay": {"duration": "1ms"}}, {}]
     running = gateway(mocked(mock(responses=responses)), plugins=[Mock])
@@ -123,7 +123,7 @@ def test_a_delayed_response_holds_up_no_other(gateway: Any) -> None:
         assert [running.get(path).status for path in ("/soon", "/other")] == [200, 200]
 
 
-@pytest.mark.one_protocol
+@pytest.mark.in_turn
 def test_a_change_of_the_document_makes_a_new_instance(gateway: Any, document: str) -> None:
     config = mocked(mock(openapi=document))
     running = gateway(config, plugins=[Mock])

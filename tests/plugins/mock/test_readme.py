@@ -13,7 +13,7 @@ import yaml
 from gateway_plugin_mock import Mock
 from gateway_plugin_mock.config import DelayConfig, MockConfig, ResponseConfig
 
-pytestmark = pytest.mark.one_protocol
+pytestmark = pytest.mark.in_turn
 
 README = Path(__file__).parents[3] / "plugins" / "mock" / "README.md"
 DOCUMENT, FIRST, SECOND = re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)

@@ -23,7 +23,7 @@ def public_half(key: Any) -> Any:
     return (RSAKey if key is RSA else ECKey).import_key(pem)
 
 
-@pytest.mark.one_protocol
+@pytest.mark.in_turn
 @pytest.mark.parametrize("audience", ["issuer", "token_endpoint"])
 @pytest.mark.parametrize("key", [RSA, EC], ids=["rsa", "ec"])
 def test_logins_and_refreshes_are_authenticated_by_a_fresh_assertion_each(
@@ -42,7 +42,7 @@ def test_logins_and_refreshes_are_authenticated_by_a_fresh_assertion_each(
     assert sorted(provider.assertions.values()) == [1, 1]
 
 
-@pytest.mark.one_protocol
+@pytest.mark.in_turn
 def test_a_key_that_the_provider_does_not_know_logs_nobody_in(
     start: StartOidc, provider: Provider, tmp_path: Path
 ) -> None:

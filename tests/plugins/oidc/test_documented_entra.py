@@ -16,7 +16,7 @@ from tests.plugins.oidc.conftest import HOST, Browser, StartOidc
 from tests.plugins.oidc.provider import Provider
 from tests.plugins.oidc.test_documented_providers import allowed
 
-pytestmark = pytest.mark.one_protocol
+pytestmark = pytest.mark.in_turn
 TENANT = "8eaef023-2b34-4da1-9baa-8bc8c9d6a490"
 Entra = Callable[..., dict[str, Any]]
 

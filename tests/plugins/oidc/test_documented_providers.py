@@ -17,7 +17,7 @@ from gateway_plugin_sdk.testing import ManualClock, RunningGateway, ScriptedUpst
 from tests.plugins.oidc.conftest import HOST, Browser, StartOidc
 from tests.plugins.oidc.provider import LOGOUT_EVENT, Provider
 
-pytestmark = pytest.mark.one_protocol
+pytestmark = pytest.mark.in_turn
 FORM = {"Host": HOST, "Content-Type": "application/x-www-form-urlencoded"}
 
 

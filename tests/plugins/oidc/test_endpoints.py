@@ -39,7 +39,7 @@ def test_an_error_of_a_provider_is_one_short_line() -> None:
     assert len(shown_error("x" * 1000)) < 80
 
 
-@pytest.mark.one_protocol
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     ("offered", "configured", "secret"),
     [

@@ -17,7 +17,7 @@ from playwright.async_api import Page, async_playwright
 from tests.plugins.oidc.provider import Provider
 from tests.programs import program
 
-pytestmark = [pytest.mark.slow, pytest.mark.one_protocol, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.in_turn, pytest.mark.timeout(240)]
 
 ATTACK = """async app => {
   const seen = {};

@@ -9,7 +9,7 @@ import pytest
 from tests.plugins.oidc.conftest import HOST, Browser, StartOidc
 from tests.plugins.oidc.provider import Provider
 
-pytestmark = pytest.mark.one_protocol
+pytestmark = pytest.mark.in_turn
 
 
 def test_a_code_of_another_login_is_not_redeemed(start: StartOidc, provider: Provider) -> None:

@@ -15,7 +15,7 @@ from gateway_plugin_sdk.testing import ManualClock, ScriptedUpstream
 from tests.plugins.oidc.conftest import HOST, NAVIGATION, Browser, StartOidc
 from tests.plugins.oidc.provider import Provider
 
-pytestmark = pytest.mark.one_protocol
+pytestmark = pytest.mark.in_turn
 
 
 def test_the_authorization_request_has_pkce_state_and_nonce(browser: Browser) -> None:

@@ -13,7 +13,7 @@ from tests.plugins.oidc.conftest import HOST, NAVIGATION, Browser, StartOidc
 from tests.plugins.oidc.provider import Provider
 from tests.plugins.ratelimit.stores.conftest import Valkey
 
-pytestmark = pytest.mark.one_protocol
+pytestmark = pytest.mark.in_turn
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 

@@ -12,7 +12,7 @@ from gateway_plugin_sdk.testing import Answer, ManualClock
 from tests.plugins.oidc.conftest import NAVIGATION, Browser, StartOidc
 from tests.plugins.oidc.provider import Provider
 
-pytestmark = pytest.mark.one_protocol
+pytestmark = pytest.mark.in_turn
 
 
 def waits(answer: Answer) -> bool:

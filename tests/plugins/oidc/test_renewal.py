@@ -29,7 +29,7 @@ from gateway_tokens.loaders import Client
 from tests.plugins.oidc.conftest import HOST, KEY, Browser, StartOidc
 from tests.plugins.oidc.provider import Provider, RefreshToken
 
-pytestmark = pytest.mark.one_protocol
+pytestmark = pytest.mark.in_turn
 
 
 def token_of(upstream: ScriptedUpstream) -> str:

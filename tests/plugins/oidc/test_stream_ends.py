@@ -23,7 +23,7 @@ from tests.plugins.oidc.test_config import made
 from tests.plugins.oidc.test_logouts import logout_by_provider
 from tests.plugins.oidc.test_renewal import Memory
 
-pytestmark = pytest.mark.one_protocol
+pytestmark = pytest.mark.in_turn
 
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\nfirst"
 TUNNEL = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nfirst"

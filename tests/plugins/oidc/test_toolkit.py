@@ -17,7 +17,7 @@ from gateway_plugin_sdk.testing import ManualClock, ScriptedUpstream
 from tests.plugins.oidc.conftest import HOST, KEY, NAVIGATION, Browser, StartOidc
 from tests.plugins.oidc.toolkit_provider import CLIENT_ID, CLIENT_SECRET, PASSWORD, USER
 
-pytestmark = [pytest.mark.one_protocol, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.in_turn, pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from tests.plugins.oidc.provider import Provider
 from tests.plugins.oidc.test_stream_ends import Endless, is_aborted, opened
 from tests.plugins.ratelimit.stores.conftest import Valkey
 
-pytestmark = pytest.mark.one_protocol
+pytestmark = pytest.mark.in_turn
 
 
 @pytest.fixture(scope="module")

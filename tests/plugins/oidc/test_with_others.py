@@ -88,7 +88,7 @@ def test_logs_have_no_credential_of_a_login_or_a_logout_wherever_it_comes_along(
 
 @pytest.mark.slow
 @pytest.mark.timeout(200)
-@pytest.mark.one_protocol
+@pytest.mark.in_turn
 def test_chromium_logs_in_and_its_scripts_have_the_session(
     options: dict[str, Any], provider: Provider, upstream: ScriptedUpstream, tmp_path: Path
 ) -> None:

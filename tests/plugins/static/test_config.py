@@ -8,7 +8,7 @@ from gateway_plugin_sdk.testing import InvalidConfigError, assert_plugin_ok, one
 from gateway_plugin_static import Static
 from gateway_plugin_static.config import CacheRule, StaticConfig
 
-pytestmark = pytest.mark.one_protocol
+pytestmark = pytest.mark.in_turn
 
 
 @pytest.mark.parametrize(

@@ -283,7 +283,7 @@ def test_a_file_that_changes_is_cut_off_over_both_protocols(gateway: Any, root: 
     assert running.get("/big.bin").body == BIG
 
 
-@pytest.mark.one_protocol
+@pytest.mark.in_turn
 def test_a_file_that_shrinks_while_it_is_sent_cuts_the_connection(gateway: Any, root: Path) -> None:
     size = 64 * 1024 * 1024
     with (root / "huge").open("wb") as file:
@@ -308,7 +308,7 @@ def test_a_file_that_shrinks_while_it_is_sent_cuts_the_connection(gateway: Any, 
     eventually(lambda: open_below(root) == [])
 
 
-@pytest.mark.one_protocol
+@pytest.mark.in_turn
 def test_a_client_that_leaves_leaves_no_file_open(gateway: Any, root: Path) -> None:
     with (root / "huge").open("wb") as file:
         file.truncate(64 * 1024 * 1024)
@@ -321,7 +321,7 @@ def test_a_client_that_leaves_leaves_no_file_open(gateway: Any, root: Path) -> N
     eventually(lambda: open_below(root) == [])
 
 
-@pytest.mark.one_protocol
+@pytest.mark.in_turn
 def test_a_slow_disk_holds_up_no_other_request(gateway: Any, upstream: Any, root: Path, monkeypatch: Any) -> None:
     entered, release = threading.Event(), threading.Event()
 
@@ -354,7 +354,7 @@ def test_the_kit_alone_serves_files(root: Path, method: str) -> None:
     assert [response.status for response in responses] == [200, 404]
 
 
-@pytest.mark.one_protocol
+@pytest.mark.in_turn
 def test_in_shadow_mode_nothing_is_sent_and_no_file_stays_open(gateway: Any, upstream: Any, root: Path) -> None:
     running = gateway(one_route(upstream.url, {**static(root), "mode": "shadow"}), plugins=[Static])
 

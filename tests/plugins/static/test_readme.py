@@ -15,7 +15,7 @@ README = Path(__file__).parents[3] / "plugins" / "static" / "README.md"
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)
 
 
-@pytest.mark.one_protocol
+@pytest.mark.in_turn
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_of_the_readme_serves_its_files(gateway: Any, example: str, tmp_path: Path) -> None:
     document = yaml.safe_load(example)
