@@ -145,6 +145,25 @@ async def test_what_cannot_be_decided_has_a_status_of_its_own(
     await running.stops()
 
 
+async def test_of_a_gateway_that_is_starting_commands_name_what_it_waits_for(
+    start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int
+) -> None:
+    source = f"http://127.0.0.1:{unused_tcp_port}/routes?interval=50ms"
+    running = start(f"routes: [{{id: all, path_prefix: /, target: '{upstream.url}'}}]", "-c", source)
+    await running.says("waiting for http")
+
+    status, reload = await gateway("status"), await gateway("reload", "--wait")
+
+    begin = (
+        f"gateway: the gateway is starting and serves nothing yet: process {running.process.pid} is waiting for http"
+    )
+    assert (status.returncode, status.stdout) == (reload.returncode, reload.stdout) == (3, "")
+    assert status.stderr.startswith(begin)
+    assert reload.stderr.startswith(begin)
+    await running.stops()
+    assert "no gateway of this user runs" in (await gateway("status")).stderr
+
+
 async def test_a_gateway_that_does_not_respond_in_time_leaves_it_undecided() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         done = await gateway("reload", "--wait", "--timeout", "0.2", "--admin", f"127.0.0.1:{silent.getsockname()[1]}")

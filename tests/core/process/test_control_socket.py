@@ -15,6 +15,7 @@ from gateway_core.process.control_socket import (
     ControlSocket,
     control_directory,
     find_sockets,
+    find_starting,
     socket_address,
     socket_path,
 )
@@ -91,6 +92,37 @@ async def test_what_a_dead_gateway_left_is_not_found_and_is_removed(folder: Path
     assert not stale.exists()
     assert set(find_sockets(folder)) == {exchanging, opened.path}
     await opened.aclose()
+
+
+async def test_a_gateway_that_starts_is_found_with_what_it_waits_for_until_it_listens_or_ends(
+    folder: Path, dead: int
+) -> None:
+    killed = control(socket_path(folder, [Path("a")], dead))
+    killed.announce("waiting for a source")
+    opened = control(socket_path(folder, [Path("a")], os.getpid()))
+
+    opened.announce("reading its configuration")
+    opened.announce("waiting for a source")
+
+    assert find_starting(folder) == find_starting(folder, roots=[Path("a")]) == {os.getpid(): "waiting for a source"}
+    assert find_starting(folder, roots=[Path("b")]) == find_starting(folder, pid=1) == {}
+    assert find_sockets(folder) == []
+    await opened.open()
+    assert find_starting(folder) == {}
+    await opened.aclose()
+    opened.announce("reading its configuration")
+    opened.withdraw()
+    assert find_starting(folder) == {}
+
+
+def test_what_a_gateway_waits_for_is_not_written_where_others_may_change_it(tmp_path: Path) -> None:
+    directory = tmp_path / "shared"
+    directory.mkdir()
+    directory.chmod(0o777)
+
+    control(socket_path(directory, [Path("a")], 1)).announce("waiting")
+
+    assert list(directory.iterdir()) == []
 
 
 async def test_a_gateway_that_runs_is_not_connected_to_when_sockets_are_looked_for(folder: Path) -> None:

@@ -22,10 +22,11 @@ from urllib.parse import urlsplit
 import click
 
 from gateway_core.cli.client_token import client_context, client_token, is_loopback
+from gateway_core.cli.layout import printable
 from gateway_core.cli.options import UNDECIDABLE
 from gateway_core.config.sources import ConfigRoot, parse_root
 from gateway_core.errors import GatewayError
-from gateway_core.process.control_socket import control_directory, find_sockets, socket_address
+from gateway_core.process.control_socket import control_directory, find_sockets, find_starting, socket_address
 
 _PATIENCE: Final = 15.0
 """Seconds in which a gateway that exchanges its program (SIGUSR2) listens again."""
@@ -89,6 +90,9 @@ def find_gateway(roots: Sequence[ConfigRoot] | None, pid: int | None) -> Path:
     if found:
         text = f"several gateways run (process ids {_pids(found)}): name one with --pid, or with -c as it was run"
         raise NoGatewayError(text)
+    if starting := find_starting(directory, roots=roots, pid=pid):
+        each = ", ".join(f"process {number} is {printable(text)}" for number, text in starting.items())
+        raise NoGatewayError(f"the gateway is starting and serves nothing yet: {each}")
     what = " with this configuration" if roots is not None else f" as process {pid}" if pid is not None else ""
     others = find_sockets(directory)
     hint = f": name one of those that run with --pid ({_pids(others)})" if others else ""

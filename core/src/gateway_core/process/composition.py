@@ -79,7 +79,9 @@ async def _run(
             await program.follow(left)
             verdict = Verdict(left.bundle.watch(), left.bundle)
         else:
+            program.control.announce("reading its configuration")
             verdict = await _first(program)
+            program.control.announce("putting its configuration in force")
         return await program.run(partial(_model_for, left=left, forked=forked, feed=program.feed), verdict)
     except StoppedError:
         return program.given_up()
@@ -87,6 +89,7 @@ async def _run(
         program.not_started(f"gateway: {error}", str(error))
         return 1
     finally:
+        program.control.withdraw()
         await program.aclose()
 
 

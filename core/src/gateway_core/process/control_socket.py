@@ -8,6 +8,9 @@ file system must not keep it from starting.
 A gateway that was killed leaves its file behind, and the next one that starts removes it. Whether a file is stale is
 shown by the connection being refused and the process being gone: SIGUSR2 exchanges the program, and for that moment
 nothing listens although the process lives.
+
+A gateway that starts has nothing to show yet, and may wait for long, for a source for example. Until it has a socket
+there is a file in its place with what it waits for, so that commands do not report that there is no gateway.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 
 
 _SUFFIX: Final = ".sock"
+_STARTING: Final = ".starting"
 _LONGEST_ADDRESS: Final = 103
 """Bytes of a path that fit into the address of a unix socket on every system (Linux takes four more)."""
 
@@ -69,6 +73,32 @@ def find_sockets(
     :param like: a control socket of a gateway of the configuration, in place of ``roots``.
     :raises GatewayError: the directory is another user's, or open to others, who could pose as a gateway there.
     """
+    begin = "*" if roots is None else _digest(roots)
+    if like is not None:
+        begin = like.stem.rpartition("-")[0]
+    end = "*" if pid is None else str(pid)
+    return [path for path in _files(directory, f"{begin}-{end}{_SUFFIX}") if not _is_stale(path)]
+
+
+def find_starting(
+    directory: Path, *, roots: Sequence[ConfigRoot] | None = None, pid: int | None = None
+) -> dict[int, str]:
+    """Return what gateways wait for that have no control socket yet, by their process.
+
+    :raises GatewayError: see `find_sockets`.
+    """
+    begin = "*" if roots is None else _digest(roots)
+    end = "*" if pid is None else str(pid)
+    found = {}
+    for path in _files(directory, f"{begin}-{end}{_STARTING}"):
+        owner = path.stem.rpartition("-")[2]
+        with contextlib.suppress(OSError):  # it has just started
+            if _is_alive(owner):
+                found[int(owner)] = path.read_text(errors="replace")
+    return found
+
+
+def _files(directory: Path, pattern: str) -> list[Path]:
     remedy = "run this as the gateway's user, or name its admin listener with --admin"
     try:
         is_own = _is_own(directory)
@@ -78,11 +108,7 @@ def find_sockets(
         raise GatewayError(f"{directory} cannot be read: {system_reason(error).lower()}: {remedy}") from error
     if not is_own:
         raise GatewayError(f"{directory} is not a directory for this user alone: {remedy}")
-    begin = "*" if roots is None else _digest(roots)
-    if like is not None:
-        begin = like.stem.rpartition("-")[0]
-    end = "*" if pid is None else str(pid)
-    return sorted(path for path in directory.glob(f"{begin}-{end}{_SUFFIX}") if not _is_stale(path))
+    return sorted(directory.glob(pattern))
 
 
 @contextmanager
@@ -140,6 +166,26 @@ class ControlSocket:
         self._server: asyncio.AbstractServer | None = None
         self._admin: AdminServer | None = None
 
+    def announce(self, status: str) -> None:
+        """Have commands find a gateway that is starting.
+
+        :param status: what it waits for.
+        """
+        # Without a directory for it there is no socket either, which `open` reports.
+        with contextlib.suppress(OSError, GatewayError):
+            self._use_directory()
+            self._mark.touch(0o600)
+            self._mark.write_text(status)
+
+    def withdraw(self) -> None:
+        """Have commands not find a gateway that is starting: it listens, or will not."""
+        with contextlib.suppress(OSError):
+            self._mark.unlink(missing_ok=True)
+
+    @property
+    def _mark(self) -> Path:
+        return self.path.with_suffix(_STARTING)
+
     async def open(self) -> None:
         """Listen, and remove what gateways left that are gone; a failure is logged, and there is no socket then."""
         try:
@@ -149,13 +195,15 @@ class ControlSocket:
             emit(CONTROL_SOCKET_MISSING, text, reason=str(error))
             return
         self._server = await serve_unix(self._connected, sock)
+        self.withdraw()
 
     def _bind(self) -> socket.socket:
-        directory = self.path.parent
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _check_directory(directory)
-        for path in directory.glob(f"*{_SUFFIX}"):
+        self._use_directory()
+        for path in self.path.parent.glob(f"*{_SUFFIX}"):
             if path == self.path or _is_stale(path):
+                path.unlink(missing_ok=True)
+        for path in self.path.parent.glob(f"*{_STARTING}"):
+            if not _is_alive(path.stem.rpartition("-")[2]):
                 path.unlink(missing_ok=True)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -168,6 +216,14 @@ class ControlSocket:
             sock.close()
             raise
         return sock
+
+    def _use_directory(self) -> None:
+        """Make the directory, unless it is there.
+
+        :raises GatewayError: others could replace the socket there.
+        """
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_directory(self.path.parent)
 
     def _connected(self) -> asyncio.BaseProtocol:
         if self._admin is None:

@@ -105,7 +105,7 @@ class Program:
         rollbacks = Rollbacks(self._versions, self.pipeline, self._prepare, bundle, writer.turn)
         self._view = ProgramView(self.pipeline, self._sources, access, writer, rollbacks, overrides, model, bundle)
         self.feed = self._view.live
-        self._control = ControlSocket(path, self._view, lambda: self._view.is_draining)
+        self.control = ControlSocket(path, self._view, lambda: self._view.is_draining)
 
     async def first(self) -> Verdict:
         """Validate the configuration for the first time.
@@ -124,7 +124,7 @@ class Program:
                 if any(problem.key_path.startswith("sources[") for problem in verdict.problems):
                     return verdict
                 raise
-            await self.signals.run_until_signal(self._sources.ready(self._manager.waiting))
+            await self.signals.run_until_signal(self._sources.ready(self._manager.waiting, self.control.announce))
         return await self.signals.run_until_signal(self._first_verdict())
 
     async def _first_verdict(self) -> Verdict:
@@ -218,7 +218,7 @@ class Program:
         self.signals.hold()
         await self._tasks.aclose()
         self.feed.end("restarting")
-        await self._control.aclose(keeps_file=True)
+        await self.control.aclose(keeps_file=True)
         await self._close_admin()
         return replace(handover, unfinished=self.pipeline.leave())
 
@@ -253,7 +253,7 @@ class Program:
             if model is not None:
                 await model.stop(0)
             raise
-        await self._control.open()
+        await self.control.open()
         memory.freeze()
 
     async def _start_or_fall_back(self, verdict: Verdict, prepare: Prepare) -> None:
@@ -393,5 +393,5 @@ class Program:
         return 0
 
     async def _close_admin(self) -> None:
-        await self._control.aclose()
+        await self.control.aclose()
         await self._admin.aclose()

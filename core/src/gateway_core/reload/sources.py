@@ -103,10 +103,10 @@ class Sources:
             self._tasks.supervise(feed.run, name=f"follow {feed.name}")
         self._tasks.supervise(partial(self._gather, on_change), name="gather changes of sources")
 
-    async def ready(self, on_wait: Callable[[str], None] = lambda _: None) -> None:
+    async def ready(self, *on_wait: Callable[[str], None]) -> None:
         """Wait until every source has responded, or is known to be away while its last good documents are at hand.
 
-        :param on_wait: called with what is waited for, now and then, besides a line in the log.
+        :param on_wait: are called with what is waited for, now and then, besides a line in the log.
         """
         pairs = zip(self._feeds, self._good, strict=True)
         await asyncio.gather(*(self._wait_for(feed, on_wait, kept=bool(good)) for feed, good in pairs))
@@ -270,7 +270,7 @@ class Sources:
                 pairs = zip(self._urls, kept, strict=True)
                 self._good = [with_rights(documents, url.rights) for url, documents in pairs]
 
-    async def _wait_for(self, feed: SourceFeed, on_wait: Callable[[str], None], *, kept: bool) -> None:
+    async def _wait_for(self, feed: SourceFeed, on_wait: Sequence[Callable[[str], None]], *, kept: bool) -> None:
         if not kept:
             await self._wait_for_first(feed, on_wait)
             return
@@ -280,7 +280,7 @@ class Sources:
         except TimeoutError:
             return
 
-    async def _wait_for_first(self, feed: SourceFeed, on_wait: Callable[[str], None]) -> None:
+    async def _wait_for_first(self, feed: SourceFeed, on_wait: Sequence[Callable[[str], None]]) -> None:
         """Wait for a source of which there is nothing to start with, and log that again and again."""
         clock = SystemClock()
         began = clock.monotonic()
@@ -293,7 +293,8 @@ class Sources:
                 waited, reason = round(clock.monotonic() - began), feed.reason or "no response yet"
                 text = f"waiting for {feed.name}, without which there is nothing to start with"
                 emit(SOURCE_AWAITED, f"{text}, for {waited} s: {reason}", source=feed.name, reason=reason)
-                on_wait(f"waiting for {feed.name}: {reason}")
+                for tell in on_wait:
+                    tell(f"waiting for {feed.name}: {reason}")
             seconds = further
 
     async def _gather(self, on_change: Callable[[str], None]) -> None:
