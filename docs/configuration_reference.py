@@ -12,6 +12,7 @@ from typing import Any, Final
 from gateway_core.config import config_schema
 from gateway_core.config.models.gateway import HttpSourceConfig
 from gateway_core.config.models.upstream import DnsDiscoveryConfig
+from gateway_core.config.written_defaults import with_written_defaults
 
 PAGE: Final = Path(__file__).with_name("configuration.md")
 
@@ -57,9 +58,8 @@ def page() -> str:
     schema = config_schema(NoPlugins())
     sections = Sections(schema["$defs"])
     parts = [INTRODUCTION, *sections.texts(schema)]
-    dns = DnsDiscoveryConfig.model_json_schema()
-    parts += sections.section(f"{_DNS}` of `dns", dns)
-    parts += sections.section("sources[].url` of `http", HttpSourceConfig.model_json_schema())
+    for name, model in ((f"{_DNS}` of `dns", DnsDiscoveryConfig), ("sources[].url` of `http", HttpSourceConfig)):
+        parts += sections.section(name, with_written_defaults(model.model_json_schema()))
     return "\n".join(parts)
 
 
@@ -169,8 +169,6 @@ def shown_default(option: Schema) -> str:
         return ", ".join(f"`{value}`" for value in default)
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
-    if is_duration(option) and default:
-        return f"`{default * 1000:g}ms`" if default < 1 else f"`{default:g}s`"
     if is_size(option) and default and default % 1024 == 0:
         return f"`{default // 1024}KiB`"
     return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"

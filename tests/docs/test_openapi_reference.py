@@ -40,3 +40,12 @@ def test_the_schema_of_a_problem_allows_each_member_that_a_refusal_may_have() ->
 
     assert every.keys() == ProblemMembers.__annotations__.keys()
     assert not list(Draft202012Validator(schema).iter_errors(refused.content))
+
+
+def test_every_default_fits_its_schema() -> None:
+    schemas = json.loads(document_text())["components"]["schemas"]
+    properties = [each for schema in schemas.values() for each in schema.get("properties", {}).values()]
+    defaults = [each for each in properties if "default" in each]
+
+    assert {each["default"] for each in defaults if each.get("x-expected") == "a duration"} == {"1d", "1h", "10m"}
+    assert [each for each in defaults if not Draft202012Validator(each).is_valid(each["default"])] == []

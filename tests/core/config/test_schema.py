@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,20 @@ def test_schema_is_valid_and_plain_json(schema: dict[str, Any]) -> None:
     Draft202012Validator.check_schema(schema)
     assert json.loads(json.dumps(schema)) == schema
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+def misfits(schema: Any, path: str = "") -> Iterator[str]:
+    """Yield where a default is not what may be written."""
+    if isinstance(schema, dict):
+        is_whole = "default" in schema and "$ref" not in json.dumps(schema)
+        if is_whole and not Draft202012Validator(schema).is_valid(schema["default"]):
+            yield path
+        for key, value in schema.items():
+            yield from misfits(value, f"{path}/{key}")
+
+
+def test_every_default_is_what_may_be_written(schema: dict[str, Any]) -> None:
+    assert list(misfits(schema)) == []
 
 
 def test_schema_accepts_what_loads(schema: dict[str, Any]) -> None:

@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 from gateway_core.config import ConfigModel, Duration, IpNetwork, Method, Name, PositiveDuration, Regex, Size, Switch
-from gateway_core.config.values import CANONICAL, InvalidValueError, parse_duration, parse_network, parse_size
+from gateway_core.config.values import (
+    CANONICAL,
+    InvalidValueError,
+    duration_text,
+    parse_duration,
+    parse_network,
+    parse_size,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -27,6 +34,15 @@ from pydantic import ValidationError
 )
 def test_durations_have_units(text: object, seconds: float) -> None:
     assert parse_duration(text) == seconds
+
+
+@given(st.integers(0, 10 * 86400 * 1000))
+def test_a_duration_is_written_as_it_is_read(milliseconds: int) -> None:
+    assert parse_duration(duration_text(milliseconds / 1000)) == milliseconds / 1000
+
+
+def test_a_duration_is_written_in_its_largest_unit() -> None:
+    assert [duration_text(each) for each in (0, 0.25, 5, 90, 120, 86400)] == ["0", "250ms", "5s", "90s", "2m", "1d"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from gateway_core.admin.operation import API, ApiModel, Call, Operation
 from gateway_core.admin.replies import EVENT_STREAM, PROBLEM, Reply, json_reply
+from gateway_core.config.written_defaults import with_written_defaults
 
 _JSON: Final = "application/json"
 _COMMON_ERRORS: Final = (401, 403, 422, 429)
@@ -93,7 +94,9 @@ class _Shapes:
 
     def of(self, kind: Any) -> dict[str, Any]:
         """Return the schema of a type, whose models are components."""
-        schema = TypeAdapter(kind).json_schema(ref_template="#/components/schemas/{model}")
+        schema: dict[str, Any] = with_written_defaults(
+            TypeAdapter(kind).json_schema(ref_template="#/components/schemas/{model}")
+        )
         self.schemas.update(schema.pop("$defs", {}))
         if isinstance(kind, type) and issubclass(kind, ApiModel):
             self.schemas[kind.__name__] = schema

@@ -17,6 +17,11 @@ class ReloadRequest(ApiModel):
 
     wait: bool = True
     """Whether the response waits for the outcome."""
+
+
+class ReloadQuery(ApiModel):
+    """Whether to reload. It is in the address, as with all writes, so that the audit log has it."""
+
     dry_run: bool = False
     """Validate and prepare what files and sources have, return what would change, and change nothing."""
 
@@ -37,7 +42,7 @@ class MatchBody(ApiModel):
 
 
 async def _reload(call: Call) -> Reply:
-    if call.body is not None and call.body.dry_run:
+    if call.query.dry_run:
         return json_reply(dict(await call.view.try_reload()))
     if call.body is not None and not call.body.wait:
         call.view.request_reload()
@@ -60,6 +65,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Read the configuration again, as SIGHUP does, and return what became of it",
         _reload,
         result=dict[str, Any],
+        query=ReloadQuery,
         body=ReloadRequest,
         body_is_optional=True,
         success=(200, 202),

@@ -67,7 +67,7 @@ def _of_files(client: AdminClient) -> Mapping[str, Any]:
     from gateway_core.admin.operations import RELOAD  # noqa: PLC0415 - so that help is quick
     from gateway_core.cli.control_client import detail_of  # noqa: PLC0415
 
-    status, found = client.post(RELOAD, {"dry_run": True}, _TIMEOUT)
+    status, found = client.post(f"{RELOAD}?dry_run=true", None, _TIMEOUT)
     if status != 200 or "result" not in found:
         raise GatewayError(f"the gateway responded {status}: {detail_of(found)}")
     return dict(found)

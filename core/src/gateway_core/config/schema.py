@@ -16,6 +16,7 @@ from gateway_core.config.models.base import EXTENSION
 from gateway_core.config.models.gateway import GatewayConfig
 from gateway_core.config.models.upstream import DnsDiscoveryConfig
 from gateway_core.config.schema_errors import SchemaValidator
+from gateway_core.config.written_defaults import with_written_defaults
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _PLUGIN: Final = "plugin_"
@@ -72,7 +73,7 @@ def config_schema(
         own = STRATEGIES if section == "strategy" else ()
         definitions[model]["properties"][name_key]["examples"] = sorted({*made, *own})
     definitions["SourceConfig"]["properties"]["url"]["examples"] = [f"{scheme}://" for scheme in sorted(schemes)]
-    return {"$schema": DIALECT, **schema, "title": "Gateway configuration"}
+    return {"$schema": DIALECT, **with_written_defaults(schema), "title": "Gateway configuration"}
 
 
 def with_expressions(schema: Any) -> Any:

@@ -12,6 +12,7 @@ from gateway_core.config.values import InvalidValueError
 
 _PATTERN: Final = r"^(?:[1-9]xx|[1-9][0-9]{2}(?:-[1-9][0-9]{2})?)$"
 _RANGE: Final = re.compile(r"([1-9])xx|([1-9][0-9]{2})(?:-([1-9][0-9]{2}))?")
+STATUSES_WORD: Final = "a status or a range of statuses"
 _REMEDY: Final = "write for example 404, 500-599 or 5xx"
 
 
@@ -55,6 +56,6 @@ class StatusRange:
     def __get_pydantic_json_schema__(cls, _schema: object, _handler: object) -> dict[str, Any]:
         return {
             "anyOf": [{"type": "integer", "minimum": 100, "maximum": 999}, {"type": "string", "pattern": _PATTERN}],
-            "x-expected": "a status or a range of statuses",
+            "x-expected": STATUSES_WORD,
             "x-remedy": _REMEDY,
         }

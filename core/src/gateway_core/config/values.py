@@ -84,6 +84,7 @@ NOT_EMPTY: Final = AfterValidator(_not_empty)
 
 DURATION_PATTERN: Final = r"^([0-9]+(\.[0-9]+)?)(ms|s|m|h|d)$"
 _ZERO: Final = "0"
+DURATION_WORD: Final = "a duration"
 _DURATION: Final = re.compile(DURATION_PATTERN)
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 LONGEST_DURATION: Final = 3650 * 86400.0
@@ -109,6 +110,16 @@ def parse_duration(value: object) -> float:
     raise InvalidValueError("is not a duration", remedy="write for example 250ms, 5s, 2m, 1h or 1d")
 
 
+def duration_text(seconds: float) -> str:
+    """Return a duration as documents have it, in the largest unit that it is a whole number of."""
+    if not seconds:
+        return _ZERO
+    for unit in reversed(_SECONDS):
+        if seconds % _SECONDS[unit] == 0:
+            return f"{seconds / _SECONDS[unit]:.0f}{unit}"
+    return f"{seconds * 1000:.6f}".rstrip("0").rstrip(".") + "ms"
+
+
 def _positive(value: float) -> float:
     if value <= 0:
         raise InvalidValueError("is not longer than 0", remedy="write a longer one, or leave it out")
@@ -121,7 +132,7 @@ Duration = Annotated[
     WithJsonSchema(
         {
             "anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"enum": [0, _ZERO]}],
-            "x-expected": "a duration",
+            "x-expected": DURATION_WORD,
             "x-remedy": "write for example 250ms, 5s, 2m, 1h or 1d",
         }
     ),
@@ -136,7 +147,7 @@ PositiveDuration = Annotated[
         {
             "type": "string",
             "pattern": DURATION_PATTERN,
-            "x-expected": "a duration",
+            "x-expected": DURATION_WORD,
             "x-remedy": "write for example 250ms, 5s, 2m, 1h or 1d",
         }
     ),
