@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.commands import start as commands
 
 ROUTES = "routes: [{path: /, target: 'http://127.0.0.1:1'}]\n"
 CONFIGS = {
@@ -20,8 +21,7 @@ CONFIGS = {
 
 
 def check(config: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gateway_core.cli", "check", "-c", str(config)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return commands.run("check", "-c", config, timeout=30)
 
 
 @pytest.mark.parametrize("where", CONFIGS)

@@ -206,15 +206,10 @@ def test_names_of_installed_plugins_are_completed(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_an_argument_that_is_not_utf8_is_an_error_without_a_traceback(folder: Path, name: str) -> None:
-    environ = {**os.environ, "XDG_RUNTIME_DIR": str(folder)}
-
-    done = subprocess.run(
-        [*(each.encode() for each in GATEWAY), name.encode(), b"no\xff"],
-        capture_output=True, cwd=folder, env=environ, check=False,
-    )  # fmt: skip
+    done = gateway(name, os.fsdecode(b"no\xff"), folder=folder)
 
     assert done.returncode in {1, 2, 3}, done.stderr
-    assert b"Traceback" not in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -223,11 +218,9 @@ def test_an_argument_that_is_not_utf8_is_an_error_without_a_traceback(folder: Pa
 def test_what_would_go_into_a_request_and_is_not_utf8_is_wrong_usage(
     folder: Path, arguments: tuple[str | bytes, ...]
 ) -> None:
-    done = subprocess.run(
-        [*map(os.fsencode, GATEWAY), *map(os.fsencode, arguments)], capture_output=True, cwd=folder, check=False
-    )
+    done = gateway(*map(os.fsdecode, arguments), folder=folder)
 
-    assert (done.returncode, b"is not UTF-8" in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, "is not UTF-8" in done.stderr) == (2, True), done.stderr
 
 
 WAITING = ["diff", "status", "history", "drain a", "log-level debug", "call a b", "rollback 1", "match GET / --running"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -11,6 +10,7 @@ from typing import Any, Final, Literal
 
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
+from tests.commands import start as commands
 from tests.end_to_end.kit import PATIENCE
 from tests.programs import program
 
@@ -126,8 +126,6 @@ async def make_token(name: str, *options: str) -> str:
 
 async def admin_command(*arguments: str) -> str:
     """Run ``gateway admin``, and return what it prints."""
-    command = [sys.executable, "-m", "gateway_core.cli", "admin", *arguments]
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    output, _ = await process.communicate()
-    assert process.returncode == 0
-    return output.decode().strip()
+    done = await asyncio.to_thread(commands.run, "admin", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
