@@ -12,7 +12,7 @@ import asyncio
 import gzip
 import ssl
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from random import Random
@@ -210,8 +210,11 @@ class Exporter:
             self._enough.clear()
         return taken, count
 
-    async def _export(self, sources: Sequence[SpanSource], count: int) -> None:
-        """Send spans until they are taken, refused or too old."""
+    async def _export(self, sources: list[SpanSource], count: int) -> None:
+        """Send spans until they are taken, refused or too old.
+
+        :param sources: which are not needed, and removed, once they are written.
+        """
         offset = self._clock.wall() - self._clock.monotonic()
         # In a thread: it takes some fifteen microseconds a span.
         body = await asyncio.to_thread(self._write, sources, offset)
@@ -256,9 +259,11 @@ class Exporter:
         except TimeoutError:
             pass
 
-    def _write(self, sources: Sequence[SpanSource], offset: float) -> bytes:
+    def _write(self, sources: list[SpanSource], offset: float) -> bytes:
+        """Return the body of a request with spans, and free them here: it may be sent for minutes."""
         known = self._settings.known_methods
         body = self._encoding.write([span for each in sources for span in spans_of(each.batch(), offset, known)])
+        sources.clear()
         return gzip.compress(body, compresslevel=4, mtime=0) if self._settings.compress else body
 
     async def _send(self, body: bytes) -> tuple[int, str]:
