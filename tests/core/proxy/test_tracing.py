@@ -152,6 +152,32 @@ def test_an_untrusted_callers_span_is_a_link_of_ours(traced: Traced) -> None:
     assert server.trace_id != TRACE
 
 
+LOOKS_ALIKE = ("X-traceparent", PARENT)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [("X-A", "1"), ("traceparent", PARENT)],
+        [("traceparent", PARENT), ("X-A", "1")],
+        [("traceparent", PARENT), LOOKS_ALIKE],
+        [LOOKS_ALIKE, ("traceparent", PARENT)],
+        [("traceparent", PARENT), ("X-Forwarded-For", "192.0.2.1")],
+    ],
+)
+def test_a_callers_traceparent_is_replaced_wherever_it_stands(traced: Traced, given: list[tuple[str, str]]) -> None:
+    traced.start()
+
+    traced.gateway.get("/users/7", headers=given)
+    _, client = traced.spans(2)
+
+    sent = traced.sent()
+    assert sent.get_all("traceparent") == [f"00-{client.trace_id}-{client.span_id}-01"]
+    kept = [(name, value) for name, value in given if name.lower().startswith("x-") and name != "X-Forwarded-For"]
+    assert [(name, sent[name]) for name, _ in kept] == kept
+    assert sent["X-Forwarded-For"] == "127.0.0.1"
+
+
 @pytest.mark.parametrize(
     ("propagate", "names"),
     [

@@ -34,7 +34,7 @@ from gateway_core.proxy.route_lookup import Found, find_first
 from gateway_core.proxy.running_exchange import ExchangeHost
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.telemetry import response_of
-from gateway_core.proxy.tracing import follow_route, share
+from gateway_core.proxy.tracing import end_trace, follow_route, share
 from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.proxy.wire.grpc import total_of
 from gateway_core.proxy.wire.request_head import RequestHead
@@ -360,11 +360,13 @@ class Exchange:
             is_recorded = True
         elif (
             self.seen is None
-            and (self._own is None and self.body is None and self.trace is None and self.reason is None)
+            and (self._own is None and self.body is None and self.reason is None)
             and (relay is not None and route is not None and not self.chain.log and proxy.tail is None)
             and (head := relay.response_head) is not None
             and head.status != 101
         ):  # nothing but the upstream took part
+            if (trace := self.trace) is not None and trace.is_recorded:
+                end_trace(self, trace, relay, head.status, None, now)
             route.counts.add(head.status << 2, now - self.started, self.writer.bytes_sent)
             is_recorded = True
         else:
