@@ -262,7 +262,8 @@ class Exporter:
     def _write(self, sources: list[SpanSource], offset: float) -> bytes:
         """Return the body of a request with spans, and free them here: it may be sent for minutes."""
         known = self._settings.known_methods
-        body = self._encoding.write([span for each in sources for span in spans_of(each.batch(), offset, known)])
+        # One request's spans after the other, as those of all would take more memory than the processor's cache has.
+        body = self._encoding.write(span for each in sources for span in spans_of(each.batch(), offset, known))
         sources.clear()
         return gzip.compress(body, compresslevel=4, mtime=0) if self._settings.compress else body
 

@@ -6,7 +6,7 @@ The binary form needs OpenTelemetry's classes, and has a module of its own (`otl
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,7 +23,7 @@ class Encoding:
     """How batches are written, and responses read."""
 
     content_type: str
-    write: Callable[[Sequence[Span]], bytes]
+    write: Callable[[Iterable[Span]], bytes]
     read_refusal: Callable[[bytes], tuple[int, str]]
     """Returns how many spans a collector refused of a request that it took, and why (``partial_success``)."""
 
@@ -34,7 +34,7 @@ def json_encoding(resource: Mapping[str, str], version: str) -> Encoding:
     begin = f'{{"resourceSpans":[{{"resource":{{"attributes":[{_attributes(list(resource.items()))}]}},"scopeSpans":['
     begin += f'{{"scope":{scope},"spans":['
 
-    def write(spans: Sequence[Span]) -> bytes:
+    def write(spans: Iterable[Span]) -> bytes:
         # Half a surrogate pair, which no client's bytes become, would not be UTF-8: ASCII has none.
         return f"{begin}{','.join(map(_span, spans))}]}}]}}]}}".encode("ascii")
 

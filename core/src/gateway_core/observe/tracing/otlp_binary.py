@@ -5,7 +5,7 @@ Imported only where this form is asked for: the library is an extra of this dist
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -31,13 +31,13 @@ def protobuf_encoding(resource: Mapping[str, str], version: str) -> Encoding:
     """Return the binary encoding."""
     about = _pairs(list(resource.items()))
 
-    def write(spans: Sequence[Span]) -> bytes:
+    def write(spans: Iterable[Span]) -> bytes:
         request = ExportTraceServiceRequest()
         part = request.resource_spans.add()
         part.resource.attributes.extend(about)
         scope = part.scope_spans.add()
         scope.scope.name, scope.scope.version = SCOPE, version
-        scope.spans.extend([_message(span) for span in spans])
+        scope.spans.extend(map(_message, spans))
         return request.SerializeToString()
 
     return Encoding("application/x-protobuf", write, _read_refusal)
