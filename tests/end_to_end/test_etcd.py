@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.kit import Gateway, Upstream, eventually, get
+from tests.end_to_end.kit import Gateway, ToClients, Upstream, eventually, get
 from tests.plugins.etcd.server import Etcd
 
 pytestmark = pytest.mark.slow
@@ -101,3 +102,34 @@ async def test_endpoints_of_etcd_come_and_go(
     await etcd.delete("/services/u/1")
     await eventually(url, "/a", "503")
     await gateway.stops()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_program_that_takes_over_while_etcd_is_away_keeps_the_endpoints(
+    etcd: Etcd, upstream: Upstream, second_upstream: Upstream, tmp_path: Path, to_clients: ToClients, workers: int
+) -> None:
+    await etcd.put("/services/u/1", upstream.url)
+    discovery = f"{{name: etcd, config: {{endpoints: ['{etcd.url}'], prefix: /services/u}}}}"
+    config = tmp_path / "gateway.yaml"
+    config.write_text(
+        f"listen: 127.0.0.1:0\nworkers: {workers}\nupstreams: [{{name: u, discovery: {discovery}}}]\n"
+        "routes: [{path: /a, target: u}]\n"
+    )
+    gateway = Gateway(config, "--state", str(tmp_path / "state"), to_clients=to_clients)
+    try:
+        url = await gateway.ready()
+        await eventually(url, "/a", "200 one")
+        await etcd.kill()
+        await gateway.says("discovery of u is stale")
+
+        after = len(gateway.lines)
+        gateway.signal(signal.SIGUSR2)
+        await gateway.says("the new program has taken over", after=after)
+        assert [await get(url, "/a") for _ in range(4)] == [(200, "one GET /a HTTP/1.1")] * 4
+
+        await etcd.start()
+        await etcd.put("/services/u/1", second_upstream.url)
+        await eventually(url, "/a", "200 two")
+        await gateway.stops()
+    finally:
+        gateway.kill()

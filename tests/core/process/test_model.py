@@ -21,13 +21,17 @@ if sys.argv[1] == "before":
     listener = os.dup(write)
     bundle = ConfigBundle("v1", (b"{}", b"[1]"), 2, {"p": "1"})
     unfinished = Unfinished(Seen({"/a": "1"}, {"/b": "2"}), ["SIGHUP"])
-    left = Handover({"a:1": listener}, [WorkerLeft(7, read, "v0")], bundle, [[1]], unfinished=unfinished)
+    findings = [{"kind": "health"}]
+    left = Handover(
+        {"a:1": listener}, [WorkerLeft(7, read, "v0")], bundle, [[1]], findings=findings, unfinished=unfinished
+    )
     print(os.getpid(), flush=True)
     left.replace_program([sys.executable, "-c", sys.argv[2], "after", sys.argv[2]])
 left = take_over()
 os.write(left.listeners["a:1"], b"still open")
 worker = left.workers[0]
-print(os.getpid(), os.read(worker.channel, 10).decode(), worker.pid, left.bundle, left.counts, left.unfinished)
+print(os.getpid(), os.read(worker.channel, 10).decode(), worker.pid, left.bundle, left.counts, left.findings)
+print(left.unfinished)
 """
 
 
@@ -36,10 +40,11 @@ def test_everything_survives_the_exchange_of_the_program() -> None:
         [sys.executable, "-c", PROGRAM, "before", PROGRAM], capture_output=True, text=True, check=True, timeout=60
     )
 
-    before, after = done.stdout.splitlines()
+    before, after, went_on = done.stdout.splitlines()
     expected = ConfigBundle("v1", (b"{}", b"[1]"), 2, {"p": "1"})
     unfinished = Unfinished(Seen({"/a": "1"}, {"/b": "2"}), ["SIGHUP"])
-    assert after == f"{before} still open 7 {expected} [[1]] {unfinished}"
+    assert after == f"{before} still open 7 {expected} [[1]] [{{'kind': 'health'}}]"
+    assert went_on == str(unfinished)
 
 
 def test_there_is_nothing_to_take_over_at_a_first_start(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from gateway_core.clock import SystemClock
 from gateway_core.config import ConfigModel, UpstreamConfig
 from gateway_core.upstreams import Discovered, DiscoveryContext, EndpointSpec, LiveUpstream
 from gateway_core.upstreams.finding_store import Finding, FindingStore
-from gateway_core.upstreams.findings import Publisher
+from gateway_core.upstreams.findings import Publisher, found_by
 from gateway_core.upstreams.monitor import LocalMonitor
 from gateway_core.upstreams.received import ReceivedMonitor
 from gateway_core.upstreams.registry_session import RegistrySession
@@ -232,3 +232,28 @@ async def test_one_process_checks_an_address_and_all_its_upstreams_follow(gatewa
 
         assert endpoints[0].health.recovered_at > 0
         assert len(gateway.store.results) == 1
+
+
+async def test_what_a_process_found_for_itself_another_one_goes_on_with(registry: Registry) -> None:
+    session = RegistrySession(Resolver())
+    local = LocalMonitor(SystemClock(), discoveries={"registry": registry}, resolver=Resolver(), session=session)
+    first = UpstreamRuntime(SystemClock(), monitor=local)
+    received = ReceivedMonitor(SystemClock())
+    second = UpstreamRuntime(SystemClock(), monitor=received)
+    users = config()
+    live = first.open(users)
+    await until(lambda: bool(registry.results))
+    registry.put(Discovered((A, B)))
+    await until(lambda: ids(live) == {"a", "b"})
+
+    found = await found_by(local, [users])
+    for finding in FindingStore().restored(json.loads(json.dumps(found))).everything():
+        received.receive(finding)
+    other = second.open(users)
+
+    assert ids(other) == ids(live) == {"a", "b"}
+    for each in (live, other):
+        await each.aclose()
+    await first.aclose()
+    await second.aclose()
+    await session.aclose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence, Set
@@ -30,6 +31,8 @@ from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError,
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.overrides import Overrides
 from gateway_core.reload.pipeline import Change
+from gateway_core.upstreams.finding_store import FindingStore
+from gateway_core.upstreams.findings import found_by
 
 
 class InProcessServer:
@@ -102,8 +105,14 @@ class InProcessServer:
 
         So the process id stays, and a service manager notices nothing.
         """
-        # Its values are ours until this process is another program.
-        services = WorkerServices(self._engine.clock, self._engine.stores, self.run_command, overrides=self._overrides)
+        # Its values are ours until this process is another program, and its endpoints those that were found last: it
+        # looks for none itself, and the registry may be away.
+        findings = FindingStore()
+        with contextlib.suppress(ValueError, OSError):  # files of a client certificate may be gone by now
+            findings.restored(await found_by(self._engine.upstreams.monitor, self.config.upstreams))
+        services = WorkerServices(
+            self._engine.clock, self._engine.stores, self.run_command, findings, overrides=self._overrides
+        )
         worker = await WorkerHandle.start(0, self._sockets.descriptors(), services)
         self._successor = worker
         try:
@@ -121,7 +130,7 @@ class InProcessServer:
         self._successor = None
         left = await worker.leave()
         shared = to_plain(self._engine.stores, self._engine.clock.monotonic())
-        return Handover(self._sockets.duplicates(), [left], bundle, counts, shared)
+        return Handover(self._sockets.duplicates(), [left], bundle, counts, shared, findings.everything())
 
     async def stop(self, deadline: float) -> None:
         """Let requests finish, then end."""

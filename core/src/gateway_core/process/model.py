@@ -31,6 +31,7 @@ from gateway_core.process.plugin_services import CommandReport
 from gateway_core.reload.bundle import PROTOCOL, ConfigBundle, Unfinished
 from gateway_core.reload.overrides import Overrides
 from gateway_core.reload.pipeline import Change
+from gateway_core.upstreams.finding_store import Finding
 
 VARIABLE: Final = "GATEWAY_HANDOVER"
 
@@ -65,6 +66,8 @@ class Handover:
     """Counters of processes that are gone, and of the program itself (`Samples.dump`)."""
     shared: Sequence[Any] = field(default=(), repr=False)
     """Values that plugins share (`gateway_core.process.plugin_services.to_plain`)."""
+    findings: Sequence[Finding] = field(default=(), repr=False)
+    """What discoveries and health checks have found, which stays in force until the next program finds more."""
     overrides: Sequence[Mapping[str, Any]] = ()
     """What operators override (`gateway_core.process.override_table.plain_of`), where no disk keeps it."""
     unfinished: Unfinished = field(default_factory=Unfinished, repr=False)
@@ -98,6 +101,7 @@ class Handover:
             ],
             "counts": self.counts,
             "shared": list(self.shared),
+            "findings": list(self.findings),
             "overrides": list(self.overrides),
             "unfinished": asdict(self.unfinished),
             "protocol": PROTOCOL,
@@ -134,6 +138,7 @@ def take_over() -> Handover | None:
         ConfigBundle.from_plain(plain["bundle"]),
         plain["counts"],
         plain["shared"],
+        plain.get("findings", ()),
         plain.get("overrides", ()),
         _unfinished(plain.get("unfinished")),
     )

@@ -106,7 +106,7 @@ class Supervisor:
         self._tasks.supervise(self._process_metrics.watch_loop, name="watch the event loop")
         self._overrides = OverrideTable()
         self._watcher = WatcherProcess(self._clock, template, self.ledger, feed, self._overrides)
-        findings = self._watcher.findings
+        findings = self._watcher.findings.restored(() if handover is None else handover.findings)
         services = WorkerServices(self._clock, self._stores, self.run_command, findings, feed, self._overrides)
         self._pool = WorkerPool(self._sockets, services, template, self.ledger)
         self.traffic, self.watch_requests = self._pool.traffic, self._pool.watch_requests
@@ -310,7 +310,7 @@ class Supervisor:
         counts = self.ledger.lasting(but=list(self._pool)).dump().decode()
         left = await self._pool.leave()
         shared = to_plain(self._stores, self._clock.monotonic())
-        return Handover(self._sockets.duplicates(), left, bundle, counts, shared)
+        return Handover(self._sockets.duplicates(), left, bundle, counts, shared, self._watcher.findings.everything())
 
     async def stop(self, deadline: float) -> None:
         """Drain all workers at once."""

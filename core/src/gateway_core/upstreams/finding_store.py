@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from typing import Any, Final
 
 from gateway_core.upstreams.endpoint import EndpointSpec, EndpointStatus
@@ -54,6 +55,12 @@ class FindingStore:
         self.results: dict[str, list[Any]] = {}
         """By key, the last check of an address."""
         self._queues: set[FindingQueue] = set()
+
+    def restored(self, findings: Iterable[Finding]) -> FindingStore:
+        """Return this store after it has taken what another one had (`everything`)."""
+        for finding in findings:
+            self.apply(finding)
+        return self
 
     def subscribe(self) -> FindingQueue:
         """Return all findings that there are, and those to come."""

@@ -16,8 +16,8 @@ from gateway_core.leases import Lease, Leases
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.discovery import Discovered, Feed
 from gateway_core.upstreams.endpoint import Checked, EndpointSpec
-from gateway_core.upstreams.finding_store import Finding, spec_as_json
-from gateway_core.upstreams.monitor import LocalMonitor, check_key, discovery_key, is_checked
+from gateway_core.upstreams.finding_store import Finding, FindingStore, spec_as_json
+from gateway_core.upstreams.monitor import LocalMonitor, Monitor, check_key, discovery_key, is_checked
 from gateway_core.upstreams.transport import TlsSettings, with_digest
 
 Publish = Callable[[Finding], None]
@@ -193,6 +193,11 @@ class Publisher:
         if self._flush is not None:
             self._flush.cancel()
 
+    def results(self) -> list[list[Any]]:
+        """Return the last check of each address that was checked."""
+        results = (check.result() for check in self._checks.values())
+        return [result for result in results if result[2]]
+
     def lease_feed(self, upstream: str, config: DiscoveryConfig) -> Lease[_PublishedFeed]:
         """Publish what a discovery finds, as long as the lease is held."""
         key = discovery_key(upstream, config)
@@ -227,3 +232,21 @@ class Publisher:
         results = [check.result() for key in keys if (check := self._checks.get(key)) is not None]
         if results:
             self._publish({"kind": "health", "results": results})
+
+
+async def found_by(monitor: Monitor, upstreams: Iterable[UpstreamConfig]) -> list[Finding]:
+    """Return what is known at this moment of what the monitor of this process watches.
+
+    :raises ValueError: a discovery refuses its configuration.
+    :raises OSError: TLS files cannot be read, or used.
+    """
+    if not isinstance(monitor, LocalMonitor):
+        return []
+    store = FindingStore()
+    publisher = Publisher(monitor, store.apply)
+    try:
+        await publisher.use(upstreams)
+        store.apply({"kind": "health", "results": publisher.results()})
+        return store.everything()
+    finally:
+        await publisher.aclose()
