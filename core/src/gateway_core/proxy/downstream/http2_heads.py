@@ -264,6 +264,8 @@ class _Memory:
         is_whole = facts.block is facts.raw and facts.raw.endswith(facts.kept) and head.size * 2 <= _MOST_KEPT
         if not (is_usual and is_whole and head.line) or head.refusal is not None or head.responder:
             return
+        if head.origin.is_trusted and head.origin.trust.header:
+            return  # a field of any name says where the request comes from
         names, lines = [each[0] for each in decoded], [each[2] or b"" for each in decoded]
         begins = lines.count(b"")
         # Not where `request_fields` does more than to put Host first: crumbs of a cookie, and a Host among the fields.
