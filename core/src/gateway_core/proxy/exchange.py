@@ -36,7 +36,7 @@ from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.telemetry import response_of
 from gateway_core.proxy.tracing import end_trace, follow_route, share
 from gateway_core.proxy.tunnel import Tunnel
-from gateway_core.proxy.wire.grpc import total_of
+from gateway_core.proxy.wire.grpc import is_call, total_of
 from gateway_core.proxy.wire.request_head import RequestHead
 from gateway_core.routing import Match
 from gateway_core.snapshot import ChainLease, CompiledRoute, RouteTarget, Snapshot
@@ -96,7 +96,8 @@ class Exchange:
             is_direct = route.is_direct or (route.has_match_hooks and body is None and head.method != "OPTIONS")
             if is_direct and (body is None or body.limit_to(route.max_body_bytes, head.facts.content_length)):
                 self.route, self.chain, self._match = route, route.chain, found
-                if route.is_transparent and head.version != "2" and not snapshot.attempt_hooks:
+                is_call_of_grpc = head.version == "2" and is_call(head)  # whose client may say how long it waits
+                if route.is_transparent and not snapshot.attempt_hooks and not is_call_of_grpc:
                     relay = self._relay = Relay(self, route, route.targets[0], body)  # `send` has nothing else to do
                     if relay.attempt.start(self.started):
                         self.deadline = self.started + relay.wait
