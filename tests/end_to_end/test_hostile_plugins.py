@@ -199,11 +199,11 @@ async def test_the_address_is_free_after_the_end_although_a_child_of_a_plugin_li
 ) -> None:
     environment.install("1.0", code=CODE % (FORKS, "pass", "pass"))
     gateway = start(config(upstream, workers, BOUND), python=environment.python)
-    url = await gateway.ready()
+    await gateway.ready()
     await gateway.stops()
 
     with pytest.raises(ConnectionRefusedError):
-        await get_over_both(url, "/fine")
+        await get(await gateway.address(), "/fine")
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -13,7 +13,11 @@ import pytest
 from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, children_of, eventually
 from tests.protocols.http2_link import Link, StreamAbortedError, pairs
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [
+    pytest.mark.one_protocol(reason="its client speaks HTTP/2 itself"),
+    pytest.mark.slow,
+    pytest.mark.timeout(120),
+]
 
 Start = Callable[..., Gateway]
 

@@ -205,9 +205,9 @@ async def test_an_upstream_that_fails_and_a_reload_that_is_rejected_are_seen(
     await gateway.says("configuration rejected")
 
     after = await scrape(admin)
-    assert total(after, "gateway_upstream_errors_total", endpoint="e", reason="upstream.connect-failure") == 1
-    assert total(after, "gateway_request_failures_total", reason="upstream.connect-failure") == 1
-    assert total(after, "gateway_requests_total", route="dead", status="502", origin="gateway") == 1
+    assert total(after, "gateway_upstream_errors_total", endpoint="e", reason="upstream.connect-failure") == 2
+    assert total(after, "gateway_request_failures_total", reason="upstream.connect-failure") == 2
+    assert total(after, "gateway_requests_total", route="dead", status="502", origin="gateway") == 2
     assert total(after, "gateway_config_last_reload_successful") == 0
     assert total(after, "gateway_config_reloads_total", result="rejected") == 1
     await gateway.stops()

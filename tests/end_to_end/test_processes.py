@@ -163,7 +163,7 @@ async def test_a_program_that_a_plugin_starts_inherits_no_socket(
     starts = "self.child = subprocess.Popen(['sleep', '60'], close_fds=False)"
     environment.install("1.0", code=PLUGIN % (starts, "pass"))
     gateway = start(config(upstream, 2, BOUND), python=environment.python)
-    url = await gateway.ready()
+    await gateway.ready()
 
     sleeping = [pid for pid in children_of(gateway.process.pid) if command_of(pid).startswith("sleep")]
     try:
@@ -172,7 +172,7 @@ async def test_a_program_that_a_plugin_starts_inherits_no_socket(
             assert sockets_of(pid) == []
         await gateway.stops()
         with pytest.raises(ConnectionRefusedError):
-            await get_over_both(url, "/fine")
+            await get(await gateway.address(), "/fine")
     finally:
         for pid in sleeping:
             os.kill(pid, signal.SIGKILL)
