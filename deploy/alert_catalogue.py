@@ -164,9 +164,10 @@ ALERTS: Final = (
     ),
     Alert(
         "GatewayNoEndpoint", "critical",
-        "sum by (job, upstream, reason) (rate(gateway_upstream_refusals_total[5m])) > 0", "1m",
+        f"sum by (job, upstream, reason) (increase(gateway_upstream_refusals_total[5m])) > {MIN_FAILURES}", "5m",
         "requests to upstream {{ $labels.upstream }} are refused: {{ $labels.reason }}",
-        "Requests found no endpoint at all: none is known, all are open breakers, or the upstream's limits are reached.",
+        "Requests find no endpoint at all: none is known, all are open breakers, or the upstream's limits are reached. A moment of "
+        "it, as when the only endpoint restarts, is no alert.",
         "The reason says which ([reasons](reasons.md)). For limits, compare `gateway_upstream_requests_in_flight` with the "
         "configuration; for breakers see `breaker.opened` in the log.",
     ),
@@ -266,7 +267,8 @@ ALERTS: Final = (
         "Look for a plugin that blocks (`plugin.blocked`), and at the process itself.",
     ),
     Alert(
-        "GatewayWorkerRestarts", "warning", "increase(gateway_worker_crashes_total[15m]) > 1", "",
+        # Not 1: `increase` extrapolates, so that one is mostly a little more.
+        "GatewayWorkerRestarts", "warning", "increase(gateway_worker_crashes_total[15m]) > 1.5", "",
         "workers of {{ $labels.instance }} end unexpectedly, again and again",
         "Each end cuts the requests that the worker had. One alone is no alert.",
         "`worker.ended` has the signal or status: 9 is mostly the kernel's memory limit "

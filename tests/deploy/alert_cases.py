@@ -42,11 +42,11 @@ def durations(fast: float, slow: float) -> dict[str, str]:
     }
 
 
-def lag(seconds: str) -> dict[str, str]:
+def lag(seconds: str, values: str = "0+60x60") -> dict[str, str]:
     name = f'gateway_event_loop_lag_seconds_bucket{{{ONE},process="worker",le="%s"}}'
     bounds = ("0.01", "0.25", "1", "+Inf")
     late = bounds.index(seconds)
-    return {name % bound: "0+60x60" if index >= late else "0x60" for index, bound in enumerate(bounds)}
+    return {name % bound: values if index >= late else "0x60" for index, bound in enumerate(bounds)}
 
 
 def gauge(name: str, labels: str, values: str) -> dict[str, str]:
@@ -121,6 +121,8 @@ CASES: Final = {
     "GatewayNoEndpoint": Case(
         gauge("gateway_upstream_refusals_total", f'{ONE},upstream="shop",reason="upstream.unavailable"', "0x20 0+10x60"),
         {"none": gauge("gateway_upstream_refusals_total", f'{ONE},upstream="shop",reason="upstream.unavailable"', "7x60"),
+         "a few of little traffic": gauge("gateway_upstream_refusals_total", f'{ONE},upstream="shop",reason="x"', "7+1x60"),
+         "many of a moment": gauge("gateway_upstream_refusals_total", f'{ONE},upstream="shop",reason="x"', "7x26 900x60"),
          "a restart": gauge("gateway_upstream_refusals_total", f'{ONE},upstream="shop",reason="x"', "900x20 0x60")},
         labels={"upstream": "shop"},
     ),
@@ -185,7 +187,9 @@ CASES: Final = {
          "a restart": gauge("gateway_shortages_total", f'{ONE},what="accept"', "5x28 0x60")},
         labels={"what": "accept"},
     ),
-    "GatewayLoopLag": Case(lag("1"), {"none": lag("0.01")}, labels={"process": "worker"}),
+    "GatewayLoopLag": Case(
+        lag("1"), {"none": lag("0.01"), "the start of a process": lag("1", "0x26 20x60")}, labels={"process": "worker"}
+    ),
     "GatewayWorkersMissing": Case(
         gauge("gateway_workers", ONE, "2x5 1x60") | gauge("gateway_workers_wanted", ONE, "2x65"),
         {"a restart": gauge("gateway_workers", ONE, "2x28 1 2x60") | gauge("gateway_workers_wanted", ONE, "2x90")},
@@ -197,7 +201,11 @@ CASES: Final = {
     ),
     "GatewayWorkerRestarts": Case(
         gauge("gateway_worker_crashes_total", ONE, "0x20 1x4 2x2 3x60"),
-        {"one": gauge("gateway_worker_crashes_total", ONE, "0x25 1x60")}, labels={"instance": "one"},
+        {"one": gauge("gateway_worker_crashes_total", ONE, "0x25 1x60"),
+         # As most evaluations are between two scrapes, which makes a little more than one of it.
+         "one after earlier ones": gauge("gateway_worker_crashes_total", ONE, "5x14 _ 5x9 6x60"),
+         "a restart of the gateway": gauge("gateway_worker_crashes_total", ONE, "5x25 0x60")},
+        labels={"instance": "one"},
     ),
     "GatewayPluginFails": Case(
         gauge("gateway_plugin_errors_total", f'{ONE},plugin="auth",binding="auth",phase="request"', "0+10x60")
