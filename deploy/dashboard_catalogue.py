@@ -89,6 +89,16 @@ def _share(where: str) -> str:
     return f"({_rate('gateway_requests_total', where=where)} or vector(0)) / ({_rate('gateway_requests_total')} > 0)"
 
 
+OWN_ERRORS: Final = f'{SERVER_ERRORS},origin=~"gateway|plugin"'
+PASSED_ERRORS: Final = f'{SERVER_ERRORS},origin="upstream"'
+UPSTREAM_REASONS: Final = (
+    'reason=~"upstream.(unavailable|connect-failure|connect-timeout|reset|timeout|bad-response|truncated)"'
+)
+"""Why the gateway responds itself, or cuts a response off, for what an upstream did."""
+_UNREACHED: Final = (
+    f"{_rate('gateway_request_failures_total', where=UPSTREAM_REASONS)} / ({_rate('gateway_requests_total')} > 0)"
+)
+
 OVERVIEW: Final = Dashboard(
     "gateway-overview",
     "Gateway: overview",
@@ -96,10 +106,12 @@ OVERVIEW: Final = Dashboard(
         Row("Whose trouble is it?", (
             _stat("Clients: 4xx and those who left", "percentunit", _share('status=~"4..|0"'),
                   "Requests that were refused or given up: mostly of the clients' making.", red_above=0.2),
-            _stat("The gateway: 5xx of its own", "percentunit", _share('status=~"5..",origin=~"gateway|plugin"'),
-                  "Responses that the gateway or a plugin made because something did not work.", red_above=0.01),
-            _stat("Upstreams: 5xx of theirs", "percentunit", _share('status=~"5..",origin="upstream"'),
-                  "Responses of services that the gateway only passed on.", red_above=0.01),
+            _stat("The gateway: 5xx of its own", "percentunit",
+                  f"clamp_min({_share(OWN_ERRORS)} - {_UNREACHED}, 0)",
+                  "Responses that the gateway or a plugin made because something of theirs did not work.", red_above=0.01),
+            _stat("Upstreams: 5xx, or no response", "percentunit",
+                  f"{_share(PASSED_ERRORS)} + {_UNREACHED}",
+                  "5xx of services, and requests for which none could be reached or responded to the end.", red_above=0.01),
             _stat("Last change", "dateTimeFromNow",
                   f"1000 * {_gauge('gateway_config_last_reload_success_timestamp_seconds', how='max')}",
                   "When a configuration was put in force last."),

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from gateway_core.metrics.catalogue import CATALOGUE
+from gateway_core.reasons import REASONS
 
-from deploy.dashboard_catalogue import DASHBOARDS
+from deploy.dashboard_catalogue import DASHBOARDS, OVERVIEW, UPSTREAM_REASONS
 from deploy.grafana_dashboards import FOLDER, WIDTH, model, texts
+from tests.programs import program
 
 dashboards = pytest.mark.parametrize(
     "dashboard", [model(each) for each in DASHBOARDS], ids=lambda each: str(each["uid"])
@@ -65,3 +70,59 @@ def test_names_are_unique_and_every_file_is_json() -> None:
     assert len({each.uid for each in DASHBOARDS}) == len(DASHBOARDS)
     for text in texts().values():
         assert json.loads(text)["uid"].startswith("gateway-")
+
+
+@pytest.mark.parametrize(
+    ("status", "origin", "reason", "shares"),
+    [
+        ("404", "gateway", "no-route", (0.5, 0, 0)),
+        ("500", "gateway", "internal", (0, 0.5, 0)),
+        ("503", "plugin", "plugin.failed", (0, 0.5, 0)),
+        ("500", "upstream", None, (0, 0, 0.5)),
+        ("502", "gateway", "upstream.connect-failure", (0, 0, 0.5)),
+        ("503", "gateway", "upstream.unavailable", (0, 0, 0.5)),
+        ("200", "upstream", "upstream.truncated", (0, 0, 0.5)),
+    ],
+)
+def test_the_top_row_tells_whose_trouble_it_is(
+    tmp_path: Path, status: str, origin: str, reason: str | None, shares: tuple[float, float, float]
+) -> None:
+    labels = 'job="gateway",instance="one"'
+    series = {
+        f'gateway_requests_total{{{labels},status="204",origin="upstream"}}': "0+30x60",
+        f'gateway_requests_total{{{labels},status="{status}",origin="{origin}"}}': "0+30x60",
+    } | {
+        f'gateway_request_failures_total{{{labels},reason="{each}"}}': "0+30x60" if each == reason else "0x60"
+        for each in REASONS
+    }
+    tests = [
+        {
+            "expr": _filled(panel.queries[0].expression),
+            "eval_time": "30m",
+            "exp_samples": [{"labels": "{}", "value": share}],
+        }
+        for panel, share in zip(OVERVIEW.rows[0].panels, shares, strict=False)
+    ]
+    given = [{"series": name, "values": values} for name, values in series.items()]
+    file = {"tests": [{"interval": "1m", "input_series": given, "promql_expr_test": tests}]}
+    (tmp_path / "tests.yaml").write_text(yaml.safe_dump(file))
+
+    command = [program("promtool", "prometheus"), "test", "rules", str(tmp_path / "tests.yaml")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def _filled(expression: str) -> str:
+    return expression.replace("$__rate_interval", "5m").replace("$job", ".*").replace("$instance", ".*")
+
+
+def test_reasons_of_upstreams_are_those_of_the_catalogue() -> None:
+    found = re.fullmatch(r'reason=~"(.*)"', UPSTREAM_REASONS)
+
+    assert found is not None
+    # Limits, names of upstreams, credentials for them and a shortage of its own are the gateway's.
+    own = {"upstream.overloaded", "upstream.unknown", "upstream.no-credentials", "upstream.local-error"}
+    assert {each for each in REASONS if each.startswith("upstream.")} - own == {
+        each for each in REASONS if re.fullmatch(found[1], each)
+    }
