@@ -13,6 +13,8 @@ from gateway_core.snapshot import load
 from gateway_plugin_logger import Logger
 from gateway_plugin_sdk.testing import PluginHarness, assert_plugin_ok, eventually, one_route
 
+API_KEY = {"subject": "shop", "key": "shop-0123456789abcdef0123456789"}
+
 
 def lines_of(path: Path, count: int) -> list[dict[str, Any]]:
     eventually(lambda: path.read_text().count("\n") == count)
@@ -214,3 +216,22 @@ def test_a_log_file_is_relative_to_the_document_that_names_it(tmp_path: Path) ->
     loaded = load([tmp_path / "gateway.yaml"], registry=PluginRegistry(), environ={})
 
     assert loaded.config.plugins[0].config == {"path": str(tmp_path / "access.log")}
+
+
+def test_the_line_of_a_refused_request_has_the_reason_that_its_client_is_not_told(
+    gateway: Any, upstream: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "access.log"
+    running = gateway(
+        one_route(
+            upstream.url,
+            {"name": "logger", "config": {"path": str(path)}},
+            {"name": "auth", "config": {"providers": {"keys": {"scheme": "api-key", "keys": [API_KEY]}}}},
+        )
+    )
+
+    for key in ("wrong", "other", API_KEY["key"]):
+        running.get("/", headers={"X-API-Key": key})
+
+    lines = lines_of(path, 3)
+    assert [(line["status"], line.get("refusal")) for line in lines] == [(401, "unknown-key")] * 2 + [(200, None)]

@@ -142,10 +142,10 @@ def test_an_authority_is_a_server_and_its_port(
         assert compile_expression(expression_of(value), dict(value.names))(*event) == expected
 
 
-@pytest.mark.parametrize(("status", "shown"), [(200, None), (403, "expired, day")])
+@pytest.mark.parametrize(("status", "shown"), [(200, None), (403, "expired, day, no ticket")])
 def test_a_refusal_has_the_reasons_of_all_plugins(status: int, shown: str | None, make_event: Any) -> None:
     event = make_event(status=status)
-    event.request.state.update({"auth.refusal": "expired", "ratelimit.refusal": "day"})
+    event.request.state.update({"auth.refusal": "expired", "ratelimit.refusal": "day", "tickets.refusal": "no ticket"})
 
     value = FIELDS["refusal"].value
 

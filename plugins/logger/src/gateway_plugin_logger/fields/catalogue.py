@@ -395,6 +395,6 @@ FIELDS: Final = MappingProxyType({field.name: field for field in _FIELDS})
 DEFAULT_FIELDS: Final = (
     "time", "request_id", "trace_id", "client_ip", "method", "host", "path", "query", "status", "duration_ms",
     "upstream_duration_ms", "bytes_received", "bytes_sent", "route", "upstream", "endpoint", "retries", "identity",
-    "user_agent", "produced_by", "aborted", "reason", "error",
+    "user_agent", "produced_by", "aborted", "reason", "error", "refusal",
 )  # fmt: skip
 """What a JSON or logfmt line says if nobody chooses."""

@@ -8,10 +8,8 @@ from typing import Any, Final
 
 from gateway_plugin_sdk import MISSING, Headers, Record, Request, Response, claim_path
 
-_REFUSALS: Final = (
-    "aggregate.refusal", "auth.refusal", "authorize.refusal", "forward-auth.refusal", "oidc.refusal",
-    "ratelimit.refusal", "validate.refusal",
-)  # fmt: skip
+_REFUSAL: Final = ".refusal"
+"""End of the key under which a plugin leaves why it refused: its name, and this."""
 _METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 """RFC 9110 and RFC 5789."""
 _MOST_TEXTS: Final = 512
@@ -230,7 +228,7 @@ def plain(value: Any) -> Any:
 
 def refusal(request: Request) -> str | None:
     """Return what plugins left as the reason of a refusal, which clients do not see."""
-    reasons = [request.state.get(key) for key in _REFUSALS]
+    reasons = [reason for key, reason in request.state.items() if key.endswith(_REFUSAL)]
     return ", ".join(str(reason) for reason in reasons if reason) or None
 
 
