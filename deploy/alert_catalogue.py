@@ -135,6 +135,13 @@ ALERTS: Final = (
         _BUDGET_ACTION,
     ),
     Alert(
+        "GatewayErrorBudgetBurns", "critical", _burn("6h", "30m", 6), "15m",
+        "{{ $value | humanizePercentage }} of the requests of route {{ $labels.route }} fail, for hours",
+        "At this rate the error budget of 30 days is spent within five days; a twentieth of it went in the last six hours. It is "
+        "too slow for [GatewayErrorBudgetBurnsFast](#gatewayerrorbudgetburnsfast), and goes on.",
+        _BUDGET_ACTION,
+    ),
+    Alert(
         "GatewayErrorBudgetBurnsSlowly", "warning", _burn("3d", "6h", 1), "1h",
         "route {{ $labels.route }} spends its error budget: {{ $value | humanizePercentage }} of its requests fail",
         "Over three days more requests failed than the objective allows, and they still do.",

@@ -93,6 +93,16 @@ CASES: Final = {
                                        NOW % (ROUTE, "503", "upstream"): "0x60 0x100"}},
         at="90m", labels={"route": "shop"},
     ),
+    "GatewayErrorBudgetBurns": Case(
+        requests("200", 10_000) | requests("503", 100),
+        {"failures that spend it within weeks": requests("200", 10_000) | requests("503", 30),
+         "one failure of little traffic": requests("200", 0.2) | requests("503", 0.02),
+         "failures that are over": {NOW % (ROUTE, "200", "upstream"): "0+10000x60",
+                                    NOW % (ROUTE, "503", "upstream"): "0+200x40 8000x20"},
+         "counters that begin again": {NOW % (ROUTE, "200", "upstream"): "0+10000x40 0+10000x20",
+                                       NOW % (ROUTE, "503", "upstream"): "9000x40 0x20"}},
+        at="8h", interval="10m", labels={"route": "shop"},
+    ),
     "GatewayErrorBudgetBurnsSlowly": Case(
         requests("200", 10_000) | requests("503", 20),
         {"failures within the objective": requests("200", 100_000) | requests("503", 50),
