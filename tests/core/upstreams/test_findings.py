@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from gateway_core.clock import SystemClock
-from gateway_core.config import ConfigModel, UpstreamConfig
+from gateway_core.config import ConfigModel, DiscoveryConfig, UpstreamConfig
 from gateway_core.upstreams import Discovered, DiscoveryContext, EndpointSpec, LiveUpstream
+from gateway_core.upstreams.discovery.kept_endpoints import KeptEndpoints
 from gateway_core.upstreams.finding_store import Finding, FindingStore
 from gateway_core.upstreams.findings import Publisher, found_by
-from gateway_core.upstreams.monitor import LocalMonitor
+from gateway_core.upstreams.monitor import LocalMonitor, discovery_key
 from gateway_core.upstreams.received import ReceivedMonitor
 from gateway_core.upstreams.registry_session import RegistrySession
 from gateway_core.upstreams.resolver import Resolver
@@ -59,7 +61,7 @@ class Registry:
 class Gateway:
     """A process that watches and one that serves, joined by a channel that carries text."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, kept: KeptEndpoints | None = None) -> None:
         self.sent: list[str] = []
         self.store = FindingStore()
         self.is_connected = True
@@ -67,6 +69,8 @@ class Gateway:
         local = LocalMonitor(
             SystemClock(), discoveries={"registry": registry}, resolver=Resolver(), session=self.session
         )
+        if kept is not None:
+            local.keep(kept)
         self.publisher = Publisher(local, self._send)
         self.received = ReceivedMonitor(SystemClock())
         self.runtime = UpstreamRuntime(SystemClock(), monitor=self.received)
@@ -257,3 +261,64 @@ async def test_what_a_process_found_for_itself_another_one_goes_on_with(registry
     await first.aclose()
     await second.aclose()
     await session.aclose()
+
+
+async def test_who_serves_begins_with_what_was_kept_where_the_registry_is_away(
+    registry: Registry, tmp_path: Path
+) -> None:
+    users, kept = config(), KeptEndpoints(tmp_path / "state" / "endpoints.json")
+    await kept.load()
+    first = Gateway(registry, kept)
+    await first.publisher.use([users])
+    await until(lambda: bool(registry.results))
+    registry.put(Discovered((A, B)))
+    live = first.open(users)
+    await until(lambda: ids(live) == {"a", "b"})
+    await kept.aclose()
+    await first.aclose()
+
+    kept = KeptEndpoints(kept.path)
+    await kept.load()
+    second = Gateway(registry, kept)
+    await second.publisher.use([users])
+    await until(lambda: bool(registry.results))
+    live = second.open(users)
+    assert ids(live) == set()  # the registry may be there
+    registry.put(RuntimeError("away"))
+    await until(lambda: ids(live) == {"a", "b"})
+    assert live.feed is not None
+    assert (live.feed.is_stale, live.feed.reason) == (True, "RuntimeError: away")
+
+    # The same again is a confirmation.
+    await until(lambda: bool(registry.results))
+    registry.put(Discovered((A, B)))
+    await until(lambda: live.feed is not None and not live.feed.is_stale)
+    registry.put(Discovered((C,)))
+    await until(lambda: ids(live) == {"c"})
+    await second.aclose()
+    await kept.aclose()
+
+
+async def test_who_begins_to_watch_again_does_not_replace_newer_findings_by_what_was_kept(
+    gateway: Gateway, registry: Registry, tmp_path: Path
+) -> None:
+    users = config()
+    await gateway.publisher.use([users])
+    await until(lambda: bool(registry.results))
+    live = gateway.open(users)
+    registry.put(Discovered((A,)))
+    await until(lambda: ids(live) == {"a"})
+    kept = KeptEndpoints(tmp_path / "state" / "endpoints.json")
+    await kept.load()
+    kept.put(discovery_key("users", DiscoveryConfig(name="registry")), Discovered((B,)))
+
+    again = Gateway(registry, kept)
+    again.received, again.store = gateway.received, gateway.store
+    await again.publisher.use([users])
+    await until(lambda: len(registry.results) == 2)
+    registry.results[1].put_nowait(RuntimeError("away"))
+    await until(lambda: live.feed is not None and "away" in live.feed.reason)
+
+    assert ids(live) == {"a"}
+    await again.aclose()
+    await kept.aclose()

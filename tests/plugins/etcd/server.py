@@ -65,9 +65,7 @@ class Etcd:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        await self.kill()
-        if self._session is not None:
-            await self._session.close()
+        await self.stop()
 
     async def start(self, *, ready: bool = True) -> None:
         peer = f"http://127.0.0.1:{self.peer_port}"
@@ -103,6 +101,12 @@ class Etcd:
         if process is not None:
             process.kill()
             await asyncio.to_thread(process.wait)
+
+    async def stop(self) -> None:
+        await self.kill()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     async def call(self, path: str, body: Any = None, *, anyway: bool = False) -> Any:
         if self._session is None:

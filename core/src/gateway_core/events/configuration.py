@@ -40,7 +40,7 @@ CONFIG_LAST_GOOD: Final = define(
 )  # fmt: skip
 CONFIG_NOT_KEPT: Final = define(
     "config.not_kept", ERROR, "the last good configuration or document cannot be written to or read from the state "
-    "directory", "path", "reason",
+    "directory, or endpoints that were found last cannot be read from it", "path", "reason",
 )  # fmt: skip
 CONFIG_WATCH_POLLS: Final = define(
     "config.watch_polls", WARNING, "the system cannot report changes of files, which are compared instead", "reason",

@@ -82,7 +82,8 @@ async def _run(
             program.control.announce("reading its configuration")
             verdict = await _first(program)
             program.control.announce("putting its configuration in force")
-        return await program.run(partial(_model_for, left=left, forked=forked, feed=program.feed), verdict)
+        model_for = partial(_model_for, left=left, forked=forked, feed=program.feed, endpoints=program.endpoints)
+        return await program.run(model_for, verdict)
     except StoppedError:
         return program.given_up()
     except (GatewayError, OSError) as error:  # the system may have no descriptors for what is imported
@@ -101,7 +102,12 @@ async def _first(program: Program) -> Verdict:
 
 
 def _model_for(
-    bundle: ConfigBundle, before: ProcessModel | None, left: Handover | None, forked: _Forked, feed: LiveFeed
+    bundle: ConfigBundle,
+    before: ProcessModel | None,
+    left: Handover | None,
+    forked: _Forked,
+    feed: LiveFeed,
+    endpoints: Path,
 ) -> ProcessModel:
     """Return what serves: this process if it is to be the only one and always was, else workers."""
     if bundle.workers == 1 and left is None:
@@ -111,10 +117,11 @@ def _model_for(
             return before
         forked.template.sock.close()
         spawn(wait_for_exit(forked.template), name="reap the template")
-        return InProcessServer(feed)
+        return InProcessServer(feed, endpoints)
     from gateway_core.process.supervisor import Supervisor  # noqa: PLC0415  # one process does without workers
     from gateway_core.process.template import Template  # noqa: PLC0415  # likewise
 
     if isinstance(before, Supervisor):
         return before
-    return Supervisor(left, Template(forked.template, stamp=site_stamp, environ=forked.environ), feed=feed)
+    template = Template(forked.template, stamp=site_stamp, environ=forked.environ)
+    return Supervisor(left, template, feed=feed, endpoints=endpoints)

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence, Set
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from gateway_core.config import ConfigError, GatewayConfig
@@ -31,6 +32,7 @@ from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError,
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.overrides import Overrides
 from gateway_core.reload.pipeline import Change
+from gateway_core.upstreams.discovery.kept_endpoints import KeptEndpoints
 from gateway_core.upstreams.finding_store import FindingStore
 from gateway_core.upstreams.findings import found_by
 
@@ -38,15 +40,19 @@ from gateway_core.upstreams.findings import found_by
 class InProcessServer:
     """A model of one."""
 
-    def __init__(self, feed: LiveFeed | None = None) -> None:
+    def __init__(self, feed: LiveFeed | None = None, endpoints: Path | None = None) -> None:
         """Begin with nothing; needs a running event loop.
 
         :param feed: takes the live events.
+        :param endpoints: the file that keeps what discoveries find.
         """
         self._feed = feed
         self.config = GatewayConfig()
         self._sockets = SocketTable()
         self._engine = Engine(self._sockets, owns_process=True)
+        self._kept = None if endpoints is None else KeptEndpoints(endpoints)
+        if self._kept is not None:
+            self._engine.upstreams.monitor.keep(self._kept)
         self._overrides = OverrideTable()
         """Of the worker that takes over (`restart`)."""
         self._successor: WorkerHandle | None = None
@@ -71,6 +77,8 @@ class InProcessServer:
         new = bundle.plugins.keys() - self._plugins if self._engine.is_serving else frozenset()
         if new:
             await start_in_sandbox(bundle, new, self._sockets.descriptors(), self._engine.clock)
+        if self._kept is not None:
+            await self._kept.load()
         try:
             prepared = await self._engine.prepare(bundle)
         except ConfigError as error:
@@ -125,6 +133,8 @@ class InProcessServer:
                 raise ConfigError(error.problems) from error
             raise GatewayError(f"the new program cannot serve: {error}") from error
         await self._engine.stop(self.config.shutdown_timeout)
+        if self._kept is not None:
+            await self._kept.aclose()
         await self._report()
         counts = self.ledger.lasting().dump().decode()
         self._successor = None
@@ -138,6 +148,7 @@ class InProcessServer:
         await asyncio.gather(
             self._engine.stop(deadline, lambda: self._sockets.keep_only(())),
             *(() if successor is None else (successor.drain(deadline),)),
+            *(() if self._kept is None else (self._kept.aclose(),)),
         )
 
     def reopen_files(self) -> None:

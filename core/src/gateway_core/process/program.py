@@ -32,7 +32,7 @@ from gateway_core.process.trial import program_arguments, try_program
 from gateway_core.process.validator import ValidatorProcess
 from gateway_core.process.version_keeper import Rollbacks, VersionKeeper
 from gateway_core.reload.bundle import ConfigBundle, ValidationFailedError, Verdict, check_protocol
-from gateway_core.reload.last_good import LastBundle
+from gateway_core.reload.last_good import LastBundle, endpoints_file
 from gateway_core.reload.pipeline import Change, Pipeline, Prepare
 from gateway_core.reload.source_feeds import SourceError
 from gateway_core.reload.sources import Sources
@@ -73,6 +73,8 @@ class Program:
         self._validator = validator
         # Gateways that are run with the same name of a file in different directories share the state directory.
         names = [root.text if isinstance(root, SourceUrl) else str(root.resolve()) for root in roots]
+        self.endpoints = endpoints_file(state, names)
+        """What keeps the endpoints that discoveries find."""
         store, self._versions = DocumentStore(state, names), VersionKeeper(VersionStore(state, names))
         self._checker = WithApiDocument(validator, store)
         self._sources = Sources(urls, state, self._checker) if urls else None

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from gateway_core.clock import Clock, SystemClock
@@ -83,18 +84,19 @@ class Supervisor:
         *,
         clock: Clock | None = None,
         feed: LiveFeed | None = None,
+        endpoints: Path | None = None,
     ) -> None:
         """Begin with nothing, or with what an earlier program left.
 
         :param template: what workers are forked from; without it each has an interpreter of its own.
         :param feed: takes the live events of all processes.
+        :param endpoints: the file that keeps what discoveries find.
         """
         self.config = GatewayConfig()
         self._inherited = handover
         inherited = {} if handover is None else handover.listeners
         self._sockets = SocketTable({address: sockets.adopt(number) for address, number in inherited.items()})
-        self._clock = clock or SystemClock()
-        self._stores = SharedStores()
+        self._clock, self._stores = clock or SystemClock(), SharedStores()
         if handover is not None:
             from_plain(handover.shared, self._stores, self._clock.monotonic())
         lost = None if handover is None else Samples.load(handover.counts.encode())
@@ -102,15 +104,13 @@ class Supervisor:
         for process in (self, PROGRAM):
             self.ledger.open(process)
         self._process_metrics = ProcessMetrics("supervisor", self._clock, goes_on=handover is not None)
-        self._tasks = Tasks()
+        self._tasks, self._overrides = Tasks(), OverrideTable()
         self._tasks.supervise(self._process_metrics.watch_loop, name="watch the event loop")
-        self._overrides = OverrideTable()
-        self._watcher = WatcherProcess(self._clock, template, self.ledger, feed, self._overrides)
+        self._watcher = WatcherProcess(self._clock, template, self.ledger, feed, self._overrides, endpoints)
         findings = self._watcher.findings.restored(() if handover is None else handover.findings)
         services = WorkerServices(self._clock, self._stores, self.run_command, findings, feed, self._overrides)
-        self._pool = WorkerPool(self._sockets, services, template, self.ledger)
-        self.traffic, self.watch_requests = self._pool.traffic, self._pool.watch_requests
-        self.used_routes = self._pool.used_routes
+        pool = self._pool = WorkerPool(self._sockets, services, template, self.ledger)
+        self.traffic, self.watch_requests, self.used_routes = pool.traffic, pool.watch_requests, pool.used_routes
 
     # -- configurations
 

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 from gateway_core.clock import Clock, SystemClock
@@ -39,6 +40,7 @@ from gateway_core.snapshot.transfer import Yielder, from_lines
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.checker import HealthCall
 from gateway_core.upstreams.discovery import BUILT_IN
+from gateway_core.upstreams.discovery.kept_endpoints import KeptEndpoints
 from gateway_core.upstreams.finding_store import Finding, FindingStore
 from gateway_core.upstreams.findings import Publisher
 from gateway_core.upstreams.monitor import LocalMonitor, is_checked
@@ -74,6 +76,7 @@ class Watcher:
         )
         self._findings: asyncio.Queue[Finding] = asyncio.Queue()
         self._publisher = Publisher(self._monitor, self._findings.put_nowait)
+        self._kept: KeptEndpoints | None = None
         self._parts: list[bytes] = []
         self._tasks = Tasks()
         self._outbox = Outbox(channel, self._clock)
@@ -100,6 +103,8 @@ class Watcher:
                 elif message.kind == "metrics":
                     samples = await asyncio.to_thread(lambda: self._metrics.collect().dump())
                     await self._channel.reply(message, samples)
+        if self._kept is not None:
+            await self._kept.aclose()
         await self._tasks.aclose()
         await self._publisher.aclose()
         await self._session.aclose()
@@ -121,6 +126,11 @@ class Watcher:
         if not outdated:
             config = (await from_lines(lines, Yielder(self._clock))).config
             logs.configure(config.log, process="watcher")
+            kept = message.fields.get("endpoints")  # a supervisor of before an installation does not name it
+            if kept is not None and self._kept is None:
+                self._kept = KeptEndpoints(Path(kept))
+                await self._kept.load()
+                self._monitor.keep(self._kept)
             try:
                 await self._load_extensions(config, message["plugins"].keys())
                 await self._publisher.use(config.upstreams)
@@ -166,6 +176,7 @@ class WatcherProcess:
         ledger: Ledger | None = None,
         feed: LiveFeed | None = None,
         overrides: OverrideTable | None = None,
+        endpoints: Path | None = None,
     ) -> None:
         """Begin without a process: most configurations need none.
 
@@ -173,6 +184,7 @@ class WatcherProcess:
         :param ledger: where its metrics are added to those of workers.
         :param feed: takes what it has for the live events.
         :param overrides: what operators override, which the process is sent.
+        :param endpoints: the file in which the process keeps what discoveries find.
         """
         self._clock = clock
         self._template = template
@@ -182,6 +194,7 @@ class WatcherProcess:
         self.findings = FindingStore()
         """What it has found, which workers subscribe to."""
         self._overrides = overrides or OverrideTable()
+        self._endpoints = None if endpoints is None else str(endpoints)
         self._child: Child | None = None
         self._bundle: ConfigBundle | None = None
         self._watched: tuple[UpstreamConfig, ...] = ()
@@ -246,7 +259,7 @@ class WatcherProcess:
 
     async def _have_watched(self, bundle: ConfigBundle) -> None:
         child = self._child
-        if child is not None and not child.gone.is_set() and not await _use(child, bundle):
+        if child is not None and not child.gone.is_set() and not await self._tell(child, bundle):
             return
         # There is none, or it runs other versions of plugins than the configuration was checked with.
         forked = None if self._template is None else await self._template.fork(WATCHER, 0, {})
@@ -258,7 +271,7 @@ class WatcherProcess:
         try:
             with contextlib.suppress(ChannelClosedError):  # which the next line reports
                 await self._overrides.begin(fresh)
-            await _use(fresh, bundle)
+            await self._tell(fresh, bundle)
         except BaseException:
             await fresh.end()
             raise
@@ -301,23 +314,25 @@ class WatcherProcess:
         assert self._bundle is not None
         await self._have_watched(self._bundle)
 
+    async def _tell(self, child: Child, bundle: ConfigBundle) -> Sequence[str]:
+        """Have a process watch what a configuration needs.
 
-async def _use(child: Child, bundle: ConfigBundle) -> Sequence[str]:
-    """Have a process watch what a configuration needs.
-
-    :returns: plugins of which it runs another version.
-    :raises WatcherRefusedError: it cannot.
-    """
-    try:
-        for part in parts(bundle.lines):
-            await child.channel.send("part", body=part)
-        reply = await child.call("use", timeout=USE_TIMEOUT, version=bundle.version, plugins=dict(bundle.plugins))
-    except ChannelClosedError:
-        why = await child.end_reason()
-        raise WatcherRefusedError(f"the watcher ended while it took the configuration{why}") from None
-    except TimeoutError:
-        raise WatcherRefusedError(f"the watcher did not take the configuration within {USE_TIMEOUT:g}s") from None
-    if reply["refusal"] is not None:
-        raise WatcherRefusedError(f"discovery and health checks cannot be started: {reply['refusal']}")
-    outdated: Sequence[str] = reply["outdated"]
-    return outdated
+        :returns: plugins of which it runs another version.
+        :raises WatcherRefusedError: it cannot.
+        """
+        plugins = dict(bundle.plugins)
+        try:
+            for part in parts(bundle.lines):
+                await child.channel.send("part", body=part)
+            reply = await child.call(
+                "use", timeout=USE_TIMEOUT, version=bundle.version, plugins=plugins, endpoints=self._endpoints
+            )
+        except ChannelClosedError:
+            why = await child.end_reason()
+            raise WatcherRefusedError(f"the watcher ended while it took the configuration{why}") from None
+        except TimeoutError:
+            raise WatcherRefusedError(f"the watcher did not take the configuration within {USE_TIMEOUT:g}s") from None
+        if reply["refusal"] is not None:
+            raise WatcherRefusedError(f"discovery and health checks cannot be started: {reply['refusal']}")
+        outdated: Sequence[str] = reply["outdated"]
+        return outdated

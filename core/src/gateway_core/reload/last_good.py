@@ -49,6 +49,18 @@ def default_state_directory(environ: Mapping[str, str]) -> Path:
     return _SYSTEM if _is_closed(own) else own / ".local" / "state" / "gateway"
 
 
+def endpoints_file(directory: Path, names: Sequence[str]) -> Path:
+    """Return the file that keeps what the discoveries of a gateway found last.
+
+    :param names: what ``-c`` named: gateways of other configurations share the state directory.
+    """
+    return directory / f"endpoints-{_digest(names)}.json"
+
+
+def _digest(names: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
 def _is_closed(directory: Path) -> bool:
     try:
         return directory.is_dir() and not os.access(directory, os.X_OK)
@@ -64,8 +76,7 @@ class LastGood:
 
         :param identities: what distinguishes the sources, in their order.
         """
-        digest = hashlib.sha256("\n".join(identities).encode()).hexdigest()[:16]
-        self.path = directory / f"sources-{digest}.json"
+        self.path = directory / f"sources-{_digest(identities)}.json"
         self._identities = list(identities)
 
     def save(self, documents: Sequence[Sequence[Document]]) -> None:
@@ -108,8 +119,8 @@ class LastBundle:
 
         :param is_used: whether a start may fall back to it.
         """
-        names = "\n".join(str(root.resolve()) if isinstance(root, Path) else root.text for root in roots)
-        self.path = directory / f"in-force-{hashlib.sha256(names.encode()).hexdigest()[:16]}.json"
+        names = [str(root.resolve()) if isinstance(root, Path) else root.text for root in roots]
+        self.path = directory / f"in-force-{_digest(names)}.json"
         self._is_used = is_used
         self._saved = ""
 

@@ -5,7 +5,8 @@ A finding says what has changed, by keys that all processes work out alike from 
 
 ``{"kind": "endpoints", "key", "all", "put", "remove", "known", "stale", "reason", "strategy"}``
     Endpoints that are new or different, and ids of those that are gone; with ``all`` nothing else is left. ``known``
-    is false before the registry has responded for the first time.
+    is false before the registry has responded for the first time: endpoints were kept on disk then, and count only
+    where nothing else is known.
 ``{"kind": "health", "results": [[key, healthy, checked at, seconds, error], ...]}``
     The last check of some addresses.
 ``{"kind": "gone", "key"}``
@@ -116,9 +117,10 @@ class FindingStore:
             table.pop(name, None)
         for fields in finding["put"]:
             table[fields[3]] = fields
-        if finding["known"]:
+        if finding["known"] or table:
             self.endpoints[key] = table
-        self.states[key] = {name: finding[name] for name in ("kind", "key", "known", "stale", "reason", "strategy")}
+        state = {name: finding[name] for name in ("kind", "key", "stale", "reason", "strategy")}
+        self.states[key] = {**state, "known": key in self.endpoints}
 
     def _forget(self, key: str) -> None:
         for table in (self.endpoints, self.states, self.results):

@@ -39,7 +39,7 @@ class _PublishedFeed:
         self.feed = lease.value
         self.feed.subscribe(self._put)
         self.feed.watch_status(self._publish_status)
-        if self.feed.latest is None:
+        if not self.feed.responded:
             self._publish_status()
 
     @property
@@ -55,8 +55,12 @@ class _PublishedFeed:
     def _put(self, found: Discovered) -> None:
         before, self._reported = self._reported, {spec.id: spec for spec in found.endpoints}
         self._strategy = found.strategy
+        if not self.feed.responded:
+            return  # what was kept from before the start: `_publish_status`, once the registry has failed
         # The first result replaces whatever an earlier process had found.
         is_first, self._is_known = not self._is_known, True
+        if is_first:
+            before = {}
         changed = [
             spec for name, spec in self._reported.items() if (known := before.get(name)) is not spec and known != spec
         ]
@@ -64,7 +68,8 @@ class _PublishedFeed:
         self._publish({**self._finding(changed, gone), "all": is_first})
 
     def _publish_status(self) -> None:
-        self._publish(self._finding((), ()))
+        kept = self._reported.values() if not self.feed.responded and self.feed.reason else ()
+        self._publish(self._finding(kept, ()))
 
     def _finding(self, put: Iterable[EndpointSpec], remove: Iterable[str]) -> Finding:
         feed = self.feed

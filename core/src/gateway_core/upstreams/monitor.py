@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +21,7 @@ from gateway_core.metrics import Metrics
 from gateway_core.upstreams.checker import Checker, GrpcProbe, is_encrypted, no_grpc
 from gateway_core.upstreams.discovery import DiscoveryContext, DiscoveryFactory, Feed, make_discovery
 from gateway_core.upstreams.discovery.feed_metrics import FeedMetrics
+from gateway_core.upstreams.discovery.kept_endpoints import KeptEndpoints
 from gateway_core.upstreams.endpoint import Checked, EndpointSpec
 from gateway_core.upstreams.fingerprint import fingerprint
 from gateway_core.upstreams.resolver import Resolver
@@ -45,6 +47,10 @@ class Monitor(Protocol):
 
     def extend(self, discoveries: Mapping[str, DiscoveryFactory]) -> None:
         """Offer discoveries that were installed while running."""
+        ...
+
+    def keep(self, endpoints: KeptEndpoints) -> None:
+        """Keep what is found, and begin with what was kept."""
         ...
 
 
@@ -104,28 +110,37 @@ class LocalMonitor:
         self._feeds: Leases[str, Feed] = Leases()
         self._checks: Leases[str, Checked] = Leases()
         self._shared: Leases[Hashable, Any] = Leases()
+        self._kept: KeptEndpoints | None = None
         self._last_tls: tuple[TlsSettings, str, ssl.SSLContext] | None = None
 
     def extend(self, discoveries: Mapping[str, DiscoveryFactory]) -> None:
         """Offer discoveries that were installed while running."""
         self._discoveries.update(discoveries)
 
+    def keep(self, endpoints: KeptEndpoints) -> None:
+        """Keep what is found from now on, and begin discoveries with what was kept, which has been read."""
+        self._kept = endpoints
+
     def discover(self, upstream: str, config: DiscoveryConfig) -> Lease[Feed]:
         """Watch a registry for an upstream.
 
         :raises ValueError: there is no such discovery, or it refuses the configuration.
         """
+        key, kept = discovery_key(upstream, config), self._kept
 
         def start() -> Feed:
             context = DiscoveryContext(
                 upstream, self._clock, self._rng, self._session, self._resolver, shared=self._shared
             )
             discovery = make_discovery(config.name, config.config, context, self._discoveries)
-            feed = Feed(upstream, discovery, self._rng, self._clock, self._metrics)
+            before = None if kept is None else kept.get(key)
+            feed = Feed(upstream, discovery, self._rng, self._clock, self._metrics, kept=before)
+            if kept is not None:
+                feed.subscribe(partial(kept.put, key))
             feed.start()
             return feed
 
-        return self._feeds.acquire(discovery_key(upstream, config), start)
+        return self._feeds.acquire(key, start)
 
     def check(self, spec: EndpointSpec, config: UpstreamConfig, tls: TlsSettings) -> Lease[Checked]:
         """Check an address from now on.

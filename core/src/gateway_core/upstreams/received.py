@@ -14,6 +14,7 @@ from gateway_core.clock import Clock
 from gateway_core.config import DiscoveryConfig, UpstreamConfig
 from gateway_core.leases import Lease, Leases
 from gateway_core.upstreams.discovery import Discovered, DiscoveryFactory, Feed
+from gateway_core.upstreams.discovery.kept_endpoints import KeptEndpoints
 from gateway_core.upstreams.endpoint import Checked, EndpointSpec
 from gateway_core.upstreams.finding_store import Finding, FindingStore, spec_of_json
 from gateway_core.upstreams.health import HealthState
@@ -41,6 +42,9 @@ class ReceivedMonitor:
 
     def extend(self, discoveries: Mapping[str, DiscoveryFactory]) -> None:
         """Do nothing: discoveries run elsewhere."""
+
+    def keep(self, endpoints: KeptEndpoints) -> None:
+        """Do nothing: who discovers also keeps."""
 
     def discover(self, upstream: str, config: DiscoveryConfig) -> Lease[Feed]:
         """Return what is and will be received of a discovery."""

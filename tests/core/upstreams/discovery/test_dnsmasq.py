@@ -20,7 +20,7 @@ from tests.programs import program
 
 
 class Dnsmasq:
-    """Addresses come from a file that the test rewrites; services are fixed."""
+    """Addresses come from a file that the test rewrites, services are those of the start."""
 
     def __init__(self, directory: Path) -> None:
         self.hosts = directory / "hosts"
@@ -30,18 +30,18 @@ class Dnsmasq:
             stream.bind(("127.0.0.1", 0))
             self.port: int = stream.getsockname()[1]
             datagrams.bind(("127.0.0.1", self.port))
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        services = [
+        self.services = [
             "--srv-host=_http._tcp.users.test,a.users.test,8081,0,8",
             "--srv-host=_http._tcp.users.test,b.users.test,8082,0,1",
             "--srv-host=_http._tcp.users.test,gone.users.test,8083,0,1",
             "--srv-host=_http._tcp.users.test,spare.users.test,8084,1,1",
         ]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
         own = ["--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--pid-file=", "--user="]
         where = [f"--port={self.port}", "--listen-address=127.0.0.1", "--bind-interfaces", f"--addn-hosts={self.hosts}"]
-        self.process = subprocess.Popen([program("dnsmasq", "dnsmasq-base"), *own, *where, *services])
+        self.process = subprocess.Popen([program("dnsmasq", "dnsmasq-base"), *own, *where, *self.services])
 
     def stop(self) -> None:
         if self.process is not None:

@@ -301,3 +301,63 @@ async def test_endpoints_that_come_and_go_all_the_time_have_one_line_in_ten_seco
     # What is told last is what is there: a was never seen to go.
     assert caplog.messages == ["discovery of users adds b:80: 2 endpoints"]
     await feed.aclose()
+
+
+KEPT = Discovered((A,))
+
+
+@pytest.fixture
+async def begun() -> AsyncIterator[tuple[Feed, Scripted]]:
+    """A feed with endpoints of before the start."""
+    discovery = Scripted()
+    feed = Feed("users", discovery, Random(1), kept=KEPT)
+    feed.start()
+    yield feed, discovery
+    await feed.aclose()
+
+
+async def test_a_registry_that_responds_comes_before_what_was_kept(begun: tuple[Feed, Scripted]) -> None:
+    feed, discovery = begun
+    waiting = asyncio.create_task(feed.wait_for_first(30))  # noqa: TID251 - a test's own task
+    seen = Seen()
+    feed.subscribe(seen)
+    assert not waiting.done()
+
+    discovery.answers.put_nowait(Discovered((B,)))
+
+    assert await waiting
+    await seen.wait_for("b")
+    assert (feed.is_stale, feed.latest) == (False, Discovered((B,)))
+
+
+@pytest.mark.parametrize("answer", [RuntimeError("away"), Discovered((), is_stale=True, reason="away")])
+async def test_what_was_kept_counts_as_stale_once_the_registry_has_failed(
+    begun: tuple[Feed, Scripted], answer: Discovered | Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    feed, discovery = begun
+
+    discovery.answers.put_nowait(answer)
+
+    assert await feed.wait_for_first(30)
+    assert (feed.count, feed.is_stale, feed.responded) == (1, True, False)
+    assert "away" in feed.reason
+    assert "discovery of users is stale, the endpoints that it found last stay in use" in caplog.text
+
+
+async def test_a_registry_that_does_not_respond_is_not_waited_for_to_the_end(begun: tuple[Feed, Scripted]) -> None:
+    feed, _ = begun
+
+    assert await feed.wait_for_first(30)
+
+    assert (feed.count, feed.reason) == (1, "the registry has not responded within 2s")
+
+
+async def test_that_nothing_is_there_any_more_replaces_what_was_kept(begun: tuple[Feed, Scripted]) -> None:
+    feed, discovery = begun
+    seen = Seen()
+    feed.subscribe(seen)
+
+    discovery.answers.put_nowait(Discovered(()))
+
+    await seen.wait_for("")
+    assert (feed.count, feed.is_stale) == (0, False)

@@ -38,6 +38,8 @@ from gateway_core.upstreams.discovery.interface import Discovered, Discovery
 GATHER_SECONDS: Final = 0.1
 FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 10.0
+PATIENCE: Final = 2.0
+"""Seconds without a response after which endpoints of before the start are used: less than a start waits for."""
 
 Listener = Callable[[Discovered], None]
 StatusListener = Callable[[], None]
@@ -56,6 +58,7 @@ class Feed:
         "_listeners",
         "_logs",
         "_metrics",
+        "_patience",
         "_repeats",
         "_rng",
         "_status_listeners",
@@ -64,6 +67,7 @@ class Feed:
         "latest",
         "name",
         "reason",
+        "responded",
         "since",
         "started_at",
     )
@@ -77,16 +81,20 @@ class Feed:
         metrics: FeedMetrics | None = None,
         *,
         logs: bool = True,
+        kept: Discovered | None = None,
     ) -> None:
-        """Begin without endpoints.
+        """Begin without endpoints that a registry has confirmed.
 
         :param name: of the upstream.
         :param discovery: what `start` watches; None if another process does, and what it finds is passed to `take`.
         :param logs: False if the other process logs what happens.
+        :param kept: what was found before the start, for as long as the registry is away.
         """
         self.name = name
-        self.latest: Discovered | None = None
-        """What was found last, which stays in force while the registry is away; None before the first result."""
+        self.latest: Discovered | None = None if kept is None else replace(kept, is_stale=True)
+        """What was found last, which stays in force while the registry is away; None if that is nothing."""
+        self.responded = False
+        """Whether there was a result since the start."""
         self.is_stale = True
         """Whether the registry has not confirmed the endpoints."""
         self.reason = ""
@@ -103,12 +111,14 @@ class Feed:
         self._first = asyncio.Event()
         self._flush: asyncio.TimerHandle | None = None
         self._flushed_at = float("-inf")
+        self._patience: asyncio.TimerHandle | None = None
         self._tasks = Tasks()
         self._repeats = Repeats()
         self._known: frozenset[str] = frozenset()
         """Ids of the endpoints that the log has named last."""
         if metrics is not None:
             metrics.open(name)
+            metrics.show(name, is_stale=True, endpoints=self.count)
 
     @property
     def count(self) -> int:
@@ -117,6 +127,8 @@ class Feed:
 
     def start(self) -> None:
         """Begin to watch."""
+        if self.latest is not None:
+            self._patience = asyncio.get_running_loop().call_later(PATIENCE, self._stop_waiting)
         self._tasks.supervise(self._run, name=f"discovery of {self.name}")
 
     def subscribe(self, listener: Listener) -> None:
@@ -134,26 +146,27 @@ class Feed:
         self._status_listeners.append(listener)
 
     async def wait_for_first(self, timeout: float) -> bool:  # noqa: ASYNC109 - a wait that ends with False, no error
-        """Wait until endpoints are known.
+        """Wait until endpoints are known: those of before the start count once the registry has failed.
 
         :param timeout: seconds since the feed was made: who comes later does not wait once more for a registry that
             does not respond.
         :returns: False if there are none.
         """
         left = self.started_at + timeout - self._clock.monotonic()
-        if self.latest is not None or left <= 0:
+        if self._first.is_set() or left <= 0:
             return self.latest is not None
         try:
             async with asyncio.timeout(left):
                 await self._first.wait()
         except TimeoutError:
-            return False
+            return self.latest is not None
         return True
 
     async def aclose(self) -> None:
         """Stop watching."""
-        if self._flush is not None:
-            self._flush.cancel()
+        for timer in (self._flush, self._patience):
+            if timer is not None:
+                timer.cancel()
         self._status_listeners.clear()
         if self._metrics is not None:
             self._metrics.close(self.name)
@@ -162,10 +175,11 @@ class Feed:
     def take(self, found: Discovered) -> None:
         """Replace the last result; listeners are notified soon if it differs."""
         before = self.latest
-        if before is None and found.is_stale and not found.endpoints:
+        if not self.responded and found.is_stale and not found.endpoints:
             # No response yet does not mean that there are no endpoints.
             self.fail(found.reason)
             return
+        is_first, self.responded = not self.responded, True
         self.latest = found
         if found.is_stale and not self.is_stale:
             self._count_failure()
@@ -178,7 +192,8 @@ class Feed:
             number = len(found.endpoints)
             self._emit(DISCOVERY_FOUND, f"finds endpoints again: {number}", endpoints=number)
         self._first.set()
-        is_new = before is None or _contents(before) != _contents(found)
+        # What confirms endpoints of before the start is news to those who have not been told of them.
+        is_new = is_first or before is None or _contents(before) != _contents(found)
         if not is_new or self._flush is not None:
             return
         loop = asyncio.get_running_loop()
@@ -194,6 +209,8 @@ class Feed:
         if self.latest is not None:
             self.latest = replace(self.latest, is_stale=True, reason=reason)
         self._note(is_stale=True, reason=reason)
+        if self.latest is not None:
+            self._first.set()
 
     def describe(self, now: float) -> dict[str, Any]:
         """Return what status pages show, ready for JSON."""
@@ -219,6 +236,10 @@ class Feed:
                 reason = str(error) if isinstance(error, GatewayError) else f"{type(error).__name__}: {error}"
             self.fail(reason)
             await asyncio.sleep(backoff.next_delay())
+
+    def _stop_waiting(self) -> None:
+        if not self._first.is_set():
+            self.fail(f"the registry has not responded within {PATIENCE:g}s")
 
     def _emit(self, event: Event, text: str, *, reason: str | None = None, endpoints: int | None = None) -> None:
         if self._logs:
