@@ -96,6 +96,13 @@ def test_a_closed_route_keeps_its_conditions_and_loses_the_rest() -> None:
     assert closed == {"id": "x", "hosts": ["a.b"], "path": "/x", "respond": {"status": 403}}
 
 
+def test_secrets_that_only_closed_routes_had_need_not_be_set() -> None:
+    imported = example()
+    imported.close(imported.routes[1], imported.findings[0])
+
+    assert "KONG_KEY_ALICE" not in to_yaml(imported)
+
+
 def test_the_gateway_accepts_it(tmp_path: Path) -> None:
     assert check(example(), tmp_path) == []
 

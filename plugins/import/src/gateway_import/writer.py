@@ -13,19 +13,21 @@ FORBIDDEN: Final = 403
 
 def to_yaml(imported: Imported) -> str:
     """Return the document, which `gateway check` accepts."""
-    lines = [
-        *comment(f"Imported from {imported.file} ({imported.title}) by gateway import."),
-        *(line for text in imported.comments for line in comment(text)),
-        *_findings(imported.findings),
-        *_variables(imported.variables),
-    ]
-    lines += _list("listen", (_listener(each) for each in imported.listeners))
+    body = _list("listen", (_listener(each) for each in imported.listeners))
     for key, value in imported.document.items():
-        lines += ["", *entry(key, value, 0)]
-    lines += _list("plugins", (_binding(each, 1) for each in imported.plugins))
-    lines += _list("upstreams", (_upstream(each) for each in imported.upstreams))
-    lines += _list("routes", (_route(each) for each in imported.routes)) or ["", "routes: []"]
-    return "\n".join(lines) + "\n"
+        body += ["", *entry(key, value, 0)]
+    body += _list("plugins", (_binding(each, 1) for each in imported.plugins))
+    body += _list("upstreams", (_upstream(each) for each in imported.upstreams))
+    body += _list("routes", (_route(each) for each in imported.routes)) or ["", "routes: []"]
+    # A closed route needs none of the secrets that its plugins had.
+    text = "\n".join(body)
+    head = [
+        *comment(f"Imported from {imported.file} ({imported.title}) by gateway import."),
+        *(line for each in imported.comments for line in comment(each)),
+        *_findings(imported.findings),
+        *_variables([each for each in imported.variables if f"${{{each.name}}}" in text]),
+    ]
+    return "\n".join([*head, *body]) + "\n"
 
 
 def _list(key: str, blocks: Iterable[list[str]]) -> list[str]:
