@@ -84,6 +84,7 @@ server {
     location /looked { proxy_pass http://127.0.0.1:REFUSING; try_files $uri @app; }
 }
 server { listen 127.0.0.1:PORT; server_name www.example.com; return 301 https://example.com$request_uri; }
+server { listen 127.0.0.1:PORT; server_name old.org; return 301 http://other.org$request_uri; }
 server { listen 127.0.0.1:PORT; server_name a.*; location / { return 200 behind; } }
 server { listen 127.0.0.1:PORT; server_name ~^(?<t>.+)\.tenant\.org$; location / { return 200 tenant; } }
 server { listen 127.0.0.1:PORT; server_name ~^b.*; location / { return 200 second; } }
@@ -106,6 +107,7 @@ HOSTS = [
     "x.tenant.org",
     "b.tenant.org",
     "bee.org",
+    "old.org",
     "other.org",
 ]
 

@@ -154,7 +154,7 @@ class NginxImporter:
                 self.imported.close(draft.route, finding)
         self._client_certificates(server, drafts)
         for group in groups_of(server, others, is_default=is_default):
-            routes = [self._placed(draft, group, listeners) for draft in drafts]
+            routes = [each for draft in drafts for each in self._placed(draft, group, listeners, at)]
             yield group.strength, number, list(_reached(routes))
 
     def _client_certificates(self, server: Server, drafts: list[Draft]) -> None:
@@ -174,16 +174,38 @@ class NginxImporter:
                 [each.route for each in drafts],
             )
 
-    def _placed(self, draft: Draft, group: Group, listeners: list[str]) -> Route:
+    def _placed(self, draft: Draft, group: Group, listeners: list[str], at: list[Address]) -> Iterator[Route]:
         route = draft.route
         keys: dict[str, Any] = {"listeners": listeners} if listeners else {}
         keys |= copy.deepcopy(group.keys)
         for key, value in route.keys.items():
             if value is not None:
                 keys[key] = {**keys.get(key, {}), **value} if key == "headers" else value
-        return Route(
-            self.imported.route_id(draft.label), keys, route.origin, route.plugins, route.comments, route.closed_by
-        )
+        for each in self._by_scheme(keys, at):
+            name = self.imported.route_id(draft.label)
+            yield Route(name, each, route.origin, route.plugins, route.comments, route.closed_by)
+
+    def _by_scheme(self, keys: dict[str, Any], at: list[Address]) -> Iterator[dict[str, Any]]:
+        """Yield a route for requests of the other scheme than a redirect's, and one for those of the same.
+
+        A redirect to a scheme leaves the latter to the next route, which may ask for less. nginx redirects them as
+        well: where nothing but the scheme changes that never ends, so nothing is served there.
+        """
+        redirect = keys.get("redirect", {})
+        scheme = redirect.get("scheme")
+        if scheme is None or "scheme" in keys:
+            yield keys
+            return
+        # A proxy says which scheme a client used, whatever the address.
+        has_any = "trusted_proxies" in self.imported.document
+        if has_any or any(each.is_tls != (scheme == "https") for each in at):
+            yield keys
+        if has_any or any(each.is_tls == (scheme == "https") for each in at):
+            same = {**keys, "scheme": scheme}
+            if not redirect.keys() & {"host", "port"}:
+                del same["redirect"]
+                same["respond"] = {"status": 403}
+            yield same
 
     def _drafts(self, server: Server) -> Iterator[Draft]:
         """Yield the routes of a server, the one that decides first."""
