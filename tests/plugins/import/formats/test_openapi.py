@@ -88,6 +88,7 @@ def test_an_operation_behind_a_fragment_is_closed_unless_its_path_has_a_route(tm
         ("/files/{a}.{b}", {"path_regex": "/v1/files/(?P<a>[^/]+)\\.(?P<b>[^/]+)"}),
         ("/v/{id}:cancel", {"path_regex": "/v1/v/(?P<id>[^/]+):cancel"}),
         ("/:x", {"path_regex": "/v1/:x"}),
+        ("/st*r/{id}", {"path_regex": "/v1/st\\*r/(?P<id>[^/]+)"}),
     ],
 )
 def test_an_operation_becomes_a_route(tmp_path: Path, path: str, keys: dict[str, Any]) -> None:

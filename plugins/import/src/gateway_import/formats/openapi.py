@@ -317,7 +317,7 @@ def _path_keys(path: str) -> dict[str, Any]:
         return {"path": path}
     segments = path.split("/")
     is_simple = all(
-        _TEMPLATE.fullmatch(each) or not ("{" in each or each.startswith((":", "*"))) for each in segments
+        _TEMPLATE.fullmatch(each) or not ("{" in each or "*" in each or each.startswith(":")) for each in segments
     )  # fmt: skip
     names: set[str] = set()
     if is_simple:
