@@ -56,6 +56,30 @@ def test_the_example_has_the_options_that_must_be_given_or_is_the_schemas_own() 
     assert example("plain", {}).split() == ["plugins:", "-", "name:", "plain"]
 
 
+README = """
+```yaml
+plugins:
+  - name: limit-more
+```
+
+```yaml
+- name: limit
+  config: {rate: 1}
+```
+
+```yaml
+plugins:
+  - {name: limit, config: {rate: 2}}
+```
+"""
+
+
+def test_the_example_is_the_first_of_the_readme_as_a_part_of_a_configuration() -> None:
+    assert example("limit", SCHEMA, README) == "  plugins:\n    - name: limit\n      config: {rate: 1}"
+    assert example("limit-more", {}, README) == "  plugins:\n    - name: limit-more"
+    assert example("more", {}, README).split() == ["plugins:", "-", "name:", "more"]
+
+
 @pytest.mark.parametrize(
     "schema", [{}, {"properties": {"a": True}}, {"properties": {"a": {"type": ["string", "null"], "items": False}}}]
 )

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 
+import pytest
+import yaml
+
 from tests.core.cli.conftest import Invoke
 
 
@@ -41,3 +44,13 @@ def test_an_unknown_plugin_is_status_1_with_a_hint(invoke: Invoke) -> None:
     assert result.exit_code == 1
     assert 'did you mean "ratelimit"?' in result.stderr
     assert "pip install" not in invoke("plugins", "show", "zzz").stderr
+
+
+@pytest.mark.parametrize("name", ["auth", "authorize", "headers", "ip", "mock", "ratelimit", "transform"])
+def test_the_example_of_a_plugin_has_what_its_options_need_of_each_other(invoke: Invoke, name: str) -> None:
+    shown = yaml.safe_load(invoke("plugins", "show", name).output.partition("\nexample:\n")[2])
+
+    places = [shown, *shown.get("routes", [])]
+    assert [
+        each for place in places for each in place.get("plugins", []) if each["name"] == name and each.get("config")
+    ]

@@ -6,6 +6,7 @@ Any schema may come here, so whatever this does not know is shown as it is, and 
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -36,8 +37,17 @@ def table(schema: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def example(name: str, schema: Mapping[str, Any]) -> str:
-    """Return a binding with the options that must be given, or with the schema's own example."""
+def example(name: str, schema: Mapping[str, Any], readme: str = "") -> str:
+    """Return the first part of a configuration in the README that names the plugin.
+
+    Without one it is a binding with the schema's own example, or with the options that must be given, which need not
+    be enough: a schema does not tell which of its options have to come together.
+    """
+    for rest in f"\n{readme}".split("\n```yaml\n")[1:]:
+        block = rest.partition("\n```")[0]
+        if re.search(rf"\bname: {re.escape(name)}(?![\w-])", block):
+            whole = f"plugins:\n{textwrap.indent(block, '  ')}" if block.startswith("- ") else block
+            return textwrap.indent(whole, "  ").rstrip()
     examples = schema.get("examples")
     if isinstance(examples, list) and examples:
         config = examples[0]

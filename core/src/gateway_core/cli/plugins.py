@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from typing import Any, Final
 
 import click
+import importlib_metadata
 
 from gateway_core.cli.options import PROBLEMS, echo, json_option, print_json
 from gateway_core.cli.options_table import example, table
@@ -111,7 +112,15 @@ def _print(info: PluginInfo) -> None:
         echo(f"\nhooks: {', '.join(info.hooks)}")
     if info.schema is not None:
         echo(f"\noptions (`gateway plugins show {info.name} --json` has their schema):\n{table(info.schema)}")
-        echo(f"\nexample:\n{example(info.name, info.schema)}")
+        echo(f"\nexample:\n{example(info.name, info.schema, _readme(info.distribution))}")
+
+
+def _readme(distribution: str) -> str:
+    """Return the README that a loaded plugin's distribution was published with, if there is one."""
+    try:
+        return importlib_metadata.metadata(distribution).get("Description") or ""
+    except (ImportError, OSError, ValueError):
+        return ""
 
 
 def _as_json(info: PluginInfo) -> dict[str, Any]:
