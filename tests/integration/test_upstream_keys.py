@@ -326,7 +326,7 @@ def test_a_kept_connection_is_not_used_beyond_its_age() -> None:
 @pytest.mark.parametrize("via", [True, False, "edge-1"])
 def test_requests_and_responses_carry_our_entry_of_via(upstream: ScriptedUpstream, via: bool | str) -> None:
     config = {"via": via, "routes": [{"id": "r", "path_prefix": "/", "target": upstream.url}]}
-    name = {True: "gateway", False: None}.get(via, via)
+    name = via if isinstance(via, str) else "gateway" if via else None
     with before(config) as gateway:
         for version in ("2", "1.1"):
             answer = gateway.get("/", headers={"Via": "1.0 client"})

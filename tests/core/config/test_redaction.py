@@ -246,4 +246,4 @@ def test_the_schemas_that_are_remembered_are_bounded() -> None:
 class Schema(dict[str, Any]):
     """A mapping that a weak reference may be to."""
 
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # type: ignore[assignment]  # a set of weak references needs one
