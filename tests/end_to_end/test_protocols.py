@@ -16,6 +16,8 @@ from tests.end_to_end.kit import PATIENCE, Client, Gateway, Upstream, get
 from tests.end_to_end.test_metrics import total, until
 from tests.protocols.bridges import http2_in_front_of, http2_to
 
+pytestmark = pytest.mark.one_protocol(reason="its clients have a bridge to HTTP/2 of their own, beside HTTP/1")
+
 Start = Callable[..., Gateway]
 
 CONFIG = """

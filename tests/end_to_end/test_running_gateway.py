@@ -65,7 +65,7 @@ async def test_status_shows_what_is_in_force(
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert lines[0].startswith(f"gateway 0.1.0, process {running.process.pid}, up ")
     assert lines[1] == "state ready"
-    assert f"listening {url}" in lines
+    assert f"listening {await running.address()}" in lines
     assert any(line.startswith("last reload ok ") for line in lines)
     assert any(line.startswith("users weighted-round-robin 127.0.0.1:") and " up " in line for line in lines)
     by_admin = await overview("--admin", f"http://127.0.0.1:{unused_tcp_port}")
