@@ -62,6 +62,7 @@ def read(blocks: KnownBlocks, block: bytes, most: int = MOST_FIELDS) -> RequestF
 @example([HOST, (b"Connection", b"keep-alive, traceparent")], b"traceparent", GOOD)
 @example([HOST, (b"Connection", b"close")], b"traceparent", GOOD)
 @example([HOST, (b"Content-Length", b"5")], b"traceparent", GOOD)
+@example([HOST, (b"Max-Forwards", b"")], b"traceparent", GOOD)
 @example([HOST], b"traceparent", [*GOOD, *ODD])
 def test_a_block_means_the_same_however_often_it_came(lines: Lines, name: bytes, traces: list[bytes]) -> None:
     blocks = KnownBlocks(TRACE_SIZE)
