@@ -14,7 +14,7 @@ from tests.core.process.certificates import Pair, make
 from tests.integration.servers import application
 from tests.integration.servers.before import gateway_before
 from tests.integration.servers.run import SERVERS
-from tests.integration.wire import Wire
+from tests.integration.wire import Message, Wire
 from tests.protocols.running import http2_port, spoken_to_in_turn
 
 HOST = b"Host: app.example\r\n"
@@ -99,14 +99,21 @@ def test_trailers_go_both_ways(connect: Connect, server: str) -> None:
             assert "trailers" in response.values("x-te")[0].lower()
 
 
-def test_an_early_response_to_a_large_upload_arrives(node: Wire) -> None:
+def early_response(node: Wire) -> Message:
     node.send(b"POST /early HTTP/1.1\r\n" + HOST + b"Content-Length: 50000000\r\n\r\n")
     node.send(b"x" * 100_000)
+    return node.final()
 
-    response = node.final()
+
+def test_an_early_response_to_a_large_upload_arrives(node: Wire) -> None:
+    response = early_response(node)
 
     assert (response.status, response.body) == (413, b"too large")
-    assert response.values("connection") == ["close"]
+
+
+@HTTP1
+def test_an_early_response_to_a_large_upload_is_the_connections_last(node: Wire) -> None:
+    assert early_response(node).values("connection") == ["close"]
 
 
 def test_nginx_refuses_a_large_upload_before_it_is_sent(connect: Connect) -> None:
