@@ -132,9 +132,9 @@ def end_trace(
     query = head.query_string if seen is None else seen.received.target.partition("?")[2]
     fields, origin = head.facts, head.origin
     facts = (
-        head.method, head.version, head.raw_path, fields.host, fields.lasting or fields.block, origin.scheme,
-        origin.client_ip, origin.peer_ip, query, exchange.id_line, None if route is None else route.info, status,
-        exchange.reason, exchange.aborted, produced_by, grpc_status, is_grpc, received, sent,
+        head.method, head.version, head.raw_path, fields.host, fields.block, origin.scheme, origin.client_ip,
+        origin.peer_ip, query, exchange.id_line, None if route is None else route.info, status, exchange.reason,
+        exchange.aborted, produced_by, grpc_status, is_grpc, received, sent,
     )  # fmt: skip
     trace.end(facts, head.size, exchange.started, now)
     if trace.tracer.sink is None:  # there is no such trace anywhere

@@ -41,8 +41,7 @@ def block_of(lines: Lines, trace: bytes, name: bytes = b"traceparent") -> bytes:
 def all_of(facts: RequestFacts | None) -> dict[str, Any] | None:
     if facts is None:
         return None
-    left_out = {"__dict__", "_lowered", "lasting"}
-    slots = {name: getattr(facts, name) for name in RequestFacts.__slots__ if name not in left_out}
+    slots = {name: getattr(facts, name) for name in RequestFacts.__slots__ if name not in {"__dict__", "_lowered"}}
     return {**slots, **facts.__dict__, "lowered": facts.lowered}
 
 
@@ -102,20 +101,6 @@ def test_a_block_is_remembered_once_it_came_a_second_time() -> None:
     assert values == [b" Bearer abc"] * 4
     assert values[0] is not values[1]
     assert values[2] is values[3]
-
-
-def test_what_lasts_of_a_block_is_one_object_without_its_trace() -> None:
-    blocks = KnownBlocks(TRACE_SIZE)
-    lines = [HOST, (b"X-Real-IP", b"10.0.0.1"), (b"Accept", b"*/*")]
-    found = [read(blocks, block_of(lines, trace)) for trace in GOOD]
-
-    lasting = [facts.lasting for facts in found if facts is not None]
-    assert lasting == [None, None, *[b"\r\nHost: a\r\nAccept: */*"] * 2]
-    assert lasting[2] is lasting[3]
-    changed = found[3]
-    assert changed is not None
-    changed.drop({b"accept"})
-    assert changed.lasting is None
 
 
 def test_a_block_that_is_remembered_has_too_many_fields_for_a_smaller_limit() -> None:

@@ -63,7 +63,7 @@ class ServerFacts(NamedTuple):
     host: str
     """As the client asked for it."""
     block: bytes
-    """The fields, each line with a CRLF before it; those of a trace may be left out."""
+    """The fields, each line with a CRLF before it."""
     scheme: str
     client_ip: str
     peer_ip: str
@@ -160,12 +160,9 @@ class AttemptSpan:
         self.endpoint = endpoint
         if retries is not None:
             self.resend = len(retries.attempted)
-        self.grpc_status, trace = grpc_status, self.trace
+        self.grpc_status = grpc_status
+        self.trace.add(self)
         del self.trace  # which refers to this span
-        if trace.first is None and not trace.is_over:  # as `add`, without a call
-            trace.first = self
-        else:
-            trace.add(self)
 
 
 def begin_span(trace: SpanOwner, span_id: bytes, parent_id: bytes, line: bytes, now: float) -> AttemptSpan:
@@ -201,13 +198,6 @@ class SpanPlace(Protocol):
 
 class SpanOwner(Protocol):
     """The trace of a span."""
-
-    first: RawSpan | AttemptSpan | None
-    """The first one that has ended."""
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the request's own span has ended."""
 
     def add(self, span: RawSpan | AttemptSpan) -> None:
         """Take a span that has ended."""

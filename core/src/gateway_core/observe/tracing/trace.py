@@ -117,7 +117,7 @@ class Tracer:
         trace.is_sampled = sampled
         trace.is_recorded = sampled or self.decides_late
         trace.is_propagated = trace.is_over = False
-        trace.remote = trace.first = trace._more = None  # noqa: SLF001 - as above
+        trace.remote = trace._first = trace._more = None  # noqa: SLF001 - as above
         trace.came = fields
         if is_trusted and fields:
             trace.go_on()
@@ -138,7 +138,7 @@ class RequestTrace:
     """The trace of one request (a `SpanSource` at its end). What few of them set has its default in the class."""
 
     __slots__ = (
-        "__dict__", "_attempt_id", "_ended_at", "_facts", "_more", "_started", "came", "first", "held", "is_over",
+        "__dict__", "_attempt_id", "_ended_at", "_facts", "_first", "_more", "_started", "came", "held", "is_over",
         "is_propagated", "is_recorded", "is_sampled", "own_id", "policy", "raw_id", "remote", "span_count", "tracer",
     )  # fmt: skip
 
@@ -175,7 +175,7 @@ class RequestTrace:
     came: TraceFields
     """What the client sent of a trace, which does not go on as it is."""
     # A list only for more than one: most requests have one attempt.
-    first: RawSpan | AttemptSpan | None
+    _first: RawSpan | AttemptSpan | None
     _more: list[RawSpan | AttemptSpan] | None
 
     def go_on(self) -> None:
@@ -272,8 +272,8 @@ class RequestTrace:
     def add(self, span: RawSpan | AttemptSpan) -> None:
         """Take a span that has ended."""
         if not self.is_over:
-            if self.first is None:
-                self.first = span
+            if self._first is None:
+                self._first = span
             elif self._more is None:
                 self._more = [span]
             elif len(self._more) < MOST_SPANS - 1:
@@ -294,7 +294,7 @@ class RequestTrace:
 
     def drop(self) -> None:
         """End without being exported."""
-        self.is_over, self.is_recorded, self.first, self._more = True, False, None, None
+        self.is_over, self.is_recorded, self._first, self._more = True, False, None, None
 
     def end(self, facts: tuple[object, ...], size: int, started: float, ended: float) -> None:
         """End the request's own span, and export the trace.
@@ -303,7 +303,7 @@ class RequestTrace:
         :param size: bytes of the request's head.
         """
         self.is_over, more, count = True, self._more, 1
-        if (last := self.first) is not None:
+        if (last := self._first) is not None:
             count = 2
             if more is not None:
                 last, count = more[-1], len(more) + 2
@@ -321,8 +321,8 @@ class RequestTrace:
         parent = b"" if self.remote is None else self.remote.span_id.encode()
         facts = ServerFacts._make(self._facts)
         spans: list[RawSpan | AttemptSpan] = [RawSpan(self.own_id, parent, self._started, self._ended_at, facts)]
-        if self.first is not None:
-            spans += (self.first, *(self._more or ()))
+        if self._first is not None:
+            spans += (self._first, *(self._more or ()))
         caller = () if self.is_trusted else self.came
         return SpanBatch(
             self.raw_id, self.flags | SAMPLED, self.state, spans, self.remote is not None, self.lost,

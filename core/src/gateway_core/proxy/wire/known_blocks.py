@@ -36,10 +36,8 @@ class Known(NamedTuple):
 
     fields: int
     """Their number, that of the trace included."""
-    seen: bytes
-    """See `RequestFacts.block`."""
-    is_whole: bool
-    """Whether plugins see all of it."""
+    seen: bytes | None
+    """See `RequestFacts.block`; None if plugins see all of it."""
     kept: bytes
     host: str
     authorization: bytes | None
@@ -92,10 +90,10 @@ class KnownBlocks:
             return facts
         if self._credit < _MOST_CREDIT:
             self._credit += 1
-        _, seen, is_whole, kept, host, authorization, keep_alive = known
-        shown = block if is_whole else seen + trace
-        facts = usual_facts(block, shown, kept + trace, host, authorization, ((_NAME, trace[2:]),) if trace else ())
-        facts.lasting, facts.keep_alive = seen, keep_alive
+        _, seen, kept, host, authorization, keep_alive = known
+        seen = block if seen is None else seen + trace
+        facts = usual_facts(block, seen, kept + trace, host, authorization, ((_NAME, trace[2:]),) if trace else ())
+        facts.keep_alive = keep_alive
         return facts
 
     def _remember(self, rest: bytes, trace: bytes, facts: RequestFacts) -> None:
@@ -113,7 +111,9 @@ class KnownBlocks:
             return  # a field that the gateway writes anew comes last
         if len(self._known) >= MOST:
             self._known.clear()
-        size, is_whole = len(trace), facts.block is facts.raw
-        seen = rest if is_whole else facts.block[: len(facts.block) - size]
-        kept, count = facts.kept[: len(facts.kept) - size], rest.count(b"\r\n") + bool(trace)
-        self._known[rest] = Known(count, seen, is_whole, kept, facts.host, facts.authorization, facts.keep_alive)
+        size = len(trace)
+        seen = None if facts.block is facts.raw else facts.block[: len(facts.block) - size]
+        kept = facts.kept[: len(facts.kept) - size]
+        self._known[rest] = Known(
+            rest.count(b"\r\n") + bool(trace), seen, kept, facts.host, facts.authorization, facts.keep_alive
+        )

@@ -61,7 +61,7 @@ class RequestFacts:
 
     __slots__ = (
         "__dict__", "_lowered", "authorization", "block", "chunked", "content_length", "host", "is_bare", "is_silent",
-        "keep_alive", "kept", "lasting", "raw",
+        "keep_alive", "kept", "raw",
     )  # fmt: skip
 
     # What few heads have, and few requests ask for, has its default here; a head that has it keeps it in ``__dict__``.
@@ -108,8 +108,6 @@ class RequestFacts:
         """Whether nothing in the head says where the request comes from."""
         self.authorization: bytes | None = None
         """The value of Authorization, with white space around it, if it is known that there is exactly one."""
-        self.lasting: bytes | None = None
-        """The block without its trace, if it is remembered anyway: to keep this for long takes no memory."""
         self._lowered: bytes | None = None
 
     def ask_for(self, protocol: bytes) -> None:
@@ -137,7 +135,7 @@ class RequestFacts:
     def hide(self, names: Collection[bytes]) -> None:
         """Leave out some fields of what plugins see, by their names in lower case."""
         self.block = without_names(self.block, names)
-        self._lowered = self.lasting = None
+        self._lowered = None
         if AUTHORIZATION in names:
             self.authorization = None
         if self.trace:
