@@ -86,6 +86,24 @@ async def test_a_deleted_file_is_a_change_and_its_return_another(tmp_path: Path)
         assert await next_change(changes, lambda n: file.write_text("a")) == (file,)
 
 
+async def test_a_directory_is_a_change_where_nothing_was(tmp_path: Path) -> None:
+    directory = tmp_path / "gateway.d"
+
+    async with watching(directory) as changes:
+        assert await next_change(changes, lambda _: directory.mkdir(exist_ok=True)) == (directory,)
+
+
+async def test_a_directory_that_was_named_as_a_file_is_no_change_once_it_is_listed(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("a")
+    watcher = FileWatcher(poll_interval=30.0)
+
+    await watcher.watch(WatchSet.of([file], [tmp_path]), await watcher.take(WatchSet.of([tmp_path])))
+
+    async with aclosing(watcher.changes()) as changes:
+        assert await next_change(changes, lambda n: file.write_text(f"b{n}")) == (file,)
+
+
 async def test_a_new_file_in_a_listed_directory_is_a_change(tmp_path: Path) -> None:
     async with watching(directories=(tmp_path,)) as changes:
         assert await next_change(changes, lambda n: (tmp_path / f"{n}.yaml").write_text("a")) == (tmp_path,)

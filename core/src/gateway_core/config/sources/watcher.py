@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Final
 
 from gateway_core.clock import Clock, SystemClock
@@ -229,6 +230,9 @@ class Fingerprint:
     def _look_at(self, file: Path, known: Fingerprint | None) -> None:
         try:
             found = file.stat()
+            if S_ISDIR(found.st_mode):  # as which it is watched once it has been loaded
+                self.entries[file] = _listing(file)
+                return
             stat = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
             if known is not None and known.stats.get(file) == stat:
                 self.entries[file] = known.entries[file]
