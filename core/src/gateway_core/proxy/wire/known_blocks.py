@@ -108,7 +108,7 @@ class KnownBlocks:
         if not (facts.is_bare and facts.is_silent) or facts.__dict__ != expected or len(rest) > _LARGEST:
             return
         if not (facts.kept.endswith(trace) and facts.block.endswith(trace)):
-            return  # a field that the gateway writes anew comes last
+            return  # behind it is a field that the gateway has written
         if len(self._known) >= MOST:
             self._known.clear()
         size = len(trace)
