@@ -186,6 +186,7 @@ async def test_every_instance_that_fails_to_start_is_reported_and_the_others_are
     assert first.startswith("gateway.yaml:1:1: plugins[0]: counting failed to start: OSError: no such door (")
     assert second == "gateway.yaml:2:1: plugins[0]: counting did not start within 0.05s"
     assert [each for each in Counting.happened if each.startswith("stop")] == ["stop b2"]
+    assert not caplog.records  # what the system refuses has no traceback
 
 
 async def test_a_failing_stop_is_logged_and_keeps_nobody_from_stopping(

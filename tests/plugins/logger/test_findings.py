@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from gateway_plugin_logger import Logger
 from gateway_plugin_logger.config import LoggerConfig
+from gateway_plugin_logger.sinks.files import FileTarget
+from gateway_plugin_sdk.testing import ManualClock
 from pydantic import ValidationError
 
 SLOW = "status == 200 and not matches(path, '.*=.*')"
@@ -48,7 +50,17 @@ def test_a_log_that_cannot_be_opened_is_found_without_making_it(tmp_path: Path) 
         (("sinks", 1, "path"), "file-missing")
     ]
     assert codes({"path": str(tmp_path / "new.log")}) == []
-    assert not (tmp_path / "new.log").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["new.log", "version"], ids=["to be made", "that is there"])
+def test_a_log_that_can_be_opened_and_not_written_is_found_by_check_and_named_by_start(name: str) -> None:
+    path = f"/proc/{name}"  # where permissions let root do everything
+
+    assert codes({"path": path}) == [(("path",), "file-unreadable")]
+    with pytest.raises(OSError) as refused:
+        FileTarget(Path(path), 0o640, None, ManualClock())
+    assert refused.value.filename == path
 
 
 @pytest.mark.parametrize(

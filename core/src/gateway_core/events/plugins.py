@@ -64,5 +64,9 @@ PLUGIN_BODY_FAILED: Final = define(
     "reason",
 )  # fmt: skip
 PLUGIN_START_FAILED: Final = define(
-    "plugin.start_failed", ERROR, "`start` of a plugin raised; the configuration is not applied", "plugin", "reason"
+    "plugin.start_failed",
+    ERROR,
+    "`start` of a plugin raised what is no `OSError`, which needs no traceback; the configuration is not applied",
+    "plugin",
+    "reason",
 )

@@ -275,6 +275,10 @@ class Bindings:
         except HookTimeoutError:
             message = f"{plugin.name} did not start within {self._start_timeout:g}s"
             return ConfigProblem(place, key_path, message, code="plugin.start-failed")
+        except OSError as error:
+            # A file, a port, a server: it says what is missing, and a traceback would hide that.
+            message = f"{plugin.name} failed to start: {describe(error)}"
+            return ConfigProblem(place, key_path, message, code="plugin.start-failed")
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's own code
             message = f"{plugin.name} failed to start: {describe(error)}"
             emit(

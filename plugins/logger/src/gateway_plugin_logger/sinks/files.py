@@ -150,11 +150,16 @@ class FileTarget(BaseRotatingHandler):
                 flags = os.O_RDWR | os.O_CLOEXEC
         descriptor = os.open(self._path, flags, self._mode)
         status = os.fstat(descriptor)
+        try:
+            try_writing(descriptor)
+        except OSError as error:
+            os.close(descriptor)
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
         self._last_written = status.st_mtime
         # A link is not followed: what it leads to may be a terminal, a pipe or a file of others (/proc/self/fd/1).
         self._is_plain = stat.S_ISREG(status.st_mode) and not self._path.is_symlink()
-        # It owns the descriptor; lines are written past its buffers.
-        return TextIOWrapper(os.fdopen(descriptor, "ab"), self.encoding)
+        # It owns the descriptor; lines are written past its buffers. It must not seek, which some files cannot.
+        return TextIOWrapper(os.fdopen(descriptor, "wb"), self.encoding)
 
     def _is_at_path(self, stream: TextIOWrapper) -> bool:
         try:
@@ -242,6 +247,15 @@ class FileTarget(BaseRotatingHandler):
                 self._report("compress", f"cannot be compressed: {path.name} stays as it is", error)
             else:
                 self._troubles.pop("compress", None)
+
+
+def try_writing(descriptor: int) -> None:
+    """Write nothing to a file, which those of /proc and /sys refuse that can be opened, but not be written.
+
+    :raises OSError: it is refused.
+    """
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.write(descriptor, b"")
 
 
 def _names(folder: Path) -> list[str]:
