@@ -38,6 +38,14 @@ def test_shows_them_as_json(invoke: Invoke) -> None:
     assert shown["schema"]["type"] == "object"
 
 
+def test_shows_durations_as_configurations_have_them(invoke: Invoke) -> None:
+    shown = json.loads(invoke("plugins", "show", "auth", "--json").stdout)["schema"]
+
+    assert " a duration, default 1m. " in invoke("plugins", "show", "auth").output
+    assert shown["properties"]["leeway"]["default"] == "1m"
+    assert shown["properties"]["fetch"]["default"]["timeout"] == "5s"
+
+
 def test_an_unknown_plugin_is_status_1_with_a_hint(invoke: Invoke) -> None:
     result = invoke("plugins", "show", "ratelimits")
 

@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import yaml
 
+from gateway_core.config.values import DURATION_WORD
+
 _DEEPEST: Final = 4
 """Levels of objects that are shown; a schema may refer to itself."""
 
@@ -80,7 +82,10 @@ def _default(option: Mapping[str, Any], *, is_required: bool) -> str:
     if is_required:
         return ", required"
     default = option.get("default")
-    return "" if default is None else f", default {json.dumps(default, ensure_ascii=False)}"
+    if default is None:
+        return ""
+    is_plain = isinstance(default, str) and option.get("x-expected") == DURATION_WORD
+    return f", default {default if is_plain else json.dumps(default, ensure_ascii=False)}"
 
 
 def _resolved(option: Any, definitions: Mapping[str, Any]) -> Any:

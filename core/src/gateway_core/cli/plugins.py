@@ -15,6 +15,7 @@ from gateway_core.cli.options_table import example, table
 from gateway_core.cli.routes import aligned
 from gateway_core.config import did_you_mean
 from gateway_core.config.catalog import install_advice
+from gateway_core.config.written_defaults import with_written_defaults
 from gateway_core.hookspecs import ENTRY_POINT_GROUP
 from gateway_core.packages import PluginInfo, PluginRegistry, installed_plugins
 
@@ -110,9 +111,10 @@ def _print(info: PluginInfo) -> None:
         echo(f"\n{info.doc}")
     if info.hooks:
         echo(f"\nhooks: {', '.join(info.hooks)}")
-    if info.schema is not None:
-        echo(f"\noptions (`gateway plugins show {info.name} --json` has their schema):\n{table(info.schema)}")
-        echo(f"\nexample:\n{example(info.name, info.schema, _readme(info.distribution))}")
+    schema = with_written_defaults(info.schema)
+    if schema is not None:
+        echo(f"\noptions (`gateway plugins show {info.name} --json` has their schema):\n{table(schema)}")
+        echo(f"\nexample:\n{example(info.name, schema, _readme(info.distribution))}")
 
 
 def _readme(distribution: str) -> str:
@@ -126,4 +128,4 @@ def _readme(distribution: str) -> str:
 def _as_json(info: PluginInfo) -> dict[str, Any]:
     fields = asdict(info)
     del fields["cls"]
-    return fields
+    return fields | {"schema": with_written_defaults(info.schema)}
