@@ -79,6 +79,32 @@ async def test_a_rollback_pins_a_version_until_unpin(
     await again.stops()
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_dry_run_of_a_rollback_shows_what_would_change_and_changes_nothing(
+    start: Callable[..., Gateway], upstream: Upstream, api: Api, workers: int
+) -> None:
+    def text(path: str, count: int = workers) -> str:
+        return CONFIG.format(workers=count, url=upstream.url, path=path)
+
+    running = start(text("one", count=3 - workers))
+    url = await running.ready()
+    await running.rewrites(text("two"), "has taken over")
+    await running.rewrites(text("three"))
+
+    status, found, _ = await api("POST", "config:rollback?dry_run=true", {"number": 1})
+    assert (status, found["result"]) == (200, "ok")
+    assert [each["path"] for each in found["differences"]] == [
+        "workers", "routes[users].path", "routes[users].plugins[headers].config",
+    ]  # fmt: skip
+    assert "secret" not in json.dumps(found)
+    assert (await api("POST", "config:rollback?dry_run=true", {"number": 9}))[0] == 404
+
+    _, history, _ = await api("GET", "config/history")
+    assert ([each["number"] for each in history["versions"]], history["pinned"]) == ([3, 2, 1], None)
+    assert await served(url, "one", "three") == [404, 200]
+    await running.stops()
+
+
 async def test_versions_are_shown_and_compared_without_secrets(
     start: Callable[..., Gateway],
     upstream: Upstream,

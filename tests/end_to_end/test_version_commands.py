@@ -59,6 +59,15 @@ async def test_a_bad_deploy_is_found_rolled_back_and_mended_by_commands(
     assert json.loads((await gateway("history", "--json")).stdout)["versions"][1]["number"] == 1
     assert "/one" in (await gateway("history", "1")).stdout
 
+    tried = await gateway("rollback", "--dry-run", "1")
+    assert (tried.returncode, tried.stderr) == (0, "")
+    assert tried.stdout.splitlines()[:2] == [
+        "version 1 can be put in force, and it would change:",
+        "routes[users].path",
+    ]
+    assert (await gateway("rollback", "--dry-run", "9")).returncode == 1
+    assert (await get(url, "/two"))[0] == 200  # nothing was applied
+
     back = await gateway("rollback", "1", "--reason", "bad deploy")
     assert back.returncode == 0, back.stderr
     assert back.stdout.startswith("version 1 is in force and pinned: ")

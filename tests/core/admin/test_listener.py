@@ -90,6 +90,9 @@ class View:
     async def roll_back(self, number: int, by: str, reason: str) -> Mapping[str, Any]:
         return {"number": number, "by": by, "reason": reason}
 
+    async def try_roll_back(self, number: int) -> Mapping[str, Any]:
+        return {"result": "ok", "number": number}
+
     async def unpin(self, by: str) -> Mapping[str, Any]:
         raise RefusedError(409, "not-pinned", f"no version is pinned, {by}")
 

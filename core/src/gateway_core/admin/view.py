@@ -162,6 +162,14 @@ class AdminView(Protocol):
         """
         ...
 
+    async def try_roll_back(self, number: int) -> Mapping[str, Any]:
+        """Prepare a version, and change nothing; returns what `try_reload` does.
+
+        :raises RefusedError: there is none of this number.
+        :raises GatewayError: it cannot be read, or not be prepared for a reason that is not the configuration's.
+        """
+        ...
+
     async def unpin(self, by: str) -> Mapping[str, Any]:
         """Let files count again, apply them, and return what became of it, ready for JSON.
 

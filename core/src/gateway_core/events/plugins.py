@@ -64,9 +64,6 @@ PLUGIN_BODY_FAILED: Final = define(
     "reason",
 )  # fmt: skip
 PLUGIN_START_FAILED: Final = define(
-    "plugin.start_failed",
-    ERROR,
-    "`start` of a plugin raised what is no `OSError`, which needs no traceback; the configuration is not applied",
-    "plugin",
-    "reason",
-)
+    "plugin.start_failed", ERROR, "`start` of a plugin raised what is no `OSError`; the configuration is not applied",
+    "plugin", "reason",
+)  # fmt: skip

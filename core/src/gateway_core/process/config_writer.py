@@ -146,22 +146,28 @@ class ConfigWriter:
             raise _rejected(error.problems) from error
         return {"ok": True, **found}
 
-    async def try_reload(self) -> Mapping[str, Any]:
-        """Validate and prepare what files and sources have, and give it up; see `AdminView.try_reload`."""
+    async def try_out(self, version: ConfigBundle | None = None) -> Mapping[str, Any]:
+        """Prepare a version, or validate and prepare what files and sources have, and give it up.
+
+        See `AdminView.try_reload` and `try_roll_back`.
+        """
         before = await plain_of(self._running.config)
         try:
-            config, found = await self._tried(nullcontext())
+            config, found = await self._tried(nullcontext(), version)
         except ConfigError as error:
             problems = [problem_as_json(each) for each in error.problems]
             return {"result": "rejected", "problems": problems, "report": render_problems(error.problems)}
         return {"result": "ok", "report": "", **await compared(before, await plain_of(config)), **found}
 
-    async def _tried(self, trying: AbstractContextManager[None]) -> tuple[GatewayConfig, dict[str, Any]]:
+    async def _tried(
+        self, trying: AbstractContextManager[None], version: ConfigBundle | None = None
+    ) -> tuple[GatewayConfig, dict[str, Any]]:
         # A supervisor does without the data path otherwise.
         from gateway_core.process.losses import losses  # noqa: PLC0415
 
         in_force = self._running.config
-        config, problems = await self._pipeline.try_out(self._prepare, trying)
+        verdict = None if version is None else Verdict(version.watch(), version)
+        config, problems = await self._pipeline.try_out(self._prepare, trying, verdict)
         status = await self._running.status(5.0)
         ends = list(losses(in_force, config, status.get("upstreams", ())))
         return config, {"problems": [problem_as_json(each) for each in problems], "losses": ends}

@@ -311,7 +311,6 @@ class Program:
         try:
             change = await self.model.prepare(bundle)
         except RestartNeededError as needed:
-            announcements.restarting(str(needed))
             return Change(partial(self._exchange, bundle, str(needed)))
         return Change(change.commit, change.discard, partial(self._conclude, bundle))
 
@@ -328,6 +327,7 @@ class Program:
         return changes
 
     async def _exchange(self, bundle: ConfigBundle, needed: str) -> str:
+        announcements.restarting(needed)
         await self._restart(bundle)
         return f"taken over by a new process with {needed}"
 

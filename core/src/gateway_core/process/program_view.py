@@ -75,7 +75,7 @@ class ProgramView:
         """The live events of all processes."""
         self.live.measure, self.live.watch = self._measure, self._watch_requests
         listeners[:] = [self.live.note]
-        self.try_reload = writer.try_reload
+        self.try_reload = writer.try_out
         self.overrides = overrides
         self.last_used = LastUsed(self._used_routes, SystemClock())
         self._descriptions = PluginDescriptions()
@@ -166,6 +166,14 @@ class ProgramView:
         """
         before, after = await self._plain(old), await self._plain(new)
         return {"from": old or "running", "to": new or "running", **await compared(before, after)}
+
+    async def try_roll_back(self, number: int) -> Mapping[str, Any]:
+        """Return what a rollback would change, or why it cannot be; see `AdminView.try_reload`.
+
+        :raises RefusedError: there is no such version.
+        :raises GatewayError: it cannot be read, or not be prepared for another reason than its problems.
+        """
+        return await self.writer.try_out(await self._rollbacks.version(number))
 
     async def _plain(self, number: int | None) -> Mapping[str, Any]:
         if number is not None:

@@ -217,10 +217,7 @@ class Rollbacks:
         :raises RefusedError: there is no such version.
         :raises GatewayError: it cannot be put in force, or the pin cannot be kept.
         """
-        running = self._running()
-        if running is None:
-            raise GatewayError("no configuration is in force")
-        bundle = with_codes_of(await self.keeper.load(number), running)
+        running, bundle = await self._load(number)
         if self.keeper.pin is None:
             await self.keeper.note_access(running)  # the files may have problems
         pin = Pin(number, by, SystemClock().wall(), reason)
@@ -232,6 +229,16 @@ class Rollbacks:
         why = f"rollback to version {number} by {by}"
         async with self._turn:
             return _result(await self._pipeline.apply(why, prepare, self.keeper.pinning(pin, bundle)))
+
+    async def version(self, number: int) -> ConfigBundle:
+        """Return a version as a rollback puts it in force; raises as `roll_back` does."""
+        return (await self._load(number))[1]
+
+    async def _load(self, number: int) -> tuple[ConfigBundle, ConfigBundle]:
+        running = self._running()
+        if running is None:
+            raise GatewayError("no configuration is in force")
+        return running, with_codes_of(await self.keeper.load(number), running)
 
     async def unpin(self, by: str) -> Mapping[str, Any]:
         """Let files and sources count again, and apply them; return what became of it, ready for JSON.

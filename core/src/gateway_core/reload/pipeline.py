@@ -169,9 +169,9 @@ class Pipeline:
                 return await self._reload(why, prepare=prepare)
 
     async def try_out(
-        self, prepare: Prepare, trying: AbstractContextManager[None]
+        self, prepare: Prepare, trying: AbstractContextManager[None], verdict: Verdict | None = None
     ) -> tuple[GatewayConfig, tuple[ConfigProblem, ...]]:
-        """Validate and prepare what is there while a context is entered, and give it up.
+        """Validate and prepare what is there while a context is entered, or what has a verdict already; give it up.
 
         :returns: the configuration, and its warnings and the problems of documents that it would do without.
         :raises ConfigError: it has problems.
@@ -179,7 +179,7 @@ class Pipeline:
         """
         async with self.turn:
             with trying:
-                verdict = await self._validate(self._paths)
+                verdict = verdict or await self._validate(self._paths)
             if verdict.bundle is None:
                 raise ConfigError(verdict.problems)
             change = await prepare(verdict.bundle)

@@ -36,6 +36,13 @@ class Rollback(ApiModel):
     """Shown as long as it is pinned."""
 
 
+class RollbackQuery(ApiModel):
+    """Whether to roll back. It is in the address, as with all writes, so that the audit log has it."""
+
+    dry_run: bool = False
+    """Prepare the version, return what would change and end, and change nothing."""
+
+
 async def _history(call: Call) -> Reply:
     return json_reply(await call.view.history())
 
@@ -53,6 +60,8 @@ async def _diff(call: Call) -> Reply:
 
 
 async def _roll_back(call: Call) -> Reply:
+    if call.query.dry_run:
+        return json_reply(dict(await call.view.try_roll_back(call.body.number)))
     return json_reply(dict(await call.view.roll_back(call.body.number, call.caller.name, call.body.reason)))
 
 
@@ -75,7 +84,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "POST", "config:rollback", "editor", "Put a version in force and pin it: files are not applied until unpin",
-        _roll_back, result=dict[str, Any], body=Rollback, errors=(404, 422, 503),
+        _roll_back, result=dict[str, Any], query=RollbackQuery, body=Rollback, errors=(404, 422, 503),
     ),
     Operation(
         "POST", "config:unpin", "editor", "Let files and sources count again, and apply them", _unpin,
