@@ -71,7 +71,7 @@ def begin(start: Start, upstream: Upstream, tmp_path: Path, monkeypatch: pytest.
 async def test_a_program_that_is_stopped_while_it_is_imported_ends_with_status_0(
     begin: Callable[..., Gateway], signals: list[str]
 ) -> None:
-    gateway = begin("start", *signals)
+    gateway = begin("start", *signals, hangs=True)  # so that it ends while it is imported, not afterwards
 
     assert await gateway.ends() == 0, gateway.text
     assert "before it was ready" in gateway.text

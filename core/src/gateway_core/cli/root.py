@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import importlib
@@ -59,11 +60,16 @@ _HELP: Final = frozenset({"-h", "--help"})
 INTERRUPTED: Final = 128 + signal.SIGINT
 """Exit status of a command that Ctrl-C has ended before it was done, as of a program that the signal has ended."""
 
+_HANDOVER: Final = "GATEWAY_HANDOVER"
+"""Set where another program is running already, see `gateway_core.process.model.VARIABLE`."""
+
 _WRITTEN_BY_CLICK: Final = _HELP | {"--version"}
 """Whose text click writes to standard output itself."""
 
 _CONTAINED: Final = frozenset({"check", "match", "plugins", "routes", "schema"})
 """Commands that import plugins, and run in a child process (`gateway_core.cli.containment`)."""
+
+_TO_STOP: Final = (signal.SIGTERM, signal.SIGINT)
 
 _OF_PROGRAM: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """Signals that mean something to a gateway, see `gateway_core.process.loops.Signals`."""
@@ -134,13 +140,32 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         # for, and what the gateway makes until it serves lives as long as it does; then it collects again.
         gc.disable()
     if command == "run":
-        # They wait until the program can handle them: a SIGHUP that comes while it imports would end it.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _OF_PROGRAM)
+        _hold_signals()
     if command in _CONTAINED and not _HELP.intersection(given):
         from gateway_core.cli.containment import run_contained  # noqa: PLC0415  # it imports what --help can do without
 
         raise SystemExit(run_contained(lambda: _run(given)))
     raise SystemExit(_run(given))
+
+
+def _hold_signals() -> None:
+    """Have signals wait until the program can handle them: a SIGHUP that comes while it imports would end it.
+
+    Those to stop end it now: imports may take seconds, and there is nothing yet to end gently. A program that takes
+    over has workers that serve, and one on trial is ended by its parent, so there these wait too.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _OF_PROGRAM)
+    if _HANDOVER not in os.environ:
+        for number in _TO_STOP:
+            signal.signal(number, _stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _TO_STOP)
+
+
+def _stop(number: int, _frame: object) -> NoReturn:
+    # Not by an exception, which whatever is imported might catch.
+    with contextlib.suppress(OSError):
+        os.write(2, f"gateway: stopped by {signal.Signals(number).name} before it was ready\n".encode())
+    os._exit(0)
 
 
 def _open_standard_streams() -> None:

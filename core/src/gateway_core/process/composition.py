@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ from gateway_core.process.announcements import not_started, use_configured_forma
 from gateway_core.process.child import TEMPLATE, VALIDATOR, Forked, wait_for_exit
 from gateway_core.process.loops import StoppedError
 from gateway_core.process.model import Handover, ProcessModel, take_over
-from gateway_core.process.plugin_guard import name_exits
+from gateway_core.process.plugin_guard import HANDLED, name_exits
 from gateway_core.process.program import Program
 from gateway_core.process.roles import fork
 from gateway_core.process.trial import import_parts, is_trial, program_arguments
@@ -51,6 +52,8 @@ def run(roots: Sequence[ConfigRoot], state: Path, *, last_good: bool = False) ->
         not_started(f"gateway: {error}", str(error))
         loops.leave(1)
     validator.warm_up()
+    # Until here a signal to stop has ended the program at once; from here on it has children, and waits for a handler.
+    signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     # What the validator imports is imported here as well, once for all, and it is there for the first edit.
     forked = _Forked(fork(VALIDATOR, captures=True), fork(TEMPLATE), dict(os.environ))
     name_exits()
