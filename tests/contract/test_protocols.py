@@ -8,11 +8,11 @@ from pathlib import Path
 
 from tests.contract.repository import ROOT, tree_of
 
-FOLDERS = ("tests/end_to_end", "tests/integration")
+FOLDERS = ("tests/end_to_end", "tests/examples", "tests/faults", "tests/integration")
 
 CONNECTS = {
     "ClientSession", "Gateway", "HTTPConnection", "HttpClient", "RunningGateway", "UnixConnector", "Wire",
-    "create_connection", "create_subprocess_exec", "gateway_before", "open_connection", "open_unix_connection",
+    "create_connection", "create_subprocess_exec", "gateway_before", "httpx", "open_connection", "open_unix_connection",
 }  # fmt: skip
 """Calls that start a gateway or connect to one past the fixtures by which clients speak both protocols."""
 
@@ -30,6 +30,9 @@ HTTP1_ONLY = {
     "tests/end_to_end/test_sources.py": "to gateways that it starts itself it sends requests by `get`, or none",
     "tests/end_to_end/test_start_and_stop.py": "to a gateway that it starts itself it sends no request",
     "tests/end_to_end/test_tls.py": "about handshakes, before any protocol; test_listeners has both over TLS",
+    "tests/examples/extension/test_certificates_folder.py": "about handshakes, before any protocol",
+    "tests/examples/test_internal.py": "gRPC is HTTP/2; the other test is about handshakes, before any protocol",
+    "tests/examples/test_microservices.py": "asks the admin listener; requests of clients are sent by `Example.client`",
     "tests/integration/test_client_wire.py": "the wire of HTTP/1; that of HTTP/2 is in tests/core/proxy/downstream",
     "tests/integration/test_upstream_wire.py": "the wire of HTTP/1; that of HTTP/2 is in tests/core/proxy/upstream",
 }

@@ -13,8 +13,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
+import httpx
+
 from tests.end_to_end.kit import PATIENCE, Gateway
 from tests.ports import free_port
+from tests.protocols.alternating import Turns
+from tests.protocols.httpx_in_turn import AsyncInTurn, InTurn, Verify
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -61,12 +65,26 @@ class Example:
         shutil.copytree(EXAMPLES / name, self.folder)
         self.environ: dict[str, str] = {}
         self._running = ExitStack()
+        self._turns = Turns()
 
     def __enter__(self) -> Example:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         self._running.close()
+        assert kind is not None or self._turns.protocols != "HTTP/2 only", "send more than one request"
+
+    def client(self, url: str, *, verify: Verify = True, host: str = "") -> httpx.Client:
+        """Return a client of the gateway, every second request of which goes over HTTP/2; others' URLs get HTTP/1.
+
+        :param host: sent in place of that of the URL.
+        """
+        headers = {"Host": host} if host else {}
+        return httpx.Client(base_url=url, headers=headers, mounts={url: InTurn(self._turns, verify)})
+
+    def async_client(self, url: str) -> httpx.AsyncClient:
+        """Return a client as `client` does, for a test with a loop."""
+        return httpx.AsyncClient(base_url=url, mounts={url: AsyncInTurn(self._turns)})
 
     def port(self, variable: str) -> int:
         """Choose a free port for a variable of the configuration."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from click.testing import CliRunner
 from gateway_core.cli.root import gateway as command_line
@@ -16,7 +15,7 @@ KEYS = {
     "KONG_SHOP_API_KEY": "shop-key-of-some-length-for-a-test",
     "KONG_VISITOR_API_KEY": "visitor-key-of-some-length-for-a-test",
 }
-HOST = {"Host": "api.example.com"}
+HOST = "api.example.com"
 
 
 def test_the_import_is_what_the_command_writes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +48,7 @@ def test_routes_respond_as_kongs_did_and_the_closed_one_asks_the_directory(
     example.upstream("directory", "DIRECTORY_PORT", "--status", directory)
     gateway, url = example.ready()
 
-    with httpx.Client(base_url=url, headers=HOST) as client:
+    with example.client(url, host=HOST) as client:
         shop = client.get("/orders/7", headers={"apikey": KEYS["KONG_SHOP_API_KEY"], "X-Consumer-Username": "mallory"})
         statuses = [
             client.get("/orders/7").status_code,

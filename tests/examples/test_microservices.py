@@ -45,7 +45,7 @@ def test_testers_get_the_canary_and_a_tenth_of_the_clients_too(example: Example)
     running = services(example)
     gateway, url = example.ready()
 
-    with httpx.Client(base_url=url) as client:
+    with example.client(url) as client:
         tester = client.get("/orders/7", headers={"X-Canary": "always"}).json()
         until(lambda: "orders-canary GET /orders/7" in running["orders-canary"].lines, "the canary prints its request")
         assert not running["orders-next"].lines  # no copies of what testers send
@@ -69,7 +69,7 @@ def test_clients_do_not_see_that_an_endpoint_fails(example: Example) -> None:
         lines = [line for line in httpx.get(admin).text.splitlines() if "orders-2" in line]
         return any("breaker" in line and '"open"' in line and line.endswith(" 1.0") for line in lines)
 
-    with httpx.Client(base_url=url) as client:
+    with example.client(url) as client:
         statuses = [client.get("/orders/7", headers={"Cookie": f"session={n}"}).status_code for n in range(60)]
 
     assert set(statuses) == {200}
@@ -82,7 +82,7 @@ def test_an_endpoint_that_stops_is_left_out(example: Example) -> None:
     gateway, url = example.ready()
 
     running["orders-1"].stop()
-    with httpx.Client(base_url=url) as client:
+    with example.client(url) as client:
         statuses = [client.get("/orders/7", headers={"Cookie": f"session={n}"}).status_code for n in range(40)]
     assert set(statuses) == {200}
     says(gateway, "orders-1.*unhealthy|unhealthy.*orders-1")

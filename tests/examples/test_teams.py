@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.end_to_end.kit import PATIENCE, Gateway
@@ -45,9 +44,9 @@ async def started(example: Example, etcd: Etcd) -> tuple[Gateway, str]:
     return gateway, await gateway.ready()
 
 
-async def service(url: str, path: str, host: str) -> str:
+async def service(example: Example, url: str, path: str, host: str) -> str:
     """Return the name of the service that responds, or the status of a refusal."""
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with example.async_client(url) as client:
         response = await client.get(path, headers={"Host": host})
     return str(response.json()["name"]) if response.status_code == 200 else str(response.status_code)
 
@@ -56,11 +55,11 @@ async def test_each_team_has_its_routes_and_uses_what_is_shared(example: Example
     async with Etcd(tmp_path / "etcd") as etcd:
         gateway, url = await started(example, etcd)
 
-        assert await service(url, "/cart", SHOP) == "shop"
-        assert await service(url, "/images/a", SHOP) == "assets"
-        assert await service(url, "/cart", SEARCH) == "search"
-        assert [await service(url, "/deep", SEARCH) for _ in range(8)].count("429") > 0
-        assert await service(url, "/cart", "other.example.com") == "404"
+        assert await service(example, url, "/cart", SHOP) == "shop"
+        assert await service(example, url, "/images/a", SHOP) == "assets"
+        assert await service(example, url, "/cart", SEARCH) == "search"
+        assert [await service(example, url, "/deep", SEARCH) for _ in range(8)].count("429") > 0
+        assert await service(example, url, "/cart", "other.example.com") == "404"
         await gateway.stops()
 
 
@@ -73,10 +72,10 @@ async def test_a_bad_document_of_a_team_leaves_it_and_the_others_as_they_were(ex
         await etcd.put("/gateway/shop.yaml", document(example, "shop") + "  - {id: new, path: /new, target: assets}\n")
 
         deadline = time.monotonic() + PATIENCE
-        while await service(url, "/new", SHOP) != "assets":
+        while await service(example, url, "/new", SHOP) != "assets":
             assert time.monotonic() < deadline, gateway.text
             await asyncio.sleep(0.05)
-        assert await service(url, "/cart", SEARCH) == "search"
+        assert await service(example, url, "/cart", SEARCH) == "search"
         await gateway.stops()
 
 
@@ -96,7 +95,7 @@ async def test_a_document_of_a_team_reads_neither_files_nor_variables_of_the_mac
         await etcd.put("/gateway/shop.yaml", document(example, "shop") + more)
 
         await gateway.says(rf"/gateway/shop\.yaml:9.*{problem}")
-        assert await service(url, "/leak", SHOP) == "shop"
+        assert [await service(example, url, "/leak", SHOP) for _ in range(2)] == ["shop", "shop"]
         await gateway.stops()
 
 
@@ -107,5 +106,5 @@ async def test_a_document_of_a_team_cannot_open_an_admin_listener(example: Examp
         await etcd.put("/gateway/shop.yaml", document(example, "shop") + "admin: {listen: 127.0.0.1:9}\n")
 
         await gateway.says(r"shop\.yaml.*admin.*ignored|admin.*ignored.*shop\.yaml")
-        assert await service(url, "/cart", SHOP) == "shop"
+        assert [await service(example, url, "/cart", SHOP) for _ in range(2)] == ["shop", "shop"]
         await gateway.stops()

@@ -9,14 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import environment, starting, upstream
-from tests.end_to_end.kit import Gateway
+from tests.end_to_end.conftest import environment, starting, to_clients, upstream
+from tests.end_to_end.kit import Gateway, ToClients
 
-__all__ = ["environment", "upstream"]
+__all__ = ["environment", "to_clients", "upstream"]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
-    """Start a new interpreter for each gateway: processes are found by their command lines."""
-    with starting(tmp_path) as begin:
+def start(tmp_path: Path, to_clients: ToClients) -> Iterator[Callable[..., Gateway]]:
+    """Start a new interpreter for each gateway: processes are found by their command lines.
+
+    Every second connection of the test's clients speaks HTTP/2.
+    """
+    with starting(tmp_path, to_clients) as begin:
         yield partial(begin, python=sys.executable)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, eventually, get
+from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, eventually, get, get_over_both
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 
@@ -100,7 +100,7 @@ async def test_whatever_a_source_sends_reloading_goes_on(
         await asyncio.wait_for(server.requested.wait(), PATIENCE)
         gateway.config.write_text(head + route(f"p{number}", upstream))
         await eventually(url, f"/p{number}", "200")
-        assert (await get(url, "/remote"))[0] == 200
+        assert (await get_over_both(url, "/remote"))[0] == 200
         assert (await get(admin, "/ready"))[0] == 200
 
     assert "source" in (await get(admin, "/ready"))[1]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.end_to_end.environment import Environment
-from tests.end_to_end.kit import Gateway, Upstream, get
+from tests.end_to_end.kit import Gateway, Upstream, get_over_both
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
@@ -29,11 +29,11 @@ async def test_a_program_that_does_not_begin_leaves_the_old_one_in_place_until_i
 
     line = await gateway.says("SIGUSR2: not restarted")
     assert "does not begin (status 1): ImportError: half installed" in line
-    assert (await get(url, "/it"))[0] == 200
+    assert (await get_over_both(url, "/it"))[0] == 200
 
     library.unlink()
     after = len(gateway.lines)
     gateway.signal(signal.SIGUSR2)
     await gateway.says("^listening on", after=after)
-    assert (await get(url, "/it"))[0] == 200
+    assert (await get_over_both(url, "/it"))[0] == 200
     await gateway.stops()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.end_to_end.kit import Gateway, Upstream, eventually
+from tests.end_to_end.kit import Gateway, ToClients, Upstream, eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
@@ -25,11 +25,12 @@ def head(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def start_there(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
+def start_there(tmp_path: Path, to_clients: ToClients) -> Iterator[Callable[..., Gateway]]:
     started: list[Gateway] = []
 
     def begin(path: Path, **environ: str) -> Gateway:
-        started.append(Gateway(path, environ={"XDG_STATE_HOME": str(tmp_path / "state"), **environ}))
+        environ = {"XDG_STATE_HOME": str(tmp_path / "state"), **environ}
+        started.append(Gateway(path, environ=environ, to_clients=to_clients))
         return started[-1]
 
     yield begin

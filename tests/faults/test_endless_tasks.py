@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from tests.end_to_end.environment import Environment
-from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, eventually, get
+from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, eventually, get, get_over_both
 from tests.faults.saboteur import Saboteur
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
@@ -105,7 +105,7 @@ async def test_a_task_that_fails_is_shown_and_goes_on_once_the_cause_is_mended(
     await gateway.says(f"task.failed.*task {task}.* failed, and begins again")
     body = await says_ready(admin, lambda text: f"task {task}" in text)
     assert "degraded" in body
-    assert (await get(url, "/first"))[0] == 200
+    assert (await get_over_both(url, "/first"))[0] == 200
     _, metrics = await get(f"unix:{admin}", "/metrics")
     assert f'gateway_task_failures_total{{task="{task}' in metrics
 

@@ -42,11 +42,11 @@ async def test_edits_are_in_force_with_200_descriptors_that_clients_have_taken(
         resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, (200, 200))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
-    url = await gateway.ready()
+    url, past_the_bridge = await gateway.ready(), await gateway.address()
     idle = []
     for _ in range(300):
         with contextlib.suppress(OSError):
-            idle.append(await Client.to(url))
+            idle.append(await Client.to(past_the_bridge))
 
     for number in range(5):
         text = config(upstream, admin, workers, f"/p{number}")

@@ -1,15 +1,14 @@
-"""SIGTERM ends everything within `drain_delay` + `shutdown_timeout` + 5 s, whatever plugins did."""
+"""SIGTERM ends everything, whatever plugins did that would take ten minutes."""
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from collections.abc import Callable
 
 import pytest
 
 from tests.end_to_end.environment import Environment
-from tests.end_to_end.kit import Gateway, Upstream, children_of, get
+from tests.end_to_end.kit import Gateway, Upstream, children_of, get_over_both
 from tests.end_to_end.test_processes import ends
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -79,12 +78,11 @@ async def test_sigterm_ends_the_gateway_and_what_plugins_have_started(
         python=environment.python,
     )
     url = await gateway.ready()
-    assert (await get(url, "/it"))[0] == 200
+    assert (await get_over_both(url, "/it"))[0] == 200
     children = children_of(gateway.process.pid)
 
     gateway.signal(signal.SIGTERM)
-    status = await asyncio.to_thread(gateway.process.wait, 1 + 1 + 5)
 
-    assert status == 0
+    assert await gateway.ends() == 0, gateway.text
     for child in children:
         await ends(child)
