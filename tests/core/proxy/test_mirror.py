@@ -219,6 +219,51 @@ async def test_copies_carry_credentials_only_where_the_route_says_so(
     assert mirror.bodies == [b"hi"]
 
 
+class Keys(Plugin[Any]):
+    """Looks for keys in a field and in a parameter."""
+
+    name = "keys"
+    credential_headers = frozenset({"X-Partner"})
+    credential_parameters = frozenset({"key"})
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> None:
+        request.headers["X-Saw"] = request.headers.get("x-partner", "")
+
+
+@pytest.mark.parametrize("copied", [False, True])
+@pytest.mark.parametrize("place", ["gateway-wide", "route", "target"])
+async def test_copies_come_without_the_credentials_that_the_routes_plugins_look_for(
+    start_proxy: StartProxy, start_upstream: StartUpstream, place: str, copied: bool
+) -> None:
+    upstream, mirror = await start_upstream(), await start_upstream()
+    bound = {each: "plugins: [{name: keys}]" if each == place else "" for each in ("gateway-wide", "route", "target")}
+    gateway = await start_proxy(
+        f"""
+{bound["gateway-wide"]}
+upstreams:
+  - {{name: main, endpoints: [{{url: "{upstream.url}"}}]}}
+routes:
+  - id: all
+    path_prefix: /
+    {bound["route"]}
+    targets:
+      - {{target: main, {bound["target"]}}}
+    mirror: {{target: "{mirror.url}", credentials: {str(copied).lower()}}}
+""",
+        [Keys],
+    )
+
+    assert await ask(gateway, b"GET /?a=1&key=k HTTP/1.1\r\nHost: x\r\nX-Partner: p\r\nX-Kept: 1\r\n\r\n") == 200
+    await until(lambda: mirror.heads)
+
+    assert [field(upstream.heads[0], name) for name in (b"x-partner", b"x-saw", b"x-kept")] == [b"p", b"p", b"1"]
+    assert upstream.heads[0].startswith(b"GET /?a=1&key=k ")
+    assert mirror.heads[0].startswith(b"GET /?a=1&key=k " if copied else b"GET /?a=1 ")
+    assert field(mirror.heads[0], b"x-partner") == (b"p" if copied else None)
+    assert field(mirror.heads[0], b"x-kept") == b"1"
+
+
 async def test_requests_wait_for_a_copy_in_their_upstream_and_copies_for_nothing(
     start_proxy: StartProxy, start_upstream: StartUpstream
 ) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from gateway_plugin_sdk.testing import one_route
+from gateway_plugin_sdk.testing import ScriptedUpstream, one_route
 
 CLAIMS = {"sub": "alice", "exp": 4_000_000_000}
 
@@ -228,3 +228,20 @@ def test_no_client_names_itself_to_the_upstream(
     send(running, name + b": root", b"Authorization: Bearer " + signed(secret).encode(), b"Connection: " + name)
     told = dict(tells(upstream))
     assert told.get("x-user") == (None if policy else "alice")
+
+
+def test_copies_for_a_mirror_come_without_what_auth_accepts_as_credentials(gateway: Any, upstream: Any) -> None:
+    places = [{"header": "X-Partner"}, {"query": "key"}]
+    config = {"providers": {"apps": {"scheme": "api-key", "key_from": places, "keys": [{"subject": "a", "key": "k1"}]}}}
+    with ScriptedUpstream() as mirror:
+        route = {"id": "it", "path_prefix": "/", "target": upstream.url, "mirror": {"target": mirror.url}}
+        running = gateway({"routes": [route | {"plugins": [{"name": "auth", "config": config}]}]})
+
+        for field, target in ((b"X-Partner: k1", "/?a=1"), (b"X-Other: 1", "/?key=k1&a=1")):
+            assert send(running, field, target=target)[0] == 200
+        mirror.wait_for(2)
+
+    assert [each.headers.get("X-Partner") for each in upstream.requests] == ["k1", None]
+    assert sorted(each.target for each in upstream.requests) == ["/?a=1", "/?key=k1&a=1"]
+    assert [each.headers.get("X-Partner") for each in mirror.requests] == [None, None]
+    assert [each.target for each in mirror.requests] == ["/?a=1", "/?a=1"]

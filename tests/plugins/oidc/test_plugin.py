@@ -48,6 +48,21 @@ def test_the_upstream_learns_the_user_and_never_sees_our_cookies(start: StartOid
     assert [value[:14] for value in sent.get_all("authorization")] == ["Bearer access-"]
 
 
+def test_a_mirror_gets_neither_the_session_nor_its_tokens(
+    options: dict[str, Any], upstream: ScriptedUpstream, clock: ManualClock
+) -> None:
+    config = {**options, "claims_to_headers": {"X-User": "sub"}, "access_token_header": "X-Token"}
+    with ScriptedUpstream() as mirror:
+        route = {"id": "all", "path_prefix": "/", "target": upstream.url, "mirror": {"target": mirror.url}}
+        document = {"plugins": [{"name": "oidc", "config": config}], "routes": [route]}
+        with RunningGateway(document, clock=clock) as gateway:
+            assert Browser(gateway).visit("/").status == 200
+            mirror.wait_for(1)
+
+    assert upstream.last.headers["x-token"].startswith("access-")
+    assert [mirror.last.headers.get(name) for name in ("x-user", "x-token", "cookie")] == ["alice", None, None]
+
+
 @pytest.mark.parametrize(
     "headers",
     [

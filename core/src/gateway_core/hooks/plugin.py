@@ -123,6 +123,17 @@ class Plugin(Generic[ConfigT]):
     quarantine, by ``when``, or where a hook fails and ``on_error`` is ``continue``. Nor does a fetch of any plugin send
     them, such as one that passes the client's Cookie on to a service before the instance's hook runs."""
 
+    credential_headers: frozenset[str] = frozenset()
+    """Names of request fields with credentials, such as an API key: those in which this instance looks for them, and
+    those in which it gives them to the upstream. Set in __init__.
+
+    Copies for mirrors come without them unless ``mirror.credentials`` is set, and always without Authorization,
+    Cookie, X-API-Key and other fields that are known to have some."""
+
+    credential_parameters: frozenset[str] = frozenset()
+    """Names of query parameters with credentials, which are left out of copies like `credential_headers`. Set in
+    __init__."""
+
     early_headers: frozenset[str] | None = None
     """Names of the request fields that `passes_early` looks at in the head as it goes on; None for any. Where an
     earlier binding adds one of them, the hooks are called. Of the class, or set in __init__."""

@@ -14,7 +14,7 @@ from typing import Final
 
 from gateway_core.events import MIRROR_FAILED, emit
 from gateway_core.messages import Request, UpstreamAttempt
-from gateway_core.messages.headers import block_of, headers_of_block
+from gateway_core.messages.headers import headers_of_block
 from gateway_core.observe.tracing import RequestTrace, TracePlace
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retries, UpstreamFailure
@@ -43,8 +43,6 @@ MAX_MIRRORED: Final = 65536
 
 _MAX_SECONDS: Final = 30.0
 """How long a copy may take: a mirror that hangs must not pile up connections."""
-
-_CREDENTIALS: Final = ("authorization", "proxy-authorization", "cookie")
 
 
 def send_copies(
@@ -157,12 +155,8 @@ class MirrorCopy:
         except (UnsafePathError, UnsendableHeadError):
             self._end()  # the request itself is about to be refused
             return None
-        if not self._mirror.credentials:
-            line, _, fields = head[:-4].partition(b"\r\n")
-            headers = headers_of_block(b"\r\n" + fields)
-            for name in _CREDENTIALS:
-                headers.remove(name)
-            head = b"%b%b\r\n\r\n" % (line, block_of(headers))
+        if self._mirror.credentials is not None:
+            head = self._mirror.credentials.removed_from(head)
         prepared = head, flags & (HEAD_ONLY | BINDS)
         if isinstance(trace := self._request.trace, RequestTrace):
             place = TracePlace(trace, "mirror", is_call=is_call(self._inbound))

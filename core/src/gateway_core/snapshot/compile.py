@@ -22,6 +22,7 @@ from gateway_core.config import (
 from gateway_core.config.address import TargetName, target_name
 from gateway_core.errors import GatewayError
 from gateway_core.hooks import Chain, UpstreamScope, current_scope, server_timing_binding
+from gateway_core.hooks.credentials import Credentials
 from gateway_core.hooks.error_pages import ErrorPageHooks
 from gateway_core.messages import RouteInfo
 from gateway_core.metrics.catalogue import OTHER
@@ -284,9 +285,11 @@ class _Compiler:
 
     def _route(self, config: RouteConfig, key_path: str, patterns: Sequence[Pattern]) -> list[CompiledRoute]:
         """Return a route for each of its paths: what it makes of the path of a request depends on which one matched."""
+        chain = self.chain_of.pop(config.id)
+        credentials = Credentials.of([each for part in chain.variants for each in part.bindings])
         shared = _Shared(
-            self.chain_of.pop(config.id),
-            tuple([self._mirror(each, key_path) for each in config.mirror]),
+            chain,
+            tuple([self._mirror(each, credentials, key_path) for each in config.mirror]),
             None if config.retries is None else RetryPolicy(config.retries),
             self._counts(config.id, len(self.counted)),
             key_path,
@@ -378,8 +381,9 @@ class _Compiler:
             secret=self.environment.upstreams.sticky_secret(config.id),
         )
 
-    def _mirror(self, config: MirrorConfig, key_path: str) -> Mirror:
+    def _mirror(self, config: MirrorConfig, credentials: Credentials, key_path: str) -> Mirror:
         configured = self.configured.get(config.target)
         own = DEFAULT_TIMEOUTS if configured is None else configured.timeouts
         hooks = self.scope.attempt_hooks.get(config.target, ())
-        return Mirror(self._upstream(config.target, key_path), config.percent, config.credentials, own, hooks)
+        left_out = None if config.credentials else credentials
+        return Mirror(self._upstream(config.target, key_path), config.percent, left_out, own, hooks)

@@ -26,6 +26,7 @@ from gateway_core.routing import (
 
 if TYPE_CHECKING:
     from gateway_core.hooks import Chain, EarlyPasses, Hook
+    from gateway_core.hooks.credentials import Credentials
     from gateway_core.messages import Request, Response, RouteInfo
     from gateway_core.observe.tracing.sampling import SamplingPolicy
     from gateway_core.snapshot.target_split import TargetSplit
@@ -105,8 +106,8 @@ class Mirror:
     upstream: Upstream
     percent: float
     """Share of the requests that is copied."""
-    credentials: bool
-    """Whether copies carry Authorization and Cookie."""
+    credentials: Credentials | None
+    """What copies come without; None if they carry credentials."""
     timeouts: TimeoutsConfig
     """Those of the upstream."""
     attempt_hooks: tuple[Hook, ...] = ()

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 from gateway_plugin_sdk import Identity, Request
 
+from gateway_plugin_auth.credentials import Source
 from gateway_plugin_auth.refusals import Refusal
 
 
@@ -49,6 +50,9 @@ class Provider(Protocol):
 
     header_names: tuple[str, ...]
     """Header fields that only it may set."""
+
+    sources: tuple[Source, ...]
+    """Where it looks for credentials."""
 
     def check(self, request: Request) -> Outcome:
         """Judge a request's credentials, without waiting for anything."""

@@ -64,6 +64,10 @@ class Auth(Plugin[AuthConfig]):
         names = [name for provider in everyone for name in provider.header_names]
         self._reserved = ReservedHeaders(names) if names else None
         self.reserved_headers = frozenset(names)
+        sources = [source for provider in everyone for source in provider.sources]
+        proof = ["DPoP"] if any(each.dpop for each in tokens) else []
+        self.credential_headers = frozenset([*(each.name for each in sources if each.place == "header"), *proof])
+        self.credential_parameters = frozenset(each.name for each in sources if each.place == "query")
         self._hides = tuple(self._providers[name].hide for name in self._providers if hides(configs[name]))
         self._changes_head = bool(names or self._hides)
         self._anonymous = Identity(config.anonymous, "anonymous") if config.anonymous is not None else None

@@ -79,7 +79,8 @@ class Oidc(Plugin[OidcConfig]):
         url = config.discovery_url.reveal() if config.discovery_url is not None else None
         self._provider = ProviderDocument(config.issuer, url, config.fetch, config.algorithms, context)
         own_headers = (config.access_token_header, config.id_token_header)
-        self._reserved = (*config.claims_to_headers, *(name for name in own_headers if name is not None))
+        self.credential_headers = frozenset(name for name in own_headers if name is not None)
+        self._reserved = (*config.claims_to_headers, *self.credential_headers)
         self.reserved_headers = frozenset(name for name in self._reserved if name.lower() != "authorization")
         if context.route is not None:
             self.idle_hooks = frozenset({"gateway_request"})

@@ -126,7 +126,8 @@ class MirrorConfig(Section):
     """Share of the requests that is copied."""
 
     credentials: Switch = False
-    """Whether copies carry the client's Authorization and Cookie."""
+    """Whether copies carry credentials: Authorization, Cookie, ``X-API-Key`` and similar fields, and the fields and
+    query parameters in which the route's plugins look for some, such as ``key_from`` of ``auth``."""
 
 
 def _as_list(value: Any) -> Any:

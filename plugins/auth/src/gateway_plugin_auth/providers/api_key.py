@@ -47,7 +47,7 @@ class ApiKeys:
         self._config = config
         self._context = context
         self._wall = context.clock.wall
-        self._sources = tuple(source.compiled() for source in config.key_from)
+        self.sources = tuple(source.compiled() for source in config.key_from)
         self._access = config.access_rules()
         self._mapping = field_readers(config.claims_to_headers)
         self.header_names = tuple(config.claims_to_headers)
@@ -101,12 +101,12 @@ class ApiKeys:
     def hide(self, request: Request) -> None:
         """Take keys out of the request, if so configured."""
         if self._config.hide_credentials:
-            for source in self._sources:
+            for source in self.sources:
                 source.hide(request)
 
     def check(self, request: Request) -> Outcome:
         """Judge the request's key."""
-        found = find_first(self._sources, request)
+        found = find_first(self.sources, request)
         if isinstance(found, Refusal):
             return found
         key = found[1]

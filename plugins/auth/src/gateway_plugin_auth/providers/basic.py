@@ -113,7 +113,7 @@ class Passwords:
         self._config = config
         self._context = context
         self._now = context.clock.monotonic
-        self._sources = (Source("header", "Authorization", "Basic"),)
+        self.sources: tuple[Source, ...] = (Source("header", "Authorization", "Basic"),)
         self._access = config.access_rules()
         self._mapping = field_readers(config.claims_to_headers)
         self.header_names = tuple(config.claims_to_headers)
@@ -153,12 +153,12 @@ class Passwords:
     def hide(self, request: Request) -> None:
         """Take name and password out of the request, if so configured."""
         if self._config.hide_credentials:
-            for source in self._sources:
+            for source in self.sources:
                 source.hide(request)
 
     def check(self, request: Request) -> Outcome:
         """Judge the request's name and password."""
-        found = find_first(self._sources, request)
+        found = find_first(self.sources, request)
         if isinstance(found, Refusal):
             return found
         text = found[1]

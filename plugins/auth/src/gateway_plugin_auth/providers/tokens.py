@@ -59,10 +59,10 @@ class TokenProvider(ABC, Generic[EntryT]):
         :param identity_is_asked_for: whether the configuration names the claim that callers are known by.
         """
         self._wall = context.clock.wall
-        self._sources = with_dpop(config, config.token_sources())
+        self.sources = with_dpop(config, config.token_sources())
         self.challenges = challenges_of(config)
         self._possession = Possession(config, context)
-        self._hidden = self._sources if config.hide_credentials else ()
+        self._hidden = self.sources if config.hide_credentials else ()
         self._hides_proof = config.dpop is not None and config.dpop.hide_proof
         self._step_up = (
             StepUp(config.step_up.acr_values, config.step_up.max_age, config.leeway) if config.step_up else None
@@ -78,7 +78,7 @@ class TokenProvider(ABC, Generic[EntryT]):
         # Tokens whose clients must prove something, apart: what is found among the others is accepted as it is.
         self._bound: VerifiedCache[EntryT] = VerifiedCache(config.cache.size, BYTES_PER_TOKEN)
         # The first place that has credentials counts, so a field may be looked up at once only if it is the first one.
-        first = self._sources[0]
+        first = self.sources[0]
         self._is_looked_up = first.is_authorization and not first.is_dpop
         self._before = f" {first.scheme or 'Bearer'} ".encode()
 
@@ -102,7 +102,7 @@ class TokenProvider(ABC, Generic[EntryT]):
             entry = self._cache.get(request.authorization_bytes)
             if entry is not None and self._holds(entry):
                 return entry.outcome
-        found = find_first(self._sources, request)
+        found = find_first(self.sources, request)
         if isinstance(found, Refusal):
             return found
         source, token = found
