@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 import pytest
 from gateway_core.routing import RouteRule, rule_pattern
-from gateway_core.routing.entries import Entry
 from gateway_core.routing.invariants import check_invariants
-from gateway_core.routing.tree import Node, Tree
+from gateway_core.routing.tree import Entry, Node, Tree
 
 RULES: list[RouteRule[str]] = [
     RouteRule(id="0", payload="", path="/a/:x", order=0),

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 from gateway_core.routing import RouteRule, rule_pattern
-from gateway_core.routing.entries import Entry
 from gateway_core.routing.patterns import path_rank
 from gateway_core.routing.search import reachable
-from gateway_core.routing.tree import Tree
+from gateway_core.routing.tree import Entry, Tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

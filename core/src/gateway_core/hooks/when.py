@@ -8,8 +8,16 @@ from gateway_core.config import ConditionConfig, WhenConfig
 from gateway_core.errors import TextSource
 from gateway_core.messages import Request
 from gateway_core.routing import AddressCondition, ValueCondition
-from gateway_core.routing.conditions import Conditions, RequestValues, Test, ValueTest, compile_test
-from gateway_core.routing.request_tests import AddressTest, CookieTest, SchemeTest
+from gateway_core.routing.conditions import (
+    AddressTest,
+    Conditions,
+    CookieTest,
+    RequestValues,
+    SchemeTest,
+    Test,
+    ValueTest,
+    compile_test,
+)
 
 
 def compile_when(config: WhenConfig | None) -> Callable[[Request], bool] | None:

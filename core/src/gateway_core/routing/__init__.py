@@ -6,10 +6,8 @@ A route's conditions come in as :class:`RouteRule`; a :class:`Router` returns a 
 
 from gateway_core.routing.conditions import ClientFacts, HeaderLookup
 from gateway_core.routing.conflicts import Conflict, find_conflicts
-from gateway_core.routing.entries import NO_PARAMS, Match
 from gateway_core.routing.explain import Explanation, Loser, explain
-from gateway_core.routing.hosts import host_captures, normalize_host, parse_host
-from gateway_core.routing.listeners import ListenerRule, ListenerTable, Refusal
+from gateway_core.routing.hosts import ListenerRule, ListenerTable, Refusal, host_captures, normalize_host, parse_host
 from gateway_core.routing.path_policy import DEFAULT_POLICY, PathPolicy, arrival_policy
 from gateway_core.routing.patterns import Pattern, parse_pattern, parse_prefix, parse_regex, rule_pattern
 from gateway_core.routing.problems import ConditionError, HostError, PatternError, RewriteError, RuleError
@@ -37,6 +35,7 @@ from gateway_core.routing.router import (
 )
 from gateway_core.routing.rules import AddressCondition, RouteRule, ValueCondition
 from gateway_core.routing.split import WeightedTargets, rendezvous, samples
+from gateway_core.routing.tree import NO_PARAMS, Match
 
 __all__ = [
     "DEFAULT_POLICY",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from gateway_core.messages.path import NAMELESS, other_readings, read_path
 from gateway_core.routing.conditions import ClientFacts, HeaderLookup
-from gateway_core.routing.entries import Match
 from gateway_core.routing.patterns import rule_pattern
 from gateway_core.routing.router import Router, params_of
 from gateway_core.routing.rules import P
+from gateway_core.routing.tree import Match
 
 
 def path_problem(

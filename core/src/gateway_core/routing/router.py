@@ -14,14 +14,13 @@ from types import MappingProxyType
 from typing import Generic
 
 from gateway_core.routing.conditions import ClientFacts, HeaderLookup, RequestValues
-from gateway_core.routing.entries import Entry, Match
 from gateway_core.routing.hosts import ANY_HOST, CAPTURE, capture_of, normalize_host, parse_host
 from gateway_core.routing.patterns import Pattern, rule_pattern
 from gateway_core.routing.problems import HostError
 from gateway_core.routing.redirect import Redirect
 from gateway_core.routing.rules import P, RouteRule
 from gateway_core.routing.search import find_best, find_first, reachable
-from gateway_core.routing.tree import Tree
+from gateway_core.routing.tree import Entry, Match, Tree
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from gateway_core.routing.conditions import HeaderLookup, RequestValues
-from gateway_core.routing.entries import NO_PARAMS, Entry, Match
 from gateway_core.routing.patterns import Pattern
 from gateway_core.routing.rules import P
-from gateway_core.routing.tree import Leaf, Node, Tree
+from gateway_core.routing.tree import NO_PARAMS, Entry, Leaf, Match, Node, Tree
 
 Pending = list[tuple["Node[P]", int]]
 """Nodes to go on from, the next one last, with the index of the segment to take there; 0 stands for the node's tail."""

@@ -32,8 +32,7 @@ from gateway_core.routing import (
     rule_pattern,
 )
 from gateway_core.routing import Pattern as RoutePattern
-from gateway_core.routing.conditions import compile_conditions
-from gateway_core.routing.request_tests import param_reader
+from gateway_core.routing.conditions import compile_conditions, param_reader
 from gateway_core.routing.router import host_keys
 from gateway_core.snapshot.listeners import ListenerRoutes
 from gateway_core.snapshot.route import request_rewrite
