@@ -23,7 +23,7 @@ from gateway_core.process.engine import Engine
 from gateway_core.process.socket_table import SocketTable
 from gateway_core.process.traffic_meter import TrafficMeter
 from gateway_core.reload.bundle import ConfigBundle
-from gateway_core.snapshot import load, to_lines
+from gateway_core.snapshot import load
 
 ROUTES: Final = 500
 ACTIVE: Final = (0, 1, 50, 500)
@@ -51,7 +51,7 @@ async def started(sockets: SocketTable, text: str) -> Engine:
         path = Path(folder) / "gateway.yaml"
         path.write_text(text)
         loaded = load([path], registry=PluginRegistry(), environ={})
-    prepared = await engine.prepare(ConfigBundle(loaded.version, tuple(to_lines(loaded)), loaded.config.workers))
+    prepared = await engine.prepare(ConfigBundle(loaded.version, tuple(loaded.to_lines()), loaded.config.workers))
     sockets.bind(prepared.config.listen)
     await engine.commit(prepared)
     return engine

@@ -49,7 +49,7 @@ OPERATORS = "sees what operators write, and error texts of libraries about it"
 EXCEPTIONS = {
     "gateway_core.config.address._HOST": ONLY_MATCHED,
     "gateway_core.config.merge_documents._OWN_KEY": "linear, but for the number of its names",
-    "gateway_core.config.location._STEP": OPERATORS,
+    "gateway_core.config.problems._STEP": OPERATORS,
     "gateway_core.config.redaction._REFERENCE": OPERATORS,
     "gateway_core.config.redaction._NAMED_SECRET": OPERATORS,
     "gateway_core.config.source._URL": OPERATORS,
@@ -71,7 +71,7 @@ EXCEPTIONS = {
     "gateway_core.proxy.wire.request_head._USUAL_LINE": ONLY_MATCHED,
     "gateway_core.regex.parser._GROUP": ONLY_MATCHED,
     "gateway_core.regex.parser._QUANTIFIER": OPERATORS,
-    "gateway_core.snapshot.unknown_names._PLACEHOLDER": OPERATORS,
+    "gateway_core.snapshot.checks._PLACEHOLDER": OPERATORS,
     "gateway_tokens.texts._URL": OPERATORS,
     "gateway_tokens.confirmation._THUMBPRINT": ONLY_MATCHED,
     "gateway_plugin_auth.client_certificates._HASH": ONLY_MATCHED,

@@ -7,7 +7,8 @@ import random
 
 import pytest
 from gateway_core.backoff import Backoff
-from gateway_core.tasks import Tasks, spawn, spawned, supervise, supervised
+from gateway_core.clock import ManualClock
+from gateway_core.tasks import Tasks, Yielder, spawn, spawned, supervise, supervised
 
 
 async def fail() -> None:
@@ -258,3 +259,53 @@ async def test_a_supervised_task_ends_when_it_is_cancelled_though_its_clean_up_f
 
     assert task.cancelled()
     assert "in the clean-up" in caplog.text
+
+
+async def test_lets_others_run_first_and_then_only_when_its_slice_is_used_up() -> None:
+    clock = ManualClock()
+    yielder = Yielder(clock, 0.003)
+    ran: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.call_soon(ran.append, "first")
+    await yielder.checkpoint()
+    assert ran == ["first"]
+    ran.clear()
+    loop.call_soon(ran.append, "other")
+
+    clock.advance(0.002)
+    await yielder.checkpoint()
+    assert ran == []
+
+    clock.advance(0.002)
+    await yielder.checkpoint()
+    assert ran == ["other"]
+
+
+async def test_has_a_new_slice_after_each_pause() -> None:
+    clock = ManualClock()
+    yielder = Yielder(clock, 0.003)
+    clock.advance(1)
+    await yielder.checkpoint()
+    ran: list[str] = []
+    asyncio.get_running_loop().call_soon(ran.append, "other")
+
+    clock.advance(0.002)
+    await yielder.checkpoint()
+
+    assert ran == []
+
+
+async def test_a_long_list_is_worked_through_in_parts_with_turns_of_others_between() -> None:
+    clock = ManualClock()
+    yielder = Yielder(clock, 0.003)
+    ran: list[int] = []
+    found: list[int] = []
+
+    async for part in yielder.parts(range(3500)):
+        assert len(part) <= 1000
+        found += part
+        asyncio.get_running_loop().call_soon(ran.append, len(found))
+        clock.advance(0.004)
+
+    assert found == list(range(3500))
+    assert ran == [1000, 2000, 3000]

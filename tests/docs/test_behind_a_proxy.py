@@ -14,7 +14,7 @@ from gateway_core.proxy.downstream.client import believed_facts
 from gateway_core.proxy.wire.forwarding import Arrived, Origin, origin_of
 from gateway_core.proxy.wire.request_fields import RequestFacts, read_request_block
 from gateway_core.proxy.wire.untrusted import UNTRUSTED_FAMILIES, UNTRUSTED_NAMES
-from gateway_core.snapshot.trust import Trust, document_trust
+from gateway_core.snapshot.listeners import Trust, document_trust
 
 TEXT = (Path(__file__).parents[2] / "docs" / "behind-a-proxy.md").read_text("utf-8")
 UNTRUSTED_PEER = "192.0.2.99"

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from gateway_core.clock import SystemClock
 from gateway_core.config import (
     ConfigModel,
     Document,
@@ -17,9 +19,15 @@ from gateway_core.config import (
     model_problems,
 )
 from gateway_core.config.documents import ALL_RIGHTS
+from gateway_core.tasks import Yielder
 from pydantic import Field, SecretStr, model_validator
 
 Load = Callable[..., LoadedConfig]
+
+
+def received(lines: Iterable[bytes]) -> LoadedConfig:
+    """Return the configuration that another process makes of these lines."""
+    return asyncio.run(LoadedConfig.from_lines(tuple(lines), Yielder(SystemClock())))
 
 
 class AuthConfig(ConfigModel):

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from gateway_core.config import ConfigError, Document, LoadedConfig, Place, load_config
+from gateway_core.config import ConfigError, Document, GatewayConfig, LoadedConfig, Place, load_config
 from gateway_core.config.loaded import collector_paused
 from gateway_core.config.models.base import Section
 from gateway_core.config.values import CANONICAL
@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from tests.core.config.conftest import Catalogue, Load
+from tests.core.config.conftest import Catalogue, Load, received
 
 TEXT = """\
 listen: [":8080", {address: ":8443", tls: {cert: a, key: b}}]
@@ -37,22 +37,10 @@ routes:
 """
 
 
-class Collected:
-    """Iterates over a generator and keeps what it returns."""
-
-    value: LoadedConfig | None = None
-
-    def __init__(self, steps: Generator[None, None, LoadedConfig]) -> None:
-        self.steps = steps
-
-    def __iter__(self) -> Iterator[None]:
-        self.value = yield from self.steps
-
-
 def test_canonical_form_brings_back_the_same_configuration(load: Load) -> None:
     loaded = load(TEXT, environ={"S": "secret"})
 
-    again = LoadedConfig.from_canonical(json.loads(json.dumps(loaded.to_canonical())))
+    again = received(loaded.to_lines())
 
     assert again == loaded
     assert again.config.routes[0].plugins[0].config == {"secret": "secret", "leeway": "5s"}
@@ -97,7 +85,7 @@ def test_every_form_is_brought_back(load: Load, text: str) -> None:
     routes = "" if text.startswith("routes") else "routes: [{id: r, path: /r, target: u}]\n"
     loaded = load(f"upstreams: [{{name: u, endpoints: [{{url: 'http://127.0.0.1:1'}}]}}]\n{routes}{text}\n")
 
-    again = LoadedConfig.from_canonical(json.loads(json.dumps(loaded.to_canonical())))
+    again = received(loaded.to_lines())
 
     assert again == loaded
 
@@ -129,19 +117,19 @@ def test_what_a_key_is_without_being_given_may_be_given(section: type[Section], 
     assert kind.validate_python(written, context=CANONICAL) == default
 
 
-def test_building_in_steps_gives_the_same(load: Load) -> None:
-    loaded = load(TEXT, environ={"S": "secret"})
-    steps = LoadedConfig.from_canonical_steps(loaded.to_canonical())
-    collected = Collected(steps)
+def test_no_line_is_long(load: Load) -> None:
+    routes = "\n".join(f"  - {{id: r{number}, path: /{number}, target: 'http://h'}}" for number in range(300))
+    loaded = load(f"routes:\n{routes}\n")
 
-    yields = len(list(collected))
+    lines = list(loaded.to_lines())
 
-    assert collected.value == loaded
-    assert yields >= 4
+    assert max(len(line) for line in lines) < 20_000
+    assert all(b"\n" not in line for line in lines)
+    assert received(lines) == loaded
 
 
 def test_canonical_form_has_all_defaults(load: Load) -> None:
-    config = load("routes: []").to_canonical()["config"]
+    config = json.loads(next(load("routes: []").to_lines()))["config"]
 
     assert config["limits"]["idle_timeout"] == 75.0
     absent = dict.fromkeys(("name", "tls", "mode", "owner", "trusted_proxies", "client_address"))
@@ -150,10 +138,11 @@ def test_canonical_form_has_all_defaults(load: Load) -> None:
 
 
 def test_canonical_form_of_another_version_is_refused(load: Load) -> None:
-    canonical = {**load("routes: []").to_canonical(), "format": 99}
+    head = json.loads(next(load("routes: []").to_lines()))
+    other = json.dumps({**head, "format": 99}).encode()
 
     with pytest.raises(ValueError, match="has format 99, not 1"):
-        LoadedConfig.from_canonical(canonical)
+        received([other])
 
 
 def test_version_depends_on_what_is_configured_and_on_nothing_else(load: Load) -> None:
@@ -178,20 +167,9 @@ def test_things_have_places(load: Load) -> None:
 
 
 def test_place_of_an_unknown_thing_is_the_first_file() -> None:
-    loaded = LoadedConfig.from_canonical(
-        {
-            "format": 1,
-            "version": "",
-            "config": {},
-            "place_files": [],
-            "places": {},
-            "files": ["a.yaml"],
-            "directories": [],
-        }
-    )
+    loaded = LoadedConfig(GatewayConfig(), {}, (Path("a.yaml"),))
 
     assert loaded.place_of("routes[0]") == Place("a.yaml")
-    assert loaded.files == (Path("a.yaml"),)
 
 
 NAMES = st.sampled_from(["a", "b", "users"])
@@ -220,7 +198,7 @@ def test_any_valid_configuration_survives_its_canonical_form(routes: list[dict[s
     except ConfigError:
         reject()
 
-    again = LoadedConfig.from_canonical(json.loads(json.dumps(loaded.to_canonical())))
+    again = received(loaded.to_lines())
 
     assert again == loaded
 

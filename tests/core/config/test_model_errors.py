@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from gateway_core.config import ConfigFinding, ConfigModel, model_problems
-from gateway_core.config.location import format_path
 from gateway_core.config.model_errors import fields_at
+from gateway_core.config.problems import format_path
 from gateway_core.config.schema_errors import SchemaValidator
 from pydantic import Field, model_validator
 

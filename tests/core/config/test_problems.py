@@ -10,7 +10,6 @@ from gateway_core.config import (
     ConfigFinding,
     ConfigModel,
     ConfigProblem,
-    LoadedConfig,
     Place,
     PluginDescription,
     SchemaValidator,
@@ -21,10 +20,12 @@ from gateway_core.config import (
     render_problems,
 )
 from gateway_core.config.codes import CODES
-from gateway_core.config.problems import missing_files_as_warnings
+from gateway_core.config.problems import format_path, missing_files_as_warnings, parse_path
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import Field
 
-from tests.core.config.conftest import Catalogue, Load
+from tests.core.config.conftest import Catalogue, Load, received
 
 
 def test_problem_names_place_key_path_and_message() -> None:
@@ -187,4 +188,29 @@ def test_warnings_travel_with_the_canonical_form(catalog: Catalogue, load: Load)
     with_plugin(catalog, sign(WEAK))
     loaded = load(TEXT)
 
-    assert LoadedConfig.from_canonical(loaded.to_canonical()).warnings == loaded.warnings
+    assert received(loaded.to_lines()).warnings == loaded.warnings
+
+
+def test_place_reads_as_file_line_and_column() -> None:
+    assert str(Place("gateway.yaml", 41, 17)) == "gateway.yaml:41:17"
+    assert str(Place("gateway.toml")) == "gateway.toml"
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ((), ""),
+        (("listen",), "listen"),
+        (("routes", 3, "plugins", 0, "config", "rate"), "routes[3].plugins[0].config.rate"),
+        (("headers", "x-version"), "headers.x-version"),
+        (("headers", "x version"), 'headers["x version"]'),
+    ],
+)
+def test_key_paths_read_as_people_write_them(path: tuple[str | int, ...], text: str) -> None:
+    assert format_path(path) == text
+    assert parse_path(text) == path
+
+
+@given(st.lists(st.text(alphabet="ab-_$0.", min_size=1) | st.integers(0, 1000), max_size=6))
+def test_formatted_paths_parse_back(path: list[str | int]) -> None:
+    assert parse_path(format_path(path)) == tuple(path)

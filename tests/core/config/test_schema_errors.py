@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from gateway_core.config import ConfigModel, Duration, SchemaValidator, Size
-from gateway_core.config.location import format_path
+from gateway_core.config.problems import format_path
 from pydantic import SecretStr
 
 

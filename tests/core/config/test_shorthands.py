@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from gateway_core.config import ConfigError
-from gateway_core.config.location import KeyPath
+from gateway_core.config.problems import KeyPath
 from gateway_core.config.shorthands import shorthand_hint
 
 from tests.core.config.conftest import Load

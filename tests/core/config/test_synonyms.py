@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 from gateway_core.config import ConfigError, GatewayConfig
-from gateway_core.config.location import KeyPath
 from gateway_core.config.model_errors import fields_at
+from gateway_core.config.problems import KeyPath
 from gateway_core.config.synonyms import _HINTS, placement_hint, synonym_hint
 
 from tests.core.config.conftest import Load

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from gateway_core.config.location import Place
+from gateway_core.config.problems import Place
 from gateway_core.config.toml_nodes import compose
 from gateway_core.config.yaml_constructor import Locator, node_place
 from gateway_core.config.yaml_nodes import DocumentSyntaxError

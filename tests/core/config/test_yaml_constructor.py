@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import yaml
 from gateway_core.config.documents import ALL_RIGHTS, Document
-from gateway_core.config.location import KeyPath, Place, format_path
+from gateway_core.config.problems import KeyPath, Place, format_path
 from gateway_core.config.substitution import Substitution
 from gateway_core.config.yaml_constructor import Constructor, Locator, node_place
 from gateway_core.config.yaml_nodes import compose, compose_json

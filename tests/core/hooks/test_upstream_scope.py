@@ -10,8 +10,7 @@ from gateway_core.errors import UpstreamError
 from gateway_core.hooks import UpstreamScope, current_scope
 from gateway_core.hooks.upstream_scope import MOST_URLS
 from gateway_core.snapshot.rules import config_for_url
-from gateway_core.upstreams.live_upstream import LiveUpstream
-from gateway_core.upstreams.runtime import UpstreamRuntime
+from gateway_core.upstreams.runtime import LiveUpstream, UpstreamRuntime
 
 
 def make_scope() -> tuple[UpstreamScope, list[str]]:

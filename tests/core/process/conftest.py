@@ -8,7 +8,7 @@ import pytest
 from gateway_core.packages import PluginRegistry
 from gateway_core.process.model import ProcessModel
 from gateway_core.reload.bundle import ConfigBundle
-from gateway_core.snapshot import load, to_lines
+from gateway_core.snapshot import load
 from gateway_core.testing.configuration import INSTALLED
 
 from tests.end_to_end.kit import Upstream
@@ -32,7 +32,7 @@ def canon(tmp_path: Path) -> Canon:
         path = tmp_path / "gateway.yaml"
         path.write_text(text)
         loaded = load([path], registry=PluginRegistry(INSTALLED.find), environ={})
-        return ConfigBundle(loaded.version, tuple(to_lines(loaded)), loaded.config.workers)
+        return ConfigBundle(loaded.version, tuple(loaded.to_lines()), loaded.config.workers)
 
     return validated
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from gateway_core.clock import SystemClock
-from gateway_core.config import GatewayConfig
+from gateway_core.config import GatewayConfig, LoadedConfig
 from gateway_core.process.supervisor import Supervisor
 from gateway_core.process.watcher import WatcherProcess, WatcherRefusedError
 from gateway_core.reload.bundle import ConfigBundle
-from gateway_core.snapshot.transfer import Yielder, from_lines
+from gateway_core.tasks import Yielder
 from gateway_core.upstreams.finding_store import FindingStore
 
 from tests.core.process.conftest import Canon, ask, put_in_force
@@ -167,7 +167,7 @@ async def use(watcher: WatcherProcess, bundle: ConfigBundle) -> None:
 
 
 async def config_of(bundle: ConfigBundle) -> GatewayConfig:
-    return (await from_lines(bundle.lines, Yielder(SystemClock()))).config
+    return (await LoadedConfig.from_lines(bundle.lines, Yielder(SystemClock()))).config
 
 
 async def test_no_process_is_started_for_a_configuration_that_has_nothing_to_watch(

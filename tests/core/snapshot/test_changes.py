@@ -5,7 +5,7 @@ import asyncio
 from gateway_core.clock import SystemClock
 from gateway_core.config import GatewayConfig
 from gateway_core.snapshot.changes import Changes, Difference, bindings_of, changed_settings, compare, counted
-from gateway_core.snapshot.transfer import Yielder
+from gateway_core.tasks import Yielder
 from hypothesis import given
 from hypothesis import strategies as st
 

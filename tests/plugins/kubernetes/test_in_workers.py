@@ -8,7 +8,7 @@ from pathlib import Path
 from gateway_core.packages import PluginRegistry
 from gateway_core.process.supervisor import Supervisor
 from gateway_core.reload.bundle import ConfigBundle
-from gateway_core.snapshot import load, to_lines
+from gateway_core.snapshot import load
 
 from tests.plugins.kubernetes.api_server import ApiServer, pod
 
@@ -25,7 +25,7 @@ def bundle_of(path: Path, file: Path) -> ConfigBundle:
         "routes: [{id: it, path: /, target: u0}]\n"
     )
     loaded = load([path], registry=PluginRegistry(), environ={})
-    return ConfigBundle(loaded.version, tuple(to_lines(loaded)), loaded.config.workers)
+    return ConfigBundle(loaded.version, tuple(loaded.to_lines()), loaded.config.workers)
 
 
 async def found_by(supervisor: Supervisor, expected: dict[str, str]) -> None:

@@ -23,7 +23,7 @@ from gateway_core.process.engine import Engine
 from gateway_core.process.socket_table import SocketTable
 from gateway_core.process.sockets import adopt
 from gateway_core.reload.bundle import ConfigBundle
-from gateway_core.snapshot import load, to_lines
+from gateway_core.snapshot import load
 
 _DRAIN: Final = 1.0
 
@@ -76,7 +76,7 @@ def serve(project: Project, config: Path, inherited: tuple[str, int] | None) -> 
     except ConfigError as error:
         click.echo(error.render(), err=True)
         return 1
-    bundle = ConfigBundle(loaded.version, tuple(to_lines(loaded)))
+    bundle = ConfigBundle(loaded.version, tuple(loaded.to_lines()))
     sockets = SocketTable({} if inherited is None else {inherited[0]: adopt(inherited[1])})
     try:
         return asyncio.run(_serve(bundle, registry, sockets))

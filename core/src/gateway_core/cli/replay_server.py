@@ -29,7 +29,7 @@ from gateway_core.process.socket_table import SocketTable, by_address
 from gateway_core.proxy.tail import Tail, WatchedExchange
 from gateway_core.proxy.telemetry import Responded, make_record
 from gateway_core.reload.bundle import ConfigBundle
-from gateway_core.snapshot import load, to_lines
+from gateway_core.snapshot import load
 
 _DRAIN: Final = 1.0
 _FREE: Final = "127.0.0.1:0"
@@ -85,7 +85,7 @@ async def _serve(loaded: LoadedConfig, registry: PluginRegistry, say: Say) -> No
     loaded, table = on_free_ports(loaded)
     engine = Engine(table, registry=registry)
     try:
-        prepared = await engine.prepare(ConfigBundle(loaded.version, tuple(to_lines(loaded))))
+        prepared = await engine.prepare(ConfigBundle(loaded.version, tuple(loaded.to_lines())))
         await engine.commit(prepared)
         engine.proxy.tail = Decisions(say)
         say({"listeners": [_describe(each) for each in loaded.config.listen]})

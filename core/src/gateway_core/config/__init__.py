@@ -25,7 +25,6 @@ from gateway_core.config.config_file import (
 )
 from gateway_core.config.documents import Document, DocumentFormat
 from gateway_core.config.loaded import LoadedConfig, config_version
-from gateway_core.config.location import KeyPath, Place, PlaceOf, format_path
 from gateway_core.config.model_errors import model_problems
 from gateway_core.config.models.admin import AdminConfig, AdminRole, AdminTlsConfig
 from gateway_core.config.models.base import ConfigModel
@@ -91,7 +90,11 @@ from gateway_core.config.problems import (
     ConfigError,
     ConfigFinding,
     ConfigProblem,
+    KeyPath,
+    Place,
+    PlaceOf,
     Severity,
+    format_path,
     problem_as_json,
     problem_from_json,
     problem_to_json,

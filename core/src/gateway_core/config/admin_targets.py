@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from gateway_core.config.address import UNIX, parse_listen
-from gateway_core.config.location import KeyPath
+from gateway_core.config.problems import KeyPath
 
 
 def urls_at(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:

@@ -12,9 +12,8 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
-from gateway_core.config.location import KeyPath, format_path
 from gateway_core.config.model_errors import explain_model_errors
-from gateway_core.config.problems import ConfigFinding, unknown_key
+from gateway_core.config.problems import ConfigFinding, KeyPath, format_path, unknown_key
 from gateway_core.config.redaction import is_at_secret, schema_secret_paths
 from gateway_core.config.schema_errors import SchemaValidator
 from gateway_core.config.suggestions import shown, there_are

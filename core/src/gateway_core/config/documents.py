@@ -1,6 +1,7 @@
 """Source documents: named texts in one of three formats, and how files are read from disk.
 
-Only regular files are read, never a pipe or a device, which may have no end or never begin.
+Only regular files are read, never a pipe or a device, which may have no end or never begin. What was read,
+or looked for in vain, is a `WatchSet`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Literal
 
-from gateway_core.config.location import Place
-from gateway_core.config.problems import ConfigProblem
+from gateway_core.config.problems import ConfigProblem, Place
 from gateway_core.config.suggestions import quote
 
 LARGEST_FILE: Final = 256 * 1024 * 1024
@@ -243,3 +243,43 @@ def comes_of_a_missing_file(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, FileNotFoundError):
         error = error.__cause__ or error.__context__
     return error is not None
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSet:
+    """What one configuration was read from."""
+
+    files: frozenset[Path] = frozenset()
+    """Every file that was read, or looked for in vain: documents, includes, ``${file:...}``."""
+
+    directories: frozenset[Path] = frozenset()
+    """Directories whose list of entries decides what is read: a directory of documents, an include's pattern."""
+
+    @classmethod
+    def of(cls, files: Iterable[Path | str], directories: Iterable[Path | str] = ()) -> WatchSet:
+        """Make paths absolute, without following symlinks: the link is what gets replaced."""
+        return cls(
+            frozenset(Path(file).absolute() for file in files),
+            frozenset(Path(directory).absolute() for directory in directories),
+        )
+
+    def __or__(self, other: WatchSet) -> WatchSet:
+        return WatchSet(self.files | other.files, self.directories | other.directories)
+
+    def watched_directories(self) -> frozenset[Path]:
+        """Return the directories to watch: a watch on a file goes deaf when the file is replaced.
+
+        A symlink is watched at both ends, since either may be replaced. What does not exist is watched from its
+        nearest ancestor that does.
+        """
+        wanted = set(self.directories)
+        for file in self.files:
+            wanted.add(file.parent)
+            wanted.add(real_path(file).parent)
+        return frozenset(_nearest_existing(directory) for directory in wanted)
+
+
+def _nearest_existing(directory: Path) -> Path:
+    while not is_directory(directory) and directory != directory.parent:
+        directory = directory.parent
+    return directory

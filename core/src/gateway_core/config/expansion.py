@@ -16,8 +16,8 @@ from typing import Final
 
 import yaml
 
-from gateway_core.config.location import KeyPath
 from gateway_core.config.models.base import EXTENSION
+from gateway_core.config.problems import KeyPath
 from gateway_core.config.suggestions import did_you_mean, quote, there_are
 from gateway_core.config.yaml_constructor import ReportNode, is_merge, lookup, merge_sources, node_place
 from gateway_core.config.yaml_nodes import PLAIN_TAG

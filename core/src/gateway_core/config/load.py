@@ -23,14 +23,12 @@ from gateway_core.config.checks.bindings import (
     make_paths_absolute,
     section_files,
 )
-from gateway_core.config.checks.environment import withhold_environment
 from gateway_core.config.checks.listeners import (
     check_admin_targets,
     check_listeners,
     check_named_listeners,
     check_trust,
 )
-from gateway_core.config.checks.order import OrderCheck
 from gateway_core.config.checks.references import (
     DISCOVERIES,
     STRATEGIES,
@@ -40,8 +38,10 @@ from gateway_core.config.checks.references import (
     check_sources,
     check_targets,
     check_upstreams,
+    withhold_environment,
 )
 from gateway_core.config.checks.routes import (
+    OrderCheck,
     check_displaced_defaults,
     check_responses,
     check_sets,
@@ -51,11 +51,20 @@ from gateway_core.config.checks.routes import (
 from gateway_core.config.checks.scope import Scope, bindings, fill_route_ids, mappings
 from gateway_core.config.documents import Document, as_paths
 from gateway_core.config.loaded import LoadedConfig, collector_paused, config_version
-from gateway_core.config.location import KeyPath, Place, PlaceOf, format_path, parse_path
 from gateway_core.config.merge_documents import Gatherer
 from gateway_core.config.model_errors import Hints, explain_model_errors
 from gateway_core.config.models.gateway import GatewayConfig
-from gateway_core.config.problems import ConfigError, ConfigProblem, missing_files_as_warnings, sort_problems
+from gateway_core.config.problems import (
+    ConfigError,
+    ConfigProblem,
+    KeyPath,
+    Place,
+    PlaceOf,
+    format_path,
+    missing_files_as_warnings,
+    parse_path,
+    sort_problems,
+)
 from gateway_core.config.redaction import masked, masked_words, schema_secret_paths, secret_texts
 from gateway_core.config.shorthands import shorthand_hint
 from gateway_core.config.substitution import Substitution

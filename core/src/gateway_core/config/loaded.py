@@ -1,25 +1,30 @@
-"""A configuration that passed every check, and its canonical form for other processes."""
+"""A configuration that passed every check, and its canonical form, in which other processes get it.
+
+That is lines of JSON. To read one document of some megabytes would hold up requests.
+"""
 
 from __future__ import annotations
 
 import gc
 import hashlib
 import json
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from gateway_core.config.location import Place
 from gateway_core.config.models.gateway import GatewayConfig
 from gateway_core.config.models.route import RouteConfig
 from gateway_core.config.models.upstream import UpstreamConfig
-from gateway_core.config.problems import ConfigProblem, problem_from_json, problem_to_json
+from gateway_core.config.problems import ConfigProblem, Place, problem_from_json, problem_to_json
 from gateway_core.config.values import CANONICAL
+from gateway_core.tasks import Yielder
 
 CANONICAL_FORMAT: Final = 1
-_SLICE: Final = 50
+_ITEMS: Final = 20
+_PLACES: Final = 200
+"""Routes, upstreams and places of a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,78 +66,69 @@ class LoadedConfig:
             self._by_name[kind] = found
         return found
 
-    def to_canonical(self) -> dict[str, Any]:
-        """Return the configuration with all defaults as plain JSON values. It holds the secrets, too."""
+    def to_lines(self) -> Iterator[bytes]:
+        """Write the configuration with all defaults as lines of JSON: the head, then the parts in any number.
+
+        It holds the secrets, too. No line is long: each is read in a fraction of a millisecond.
+        """
         names = list(dict.fromkeys(place.file for place in self.places.values()))
         index = {name: number for number, name in enumerate(names)}
-        return {
+        config = self.config.model_dump(mode="json", context=CANONICAL)
+        routes, upstreams = config.pop("routes"), config.pop("upstreams")
+        places = [(path, [index[place.file], place.line, place.column]) for path, place in self.places.items()]
+        head = {
             "format": CANONICAL_FORMAT,
             "version": self.version,
-            "config": self.config.model_dump(mode="json", context=CANONICAL),
+            "config": config,
             "place_files": names,
-            "places": {path: [index[place.file], place.line, place.column] for path, place in self.places.items()},
+            "places": {},
             "files": [str(path) for path in self.files],
             "directories": [str(path) for path in self.directories],
             "warnings": [problem_to_json(warning) for warning in self.warnings],
         }
+        yield _line(head)
+        yield from (_line({"upstreams": part}) for part in _parts(upstreams, _ITEMS))
+        yield from (_line({"routes": part}) for part in _parts(routes, _ITEMS))
+        yield from (_line({"places": dict(part)}) for part in _parts(places, _PLACES))
 
     @classmethod
-    def from_canonical(cls, canonical: Mapping[str, Any]) -> LoadedConfig:
-        """Build what :meth:`to_canonical` wrote, in one go.
+    async def from_lines(cls, lines: Sequence[bytes], yielder: Yielder) -> LoadedConfig:
+        """Build what `to_lines` wrote, line by line, for a process that serves meanwhile.
 
-        :raises ValueError: if it was written by another version of the gateway.
+        :raises ValueError: it was written by another version of the gateway, or is damaged.
         """
-        steps = cls.from_canonical_steps(canonical)
-        with collector_paused():
-            while True:
-                try:
-                    next(steps)
-                except StopIteration as done:
-                    loaded: LoadedConfig = done.value
-                    return loaded
-
-    @classmethod
-    def from_canonical_steps(cls, canonical: Mapping[str, Any]) -> Generator[None, None, LoadedConfig]:
-        """Build what :meth:`to_canonical` wrote in steps of a few milliseconds, for a process that serves.
-
-        The long lists of the document are used up: freeing them at the end would take longer than any step.
-
-        A full garbage collection takes longer than any step: pause the collector (``collector_paused``) around each
-        step, and ``gc.freeze()`` once the new configuration is in force.
-
-        :raises ValueError: if it was written by another version of the gateway.
-        """
-        if canonical.get("format") != CANONICAL_FORMAT:
-            raise ValueError(
-                f"the canonical configuration has format {canonical.get('format')}, not {CANONICAL_FORMAT}"
-            )
-        document = dict(canonical["config"])
-        routes: list[RouteConfig] = []
-        for part in _use_up(document.pop("routes", [])):
-            routes += GatewayConfig.model_validate({"routes": part}, context=CANONICAL).routes
-            yield
-        upstreams: list[UpstreamConfig] = []
-        for part in _use_up(document.pop("upstreams", [])):
-            upstreams += GatewayConfig.model_validate({"upstreams": part}, context=CANONICAL).upstreams
-            yield
-        config = GatewayConfig.model_validate(document, context=CANONICAL)
-        config = config.model_copy(update={"routes": tuple(routes), "upstreams": tuple(upstreams)})
-        yield
-        names = canonical["place_files"]
-        places: dict[str, Place] = {}
-        written = list(canonical["places"].items())
-        canonical["places"].clear()
-        for items in _use_up(written, 200):
-            places.update((path, Place(names[file], line, column)) for path, (file, line, column) in items)
-            yield
+        head = json.loads(lines[0])
+        if head.get("format") != CANONICAL_FORMAT:
+            raise ValueError(f"the canonical configuration has format {head.get('format')}, not {CANONICAL_FORMAT}")
+        names = head["place_files"]
+        routes, upstreams, places = list[RouteConfig](), list[UpstreamConfig](), dict[str, Place]()
+        for line in lines[1:]:
+            part = json.loads(line)
+            written = part.pop("places", {}).items()
+            places.update((path, Place(names[file], row, column)) for path, (file, row, column) in written)
+            if part:
+                config = GatewayConfig.model_validate(part, context=CANONICAL)
+                routes += config.routes
+                upstreams += config.upstreams
+            await yielder.checkpoint()
+        config = GatewayConfig.model_validate(head["config"], context=CANONICAL)
         return cls(
-            config,
+            config.model_copy(update={"routes": tuple(routes), "upstreams": tuple(upstreams)}),
             places,
-            tuple(Path(name) for name in canonical["files"]),
-            canonical["version"],
-            tuple(Path(name) for name in canonical["directories"]),
-            tuple(problem_from_json(entry) for entry in canonical.get("warnings", ())),
+            tuple(Path(name) for name in head["files"]),
+            head["version"],
+            tuple(Path(name) for name in head["directories"]),
+            tuple(problem_from_json(entry) for entry in head.get("warnings", ())),
         )
+
+
+def _line(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def config_version(config: GatewayConfig) -> str:
@@ -141,15 +137,6 @@ def config_version(config: GatewayConfig) -> str:
         config.model_dump(mode="json", context=CANONICAL), sort_keys=True, separators=(",", ":"), ensure_ascii=False
     )
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _use_up(items: list[Any], size: int = _SLICE) -> Generator[list[Any], None, None]:
-    """Yield the items in slices, and keep none of them."""
-    items.reverse()
-    while items:
-        part = items[: -size - 1 : -1]
-        del items[-size:]
-        yield part
 
 
 @contextmanager

@@ -31,10 +31,9 @@ from gateway_core.config.documents import (
     real_path,
 )
 from gateway_core.config.expansion import DEFAULTS, SetExpansion, apply_defaults
-from gateway_core.config.location import KeyPath, Place, format_path
 from gateway_core.config.models.base import EXTENSION
 from gateway_core.config.models.gateway import GatewayConfig
-from gateway_core.config.problems import ConfigProblem
+from gateway_core.config.problems import ConfigProblem, KeyPath, Place, format_path
 from gateway_core.config.substitution import Substitution
 from gateway_core.config.suggestions import kind_of, quote
 from gateway_core.config.yaml_constructor import Constructor, Locator, ReportNode, node_place

@@ -11,8 +11,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from gateway_core.config.location import KeyPath
-from gateway_core.config.problems import ConfigFinding, finding, missing_key, unknown_key
+from gateway_core.config.problems import ConfigFinding, KeyPath, finding, missing_key, unknown_key
 from gateway_core.config.suggestions import (
     Fault,
     code_of,

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, wraps
 from typing import Any, Final, TypeVar
 
-from gateway_core.config.location import KeyPath
-
 ResultT = TypeVar("ResultT")
 
 _REMEMBERED: Final = 64
@@ -92,20 +90,6 @@ def _walk(root: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Mapping[st
         if depth and isinstance(schema, Mapping):
             yield path, schema
             left.extend([((*path, *step), inner, depth - 1) for step, inner in _inside(root, schema)])
-
-
-def texts_at(value: object, pattern: tuple[str, ...], path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the texts in ``value`` at a key path with ``*``, each with its own path."""
-    if not pattern:
-        if isinstance(value, str):
-            yield path, value
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            if pattern[0] in {key, "*"}:
-                yield from texts_at(inner, pattern[1:], (*path, key))
-    elif isinstance(value, (list, tuple)) and pattern[0] == "*":
-        for index, inner in enumerate(value):
-            yield from texts_at(inner, pattern[1:], (*path, index))
 
 
 _ANY: Final = ("*",)

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gateway_core.config.location import KeyPath, format_path
-from gateway_core.config.problems import ConfigFinding, finding, missing_key, unknown_key
+from gateway_core.config.problems import ConfigFinding, KeyPath, finding, format_path, missing_key, unknown_key
 from gateway_core.config.redaction import is_at_secret, is_marked_secret, schema_secret_paths
 from gateway_core.config.suggestions import (
     Fault,

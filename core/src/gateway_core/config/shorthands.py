@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from gateway_core.config.location import KeyPath
+from gateway_core.config.problems import KeyPath
 from gateway_core.config.suggestions import quote
 
 _KEYS: Final = {

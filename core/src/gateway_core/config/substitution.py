@@ -6,10 +6,6 @@ regular expressions do. ``:-`` and ``:?`` take an empty value for an unset one.
 
 Typing: a scalar that is wholly one unquoted ``${NAME}`` takes the type of what it stands for (``weight: ${WEIGHT}`` is
 a number), except that it never becomes null; a quoted one, one with text around it and ``${file:...}`` are always text.
-
-A plain (unquoted) scalar gets its type by the core schema of YAML 1.2.2, section 10.3.2. PyYAML follows YAML 1.1, where
-``no`` is false, ``010`` is 8, ``1_000`` is 1000 and ``12:30:45`` is 45045. Here these are texts, except for ``010``,
-which the two versions read differently: that is refused.
 """
 
 from __future__ import annotations
@@ -23,13 +19,12 @@ from typing import Final
 from gateway_core.config.documents import ALL_RIGHTS, ReadFailure, Right, decode, read_bytes
 from gateway_core.config.redaction import is_named_secret
 from gateway_core.config.suggestions import did_you_mean, quote
-from gateway_core.config.values import InvalidValueError
+from gateway_core.config.yaml_nodes import Scalar, read_environment
 
 _MARK: Final = re.compile(r"\$\$\{|\$\{|[{}]")
 _NAME: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::([-?])(.*))?", re.DOTALL)
 _LITERAL: Final = 'write "$${" for a literal "${"'
 _FILE: Final = "file:"
-_QUOTES: Final = "if text is meant, put it in quotes"
 _DEEPEST: Final = 20
 LARGEST_VALUE: Final = 1024 * 1024
 """Bytes that ``${file:...}`` may bring in."""
@@ -199,72 +194,3 @@ def _closing(text: str, start: int) -> int:
         if not depth:
             return match.start()
     return -1
-
-
-Scalar = str | int | float | bool | None
-
-_CONSTANTS: Final[dict[str, bool | None]] = {
-    "": None, "~": None, "null": None, "Null": None, "NULL": None,
-    "true": True, "True": True, "TRUE": True,
-    "false": False, "False": False, "FALSE": False,
-}  # fmt: skip
-_MAY_BE_NUMBER: Final = frozenset("0123456789+-.")
-_INTEGER: Final = re.compile(r"[-+]?[0-9]+")
-_BASED: Final = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_NOT_FINITE: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-_LEADING_ZERO: Final = re.compile(r"[-+]?0[0-9]+")
-_LARGEST: Final = 2**63
-_LONGEST_NUMBER: Final = 400
-
-
-def read_plain(text: str) -> Scalar:
-    """Return the value of a plain scalar.
-
-    :raises InvalidValueError: for a number that has two readings or none.
-    """
-    if text in _CONSTANTS:
-        return _CONSTANTS[text]
-    if text[0] not in _MAY_BE_NUMBER or len(text) > _LONGEST_NUMBER:
-        return text
-    if _INTEGER.fullmatch(text):
-        return _integer(text)
-    if _BASED.fullmatch(text):
-        return _bounded(int(text, 0))
-    if _FLOAT.fullmatch(text):
-        number = float(text)
-        if number in {float("inf"), float("-inf")}:
-            raise InvalidValueError("is too large for a number", remedy=_QUOTES)
-        return number
-    if _NOT_FINITE.fullmatch(text):
-        raise InvalidValueError("is not a finite number, and nothing here takes one", remedy=_QUOTES)
-    return text
-
-
-def read_environment(text: str) -> Scalar:
-    """Type the value of a scalar that was wholly one ``${NAME}``: a number, true or false, else the text itself.
-
-    More careful than :func:`read_plain`: an empty value stays an empty text, and what has two readings stays text.
-    """
-    if text in _CONSTANTS:
-        constant = _CONSTANTS[text]
-        return text if constant is None else constant
-    try:
-        return read_plain(text)
-    except InvalidValueError:
-        return text
-
-
-def _integer(text: str) -> int:
-    if _LEADING_ZERO.fullmatch(text):
-        raise InvalidValueError(
-            f"is octal in YAML 1.1 and {text.lstrip('+-0') or '0'} in YAML 1.2",
-            remedy="write it without the leading zero, or put it in quotes if text is meant",
-        )
-    return _bounded(int(text))
-
-
-def _bounded(number: int) -> int:
-    if not -_LARGEST <= number < _LARGEST:
-        raise InvalidValueError("is too large for a number", remedy=_QUOTES)
-    return number

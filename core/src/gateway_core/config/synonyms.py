@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway_core.config.catalog import FIRST_PARTY
-from gateway_core.config.location import KeyPath
 from gateway_core.config.plugin_words import KEYS
+from gateway_core.config.problems import KeyPath
 from gateway_core.config.route_words import MIDDLEWARES, ROUTE_WORDS
 from gateway_core.config.section_words import SECTION_WORDS
 

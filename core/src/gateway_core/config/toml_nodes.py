@@ -13,7 +13,7 @@ from typing import Final
 
 import yaml
 
-from gateway_core.config.location import KeyPath, Place
+from gateway_core.config.problems import KeyPath, Place
 from gateway_core.config.yaml_nodes import DEEPEST, MAP_TAG, SEQ_TAG, STR_TAG, TOO_DEEP, DocumentSyntaxError
 
 _ERROR: Final = re.compile(

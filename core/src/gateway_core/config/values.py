@@ -57,7 +57,7 @@ def refuse(faults: Sequence[Fault]) -> None:
 
 
 def is_canonical(info: ValidationInfo) -> bool:
-    """Whether the input is the output of :meth:`LoadedConfig.to_canonical`."""
+    """Whether the input is the output of :meth:`LoadedConfig.to_lines`."""
     return info.context is CANONICAL
 
 

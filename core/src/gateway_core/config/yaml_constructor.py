@@ -3,7 +3,7 @@
 Values are dicts, lists, texts, numbers, booleans and ``None``.
 
 Closes the traps of PyYAML's constructor: every duplicate key is a problem, plain scalars follow YAML 1.2
-(`gateway_core.config.substitution`), aliases cannot expand without bound, only JSON-like tags are known. ``<<``
+(`gateway_core.config.yaml_nodes`), aliases cannot expand without bound, only JSON-like tags are known. ``<<``
 merges as in YAML 1.1, because configurations rely on it: keys of the mapping itself win, then earlier merged ones.
 """
 
@@ -16,12 +16,11 @@ from typing import Final, Protocol
 import yaml
 
 from gateway_core.config.documents import Document
-from gateway_core.config.location import KeyPath, Place, format_path, parse_path
-from gateway_core.config.problems import ConfigProblem, Severity
-from gateway_core.config.substitution import Scalar, Substitution, SubstitutionError, read_plain
+from gateway_core.config.problems import ConfigProblem, KeyPath, Place, Severity, format_path, parse_path
+from gateway_core.config.substitution import Substitution, SubstitutionError
 from gateway_core.config.suggestions import quote
 from gateway_core.config.values import InvalidValueError
-from gateway_core.config.yaml_nodes import MAP_TAG, PLAIN_TAG, SEQ_TAG, STR_TAG
+from gateway_core.config.yaml_nodes import MAP_TAG, PLAIN_TAG, SEQ_TAG, STR_TAG, Scalar, read_plain
 
 MERGE_KEY: Final = "<<"
 MOST_ALIASED: Final = 1_000_000

@@ -20,7 +20,7 @@ from gateway_core.config import is_url
 from gateway_core.errors import UpstreamError
 from gateway_core.reasons import UNKNOWN_UPSTREAM
 from gateway_core.tasks import spawn
-from gateway_core.upstreams.live_upstream import LiveUpstream
+from gateway_core.upstreams.runtime import LiveUpstream
 from gateway_core.upstreams.upstream import Upstream
 
 if TYPE_CHECKING:

@@ -60,11 +60,9 @@ from gateway_core.snapshot import (
     SnapshotHolder,
     changes_between,
     compile_snapshot,
-    from_lines,
 )
 from gateway_core.snapshot.served_hosts import hosts_by
-from gateway_core.snapshot.transfer import Yielder
-from gateway_core.tasks import Tasks
+from gateway_core.tasks import Tasks, Yielder
 from gateway_core.upstreams.discovery import BUILT_IN as BUILT_IN_DISCOVERIES
 from gateway_core.upstreams.monitor import Monitor
 from gateway_core.upstreams.runtime import UpstreamRuntime
@@ -174,7 +172,7 @@ class Engine:
         return prepared
 
     async def _build(self, bundle: ConfigBundle) -> Prepared:
-        loaded = await from_lines(bundle.lines, Yielder(self.clock))
+        loaded = await LoadedConfig.from_lines(bundle.lines, Yielder(self.clock))
         current: Snapshot | None = self.holder.current
         if current is None:
             self._guard.follow(loaded.config.blocking_threshold)

@@ -32,9 +32,7 @@ from gateway_core.process.version_keeper import compared, plain_of
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.pipeline import Pipeline
 from gateway_core.reload.sources import Sources
-from gateway_core.snapshot import from_lines
-from gateway_core.snapshot.transfer import Yielder
-from gateway_core.tasks import Tasks, supervised
+from gateway_core.tasks import Tasks, Yielder, supervised
 
 if TYPE_CHECKING:
     from gateway_core.admin import Access
@@ -155,7 +153,7 @@ class ProgramView:
         """
         bundle = self._bundle
         if self._loaded is None or self._loaded[0] is not bundle:
-            self._loaded = bundle, await from_lines(bundle.lines, Yielder(SystemClock()))
+            self._loaded = bundle, await LoadedConfig.from_lines(bundle.lines, Yielder(SystemClock()))
         return self._loaded[1]
 
     async def diff(self, old: int | None, new: int | None) -> Mapping[str, Any]:

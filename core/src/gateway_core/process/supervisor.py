@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway_core.clock import Clock, SystemClock
-from gateway_core.config import ConfigError, GatewayConfig
+from gateway_core.config import ConfigError, GatewayConfig, LoadedConfig
 from gateway_core.config.sources import WatchSet
 from gateway_core.errors import GatewayError
 from gateway_core.events import SERVER_NOT_RESTARTED, SHARED_FOLDER_MISSING, emit
@@ -46,8 +46,7 @@ from gateway_core.process.worker_pool import QUERY_TIMEOUT, WorkerPool
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.overrides import Overrides
 from gateway_core.reload.pipeline import Change
-from gateway_core.snapshot.transfer import Yielder, from_lines
-from gateway_core.tasks import Tasks
+from gateway_core.tasks import Tasks, Yielder
 from gateway_core.upstreams.transport import tls_files
 
 _LAUNCHED_AT_ONCE: Final = 4
@@ -122,7 +121,7 @@ class Supervisor:
         :raises ConfigError: something in it cannot be made or started.
         :raises GatewayError: a worker or the watcher does not take it for another reason.
         """
-        loaded = await from_lines(bundle.lines, Yielder(self._clock))
+        loaded = await LoadedConfig.from_lines(bundle.lines, Yielder(self._clock))
         plan = _Plan(bundle, loaded.config)
         await self._pool.changing.acquire()
         try:

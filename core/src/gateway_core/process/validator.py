@@ -48,7 +48,7 @@ from gateway_core.reload.bundle import (
     verdict_fields,
     write_job,
 )
-from gateway_core.snapshot import load, to_lines
+from gateway_core.snapshot import load
 from gateway_core.tasks import spawn
 from gateway_core.upstreams.transport import tls_files
 
@@ -80,11 +80,13 @@ _NEEDED_FOR_BINDINGS: Final = (
     "gateway_core.packages.loading",
     "gateway_core.packages.patterns",
     "gateway_core.packages.schemas",
+    "gateway_core.snapshot.protection",
+    "gateway_core.snapshot.redirects",
     "importlib_metadata._adapters",
     "jsonschema",
     "prometheus_client",
 )
-"""Modules that a validation needs as soon as there are bindings, and takes longer to import than for all the rest."""
+"""Modules that a validation needs once there are bindings or redirects, and takes longer to import than the rest."""
 
 _plugins: Final = RememberedPlugins()
 """What is installed, read while there is no job; each job sees whether it has changed since."""
@@ -210,7 +212,7 @@ def good_verdict(loaded: LoadedConfig, registry: PluginRegistry) -> Verdict:
     """Return the verdict on a configuration that has no problems."""
     config = loaded.config
     # What was loaded without being bound are extensions, whose code runs in the serving processes as well.
-    bundle = ConfigBundle(loaded.version, tuple(to_lines(loaded)), config.workers, registry.codes())
+    bundle = ConfigBundle(loaded.version, tuple(loaded.to_lines()), config.workers, registry.codes())
     certificates = [file for listen in config.listen if listen.tls is not None for file in files_of(listen.tls)]
     upstreams = tls_files(config.upstreams)
     return Verdict(WatchSet.of([*loaded.files, *certificates, *upstreams], loaded.directories), bundle)

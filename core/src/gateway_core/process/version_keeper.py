@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 from gateway_core.clock import SystemClock
-from gateway_core.config import AdminConfig, GatewayConfig, render_problems
+from gateway_core.config import AdminConfig, GatewayConfig, LoadedConfig, render_problems
 from gateway_core.config.api_document import shown
 from gateway_core.config.differences import differences
 from gateway_core.errors import GatewayError, RefusedError
@@ -25,7 +25,7 @@ from gateway_core.reload.bundle import ConfigBundle, ValidationFailedError, Verd
 from gateway_core.reload.history import ReloadOutcome
 from gateway_core.reload.pipeline import Change, Pipeline, Prepare
 from gateway_core.reload.versions import Pin, VersionEntry, VersionStore, with_codes_of
-from gateway_core.snapshot.transfer import Yielder, from_lines
+from gateway_core.tasks import Yielder
 
 _MOST_DIFFERENCES: Final = 1000
 
@@ -58,7 +58,7 @@ class VersionKeeper:
     async def note_access(self, bundle: ConfigBundle | None) -> None:
         """Learn from a valid configuration of files who may use the admin API."""
         if bundle is not None:
-            self._files = ((await from_lines(bundle.lines, Yielder(SystemClock()))).config.admin,)
+            self._files = ((await LoadedConfig.from_lines(bundle.lines, Yielder(SystemClock()))).config.admin,)
 
     async def hold(self, verdict: Verdict) -> Verdict:
         """Return what is to be in force: the pinned version, if there is one, in place of what was validated.
@@ -132,7 +132,7 @@ class VersionKeeper:
         :raises RefusedError: there is none of this number.
         :raises GatewayError: it cannot be read.
         """
-        loaded = await from_lines((await self.load(number)).lines, Yielder(SystemClock()))
+        loaded = await LoadedConfig.from_lines((await self.load(number)).lines, Yielder(SystemClock()))
         return await plain_of(loaded.config)
 
     async def load(self, number: int) -> ConfigBundle:

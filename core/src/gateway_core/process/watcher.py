@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway_core.clock import Clock, SystemClock
-from gateway_core.config import GatewayConfig, UpstreamConfig
+from gateway_core.config import GatewayConfig, LoadedConfig, UpstreamConfig
 from gateway_core.errors import GatewayError
 from gateway_core.events import WATCHER_ENDED, WATCHER_NOT_STARTED, WORKER_CALL_FAILED, emit, listeners
 from gateway_core.metrics import Metrics
@@ -36,8 +36,7 @@ from gateway_core.process.process_metrics import ProcessMetrics
 from gateway_core.process.replacement import Replacements, exit_text
 from gateway_core.process.template import Template
 from gateway_core.reload.bundle import ConfigBundle
-from gateway_core.snapshot.transfer import Yielder, from_lines
-from gateway_core.tasks import Tasks
+from gateway_core.tasks import Tasks, Yielder
 from gateway_core.upstreams.checker import HealthCall
 from gateway_core.upstreams.discovery import BUILT_IN
 from gateway_core.upstreams.discovery.kept_endpoints import KeptEndpoints
@@ -124,7 +123,7 @@ class Watcher:
         ]
         refusal = None
         if not outdated:
-            config = (await from_lines(lines, Yielder(self._clock))).config
+            config = (await LoadedConfig.from_lines(lines, Yielder(self._clock))).config
             logs.configure(config.log, process="watcher")
             kept = message.fields.get("endpoints")  # a supervisor of before an installation does not name it
             if kept is not None and self._kept is None:

@@ -27,7 +27,7 @@ class ConfigBundle:
 
     version: str
     lines: tuple[bytes, ...]
-    """JSON documents: the head, then the parts (see ``gateway_core.snapshot.transfer``)."""
+    """JSON documents: the head, then the parts (`LoadedConfig.to_lines`)."""
 
     workers: int = 1
     plugins: Mapping[str, str] = field(default_factory=dict)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway_core.clock import Clock, SystemClock
-from gateway_core.config import ConfigError, ConfigProblem, GatewayConfig, render_problems
+from gateway_core.config import ConfigError, ConfigProblem, GatewayConfig, LoadedConfig, render_problems
 from gateway_core.config.sources import FileWatcher, Fingerprint, WatchSet
 from gateway_core.descriptors import EXHAUSTED
 from gateway_core.errors import GatewayError, ProcessEndedError
@@ -38,8 +38,7 @@ from gateway_core.reload.bundle import (
     check_protocol,
 )
 from gateway_core.reload.history import ReloadHistory, ReloadOutcome, State, describe_changed, resolve
-from gateway_core.snapshot.transfer import Yielder, from_lines
-from gateway_core.tasks import spawn
+from gateway_core.tasks import Yielder, spawn
 
 TRY_AGAIN_AFTER: Final = 5.0
 """Seconds after which a reload is attempted again that the system had no descriptors, processes or memory for."""
@@ -184,7 +183,7 @@ class Pipeline:
                 raise ConfigError(verdict.problems)
             change = await prepare(verdict.bundle)
             await change.discard()
-        loaded = await from_lines(verdict.bundle.lines, Yielder(SystemClock()))
+        loaded = await LoadedConfig.from_lines(verdict.bundle.lines, Yielder(SystemClock()))
         return loaded.config, (*verdict.problems, *verdict.bundle.warnings())
 
     async def watch(self) -> None:

@@ -7,16 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway_core.snapshot.load import load
-from gateway_core.snapshot.transfer import from_lines, to_lines
 
 if TYPE_CHECKING:
     from gateway_core.snapshot.changes import Changes, Difference, changes_between
     from gateway_core.snapshot.compile import Compiled, compile_snapshot
     from gateway_core.snapshot.environment import Environment
-    from gateway_core.snapshot.holder import ChainLease, SnapshotHolder
+    from gateway_core.snapshot.listeners import Trust
     from gateway_core.snapshot.route import CompiledRoute, OwnResponse, RouteTarget
-    from gateway_core.snapshot.snapshot import Snapshot
-    from gateway_core.snapshot.trust import Trust
+    from gateway_core.snapshot.snapshot import ChainLease, Snapshot, SnapshotHolder
 
 __all__ = [
     "ChainLease",
@@ -32,9 +30,7 @@ __all__ = [
     "Trust",
     "changes_between",
     "compile_snapshot",
-    "from_lines",
     "load",
-    "to_lines",
 ]
 
 _MODULES: Final = {
@@ -42,10 +38,8 @@ _MODULES: Final = {
     **dict.fromkeys(("Compiled", "compile_snapshot"), "compile"),
     "Environment": "environment",
     **dict.fromkeys(("CompiledRoute", "OwnResponse", "RouteTarget"), "route"),
-    "ChainLease": "holder",
-    "Snapshot": "snapshot",
-    "SnapshotHolder": "holder",
-    "Trust": "trust",
+    **dict.fromkeys(("ChainLease", "Snapshot", "SnapshotHolder"), "snapshot"),
+    "Trust": "listeners",
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from gateway_core.config import BindingConfig, GatewayConfig, RouteConfig
 from gateway_core.snapshot.compile import Compiled
-from gateway_core.snapshot.transfer import Yielder
+from gateway_core.tasks import Yielder
 
 K = TypeVar("K", bound=Hashable)
 

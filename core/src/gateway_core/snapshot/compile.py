@@ -34,7 +34,14 @@ from gateway_core.observe.tracing.settings import route_policy
 from gateway_core.packages import Bindings, ChainBuilder
 from gateway_core.routing import Pattern, RuleError, arrival_policy, rule_pattern
 from gateway_core.snapshot.environment import Environment
-from gateway_core.snapshot.listeners import DEFAULT_LISTENER, CompiledListener, ListenerRoutes, listener_tables
+from gateway_core.snapshot.listeners import (
+    DEFAULT_LISTENER,
+    CompiledListener,
+    ListenerRoutes,
+    document_trust,
+    listener_tables,
+    listener_trust,
+)
 from gateway_core.snapshot.route import (
     CompiledRoute,
     Mirror,
@@ -59,10 +66,9 @@ from gateway_core.snapshot.rules import (
 from gateway_core.snapshot.snapshot import Snapshot
 from gateway_core.snapshot.target_split import TargetSplit
 from gateway_core.snapshot.tls_files import upstream_tls_problems
-from gateway_core.snapshot.transfer import Yielder
-from gateway_core.snapshot.trust import document_trust, listener_trust
-from gateway_core.upstreams.live_upstream import LiveUpstream
+from gateway_core.tasks import Yielder
 from gateway_core.upstreams.retry import RetryPolicy
+from gateway_core.upstreams.runtime import LiveUpstream
 from gateway_core.upstreams.transport import TlsSettings, TransportSettings, make_tls_context, unusable, with_digest
 from gateway_core.upstreams.upstream import Upstream
 

@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from gateway_core.config import ConfigError, ConfigProblem, Document, GatewayConfig, LoadedConfig, PlaceOf
 from gateway_core.packages import PluginRegistry
-from gateway_core.snapshot.checks import check_addresses, check_routes
+from gateway_core.snapshot.checks import check_addresses, check_params, check_placeholders, check_routes
 from gateway_core.snapshot.effects import check_effects
 from gateway_core.snapshot.hazards import check_hazards, unreachable_bindings
-from gateway_core.snapshot.protection import check_protection
-from gateway_core.snapshot.redirects import check_redirect_gaps, check_redirects
-from gateway_core.snapshot.unknown_names import check_params, check_placeholders
 
 if TYPE_CHECKING:
     from gateway_core.config import ExtraCheck
@@ -83,7 +80,7 @@ def _load(
     is_partial: bool,
     patience: float,
 ) -> LoadedConfig:
-    from gateway_core.config import load_config  # noqa: PLC0415 - a process that only serves reads no documents
+    from gateway_core.config.load import load_config  # noqa: PLC0415 - a process that only serves reads no documents
 
     return load_config(
         paths,
@@ -92,12 +89,11 @@ def _load(
         extra_documents=documents,
         extra_checks=[
             check_routes,
-            check_redirects,
-            check_redirect_gaps,
+            _check_redirects,
             unreachable_bindings(registry),
             check_params(registry),
             check_placeholders,
-            check_protection(registry),
+            _check_protection(registry),
             check_effects,
             check_hazards(registry),
             check_addresses,
@@ -111,6 +107,26 @@ def _load(
         is_partial=is_partial,
         patience=patience,
     )
+
+
+def _check_redirects(config: GatewayConfig, place_of: PlaceOf) -> Iterable[ConfigProblem]:
+    if all(route.redirect is None for route in config.routes):
+        return ()
+    from gateway_core.snapshot.redirects import check_redirect_gaps, check_redirects  # noqa: PLC0415 - as here
+
+    return (*check_redirects(config, place_of), *check_redirect_gaps(config, place_of))
+
+
+def _check_protection(registry: PluginRegistry) -> ExtraCheck:
+    def check(config: GatewayConfig, place_of: PlaceOf) -> Iterable[ConfigProblem]:
+        of_routes = (bool(route.plugins) or any(each.plugins for each in route.targets) for route in config.routes)
+        if not (config.plugins or any(of_routes)):
+            return ()
+        from gateway_core.snapshot.protection import check_protection  # noqa: PLC0415 - only bindings protect
+
+        return check_protection(registry)(config, place_of)
+
+    return check
 
 
 def _check_sources(extensions: Extensions | None) -> ExtraCheck:

@@ -17,7 +17,6 @@ from gateway_core.packages import PluginRegistry
 from gateway_core.process.engine import Engine
 from gateway_core.process.socket_table import SocketTable
 from gateway_core.reload.bundle import ConfigBundle
-from gateway_core.snapshot import to_lines
 from gateway_core.testing.client import TIMEOUT, Answer, Client, Fields
 from gateway_core.testing.configuration import INSTALLED, Config, load_text
 from gateway_core.testing.log_keeper import LogKeeper
@@ -72,7 +71,7 @@ class RunningGateway:
 
     def _check(self, config: Config) -> ConfigBundle:
         loaded = load_text(config, self._registry, environ=self._environ, directory=self._directory)
-        return ConfigBundle(loaded.version, tuple(to_lines(loaded)))
+        return ConfigBundle(loaded.version, tuple(loaded.to_lines()))
 
     async def _make(self, clock: Clock | None) -> Engine:
         return Engine(self._sockets, clock=clock, registry=self._registry, timings=self._recorder)

@@ -10,11 +10,10 @@ from gateway_core.upstreams.affinity import KeyFunction, StickyCookie, compile_h
 from gateway_core.upstreams.breaker import BreakerState, CircuitBreaker
 from gateway_core.upstreams.discovery import Discovered, Discovery, DiscoveryContext, DiscoveryFactory
 from gateway_core.upstreams.endpoint import Endpoint, EndpointKey, EndpointSpec, EndpointStatus
-from gateway_core.upstreams.live_upstream import LiveUpstream
 from gateway_core.upstreams.outcome import Outcome
 from gateway_core.upstreams.resolver import AddressInfo, NameLookupError, Resolver
 from gateway_core.upstreams.retry import Retry, RetryBudget, RetryPolicy, Stop, StopReason
-from gateway_core.upstreams.runtime import UpstreamRuntime
+from gateway_core.upstreams.runtime import LiveUpstream, UpstreamRuntime
 from gateway_core.upstreams.selection import Candidates, Selection
 from gateway_core.upstreams.status import describe_upstream
 from gateway_core.upstreams.strategies import Strategy, StrategyFactory, make_strategy

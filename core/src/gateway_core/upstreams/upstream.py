@@ -15,10 +15,9 @@ from gateway_core.upstreams.admission import Admission, Load
 from gateway_core.upstreams.affinity import StickyCookie, compile_hash_key
 from gateway_core.upstreams.discovery.feed import Feed
 from gateway_core.upstreams.endpoint import Endpoint, EndpointSpec
-from gateway_core.upstreams.failure_events import FailureEvents
 from gateway_core.upstreams.membership import AcquireEndpoint, Membership
 from gateway_core.upstreams.outcome import FIRST_SERVER_ERROR, FIRST_STATUS, Outcome, code_of, reason_of, status_of
-from gateway_core.upstreams.passive_health import PassiveHealth
+from gateway_core.upstreams.passive_health import FailureEvents, PassiveHealth
 from gateway_core.upstreams.resolver import Resolver
 from gateway_core.upstreams.retry import RetryBudget, RetryPolicy
 from gateway_core.upstreams.selection import ALWAYS, NO_CANDIDATES, Candidates, Selection, join, select

@@ -12,7 +12,16 @@ from gateway_core.config.address import UNIX
 from gateway_core.config.catalog import PluginDescription, install_advice
 from gateway_core.config.checks.listeners import listeners
 from gateway_core.config.checks.references import known_upstreams, unix_sockets
-from gateway_core.config.checks.scope import BindingView, Scope, all_bindings, bindings, mappings, targets_of, text
+from gateway_core.config.checks.scope import (
+    BindingView,
+    Scope,
+    all_bindings,
+    bindings,
+    mappings,
+    targets_of,
+    text,
+    texts_at,
+)
 from gateway_core.config.config_file import (
     DIRECTORY_KEY,
     FILE_KEY,
@@ -22,11 +31,10 @@ from gateway_core.config.config_file import (
     UPSTREAM_KEY,
 )
 from gateway_core.config.documents import NUL, Document
-from gateway_core.config.location import KeyPath
 from gateway_core.config.models.route import is_url
 from gateway_core.config.plugin_words import core_form_of, option_hint, plugin_for
-from gateway_core.config.problems import ConfigFinding
-from gateway_core.config.redaction import secret_texts, texts_at
+from gateway_core.config.problems import ConfigFinding, KeyPath
+from gateway_core.config.redaction import secret_texts
 from gateway_core.config.schema_errors import SchemaValidator
 from gateway_core.config.secret import USERINFO_KEY
 from gateway_core.config.suggestions import listed, quote, there_are

@@ -15,8 +15,8 @@ from gateway_core.config.admin_targets import leads_to, urls_at
 from gateway_core.config.checks.scope import Scope, mappings, text
 from gateway_core.config.documents import Document
 from gateway_core.config.expansion import DEFAULTS
-from gateway_core.config.location import KeyPath
 from gateway_core.config.models.gateway import DEFAULT_LISTEN
+from gateway_core.config.problems import KeyPath
 from gateway_core.config.suggestions import there_are
 from gateway_core.config.values import InvalidValueError
 

@@ -14,8 +14,7 @@ from pydantic import BaseModel
 
 from gateway_core.config.catalog import ConfiguredFactory, PluginCatalog, install_advice
 from gateway_core.config.expansion import DEFAULTS
-from gateway_core.config.location import KeyPath, Place
-from gateway_core.config.problems import ConfigFinding, ConfigProblem
+from gateway_core.config.problems import ConfigFinding, ConfigProblem, KeyPath, Place
 from gateway_core.config.redaction import all_marked_paths, marked_paths
 from gateway_core.config.suggestions import did_you_mean, quote, shown
 from gateway_core.config.yaml_constructor import Locator
@@ -155,6 +154,20 @@ def text(item: Mapping[str, Any], key: str) -> str | None:
     """Return ``item[key]`` if it is a text that is not empty."""
     value = item.get(key)
     return value if isinstance(value, str) and value else None
+
+
+def texts_at(value: object, pattern: tuple[str, ...], path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the texts in ``value`` at a key path with ``*``, each with its own path."""
+    if not pattern:
+        if isinstance(value, str):
+            yield path, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            if pattern[0] in {key, "*"}:
+                yield from texts_at(inner, pattern[1:], (*path, key))
+    elif isinstance(value, (list, tuple)) and pattern[0] == "*":
+        for index, inner in enumerate(value):
+            yield from texts_at(inner, pattern[1:], (*path, index))
 
 
 def bindings(parent: object, path: KeyPath = ()) -> list[BindingView]:

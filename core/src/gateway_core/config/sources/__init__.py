@@ -1,5 +1,6 @@
 """Where configuration documents come from, and how the gateway learns that they changed."""
 
+from gateway_core.config.documents import WatchSet
 from gateway_core.config.source import (
     ConfigRoot,
     ConfigSource,
@@ -12,7 +13,7 @@ from gateway_core.config.source import (
     urls_of,
 )
 from gateway_core.config.sources.factories import BUILT_IN, UnknownSourceError, make_source, source_url
-from gateway_core.config.sources.watcher import FileWatcher, Fingerprint, Seen, WatchSet
+from gateway_core.config.sources.watcher import FileWatcher, Fingerprint, Seen
 
 __all__ = [
     "BUILT_IN",

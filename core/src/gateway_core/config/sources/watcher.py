@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from stat import S_ISDIR
 from typing import Final
 
 from gateway_core.clock import Clock, SystemClock
-from gateway_core.config.documents import LARGEST_FILE, is_directory, read_regular, real_path
+from gateway_core.config.documents import LARGEST_FILE, WatchSet, read_regular
 from gateway_core.events import CONFIG_WATCH_POLLS, emit
 from gateway_core.tasks import spawn
 
@@ -155,40 +155,6 @@ _Stat = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class WatchSet:
-    """What one configuration was read from."""
-
-    files: frozenset[Path] = frozenset()
-    """Every file that was read, or looked for in vain: documents, includes, ``${file:...}``."""
-
-    directories: frozenset[Path] = frozenset()
-    """Directories whose list of entries decides what is read: a directory of documents, an include's pattern."""
-
-    @classmethod
-    def of(cls, files: Iterable[Path | str], directories: Iterable[Path | str] = ()) -> WatchSet:
-        """Make paths absolute, without following symlinks: the link is what gets replaced."""
-        return cls(
-            frozenset(Path(file).absolute() for file in files),
-            frozenset(Path(directory).absolute() for directory in directories),
-        )
-
-    def __or__(self, other: WatchSet) -> WatchSet:
-        return WatchSet(self.files | other.files, self.directories | other.directories)
-
-    def watched_directories(self) -> frozenset[Path]:
-        """Return the directories to watch: a watch on a file goes deaf when the file is replaced.
-
-        A symlink is watched at both ends, since either may be replaced. What does not exist is watched from its
-        nearest ancestor that does.
-        """
-        wanted = set(self.directories)
-        for file in self.files:
-            wanted.add(file.parent)
-            wanted.add(real_path(file).parent)
-        return frozenset(_nearest_existing(directory) for directory in wanted)
-
-
-@dataclass(frozen=True, slots=True)
 class Seen:
     """What was in watched files, as plain data: for the program that watches them next."""
 
@@ -198,12 +164,6 @@ class Seen:
     def watched(self) -> WatchSet:
         """Return the files and directories."""
         return WatchSet.of(self.files, self.directories)
-
-
-def _nearest_existing(directory: Path) -> Path:
-    while not is_directory(directory) and directory != directory.parent:
-        directory = directory.parent
-    return directory
 
 
 class Fingerprint:

@@ -18,7 +18,7 @@ from gateway_core.proxy.wire.fields import name_of
 from gateway_core.proxy.wire.untrusted import GATEWAY_FIELDS, LOOP_FIELDS, folded, is_untrusted
 
 if TYPE_CHECKING:
-    from gateway_core.snapshot.trust import Trust
+    from gateway_core.snapshot.listeners import Trust
 
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 SPECIAL_NAMES: Final = FRAMING_FIELDS | GATEWAY_FIELDS | {b"expect", b"host", b"max-forwards"}

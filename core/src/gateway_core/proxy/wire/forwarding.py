@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gateway_core.messages.received import Peer
-    from gateway_core.snapshot.trust import Trust
+    from gateway_core.snapshot.listeners import Trust
 
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https", "ssl": "https"}
 _SWITCHES: Final = {"on": "https", "off": "http", "true": "https", "false": "http", "1": "https", "0": "http"}
