@@ -7,6 +7,7 @@ import gzip
 from typing import Any, cast
 
 import pytest
+from gateway_core.proxy.upstream.response_handler import MOST_INTERIM
 
 from tests.core.proxy.kit import Peer, Proxied, fields, turns, until
 
@@ -124,7 +125,9 @@ async def test_a_body_until_close_ends_orderly_for_http_1_0(proxied: Proxied) ->
 
 BAD = {
     "a protocol nobody asked for": b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
-    "interim responses without end": b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000,
+    "interim responses without end": b"HTTP/1.1 103 Early Hints\r\n\r\n" * 3000,
+    "one interim response too many": b"HTTP/1.1 103 Early Hints\r\n\r\n" * (MOST_INTERIM + 1)
+    + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
     "a head over the limit": b"HTTP/1.1 200 OK\r\nA: " + b"a" * 70000 + b"\r\n\r\n",
     "a head without end": b"HTTP/1.1 200 OK\r\nA: " + b"a" * 70000,
     "a line feed in a field": b"HTTP/1.1 200 OK\r\nA: b\nC: d\r\nContent-Length: 2\r\n\r\nok",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+from gateway_core.proxy.upstream.response_handler import MOST_INTERIM
 
 from tests.core.proxy.downstream.http2_client import http2
 from tests.core.proxy.downstream.http2_conformance import END_HEADERS, END_STREAM, headers, literal, raw
@@ -10,6 +13,7 @@ from tests.core.proxy.kit import Peer, counts, field, until
 from tests.core.proxy.upstream.http2_endpoint import Asked, StartHttp2
 
 OK = b"\x88"
+INTERNAL_ERROR = 2
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 BAD_HEADS = {
@@ -89,25 +93,76 @@ async def test_a_body_of_another_length_than_announced_is_cut_off(
     await until(lambda: not counts(gateway))
 
 
-@pytest.mark.parametrize("status", [b"204", b"304"])
-async def test_a_response_that_has_no_body_carries_none(start_http2: StartHttp2, status: bytes) -> None:
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+@pytest.mark.parametrize("status", [b"204", b"205", b"304"])
+async def test_a_body_with_a_response_that_has_none_is_a_bad_gateway(
+    start_http2: StartHttp2, status: bytes, method: bytes
+) -> None:
     async def script(asked: Asked) -> None:
         if asked.headers[":path"] == "/":
-            block = literal(b":status", status)
-            await asked.connection.send(headers(block, asked.stream, END_HEADERS))
-            await asked.connection.send(raw(0, END_STREAM, asked.stream, b"HTTP/1.1 200 OK\r\n\r\n"))
+            head = headers(literal(b":status", status), asked.stream, END_HEADERS)
+            await asked.connection.send(head + raw(0, END_STREAM, asked.stream, b"HTTP/1.1 200 OK\r\n\r\n"))
         else:
-            await asked.respond(b"next")
+            await asked.respond(b"next" if asked.headers[":method"] == "GET" else b"")
 
-    gateway, _ = await start_http2(script, upstream_extra="retries: {attempts: 0}")
+    has_body = status == b"205" and method == b"GET"  # a 205 has one by its framing
+    gateway, endpoint = await start_http2(script, upstream_extra="retries: {attempts: 0}")
+    request = GET.replace(b"GET", method)
     got = await over_http_1(
-        await gateway.connect(), GET + b"GET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        await gateway.connect(), request + request.replace(b" / ", b" /next ")[:-2] + b"Connection: close\r\n\r\n"
     )
-    assert b"HTTP/1.1 200 OK\r\n\r\n" not in got
+    assert got.startswith(b"HTTP/1.1 205" if has_body else b"HTTP/1.1 502")
+    assert (b"HTTP/1.1 200 OK" in got) is has_body
+    assert got.count(b"HTTP/1.1 200 \r\n") == 1
     async with http2(gateway) as client:
-        answer = await client.ask()
-        assert answer.body == b""
+        assert (await client.ask(method=method.decode())).status == (205 if has_body else 502)
+        assert (await client.ask(path="/next", method=method.decode())).status == 200
+    assert len(endpoint.connections) == 1
     await until(lambda: not counts(gateway))
+
+
+async def test_a_body_that_comes_later_than_a_response_without_one_ends_the_stream(start_http2: StartHttp2) -> None:
+    passed = asyncio.Event()
+
+    async def script(asked: Asked) -> None:
+        if asked.headers[":path"] == "/next":
+            await asked.respond()
+            return
+        await asked.head(204)
+        await asyncio.wait_for(passed.wait(), 20)
+        await asked.data(b"body", ends=True)
+
+    gateway, endpoint = await start_http2(script)
+    async with http2(gateway) as client:
+        head = client.head()
+        await client.send(head)
+        got = client.expect(head.stream_id)
+        await client.until(lambda: got.status == 204)
+        passed.set()
+        await client.until(lambda: got.ended or got.reset is not None)
+        assert (got.body, got.reset) == (b"", INTERNAL_ERROR)
+        await asyncio.wait_for(endpoint.asked[0].reset, 20)
+        assert (await client.ask(path="/next")).status == 200
+    assert len(endpoint.connections) == 1
+    await until(lambda: not counts(gateway))
+
+
+@pytest.mark.parametrize("ending", [b"", b"\r\nLink: </a>"])
+@pytest.mark.parametrize("status", [102, 103])
+async def test_more_interim_responses_than_any_client_needs_are_a_bad_gateway(
+    start_http2: StartHttp2, status: int, ending: bytes
+) -> None:
+    async def script(asked: Asked) -> None:
+        for _ in range(MOST_INTERIM + (asked.headers[":path"] == "/more")):
+            await asked.head(status, *([("link", "</a>")] if ending else []))
+        await asked.respond()
+
+    gateway, endpoint = await start_http2(script)
+    async with http2(gateway) as client:
+        for path, expected in (("/more", 502), ("/", 200)):
+            got = await client.ask(path=path)
+            assert (got.status, len(got.heads)) == (expected, MOST_INTERIM + 1)
+    assert len(endpoint.connections) == 1
 
 
 async def over_http_1(peer: Peer, request: bytes) -> bytes:

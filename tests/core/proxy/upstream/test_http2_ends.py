@@ -158,6 +158,60 @@ async def test_what_breaks_the_protocol_is_a_bad_gateway(start_http2: StartHttp2
     assert counts(gateway) == {}
 
 
+IDLE_FRAMES = {
+    "SETTINGS": hf.SettingsFrame(0, settings={4: 65535}),
+    "acknowledgements of SETTINGS": hf.SettingsFrame(0, flags=["ACK"]),
+    "PING": hf.PingFrame(0, opaque_data=b"12345678"),
+    "acknowledgements of PING": hf.PingFrame(0, opaque_data=b"12345678", flags=["ACK"]),
+    "PRIORITY": hf.PriorityFrame(1, depends_on=3),
+    "unknown frames": b"\0\0\0\x55\0\0\0\0\1",
+    "empty DATA": hf.DataFrame(1, data=b""),
+}
+
+
+@pytest.mark.parametrize("idle", IDLE_FRAMES.values(), ids=[name.replace(" ", "-") for name in IDLE_FRAMES])
+async def test_an_endpoint_has_a_budget_for_frames_that_do_nothing(
+    start_http2: StartHttp2, idle: hf.Frame | bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame = idle if isinstance(idle, bytes) else bytes(idle.serialize())
+
+    async def script(asked: Asked) -> None:
+        if asked.headers[":path"] == "/flood":
+            await asked.head(200)
+            await asked.connection.send(frame * 30_000)
+        elif asked.headers[":path"] == "/some":
+            await asked.head(200)
+            await asked.connection.send(frame * 150)
+            await asked.data(b"ok", ends=True)
+        else:
+            await asked.respond()
+
+    gateway, endpoint = await start_http2(script)
+    async with http2(gateway) as client:
+        assert (await client.ask(path="/some")).body == b"ok"
+        got = await client.ask(path="/flood")
+        assert got.status == 502 or got.reset == INTERNAL_ERROR  # by how much came with the head
+        assert (await client.ask()).status == 200
+    assert len(endpoint.connections) == 2
+    assert "too many of its frames do nothing" in caplog.text
+    assert counts(gateway) == {}
+
+
+async def test_small_frames_of_one_response_do_not_hold_up_other_responses(start_http2: StartHttp2) -> None:
+    async def script(asked: Asked) -> None:
+        await asked.head(200)
+        for _ in range(20):
+            await asked.connection.send(bytes(hf.DataFrame(asked.stream, data=b"x").serialize()) * 1000)
+        await asked.data(b"y", ends=True)
+
+    gateway, _ = await start_http2(script)
+    async with http2(gateway) as client:
+        heads = [client.head() for _ in range(3)]
+        await client.send(*heads)
+        for head in heads:
+            assert (await client.response(head.stream_id)).body == b"x" * 20_000 + b"y"
+
+
 async def test_an_endpoint_that_speaks_http_1_is_a_bad_gateway(start_proxy: StartProxy) -> None:
     async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1000)

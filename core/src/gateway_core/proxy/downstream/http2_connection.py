@@ -36,7 +36,7 @@ from gateway_core.proxy.http2.waiting import Holding
 from gateway_core.proxy.socket_options import close_once, say_end
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.wire.h2 import frames
-from gateway_core.proxy.wire.h2.budget import Budget
+from gateway_core.proxy.wire.h2.budget import IDLE_FRAMES, SETTINGS_POINTS, Budget
 from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
 from gateway_core.proxy.wire.h2.frames import ACK, Frame, FrameReader, Setting
 from gateway_core.proxy.wire.h2.windows import ReceiveWindow
@@ -51,11 +51,6 @@ LINGER: Final = 2.0
 
 _MOST_DROPPED: Final = 262_144
 """Bytes that are read then: a client that goes on and on does not look."""
-
-_IDLE_FRAMES: Final = (2000.0, 1000.0)
-"""Points for frames that do nothing, at once and per second: gRPC measures round trips by PING."""
-
-_SETTINGS_POINTS: Final = 5.0
 
 _SMALL_WINDOW: Final = 128
 """Bytes below which opening a window is more work than what it allows."""
@@ -80,7 +75,7 @@ class Http2Connection(asyncio.Protocol):
         """Take over a connection that is admitted already; `connection_made` is not called."""
         self._proxy, self.client, self._transport = proxy, client, transport
         limits, now = proxy.holder.current.limits, proxy.now()
-        self._reader, self._budget = FrameReader(from_client=True), Budget(*_IDLE_FRAMES, now)
+        self._reader, self._budget = FrameReader(from_client=True), Budget(*IDLE_FRAMES, now)
         self.sender = Sender(transport, proxy.http2_counts, None, Holding(proxy.http2_waiting, self._shed))
         self._streams = ClientStreams(self, proxy, client, self.sender)
         self._receiving = ReceiveWindow(CONNECTION_WINDOW)
@@ -199,7 +194,7 @@ class Http2Connection(asyncio.Protocol):
                 raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS has a payload")
             self.spend(1)
             return
-        self.spend(_SETTINGS_POINTS + len(payload) // 6)
+        self.spend(SETTINGS_POINTS + len(payload) // 6)
         settings: dict[int, int] = {}  # the last of several values holds
         for identifier, value in frames.read_settings(payload):
             settings[identifier] = value

@@ -27,14 +27,11 @@ from gateway_core.failure_text import lost_text
 from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.socket_options import READ_SIZE, ended_orderly, last_words
 from gateway_core.proxy.splice import LEAST, Splice, splice
-from gateway_core.proxy.upstream.response_handler import ConnectionOwner, Failure, ResponseHandler
+from gateway_core.proxy.upstream.response_handler import MOST_INTERIM, ConnectionOwner, Failure, ResponseHandler
 from gateway_core.proxy.wire.bodies import BadChunkError, ChunkDecoder, encode_chunk, last_chunk, only_chunk
 from gateway_core.proxy.wire.repairs import BadResponseError, may_begin_head
 from gateway_core.proxy.wire.request_head import BINDS, HEAD_ONLY, IN_CHUNKS, MAY_SWITCH
 from gateway_core.proxy.wire.response_head import CHUNKED, NO_BODY, UNTIL_CLOSE, ResponseHead, read_response_head
-
-_MOST_INTERIM: Final = 16
-"""Interim responses before a final one: more is a peer that plays for time."""
 
 # Plain numbers, not an Enum: looking up a member costs more than the branch that it decides.
 _IDLE, _HEAD, _LENGTH, _CHUNKS, _UNTIL_CLOSE, _SWITCHED, _CLOSED = range(7)
@@ -259,8 +256,8 @@ class UpstreamConnection(asyncio.Protocol):
             self.pool.forget(self)
             handler.on_switch(self, head, rest)
             return
-        if self._interims > _MOST_INTERIM:
-            self._fail(Failure.BAD_RESPONSE, "it sends interim responses without end")
+        if self._interims > MOST_INTERIM:
+            self._fail(Failure.BAD_RESPONSE, f"it sends more than {MOST_INTERIM} interim responses")
             return
         handler.on_interim(head)
         if rest and self.handler is handler:

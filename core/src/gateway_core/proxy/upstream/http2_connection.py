@@ -8,27 +8,30 @@ nobody reads holds up no other one; what bounds memory is the window of each str
 A connection that went silent is found by its requests: when one is given up and nothing of any response has come since
 it was sent, a PING goes out, and if nothing at all has come `SILENCE` seconds later, the connection is closed and no
 other request waits for its own timeout. PINGs are rationed (`PingRation`).
+
+An endpoint that sends many small frames takes turns with everything else (`FrameTurns`), and one that sends frames that
+do nothing has a budget for them, like a client.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from typing import Final, Protocol, cast
+from collections.abc import Iterable, Iterator
+from typing import Final, cast
 
 from gateway_core.failure_text import lost_text
-from gateway_core.metrics.counts import EndpointCounts
-from gateway_core.metrics.http2 import PEER, Http2Counts
+from gateway_core.metrics.http2 import PEER
+from gateway_core.proxy.http2.frame_turns import FrameTurns
 from gateway_core.proxy.http2.sender import Sender
 from gateway_core.proxy.socket_options import close_once, set_user_timeout
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.upstream.http2_heads import ResponseHeads
-from gateway_core.proxy.upstream.http2_pings import PingRation
 from gateway_core.proxy.upstream.http2_stream import FIRST_WINDOW, Http2UpstreamStream
-from gateway_core.proxy.upstream.response_handler import Failure
+from gateway_core.proxy.upstream.response_handler import Failure, Http2ConnectionOwner
 from gateway_core.proxy.wire.h2 import frames
+from gateway_core.proxy.wire.h2.budget import IDLE_FRAMES, SETTINGS_POINTS, Budget
 from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError, Http2StreamError, name_of
-from gateway_core.proxy.wire.h2.frames import ACK, END_STREAM, FrameReader, Setting
+from gateway_core.proxy.wire.h2.frames import ACK, END_STREAM, Frame, FrameReader, Setting
 from gateway_core.proxy.wire.h2.windows import ReceiveWindow
 
 CONNECTION_WINDOW: Final = 16_777_216
@@ -50,34 +53,16 @@ _LAST_STREAM: Final = 0x7FFFFFFF - 2
 _PING: Final = b"silence?"
 
 
-class ConnectionPool(Protocol):
-    """The pool, for a connection."""
-
-    counts: EndpointCounts
-    pings: PingRation
-    http2: Http2Counts
-
-    @property
-    def max_head_bytes(self) -> int:
-        """Bytes of a response's head at most."""
-
-    def now(self) -> float:
-        """Return monotonic seconds, as of the last sweep."""
-
-    def connection_changed(self, connection: Http2UpstreamConnection) -> None:
-        """Called when a connection has room again, or is to be forgotten."""
-
-
 class Http2UpstreamConnection(asyncio.Protocol):
     """The protocol of one connection."""
 
     __slots__ = (
-        "_heads", "_heard", "_is_leaving", "_last", "_most", "_pool", "_reader", "_receiving", "_silent_until",
-        "_streams", "_waiting", "expects_settings", "expires_at", "idle_since", "peer", "scheme", "sender", "transport",
-        "uses",
+        "_budget", "_heads", "_heard", "_is_leaving", "_last", "_most", "_pool", "_receiving", "_silent_until",
+        "_streams", "_turns", "_waiting", "expects_settings", "expires_at", "idle_since", "peer", "scheme", "sender",
+        "transport", "uses",
     )  # fmt: skip
 
-    def __init__(self, pool: ConnectionPool, scheme: str, expires_at: float = NEVER) -> None:
+    def __init__(self, pool: Http2ConnectionOwner, scheme: str, expires_at: float = NEVER) -> None:
         """Begin without a transport.
 
         :param expires_at: monotonic seconds from which on it takes no further request.
@@ -90,7 +75,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
         self.uses = 0
         """Requests that were sent over it."""
         self._heard = 0  # frames of responses
-        self._reader = FrameReader(from_client=False)
+        self._budget = Budget(*IDLE_FRAMES, self.idle_since)
         self._heads = ResponseHeads(pool.max_head_bytes)
         self._streams: dict[int, Http2UpstreamStream] = {}
         self._waiting: set[Http2UpstreamStream] = set()  # whose heads wait for what follows in the same read
@@ -104,6 +89,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
+        self._turns = FrameTurns(FrameReader(from_client=False), self.transport, self._take_some)
         self.peer: object = transport.get_extra_info("peername")
         self.sender = Sender(self.transport, self._pool.http2, self._pool.counts)
         set_user_timeout(self.transport, USER_TIMEOUT)
@@ -178,9 +164,12 @@ class Http2UpstreamConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._silent_until = NEVER
         self._pool.counts.bytes_in += len(data)
+        self._turns.feed(data)
+
+    def _take_some(self, received: Iterable[Frame]) -> None:
         self.sender.hold()
         try:
-            for kind, flags, stream_id, payload, size in self._reader.read(data):
+            for kind, flags, stream_id, payload, size in received:
                 try:
                     self._take(kind, flags, stream_id, payload, size)
                 except Http2StreamError as error:
@@ -203,12 +192,20 @@ class Http2UpstreamConnection(asyncio.Protocol):
         elif kind == frames.RST_STREAM:
             self._take_reset(stream_id, frames.read_number(payload))
         elif kind == frames.SETTINGS:
+            self._spend(SETTINGS_POINTS + size // 6)
             if not flags & ACK:
                 self._take_settings(payload)
         elif kind == frames.PING:
             self._take_ping(flags, payload)
         elif kind == frames.GOAWAY:
+            self._spend(1)
             self._take_goaway(payload)
+        else:
+            self._spend(1)
+
+    def _spend(self, points: float) -> None:
+        if not self._budget.spend(points, self._pool.now()):
+            raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "too many of its frames do nothing")
 
     def _stream(self, stream_id: int) -> Http2UpstreamStream | None:
         """Return a stream; None for one that is done.
@@ -224,6 +221,8 @@ class Http2UpstreamConnection(asyncio.Protocol):
             raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "it sends more than the connection's window")
         if announced := self._receiving.give(size):
             self.sender.write(frames.window_update(0, announced))
+        if not payload and not flags & END_STREAM:
+            self._spend(1)
         stream = self._stream(stream_id)
         if stream is None:
             return
@@ -232,7 +231,8 @@ class Http2UpstreamConnection(asyncio.Protocol):
         if not stream.is_responding:
             raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "it sends a body without a head")
         if payload and not stream.wants_body:
-            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "it sends a body in response to HEAD")
+            detail = "it sends a body with a response that has none, by its status or to HEAD"
+            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, detail)
         if not stream.take_data(payload, size, ends=bool(flags & END_STREAM)):
             raise Http2StreamError(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "it sends more than the stream's window")
 
@@ -243,8 +243,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
             self._take_trailers(stream, block, ends=ends)
             return
         head = self._heads.read(stream_id, block, ends=ends)
-        if not stream.take_head(head, ends=ends):
-            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "it sends a head where none may be")
+        stream.take_head(head, ends=ends)
         self._heard += 1
         self._pool.pings.responded()
         if head.status >= 200 and not ends:
@@ -304,6 +303,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
         return iter(list(self._streams.values()))
 
     def _take_ping(self, flags: int, payload: bytes) -> None:
+        self._spend(1)
         if not flags & ACK:
             self._acknowledge(frames.ping(payload, is_ack=True))
 
@@ -384,6 +384,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._is_leaving = True
         self._silent_until = NEVER
+        self._turns.finish()
         self.sender.closed()
         streams = list(self)
         self._streams.clear()

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from gateway_core.proxy.http2.sender import Sender, SendStream
 from gateway_core.proxy.http2.waiting import HIGH_WATER, LOW_WATER
-from gateway_core.proxy.upstream.response_handler import Failure, StreamHandler
+from gateway_core.proxy.upstream.response_handler import MOST_INTERIM, Failure, StreamHandler
 from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2StreamError
 from gateway_core.proxy.wire.h2.fields import encode_request
 from gateway_core.proxy.wire.h2.frames import window_update
@@ -29,8 +29,6 @@ FIRST_WINDOW: Final = 65_535
 
 LARGEST_WINDOW: Final = 1_048_576
 """Bytes to which the window grows of a response that is passed on as fast as it comes."""
-
-_MOST_INTERIM: Final = 16
 
 
 class StreamOwner(Protocol):
@@ -63,8 +61,8 @@ class Http2UpstreamStream(SendStream):
     http_version = "2"
 
     __slots__ = (
-        "_connection", "_has_head", "_head", "_interims", "_is_over", "_is_paused", "_is_upload_paused", "_left",
-        "_receiving", "bound", "client", "flags", "handler", "heard_before", "pool", "upload_complete", "uses",
+        "_connection", "_has_head", "_head", "_interims", "_is_bodiless", "_is_over", "_is_paused", "_is_upload_paused",
+        "_left", "_receiving", "bound", "client", "flags", "handler", "heard_before", "pool", "upload_complete", "uses",
     )  # fmt: skip
 
     def __init__(self, connection: StreamOwner, pool: EndedPool, window: int) -> None:
@@ -86,7 +84,7 @@ class Http2UpstreamStream(SendStream):
         self._head: ResponseHead | None = None  # that waits for what comes behind it in the same read
         self._interims = 0
         self._left: int | None = None  # bytes that the body still has by Content-Length
-        self._has_head = self._is_over = self._is_paused = self._is_upload_paused = False
+        self._has_head = self._is_bodiless = self._is_over = self._is_paused = self._is_upload_paused = False
         self._receiving = ReceiveWindow(FIRST_WINDOW)
 
     @property
@@ -188,25 +186,19 @@ class Http2UpstreamStream(SendStream):
 
     @property
     def wants_body(self) -> bool:
-        """Whether a response may have a body."""
-        return not self.flags & HEAD_ONLY
+        """Whether the response may have a body (RFC 9113 section 8.1.1)."""
+        return not (self.flags & HEAD_ONLY or self._is_bodiless)
 
-    def take_head(self, head: ResponseHead, *, ends: bool) -> bool:
-        """Take a head, or return False if it comes where none may.
+    def take_head(self, head: ResponseHead, *, ends: bool) -> None:
+        """Take a head, interim or final.
 
-        :raises Http2StreamError: it announces a body, and there is none.
+        :raises Http2StreamError: it comes where none may, or announces a body, and there is none.
         """
-        handler = self.handler
-        if self._has_head or self._is_over:
-            return False
         if head.status < 200:
-            self._interims += 1
-            if ends or head.status == 101 or self._interims > _MOST_INTERIM:
-                return False
-            if handler is not None:
-                handler.on_interim(head)
-            return True
-        if head.content_length is not None and self.wants_body and head.length != NO_BODY:
+            self._take_interim(head, ends=ends)
+            return
+        self._is_bodiless = head.length == NO_BODY
+        if head.content_length is not None and self.wants_body:
             self._left = head.content_length
         if ends:
             self._expect_end()
@@ -215,7 +207,20 @@ class Http2UpstreamStream(SendStream):
         else:
             self._has_head = True
             self._head = head
-        return True
+
+    def _take_interim(self, head: ResponseHead, *, ends: bool) -> None:
+        self._interims += 1
+        detail = ""
+        if ends or head.status == 101:
+            detail = (
+                f"it ends its response with {head.status}" if ends else "it changes to a protocol: HTTP/2 has no 101"
+            )
+        elif self._interims > MOST_INTERIM:
+            detail = f"it sends more than {MOST_INTERIM} interim responses"
+        if detail:
+            raise Http2StreamError(self.stream_id, ErrorCode.PROTOCOL_ERROR, detail)
+        if self.handler is not None:
+            self.handler.on_interim(head)
 
     def take_data(self, data: bytes, size: int, *, ends: bool) -> bool:
         """Take a part of the body; False if the endpoint was not allowed to send it.

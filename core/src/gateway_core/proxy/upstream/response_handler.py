@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from gateway_core.metrics.counts import EndpointCounts
+from gateway_core.metrics.http2 import Http2Counts
 from gateway_core.proxy.splice import BodySink
+from gateway_core.proxy.upstream.http2_pings import PingRation
 from gateway_core.proxy.wire.repairs import Leniency
 from gateway_core.proxy.wire.response_head import ResponseHead
 
 # `UpstreamConnection` itself, which imports this module.
 Connection_contra = TypeVar("Connection_contra", contravariant=True)
+
+
+MOST_INTERIM: Final = 16
+"""Interim responses before a final one. A 100, a few sets of early hints and a 102 every half a minute need no more;
+each one more has the gateway read a head and its client take one, and brings the response no nearer."""
 
 
 class Failure(IntEnum):
@@ -87,6 +94,24 @@ class StreamHandler(Protocol):
     def on_failure(self, failure: Failure, detail: str) -> None: ...
     def pause_upload(self) -> None: ...
     def resume_upload(self) -> None: ...
+
+
+class Http2ConnectionOwner(Protocol):
+    """The pool that made a connection of HTTP/2, as far as the connection knows it."""
+
+    counts: EndpointCounts
+    pings: PingRation
+    http2: Http2Counts
+
+    @property
+    def max_head_bytes(self) -> int:
+        """Bytes of a response's head at most."""
+
+    def now(self) -> float:
+        """Return monotonic seconds, as of the last sweep."""
+
+    def connection_changed(self, connection: Any) -> None:
+        """Called when a connection has room again, or is to be forgotten."""
 
 
 class ConnectionOwner(Protocol[Connection_contra]):

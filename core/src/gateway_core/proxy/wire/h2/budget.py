@@ -7,6 +7,13 @@ hedging client cancels the slower of two requests, gRPC measures round trips by 
 
 from __future__ import annotations
 
+from typing import Final
+
+IDLE_FRAMES: Final = (2000.0, 1000.0)
+"""Points for frames that do nothing, at once and per second: gRPC measures round trips by PING."""
+
+SETTINGS_POINTS: Final = 5.0
+
 
 class Budget:
     """A bucket of points."""
