@@ -17,8 +17,7 @@ from functools import wraps
 from typing import Any, Final
 
 from gateway_core.errors import GatewayError
-from gateway_core.events import DESCRIPTORS_FEW, UPSTREAM_LOCAL_ERROR, Event, emit
-from gateway_core.repeats import Repeats, repeated
+from gateway_core.events import DESCRIPTORS_FEW, UPSTREAM_LOCAL_ERROR, Event, Repeats, emit, repeated
 from gateway_core.shortages import What, note_shortage
 
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})

@@ -16,11 +16,10 @@ from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Final
 
-from gateway_core.events import PLUGIN_BLOCKED_LOOP, TASK_FAILED, emit
+from gateway_core.events import PLUGIN_BLOCKED_LOOP, TASK_FAILED, Repeats, emit, repeated
 from gateway_core.hooks.hook_inspection import hook_codes
 from gateway_core.metrics import Metrics
 from gateway_core.metrics.catalogue import PLUGIN_BLOCKED
-from gateway_core.repeats import Repeats, repeated
 from gateway_core.tasks import supervised
 
 _LOG_INTERVAL: Final = 60.0

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from gateway_core.clock import Clock
 from gateway_core.errors import BadBodyError, BodyTooLargeError, ClientGoneError, GatewayError, UpstreamError
-from gateway_core.events import PLUGIN_FAILED, PLUGIN_QUARANTINED, emit
+from gateway_core.events import PLUGIN_FAILED, PLUGIN_QUARANTINED, Repeats, emit, repeated
 from gateway_core.hooks.quarantine import Quarantine
 from gateway_core.messages import Request
 from gateway_core.messages.addresses import client_network
@@ -18,7 +18,6 @@ from gateway_core.messages.trace import trace_id_of
 from gateway_core.metrics import Metrics
 from gateway_core.metrics.catalogue import PLUGIN_ERRORS, PLUGIN_QUARANTINES, PLUGIN_TIMEOUTS
 from gateway_core.metrics.samples import Family
-from gateway_core.repeats import Repeats, repeated
 
 _MOST_KINDS: Final = 20
 """Kinds of failures whose first one is logged with its traceback."""

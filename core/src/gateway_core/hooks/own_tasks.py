@@ -13,12 +13,11 @@ from contextvars import Context, copy_context
 from functools import partial
 from typing import Any
 
-from gateway_core.events import PLUGIN_TASK_FAILED, emit
+from gateway_core.events import PLUGIN_TASK_FAILED, Repeats, emit, repeated
 from gateway_core.hooks.chain import Hook
 from gateway_core.hooks.failure_log import describe
 from gateway_core.messages.hook_owner import awaited_hook, running_hook
 from gateway_core.metrics.catalogue import PLUGIN_TASK_ERRORS
-from gateway_core.repeats import Repeats, repeated
 
 
 class HookTask(asyncio.Task[Any]):

@@ -43,10 +43,10 @@ from gateway_core.process.certificate_status import describe_certificates, put_i
 from gateway_core.process.certificates import CertificateError, Certificates, files_of
 from gateway_core.process.listeners import Listeners
 from gateway_core.process.machine import certificate_problems
+from gateway_core.process.override_table import ServingOverrides
 from gateway_core.process.plugin_guard import keep_surroundings
 from gateway_core.process.plugin_services import CommandReport
 from gateway_core.process.process_metrics import ProcessMetrics
-from gateway_core.process.serving_overrides import ServingOverrides
 from gateway_core.process.socket_table import SocketTable
 from gateway_core.process.tls import BaseContexts
 from gateway_core.proxy import Proxy

@@ -1,20 +1,25 @@
 """How overrides reach every process: the program has them in an `OverrideTable`, which passes them on to its children.
 
 Each child gets them when it starts, before it prepares a configuration, and whenever they change. The log follows them
-in every process; `serving_overrides` has what they change where requests are served.
+in every process. Where requests are served, `ServingOverrides` changes which endpoints get some and which bindings run.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from gateway_core.config import LogLevel
 from gateway_core.process import logs
 from gateway_core.process.child import Child
 from gateway_core.reload.overrides import Override, Overrides
+from gateway_core.upstreams.endpoint import EndpointStatus
+
+if TYPE_CHECKING:
+    from gateway_core.snapshot import Snapshot, SnapshotHolder
+    from gateway_core.upstreams.runtime import UpstreamRuntime
 
 OVERRIDES: Final = "overrides"
 """Kind of the message that has all overrides for a child."""
@@ -69,3 +74,32 @@ def from_plain(plain: Iterable[dict[str, Any]]) -> Overrides:
 def level_of(overrides: Overrides) -> LogLevel | None:
     """Return the level of the log; None if the configuration decides."""
     return next((cast("LogLevel", each.name) for each in overrides if each.kind == "log-level"), None)
+
+
+class ServingOverrides:
+    """Overrides in a process that serves."""
+
+    def __init__(self, upstreams: UpstreamRuntime, holder: SnapshotHolder) -> None:
+        self._upstreams = upstreams
+        self._holder = holder
+        self._released: Collection[str] = ()
+
+    def put(self, overrides: Overrides) -> None:
+        """Have these overrides in force, and no others."""
+        logs.override_level(level_of(overrides))
+        endpoints = (each for each in overrides if each.kind in {"drain", "up"})
+        self._upstreams.override({(each.upstream, each.name): EndpointStatus(each.kind) for each in endpoints})
+        self._released = frozenset(each.name for each in overrides if each.kind == "release")
+        self.hold()
+
+    def hold(self) -> None:
+        """Hold the bindings of the configuration in force out of quarantine that are released, and no others."""
+        current: Snapshot | None = self._holder.current
+        for binding in () if current is None else current.bindings():
+            quarantine = binding.quarantine
+            if quarantine is not None and quarantine.is_held is not (binding.path in self._released):
+                if quarantine.is_held:
+                    quarantine.is_held = False
+                else:
+                    quarantine.release()
+                    binding.faults.forgive()  # only what fails from now on is a fault that lasts

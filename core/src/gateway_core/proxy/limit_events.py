@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from gateway_core.events import LIMIT_REACHED, emit
+from gateway_core.events import LIMIT_REACHED, Repeats, emit, repeated
 from gateway_core.messages import Request
 from gateway_core.reasons import (
     BODY_TOO_LARGE,
@@ -23,7 +23,6 @@ from gateway_core.reasons import (
     TARGET_TOO_LONG,
     TEXT_TOO_LONG,
 )
-from gateway_core.repeats import Repeats, repeated
 
 _LIMITS: Final = frozenset(
     {

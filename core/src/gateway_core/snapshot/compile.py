@@ -292,10 +292,9 @@ class _Compiler:
     def _route(self, config: RouteConfig, key_path: str, patterns: Sequence[Pattern]) -> list[CompiledRoute]:
         """Return a route for each of its paths: what it makes of the path of a request depends on which one matched."""
         chain = self.chain_of.pop(config.id)
-        credentials = Credentials.of([each for part in chain.variants for each in part.bindings])
         shared = _Shared(
             chain,
-            tuple([self._mirror(each, credentials, key_path) for each in config.mirror]),
+            tuple([self._mirror(each, chain, key_path) for each in config.mirror]),
             None if config.retries is None else RetryPolicy(config.retries),
             self._counts(config.id, len(self.counted)),
             key_path,
@@ -387,9 +386,10 @@ class _Compiler:
             secret=self.environment.upstreams.sticky_secret(config.id),
         )
 
-    def _mirror(self, config: MirrorConfig, credentials: Credentials, key_path: str) -> Mirror:
+    def _mirror(self, config: MirrorConfig, chain: Chain, key_path: str) -> Mirror:
         configured = self.configured.get(config.target)
         own = DEFAULT_TIMEOUTS if configured is None else configured.timeouts
         hooks = self.scope.attempt_hooks.get(config.target, ())
-        left_out = None if config.credentials else credentials
+        bindings = [each for part in chain.variants for each in part.bindings]
+        left_out = None if config.credentials else Credentials.of(bindings)
         return Mirror(self._upstream(config.target, key_path), config.percent, left_out, own, hooks)

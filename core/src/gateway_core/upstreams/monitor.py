@@ -7,14 +7,18 @@ a `LocalMonitor`, which runs them. With several, one process runs them and sends
 
 from __future__ import annotations
 
+import json
 import ssl
 from collections.abc import Callable, Hashable, Mapping
 from functools import partial
+from hashlib import blake2b
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pydantic import BaseModel
+
 from gateway_core.clock import Clock
-from gateway_core.config import DiscoveryConfig, HealthCheckConfig, UpstreamConfig
+from gateway_core.config import DiscoveryConfig, HealthCheckConfig, Secret, UpstreamConfig
 from gateway_core.descriptors import LocalErrors
 from gateway_core.leases import Lease, Leases
 from gateway_core.metrics import Metrics
@@ -23,12 +27,37 @@ from gateway_core.upstreams.discovery import DiscoveryContext, DiscoveryFactory,
 from gateway_core.upstreams.discovery.feed_metrics import FeedMetrics
 from gateway_core.upstreams.discovery.kept_endpoints import KeptEndpoints
 from gateway_core.upstreams.endpoint import Checked, EndpointSpec
-from gateway_core.upstreams.fingerprint import fingerprint
 from gateway_core.upstreams.resolver import Resolver
 from gateway_core.upstreams.transport import TlsSettings, make_tls_context
 
 if TYPE_CHECKING:
     import aiohttp
+
+
+def fingerprint(*values: object) -> str:
+    """Return a digest of sections, mappings, sequences and plain values, as 32 hexadecimal digits.
+
+    Secrets count with their values, which the digits reveal only to a guess: they are not for
+    logs.
+    """
+    text = json.dumps([_plain(value) for value in values], separators=(",", ":"), sort_keys=True)
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _plain(value: object) -> Any:
+    """Return the same for JSON; 1, true, 1.0 and "1" stay different."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Secret):
+        return ["secret", value.reveal()]
+    if isinstance(value, BaseModel):
+        fields = {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+        return [type(value).__name__, fields]
+    if isinstance(value, Mapping):
+        return ["mapping", {str(key): _plain(item) for key, item in value.items()}]
+    if isinstance(value, list | tuple):
+        return ["sequence", *map(_plain, value)]
+    return [type(value).__name__, repr(value)]
 
 
 class Monitor(Protocol):

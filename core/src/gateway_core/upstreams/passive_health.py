@@ -21,11 +21,12 @@ from gateway_core.events import (
     UPSTREAM_OVERLOADED,
     UPSTREAM_UNAVAILABLE,
     Event,
+    Repeats,
     emit,
+    repeated,
 )
 from gateway_core.metrics.counts import UpstreamCounts
 from gateway_core.reasons import OVERLOADED, UNAVAILABLE
-from gateway_core.repeats import Repeats, repeated
 from gateway_core.upstreams.admission import Load
 from gateway_core.upstreams.breaker import BreakerState
 from gateway_core.upstreams.endpoint import Endpoint

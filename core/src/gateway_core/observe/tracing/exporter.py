@@ -24,13 +24,12 @@ from yarl import URL
 from gateway_core.backoff import Backoff
 from gateway_core.clock import Clock
 from gateway_core.config import SecretUrl
-from gateway_core.events import TRACING_EXPORT_FAILED, emit
+from gateway_core.events import TRACING_EXPORT_FAILED, Repeats, emit, repeated
 from gateway_core.metrics import Metrics
 from gateway_core.metrics.catalogue import TRACE_EXPORT_FAILURES, TRACE_SPANS, TRACE_SPANS_LOST
 from gateway_core.observe.tracing.otlp import Encoding
 from gateway_core.observe.tracing.semantics import KNOWN_METHODS, spans_of
 from gateway_core.observe.tracing.spans import SpanSource
-from gateway_core.repeats import Repeats, repeated
 from gateway_core.tasks import Tasks
 
 RETRYABLE: Final = frozenset({429, 502, 503, 504})

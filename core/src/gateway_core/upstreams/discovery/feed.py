@@ -28,9 +28,9 @@ from gateway_core.events import (
     DISCOVERY_RECOVERED,
     DISCOVERY_STALE,
     Event,
+    Repeats,
     emit,
 )
-from gateway_core.repeats import Repeats
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.discovery.feed_metrics import FeedMetrics
 from gateway_core.upstreams.discovery.interface import Discovered, Discovery
