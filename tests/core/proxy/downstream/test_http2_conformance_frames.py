@@ -284,6 +284,7 @@ async def test_5_1_2_a_stream_beyond_the_announced_number_is_refused(proxied: Pr
     Case("6.5.2 an unknown setting of any value", [setting(0xF0F0, 2**32 - 1)], passed_over),
     Case("6.5.2 HEADER_TABLE_SIZE of any value", [setting(1, 2**32 - 1)], passed_over),
     Case("6.5.2 ENABLE_CONNECT_PROTOCOL of 2", [setting(8, 2)], goaway(PROTOCOL_ERROR)),
+    Case("RFC 9218 2.1 NO_RFC7540_PRIORITIES of 2", [setting(9, 2)], goaway(PROTOCOL_ERROR)),
     # 6.6 and 8.4
     Case("6.6 PUSH_PROMISE of a client", [open_post(), raw(PUSH_PROMISE, END_HEADERS, 1, number(2) + GET)],
          goaway(PROTOCOL_ERROR)),

@@ -186,6 +186,7 @@ def test_the_reserved_bit_of_a_stream_is_passed_over() -> None:
     [
         (Setting.ENABLE_PUSH, 2, ErrorCode.PROTOCOL_ERROR),
         (Setting.ENABLE_CONNECT_PROTOCOL, 2, ErrorCode.PROTOCOL_ERROR),
+        (Setting.NO_RFC7540_PRIORITIES, 2, ErrorCode.PROTOCOL_ERROR),
         (Setting.INITIAL_WINDOW_SIZE, 2**31, ErrorCode.FLOW_CONTROL_ERROR),
         (Setting.MAX_FRAME_SIZE, 16383, ErrorCode.PROTOCOL_ERROR),
         (Setting.MAX_FRAME_SIZE, 2**24, ErrorCode.PROTOCOL_ERROR),

@@ -83,6 +83,9 @@ class Setting(IntEnum):
     """RFC 9218 section 2.1."""
 
 
+_SWITCHES: Final = {Setting.ENABLE_PUSH, Setting.ENABLE_CONNECT_PROTOCOL, Setting.NO_RFC7540_PRIORITIES}
+
+
 class _Rule(NamedTuple):
     """What is demanded of a type of frame."""
 
@@ -305,7 +308,7 @@ def read_settings(payload: bytes) -> Iterator[tuple[int, int]]:
             raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "the initial window is too large")
         if identifier == Setting.MAX_FRAME_SIZE and not MAX_FRAME_SIZE <= value <= 0xFFFFFF:
             raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "the largest frame is not one that the protocol has")
-        if identifier in {Setting.ENABLE_PUSH, Setting.ENABLE_CONNECT_PROTOCOL} and value > 1:
+        if identifier in _SWITCHES and value > 1:
             raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"{Setting(identifier).name} is neither 0 nor 1")
         yield identifier, value
 
