@@ -41,4 +41,7 @@ def call(port: int, name: str, bearer: str, method: str, message: str) -> str:
 
 if __name__ == "__main__":
     port, name, scope, method, message = sys.argv[1:]
-    print(call(int(port), name, token(name, scope), method, message))
+    try:
+        print(call(int(port), name, token(name, scope), method, message))
+    except grpc.RpcError as error:
+        sys.exit(f"{error.code().name}: {error.details()}")

@@ -101,7 +101,7 @@ async def test_what_cannot_be_compared_or_put_in_force_is_an_error_and_not_a_dif
     assert (await gateway("diff", "0")).returncode == 2
     assert (await gateway("history", "9")).returncode == 3
     unknown = await gateway("rollback", "9")
-    assert (unknown.returncode, unknown.stderr) == (1, "gateway: no version 9 is kept\n")
+    assert (unknown.returncode, unknown.stderr) == (1, "gateway: no version 9 is kept: `gateway history` lists them\n")
 
     await running.rewrites(CONFIG.format(url=upstream.url, path="two") + "nonsense: 1\n", "rejected")
     rejected = await gateway("diff")

@@ -93,7 +93,13 @@ def test_unreadable_file_is_a_problem_that_says_why(tmp_path: Path) -> None:
     missing = read_document(tmp_path / "missing.yaml")
     directory = read_document(tmp_path)
 
-    assert missing == ConfigProblem(Place(str(tmp_path / "missing.yaml")), "", "does not exist", code="file.missing")
+    assert missing == ConfigProblem(
+        Place(str(tmp_path / "missing.yaml")),
+        "",
+        "does not exist",
+        code="file.missing",
+        remedy="name the configuration with -c",
+    )
     assert isinstance(directory, ConfigProblem)
     assert directory.message == "is a directory, where a file is expected"
 

@@ -129,7 +129,9 @@ def test_missing_file_is_one_clear_problem(tmp_path: Path, load: Load) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "gateway.yaml")
 
-    assert [str(problem) for problem in caught.value.problems] == [f"{tmp_path / 'gateway.yaml'}: does not exist"]
+    assert [str(problem) for problem in caught.value.problems] == [
+        f"{tmp_path / 'gateway.yaml'}: does not exist: name the configuration with -c"
+    ]
 
 
 def test_values_of_the_environment_are_not_shown(load: Load) -> None:

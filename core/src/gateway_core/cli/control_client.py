@@ -95,8 +95,10 @@ def find_gateway(roots: Sequence[ConfigRoot] | None, pid: int | None) -> Path:
         raise NoGatewayError(f"the gateway is starting and serves nothing yet: {each}")
     what = " with this configuration" if roots is not None else f" as process {pid}" if pid is not None else ""
     others = find_sockets(directory)
-    hint = f": name one of those that run with --pid ({_pids(others)})" if others else ""
-    raise NoGatewayError(f"no gateway of this user runs{what}, looked in {directory}{hint}")
+    named = f"name one of those that run with --pid ({_pids(others)})" if others else "start one with `gateway run`"
+    raise NoGatewayError(
+        f"no gateway of this user runs{what}, looked in {directory}: {named}, or reach another's with --admin"
+    )
 
 
 def find_again(path: Path) -> Path:

@@ -108,7 +108,8 @@ def read_document(path: Path) -> Document | ConfigProblem:
     name = str(path)
     data = read_bytes(path, limit=LARGEST_FILE)
     if isinstance(data, ReadFailure):
-        return ConfigProblem(Place(name), "", data.reason, code=data.code)
+        remedy = "name the configuration with -c" if data.code == "file.missing" else ""
+        return ConfigProblem(Place(name), "", data.reason, code=data.code, remedy=remedy)
     text = decode(data)
     if isinstance(text, int):
         message = "is not UTF-8 text"

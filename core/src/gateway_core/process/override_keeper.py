@@ -205,9 +205,8 @@ class OverrideKeeper:
                 found.setdefault(each["name"], []).append(each)
         if not found:
             where = "" if upstream is None else f" of upstream {upstream!r}"
-            raise RefusedError(
-                404, "not-found", f"there is no endpoint {endpoint!r}{where}: GET upstreams has their ids"
-            )
+            remedy = "`gateway status` and GET upstreams list them"
+            raise RefusedError(404, "not-found", f"there is no endpoint {endpoint!r}{where}: {remedy}")
         if len(found) > 1:
             raise _ambiguous(endpoint, found)
         return next(iter(found.items()))

@@ -144,7 +144,9 @@ class VersionKeeper:
         try:
             bundle: ConfigBundle = await self._read(lambda: self._store.load(number))
         except LookupError as error:
-            raise RefusedError(404, "not-found", f"no version {number} is kept") from error
+            raise RefusedError(
+                404, "not-found", f"no version {number} is kept: `gateway history` lists them"
+            ) from error
         check_protocol(bundle)
         return bundle
 
