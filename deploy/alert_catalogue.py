@@ -247,11 +247,19 @@ ALERTS: Final = (
         "Raise the hard limit (`LimitNOFILE=` of systemd, `ulimit -Hn`), or bound `max_connections`.",
     ),
     Alert(
-        "GatewayShortage", "critical", "sum by (job, instance, what) (increase(gateway_shortages_total[5m])) > 0", "",
-        "{{ $labels.instance }} is short of something: {{ $labels.what }}",
-        "Something failed for want of descriptors, ports, memory or space on a disk.",
-        "The label `what` and the log say what failed. See [too few descriptors](incidents.md#too-few-descriptors) and "
-        "[a full disk](incidents.md#a-full-disk).",
+        "GatewayShortage", "warning", "sum by (job, instance, what) (increase(gateway_shortages_total[15m])) > 0", "",
+        "{{ $labels.instance }} was short of something: {{ $labels.what }}",
+        "Something failed for want of descriptors, ports, memory or space on a disk, once at least.",
+        "The label `what` and the log say what failed; `/ready` and `gateway status` whether it still does. See [too few "
+        "descriptors](incidents.md#too-few-descriptors) and [a full disk](incidents.md#a-full-disk).",
+    ),
+    Alert(
+        "GatewayShortageLasts", "critical",
+        'sum by (job, instance, what) (increase(gateway_shortages_total{what=~"accept|connect|memory"}[3m])) > 0', "5m",
+        "{{ $labels.instance }} is short of something for minutes: {{ $labels.what }}",
+        "Clients are not accepted or not served, again and again, for want of descriptors, ports or memory.",
+        "Bound what clients may take (`max_connections`), raise the limit, or start another gateway. See [too few "
+        "descriptors](incidents.md#too-few-descriptors).",
     ),
     Alert(
         "GatewayLoopLag", "warning",

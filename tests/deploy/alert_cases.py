@@ -53,6 +53,10 @@ def gauge(name: str, labels: str, values: str) -> dict[str, str]:
     return {f"{name}{{{labels}}}": values}
 
 
+def shortages(what: str, values: str) -> dict[str, str]:
+    return gauge("gateway_shortages_total", f'{ONE},what="{what}"', values)
+
+
 DAY: Final = 86_400
 
 
@@ -192,9 +196,18 @@ CASES: Final = {
         labels={"process": "worker"},
     ),
     "GatewayShortage": Case(
-        gauge("gateway_shortages_total", f'{ONE},what="accept"', "0x28 1x60"),
-        {"long ago": gauge("gateway_shortages_total", f'{ONE},what="accept"', "0x2 5x60"),
-         "a restart": gauge("gateway_shortages_total", f'{ONE},what="accept"', "5x28 0x60")},
+        # A configuration that is not kept is counted once, however long the disk is full.
+        shortages("state", "0x28 1x60"),
+        {"long ago": shortages("accept", "0x2 5x60"), "a restart": shortages("accept", "5x28 0x60")},
+        labels={"what": "state"},
+    ),
+    "GatewayShortageLasts": Case(
+        shortages("accept", "0x20 1+40x60"),
+        {"one": shortages("accept", "0x26 1x60"),
+         "many within a minute": shortages("connect", "0x26 5000x60"),
+         "one in ten minutes": shortages("memory", "0x8 1x9 2x9 3x60"),
+         "a restart": shortages("accept", "5x24 0x60"),
+         "what clients do not notice": shortages("log", "0+40x60") | shortages("state", "0+1x60")},
         labels={"what": "accept"},
     ),
     "GatewayLoopLag": Case(
