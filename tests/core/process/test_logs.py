@@ -209,6 +209,16 @@ def test_an_event_has_its_name_and_fields(capsys: pytest.CaptureFixture[str]) ->
     }
 
 
+def test_text_names_request_and_trace_of_an_event_whose_message_does_not(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure()
+
+    emit(REQUEST_FAILED, "it failed", request_id="r-1", trace_id="t-1", details="more")
+    emit(REQUEST_FAILED, "request r-1 failed", request_id="r-1")
+
+    lines = [line.partition(": ")[2] or line for line in capsys.readouterr().err.splitlines()]
+    assert lines == ["it failed (request r-1, trace t-1)", "  more", "request r-1 failed"]
+
+
 def test_lines_from_before_the_configuration_have_its_format(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(holds=True)
     logging.getLogger("gateway.config").warning("early")

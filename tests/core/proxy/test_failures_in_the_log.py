@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -75,6 +76,15 @@ async def test_a_refused_connection_is_named(start_proxy: StartProxy, caplog: py
     assert "refused" in fields["reason"].lower()
 
 
+async def test_a_line_names_the_request_that_failed(start_proxy: StartProxy, caplog: pytest.LogCaptureFixture) -> None:
+    gateway = await start_proxy(REFUSED)
+
+    _, _, body = await gateway.ask(GET)
+
+    ((_, fields),) = events(caplog)
+    assert fields["request_id"] == json.loads(body)["request_id"]
+
+
 async def test_a_response_that_does_not_come_in_time_is_named(
     proxied: Proxied, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -123,7 +133,9 @@ async def test_requests_that_no_endpoint_may_get_are_named(proxied: Proxied, cap
     )
     await gateway.ask(GET)
 
-    assert (await gateway.ask(GET))[0] == 503
+    status, _, body = await gateway.ask(GET)
 
-    names = [name for name, _ in events(caplog)]
-    assert names == ["upstream.reset", "breaker.opened", "upstream.unavailable"]
+    assert status == 503
+    found = events(caplog)
+    assert [name for name, _ in found] == ["upstream.reset", "breaker.opened", "upstream.unavailable"]
+    assert found[2][1]["request_id"] == json.loads(body)["request_id"]

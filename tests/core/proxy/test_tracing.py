@@ -212,6 +212,21 @@ def test_every_attempt_has_a_span_of_its_own(traced: Traced) -> None:
     assert sorted(sent) == sorted(each.span_id for each in clients)
 
 
+def test_the_log_names_the_request_and_the_trace_of_a_failure_of_an_upstream(traced: Traced) -> None:
+    traced.start(routes='mirror: {target: "http://127.0.0.1:2"}')
+
+    down, mirrored = traced.gateway.get("/down"), traced.gateway.get("/users/7")
+
+    def ids() -> list[tuple[str, str]]:
+        fields = [vars(each).get("fields", {}) for each in traced.gateway.logs]
+        return [(each["request_id"], each["trace_id"]) for each in fields if "endpoint" in each]
+
+    eventually(lambda: len(ids()) == 2)
+    copied = traced.sent()["traceparent"].split("-")[1]
+    wanted = [(down.headers["x-request-id"], json.loads(down.body)["trace_id"])]
+    assert ids() == [*wanted, (mirrored.headers["x-request-id"], copied)]
+
+
 def test_a_failure_is_an_error_of_both_spans_and_its_problem_names_the_trace(traced: Traced) -> None:
     traced.start()
 

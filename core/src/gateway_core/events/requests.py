@@ -27,7 +27,12 @@ CONNECTION_FAILED: Final = define(
     "connection.failed", ERROR, "the gateway itself failed over a connection or a deadline: a defect", "reason"
 )
 MIRROR_FAILED: Final = define(
-    "mirror.failed", ERROR, "the gateway itself failed over a copy for a mirror: a defect", "reason"
+    "mirror.failed",
+    ERROR,
+    "the gateway itself failed over a copy for a mirror: a defect",
+    "request_id",
+    "trace_id",
+    "reason",
 )
 TAIL_FAILED: Final = define(
     "tail.failed", ERROR, "the gateway itself failed to show a request to a tail: a defect; written once in a process, "

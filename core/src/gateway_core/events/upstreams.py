@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway_core.events.event import ERROR, INFO, WARNING, define
 
-_FAILURE: Final = ("upstream", "endpoint", "reason", "count")
+_FAILURE: Final = ("upstream", "endpoint", "reason", "count", "request_id", "trace_id")
 UPSTREAM_CONNECT_FAILED: Final = define(
     "upstream.connect_failed", WARNING, "no connection: refused, unreachable, a name that does not resolve, or TLS "
     "failed; `reason` is the system's or OpenSSL's own text", *_FAILURE,
@@ -26,11 +26,18 @@ UPSTREAM_BAD_RESPONSE: Final = define(
 )
 UPSTREAM_TRUNCATED: Final = define("upstream.truncated", WARNING, "the endpoint closed within a response", *_FAILURE)
 UPSTREAM_UNAVAILABLE: Final = define(
-    "upstream.unavailable", WARNING, "requests get 503: no endpoint may get them", "upstream", "reason", "count"
+    "upstream.unavailable",
+    WARNING,
+    "requests get 503: no endpoint may get them",
+    "upstream",
+    "reason",
+    "count",
+    "request_id",
+    "trace_id",
 )
 UPSTREAM_OVERLOADED: Final = define(
     "upstream.overloaded", WARNING, "requests get 503: `limits` of the upstream are reached", "upstream", "reason",
-    "count",
+    "count", "request_id", "trace_id",
 )  # fmt: skip
 UPSTREAM_LOCAL_ERROR: Final = define(
     "upstream.local_error", ERROR, "this process has no descriptor, port or memory for a connection; the endpoint is "

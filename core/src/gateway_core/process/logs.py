@@ -68,7 +68,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, with further ones indented below it."""
         # A message of several lines is one of a library's or of a plugin's, or a problem with its excerpt.
-        texts = (_message(record), *_details(record, self))
+        texts = (_message(record) + _ids_beside(record), *_details(record, self))
         first, *more = [line.translate(_ESCAPES) for text in texts for line in text.split("\n")]
         if getattr(record, "is_bare", False):
             return "\n".join([first, *more])
@@ -77,6 +77,14 @@ class TextFormatter(logging.Formatter):
         return "\n  ".join([head + first, *more])
 
 
+def _ids_beside(record: logging.LogRecord) -> str:
+    """Return the request and the trace that a record is about, unless its message names them."""
+    fields, message = getattr(record, "fields", {}), _message(record)
+    named = [f"{word} {fields[key]}" for word, key in _IDS if fields.get(key) and str(fields[key]) not in message]
+    return f" ({', '.join(named)})" if named else ""
+
+
+_IDS: Final = (("request", "request_id"), ("trace", "trace_id"))
 _PLUGIN_LOGGERS: Final = (f"{ROOT}.plugin.", f"{ROOT}.plugins.")
 
 

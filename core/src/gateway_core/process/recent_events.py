@@ -32,7 +32,7 @@ _LONGEST: Final = 500
 """Characters of a message."""
 
 _VARYING: Final = frozenset(
-    {"client", "count", "descriptor_limit", "pid", "problems", "reason", "request_id", "seconds"}
+    {"client", "count", "descriptor_limit", "pid", "problems", "reason", "request_id", "seconds", "trace_id"}
 )
 """Fields in which lines differ that are about the same thing."""
 

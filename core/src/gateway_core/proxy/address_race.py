@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
+from gateway_core.messages import Request
 from gateway_core.observe.tracing import AttemptSpan
 from gateway_core.proxy.attempt_owner import ENDINGS, Retries
 from gateway_core.proxy.upstream.pool import HAPPY_EYEBALLS_DELAY, Connecting, Lent, Pool, ProxyClient
@@ -75,7 +76,7 @@ def _report(
 class AddressRace:
     """One connection that is being made; until its attempt has passed over it, as `Pool.connect`."""
 
-    __slots__ = ("_attempt", "_endpoint", "_now", "_picked_at", "_pool", "_task", "_timer", "_upstream")
+    __slots__ = ("_attempt", "_endpoint", "_now", "_picked_at", "_pool", "_request", "_task", "_timer", "_upstream")
 
     def __init__(
         self, attempt: RacingAttempt, pool: Pool, now: Callable[[], float], seconds: float, client: ProxyClient
@@ -87,6 +88,7 @@ class AddressRace:
         self._attempt: RacingAttempt | None = attempt
         self._endpoint, self._upstream, self._picked_at = attempt.picked, attempt.upstream, attempt.picked_at
         self._pool = pool
+        self._request: Request | None = None  # of the attempt, once that has passed over it
         self._now = now
         self._timer = asyncio.get_running_loop().call_later(HAPPY_EYEBALLS_DELAY, self._pass_over)
         self._task = pool.connect(seconds or LONGEST, self._connected, client)
@@ -104,7 +106,7 @@ class AddressRace:
         retries = attempt.history()
         if retries.delay(Outcome.CONNECT_FAILURE, can_fail_over=True) is None:
             return
-        self._attempt = None
+        self._attempt, self._request = None, retries.terms.request
         retries.note(self._endpoint, "connect-failure", self._picked_at)
         attempt.count_out(self._endpoint)
         retries.begin(_NEXT_TURN, self._endpoint, self._picked_at)
@@ -122,4 +124,4 @@ class AddressRace:
             record(endpoint, Outcome.ABANDONED, since, self._now())
         else:
             ending = ENDINGS[failure]
-            record(endpoint, ending.outcome, since, self._now(), detail, ending.event)
+            record(endpoint, ending.outcome, since, self._now(), detail, ending.event, request=self._request)

@@ -306,7 +306,7 @@ class Attempt:
         """End the request without a response."""
         if self.retries is not None:
             self.retries.end()
-        self.upstream.failures.refused(reason, detail, self._owner.directory.now())
+        self.upstream.failures.refused(reason, detail, self._owner.directory.now(), self.terms.request)
         detail = f"upstream {self.upstream.name!r}: {detail}"
         self._owner.on_failed(UpstreamFailure(status, reason, detail, retry_after))
 
@@ -377,8 +377,8 @@ class Attempt:
         if self.span is not None:
             self.span.failed(attempt_owner.reason_of(outcome, event))
         if outcome is not None:
-            now = self._owner.directory.now()
-            self.upstream.record(self.picked, outcome, self.picked_at, now, detail, event, self.responded_at)
+            now, request = self._owner.directory.now(), None if event is None else self.terms.request
+            self.upstream.record(self.picked, outcome, self.picked_at, now, detail, event, self.responded_at, request)
         self.count_out(self.picked)
 
     def count_out(self, endpoint: Endpoint, now: float = 0.0) -> None:

@@ -122,6 +122,8 @@ class AttemptTerms:
     """On whose behalf a connection begins with a PROXY header, if the upstream gets one."""
     offered_protocol: bytes = b""
     """The protocol that the client asks to change to."""
+    request: Request | None = None
+    """The one that it is for, for the log; None if that is none of a client's."""
     is_client_deadline: bool = False
     """Whether ``total_deadline`` is what the client asked for: when it is over says nothing of the endpoint."""
 
@@ -160,6 +162,7 @@ def client_terms(
         None if upstream.sticky is None else upstream.sticky.cookie_of(request),
         NO_CLIENT if upstream.transport.send_proxy_protocol is None else ProxyClient(client.source, client.destination),
         head.facts.upgrade or b"",
+        request,
         is_client_deadline=has_own_deadline(head, route.total),
     )
 

@@ -181,13 +181,19 @@ class Fetches:
         timeouts, body = upstream.settings.timeouts, asked.body
         hooks = scope.attempt_hooks.get(upstream.name, ())
         if upstream.is_plain and not hooks:
-            return Fetch(UpstreamCall(self._directory, upstream, head, timeouts, body, asked.timeout, place=place))
+            return Fetch(
+                UpstreamCall(
+                    self._directory, upstream, head, timeouts, body, asked.timeout, request=parent, place=place
+                )
+            )
         # What the upstream's strategy and attempt hooks look at.
         request = Request(asked.method, asked.path, fields)
         request.request_id = fields.get("x-request-id", "")
         request.operations = FetchBody(body)
         key = None if upstream.hash_key is None else upstream.hash_key(request)
-        call = UpstreamCall(self._directory, upstream, head, timeouts, body, asked.timeout, key=key, place=place)
+        call = UpstreamCall(
+            self._directory, upstream, head, timeouts, body, asked.timeout, key=key, request=parent, place=place
+        )
         if hooks:
             runner = HookRunner(call.crashed, scope.context.copy())
             call.run_before_attempts(AttemptPhase(hooks, request, runner))

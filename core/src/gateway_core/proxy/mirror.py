@@ -15,6 +15,7 @@ from typing import Final
 from gateway_core.events import MIRROR_FAILED, emit
 from gateway_core.messages import Request, UpstreamAttempt
 from gateway_core.messages.headers import headers_of_block
+from gateway_core.messages.trace import trace_id_of
 from gateway_core.observe.tracing import RequestTrace, TracePlace
 from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.attempt_owner import AttemptTerms, PreparedRequest, Retries, UpstreamFailure
@@ -71,8 +72,14 @@ def send_copies(
             try:
                 MirrorCopy(mirror, route, request, head, body, id_line, directory, runner).start()
             except Exception as error:  # noqa: BLE001 - the request itself goes on whatever becomes of its copy
-                emit(MIRROR_FAILED, "a copy for a mirror failed", error=error, reason=repr(error))
+                _report(request, error)
     return True
+
+
+def _report(request: Request, error: BaseException) -> None:
+    """Have the log say that the gateway itself failed over a copy of a request."""
+    text, trace_id = f"a copy for a mirror failed: {error!r}", trace_id_of(request.trace)
+    emit(MIRROR_FAILED, text, error=error, request_id=request.request_id, trace_id=trace_id, reason=repr(error))
 
 
 class MirrorCopy:
@@ -129,7 +136,7 @@ class MirrorCopy:
 
     def terms(self) -> AttemptTerms:
         connect = min(self._mirror.timeouts.connect or _MAX_SECONDS, _MAX_SECONDS)
-        return AttemptTerms(self._request.method, RetryPolicy(None), connect, self._until)
+        return AttemptTerms(self._request.method, RetryPolicy(None), connect, self._until, request=self._request)
 
     def start(self) -> None:
         """Send the copy if there is room for it; otherwise nothing happens."""
@@ -238,7 +245,7 @@ class MirrorCopy:
 
     def crashed(self, error: BaseException) -> None:
         """Log the failure."""
-        emit(MIRROR_FAILED, f"a copy for a mirror failed: {error!r}", error=error, reason=repr(error))
+        _report(self._request, error)
         self._end()
 
     def expire(self, now: float) -> None:  # noqa: ARG002 - the sweeper's signature

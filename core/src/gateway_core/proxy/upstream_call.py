@@ -24,7 +24,7 @@ from typing import Final, NamedTuple, Protocol
 from gateway_core.config import TimeoutsConfig
 from gateway_core.errors import GatewayError, UpstreamError
 from gateway_core.hooks import Stop
-from gateway_core.messages import Headers, Response, UpstreamAttempt
+from gateway_core.messages import Headers, Request, Response, UpstreamAttempt
 from gateway_core.messages.headers import headers_of_block
 from gateway_core.observe.tracing import TracePlace
 from gateway_core.proxy.attempt import Attempt
@@ -90,6 +90,7 @@ class UpstreamCall:
         bound: BoundConnections | None = None,
         *,
         key: str | None = None,
+        request: Request | None = None,
         terms: Callable[[float], AttemptTerms] | None = None,
         takes_switch: bool = False,
         place: TracePlace | None = None,
@@ -101,6 +102,7 @@ class UpstreamCall:
         :param seconds: for all of it, the response's body included; None is ``timeouts.total``.
         :param bound: the upstream connections of the client.
         :param key: what the upstream's strategy hashes.
+        :param request: the client's that it is for, for the log.
         :param terms: makes those of a client's request, which ends at a time of the monotonic clock.
         :param takes_switch: whether the caller takes a 101.
         :param place: where its attempts belong, if they are in a trace.
@@ -127,11 +129,9 @@ class UpstreamCall:
         self.trailers = Headers()
         """The response's trailer fields, valid once its body is complete."""
         total = timeouts.total if seconds is None else seconds
-        self._total_deadline = directory.now() + total if total else NEVER
-        if terms is None:
-            self._terms = AttemptTerms(head.method, upstream.retries, timeouts.connect, self._total_deadline, key)
-        else:
-            self._terms = terms(self._total_deadline)
+        until = self._total_deadline = directory.now() + total if total else NEVER
+        own = AttemptTerms(head.method, upstream.retries, timeouts.connect, until, key, request=request)
+        self._terms = own if terms is None else terms(until)
         self.upstream = upstream
         self._place = place
         self.bound = bound

@@ -4,13 +4,13 @@ An endpoint that the configuration names is left out only by the rules that are 
 addresses of one name (RFC 8305): one that cannot be connected to is passed over for a moment while another serves.
 
 A failing endpoint fails every request that is sent to it. The first failure of a kind is logged at once; after that one
-line in ten seconds says how many there were (`FailureEvents`).
+line in ten seconds says how many there were, and names the last of the requests (`FailureEvents`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from gateway_core.config import OutlierDetectionConfig
 from gateway_core.events import (
@@ -25,6 +25,7 @@ from gateway_core.events import (
     emit,
     repeated,
 )
+from gateway_core.messages.trace import TraceContext, trace_id_of
 from gateway_core.metrics.counts import UpstreamCounts
 from gateway_core.reasons import OVERLOADED, UNAVAILABLE
 from gateway_core.upstreams.admission import Load
@@ -130,6 +131,13 @@ class PassiveHealth:
 REFUSALS: Final = {UNAVAILABLE: UPSTREAM_UNAVAILABLE, OVERLOADED: UPSTREAM_OVERLOADED}
 
 
+class FailedRequest(Protocol):
+    """A request of a client, as far as lines of the log name it."""
+
+    request_id: str
+    trace: TraceContext | None
+
+
 class FailureEvents:
     """The failures of one upstream's requests; shared by the snapshots that have the upstream."""
 
@@ -140,18 +148,31 @@ class FailureEvents:
         self._counts = counts or UpstreamCounts()
         self._repeats = Repeats()
 
-    def failed(self, event: Event, endpoint: str, reason: str, now: float) -> None:
+    def failed(
+        self, event: Event, endpoint: str, reason: str, now: float, request: FailedRequest | None = None
+    ) -> None:
         """Report an attempt that failed.
 
         :param endpoint: its id.
         :param reason: what the system, OpenSSL or the reader of responses says.
         :param now: monotonic seconds.
+        :param request: that it was for.
         """
         if count := self._repeats.count((event.name, endpoint), now):
             text = f"upstream {self._upstream!r}: endpoint {endpoint}: {reason}{repeated(count)}"
-            emit(event, text, upstream=self._upstream, endpoint=endpoint, reason=reason, count=count)
+            request_id, trace_id = _ids_of(request)
+            emit(
+                event,
+                text,
+                upstream=self._upstream,
+                endpoint=endpoint,
+                reason=reason,
+                count=count,
+                request_id=request_id,
+                trace_id=trace_id,
+            )
 
-    def refused(self, code: str, reason: str, now: float) -> None:
+    def refused(self, code: str, reason: str, now: float, request: FailedRequest | None = None) -> None:
         """Report a request for which there was no endpoint, or no connection within the upstream's limits.
 
         :param code: of `gateway_core.reasons`; others are reported by `failed`.
@@ -161,4 +182,18 @@ class FailureEvents:
             self._counts.refuse(code)
         if event is not None and (count := self._repeats.count((event.name, reason), now)):
             text = f"upstream {self._upstream!r}: {reason}{repeated(count)}"
-            emit(event, text, upstream=self._upstream, reason=reason, count=count)
+            request_id, trace_id = _ids_of(request)
+            emit(
+                event,
+                text,
+                upstream=self._upstream,
+                reason=reason,
+                count=count,
+                request_id=request_id,
+                trace_id=trace_id,
+            )
+
+
+def _ids_of(request: FailedRequest | None) -> tuple[str | None, str | None]:
+    """Return the ids of a request and of its trace, as far as there are any."""
+    return (None, None) if request is None else (request.request_id or None, trace_id_of(request.trace))

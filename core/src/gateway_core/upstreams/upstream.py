@@ -17,7 +17,7 @@ from gateway_core.upstreams.discovery.feed import Feed
 from gateway_core.upstreams.endpoint import Endpoint, EndpointSpec
 from gateway_core.upstreams.membership import AcquireEndpoint, Membership
 from gateway_core.upstreams.outcome import FIRST_SERVER_ERROR, FIRST_STATUS, Outcome, code_of, reason_of, status_of
-from gateway_core.upstreams.passive_health import FailureEvents, PassiveHealth
+from gateway_core.upstreams.passive_health import FailedRequest, FailureEvents, PassiveHealth
 from gateway_core.upstreams.resolver import Resolver
 from gateway_core.upstreams.retry import RetryBudget, RetryPolicy
 from gateway_core.upstreams.selection import ALWAYS, NO_CANDIDATES, Candidates, Selection, join, select
@@ -245,6 +245,7 @@ class Upstream:
         error: str = "",
         event: Event | None = None,
         responded: float = 0.0,
+        request: FailedRequest | None = None,
     ) -> None:
         """Learn from how a request has ended.
 
@@ -254,6 +255,7 @@ class Upstream:
         :param error: why it failed, for status pages and the log.
         :param event: what the log calls the failure; None writes nothing.
         :param responded: monotonic seconds of the response's head, if that was not now.
+        :param request: the client's request that it was for, for the log.
         """
         if FIRST_STATUS <= outcome < FIRST_SERVER_ERROR and endpoint.is_calm:
             self._load.earned += 1
@@ -269,7 +271,7 @@ class Upstream:
         elif (reason := reason_of(outcome, event)) is not None:
             endpoint.counts.fail(reason)
         if event is not None:
-            self.failures.failed(event, endpoint.id, error, now)
+            self.failures.failed(event, endpoint.id, error, now, request)
         if outcome == Outcome.LOCAL:
             self._local_errors.note(error, now)
         self._passive_health.learn(endpoint, outcome, started, now, error, self._all_members.endpoints)
