@@ -72,10 +72,8 @@ class Attempt:
         :returns: whether the head is written; otherwise `AttemptOwner` is called when it is, or when it cannot be.
         """
         owner, upstream = self._owner, self.upstream
-        if owner.bound is None and self.retries is None and upstream.is_plain:
-            endpoint = upstream.pick(None, now)
-        else:
-            endpoint = self._pick(now)
+        is_first = owner.bound is None and self.retries is None
+        endpoint = upstream.pick(None, now) if is_first and upstream.is_plain else self._pick(now)
         if endpoint is None:
             refusal = upstream.refusal(now)
             self._fail(503, "upstream.unavailable", refusal.reason.value, refusal.retry_after or None)
@@ -89,11 +87,10 @@ class Attempt:
         self._is_counted = True
         if (head := owner.prepare(endpoint)) is None:
             return False
-        idle = endpoint.pool
-        if owner.bound is None and owner.body is None and isinstance(idle, Pool) and not idle.sends_proxy_header:
+        if is_first and isinstance(idle := endpoint.pool, Pool) and not idle.sends_proxy_header:
             connection = self._connection = idle.take()
             if connection is not None:  # as almost always
-                connection.send(self, head[0], head[1])
+                self._send(connection, head) if owner.body else connection.send(self, head[0], head[1])
                 return True
         return self._connect(endpoint, head, now)
 
@@ -187,9 +184,9 @@ class Attempt:
             self.span.responded(status, self._connection, now)
         if complete:
             self._connection = None
-            if owner.body is not None:
-                owner.body.detach()
-            if not body and self.upstream.transport.may_refuse:
+            if (sent := owner.body) is not None and not sent.is_complete:
+                sent.detach()
+            if not body and self.upstream.may_refuse:
                 self.grpc_code = read_code(head.block)
                 status = call_outcome(self.grpc_code, status)
         if (status >= 400 or self.observed is not None) and self._retries_on(status, head):
@@ -217,7 +214,7 @@ class Attempt:
 
     def on_end(self, trailer: bytes) -> None:
         owner, self._connection = self._owner, None
-        if trailer and self.upstream.transport.may_refuse:
+        if trailer and self.upstream.may_refuse:
             self.grpc_code = read_code(trailer)
             self._outcome = self._outcome and call_outcome(self.grpc_code, self._outcome)
         self._leave(self._outcome)

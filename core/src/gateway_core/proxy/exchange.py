@@ -361,14 +361,15 @@ class Exchange:
             is_recorded = True
         elif (
             self.seen is None
-            and (self._own is None and self.body is None and self.reason is None)
-            and (relay is not None and route is not None and not self.chain.log and proxy.tail is None)
-            and (head := relay.response_head) is not None
-            and head.status != 101
+            and (self._own is None and self.reason is None and relay is not None and route is not None)
+            and (not self.chain.log and proxy.tail is None)
+            and ((head := relay.response_head) is not None and head.status != 101)
+            and ((body := self.body) is None or (self.phases is None and relay.attempt.grpc_code is None))
         ):  # nothing but the upstream took part
             if (trace := self.trace) is not None and trace.is_recorded:
                 end_trace(self, trace, relay, head.status, None, now)
-            route.counts.add(head.status << 2, now - self.started, self.writer.bytes_sent)
+            self.body, received = None, 0 if body is None else body.received
+            route.counts.add(head.status << 2, now - self.started, self.writer.bytes_sent, received)
             is_recorded = True
         else:
             own = None if self._own is None else self._own.response

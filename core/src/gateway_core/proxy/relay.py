@@ -60,7 +60,6 @@ class Relay:
 
     _came: tuple[bytes, bool]  # what came of the body with the head, and whether it is all, while hooks look at that
     _flags: int  # of the request as it is sent
-    _may_be_quiet = False  # it is a call of gRPC: both sides may be silent for as long as the whole request may take
     _continue_sent = False  # or none is to be sent
     announced: bytes | None = None  # lines that hooks announced, appended to the head without a call of theirs
     _copies_wait = False  # for the end of the request's body
@@ -76,30 +75,31 @@ class Relay:
         """Seconds to wait for a response; infinite if there is no limit."""
         self.response: Response | None = None
         """The response as hooks see it, if they do."""
-        self.phase: ResponsePhase | None = None
-        """What has the response if hooks do more than look at it."""
+        self.phase: ResponsePhase | None = None  # what has the response if hooks do more than look at it
         self._attempt_phase: AttemptPhase | None = None
-        self.response_head: ResponseHead | None = None
-        """The upstream's, once it is there."""
+        self.response_head: ResponseHead | None = None  # the upstream's, once it is there
         self.body = body
         if body is not None:
             self._keep(body)
-        self.attempt = Attempt(self)
-        """The last one."""
+        self.attempt = Attempt(self)  # the last one
 
     def _keep(self, body: RequestBody) -> None:
         """Have the body kept as far as it may be sent again, and its trailers be those of the client."""
         exchange, policy = self._exchange, self._route.retry or self.upstream.retries
-        if body is exchange.body:
-            body.reserve(exchange.chain.reserved)
-        else:
+        if body is not exchange.body:
             self._continue_sent = True
-        if is_grpc(exchange.head):
-            self._may_be_quiet = True
-        if policy.keeps_body(exchange.head.facts.content_length) or self.upstream.transport.may_refuse:
+        elif body.trailers or not body.is_complete:
+            body.reserve(exchange.chain.reserved)
+        length = exchange.head.facts.content_length
+        if (policy.is_enabled and policy.keeps_body(length)) or self.upstream.may_refuse:
             body.keep(policy.settings.max_body_bytes)
         if body.is_gathered:
             body.keep(body.received)
+
+    @property
+    def _may_be_quiet(self) -> bool:
+        """Whether it is a call of gRPC: both sides may be silent for as long as the whole request may take."""
+        return self.body is not None and is_grpc(self._exchange.head)
 
     def terms(self) -> AttemptTerms:
         exchange = self._exchange

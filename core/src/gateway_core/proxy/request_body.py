@@ -226,7 +226,9 @@ class RequestBody:
         parts = self._held
         held = parts[0] if len(parts) == 1 else b"".join(parts)
         self._held, self._held_size = [], 0
-        if held:
+        if self.received > self._keep_limit:
+            self._kept = None  # as `_keep` would, without a call
+        elif held:
             self._keep(held)
         return held
 

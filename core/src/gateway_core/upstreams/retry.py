@@ -128,20 +128,17 @@ NO_RETRIES: Final = RetriesConfig(attempts=0)
 class RetryPolicy:
     """``retries`` of an upstream or a route."""
 
-    __slots__ = ("methods", "on", "settings")
+    __slots__ = ("is_enabled", "methods", "on", "settings")
 
     def __init__(self, config: RetriesConfig | None) -> None:
         """Follow the configuration; without one nothing is sent again."""
         self.settings = NO_RETRIES if config is None else config
+        self.is_enabled = self.settings.attempts > 0
+        """Whether anything is ever sent again, so that bodies need to be kept."""
         self.on = frozenset(self.settings.on)
         """Conditions that are retried."""
         self.methods = frozenset(self.settings.methods)
         """Methods that may be sent twice."""
-
-    @property
-    def is_enabled(self) -> bool:
-        """Whether anything is ever sent again, so that bodies need to be kept."""
-        return self.settings.attempts > 0
 
     def may_retry(self, outcome: int) -> bool:
         """Return whether a response with this outcome is one to retry, if all else allows it."""

@@ -73,6 +73,7 @@ class Upstream:
         "feed",
         "hash_key",
         "is_plain",
+        "may_refuse",
         "name",
         "resolver",
         "retries",
@@ -105,6 +106,8 @@ class Upstream:
         self.settings = settings
         self.transport = TransportSettings.of(settings) if transport is None else transport
         """How connections to its endpoints are made and kept."""
+        self.may_refuse = self.transport.may_refuse  # which takes a call each time
+        """Whether an endpoint may refuse a request that it has not acted upon, whatever the method (HTTP/2)."""
         self.resolver = resolver
         """Resolves the names of its endpoints; None uses the system's resolver."""
         self.feed = feed
