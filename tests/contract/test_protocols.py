@@ -28,6 +28,7 @@ HTTP1_ONLY = {
     "tests/end_to_end/test_plugin_runtime.py": _ADMIN,
     "tests/end_to_end/test_rollback.py": _ADMIN,
     "tests/end_to_end/test_sources.py": "to gateways that it starts itself it sends requests by `get`, or none",
+    "tests/end_to_end/test_sources_away.py": "connects to registries; requests are sent by `get`, which speaks both",
     "tests/end_to_end/test_start_and_stop.py": "to a gateway that it starts itself it sends no request",
     "tests/end_to_end/test_tls.py": "about handshakes, before any protocol; test_listeners has both over TLS",
     "tests/examples/extension/test_certificates_folder.py": "about handshakes, before any protocol",

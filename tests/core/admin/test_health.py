@@ -53,6 +53,10 @@ def test_a_gateway_that_drains_is_not_ready_whatever_else_it_is() -> None:
         ({"workers": [{"number": 0, "failing_tasks": {"discovery of u": "X"}}]}, "task discovery of u fails"),
         ({"sources": [{"source": "http://c", "stale": True, "rejected": []}]}, "source http://c is stale"),
         ({"sources": [{"source": "c", "stale": False, "rejected": ["c/b"]}]}, "document c/b was rejected"),
+        (
+            {"sources": [{"source": "c", "stale": False, "rejected": [], "gone": ["c/b"]}]},
+            "document c/b is gone and stays in force, since others need it",
+        ),
         ({"upstreams": [{"name": "u", "discovery": {"stale": True}}]}, "discovery of upstream u is stale"),
         ({"last_reload": {"ok": False}}, "the last reload failed"),
         (

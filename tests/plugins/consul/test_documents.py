@@ -50,7 +50,7 @@ def test_nothing_is_no_documents() -> None:
     assert documents_of(b"", "gateway", "consul://h") == ()
 
 
-@pytest.mark.parametrize("text", [b"{}", b"[", b'"x"', b"null"])
+@pytest.mark.parametrize("text", [b"{}", b"[", b'"x"', b"null", b"[1]", b"[{}]", b'[{"Key": 1}]'])
 def test_an_answer_that_is_no_list_is_refused(text: bytes) -> None:
     with pytest.raises(KeysError, match="no list of keys"):
         documents_of(text, "", "consul://h")
@@ -61,6 +61,12 @@ def test_a_value_that_is_no_text_is_refused_by_its_key() -> None:
         documents_of(body(**{"gateway/a": b"\xff"}), "gateway", "consul://h")
 
 
-@given(st.lists(st.none() | st.dictionaries(st.sampled_from(["Key", "Value"]), st.none() | st.integers()), max_size=4))
-def test_entries_that_are_none_are_left_out(entries: list[object]) -> None:
-    assert documents_of(json.dumps(entries).encode(), "gateway", "consul://h") == ()
+@given(
+    st.lists(
+        st.none() | st.dictionaries(st.sampled_from(["Key", "Value"]), st.none() | st.integers()),
+        min_size=1, max_size=4,
+    )
+)  # fmt: skip
+def test_a_list_of_anything_else_is_refused_rather_than_taken_for_no_documents(entries: list[object]) -> None:
+    with pytest.raises(KeysError, match="no list of keys"):
+        documents_of(json.dumps(entries).encode(), "gateway", "consul://h")

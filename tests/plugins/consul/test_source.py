@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from aiohttp import web
 
 from tests.following import eventually
 from tests.plugins.consul.agent import Agent
@@ -87,3 +88,22 @@ async def test_a_url_that_cannot_work_is_refused(start: Start, url: str, message
 )
 async def test_hosts_have_a_default_and_a_default_port(start: Start, url: str, addresses: tuple[str, ...]) -> None:
     assert start.make_source(url)._query._agents._access.addresses == addresses
+
+
+async def test_what_is_no_response_of_an_agent_leaves_the_documents_as_they_were(agent: Agent, start: Start) -> None:
+    agent.put_key("gateway/a", "1")
+    found = start.source("/gateway")
+    await found.until(lambda state: bool(state.documents))
+
+    for refusal in (
+        web.Response(status=404, text="<html>no such page</html>"),
+        web.Response(status=404),
+        web.Response(text="[1, 2]", headers={"X-Consul-Index": "99"}),
+        web.Response(text="{}"),
+    ):
+        seen = len(found.states)
+        agent.refusals = [refusal]
+        agent.bump()
+        await found.until(lambda state, seen=seen: len(found.states) > seen and state.is_stale)
+        await found.until(lambda state: not state.is_stale)
+    assert all(documents(state) == {"gateway/a": "1"} for state in found.states)

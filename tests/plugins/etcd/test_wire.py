@@ -96,6 +96,12 @@ values = st.recursive(
 )
 
 
+@pytest.mark.parametrize("header", [{}, {"revision": "0"}, {"revision": "-1"}])
+def test_a_listing_without_a_revision_is_none(header: dict[str, str]) -> None:
+    with pytest.raises(EtcdError, match="malformed"):
+        read_page({"header": header, "kvs": []})
+
+
 @given(values)
 def test_nonsense_is_an_error_of_ours(value: object) -> None:
     with contextlib.suppress(EtcdError):

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from tests.following import eventually
 from tests.plugins.kubernetes.api_server import ApiServer
@@ -85,3 +86,56 @@ async def test_resync_may_be_switched_off(start: Start) -> None:
     source: Any = start.make_source("kubernetes://shop?resync=0")
 
     assert source._settings.resync == 0
+
+
+NO_LISTS = ({}, {"items": []}, {"metadata": {"resourceVersion": "1"}, "items": 42},
+            {"metadata": {"resourceVersion": "1"}, "items": [1]}, {"metadata": [], "items": []})  # fmt: skip
+
+
+async def test_what_is_no_list_leaves_the_documents_as_they_were(server: ApiServer, start: Start) -> None:
+    put(server, "one", {"gateway/config": ""}, a="1")
+    found = start.source("kubernetes://")
+    await found.until(lambda state: len(state.documents) == 1)
+
+    for content in NO_LISTS:
+        await eventually(lambda: server.watches == 1)
+        server.expire()  # so that it is listed again
+        server.drop()
+        expired = web.Response(text='{"type": "ERROR", "object": {"code": 410}}\n')
+        server.refusals = [expired, web.json_response(content)]
+        await found.until(lambda state: state.is_stale and "no list" in state.reason)
+        await found.until(lambda state: not state.is_stale)
+    assert all(documents(state) == {"configmap/shop/one/a": "1"} for state in found.states)
+
+
+@pytest.mark.parametrize(
+    "event", [b'{"type": "ADDED", "object": 5}', b'{"type": "DELETED"}', b'{"type": "MODIFIED", "object": {}}'],
+    ids=["a number", "nothing", "no metadata"],
+)  # fmt: skip
+async def test_an_event_without_an_object_is_told_and_the_watch_goes_on(
+    server: ApiServer, start: Start, event: bytes
+) -> None:
+    put(server, "one", {"gateway/config": ""}, a="1")
+    found = start.source("kubernetes://")
+    await found.until(lambda state: len(state.documents) == 1)
+    await eventually(lambda: server.watches == 1)
+
+    server.send(event + b"\n")
+
+    await found.until(lambda state: state.is_stale)
+    put(server, "two", {"gateway/config": ""}, a="2")
+    await found.until(lambda state: len(state.documents) == 2 and not state.is_stale)
+
+
+async def test_watches_that_end_at_once_are_followed_by_a_list(server: ApiServer, start: Start) -> None:
+    put(server, "one", {"gateway/config": ""}, a="1")
+    found = start.source("kubernetes://")
+    await found.until(lambda state: len(state.documents) == 1)
+    await eventually(lambda: server.watches == 1)
+
+    server.refusals = [web.Response(text="<html>log in</html>") for _ in range(20)]
+    server.send(None)
+
+    await found.until(lambda state: state.is_stale and "no JSON object" in state.reason)
+    server.refusals = []
+    await found.until(lambda state: not state.is_stale)

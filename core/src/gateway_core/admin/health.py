@@ -44,11 +44,7 @@ def health_of(status: Mapping[str, Any], now: float, *, is_draining: bool) -> He
 
 def _degraded(status: Mapping[str, Any], now: float) -> Iterator[str]:
     yield from _degraded_processes(status, now)
-    for source in status.get("sources", ()):
-        if source["stale"]:
-            yield f"source {source['source']} is stale"
-        for document in source["rejected"]:
-            yield f"document {document} was rejected"
+    yield from _degraded_sources(status)
     for upstream in status.get("upstreams", ()):
         if (upstream.get("discovery") or {}).get("stale"):
             yield f"discovery of upstream {upstream['name']} is stale"
@@ -69,6 +65,16 @@ def _gets_requests(endpoint: Mapping[str, Any], *, is_panic: bool) -> bool:
     breaker, state = endpoint["breaker"], endpoint["state"]
     is_chosen = state in {"up", "unreachable"} or (is_panic and state in {"unhealthy", "ejected"})
     return is_chosen and (breaker is None or breaker["state"] != "open")
+
+
+def _degraded_sources(status: Mapping[str, Any]) -> Iterator[str]:
+    for source in status.get("sources", ()):
+        if source["stale"]:
+            yield f"source {source['source']} is stale"
+        for document in source["rejected"]:
+            yield f"document {document} was rejected"
+        for document in source.get("gone", ()):
+            yield f"document {document} is gone and stays in force, since others need it"
 
 
 def _degraded_processes(status: Mapping[str, Any], now: float) -> Iterator[str]:

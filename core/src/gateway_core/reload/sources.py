@@ -202,9 +202,10 @@ class Sources:
                 "confirmed_at": feed.confirmed_at,
                 "documents": [document.name for document in documents],
                 "rejected": sorted(document.name for document in documents if document.name in self._rejected),
+                "gone": sorted(self._rejected & ({each.name for each in good} - {each.name for each in documents})),
                 "problems": [str(each) for each in self._problems if _is_of(each, feed.name, documents)],
             }
-            for feed, documents in zip(self._feeds, self._wanted(), strict=True)
+            for feed, documents, good in zip(self._feeds, self._wanted(), self._good, strict=True)
         ]
 
     async def aclose(self) -> None:

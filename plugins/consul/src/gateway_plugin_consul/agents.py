@@ -54,7 +54,7 @@ class Agents:
         """Ask the agent in use.
 
         :param limit: seconds in which everything has to be there.
-        :param may_be_missing: whether 404 is a response, as it is for keys.
+        :param may_be_missing: whether 404 with an index is a response, as it is for keys.
         :raises AgentError: the agent refuses.
         :raises AccessError: the token cannot be read.
         :raises OSError: it cannot be reached (aiohttp's errors of connections, and ``TimeoutError``, included).
@@ -73,7 +73,8 @@ class Agents:
         number = int(index) if index.isascii() and index.isdecimal() and len(index) < 20 else None
         if response.status == 200:
             return AgentResponse(body, number)
-        if response.status == 404 and may_be_missing:
+        # An agent has an index for keys that are not there; a proxy, or another server at this address, has none.
+        if response.status == 404 and may_be_missing and number is not None:
             return AgentResponse(b"", number)
         said = " ".join(body.decode("utf-8", "replace").split())[:_EXPLANATION] or response.reason or "refused"
         raise AgentError(f"{self.address} responds {response.status} to {path}: {said}")

@@ -43,7 +43,9 @@ def _values(entries: list[Any], prefix: str) -> Iterator[tuple[str, str]]:
     folder = f"{prefix}/" if prefix else ""
     for entry in entries:
         key = entry.get("Key") if isinstance(entry, dict) else None
-        if not isinstance(key, str) or key.endswith("/") or document_format(key) is None:
+        if not isinstance(key, str):
+            raise KeysError("the response is no list of keys")
+        if key.endswith("/") or document_format(key) is None:
             continue
         if key == prefix or key.startswith(folder):
             yield key, entry.get("Value") or ""

@@ -83,6 +83,8 @@ def read_page(plain: Mapping[str, Any]) -> Page:
     """
     try:
         revision, cluster = _header(plain)
+        if revision < 1:  # from which nothing could be watched
+            raise ValueError("no revision")
         entries = tuple(_key_value(entry) for entry in plain.get("kvs", ()))
         return Page(revision, cluster, entries, bool(plain.get("more")))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:

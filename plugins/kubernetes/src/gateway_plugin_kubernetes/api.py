@@ -111,14 +111,16 @@ class Api:
 
     async def _send(self, path: str, query: Mapping[str, str], limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         cluster = self.cluster
-        return await self._session().get(
-            URL(cluster.server + path).with_query(query),
-            headers={**cluster.authorization(), "Accept": "application/json", "Accept-Encoding": "identity"},
-            timeout=limits,
-            ssl=cluster.tls,
-            server_hostname=cluster.server_name,
-            allow_redirects=False,
-        )
+        # The head of a watch comes at once; what comes then may take as long as the watch.
+        async with asyncio.timeout(self._timeout):
+            return await self._session().get(
+                URL(cluster.server + path).with_query(query),
+                headers={**cluster.authorization(), "Accept": "application/json", "Accept-Encoding": "identity"},
+                timeout=limits,
+                ssl=cluster.tls,
+                server_hostname=cluster.server_name,
+                allow_redirects=False,
+            )
 
 
 async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[Object]:

@@ -15,7 +15,8 @@ Key = tuple[str, str]
 
 def key_of(item: Object) -> Key:
     """Return what identifies an object in its collection."""
-    metadata: dict[str, Any] = item.get("metadata") or {}
+    found = item.get("metadata")
+    metadata: dict[str, Any] = found if isinstance(found, dict) else {}
     return str(metadata.get("namespace") or ""), str(metadata.get("name") or "")
 
 

@@ -25,6 +25,8 @@ PAGE: Final = 100
 MOST_PAGES: Final = 10_000
 LONG_WATCH: Final = 1.0
 """Seconds after which a watch counts as one that worked, even if nothing happened."""
+MOST_EMPTY: Final = 5
+"""Watches in a row that may end sooner without an event."""
 
 _FAILURES: Final = (aiohttp.ClientError, ApiError, ClusterError, LineTooLongError, OSError, TimeoutError)
 
@@ -72,6 +74,8 @@ class Watcher:
         self._backoff = Backoff(rng)
         self._version = ""
         self._listed_at = 0.0
+        self._empty = 0
+        """Watches in a row that ended at once without an event."""
 
     async def run(self) -> None:
         """List and watch, again and again; failures are noted in the store."""
@@ -86,21 +90,31 @@ class Watcher:
                     self._version = ""
                 else:
                     self._store.note(self._told(error))
+            except Exception as error:
+                self._version = ""
+                self._store.note(f"{type(error).__name__}: {error}")
+                raise
             await asyncio.sleep(self._backoff.next_delay(at_least=wait))
 
     async def _follow_once(self) -> None:
         if not self._version or self._is_resync_due():
             self._version = await self._list()
-            self._listed_at = self._clock.monotonic()
+            self._listed_at, self._empty = self._clock.monotonic(), 0
         seconds = max(1, round(self._settings.watch * (1 + self._rng.random() / 2)))
         query = {**self._collection.query, "resourceVersion": self._version, "allowWatchBookmarks": "true"}
         began = self._clock.monotonic()
+        self._empty += 1
         async with self._api.watch(self._collection.path, query, seconds) as events:
             self._store.note("")
             async for event in events:
                 self._take(event)
+                self._empty = 0
         if self._clock.monotonic() - began >= LONG_WATCH:
             self._backoff.reset()
+            self._empty = 0
+        if self._empty >= MOST_EMPTY:
+            # What responds 200 and says nothing may be no API server: a list shows that.
+            self._version = ""
 
     def _is_resync_due(self) -> bool:
         return 0 < self._settings.resync <= self._clock.monotonic() - self._listed_at
@@ -129,22 +143,31 @@ class Watcher:
             page = await self._api.get(
                 self._collection.path, {**query, **({"continue": following} if following else {})}
             )
-            found |= self._store.read(page.get("items") or ())
-            metadata: Object = page.get("metadata") or {}
+            items, metadata = page.get("items") or [], page.get("metadata")
+            # Any other object, as of a proxy, must not look like an empty list: a list has a version to watch from.
+            is_list = isinstance(items, list) and all(isinstance(each, dict) for each in items)
+            if not is_list or not isinstance(metadata, dict) or not metadata.get("resourceVersion"):
+                raise ApiError(200, f"the response to {self._collection.path} is no list")
+            found |= self._store.read(items)
             following = str(metadata.get("continue") or "")
             if not following:
-                return found, str(metadata.get("resourceVersion") or "")
+                return found, str(metadata["resourceVersion"])
         raise ApiError(200, f"the list of {self._collection.path} does not end")
 
     def _take(self, event: Object) -> None:
-        kind, item = event.get("type"), event.get("object") or {}
+        kind, item = event.get("type"), event.get("object")
+        if not isinstance(item, dict):
+            raise ApiError(200, f"the watch of {self._collection.path} has an event without an object")
         if kind == "ERROR":
             code = item.get("code")
             message = item.get("message") or item.get("reason") or "unknown error"
             # Whatever it is, the server will not go on from here.
             self._version = ""
             raise ApiError(code if isinstance(code, int) else 500, f"the API server ends the watch: {message}")
-        version = (item.get("metadata") or {}).get("resourceVersion")
+        metadata = item.get("metadata")
+        if not isinstance(metadata, dict):
+            raise ApiError(200, f"the watch of {self._collection.path} has an object without metadata")
+        version = metadata.get("resourceVersion")
         if kind in {"ADDED", "MODIFIED"}:
             self._store.put(item)
         elif kind == "DELETED":
