@@ -48,14 +48,15 @@ async def edit(path: Path, environment: Environment, holder: SnapshotHolder) -> 
     holder.swap(compiled.snapshot)
 
 
-async def test_an_edit_passes_few_files(tmp_path: Path, environment: Environment) -> None:
+async def calls_of_an_edit(tmp_path: Path, environment: Environment) -> Counter[tuple[Path, str]]:
+    """Return how often an edit of one route calls each function of ours, by its file and name."""
     path, holder = tmp_path / "gateway.yaml", SnapshotHolder()
-    passed: set[Path] = set()
+    calls: Counter[tuple[Path, str]] = Counter()
 
     def trace(frame: FrameType, event: str, _argument: object) -> None:
         file = Path(frame.f_code.co_filename)
         if event == "call" and frame.f_code.co_name != "<module>" and file.is_relative_to(ROOT):
-            passed.add(file.relative_to(ROOT))
+            calls[file.relative_to(ROOT), frame.f_code.co_qualname] += 1
 
     path.write_text(TEXT % "/before")
     await edit(path, environment, holder)
@@ -66,7 +67,21 @@ async def test_an_edit_passes_few_files(tmp_path: Path, environment: Environment
     finally:
         sys.setprofile(None)
         await holder.aclose()
+    return calls
+
+
+async def test_an_edit_passes_few_files(tmp_path: Path, environment: Environment) -> None:
+    passed = {file for file, _ in await calls_of_an_edit(tmp_path, environment)}
 
     by_package = Counter(file.parts[0] for file in passed)
     exceeded = {package: number for package, number in by_package.items() if number > MOST.get(package, 0)}
     assert exceeded == {}, sorted(map(str, passed))
+
+
+async def test_an_edit_reads_a_plain_route_once_in_the_validator_and_once_in_the_worker(
+    tmp_path: Path, environment: Environment
+) -> None:
+    calls = await calls_of_an_edit(tmp_path, environment)
+
+    assert calls[Path("snapshot/rules.py"), "route_rules"] == 2
+    assert calls[Path("routing/patterns.py"), "rule_pattern"] <= 5

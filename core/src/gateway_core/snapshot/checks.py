@@ -278,25 +278,22 @@ def check_params(catalog: PluginCatalog) -> ExtraCheck:
         captured: set[str] = set()
         are_known = True
         for index, route in enumerate(config.routes):
-            params = params_of(route)
+            bound = _bindings_of(route, index)
+            params = params_of(route) if bound or config.plugins else ()
             if params is None:
                 are_known = False  # An error of its own.
                 continue
             captured.update(params)
-            bound = [(f"routes[{index}].plugins", route.plugins)]
-            bound += [(f"routes[{index}].targets[{i}].plugins", each.plugins) for i, each in enumerate(route.targets)]
-            for list_path, bindings in bound:
-                for position, binding in enumerate(bindings):
-                    where = f"{list_path}[{position}].config"
-                    for path, name in _missing(binding, params, catalog):
-                        key_path = _below(where, path)
-                        yield ConfigProblem(
-                            place_of(key_path),
-                            key_path,
-                            f"no path and no host of route {quote(route.id)} captures a parameter {quote(name)}",
-                            code="param.unknown",
-                            remedy=did_you_mean(name, params) or _there_are(params),
-                        )
+            for where, binding in bound:
+                for path, name in _missing(binding, params, catalog):
+                    key_path = _below(where, path)
+                    yield ConfigProblem(
+                        place_of(key_path),
+                        key_path,
+                        f"no path and no host of route {quote(route.id)} captures a parameter {quote(name)}",
+                        code="param.unknown",
+                        remedy=did_you_mean(name, params) or _there_are(params),
+                    )
         if not are_known or not config.routes:
             return
         for position, binding in enumerate(config.plugins):
@@ -312,6 +309,13 @@ def check_params(catalog: PluginCatalog) -> ExtraCheck:
                 )
 
     return check
+
+
+def _bindings_of(route: RouteConfig, index: int) -> list[tuple[str, BindingConfig]]:
+    """Return the bindings of a route and of its targets, each with the key path of its config."""
+    bound = [(f"routes[{index}].plugins", route.plugins)]
+    bound += [(f"routes[{index}].targets[{i}].plugins", each.plugins) for i, each in enumerate(route.targets)]
+    return [(f"{path}[{position}].config", each) for path, given in bound for position, each in enumerate(given)]
 
 
 def _missing(binding: BindingConfig, params: Collection[str], catalog: PluginCatalog) -> Iterator[tuple[KeyPath, str]]:

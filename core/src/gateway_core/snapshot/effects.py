@@ -43,10 +43,10 @@ def check_effects(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigPr
     found = [*_process(config), *idle_priorities(config)]
     for index, upstream in enumerate(config.upstreams):
         routes = [route for route in config.routes if upstream.name in targets_of(route)]
-        params = _params_of(routes)
         found += [(f"upstreams[{index}]{key}", message) for key, message in _upstream(upstream)]
-        hashed = hash_sources_without_effect(upstream.hash_on, params, stripped_fields(config, routes))
-        found += [(f"upstreams[{index}]{key}", message) for key, message in hashed]
+        if upstream.hash_on:
+            hashed = hash_sources_without_effect(upstream.hash_on, _params_of(routes), stripped_fields(config, routes))
+            found += [(f"upstreams[{index}]{key}", message) for key, message in hashed]
     for index, route in enumerate(config.routes):
         stripped = stripped_fields(config, [route]) if route.hash_on else ()
         found += [(f"routes[{index}]{key}", text) for key, text in conditions_without_effect(config, route)]

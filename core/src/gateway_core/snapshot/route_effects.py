@@ -64,7 +64,8 @@ def route_effects(
             where = "mirror" if len(route.mirror) == 1 else f"mirror[{index}]"
             yield f".{where}", "mirror has no effect: percent is 0"
     yield from _targets(route)
-    yield from hash_sources_without_effect(route.hash_on, params_of(route), stripped)
+    if route.hash_on:
+        yield from hash_sources_without_effect(route.hash_on, params_of(route), stripped)
     yield from _host(route, upstreams)
     most = limits.max_body_bytes if route.max_body_bytes is None else route.max_body_bytes
     if route.buffer_request and 0 < most < route.buffer_request:
@@ -97,6 +98,8 @@ def _host(route: RouteConfig, upstreams: Sequence[UpstreamConfig]) -> Found:
 
 
 def _path(route: RouteConfig) -> Found:
+    if not written(route, "strip_path", "rewrite", "rewrite_response", "targets"):
+        return
     try:
         patterns = patterns_of(route)
         changes = any(request_rewrite(route, None, pattern).path is not None for pattern in patterns)
@@ -250,7 +253,7 @@ _MOST_PAIRS: Final = 200_000
 def idle_priorities(config: GatewayConfig) -> Iterator[tuple[str, str]]:
     """Yield key paths and messages. What may overlap counts as overlapping, so that no useful priority is reported."""
     given = [index for index, route in enumerate(config.routes) if route.priority]
-    if len(given) * len(config.routes) > _MOST_PAIRS:
+    if not given or len(given) * len(config.routes) > _MOST_PAIRS:
         return
     try:
         patterns = [patterns_of(route) for route in config.routes]
