@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,6 +45,20 @@ class Asking(Plugin[Any]):
         with PROVIDER.get_tracer("asking").start_as_current_span("ask"):
             async with self.upstreams.fetch("other", path="/asked") as response:
                 await response.read(100)
+
+
+class Gathering(Plugin[Any]):
+    """Asks another service twice at a time, without a span of its own."""
+
+    name = "gathering"
+
+    @hookimpl
+    async def gateway_pre_proxy(self, request: Request) -> None:
+        await asyncio.gather(self._ask(), self._ask())
+
+    async def _ask(self) -> None:
+        async with self.upstreams.fetch("other", path="/asked") as response:
+            await response.read(100)
 
 
 class Forwarding(Plugin[Any]):
@@ -162,6 +177,21 @@ def test_each_hook_has_a_span_at_the_detail_of_hooks(kit: Kit) -> None:
         "gateway.phase": "gateway_pre_proxy",
         "error.type": "ValueError",
     }
+
+
+def test_what_a_hook_fetches_is_below_its_span_where_it_has_one(kit: Kit) -> None:
+    kit.start(Gathering, "detail: hooks").get("/")
+    (server,), (hook,) = kit.by_kind(5, "server"), kit.by_kind(5, "internal")
+
+    parents = {each.attributes.get("gateway.purpose", ""): each.parent_id for each in kit.by_kind(5, "client")}
+    assert parents == {"fetch": hook.span_id, "": server.span_id}
+
+
+def test_what_a_hook_fetches_is_below_the_request_where_hooks_have_no_spans(kit: Kit) -> None:
+    kit.start(Gathering).get("/")
+    (server,) = kit.by_kind(4, "server")
+
+    assert {each.parent_id for each in kit.by_kind(4, "client")} == {server.span_id}
 
 
 def test_the_log_of_the_gateway_names_the_trace_of_a_failure(kit: Kit) -> None:

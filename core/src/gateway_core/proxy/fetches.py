@@ -20,6 +20,7 @@ from gateway_core.messages.headers import block_of, headers_of_block
 from gateway_core.messages.hook_owner import current_request
 from gateway_core.messages.request_lines import arrival_of
 from gateway_core.observe.tracing import RequestTrace, TracePlace
+from gateway_core.observe.tracing.hook_spans import hook_span_id
 from gateway_core.observe.tracing.plugin_context import current_span_id
 from gateway_core.observe.tracing.propagation import fields_of, read_remote
 from gateway_core.proxy.attempt_owner import PreparedRequest
@@ -202,7 +203,8 @@ class Fetches:
     def _place_of(self, parent: Request | None, fields: Headers) -> TracePlace | None:
         """Return where a fetch belongs; None if there is none, or the plugin wrote the fields of another.
 
-        Its parent is the plugin's span if the plugin has one: the one that it wrote, or the current one.
+        Its parent is the plugin's span if the plugin has one: the one that it wrote, or the current one; else that of
+        the hook that sends it, if hooks have spans.
         """
         current: Snapshot | None = self._holder.current
         found = None if parent is None else parent.trace
@@ -215,7 +217,9 @@ class Fetches:
         block = block_of(fields)
         written = read_remote(fields_of(block), trace.tracer.formats)
         if written is None:
-            return TracePlace(trace, "fetch", parent_id=current_span_id(trace))
+            own = current_span_id(trace)
+            parent_id = hook_span_id(trace) if own in {None, trace.span_id} else own
+            return TracePlace(trace, "fetch", parent_id=parent_id)
         return TracePlace(trace, "fetch", parent_id=written.span_id) if written.trace_id == trace.trace_id else None
 
     def _add_own(self, fields: Headers, parent: Request | None, via: bytes, *, copies_trace: bool) -> None:

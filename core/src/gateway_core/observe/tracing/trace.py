@@ -283,10 +283,10 @@ class RequestTrace:
         elif self.is_recorded and self.tracer.sink is not None:
             self.tracer.sink.put(SpanBatch(self.raw_id, self.flags | SAMPLED, self.state, [span]))
 
-    def add_hook(self, facts: HookFacts, started: float, ended: float) -> None:
+    def add_hook(self, span_id: bytes, facts: HookFacts, started: float, ended: float) -> None:
         """Take a call of a hook."""
         if self.is_recorded:
-            self.add(RawSpan(self.tracer.new_span_id(), self.own_id, started, ended, facts))
+            self.add(RawSpan(span_id, self.own_id, started, ended, facts))
 
     def add_wait(self, parent_id: bytes, upstream: str, since: float, until: float) -> None:
         """Take the time that an attempt spent in an upstream's queue."""
