@@ -211,6 +211,19 @@ async def test_grpc_may_measure_round_trips_by_ping(proxied: Proxied) -> None:
         assert not client.goaways
 
 
+async def test_small_windows_may_be_returned_for_what_was_sent(proxied: Proxied) -> None:
+    gateway, _ = await proxied(LARGE)
+    async with http2(gateway, {4: 2**20}) as client:
+        client.gives_credit = False
+        await client.send(raw(WINDOW_UPDATE, 0, 0, struct.pack(">I", 2**20)), headers(GET, 1))
+        assert len((await client.response(1)).body) == 1_000_000
+        await client.send(*[raw(WINDOW_UPDATE, 0, 0, struct.pack(">I", 100))] * 2500)  # 2,000 points, and 976 earned
+        client.gives_credit = True
+        client.skip_to(3)
+        assert (await client.ask()).status == 200
+        assert not client.goaways
+
+
 async def test_a_browser_may_leave_a_page_of_200_images(proxied: Proxied) -> None:
     gate = asyncio.Event()
 

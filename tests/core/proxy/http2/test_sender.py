@@ -265,3 +265,35 @@ async def test_small_pieces_make_few_frames(wire: Wire) -> None:
     (frame,) = await wire.frames(1)
 
     assert frame.data == b"0123456789"
+
+
+async def test_what_a_window_cut_off_makes_no_frame_of_its_own(wire: Wire) -> None:
+    wire.sender.open_window(1 << 20)
+    one = SendStream(1, 16_384 - 1)
+    for number in range(4):
+        wire.sender.send(one, bytes((number,)) * 16_384)
+    first = await wire.frames(1)
+    wire.sender.open_stream(one, 16_384)
+    second = await wire.frames(1)
+    wire.sender.open_stream(one, 1 << 20)
+    rest = await wire.frames(3)
+
+    assert [len(frame.data) for frame in first + second + rest] == [16_383, 16_384, 16_384, 16_384, 1]
+    assert b"".join(frame.data for frame in first + second + rest) == b"".join(
+        bytes((number,)) * 16_384 for number in range(4)
+    )
+
+
+async def test_a_small_window_is_used_up_with_small_pieces_and_a_part_of_a_large_one(wire: Wire) -> None:
+    one = SendStream(1, 0)
+    for size in (3, 4, 5000):
+        wire.sender.send(one, b"x" * size)
+    wire.sender.open_stream(one, 10)
+    wire.sender.open_stream(one, 5000)
+    frames = await wire.frames(1)
+    assert [len(frame.data) for frame in frames] == [5007]
+    two = SendStream(3, 0)
+    for size in (3, 4, 5000):
+        wire.sender.send(two, b"y" * size)
+    wire.sender.open_stream(two, 10)
+    assert [frame.data for frame in await wire.frames(1)] == [b"y" * 10]

@@ -36,7 +36,7 @@ from gateway_core.proxy.http2.waiting import Holding
 from gateway_core.proxy.socket_options import close_once, say_end
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.wire.h2 import frames
-from gateway_core.proxy.wire.h2.budget import IDLE_FRAMES, SETTINGS_POINTS, Budget
+from gateway_core.proxy.wire.h2.budget import IDLE_FRAMES, SETTINGS_POINTS, Budget, WindowUpdates
 from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
 from gateway_core.proxy.wire.h2.frames import ACK, Frame, FrameReader, Setting
 from gateway_core.proxy.wire.h2.windows import ReceiveWindow
@@ -68,7 +68,8 @@ class Http2Connection(asyncio.Protocol):
 
     __slots__ = (
         "_budget", "_dropped", "_frames", "_idle_since", "_is_deaf", "_lifetime", "_proxy", "_read_deadline",
-        "_reader", "_receiving", "_streams", "_transport", "_write_deadline", "client", "deadline", "sender",
+        "_reader", "_receiving", "_streams", "_transport", "_updates", "_write_deadline", "client", "deadline",
+        "sender",
     )  # fmt: skip
 
     def __init__(self, proxy: ConnectionHost, client: Client, transport: asyncio.Transport) -> None:
@@ -78,7 +79,7 @@ class Http2Connection(asyncio.Protocol):
         self._reader, self._budget = FrameReader(from_client=True), Budget(*IDLE_FRAMES, now)
         self.sender = Sender(transport, proxy.http2_counts, None, Holding(proxy.http2_waiting, self._shed))
         self._streams = ClientStreams(self, proxy, client, self.sender)
-        self._receiving = ReceiveWindow(CONNECTION_WINDOW)
+        self._receiving, self._updates = ReceiveWindow(CONNECTION_WINDOW), WindowUpdates(self.sender.window)
         self._lifetime = Lifetime(limits.max_connection_age, proxy.rng.random(), now)
         self._idle_since = now
         self._frames: Iterator[Frame] | None = None  # of a read that brought many
@@ -170,11 +171,13 @@ class Http2Connection(asyncio.Protocol):
 
     def _take_window(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002 - as all of these
         size = frames.read_number(payload) & frames.MAX_WINDOW
-        self.spend(1 if size < _SMALL_WINDOW else _WINDOW_POINTS)
+        is_small = size < _SMALL_WINDOW and not self._updates.use(self.sender.window)
+        self.spend(1 if is_small else _WINDOW_POINTS)
         if stream_id:
             self._streams.take_window(stream_id, size)
         else:
             self.sender.open_window(size)
+            self._updates.opened(size)
 
     def _take_reset(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
         self.spend(1)

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
+
+from gateway_core.proxy.wire.h2.frames import MAX_FRAME_SIZE
+
+_SMALL: Final = 1024
+"""Bytes below which a piece makes no frame of its own while others wait behind it."""
 
 
 class PendingBytes:
@@ -42,12 +48,16 @@ class PendingBytes:
             view = memoryview(data)  # of which parts are no copies
             parts.appendleft(view[most:])
             data = view[:most]
-        elif parts and len(data) + len(parts[0]) <= most:
-            small = [data, parts.popleft()]  # small pieces make few frames
-            size = len(small[0]) + len(small[1])
+        elif parts and len(data) < most and (len(data) < _SMALL or len(data) + len(parts[0]) <= most):
+            pieces, size = [data], len(data)  # small pieces make few frames
             while parts and size + len(parts[0]) <= most:
                 size += len(parts[0])
-                small.append(parts.popleft())
-            data = b"".join(small)
+                pieces.append(parts.popleft())
+            if parts and size < _SMALL:
+                # What a window cut off: a frame of its own would be acknowledged by itself, and so cut the next ones.
+                view, room = memoryview(parts[0]), min(most, MAX_FRAME_SIZE) - size
+                pieces.append(view[:room])
+                parts[0] = view[room:]
+            data = b"".join(pieces)
         self.queued -= len(data)
         return data

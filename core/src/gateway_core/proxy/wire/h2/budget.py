@@ -14,6 +14,39 @@ IDLE_FRAMES: Final = (2000.0, 1000.0)
 
 SETTINGS_POINTS: Final = 5.0
 
+_FOR_EACH: Final = 1024
+_MOST_UNUSED: Final = 1_048_576
+
+
+class WindowUpdates:
+    """How many small WINDOW_UPDATEs a peer has earned: one for each KiB of DATA that it was sent, of the last MiB.
+
+    What windows cut off of a large body makes a small frame now and then, and a peer that acknowledges each frame by
+    itself returns a small window for it. One that opens its windows by single bytes earns nothing.
+    """
+
+    __slots__ = ("_opened", "_used")
+
+    def __init__(self, window: int) -> None:
+        """Begin with the window of the connection."""
+        self._opened, self._used = window, 0
+
+    def opened(self, size: int) -> None:
+        """Note that the peer opens the window of the connection."""
+        self._opened += size
+
+    def use(self, window: int) -> bool:
+        """Return whether one more is earned, which is used then.
+
+        :param window: of the connection, as far as it is left.
+        """
+        sent = self._opened - window
+        self._used = max(self._used, sent - _MOST_UNUSED)
+        if sent - self._used < _FOR_EACH:
+            return False
+        self._used += _FOR_EACH
+        return True
+
 
 class Budget:
     """A bucket of points."""
