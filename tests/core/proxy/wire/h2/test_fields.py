@@ -191,7 +191,26 @@ def test_a_timeout_that_went_on_as_it_came_is_not_what_the_next_request_has_left
 def test_credentials_of_requests_are_not_kept_in_memory() -> None:
     head = b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer only-for-one\r\nX-Request-Id: 1\r\n\r\n"
     encode_request(head, b"http")
-    assert not any(b"only-for-one" in block for block in fields._sent)
+    kept = [*fields._sent, *fields._starts[b"http"]]
+    assert not any(b"only-for-one" in each for each in kept)
+
+
+def test_a_request_is_remembered_with_its_target_unless_that_has_a_query() -> None:
+    for target in (b"/of.Service/Call", b"/search?secret=1"):
+        for number in (b"1", b"2"):
+            head = b"POST %b HTTP/1.1\r\nHost: a\r\nX-Request-Id: %b\r\n\r\n" % (target, number)
+            assert dict(sent(head))[b":path"] == target
+            assert dict(sent(head))[b"x-request-id"] == number
+    kept = b"".join(fields._starts[b"http"])
+    assert b"/of.Service/Call" in kept
+    assert b"secret" not in kept
+
+
+def test_what_is_remembered_belongs_to_a_scheme() -> None:
+    head = b"GET /x HTTP/1.1\r\nHost: schemes\r\n\r\n"
+    blocks = [encode_request(head, scheme) for scheme in (b"http", b"https", b"http")]
+    schemes = [value for block in blocks for name, value, *_ in Decoder().decode(block) if name == b":scheme"]
+    assert schemes == [b"http", b"https", b"http"]
 
 
 def test_lines_between_are_remembered_although_ids_of_traces_differ() -> None:

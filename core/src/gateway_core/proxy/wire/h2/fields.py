@@ -89,41 +89,55 @@ _NOT_SENT: Final = frozenset(
 _METHODS: Final = {b"GET": b"\x82", b"POST": b"\x83"}
 _SCHEME: Final = {b"http": b"\x86", b"https": b"\x87"}
 _PATH_PREFIX: Final = name_prefix(b":path")
-_ID: Final = b"X-Request-Id: "
+_ID: Final = b"\r\nX-Request-Id: "
 _ID_PREFIX: Final = name_prefix(b"x-request-id")
-_PARENT: Final = b"traceparent: "
+_PARENT: Final = b"\r\ntraceparent: "
 _PARENT_PREFIX: Final = name_prefix(b"traceparent")
 _MOST_SENT: Final = 1024
 _LONGEST_SENT: Final = 1024
 _sent: Final[dict[bytes, bytes]] = {}
+_starts: Final[dict[bytes, dict[bytes, bytes]]] = {scheme: {} for scheme in _SCHEMES}
 
 
 def encode_request(head: bytes, scheme: bytes, seconds_left: Callable[[], float] = lambda: inf) -> bytes:
     """Return the block of a request.
 
     Mostly a request differs from one before in its target and its last fields: ``traceparent`` if it is traced, and
-    X-Request-Id. What is between is remembered, unless it has credentials.
+    X-Request-Id. What is between is remembered, unless it has credentials; and with its target too, if that has no
+    query, as calls of gRPC are.
 
     :param head: the head as it would go over HTTP/1, with its empty line.
     :param seconds_left: returns how long it may still take, which ``grpc-timeout`` says; called if that is there.
     """
-    end = head.index(b"\r\n")
-    method, target, _ = head[:end].split(b" ")
-    block, _, last = head[end:-4].rpartition(b"\r\n")
-    if last.startswith(_ID):
-        encoded_id = encode_value(_ID_PREFIX, last[len(_ID) :])
+    at = head.rfind(b"\r\n", 0, -4)
+    if head.startswith(_ID, at):
+        start, last = head[:at], encode_value(_ID_PREFIX, head[at + len(_ID) : -4])
     else:
-        block, encoded_id = head[end:-4], b""
-    rest, _, last = block.rpartition(b"\r\n")
-    if last.startswith(_PARENT):
-        block, encoded_id = rest, encode_value(_PARENT_PREFIX, last[len(_PARENT) :]) + encoded_id
+        start, last = head[:-4], b""
+    at = start.rfind(b"\r\n")
+    if start.startswith(_PARENT, at):
+        start, last = start[:at], encode_value(_PARENT_PREFIX, start[at + len(_PARENT) :]) + last
+    return (_starts[scheme].get(start) or _encode_start(start, scheme, seconds_left)) + last
+
+
+def _encode_start(start: bytes, scheme: bytes, seconds_left: Callable[[], float]) -> bytes:
+    """Return a request line and lines as fields."""
+    end = start.find(b"\r\n")
+    line, block = (start, b"") if end < 0 else (start[:end], start[end:])
+    method, target, _ = line.split(b" ")
     fields = _sent.get(block)
     if fields is None:
         fields = _encode_sent(block, seconds_left)
-    return b"".join((
+    encoded = b"".join((
         _METHODS.get(method) or encode_field(b":method", method), _SCHEME[scheme], encode_value(_PATH_PREFIX, target),
-        fields, encoded_id,
+        fields,
     ))  # fmt: skip
+    if b"?" not in target and len(start) <= _LONGEST_SENT and block in _sent:
+        starts = _starts[scheme]
+        if len(starts) >= _MOST_SENT:
+            starts.clear()
+        starts[start] = encoded
+    return encoded
 
 
 _TE: Final = encode_field(b"te", b"trailers")

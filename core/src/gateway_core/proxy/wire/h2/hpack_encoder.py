@@ -50,6 +50,7 @@ def name_prefix(name: bytes) -> bytes:
 
 
 _PREFIXES: Final = {name: name_prefix(name) for name in _NAMES}
+_SIZES: Final = tuple(bytes((size,)) for size in range(0x7F))
 
 
 def encode_value(prefix: bytes, value: bytes) -> bytes:
@@ -59,7 +60,7 @@ def encode_value(prefix: bytes, value: bytes) -> bytes:
     """
     size = len(value)
     if size < 0x7F:
-        return b"%b%c%b" % (prefix, size, value)
+        return prefix + _SIZES[size] + value
     return prefix + encode_integer(size, 7, 0) + value
 
 
