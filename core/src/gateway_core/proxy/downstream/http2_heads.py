@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
-from operator import is_
+from collections.abc import Callable, Sequence
+from operator import is_, itemgetter
 from typing import Final, NamedTuple
 
 from gateway_core.observe.tracing.propagation import FIELD_NAMES
@@ -55,6 +55,7 @@ _INDEXED: Final = bytes(range(0x81, 0xFF))
 _PSEUDO_FIELDS: Final = 5
 
 _END: Final = b"\r\n\r\n"
+_LINE: Final[Callable[[Field], bytes]] = itemgetter(2)
 
 _MOST_MODELS: Final = 8
 _MOST_CHANGES: Final = 4
@@ -211,7 +212,7 @@ class _Memory:
         if before is not None:
             cached = self.known[block] = CachedHead(before, client, snapshot)
             return cached
-        found = _find_path(block)
+        found = _find_path(block) if self._templates else None
         template = None if found is None else self._templates.get((block[: found[0]], block[found[1] :]))
         if found is None or template is None:
             return None
@@ -246,7 +247,7 @@ class _Memory:
                 target = value
             elif not (name in plain_names or at in traces):  # as pseudo-header fields never are
                 return None
-        kept = b"".join([each[2] or b"" for each in decoded[begins:]])
+        kept = b"".join(map(_LINE, decoded[begins:]))
         trace = tuple([(decoded[at][0], (decoded[at][2] or b"")[2:]) for at in traces])
         raw = host_line + kept
         facts = usual_facts(raw, raw, kept, head.facts.host, head.facts.authorization, trace)

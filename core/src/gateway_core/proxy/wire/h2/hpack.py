@@ -150,9 +150,10 @@ _fields: Final[dict[tuple[bytes, bytes], Field]] = {}
 
 
 def shared_field(name: bytes, value: bytes) -> Field:
-    """Return a field as `field` does; the same one for all connections, whose tables are much alike, if it is small."""
-    if name in _UNSHARED:
-        return field(name, value)
+    """Return a field as `field` does; the same one for all connections, whose tables are much alike, if it is small.
+
+    Not for those that are in `_UNSHARED`.
+    """
     entry = _fields.get((name, value))
     if entry is None:
         entry = field(name, value)
@@ -272,11 +273,17 @@ class Decoder:
         if index == prefix:
             index, position = _integer(data, position, prefix)
         if index:
-            name = self._entry(index)[0]
+            name, _, line, _ = self._entry(index)
         else:
+            line = None
             name, position = _string(data, position)
         value, position = _string(data, position)
-        return (shared_field if byte & 0x40 else field)(name, value), index, position
+        if byte & 0x40 and name not in _UNSHARED:
+            return shared_field(name, value), index, position
+        if line and name != b"te" and not value.translate(None, _VALUE_BYTES) and value == value.strip(b" \t"):
+            # As `field`, for a name that was looked at before.
+            return (name, value, b"\r\n%b: %b" % (name, value), len(name) + len(value) + ENTRY_COST), index, position
+        return field(name, value), index, position
 
     def limit(self, most: int) -> None:
         """Take lists of fields of no more than this size from now on."""

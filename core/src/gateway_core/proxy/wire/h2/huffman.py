@@ -100,8 +100,8 @@ def _fill(row: _Row) -> None:
 _LONGEST_CODE: Final = 15  # of DEFLATE
 _MIRRORED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _SYMBOL_BITS: Final = _LENGTHS[:_EOS]
-_END: Final = b"\xff\xff"
-"""What follows a string: with its padding, at least 15 ones."""
+_END: Final = b"\xff\x7f"
+"""What follows a string: 15 ones, which end the block, and a zero."""
 
 _SHORT: Final = 16
 """Bytes of a string below which the tree is as fast."""
@@ -133,8 +133,13 @@ def decode(data: bytes) -> bytes:
     """
     size = len(data)
     if size >= _SHORT:
-        text = _inflating.copy().decompress(data.translate(_MIRRORED) + _END, 2 * size)
-        if 0 <= 8 * size - sum(text.translate(_SYMBOL_BITS)) < 8:  # what is left is padding, of ones as it ended there
+        inflating = _inflating.copy()
+        text = inflating.decompress(data.translate(_MIRRORED) + _END, 2 * size)
+        # The 15 ones reach the last byte only if they begin with the last six bits of the string, or right behind it:
+        # what is left of it then is padding.
+        if inflating.eof and not inflating.unused_data:
+            return text
+        if 0 <= 8 * size - sum(text.translate(_SYMBOL_BITS)) < 8:  # padding as well: it ended there, with ones
             return text
     return _walk(data)
 
