@@ -47,6 +47,11 @@ _STATUS: Final = re.compile(rb"\r\ngrpc-status:[ \t]*([0-9]{1,9})[ \t]*(?=\r|\Z)
 _MESSAGE: Final = re.compile(rb"\r\ngrpc-message:([^\r]*)", re.IGNORECASE)
 
 
+_CODES: Final = tuple(GrpcCode)
+_OK: Final = {b"\r\ngrpc-status: 0", b"\r\ngrpc-status: 0\r\ngrpc-message: "}
+"""What nearly all calls end with."""
+
+
 def read_code(block: bytes) -> GrpcCode | None:
     """Return the code in a block of fields; None if there is none.
 
@@ -54,11 +59,13 @@ def read_code(block: bytes) -> GrpcCode | None:
 
     :param block: lines, each with a CRLF before it.
     """
+    if block in _OK:
+        return GrpcCode.OK
     found = _STATUS.search(block)
     if found is None:
         return GrpcCode.UNKNOWN if b"\r\ngrpc-status:" in block else None
     number = int(found[1])
-    return GrpcCode(number) if number <= GrpcCode.UNAUTHENTICATED else GrpcCode.UNKNOWN
+    return _CODES[number] if number < len(_CODES) else GrpcCode.UNKNOWN
 
 
 def read_status(block: bytes) -> GrpcStatus | None:

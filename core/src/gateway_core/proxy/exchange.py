@@ -36,7 +36,7 @@ from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.telemetry import response_of
 from gateway_core.proxy.tracing import end_trace, follow_route, share
 from gateway_core.proxy.tunnel import Tunnel
-from gateway_core.proxy.wire.grpc import is_call, total_of
+from gateway_core.proxy.wire.grpc import timeout_of, total_of
 from gateway_core.proxy.wire.request_head import RequestHead
 from gateway_core.routing import Match
 from gateway_core.snapshot import ChainLease, CompiledRoute, RouteTarget, Snapshot
@@ -96,8 +96,7 @@ class Exchange:
             is_direct = route.is_direct or (route.has_match_hooks and body is None and head.method != "OPTIONS")
             if is_direct and (body is None or body.limit_to(route.max_body_bytes, head.facts.content_length)):
                 self.route, self.chain, self._match = route, route.chain, found
-                is_call_of_grpc = head.version == "2" and is_call(head)  # whose client may say how long it waits
-                if route.is_transparent and not snapshot.attempt_hooks and not is_call_of_grpc:
+                if route.is_transparent and not (snapshot.attempt_hooks or (head.version == "2" and timeout_of(head))):
                     relay = self._relay = Relay(self, route, route.targets[0], body)  # `send` has nothing else to do
                     if relay.attempt.start(self.started):
                         self.deadline = self.started + relay.wait
@@ -352,25 +351,25 @@ class Exchange:
 
     def finish(self, now: float, is_complete: bool = True, outcome: int = 0) -> None:
         """Run the log phase, let go of the snapshot, and give the connection back if the response is complete."""
-        self.is_over, self.deadline = True, NEVER
+        self.is_over, self.deadline, is_recorded = True, NEVER, True
         proxy, relay, route = self.proxy, self._relay, self.route
         proxy.exchanges.discard(self)
         if outcome and route is not None:  # a plugin's response that nothing looks at
             route.counts.add(outcome, now - self.started, self.writer.bytes_sent)
             self._let_go(self.seen)
-            is_recorded = True
         elif (
             self.seen is None
             and (self._own is None and self.reason is None and relay is not None and route is not None)
             and (not self.chain.log and proxy.tail is None)
             and ((head := relay.response_head) is not None and head.status != 101)
-            and ((body := self.body) is None or (self.phases is None and relay.attempt.grpc_code is None))
+            and ((body := self.body) is None or self.phases is None)
         ):  # nothing but the upstream took part
             if (trace := self.trace) is not None and trace.is_recorded:
                 end_trace(self, trace, relay, head.status, None, now)
             self.body, received = None, 0 if body is None else body.received
             route.counts.add(head.status << 2, now - self.started, self.writer.bytes_sent, received)
-            is_recorded = True
+            if body is not None and (code := relay.attempt.grpc_code) is not None:
+                route.counts.add_call(code)
         else:
             own = None if self._own is None else self._own.response
             is_recorded = record_end(self, own, relay, now, self._pin.release)

@@ -52,7 +52,7 @@ def test_calls_are_known_by_their_content_type(content_type: str, grpc: bool, ca
     [("1H", 3600), ("2M", 120), ("3S", 3), ("4m", 0.004), ("5u", 5e-6), ("6n", 6e-9), ("99999999S", 99999999)],
 )
 def test_the_timeout_of_a_call_is_read(value: str, seconds: float) -> None:
-    assert timeout_of(head(f"grpc-timeout: {value}")) == pytest.approx(seconds)
+    assert timeout_of(head(f"Content-Type: application/grpc\r\ngrpc-timeout: {value}")) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("total", [0.0, 10.0])
@@ -62,12 +62,12 @@ def test_a_timeout_of_nothing_is_not_taken_for_no_limit(total: float) -> None:
 
 @pytest.mark.parametrize("value", ["", "S", "1", "1x", "123456789S", "-1S", "1.5S", "1SS"])
 def test_what_is_no_timeout_is_none(value: str) -> None:
-    assert timeout_of(head(f"grpc-timeout: {value}")) is None
+    assert timeout_of(head(f"Content-Type: application/grpc\r\ngrpc-timeout: {value}")) is None
 
 
 @given(st.floats(1e-9, 1e9))
 def test_a_timeout_that_is_sent_on_is_read_as_no_more_than_it_is(seconds: float) -> None:
-    again = timeout_of(head(f"grpc-timeout: {timeout_value(seconds)}"))
+    again = timeout_of(head(f"Content-Type: application/grpc\r\ngrpc-timeout: {timeout_value(seconds)}"))
     assert again is not None
     assert again <= max(seconds, 1e-9) * 1.000001
     assert again >= min(seconds, 3.5e11) * 0.98 - 1e-9

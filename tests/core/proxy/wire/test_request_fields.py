@@ -204,7 +204,7 @@ def test_what_is_accepted_has_one_line_a_field(tail: bytes) -> None:
         assert facts.kept.count(b"\n") == facts.kept.count(b"\r") == len(lines)
 
 
-METHODS = {"ask_for", "drop", "have_unknown_length", "hide", "with_forwarding"}
+METHODS = {"ask_for", "drop", "have_unknown_length", "hide", "know_call", "with_forwarding"}
 FACTS = {name for name in dir(RequestFacts) if name[0] != "_"} - METHODS - {"has_odd_names"}
 
 

@@ -17,7 +17,8 @@ from typing import Final
 from urllib.parse import quote
 
 from gateway_core.messages.grpc_status import GrpcCode
-from gateway_core.messages.received import RequestHead
+from gateway_core.proxy.wire.request_fields import RequestFacts
+from gateway_core.proxy.wire.request_head import RequestHead
 from gateway_core.reasons import (
     BODY_TOO_LARGE,
     BODY_TOO_SLOW,
@@ -35,6 +36,7 @@ from gateway_core.reasons import (
 _GRPC: Final = b"application/grpc"
 _CALL: Final = re.compile(rb"\r\ncontent-type:[ \t]*application/grpc\b")
 _CALL_OF_HTTP2: Final = re.compile(rb"\r\ncontent-type:[ \t]*application/grpc(?=[+;\r ]|\Z)")
+_TIMEOUT_NAME: Final = b"\r\ngrpc-timeout:"
 _TIMEOUT: Final = re.compile(rb"\r\ngrpc-timeout:[ \t]*([0-9]{1,8})([HMSmun])(?=[ \t\r]|\Z)")
 _SENT_CALL: Final = re.compile(rb"\r\ncontent-type:[ \t]*application/grpc(?=[+;\r ]|\Z)", re.IGNORECASE)
 _ATTEMPTS: Final = re.compile(rb"\r\ngrpc-previous-rpc-attempts:[ \t]*([0-9]{1,6})[ \t]*(?=\r)", re.IGNORECASE)
@@ -68,24 +70,37 @@ _BY_STATUS: Final = {
 }
 
 
+def _read(facts: RequestFacts) -> tuple[bool, float | None] | None:
+    """Return what fields say of a call, read once (see `RequestFacts.call`); None if they are not those of one."""
+    call = facts.call
+    if call is None:
+        lowered = facts.lowered
+        if lowered.find(_GRPC) < 0 or _CALL.search(lowered) is None:
+            return None
+        found = _TIMEOUT.search(facts.block)
+        timeout = None if found is None else max(_SHORTEST, int(found[1]) * _UNITS[found[2]])
+        call = _CALL_OF_HTTP2.search(lowered) is not None, timeout
+        facts.know_call(call)
+    return call
+
+
 def is_grpc(head: RequestHead) -> bool:
     """Return whether a request is a call of gRPC or gRPC-Web, over any protocol."""
-    lowered = head.facts.lowered
-    return lowered.find(_GRPC) >= 0 and _CALL.search(lowered) is not None
+    return _read(head.facts) is not None
 
 
 def is_call(head: RequestHead) -> bool:
     """Return whether a request is a call of gRPC, which only HTTP/2 can carry."""
-    if head.version != "2":
-        return False
-    lowered = head.facts.lowered
-    return lowered.find(_GRPC) >= 0 and _CALL_OF_HTTP2.search(lowered) is not None
+    return head.version == "2" and (call := _read(head.facts)) is not None and call[0]
 
 
 def timeout_of(head: RequestHead) -> float | None:
-    """Return the seconds that a call may take, never 0, which would be no limit; None if its client does not say."""
-    found = _TIMEOUT.search(head.facts.block)
-    return None if found is None else max(_SHORTEST, int(found[1]) * _UNITS[found[2]])
+    """Return the seconds that a call may take, never 0, which would be no limit; None if there is no such call."""
+    # Looked for first, as it came: fields of HTTP/2 have names in lower case, and few requests have this one.
+    if head.version != "2" or head.facts.block.find(_TIMEOUT_NAME) < 0:
+        return None
+    call = _read(head.facts)
+    return call[1] if call is not None and call[0] else None
 
 
 def total_of(head: RequestHead, total: float) -> float:
@@ -93,7 +108,7 @@ def total_of(head: RequestHead, total: float) -> float:
 
     :param total: what is configured.
     """
-    seconds = timeout_of(head) if is_call(head) else None
+    seconds = timeout_of(head)
     return total if seconds is None else min(seconds, total) if total else seconds
 
 
@@ -102,7 +117,7 @@ def has_own_deadline(head: RequestHead, total: float) -> bool:
 
     :param total: seconds that are configured; 0 is no limit.
     """
-    seconds = timeout_of(head) if is_call(head) else None
+    seconds = timeout_of(head)
     return seconds is not None and (not total or seconds < total)
 
 

@@ -87,6 +87,8 @@ class RequestFacts:
     """The fields that carry a trace or baggage; they are in `block` and `kept` as well."""
     has_odd_names = False
     """Whether a name has other characters than letters, digits and ``-``."""
+    call: tuple[bool, float | None] | None = None
+    """Of a call of gRPC or gRPC-Web, once that was asked: whether it is one of gRPC, and its timeout in seconds."""
 
     def __init__(self, raw: bytes, block: bytes, kept: bytes, host: str) -> None:
         self.raw = raw
@@ -114,6 +116,10 @@ class RequestFacts:
         """Note a protocol that no line asks for."""
         self.upgrade = protocol
 
+    def know_call(self, call: tuple[bool, float | None]) -> None:
+        """Note what the fields say of a call."""
+        self.call = call
+
     def have_unknown_length(self) -> None:
         """Note that a body follows whose length nobody knows: over HTTP/1 it goes on in chunks."""
         self.chunked, self.is_bare = True, False
@@ -136,6 +142,7 @@ class RequestFacts:
         """Leave out some fields of what plugins see, by their names in lower case."""
         self.block = without_names(self.block, names)
         self._lowered = None
+        self.__dict__.pop("call", None)
         if AUTHORIZATION in names:
             self.authorization = None
         if self.trace:
