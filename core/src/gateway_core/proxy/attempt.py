@@ -368,15 +368,15 @@ class Attempt:
 
     def _leave(self, outcome: int | None, detail: str = "", event: Event | None = None) -> None:
         """End the attempt; the upstream learns from its outcome unless it did already, the log of its event."""
-        connection, self._connection = self._connection, None
+        connection, self._connection, endpoint = self._connection, None, self.picked
         if connection is not None:
             connection.abort()
         if self.span is not None:
             self.span.failed(attempt_owner.reason_of(outcome, event))
         if outcome is not None:
             now, request = self._owner.directory.now(), None if event is None else self.terms.request
-            self.upstream.record(self.picked, outcome, self.picked_at, now, detail, event, self.responded_at, request)
-        self.count_out(self.picked)
+            self.upstream.record(endpoint, outcome, self.picked_at, now, detail, event, self.responded_at, request)
+        self.count_out(endpoint)
 
     def count_out(self, endpoint: Endpoint, now: float = 0.0) -> None:
         if self._is_counted:

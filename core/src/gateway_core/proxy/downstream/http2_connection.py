@@ -160,10 +160,9 @@ class Http2Connection(asyncio.Protocol):
                 self._transport.resume_reading()
 
     def _take_data(self, flags: int, stream_id: int, payload: bytes, size: int) -> None:
-        if not self._receiving.take(size):
-            raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "DATA is more than the connection's window")
-        announced = self._receiving.give(size)
-        if announced:
+        if announced := self._receiving.pass_on(size):
+            if announced < 0:
+                raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "DATA is more than the connection's window")
             self.sender.write(frames.window_update(0, announced))
         if not payload and not flags & frames.END_STREAM:
             self.spend(1)

@@ -99,7 +99,7 @@ class Http2Stream(SendStream):
         :param window: bytes that the client takes at first.
         :param ends: whether the request has no body.
         """
-        super().__init__(stream_id, window)
+        SendStream.__init__(self, stream_id, window)  # `super()` makes an object
         self._owner = owner
         self.head = head
         self.exchange: Exchange | None = None
@@ -141,6 +141,15 @@ class Http2Stream(SendStream):
             self.body = body
             self.credit(0)
         return body
+
+    def take_whole(self, data: bytes) -> bool:
+        """Take a body that is one frame of DATA, before the exchange is started; False if it has to be fed."""
+        is_first = not (self._pieces or self.exchange is not None or self.head_sent)
+        if is_first and (self._announced < 0 or self._announced == len(data)) and self.head.facts.upgrade is None:
+            self.received, self.is_remote_ended = len(data), True
+            self._pieces.append(data)
+            return True
+        return False
 
     def feed(self, data: bytes, size: int) -> bool:
         """Take a piece of the body; False if the client was not allowed to send it.

@@ -183,6 +183,8 @@ class ClientStreams:
             return
         if stream.is_remote_ended:
             raise Http2StreamError(stream_id, ErrorCode.STREAM_CLOSED, "DATA comes behind the end of a request")
+        if flags & END_STREAM and stream.take_whole(payload):
+            return
         if not stream.feed(payload, size):
             raise Http2StreamError(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "DATA is more than the stream's window")
         if stream.exceeds_announced_length:
@@ -192,8 +194,7 @@ class ClientStreams:
 
     def _end_request(self, stream: Http2Stream, trailers: bytes) -> None:
         if not stream.has_announced_length:
-            detail = "DATA is less than Content-Length says"
-            raise Http2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR, detail)
+            raise Http2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR, "DATA is less than Content-Length says")
         stream.end_request(trailers)
         if stream.exchange is None and stream.head_sent:
             self.stream_done(stream)

@@ -29,9 +29,9 @@ from gateway_core.proxy.wire.h2.frames import (
     HEADERS,
     MAX_FRAME_SIZE,
     data_frames,
-    frame_head,
     goaway,
     headers_frames,
+    make_head,
     rst_stream,
 )
 from gateway_core.proxy.wire.h2.hpack import TABLE_SIZE
@@ -63,7 +63,7 @@ class SendStream(PendingBytes):
 
         :param window: bytes that the peer takes at first.
         """
-        super().__init__()
+        PendingBytes.__init__(self)  # `super()` makes an object for each stream
         self.stream_id = stream_id
         self.window = window
         self.is_ended = False
@@ -194,8 +194,7 @@ class Sender:
 
     def send_head(self, stream: SendStream, block: bytes, *, ends: bool) -> None:
         """Write a block of fields; with ``ends`` nothing follows."""
-        if ends:
-            stream.end_with(b"")
+        stream.is_ended = ends
         self._write_block(stream.stream_id, block, ends=ends)
 
     def send_begin(self, stream: SendStream, block: bytes, body: bytes, *, ends: bool) -> None:
@@ -211,8 +210,8 @@ class Sender:
             stream.window -= size
             stream.is_ended = ends
             stream_id = stream.stream_id
-            head = frame_head(HEADERS, END_HEADERS, stream_id, length)
-            self._pieces += (head, block, frame_head(DATA, END_STREAM if ends else 0, stream_id, size), body)
+            head = make_head(length << 8 | HEADERS, END_HEADERS, stream_id)
+            self._pieces += (head, block, make_head(size << 8 | DATA, END_STREAM if ends else 0, stream_id), body)
             self._size += length + size + 2 * FRAME_HEAD_SIZE
             if not self._is_scheduled:
                 self._is_scheduled = True
@@ -241,6 +240,8 @@ class Sender:
         stream.end_with(trailers)
         if stream.queued:
             self.enter(stream)
+        elif trailers and len(trailers) <= MAX_FRAME_SIZE and not self._empties_table:  # as calls of gRPC end
+            self.write(make_head(len(trailers) << 8 | HEADERS, END_HEADERS | END_STREAM, stream.stream_id) + trailers)
         else:
             self._write_end(stream)
 
@@ -290,7 +291,7 @@ class Sender:
         if stream.trailers:
             self._write_block(stream.stream_id, stream.trailers, ends=True)
         else:
-            self.write(frame_head(DATA, END_STREAM, stream.stream_id, 0))
+            self.write(make_head(DATA, END_STREAM, stream.stream_id))
 
     def _pump(self) -> None:
         """Write DATA as long as windows and the transport allow."""

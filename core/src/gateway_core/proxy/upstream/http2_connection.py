@@ -118,14 +118,15 @@ class Http2UpstreamConnection(asyncio.Protocol):
     @property
     def has_room(self) -> bool:
         """Whether a request may be sent over it now; not while it is suspected to be silent."""
-        return self.is_alive and len(self._streams) < self._most and self._silent_until == NEVER
+        has_room = len(self._streams) < self._most and self._silent_until == NEVER
+        return has_room and not (self._is_leaving or self.transport.is_closing())
 
     def __len__(self) -> int:
         """Return the requests in progress."""
         return len(self._streams)
 
     def begin(self, stream: Http2UpstreamStream) -> bool:
-        if not self.is_alive or len(self._streams) >= self._most:
+        if self._is_leaving or len(self._streams) >= self._most or self.transport.is_closing():
             return False
         self._last += 2
         self.uses += 1
@@ -157,7 +158,8 @@ class Http2UpstreamConnection(asyncio.Protocol):
             self.idle_since = self._pool.now()
             if self._is_leaving:
                 self.close()
-        self._pool.connection_changed(self)
+        if self._is_leaving or self._pool.waits_for_room:
+            self._pool.connection_changed(self)
 
     # -- receiving
 
@@ -171,28 +173,30 @@ class Http2UpstreamConnection(asyncio.Protocol):
         try:
             for kind, flags, stream_id, payload, size in received:
                 try:
-                    self._take(kind, flags, stream_id, payload, size)
+                    if kind == frames.DATA:
+                        self._take_data(flags, stream_id, payload, size)
+                    elif kind == frames.HEADERS:
+                        self._take_headers(flags, stream_id, payload)
+                    else:
+                        self._take(kind, flags, stream_id, payload)
                 except Http2StreamError as error:
                     self._fail_stream(error.stream, error.code, error.detail)
         except Http2ConnectionError as error:
             self._fail_all(error.code, error.detail)
             return
-        for stream in list(self._waiting):
-            stream.flush_head()
-        self._waiting.clear()
+        if self._waiting:
+            for stream in list(self._waiting):
+                stream.flush_head()
+            self._waiting.clear()
         self.sender.flush()
 
-    def _take(self, kind: int, flags: int, stream_id: int, payload: bytes, size: int) -> None:
-        if kind == frames.DATA:
-            self._take_data(flags, stream_id, payload, size)
-        elif kind == frames.HEADERS:
-            self._take_headers(flags, stream_id, payload)
-        elif kind == frames.WINDOW_UPDATE:
+    def _take(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+        if kind == frames.WINDOW_UPDATE:
             self._take_window(stream_id, frames.read_number(payload) & frames.MAX_WINDOW)
         elif kind == frames.RST_STREAM:
             self._take_reset(stream_id, frames.read_number(payload))
         elif kind == frames.SETTINGS:
-            self._spend(SETTINGS_POINTS + size // 6)
+            self._spend(SETTINGS_POINTS + len(payload) // 6)
             if not flags & ACK:
                 self._take_settings(payload)
         elif kind == frames.PING:
@@ -208,22 +212,19 @@ class Http2UpstreamConnection(asyncio.Protocol):
             raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "too many of its frames do nothing")
 
     def _stream(self, stream_id: int) -> Http2UpstreamStream | None:
-        """Return a stream; None for one that is done.
-
-        :raises Http2ConnectionError: it was never begun.
-        """
+        """Return a stream; None for one that is done. Http2ConnectionError if it was never begun."""
         if stream_id > self._last or not stream_id & 1:
             raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "it names a stream that was never begun")
         return self._streams.get(stream_id)
 
     def _take_data(self, flags: int, stream_id: int, payload: bytes, size: int) -> None:
-        if not self._receiving.take(size):
-            raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "it sends more than the connection's window")
-        if announced := self._receiving.give(size):
+        if announced := self._receiving.pass_on(size):
+            if announced < 0:
+                raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "it sends more than the connection's window")
             self.sender.write(frames.window_update(0, announced))
         if not payload and not flags & END_STREAM:
             self._spend(1)
-        stream = self._stream(stream_id)
+        stream = self._streams.get(stream_id) or self._stream(stream_id)
         if stream is None:
             return
         self._heard += 1
@@ -238,7 +239,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
 
     def _take_headers(self, flags: int, stream_id: int, block: bytes) -> None:
         ends = bool(flags & END_STREAM)
-        stream = self._stream(stream_id)
+        stream = self._streams.get(stream_id) or self._stream(stream_id)
         if stream is None or stream.is_responding:
             self._take_trailers(stream, block, ends=ends)
             return

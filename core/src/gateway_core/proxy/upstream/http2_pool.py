@@ -153,6 +153,10 @@ class Http2Pool(Pool):
     def now(self) -> float:
         return self._sweeper.time
 
+    @property
+    def waits_for_room(self) -> bool:
+        return self.closed or bool(self._waiting)
+
     def connection_changed(self, connection: Http2UpstreamConnection) -> None:
         if not connection.is_alive and connection in self._connections:
             self._connections.remove(connection)

@@ -70,7 +70,7 @@ class Http2UpstreamStream(SendStream):
 
         :param window: bytes that the endpoint takes at first.
         """
-        super().__init__(0, window)
+        SendStream.__init__(self, 0, window)  # `super()` makes an object
         self._connection = connection
         self.pool = pool
         self.client = ""

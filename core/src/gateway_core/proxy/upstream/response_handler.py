@@ -107,6 +107,10 @@ class Http2ConnectionOwner(Protocol):
     def max_head_bytes(self) -> int:
         """Bytes of a response's head at most."""
 
+    @property
+    def waits_for_room(self) -> bool:
+        """Whether a request waits for a stream, or the pool for the end of the last one."""
+
     def now(self) -> float:
         """Return monotonic seconds, as of the last sweep."""
 

@@ -48,3 +48,13 @@ def test_credit_is_conserved(sizes: list[int]) -> None:
     allowed += window.give(held) + window.settle()
     assert allowed == 64
     assert window.outstanding == 0
+
+
+@given(st.lists(st.integers(0, 40)))
+def test_passing_on_at_once_is_taking_and_giving(sizes: list[int]) -> None:
+    window, other = ReceiveWindow(64), ReceiveWindow(64)
+    for size in sizes:
+        assert window.pass_on(size) == (other.give(size) if other.take(size) else -1)
+        assert window.outstanding == other.outstanding
+        if window.outstanding > 64:
+            break

@@ -123,7 +123,8 @@ Frame = tuple[int, int, int, bytes, int]
 
 _HEAD: Final = Struct(">IBI")
 _read_head = _HEAD.unpack_from
-_make_head = _HEAD.pack
+make_head: Final = _HEAD.pack
+"""Returns the head of a frame: of its length and type in one number, its flags and its stream."""
 _NUMBER: Final = Struct(">I")
 _PAIR: Final = Struct(">HI")
 _STREAM: Final = 0x7FFFFFFF
@@ -181,18 +182,17 @@ class FrameReader:
             if end > size:
                 break
             position, stream = end, stream & _STREAM
+            if kind << 8 | flags in _PLAIN and stream and not (self._expects_settings or self._block is not None):
+                yield kind, flags, stream, data[start:end], length
+                continue
             if self._expects_settings or self._block is not None or kind > WINDOW_UPDATE:
                 found = self._unusual(kind, flags, stream, data[start:end])
                 if found is not None:
                     yield found
                 continue
-            payload = data[start:end]
-            if not stream or kind << 8 | flags not in _PLAIN:
-                found = self._usual(kind, flags, stream, payload)
-                if found is not None:
-                    yield found
-                continue
-            yield kind, flags, stream, payload, length
+            found = self._usual(kind, flags, stream, data[start:end])
+            if found is not None:
+                yield found
         if position < size:
             self._rest = data[position:]
         self.is_moving = position > 0 and self._block is None and not self._preface
@@ -318,12 +318,7 @@ def read_settings(payload: bytes) -> Iterator[tuple[int, int]]:
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     """Return a frame."""
-    return _make_head(len(payload) << 8 | kind, flags, stream) + payload
-
-
-def frame_head(kind: int, flags: int, stream: int, length: int) -> bytes:
-    """Return the head of a frame whose payload follows by itself."""
-    return _make_head(length << 8 | kind, flags, stream)
+    return make_head(len(payload) << 8 | kind, flags, stream) + payload
 
 
 def data_frames(stream: int, data: bytes | memoryview, flags: int) -> list[bytes | memoryview]:
@@ -333,14 +328,14 @@ def data_frames(stream: int, data: bytes | memoryview, flags: int) -> list[bytes
     """
     left = len(data)
     if left <= MAX_FRAME_SIZE:
-        return [_make_head(left << 8 | DATA, flags, stream), data]
-    head, view = _make_head(MAX_FRAME_SIZE << 8 | DATA, 0, stream), memoryview(data)
+        return [make_head(left << 8 | DATA, flags, stream), data]
+    head, view = make_head(MAX_FRAME_SIZE << 8 | DATA, 0, stream), memoryview(data)
     made: list[bytes | memoryview] = []
     while left > MAX_FRAME_SIZE:
         made += (head, view[:MAX_FRAME_SIZE])
         view = view[MAX_FRAME_SIZE:]
         left -= MAX_FRAME_SIZE
-    made += (_make_head(left << 8 | DATA, flags, stream), view)
+    made += (make_head(left << 8 | DATA, flags, stream), view)
     return made
 
 
@@ -352,7 +347,7 @@ def headers_frames(stream: int, block: bytes, *, ends: bool, most: int = MAX_FRA
     """
     last = END_STREAM if ends else 0
     if len(block) <= most:
-        return _make_head(len(block) << 8 | HEADERS, END_HEADERS | last, stream) + block
+        return make_head(len(block) << 8 | HEADERS, END_HEADERS | last, stream) + block
     made = [frame(HEADERS, last, stream, block[:most])]
     for start in range(most, len(block), most):
         is_last = start + most >= len(block)
@@ -371,12 +366,12 @@ SETTINGS_ACK: Final = frame(SETTINGS, ACK, 0)
 
 def window_update(stream: int, size: int) -> bytes:
     """Return WINDOW_UPDATE; stream 0 is the connection."""
-    return _make_head(4 << 8 | WINDOW_UPDATE, 0, stream) + _NUMBER.pack(size)
+    return make_head(4 << 8 | WINDOW_UPDATE, 0, stream) + _NUMBER.pack(size)
 
 
 def rst_stream(stream: int, code: ErrorCode) -> bytes:
     """Return RST_STREAM."""
-    return _make_head(4 << 8 | RST_STREAM, 0, stream) + _NUMBER.pack(code)
+    return make_head(4 << 8 | RST_STREAM, 0, stream) + _NUMBER.pack(code)
 
 
 def ping(payload: bytes, *, is_ack: bool = False) -> bytes:

@@ -52,6 +52,14 @@ class ReceiveWindow:
             return 0
         return self.settle()
 
+    def pass_on(self, size: int) -> int:
+        """Count what came and is passed on at once, as `take` and `give` do; negative for what `take` refuses."""
+        self._left = left = self._left - size
+        if left < 0:
+            return -1
+        self._owed = owed = self._owed + size
+        return self.settle() if owed * 2 >= self.size else 0
+
     def grow(self, size: int) -> None:
         """Enlarge the window by so many bytes, which the caller announces."""
         self.size += size
