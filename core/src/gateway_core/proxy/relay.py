@@ -117,10 +117,9 @@ class Relay:
     def send_copies(self) -> None:
         """Send copies to the route's mirrors, now or when the body is complete."""
         exchange = self._exchange
-        is_done = send_copies(
+        self._copies_wait = not send_copies(
             self._route, exchange.request, exchange.head, self.body, exchange.id_line, self.directory, exchange.runner
         )
-        self._copies_wait = not is_done
 
     def prepare(self, endpoint: Endpoint) -> PreparedRequest | None:
         """Make the head, and run the hooks over it; None if it is passed on later, or refused."""
@@ -163,12 +162,13 @@ class Relay:
         return None
 
     def _framing(self, body: RequestBody | None) -> bytes:
-        return framing_fields(
-            self._exchange.head.facts,
-            expects=self.expects_continue,
-            length=body.received if body is not None and body.is_gathered else None,
-            in_chunks=body is not None and body.is_chunked,
-        )
+        head = self._exchange.head
+        length = body.received if body is not None and body.is_gathered else None
+        in_chunks = body is not None and body.is_chunked
+        framing = framing_fields(head.facts, expects=self.expects_continue, length=length, in_chunks=in_chunks)
+        if not head.facts.expect and not in_chunks and length is None:
+            head.know_framing(framing)
+        return framing
 
     def _refused(self, stop: Stop) -> None:
         """Respond for an attempt hook that failed; there is no other attempt."""

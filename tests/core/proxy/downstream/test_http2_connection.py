@@ -64,6 +64,15 @@ async def test_a_body_goes_upstream_with_its_length_or_in_chunks(proxied: Proxie
     assert field(upstream.heads[0], b"transfer-encoding") == (None if length else b"chunked")
 
 
+async def test_a_head_that_comes_again_is_framed_as_its_body_is_each_time(proxied: Proxied) -> None:
+    gateway, upstream = await proxied(OK)
+    async with http2(gateway) as client:
+        for _ in range(4):
+            assert (await client.ask(("te", "trailers"), method="POST", body=b"abc")).status == 200
+    found = [(field(head, b"transfer-encoding"), field(head, b"te")) for head in upstream.heads]
+    assert found == [(b"chunked", b"trailers")] * 4
+
+
 async def test_an_empty_body_of_unknown_length_is_none_or_empty(proxied: Proxied) -> None:
     gateway, upstream = await proxied(OK)
     async with http2(gateway) as client:

@@ -56,6 +56,9 @@ class StreamOwner(Protocol):
     sender: Sender
     date: DateField
 
+    def __len__(self) -> int:
+        """Return the number of streams that are not done."""
+
     def grow(self, size: int) -> bool:
         """Lend a stream so many bytes of window beyond its first; False if the connection's share is used up."""
 
@@ -283,8 +286,13 @@ class Http2Stream(SendStream):
             self._is_head, body = True, b""
         self.head_sent = True
         self.bytes_sent = len(body)
-        sender = self._owner.sender
-        if body:
+        owner = self._owner
+        sender = owner.sender
+        if complete and body and len(owner) == 1:
+            sender.hold()
+            sender.send_begin(self, encoded, body, ends=True)
+            sender.flush()  # there is no other stream to wait for
+        elif body:
             sender.send_begin(self, encoded, body, ends=complete)
             if self.queued and not complete:
                 self._pause_if_full()

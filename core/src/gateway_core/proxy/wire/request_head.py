@@ -86,17 +86,9 @@ class RequestHead(HeadFields):
     )  # fmt: skip
 
     def __init__(
-        self,
-        method: str,
-        target: str,
-        path: str,
-        query: str,
-        facts: RequestFacts,
-        line: bytes,
-        size: int,
-        is_plain: bool = False,
-        is_for_gateway: bool = False,
-    ) -> None:
+        self, method: str, target: str, path: str, query: str, facts: RequestFacts, line: bytes, size: int,
+        is_plain: bool = False, is_for_gateway: bool = False,
+    ) -> None:  # fmt: skip
         """Describe a head of HTTP/1.1 that is to be placed.
 
         :param path: that of the target, as it was sent.
@@ -127,7 +119,7 @@ class RequestHead(HeadFields):
         self.flags = 0
         """What the upstream's connection has to know of the request."""
         self.framing: bytes | None = b""
-        """The lines that frame the request upstream, if they follow from the head alone; None if not."""
+        """The lines that frame the request upstream, if they follow from the head alone and are known; else None."""
         self.responder = FOR_GATEWAY if is_for_gateway else ""
         """What comes before routes: `FOR_CHALLENGES`, or `FOR_GATEWAY` for an OPTIONS of its own; mostly empty."""
         self.match: Match[CompiledRoute] | None = None
@@ -176,6 +168,10 @@ class RequestHead(HeadFields):
             self.facts.have_unknown_length()
             self.has_body, self.framing = True, None
             self.flags |= IN_CHUNKS
+
+    def know_framing(self, framing: bytes) -> None:
+        """Note the lines that frame each request with this head upstream."""
+        self.framing = framing
 
     def drop_reserved(self, request: Request, reserved: FieldNames | None) -> None:
         """Remove the fields that only a chain's bindings may set."""
