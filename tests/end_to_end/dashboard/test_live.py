@@ -87,10 +87,12 @@ async def test_a_gateway_that_goes_away_and_comes_back_leaves_a_gap(
     await running.ready()
     dashboard = await open_dashboard(chromium, f"http://127.0.0.1:{admin}")
     await is_live(dashboard)
+    upstreams = dashboard.page.get_by_role("table", name="Upstreams")
+    await upstreams.wait_for()
 
     await running.stops()
     await dashboard.shows("The gateway has not responded since", "What is shown is older.")
-    assert await dashboard.page.get_by_role("table", name="Upstreams").count() == 1, "what was read last stays"
+    assert await upstreams.count() == 1, "what was read last stays"
     assert await dashboard.axe() == []
     again = start(text)
     await again.ready()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser
 
 from tests.end_to_end.dashboard.browser import open_dashboard
@@ -46,7 +47,7 @@ SCREENS = {
 }
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def url(start: Callable[..., Gateway], upstream: Upstream, unused_tcp_port: int) -> str:
     """The admin listener of a gateway that has had a few requests."""
     running = start(CONFIG.format(url=upstream.url, admin=unused_tcp_port))
