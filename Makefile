@@ -37,7 +37,7 @@ dist: .cache/dist/installed
 
 .cache/dist/installed: constraints.txt
 	$(PYTHON) -m venv .cache/dist
-	.cache/dist/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt build cyclonedx-bom hatchling PyYAML twine
+	.cache/dist/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt cyclonedx-bom hatchling PyYAML twine
 	@touch $@
 
 docs: .cache/docs/installed

@@ -2,24 +2,28 @@
 
     python -m deploy.distributions [--into dist] [--address URL]
 
-Needs build, hatchling, twine and cyclonedx-bom. ``--address`` is where the project lives; it becomes the URLs of the
+Needs hatchling, twine and cyclonedx-bom. ``--address`` is where the project lives; it becomes the URLs of the
 metadata, which have none without it.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import venv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+
+from hatchling.build import build_sdist, build_wheel
 
 from deploy.installation import ROOT, folders, name_of
 
@@ -27,21 +31,28 @@ EPOCH: Final = "1577836800"
 """Time of every file in archives (2020-01-01) unless SOURCE_DATE_EPOCH is set: the same sources give the same bytes."""
 
 
-def run(*command: str | Path, environ: dict[str, str] | None = None) -> None:
-    subprocess.run([str(word) for word in command], check=True, env=environ)  # noqa: S603
+def run(*command: str | Path) -> None:
+    subprocess.run([str(word) for word in command], check=True)  # noqa: S603
 
 
 def build(folder: Path, into: Path, *, address: str = "") -> None:
-    """Build an sdist, and the wheel from it, as everybody does who installs from the sdist."""
-    environ = {"SOURCE_DATE_EPOCH": EPOCH, **os.environ}
+    """Build an sdist, and the wheel from it, as everybody does who installs from the sdist.
+
+    The backend is called in this process: a front end would start five for each.
+    """
+    os.environ.setdefault("SOURCE_DATE_EPOCH", EPOCH)
     with tempfile.TemporaryDirectory() as temporary:
         copy = Path(temporary) / folder.name
         shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", ".*"))
         if address:
             settings = copy / "pyproject.toml"
             settings.write_text(with_addresses(settings.read_text("utf-8"), address.rstrip("/")), "utf-8")
-        command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(into), str(copy)]
-        run(*command, environ=environ)
+        with contextlib.chdir(copy):
+            sdist = into / build_sdist(str(into))
+        with tarfile.open(sdist) as archive:
+            archive.extractall(temporary, filter="data")
+        with contextlib.chdir(Path(temporary) / sdist.name.removesuffix(".tar.gz")):
+            build_wheel(str(into))
 
 
 def with_addresses(settings: str, address: str) -> str:
@@ -59,20 +70,20 @@ def bill_of_materials(archives: Path, into: Path) -> None:
     """Write what an installation of all wheels of a folder consists of, in CycloneDX 1.6."""
     with tempfile.TemporaryDirectory() as temporary:
         environment = Path(temporary) / "environment"
-        venv.create(environment, with_pip=True)
+        venv.create(environment)
         python = environment / "bin" / "python"
         # By name, not by path: a path would be noted in what is installed, and so in the bill.
         names = [name_of(folder) for folder in folders()]
         options: list[str | Path] = [
             "--quiet",
             "--disable-pip-version-check",
+            "--no-compile",
             "-c",
             ROOT / "constraints.txt",
             "--find-links",
             archives,
         ]
-        run(python, "-m", "pip", "install", *options, *names)
-        run(python, "-m", "pip", "uninstall", "--quiet", "--yes", "pip", "setuptools")
+        run(sys.executable, "-m", "pip", "--python", python, "install", *options, *names)
         command = [
             sys.executable,
             "-m",
