@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+from random import Random
+
 import pytest
-from gateway_core.observe.tracing.propagation import Remote
+from gateway_core.clock import SystemClock
+from gateway_core.metrics import Metrics
+from gateway_core.observe.tracing import Tracer
+from gateway_core.observe.tracing.propagation import Format, Remote, fields_of
 from gateway_core.observe.tracing.sampling import SamplingPolicy, bound_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +36,33 @@ def test_a_caller_that_leaves_the_decision_to_us_gets_ours(ratio: float) -> None
     remote = Remote("a" * 32, SPAN, 0, is_decided=False)
 
     assert SamplingPolicy(bound_of(ratio)).samples(remote.trace_id, remote) == bool(ratio)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        (b"b3: 0", False),
+        (b"b3: 1", True),
+        (b"b3: d", True),
+        (b"X-B3-Sampled: 0", False),
+        (b"X-B3-Sampled: 1", True),
+        (b"X-B3-Flags: 1", True),
+        (b"b3: 2", None),
+        (b"X-B3-Flags: 0", None),
+        (b"traceparent: 0", None),
+    ],
+)
+def test_a_trusted_caller_may_decide_without_a_span_of_its_own(ratio: float, line: bytes, wanted: bool | None) -> None:
+    def is_sampled(
+        formats: tuple[Format, ...] = ("w3c", "b3", "b3multi"), *, trusts: bool = True, follows: bool = True
+    ) -> bool:
+        policy = SamplingPolicy(bound_of(ratio), follows_parent=follows)
+        tracer = Tracer(policy, formats, None, SystemClock(), Metrics(), Random(1))
+        return tracer.begin(fields_of(b"\r\n" + line), is_trusted=trusts).is_sampled
+
+    assert is_sampled() == (bool(ratio) if wanted is None else wanted)
+    assert [is_sampled(("w3c",)), is_sampled(trusts=False), is_sampled(follows=False)] == [bool(ratio)] * 3
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,16 @@ def _read_b3(fields: TraceFields) -> Remote | None:
     return Remote(trace.decode().lower().zfill(32), span.decode().lower(), SAMPLED if is_sampled else 0, is_decided)
 
 
+def read_decision(fields: TraceFields, formats: Sequence[Format]) -> bool | None:
+    """Return whether a caller that names no span wants its request sampled (``b3: 0``); None if it does not say."""
+    if "b3" not in formats and "b3multi" not in formats:
+        return None
+    said = (*_values(fields, b"b3"), *_values(fields, b"x-b3-sampled"))
+    if (said and said[0] in _B3_SAMPLED) or _values(fields, b"x-b3-flags") == [b"1"]:
+        return True
+    return False if said and said[0] in _B3_NOT_SAMPLED else None
+
+
 def lines_for(formats: Sequence[Format], trace_id: bytes, span_id: bytes, flags: int, state: str = "") -> bytes:
     """Return the fields for a request of a span, each line with a CRLF before it.
 

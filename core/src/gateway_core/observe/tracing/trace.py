@@ -26,6 +26,7 @@ from gateway_core.observe.tracing.propagation import (
     TraceFields,
     fields_of,
     lines_for,
+    read_decision,
     read_remote,
     with_lines,
     without_fields,
@@ -144,6 +145,8 @@ class RequestTrace:
 
     is_trusted = False
     """Whether the client's fields count."""
+    decision: bool | None = None
+    """Of a trusted caller that names no span, and whether its request is to be sampled."""
     has_own_span = True
     lost = 0
     received_at = 0.0
@@ -185,7 +188,9 @@ class RequestTrace:
         if remote is not None:
             self.remote = remote
             self.raw_id = remote.trace_id.encode()
-            self.follow(self.policy)
+        else:
+            self.decision = read_decision(self.came, self.tracer.formats)
+        self.follow(self.policy)
 
     @property
     def trace_id(self) -> str:
@@ -217,7 +222,8 @@ class RequestTrace:
         """Sample as its route does, unless an upstream has received the decision already."""
         self.policy = policy
         if not self.is_propagated:
-            self.is_sampled = policy.samples(self.trace_id, self.remote)
+            decision = self.decision if policy.follows_parent else None
+            self.is_sampled = policy.samples(self.trace_id, self.remote) if decision is None else decision
         self.is_recorded = self.is_sampled or policy.decides_late
 
     def move(self, tracer: Tracer | None) -> None:
