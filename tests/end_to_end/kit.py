@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.commands import start as commands
 
-PATIENCE = 40.0
+PATIENCE = 90.0
 """Seconds after which something that should happen counts as not happening."""
 
 

@@ -13,7 +13,7 @@ from tests.end_to_end.test_plugin_runtime import call, environ, plugins, start
 
 __all__ = ["environ", "plugins", "start"]
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 PLACES = """
 from gateway_plugin_sdk import Plugin, Response, command, hookimpl

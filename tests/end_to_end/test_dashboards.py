@@ -22,7 +22,7 @@ from tests.end_to_end.test_tls import certificate
 from tests.ports import free_port
 from tests.programs import program
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
 DASHBOARDS = sorted((ROOT / "deploy" / "grafana").glob("*.json"))

@@ -12,7 +12,7 @@ import pytest
 
 from tests.end_to_end.kit import Gateway, Upstream, eventually, get, get_over_both
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 PLUGIN = """
 import os

@@ -103,7 +103,7 @@ async def test_events_follow_a_gateway_to_its_end_if_they_are_asked_to(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 async def test_events_go_on_with_the_same_gateway_after_a_restart_and_after_a_stop_and_a_start(
     start: Callable[..., Gateway], upstream: Upstream, api: Api
 ) -> None:

@@ -14,7 +14,7 @@ from tests.end_to_end.kit import Gateway, Upstream, eventually, get, get_over_bo
 
 Start = Callable[..., Gateway]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 PLUGIN = """
 import asyncio, os, time

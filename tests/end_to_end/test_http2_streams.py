@@ -16,7 +16,7 @@ from tests.protocols.http2_link import Link, StreamAbortedError, pairs
 pytestmark = [
     pytest.mark.one_protocol(reason="its client speaks HTTP/2 itself"),
     pytest.mark.slow,
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(300),
 ]
 
 Start = Callable[..., Gateway]

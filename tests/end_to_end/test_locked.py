@@ -17,7 +17,7 @@ from tests.end_to_end.load import clients
 
 Start = Callable[..., Gateway]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 async def settled(admin: str, count: int) -> dict[str, Any]:

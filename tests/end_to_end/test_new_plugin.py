@@ -25,7 +25,7 @@ def python(*arguments: str | Path, folder: Path) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_a_plugin_is_written_tested_packaged_and_installed(tmp_path: Path) -> None:
     python("gateway_core.cli", "plugins", "new", "geo-tag", folder=tmp_path)
     folder = tmp_path / "gateway-plugin-geo-tag"

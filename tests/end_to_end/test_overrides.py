@@ -15,7 +15,7 @@ import pytest
 from tests.end_to_end.admin_kit import Api
 from tests.end_to_end.kit import Client, Gateway, Upstream, eventually, get
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 CONFIG = """
 listen: "127.0.0.1:0"

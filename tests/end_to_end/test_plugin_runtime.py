@@ -16,7 +16,7 @@ import pytest
 from tests.commands import start as commands
 from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, eventually, get
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 LEDGER = """
 import asyncio, os

@@ -36,7 +36,7 @@ class Extension:
 Tiny = Extension()
 """
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def config(upstream: Upstream, workers: int, binding: str = "{name: tiny}") -> str:

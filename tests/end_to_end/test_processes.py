@@ -20,7 +20,7 @@ Start = Callable[..., Gateway]
 
 HELD = pytest.mark.one_protocol(reason="behind the one request whose hook holds the loop, none is served")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 PLUGIN = """
 import asyncio, atexit, logging, os, re, signal, subprocess, sys, threading, time

@@ -14,7 +14,7 @@ from tests.end_to_end.admin_kit import Api
 from tests.end_to_end.kit import Gateway, Upstream, get
 from tests.end_to_end.test_follow import CONFIG, Command, following
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 READY = b"gateway: recording into"
 

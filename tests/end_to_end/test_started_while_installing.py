@@ -12,7 +12,7 @@ from tests.end_to_end.kit import Gateway, Upstream, get_over_both
 
 Start = Callable[..., Gateway]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 READS_ITS_DATA = """
 from pathlib import Path

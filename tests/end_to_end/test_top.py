@@ -22,7 +22,7 @@ from tests.end_to_end.test_running_gateway import gateway, runtime
 
 __all__ = ["runtime"]
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 CONFIG = """
 listen: "127.0.0.1:0"

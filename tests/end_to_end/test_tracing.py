@@ -14,7 +14,7 @@ import pytest
 from tests.collector import Collector
 from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, eventually, get, get_over_both
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 Start = Callable[..., Gateway]
 

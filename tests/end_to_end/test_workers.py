@@ -103,7 +103,7 @@ async def test_workers_are_replaced_one_by_one_without_a_lost_answer(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_sigusr2_restarts_the_program_without_a_lost_answer(
     start: Start, upstream: Upstream, admin: str, workers: int
@@ -145,7 +145,7 @@ class Tiny(Plugin[dict]):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 async def test_a_program_whose_workers_cannot_serve_leaves_the_old_ones_in_place(
     start: Start, upstream: Upstream, admin: str, environment: Environment, tmp_path: Path
 ) -> None:

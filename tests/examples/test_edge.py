@@ -14,7 +14,7 @@ from gateway_core.cli.root import gateway as command_line
 from tests.examples.kit import Example, stops
 from tests.plugins.oidc.provider import Provider
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Accept": "text/html"}
 
 

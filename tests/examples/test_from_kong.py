@@ -40,7 +40,7 @@ def example(tmp_path: Path) -> Iterator[Example]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("directory", "admin"), [("200", 200), ("401", 401)])
 def test_routes_respond_as_kongs_did_and_the_closed_one_asks_the_directory(
     example: Example, directory: str, admin: int

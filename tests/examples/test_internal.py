@@ -13,7 +13,7 @@ import pytest
 from tests.end_to_end.kit import PATIENCE
 from tests.examples.kit import Example, stops
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tests.end_to_end.kit import PATIENCE, Gateway
 from tests.examples.kit import Example
 from tests.plugins.etcd.server import Etcd
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 SHOP, SEARCH = "shop.example.com", "search.example.com"
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, eventually, get, get_over_both
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 Start = Callable[..., Gateway]
 

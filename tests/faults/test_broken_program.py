@@ -10,7 +10,7 @@ import pytest
 from tests.end_to_end.environment import Environment
 from tests.end_to_end.kit import Gateway, Upstream, get_over_both
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 Start = Callable[..., Gateway]
 

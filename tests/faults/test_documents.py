@@ -13,7 +13,7 @@ import yaml
 
 from tests.end_to_end.kit import Gateway, ToClients, Upstream, eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 Start = Callable[..., Gateway]
 Edit = Callable[[], object]

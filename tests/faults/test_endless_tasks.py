@@ -14,7 +14,7 @@ from tests.end_to_end.environment import Environment
 from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, eventually, get, get_over_both
 from tests.faults.saboteur import Saboteur
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 Start = Callable[..., Gateway]
 

@@ -12,7 +12,7 @@ import pytest
 from tests.end_to_end.environment import Environment
 from tests.end_to_end.kit import Gateway, Upstream, eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 def config(upstream: Upstream, workers: int, path: str, plugins: str = "") -> str:

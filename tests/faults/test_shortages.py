@@ -17,7 +17,7 @@ from tests.end_to_end.environment import Environment
 from tests.end_to_end.kit import Client, Gateway, Upstream, eventually, get
 from tests.end_to_end.load import clients
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 Start = Callable[..., Gateway]
 

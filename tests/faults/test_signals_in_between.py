@@ -13,7 +13,7 @@ from tests.end_to_end.kit import Gateway, Upstream, eventually
 from tests.faults.test_kills import processes_that_name
 from tests.following import eventually as eventually_true
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 Start = Callable[..., Gateway]
 

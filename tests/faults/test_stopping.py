@@ -11,7 +11,7 @@ from tests.end_to_end.environment import Environment
 from tests.end_to_end.kit import Gateway, Upstream, children_of, get_over_both
 from tests.end_to_end.test_processes import ends
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 Start = Callable[..., Gateway]
 

@@ -12,7 +12,7 @@ from tests.end_to_end.dashboard.browser import open_dashboard
 from tests.end_to_end.kit import Gateway
 from tests.plugins.acme.pebble import run_pebble
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.usefixtures("api")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.usefixtures("api")]
 
 CONFIG = """
 listen:

@@ -13,7 +13,7 @@ from tests.end_to_end.admin_kit import Api
 from tests.end_to_end.dashboard.browser import browser, make_token, open_dashboard
 from tests.end_to_end.kit import Gateway
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 CONFIG = """
 listen: "127.0.0.1:0"

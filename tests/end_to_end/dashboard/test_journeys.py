@@ -18,7 +18,7 @@ from tests.end_to_end.dashboard.browser import Dashboard, make_token, open_dashb
 from tests.end_to_end.kit import Gateway, Upstream, get
 from tests.end_to_end.test_journeys import BOUND, DYING, SHOP, install_tiny, responds, traffic
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.usefixtures("api")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.usefixtures("api")]
 
 HALF_A_SECOND = re.compile(r"^([5-9]\d\d ms|[\d.]+ s)$")
 

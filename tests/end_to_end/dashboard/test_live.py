@@ -11,7 +11,7 @@ from playwright.async_api import Browser
 from tests.end_to_end.dashboard.browser import Dashboard, open_dashboard
 from tests.end_to_end.kit import Gateway, Upstream, get
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.usefixtures("api")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.usefixtures("api")]
 
 CONFIG = """
 listen: "127.0.0.1:{port}"

@@ -12,7 +12,7 @@ from playwright.async_api import Browser
 from tests.end_to_end.dashboard.browser import admin_command, make_token, open_dashboard
 from tests.end_to_end.kit import Gateway
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.usefixtures("api")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.usefixtures("api")]
 
 CONFIG = """
 listen: "127.0.0.1:0"

@@ -10,7 +10,7 @@ from playwright.async_api import Browser
 from tests.end_to_end.dashboard.browser import open_dashboard
 from tests.end_to_end.kit import Gateway, get, get_over_both
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.usefixtures("api")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.usefixtures("api")]
 
 HOSTILE = "<img src=x onerror=hacked=1>"
 HOSTILE_CONFIG = """
