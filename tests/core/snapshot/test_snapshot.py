@@ -88,6 +88,21 @@ async def test_a_snapshot_that_nothing_uses_is_freed_little_by_little(
     assert max(before - after for before, after in pairwise([300, *alive])) == 1
 
 
+async def test_requests_have_turns_while_a_snapshot_of_many_routes_is_closed(
+    load_text: Load, environment: Environment
+) -> None:
+    routes = "".join(f"- {{id: r{number}, path: /{number}, respond: {{status: 200}}}}\n" for number in range(1000))
+    snapshot = (await compile_snapshot(load_text(f"routes:\n{routes}"), environment)).snapshot
+    closing = asyncio.get_running_loop().create_task(snapshot.aclose())
+
+    turns = 0
+    while not closing.done():
+        await asyncio.sleep(0)
+        turns += 1
+
+    assert turns >= 5
+
+
 async def test_every_configuration_in_a_row_is_retired(
     load_text: Load, environment: Environment, noted: list[str]
 ) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gateway_core.config import (
     ConfigError,
@@ -72,6 +72,9 @@ from gateway_core.upstreams.runtime import LiveUpstream
 from gateway_core.upstreams.transport import TlsSettings, TransportSettings, make_tls_context, unusable, with_digest
 from gateway_core.upstreams.upstream import Upstream
 
+_RELEASED_AT_ONCE: Final = 200
+"""Routes whose counts are given back in one turn of the loop: 10,000 took it 10 to 15 ms, for which requests waited."""
+
 DISCOVERY_WAIT = 5.0
 """Seconds for which a new snapshot waits for the first result of its discoveries; later ones come while it serves."""
 
@@ -134,6 +137,8 @@ class _Compiler:
         """Give back what was made so far."""
         while self.counted:
             self.environment.metrics.release_route(*self.counted.pop())
+            if len(self.counted) % _RELEASED_AT_ONCE == 0:
+                await asyncio.sleep(0)
         await self.bindings.aclose()
         await self.scope.aclose()
         for upstream in self.live.values():
