@@ -309,6 +309,17 @@ def test_files_that_the_exporter_of_spans_cannot_use_are_an_error(
     assert codes(found) == ([] if is_usable else [("tracing.unusable", "error")])
 
 
+def test_a_variable_that_names_an_unusable_file_is_named(tmp_path: Path) -> None:
+    path, environ = tmp_path / "gateway.yaml", {"OTEL_EXPORTER_OTLP_CERTIFICATE": "/nowhere/ca.pem"}
+    messages = []
+    for otlp in ("{}", "{ca: /nowhere/ca.pem}"):
+        path.write_text(f"tracing: {{otlp: {otlp}}}\n{ROUTE}")
+        found = examine((parse_root(str(path)),), PluginRegistry(find=dict), environ=environ)
+        messages += [problem.message for problem in found.problems]
+
+    assert ["OTEL_EXPORTER_OTLP_CERTIFICATE" in message for message in messages] == [True, False]
+
+
 def test_the_library_that_protocol_buffers_need_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "gateway.yaml"
     path.write_text("tracing: {otlp: {protocol: http/protobuf}}\n" + ROUTE)

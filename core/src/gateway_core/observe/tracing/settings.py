@@ -119,7 +119,15 @@ def why_unusable(config: TracingConfig, environ: Mapping[str, str]) -> str | Non
     try:
         _parts_of(exporter_settings(config, defaults))
     except GatewayError as error:
-        return str(error)
+        otlp = config.otlp
+        files = (
+            ("CERTIFICATE", otlp.ca, defaults.ca),
+            ("CLIENT_CERTIFICATE", otlp.cert, defaults.cert),
+            ("CLIENT_KEY", otlp.key, defaults.key),
+        )
+        variables = [f"OTEL_EXPORTER_OTLP_{name}" for name, own, default in files if default and not own]
+        is_of_files = isinstance(error.__cause__, ValueError)
+        return f"{error} (given by {', '.join(variables)})" if variables and is_of_files else str(error)
     return None
 
 
