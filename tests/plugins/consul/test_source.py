@@ -101,9 +101,8 @@ async def test_what_is_no_response_of_an_agent_leaves_the_documents_as_they_were
         web.Response(text="[1, 2]", headers={"X-Consul-Index": "99"}),
         web.Response(text="{}"),
     ):
-        seen = len(found.states)
         agent.refusals = [refusal]
         agent.bump()
-        await found.until(lambda state, seen=seen: len(found.states) > seen and state.is_stale)
+        await found.until(lambda state: state.is_stale)
         await found.until(lambda state: not state.is_stale)
     assert all(documents(state) == {"gateway/a": "1"} for state in found.states)

@@ -88,7 +88,7 @@ async def test_resync_may_be_switched_off(start: Start) -> None:
     assert source._settings.resync == 0
 
 
-NO_LISTS = ({}, {"items": []}, {"metadata": {"resourceVersion": "1"}, "items": 42},
+NO_LISTS: tuple[Any, ...] = ({}, {"items": []}, {"metadata": {"resourceVersion": "1"}, "items": 42},
             {"metadata": {"resourceVersion": "1"}, "items": [1]}, {"metadata": [], "items": []})  # fmt: skip
 
 
