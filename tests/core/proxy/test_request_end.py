@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+import gc
+from typing import Any
 
+import pytest
+from gateway_core.hooks import Plugin
+from gateway_core.hookspecs import hookimpl
+from gateway_core.messages import Record, Request, Response
+from gateway_core.proxy.exchange import Exchange
+from gateway_core.proxy.request_body import RequestBody
+
+from tests.core.proxy.bodies import BIND
 from tests.core.proxy.kit import Peer, Proxied, counts, until
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -35,3 +44,50 @@ async def test_a_request_is_counted_once_and_leaves_nothing_whether_or_not_its_r
     assert gateway.proxy.holder.current.active == 0
     assert sorted(route.counts.requests()) == [("200", "upstream", 4), ("404", "upstream", 1)]
     assert (route.counts.bytes_in, route.counts.bytes_out) == (3, 10)
+
+
+class LetsPass(Plugin[Any]):
+    """Sees requests before they are sent."""
+
+    name = "p"
+
+    @hookimpl
+    def gateway_pre_proxy(self, request: Request) -> None:
+        """Look at the fields."""
+        request.headers.get("accept")
+
+
+class LetsPassAndLogs(LetsPass):
+    """Sees them at their end as well."""
+
+    @hookimpl
+    def gateway_log(self, request: Request, response: Response, record: Record) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize("plugins", [[], [LetsPass], [LetsPassAndLogs]])
+async def test_a_request_that_has_ended_is_freed_without_the_garbage_collector(
+    proxied: Proxied, plugins: list[type[Plugin[Any]]]
+) -> None:
+    async def serve(peer: Peer) -> None:
+        while head := await peer.head():
+            if head.startswith(b"POST"):
+                await peer.exactly(3)
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    gateway, _ = await proxied(serve, extra=BIND if plugins else "", plugins=plugins)
+    (route,) = gateway.proxy.holder.current.routes.values()
+    client = await gateway.connect()
+    gc.collect()
+    gc.freeze()  # what is there already is not looked through
+    gc.disable()
+    try:
+        for request in (GET, POST, POST):
+            await client.send(request)
+            await client.response()
+
+        await until(lambda: not counts(gateway))
+        await until(lambda: not [each for each in gc.get_objects() if isinstance(each, Exchange | RequestBody)])
+    finally:
+        gc.enable()
+    assert (route.counts.bytes_in, route.counts.bytes_out) == (6, 6)

@@ -33,6 +33,7 @@ from gateway_core.hooks.fetch import FetchCall, Fetched, Fetcher, FetchHead, Fet
 from gateway_core.hooks.hook_inspection import PluginDefectError, table_of
 from gateway_core.hooks.own_tasks import name_hook_tasks
 from gateway_core.hooks.plugin import Plugin, PluginContext
+from gateway_core.hooks.pre_proxy import start_pre_proxy_phase
 from gateway_core.hooks.quarantine import Quarantine, QuarantinePolicy
 from gateway_core.hooks.run import (
     Suspended,
@@ -118,6 +119,7 @@ __all__ = [
     "start_attempt_phase",
     "start_log_phase",
     "start_phase",
+    "start_pre_proxy_phase",
     "start_response_phase",
     "table_of",
 ]

@@ -200,12 +200,11 @@ _ATTEMPT: Final = _Attempt()
 
 
 def start_phase(
-    hooks: Hooks, request: Request, route: RouteInfo | None = _ABSENT, *, copies: bool = True
+    hooks: Hooks, request: Request, route: RouteInfo | None = _ABSENT
 ) -> Stop | Suspended[Stop | None] | None:
     """Run the hooks of a phase before the upstream, in order, until one responds or must be awaited.
 
     :param route: in the route match phase only: the route or None.
-    :param copies: whether the response may be changed; if not, it may be the plugin's own object, see `own_response`.
     :returns: None if all let the request pass; `Stop`; or `Suspended`, whose ``finish()`` gives one of the two.
     :raises ClientGoneError: a hook read the request's body and the client left meanwhile.
     """
@@ -231,8 +230,14 @@ def start_phase(
         failure = error
     if failure is None and isinstance(result, Response) and type(result.body) is bytes:  # the usual end
         assert hook is not None
-        return Stop(own_response(hook, result) if copies else result, hook)
-    args = (request,) if route is _ABSENT else (request, route)
+        return Stop(own_response(hook, result), hook)
+    return go_on_deciding(hooks, hook, (request,) if route is _ABSENT else (request, route), result, failure)
+
+
+def go_on_deciding(
+    hooks: Hooks, hook: Hook | None, args: tuple[Any, ...], result: object, failure: BaseException | None
+) -> Stop | Suspended[Stop | None] | None:
+    """Go on with such a phase behind a hook that did not simply return None, and return as `start_phase` does."""
     outcome: Stop | Suspended[Stop | None] | None = _go_on(_DECISION, hooks, hook, args, result, failure)
     return outcome
 

@@ -13,6 +13,7 @@ from typing import Final
 
 _START: Final = b"\r\nX-Request-Id: "
 _END: Final = b"\r\n\r\n"
+_ID: Final = slice(len(_START), -len(_END))
 _DIGITS: Final = tuple([b"%02x" % number for number in range(256)])
 _LAST_DIGITS: Final = tuple([digits + _END for digits in _DIGITS])
 
@@ -34,7 +35,7 @@ def id_line(request_id: bytes) -> bytes:
 
 def id_of(line: bytes) -> str:
     """Return the id of a line."""
-    return line[len(_START) : -len(_END)].decode("latin-1")
+    return line[_ID].decode("latin-1")
 
 
 class Identified:
@@ -48,8 +49,8 @@ class Identified:
     def request_id(self) -> str:
         """The id of the request, as X-Request-Id has it in both directions."""
         value = self._id
-        if isinstance(value, bytes):
-            value = self._id = id_of(value)
+        if not isinstance(value, str):
+            value = self._id = value[_ID].decode("latin-1")  # as `id_of`, which takes a call
         return value
 
     @request_id.setter

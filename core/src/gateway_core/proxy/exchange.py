@@ -16,6 +16,7 @@ from contextvars import Context
 from gateway_core.hooks import NOTHING_PASSED, Chain, Hook
 from gateway_core.messages import Request, Response
 from gateway_core.messages.request_ids import id_of
+from gateway_core.messages.request_lines import request_for_head
 from gateway_core.proxy.downstream.client import Client
 from gateway_core.proxy.exchange_operations import ExchangeOperations
 from gateway_core.proxy.expiry import expire_exchange
@@ -47,19 +48,19 @@ class Exchange:
 
     __slots__ = (
         "__dict__", "_match", "_operations", "_own", "_pin", "_relay", "body", "chain", "client", "context", "deadline",
-        "head", "hooks", "id_line", "is_over", "passed", "proxy", "reason", "route", "seen", "snapshot", "started",
-        "trace", "writer",
+        "grpc_code", "head", "hooks", "id_line", "is_over", "passed", "phases", "proxy", "reason", "route", "seen",
+        "snapshot", "started", "trace", "tunnel_bytes", "writer",
     )  # fmt: skip
 
-    phases: RequestPhases | None = None
+    phases: RequestPhases | None
     forwarding: ForwardedExchange | None = None  # if a pre-proxy hook forwards
     sticky_target: RouteTarget | None = None  # that a cookie is to keep the client on
     total_deadline = NEVER
     _stream: ResponseStream | None = None
     tunnel: Tunnel | None = None  # behind a 101
-    tunnel_bytes: tuple[int, int] | None = None  # from the client and to it
+    tunnel_bytes: tuple[int, int] | None  # from the client and to it
     aborted: str | None = None  # who ended a response that is not complete: client, upstream or gateway
-    grpc_code: int | None = None  # of a call of gRPC whose response was made here
+    grpc_code: int | None  # of a call of gRPC whose response was made here
     error: str | None = None  # the reason in words; for logs, never for clients
 
     def __init__(
@@ -76,6 +77,7 @@ class Exchange:
         self.head, self.is_over, self.deadline = head, False, NEVER
         self.context: Context | None = None  # of the hooks; without one, none has run and nothing can have been changed
         self.hooks: HookRunner | None = None
+        self.phases = self.grpc_code = self.tunnel_bytes = None
         self._operations: ExchangeOperations | None = None  # once a hook has asked for something
         self._relay: Relay | None = None  # if the upstream responds
         self._own: OwnResponse | None = None  # if the gateway or a plugin does
@@ -119,13 +121,15 @@ class Exchange:
     @property
     def request(self) -> Request:
         """The request as hooks see it, made when the first one does, or something else asks for more than the head."""
-        if (request := self.seen) is None:
-            request = self.seen = Request.for_head(self.head, self.id_line, self.started)
-            if (match := self._match) is not None:
-                request.route, request.matched = match.payload.info, match
-            request.trace, request.in_progress = self.trace, self
-            if self.passed is not NOTHING_PASSED:
-                self.passed.show(request)
+        return self.seen or self.make_request()
+
+    def make_request(self) -> Request:
+        request = self.seen = request_for_head(self.head, self.id_line, self.started)
+        if (match := self._match) is not None:
+            request.route, request.matched = match.payload.info, match
+        request.trace, request.in_progress = self.trace, self
+        if self.passed is not NOTHING_PASSED:
+            self.passed.show(request)
         return request
 
     def take_route(self, route: CompiledRoute, chain: Chain) -> None:
@@ -358,21 +362,20 @@ class Exchange:
             route.counts.add(outcome, now - self.started, self.writer.bytes_sent)
             self._let_go(self.seen)
         elif (
-            self.seen is None
-            and (self._own is None and self.reason is None and relay is not None and route is not None)
-            and (not self.chain.log and proxy.tail is None)
-            and ((head := relay.response_head) is not None and head.status != 101)
-            and ((body := self.body) is None or self.phases is None)
-        ):  # nothing but the upstream took part
+            (self._own is None and self.reason is None and relay is not None and route is not None)
+            and ((head := relay.response_head) is not None and head.status != 101 and not self.chain.log)
+            and (proxy.tail is None and ((body := self.body) is None or self.phases is None))
+            and (self.seen is None or (relay.response is None and relay.attempt.grpc_code is None))
+        ):  # the response is the upstream's, and nothing else is to be recorded
             if (trace := self.trace) is not None and trace.is_recorded:
                 end_trace(self, trace, relay, head.status, None, now)
-            self.body, received = None, 0 if body is None else body.received
-            route.counts.add(head.status << 2, now - self.started, self.writer.bytes_sent, received)
+            route.counts.add(head.status << 2, now - self.started, self.writer.bytes_sent, body.received if body else 0)
             if body is not None and (code := relay.attempt.grpc_code) is not None:
                 route.counts.add_call(code)
+            if body is not None or self.seen is not None:
+                self._let_go(self.seen)
         else:
-            own = None if self._own is None else self._own.response
-            is_recorded = record_end(self, own, relay, now, self._pin.release)
+            is_recorded = record_end(self, self._own, relay, now, self._pin)
             self._let_go(self.seen)
         if is_recorded:
             if self._pin is self.snapshot and not self.snapshot.is_awaited:
@@ -394,6 +397,4 @@ class Exchange:
             self.forwarding = self.hooks = self._stream = None
         if request is not None:
             request.in_progress = None
-        if self.phases is not None:
-            self.phases = None
-        self._own = self.body = self._operations = None
+        self._own = self.body = self._operations = self.phases = None

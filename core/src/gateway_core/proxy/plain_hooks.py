@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Final
 
-from gateway_core.hooks import Stop, own_response, start_phase
+from gateway_core.hooks import Stop, own_response, start_phase, start_pre_proxy_phase
 from gateway_core.messages import Response
 from gateway_core.proxy.request_phases import RequestPhases, respond_for
 from gateway_core.proxy.running_exchange import RunningExchange
@@ -29,8 +28,6 @@ class _Ended(RequestPhases):
 
 
 _ENDED: Final = _Ended()
-_start_phase: Final = partial(start_phase, copies=False)
-"""The same, with the plugin's own response."""
 
 
 def run_plain_hooks(owner: RunningExchange, route: CompiledRoute) -> RequestPhases | None:
@@ -38,7 +35,7 @@ def run_plain_hooks(owner: RunningExchange, route: CompiledRoute) -> RequestPhas
 
     :returns: what goes on from there; None if they let the request pass to the route's target, as almost always.
     """
-    request, chain, target = owner.request, route.chain, route.targets[0]
+    request, chain, target = owner.seen or owner.make_request(), route.chain, route.targets[0]
     if chain.reserved_by_route is not None:
         owner.head.drop_reserved(request, chain.reserved_by_route)
     if hooks := chain.route_match:
@@ -50,7 +47,7 @@ def run_plain_hooks(owner: RunningExchange, route: CompiledRoute) -> RequestPhas
     if not (hooks := chain.pre_proxy):
         return None
     name = request.upstream = target.upstream.name  # setting another one overrides it
-    stop = (owner.context or owner.begin_hooks()).run(_start_phase, hooks, request)
+    stop = (owner.context or owner.begin_hooks()).run(start_pre_proxy_phase, hooks, request)
     runner = owner.hooks
     if (
         stop is None

@@ -166,6 +166,9 @@ class RunningExchange(RequestOwner, Protocol):
     def is_responding(self) -> bool:
         """Whether there is a response, written or not."""
 
+    def make_request(self) -> Request:
+        """Make the request as hooks see it, the first time that something looks at it."""
+
     # -- responses
 
     def resume_response(self) -> None:

@@ -143,7 +143,7 @@ class BodyIntake:
         length, end = facts.content_length, position + facts.content_length
         if not facts.chunked and end <= len(data):  # the usual body came whole
             piece = data[position:end] if length else b""
-            return RequestBody(owner, self._writer, piece, is_complete=True), end
+            return RequestBody(owner, self._writer, piece, True), end  # a keyword would take as long as the rest
         reader = BodyReader(-1 if facts.chunked else facts.content_length)
         piece, position = reader.take(data, position)
         if reader.is_complete:
