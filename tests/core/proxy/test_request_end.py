@@ -89,5 +89,6 @@ async def test_a_request_that_has_ended_is_freed_without_the_garbage_collector(
         await until(lambda: not counts(gateway))
         await until(lambda: not [each for each in gc.get_objects() if isinstance(each, Exchange | RequestBody)])
     finally:
+        gc.unfreeze()
         gc.enable()
     assert (route.counts.bytes_in, route.counts.bytes_out) == (6, 6)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from gateway_plugin_auth.config import AuthConfig
+from gateway_plugin_auth.credentials import Source
 from gateway_plugin_auth.outcomes import Needs, Outcome, Verified
 from gateway_plugin_auth.refusals import NO_CREDENTIALS as MISSING
 from gateway_plugin_auth.refusals import Refusal, unavailable
@@ -30,6 +31,7 @@ class Fixed:
 
     challenges: tuple[str, ...] = ("Bearer",)
     header_names: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
 
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome

@@ -15,8 +15,8 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from gateway_core.messages.grpc_status import GrpcCode
-from gateway_core.messages.received import RequestHead
 from gateway_core.proxy.wire.grpc import code_within, status_trailers
+from gateway_core.proxy.wire.request_head import RequestHead
 from gateway_core.reasons import REASONS
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import Final, Generic, Protocol, TypeVar
 
 from gateway_core import memory
-from gateway_core.messages.received import RequestHead
 from gateway_core.proxy.request_body import RequestBody
 from gateway_core.proxy.wire.grpc import is_grpc
+from gateway_core.proxy.wire.request_head import RequestHead
 from gateway_core.reasons import BODY_TOO_SLOW
 
 WINDOW: Final = 10.0
