@@ -9,6 +9,7 @@ import pytest
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Record, Request, Response
+from gateway_core.proxy.attempt import Attempt
 from gateway_core.proxy.exchange import Exchange
 from gateway_core.proxy.request_body import RequestBody
 
@@ -44,6 +45,9 @@ async def test_a_request_is_counted_once_and_leaves_nothing_whether_or_not_its_r
     assert gateway.proxy.holder.current.active == 0
     assert sorted(route.counts.requests()) == [("200", "upstream", 4), ("404", "upstream", 1)]
     assert (route.counts.bytes_in, route.counts.bytes_out) == (3, 10)
+
+
+OF_A_REQUEST = (Attempt, Exchange, Request, RequestBody)
 
 
 class LetsPass(Plugin[Any]):
@@ -87,7 +91,7 @@ async def test_a_request_that_has_ended_is_freed_without_the_garbage_collector(
             await client.response()
 
         await until(lambda: not counts(gateway))
-        await until(lambda: not [each for each in gc.get_objects() if isinstance(each, Exchange | RequestBody)])
+        await until(lambda: not [each for each in gc.get_objects() if isinstance(each, OF_A_REQUEST)])
     finally:
         gc.unfreeze()
         gc.enable()

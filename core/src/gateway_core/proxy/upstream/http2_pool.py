@@ -42,8 +42,10 @@ class _Waiting:
         """Stop the time."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None  # which calls back here: the request would be freed by the garbage collector only
 
     def _expire(self) -> None:
+        self._timer = None
         self._pool.give_up(self)
         self.connected(None, Failure.CONNECT_TIMEOUT, "connecting took too long")
 
