@@ -343,7 +343,8 @@ async def main() -> None:
         "varied": varied([token(each) for each in range(USERS)], arguments.seed),
     }
     if arguments.profile:
-        name, kind = next((n, k) for k in traffic for n in PLUGINS if arguments.case in f"{n}, {k}")
+        cases = [(n, k) for k in traffic for n in PLUGINS if arguments.case in f"{n}, {k}"]
+        name, kind = min(cases, key=lambda case: len(case[0]))
         await profile(traffic[kind], PLUGINS[name], arguments.count)
         return
     await compare(traffic, arguments.case, arguments.rounds, arguments.count)
