@@ -86,6 +86,27 @@ def test_extensions_end_here() -> None:
     assert decoder.done
 
 
+@pytest.mark.parametrize("size", [b"1", b"0a", b"Ff", b"0", b"100", b"", b"g"])
+@pytest.mark.parametrize("semicolon", [b";", b" ;", b"\t ;", b"", b" "])
+@pytest.mark.parametrize("extension", [b"", b"x=y;z", b"\xe4 ", b"\0", b"a\x7f", b"a\rb", b"a\nb", b"y" * 4000])
+def test_a_small_chunk_with_an_extension_is_read_like_one_that_comes_byte_by_byte(
+    size: bytes, semicolon: bytes, extension: bytes
+) -> None:
+    payload = b"x" * (1 if size == b"g" else int(size or b"0", 16))
+    data = b"1\r\na\r\n" + size + semicolon + extension + b"\r\n" + payload + b"\r\n0\r\n\r\n"
+
+    def outcome(step: int) -> tuple[bytes, bool] | None:
+        decoder, found = ChunkDecoder(), b""
+        try:
+            for start in range(0, len(data), step):
+                found += decoder.feed(data[start : start + step])
+        except BadChunkError:
+            return None
+        return found, decoder.done
+
+    assert outcome(len(data)) == outcome(1)
+
+
 def test_trailer_fields_go_on_but_for_those_that_must_not_be_trailers() -> None:
     decoder = ChunkDecoder()
 
