@@ -88,7 +88,7 @@ async def test_a_dry_run_of_a_rollback_shows_what_would_change_and_changes_nothi
 
     running = start(text("one", count=3 - workers))
     url = await running.ready()
-    await running.rewrites(text("two"), "has taken over")
+    await running.rewrites(text("two"))
     await running.rewrites(text("three"))
 
     status, found, _ = await api("POST", "config:rollback?dry_run=true", {"number": 1})
