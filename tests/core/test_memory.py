@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import subprocess
 import sys
+import threading
 import weakref
 from collections.abc import Iterator
 
@@ -103,3 +105,56 @@ def test_what_a_reload_left_behind_in_cycles_is_collected_before_the_rest_is_fro
     memory.freeze()
 
     assert left() is None
+
+
+def test_collector_is_off_inside_and_as_before_outside() -> None:
+    with memory.collector_paused():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_collector_is_back_after_an_error() -> None:
+    with pytest.raises(ValueError, match="x"), memory.collector_paused():
+        raise ValueError("x")
+    assert gc.isenabled()
+
+
+def test_collector_that_was_off_stays_off() -> None:
+    gc.disable()
+    try:
+        with memory.collector_paused():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_no_garbage_is_collected_while_the_frame_of_a_thread_is_looked_for() -> None:
+    lines, first = inspect.getsourcelines(memory.frame_of)
+    looking = first + next(number for number, line in enumerate(lines) if "sys._current_frames()" in line)
+    within: list[int] = []
+
+    def note(phase: str, _info: dict[str, int]) -> None:
+        caller = sys._getframe(1)
+        if phase == "start" and caller.f_code is memory.frame_of.__code__ and caller.f_lineno == looking:
+            within.append(looking)
+
+    stopped = threading.Event()
+    threads = [threading.Thread(target=stopped.wait) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(note)
+    gc.set_threshold(1, 1, 1)
+    try:
+        frames = [memory.frame_of(thread.ident or 0) for thread in threads]
+        assert gc.isenabled()
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(note)
+        stopped.set()
+        for thread in threads:
+            thread.join()
+    assert all(frames)
+    assert memory.frame_of(threads[0].ident or 0) is None
+    assert not within

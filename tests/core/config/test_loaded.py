@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Annotated, Any
 
 import pytest
 from gateway_core.config import ConfigError, Document, GatewayConfig, LoadedConfig, Place, load_config
-from gateway_core.config.loaded import collector_paused
 from gateway_core.config.models.base import Section
 from gateway_core.config.values import CANONICAL
 from hypothesis import HealthCheck, given, reject, settings
@@ -201,25 +199,3 @@ def test_any_valid_configuration_survives_its_canonical_form(routes: list[dict[s
     again = received(loaded.to_lines())
 
     assert again == loaded
-
-
-def test_collector_is_off_inside_and_as_before_outside() -> None:
-    with collector_paused():
-        assert not gc.isenabled()
-    assert gc.isenabled()
-
-
-def test_collector_is_back_after_an_error() -> None:
-    with pytest.raises(ValueError, match="x"), collector_paused():
-        raise ValueError("x")
-    assert gc.isenabled()
-
-
-def test_collector_that_was_off_stays_off() -> None:
-    gc.disable()
-    try:
-        with collector_paused():
-            pass
-        assert not gc.isenabled()
-    finally:
-        gc.enable()

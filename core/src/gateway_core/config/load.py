@@ -50,7 +50,7 @@ from gateway_core.config.checks.routes import (
 )
 from gateway_core.config.checks.scope import Scope, bindings, fill_route_ids, mappings
 from gateway_core.config.documents import Document, as_paths
-from gateway_core.config.loaded import LoadedConfig, collector_paused, config_version
+from gateway_core.config.loaded import LoadedConfig, config_version
 from gateway_core.config.merge_documents import Gatherer
 from gateway_core.config.model_errors import Hints, explain_model_errors
 from gateway_core.config.models.gateway import GatewayConfig
@@ -70,6 +70,7 @@ from gateway_core.config.shorthands import shorthand_hint
 from gateway_core.config.substitution import Substitution
 from gateway_core.config.synonyms import placement_hint, synonym_hint
 from gateway_core.config.yaml_constructor import Constructor
+from gateway_core.memory import collector_paused
 
 ExtraCheck = Callable[[GatewayConfig, PlaceOf], Iterable[ConfigProblem]]
 """A check of another layer. It is given the valid part of a configuration; key paths count within that part."""

@@ -5,11 +5,9 @@ That is lines of JSON. To read one document of some megabytes would hold up requ
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -137,19 +135,3 @@ def config_version(config: GatewayConfig) -> str:
         config.model_dump(mode="json", context=CANONICAL), sort_keys=True, separators=(",", ":"), ensure_ascii=False
     )
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Switch the collector off for a while, for the whole process.
-
-    Nothing that is built here is garbage, but every object counts towards the next full collection: with 10,000 routes
-    these were more than half of the time that loading took.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -8,7 +8,6 @@ and the stack says where it sits.
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import Final
 
 from gateway_core.events import PLUGIN_BLOCKED_LOOP, TASK_FAILED, Repeats, emit, repeated
 from gateway_core.hooks.hook_inspection import hook_codes
+from gateway_core.memory import frame_of
 from gateway_core.metrics import Metrics
 from gateway_core.metrics.catalogue import PLUGIN_BLOCKED
 from gateway_core.tasks import supervised
@@ -135,7 +135,7 @@ class BlockingGuard:
                 self._report(replace(before.blockage, seconds=now - before.since, is_over=True))
 
     def _look(self, suspect: _Suspect | None, now: float, held: float) -> _Suspect | None:
-        frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - the documented way to another thread's stack
+        frame = frame_of(self._loop_thread)
         found = _find_hook(frame)
         if found is None or frame is None:
             return None
