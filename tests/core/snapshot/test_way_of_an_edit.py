@@ -25,6 +25,7 @@ MOST = {
     "events": 1,
     "hooks": 2,
     "leases.py": 1,
+    "memory.py": 1,
     "messages": 2,
     "metrics": 2,
     "packages": 3,
