@@ -33,15 +33,14 @@ from gateway_core.hooks.fetch import FetchCall, Fetched, Fetcher, FetchHead, Fet
 from gateway_core.hooks.hook_inspection import PluginDefectError, table_of
 from gateway_core.hooks.own_tasks import name_hook_tasks
 from gateway_core.hooks.plugin import Plugin, PluginContext
-from gateway_core.hooks.pre_proxy import start_pre_proxy_phase
 from gateway_core.hooks.quarantine import Quarantine, QuarantinePolicy
 from gateway_core.hooks.run import (
     Suspended,
-    own_response,
     reject_result,
     start_attempt_phase,
     start_log_phase,
     start_phase,
+    start_pre_proxy_phase,
     start_response_phase,
 )
 from gateway_core.hooks.runtime import CommandError, PluginRuntime, PluginServices, shared_owner
@@ -110,7 +109,6 @@ __all__ = [
     "describe_binding",
     "hookimpl_blocking",
     "name_hook_tasks",
-    "own_response",
     "reject_result",
     "run_command",
     "run_in_instances",

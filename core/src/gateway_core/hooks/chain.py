@@ -68,6 +68,22 @@ class Stop:
     error: str | None = None
     """Why the gateway responds for the hook; for logs and the record, never for clients."""
 
+    def with_copy(self) -> Stop:
+        """Replace a response, which may be the plugin's own object, by a copy that may be changed."""
+        if isinstance(self.result, Response):
+            self.result = own_response(self.hook, self.result)
+        return self
+
+
+def own_response(hook: Hook, response: Response) -> Response:
+    """Return what the exchange works on: a plugin may return one response many times."""
+    copied = response.copy_head()
+    if not copied.produced_by:
+        copied.produced_by = hook.binding.id
+    if not isinstance(copied.body, bytes):
+        copied.body_owner = hook
+    return copied
+
 
 class Chain:
     """The bindings of a route (or the gateway-wide ones alone), resolved per phase."""

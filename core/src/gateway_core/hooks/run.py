@@ -18,7 +18,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from gateway_core.errors import TextTooLongError
 from gateway_core.hooks.awaiting import awaited, discard
-from gateway_core.hooks.chain import Hook, Stop
+from gateway_core.hooks.chain import Hook, Stop, own_response
 from gateway_core.hooks.failure_log import HookResultError, describe
 from gateway_core.hooks.policy import (
     ANYTHING,
@@ -197,54 +197,55 @@ class _Attempt(_Decision):
 
 _DECISION: Final = _Decision()
 _ATTEMPT: Final = _Attempt()
+Decided = Stop | Suspended[Stop | None] | None
 
 
-def start_phase(
-    hooks: Hooks, request: Request, route: RouteInfo | None = _ABSENT
-) -> Stop | Suspended[Stop | None] | None:
+def start_phase(hooks: Hooks, request: Request, route: RouteInfo | None = _ABSENT) -> Decided:
     """Run the hooks of a phase before the upstream, in order, until one responds or must be awaited.
 
     :param route: in the route match phase only: the route or None.
     :returns: None if all let the request pass; `Stop`; or `Suspended`, whose ``finish()`` gives one of the two.
     :raises ClientGoneError: a hook read the request's body and the client left meanwhile.
     """
+    if route is _ABSENT:
+        found = start_pre_proxy_phase(hooks, request)
+        return found.with_copy() if type(found) is Stop else found
     hook = result = failure = None
     try:
-        if route is _ABSENT:
-            for hook in hooks:
-                hook.counts.calls += 1
-                result = hook.call(request)
-                if result is not None:
-                    break
-            else:
-                return None
+        for hook in hooks:
+            hook.counts.calls += 1
+            result = hook.call(request, route)
+            if result is not None:
+                break
         else:
-            for hook in hooks:
-                hook.counts.calls += 1
-                result = hook.call(request, route)
-                if result is not None:
-                    break
-            else:
-                return None
+            return None
+    except ANYTHING as error:
+        failure = error
+    outcome: Decided = _go_on(_DECISION, hooks, hook, (request, route), result, failure)
+    return outcome
+
+
+def start_pre_proxy_phase(hooks: Hooks, request: Request) -> Decided:
+    """Run hooks that get the request alone, as `start_phase` does; a response may be the plugin's own, not a copy."""
+    hook = result = failure = None
+    try:
+        for hook in hooks:
+            hook.counts.calls += 1
+            result = hook.call(request)
+            if result is not None:
+                break
+        else:
+            return None
     except ANYTHING as error:
         failure = error
     if failure is None and isinstance(result, Response) and type(result.body) is bytes:  # the usual end
         assert hook is not None
-        return Stop(own_response(hook, result), hook)
-    return go_on_deciding(hooks, hook, (request,) if route is _ABSENT else (request, route), result, failure)
-
-
-def go_on_deciding(
-    hooks: Hooks, hook: Hook | None, args: tuple[Any, ...], result: object, failure: BaseException | None
-) -> Stop | Suspended[Stop | None] | None:
-    """Go on with such a phase behind a hook that did not simply return None, and return as `start_phase` does."""
-    outcome: Stop | Suspended[Stop | None] | None = _go_on(_DECISION, hooks, hook, args, result, failure)
+        return Stop(result, hook)
+    outcome: Decided = _go_on(_DECISION, hooks, hook, (request,), result, failure)
     return outcome
 
 
-def start_attempt_phase(
-    hooks: Hooks, request: Request, attempt: UpstreamAttempt
-) -> Stop | Suspended[Stop | None] | None:
+def start_attempt_phase(hooks: Hooks, request: Request, attempt: UpstreamAttempt) -> Decided:
     """Run the hooks of an attempt, in order, just before its head is written.
 
     :returns: None to send it; `Stop` if one failed and its binding denies, which ends the request without a retry; or
@@ -261,7 +262,7 @@ def start_attempt_phase(
             return None
     except ANYTHING as error:
         failure = error
-    outcome: Stop | Suspended[Stop | None] | None = _go_on(_ATTEMPT, hooks, hook, (request, attempt), result, failure)
+    outcome: Decided = _go_on(_ATTEMPT, hooks, hook, (request, attempt), result, failure)
     return outcome
 
 
@@ -287,16 +288,6 @@ def reject_result(stop: Stop, request: Request, why: str) -> Stop | None:
     :returns: the stop to go on with, or None if the binding's policy is to continue.
     """
     return _failed(stop.hook, request, HookResultError(why))
-
-
-def own_response(hook: Hook, response: Response) -> Response:
-    """Return what the exchange works on: a plugin may return one response many times."""
-    copied = response.copy_head()
-    if not copied.produced_by:
-        copied.produced_by = hook.binding.id
-    if not isinstance(copied.body, bytes):
-        copied.body_owner = hook
-    return copied
 
 
 def _missing(response: Response) -> FileNotFoundError | None:
@@ -395,6 +386,7 @@ def start_log_phase(hooks: Hooks, request: Request, response: Response, record: 
 
 
 for _caller in (
-    start_phase, start_attempt_phase, start_response_phase, start_log_phase, _Run.advance, Suspended.finish
+    start_phase, start_pre_proxy_phase, start_attempt_phase, start_response_phase, start_log_phase, _Run.advance,
+    Suspended.finish,
 ):  # fmt: skip
     calls_hooks(_caller)

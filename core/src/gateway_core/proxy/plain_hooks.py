@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway_core.hooks import Stop, own_response, start_phase, start_pre_proxy_phase
-from gateway_core.messages import Response
+from gateway_core.hooks import Stop, start_phase, start_pre_proxy_phase
 from gateway_core.proxy.request_phases import RequestPhases, respond_for
 from gateway_core.proxy.running_exchange import RunningExchange
 from gateway_core.proxy.unseen_response import respond_unseen
@@ -58,13 +57,6 @@ def run_plain_hooks(owner: RunningExchange, route: CompiledRoute) -> RequestPhas
         return None  # as almost always
     if type(stop) is Stop and runner is None:  # no hook is awaited, or forwards
         if not respond_unseen(owner, stop):
-            respond_for(owner, _copied(stop), "gateway_pre_proxy")
+            respond_for(owner, stop.with_copy(), "gateway_pre_proxy")
         return _ENDED
-    return RequestPhases(owner, (target, None), _copied(stop) if type(stop) is Stop else stop)
-
-
-def _copied(stop: Stop) -> Stop:
-    """Return a stop with a response that may be changed."""
-    if isinstance(stop.result, Response):
-        stop.result = own_response(stop.hook, stop.result)
-    return stop
+    return RequestPhases(owner, (target, None), stop.with_copy() if type(stop) is Stop else stop)
