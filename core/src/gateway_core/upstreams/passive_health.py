@@ -10,7 +10,7 @@ line in ten seconds says how many there were, and names the last of the requests
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from gateway_core.config import OutlierDetectionConfig
 from gateway_core.events import (
@@ -160,17 +160,7 @@ class FailureEvents:
         """
         if count := self._repeats.count((event.name, endpoint), now):
             text = f"upstream {self._upstream!r}: endpoint {endpoint}: {reason}{repeated(count)}"
-            request_id, trace_id = _ids_of(request)
-            emit(
-                event,
-                text,
-                upstream=self._upstream,
-                endpoint=endpoint,
-                reason=reason,
-                count=count,
-                request_id=request_id,
-                trace_id=trace_id,
-            )
+            self._emit(event, text, request, endpoint=endpoint, reason=reason, count=count)
 
     def refused(self, code: str, reason: str, now: float, request: FailedRequest | None = None) -> None:
         """Report a request for which there was no endpoint, or no connection within the upstream's limits.
@@ -182,18 +172,9 @@ class FailureEvents:
             self._counts.refuse(code)
         if event is not None and (count := self._repeats.count((event.name, reason), now)):
             text = f"upstream {self._upstream!r}: {reason}{repeated(count)}"
-            request_id, trace_id = _ids_of(request)
-            emit(
-                event,
-                text,
-                upstream=self._upstream,
-                reason=reason,
-                count=count,
-                request_id=request_id,
-                trace_id=trace_id,
-            )
+            self._emit(event, text, request, reason=reason, count=count)
 
-
-def _ids_of(request: FailedRequest | None) -> tuple[str | None, str | None]:
-    """Return the ids of a request and of its trace, as far as there are any."""
-    return (None, None) if request is None else (request.request_id or None, trace_id_of(request.trace))
+    def _emit(self, event: Event, text: str, request: FailedRequest | None, **values: Any) -> None:
+        request_id = None if request is None else request.request_id or None
+        trace_id = None if request is None else trace_id_of(request.trace)
+        emit(event, text, upstream=self._upstream, **values, request_id=request_id, trace_id=trace_id)
