@@ -88,9 +88,9 @@ def frame_of(thread: int) -> FrameType | None:
 
     :param thread: its identifier, as `threading.get_ident` gives it.
 
-    CPython 3.11 holds a lock of its own in the meantime. A collection would let go of the interpreter's lock while it
-    runs, and if another thread begins then, neither goes on, nor does any other thread of the process
-    (python/cpython#106883).
+    The collector is off while the frames are read: CPython 3.11 holds a lock of its runtime then, and a collection may
+    release the interpreter's lock. A thread that begins at that moment takes the second and waits for the first, and
+    the whole process is deadlocked (python/cpython#106883).
     """
     with _switch:
         was_enabled = gc.isenabled()

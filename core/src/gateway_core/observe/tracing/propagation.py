@@ -151,10 +151,10 @@ def read_decision(fields: TraceFields, formats: Sequence[Format]) -> bool | None
     """Return whether a caller that names no span wants its request sampled (``b3: 0``); None if it does not say."""
     if "b3" not in formats and "b3multi" not in formats:
         return None
-    said = (*_values(fields, b"b3"), *_values(fields, b"x-b3-sampled"))
-    if (said and said[0] in _B3_SAMPLED) or _values(fields, b"x-b3-flags") == [b"1"]:
+    sampling = (*_values(fields, b"b3"), *_values(fields, b"x-b3-sampled"))
+    if (sampling and sampling[0] in _B3_SAMPLED) or _values(fields, b"x-b3-flags") == [b"1"]:
         return True
-    return False if said and said[0] in _B3_NOT_SAMPLED else None
+    return False if sampling and sampling[0] in _B3_NOT_SAMPLED else None
 
 
 def lines_for(formats: Sequence[Format], trace_id: bytes, span_id: bytes, flags: int, state: str = "") -> bytes:
