@@ -64,7 +64,6 @@ from gateway_core.config.models.resilience import (
     RouteTimeoutsConfig,
     TimeoutsConfig,
     UpstreamLimitsConfig,
-    UpstreamTlsConfig,
 )
 from gateway_core.config.models.rewrite import (
     PathPolicyConfig,
@@ -85,6 +84,7 @@ from gateway_core.config.models.upstream import (
     EndpointConfig,
     StickyCookieConfig,
     UpstreamConfig,
+    UpstreamTlsConfig,
 )
 from gateway_core.config.problems import (
     ConfigError,

@@ -7,7 +7,6 @@ from gateway_core.config import (
     RetriesConfig,
     RouteTimeoutsConfig,
     TimeoutsConfig,
-    UpstreamTlsConfig,
 )
 from pydantic import ValidationError
 
@@ -27,11 +26,6 @@ def test_posts_are_not_retried_unless_said_so() -> None:
 def test_unreasonable_retries_are_refused(value: object) -> None:
     with pytest.raises(ValidationError):
         RetriesConfig.model_validate(value)
-
-
-def test_certificate_needs_its_key() -> None:
-    with pytest.raises(ValidationError):
-        UpstreamTlsConfig(cert="c")
 
 
 @pytest.mark.parametrize("name", ["connect", "response", "idle", "total"])

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from gateway_core.config import EndpointConfig, UpstreamConfig
+from gateway_core.config import EndpointConfig, UpstreamConfig, UpstreamTlsConfig
 from pydantic import ValidationError
 
 ENDPOINTS = [{"url": "http://127.0.0.1:8081"}]
@@ -104,3 +104,8 @@ def test_backups_alone_are_fine_beside_a_discovery() -> None:
 
 def test_discovery_is_enough() -> None:
     assert UpstreamConfig.model_validate({"name": "a", "discovery": {"name": "dns"}}).endpoints == ()
+
+
+def test_certificate_needs_its_key() -> None:
+    with pytest.raises(ValidationError):
+        UpstreamTlsConfig(cert="c")

@@ -21,7 +21,6 @@ from gateway_core.config.models.resilience import (
     RetriesConfig,
     TimeoutsConfig,
     UpstreamLimitsConfig,
-    UpstreamTlsConfig,
 )
 from gateway_core.config.suggestions import Fault
 from gateway_core.config.values import (
@@ -109,6 +108,47 @@ class EndpointConfig(Section):
     def origin(self) -> Origin:
         """The URL in parts."""
         return parse_origin(self.url)
+
+
+def _check_san(value: str) -> str:
+    is_uri = "://" in value and all("!" <= character <= "~" for character in value)
+    if not is_host(value) and not is_uri:
+        raise InvalidValueError("is not a name in a certificate", remedy="write a host name, an IP address or a URI")
+    return value
+
+
+class UpstreamTlsConfig(Section):
+    """TLS to endpoints whose URL is https."""
+
+    ca: str = ""
+    """File of the certificate authorities to trust; the system's unless given."""
+
+    server_name: str = ""
+    """Name to send as SNI and to verify in the certificate; by default the endpoint's host."""
+
+    sans: Annotated[tuple[Annotated[str, AfterValidator(_check_san)], ...], NOT_EMPTY] = ()
+    """Names of which the certificate must have one as a subject alternative name: host names, IP addresses or URIs such
+    as ``spiffe://example.com/users``. They replace the check of the name: ``server_name`` is then only sent as SNI."""
+
+    cert: str = ""
+    """File of a client certificate."""
+
+    key: str = ""
+    """File of the client certificate's key."""
+
+    verify: Switch = True
+    """``false`` accepts any certificate: nothing proves that the server is the one it claims to be."""
+
+    tolerate_missing_close_notify: Switch = False
+    """``true`` accepts a connection that an endpoint closes without TLS's close_notify as complete, where the end of
+    the connection is the end of the response: an attacker on the network can then truncate such a response
+    unnoticed."""
+
+    @model_validator(mode="after")
+    def _check(self) -> UpstreamTlsConfig:
+        if bool(self.cert) != bool(self.key):
+            raise InconsistentError("cert and key belong together", remedy="give both")
+        return self
 
 
 def _check_cookie_name(value: str) -> str:
