@@ -4,11 +4,11 @@ A route's conditions come in as :class:`RouteRule`; a :class:`Router` returns a 
 :class:`MethodNotAllowed`. The public names of the package are re-exported here.
 """
 
+from gateway_core.messages.path import DEFAULT_POLICY, PathPolicy, arrival_policy
 from gateway_core.routing.conditions import ClientFacts, HeaderLookup
 from gateway_core.routing.conflicts import Conflict, find_conflicts
 from gateway_core.routing.explain import Explanation, Loser, explain
 from gateway_core.routing.hosts import ListenerRule, ListenerTable, Refusal, host_captures, normalize_host, parse_host
-from gateway_core.routing.path_policy import DEFAULT_POLICY, PathPolicy, arrival_policy
 from gateway_core.routing.patterns import Pattern, parse_pattern, parse_prefix, parse_regex, rule_pattern
 from gateway_core.routing.problems import ConditionError, HostError, PatternError, RewriteError, RuleError
 from gateway_core.routing.query_rewrite import QueryRewrite, compile_query_rewrite

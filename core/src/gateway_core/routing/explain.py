@@ -9,10 +9,9 @@ from operator import itemgetter
 from typing import Generic
 
 from gateway_core.errors import BadPathError, TextTooLongError
-from gateway_core.messages.path import NAMELESS
+from gateway_core.messages.path import DEFAULT_POLICY, NAMELESS, PathPolicy
 from gateway_core.routing.conditions import ClientFacts, HeaderLookup, RequestValues, compile_conditions, compile_tests
 from gateway_core.routing.hosts import ANY_HOST, host_rank, normalize_host, parse_host
-from gateway_core.routing.path_policy import DEFAULT_POLICY, PathPolicy
 from gateway_core.routing.patterns import Kind, Pattern, path_rank, rule_pattern
 from gateway_core.routing.readings import path_problem
 from gateway_core.routing.router import MethodNotAllowed, NotFound, Router

@@ -16,10 +16,9 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from gateway_core.errors import BadPathError
-from gateway_core.messages.path import encode_path, read_path
+from gateway_core.messages.path import DEFAULT_POLICY, PathPolicy, encode_path, read_path
 from gateway_core.regex import Pattern as TextPattern
 from gateway_core.regex import PatternSyntaxError, SlowPatternError, compile_pattern
-from gateway_core.routing.path_policy import DEFAULT_POLICY, PathPolicy
 from gateway_core.routing.problems import PatternError, SlowRegexError
 from gateway_core.routing.rules import P, RouteRule
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network
 from typing import Generic, Protocol, TypeVar, cast
 
-from gateway_core.routing.path_policy import DEFAULT_POLICY, PathPolicy
+from gateway_core.messages.path import DEFAULT_POLICY, PathPolicy
 
 P = TypeVar("P")
 Q = TypeVar("Q")
