@@ -49,6 +49,7 @@ BROKEN = {
     "an entry point without a value": GOOD | {"entry_points.txt": b"[gateway.plugins]\nbroken\n"},
     "entry points that are no text": GOOD | {"entry_points.txt": b"[gateway.plugins]\n\xff = a:B\n"},
     "a list of files that is no text": GOOD | {"RECORD": b"\xff\xfe"},
+    "a list of files that is none": GOOD | {"RECORD": b'"' + b"x" * 200_000},
 }
 
 
@@ -92,3 +93,14 @@ def test_beside_a_broken_distribution_the_first_one_of_a_name_counts(
     importlib.invalidate_caches()
 
     assert [each.version for each in published_plugins()["thing-a"]] == ["1"]
+
+
+def test_a_byte_order_mark_hides_no_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    metadata = tmp_path / "b_dist-1.dist-info"
+    metadata.mkdir()
+    for name, data in GOOD.items():
+        (metadata / name).write_bytes(b"\xef\xbb\xbf" + data)
+    importlib.invalidate_caches()
+
+    assert "broken" in installed_plugins().plugins

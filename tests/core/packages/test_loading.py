@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from gateway_core.hooks import Plugin, PluginDefectError
 from gateway_core.hookspecs import hookimpl
+from gateway_core.packages import PluginRegistry
 from gateway_core.packages.loading import inspect_target
 
 
@@ -72,3 +73,19 @@ def test_the_documentation_of_the_base_class_is_not_a_plugins_own() -> None:
 def test_a_plain_object_is_no_extension() -> None:
     with pytest.raises(PluginDefectError, match="'x': 5 is no subclass of Plugin and has no process-wide hook"):
         inspect_target("x", 5)
+
+
+@pytest.mark.parametrize("value", ["", "a b:C", ".relative:C", "a..b:C", "a:B:C", "a:"])
+def test_an_entry_point_that_names_no_class_is_told_with_its_distribution(
+    value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = tmp_path / "zoo-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[gateway.plugins]\nzoo = {value}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    info = PluginRegistry().info("zoo")
+
+    assert info is not None
+    assert info.error == f"plugin 'zoo': the entry point of zoo is {value!r}: make it module:Class"

@@ -7,11 +7,16 @@ installation points. Those are found by the import system itself, without import
     top.plugin:Class, top is a namespace     everything below top/plugin: other distributions may have parts of top
     a line of a recorded .pth file           every package and module in that directory
     MAPPING in a finder of setuptools        every package and module that it maps
+    a module in an archive                   the archive
+
+Modules that the distribution records beside the one that the entry point names are looked for in the same way: what an
+import finds under their names counts, and may be another file than the recorded one.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import importlib
 import importlib.machinery
@@ -19,11 +24,10 @@ import site
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.machinery import ModuleSpec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-import importlib_metadata
-
+from gateway_core.packages.distributions import recorded_names
 from gateway_core.packages.installed import Published
 
 _IMPORTABLE: Final = tuple(importlib.machinery.all_suffixes())
@@ -32,16 +36,25 @@ _NOT_CODE: Final = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_c
 
 
 def code_digest(published: Published) -> str:
-    """Return the SHA-256 of a distribution's files, names and contents; of an editable one, of its sources. Blocks."""
+    """Return the SHA-256 of a distribution's files, names and contents; of an editable one, of its sources. Blocks.
+
+    :raises OSError: a file cannot be read.
+    :raises ValueError: none of the code is in files, or what says where it is cannot be understood.
+    :raises ImportError: a finder of another distribution fails.
+    """
     distribution = published.entry_point.dist
     paths = _recorded(distribution) if distribution is not None else {}
-    sources = _module_files(published)
-    if any(name.endswith(".py") and not _is_finder(name) for name in paths):
+    recorded = [name for name in paths if name.endswith(_IMPORTABLE) and not _is_finder(name)]
+    sources = _module_files(published, recorded)
+    if recorded:
         # What an import would find counts also if no record lists it: a module that was put beside the others, or a
         # package of the same name in a directory that is searched before.
         sources = {name: path for name, path in sources.items() if name.endswith(_IMPORTABLE)}
     # An editable installation records a pointer to the sources, so these are what counts.
-    paths = {**paths, **_editable_files(paths.items()), **sources}
+    sources = {**_editable_files(paths.items()), **sources}
+    if not recorded and not sources:
+        raise ValueError(f"no file of {published.value!r} is found")
+    paths |= sources
     total = hashlib.sha256()
     for name in sorted(paths):
         total.update(f"{name}\0{hashlib.sha256(paths[name].read_bytes()).hexdigest()}\n".encode())
@@ -49,13 +62,16 @@ def code_digest(published: Published) -> str:
 
 
 def _recorded(distribution: Any) -> dict[str, Path]:
-    files: Iterable[importlib_metadata.PackagePath] = distribution.files or ()
-    located = {str(each): Path(str(each.locate())) for each in files if _counts(each.name, each.parts)}
+    located = {
+        name: Path(str(distribution.locate_file(name)))
+        for name in recorded_names(distribution)
+        if _counts(PurePosixPath(name))
+    }
     return {name: path for name, path in located.items() if path.is_file()}
 
 
-def _counts(name: str, parts: tuple[str, ...]) -> bool:
-    return not name.endswith(".pyc") and name not in _NOT_CODE and ".." not in parts
+def _counts(path: PurePosixPath) -> bool:
+    return path.name not in _NOT_CODE and not {"__pycache__", ".."}.intersection(path.parts)
 
 
 def read_path_files(published: Published) -> None:
@@ -72,17 +88,38 @@ def read_path_files(published: Published) -> None:
 # -- what the entry point names
 
 
-def _module_files(published: Published) -> dict[str, Path]:
-    module = published.value.partition(":")[0].strip()
-    if not module:
-        return {}
-    spec = _outermost_spec(module)
-    if spec is None:
+def _module_files(published: Published, recorded: Iterable[str]) -> dict[str, Path]:
+    """Return the files of the module that the entry point names, and of what an import of recorded modules finds."""
+    named = published.value.partition(":")[0].strip()
+    if named and _outermost_spec(named) is None:
         read_path_files(published)
-        spec = _outermost_spec(module)
-    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
+    found: dict[str, Path] = {}
+    seen: set[str] = set()
+    for module in filter(None, [named, *map(_module_of, recorded)]):
+        parts = module.split(".")
+        if seen.isdisjoint(".".join(parts[:count]) for count in range(1, len(parts) + 1)):
+            spec = _outermost_spec(module)
+            seen.add(module if spec is None else spec.name)
+            found.update({} if spec is None else _spec_files(spec))
+    return found
+
+
+def _module_of(name: str) -> str:
+    """Return the module that a recorded file is; empty if no import would find it under its name."""
+    parts = [*PurePosixPath(name).parent.parts, PurePosixPath(name).name.partition(".")[0]]
+    if parts[-1] == "__init__":
+        del parts[-1]
+    return ".".join(parts) if all(part.isidentifier() for part in parts) else ""
+
+
+def _spec_files(spec: ModuleSpec) -> dict[str, Path]:
+    if spec.origin is None:
         return {}
-    return dict(_files_of(Path(spec.origin), spec.name))
+    origin = Path(spec.origin)
+    if origin.is_file():
+        return dict(_files_of(origin, spec.name, is_package=spec.submodule_search_locations is not None))
+    # Of a module in an archive the whole archive counts.
+    return {parent.name: parent for parent in origin.parents if parent.is_file()}
 
 
 def _outermost_spec(module: str) -> ModuleSpec | None:
@@ -101,15 +138,19 @@ def _outermost_spec(module: str) -> ModuleSpec | None:
 def _find_spec(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
     """Return what an import would find; `importlib.util.find_spec` would import the parent of a dotted name."""
     for finder in sys.meta_path:
-        found = finder.find_spec(name, path)
+        try:
+            found = finder.find_spec(name, path)
+        except Exception as error:
+            # Editable installations bring finders of their own.
+            raise ImportError(f"{finder!r} fails with {type(error).__name__}: {error}") from error
         if found is not None:
             return found
     return None
 
 
-def _files_of(origin: Path, name: str) -> Iterator[tuple[str, Path]]:
+def _files_of(origin: Path, name: str, *, is_package: bool) -> Iterator[tuple[str, Path]]:
     """Yield a module's file, or every file of a package, with a name that does not depend on where it is."""
-    if origin.name != "__init__.py":
+    if not is_package:
         yield f"{name.rpartition('.')[0]}/{origin.name}".lstrip("/"), origin
         return
     folder = origin.parent
@@ -130,13 +171,16 @@ def _editable_files(recorded: Iterable[tuple[str, Path]]) -> dict[str, Path]:
     for name, path in recorded:
         if name.endswith(".pth"):
             for folder in _directories_in(path):
-                for origin in [*folder.glob("*.py"), *folder.glob("*/__init__.py")]:
-                    found.update(_files_of(origin, origin.stem if origin.parent == folder else origin.parent.name))
+                for module in folder.glob("*.py"):
+                    found.update(_files_of(module, module.stem, is_package=False))
+                for package in folder.glob("*/__init__.py"):
+                    found.update(_files_of(package, package.parent.name, is_package=True))
         elif _is_finder(name):
-            for module, place in _mapping_in(path).items():
-                origin = Path(place) / "__init__.py" if Path(place).is_dir() else Path(place)
+            for module_name, place in _mapping_in(path).items():
+                is_package = Path(place).is_dir()
+                origin = Path(place) / "__init__.py" if is_package else Path(place)
                 if origin.is_file():
-                    found.update(_files_of(origin, module))
+                    found.update(_files_of(origin, module_name, is_package=is_package))
     return found
 
 
@@ -145,17 +189,17 @@ def _directories_in(path_file: Path) -> Iterator[Path]:
         text = line.strip()
         if text and not text.startswith(("#", "import ", "import\t")):
             folder = path_file.parent / text
-            if folder.is_dir():
-                yield folder
+            with contextlib.suppress(OSError):  # no path at all; the interpreter skips the line as well
+                if folder.is_dir():
+                    yield folder
 
 
 def _mapping_in(finder: Path) -> dict[str, str]:
     """Return the modules that a finder of setuptools maps to places; its code is read, not run."""
-    try:
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError):  # importing the plugin says what is wrong
         for statement in ast.parse(finder.read_text("utf-8")).body:
             if isinstance(statement, ast.AnnAssign) and ast.unparse(statement.target) == "MAPPING" and statement.value:
-                mapping: dict[str, str] = ast.literal_eval(statement.value)
-                return mapping
-    except (SyntaxError, ValueError):
-        pass  # importing the plugin says what is wrong with it
+                mapping = ast.literal_eval(statement.value)
+                if isinstance(mapping, dict):
+                    return {name: place for name, place in mapping.items() if {type(name), type(place)} == {str}}
     return {}

@@ -8,6 +8,7 @@ read, and what the system refuses for want of something is an `OSError`, never "
 
 from __future__ import annotations
 
+import csv
 import errno
 import os
 import re
@@ -16,7 +17,7 @@ import sys
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import importlib_metadata
 
@@ -68,9 +69,26 @@ def read_metadata_file(path: Path) -> str | None:
     finally:
         os.close(descriptor)
     try:
-        return data.decode("utf-8").replace("\r\n", "\n")
+        # Some editors put a byte order mark before what they save.
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise MetadataError(f"{path.name} is not UTF-8: {error}") from None
+
+
+def recorded_names(distribution: Any) -> list[str]:
+    """Return the paths of a distribution's files as it records them, also of those that are missing.
+
+    Only the names are read: `Distribution.files` fails on further columns and on sizes that are no numbers.
+
+    :raises MetadataError: RECORD is no list of files.
+    """
+    record = distribution.read_text("RECORD")
+    if record is None:  # an egg, or nothing is recorded
+        return [str(each) for each in distribution.files or ()]
+    try:
+        return [row[0] for row in csv.reader(record.splitlines()) if row and row[0]]
+    except csv.Error as error:
+        raise MetadataError(f"RECORD is no list of files: {error}") from None
 
 
 class InstalledDistribution(importlib_metadata.PathDistribution):

@@ -12,7 +12,6 @@ change and go without a restart.
 from __future__ import annotations
 
 import asyncio
-import csv
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Final
 
 from gateway_core.clock import Clock, SystemClock
 from gateway_core.events import PLUGINS_CHANGED, PLUGINS_UNREADABLE, emit
+from gateway_core.packages.distributions import recorded_names
 from gateway_core.packages.installed import InstalledPlugins, Published, installed_plugins
 
 SETTLED_AFTER: Final = 0.5
@@ -67,10 +67,8 @@ def is_complete(published: Published) -> bool:
     if distribution is None or not published.version:
         return False
     try:
-        # Not distribution.files: it leaves out what is missing.
-        record = csv.reader((distribution.read_text("RECORD") or "").splitlines())
-        names = [row[0] for row in record if row]
-    except (OSError, ValueError, csv.Error):  # it is being written at this moment, or was never right
+        names = recorded_names(distribution)
+    except (OSError, ValueError):  # it is being written at this moment, or was never right
         return False
     # Compiled files come and go.
     return all(Path(str(distribution.locate_file(name))).exists() for name in names if not name.endswith(".pyc"))

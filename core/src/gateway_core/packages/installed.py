@@ -25,6 +25,7 @@ from gateway_core.packages.distributions import (
     distributions,
     is_want_of_resources,
     metadata_stamp,
+    recorded_names,
 )
 
 
@@ -160,6 +161,7 @@ def _published(distribution: importlib_metadata.Distribution) -> Iterator[Publis
     if ENTRY_POINT_GROUP not in (distribution.read_text("entry_points.txt") or ""):
         return
     for entry_point in distribution.entry_points.select(group=ENTRY_POINT_GROUP):
+        recorded_names(distribution)
         record = distribution.read_text("RECORD")
         digest = "" if record is None else hashlib.sha256(record.encode()).hexdigest()
         name, version = distribution.name, distribution.version

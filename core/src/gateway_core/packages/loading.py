@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import re
 import traceback
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
@@ -67,6 +68,7 @@ def load(published: Published, *, describes: bool = True) -> Loaded:
     """
     report_import(published)
     try:
+        _check_reference(published)
         try:
             target = published.entry_point.load()
         except ModuleNotFoundError:
@@ -80,6 +82,15 @@ def load(published: Published, *, describes: bool = True) -> Loaded:
         raise PluginLoadError(str(error)) from error
     except BaseException as error:
         raise PluginLoadError(_explain(published, error)) from error
+
+
+def _check_reference(published: Published) -> None:
+    names = re.split(r"[.:]", published.value.partition("[")[0])
+    if published.value.count(":") > 1 or not all(name.strip().isidentifier() for name in names):
+        raise PluginDefectError(
+            f"plugin {published.name!r}: the entry point of {published.distribution} is {published.value!r}: "
+            "make it module:Class"
+        )
 
 
 def inspect_target(name: str, target: Any) -> Loaded:

@@ -48,7 +48,11 @@ def installed_plugins(
         if info.error is not None:
             raise LockError(f"plugin {name!r} does not load: {info.error}")
         schema = _digest(json.dumps(info.schema, sort_keys=True).encode())
-        found[name] = LockedPlugin(name, info.distribution, info.version, code_digest(published[0]), schema)
+        try:
+            files = code_digest(published[0])
+        except (OSError, ValueError, ImportError) as error:
+            raise LockError(f"plugin {name!r}: the files of {info.distribution} cannot be hashed: {error}") from error
+        found[name] = LockedPlugin(name, info.distribution, info.version, files, schema)
     return found
 
 
