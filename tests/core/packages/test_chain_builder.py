@@ -4,13 +4,12 @@ from typing import Any
 
 import pytest
 from gateway_core.clock import ManualClock
-from gateway_core.config import BindingConfig, ConfigError, GatewayConfig, Place
+from gateway_core.config import BindingConfig, ConfigError, Place
 from gateway_core.hooks import Chain, Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.leases import Leases
 from gateway_core.metrics import Metrics
 from gateway_core.packages import Bindings, ChainBuilder, PluginRegistry
-from gateway_core.snapshot.hazards import unreachable_bindings
 
 
 class Some(Plugin[Any]):
@@ -23,13 +22,6 @@ class Some(Plugin[Any]):
     def gateway_pre_proxy(self) -> None: ...
 
 
-class Early(Plugin[Any]):
-    name = "early"
-
-    @hookimpl
-    def gateway_request(self) -> None: ...
-
-
 class Signing(Plugin[Any]):
     name = "signing"
 
@@ -37,20 +29,10 @@ class Signing(Plugin[Any]):
     def gateway_attempt(self) -> None: ...
 
 
-class Choosing(Plugin[Any]):
-    name = "choosing"
-
-    @hookimpl
-    def gateway_request(self) -> None: ...
-
-    @hookimpl
-    def gateway_route_match(self) -> None: ...
-
-
 @pytest.fixture
 def registry() -> PluginRegistry:
     registry = PluginRegistry(find=dict)
-    for plugin in (Some, Early, Signing, Choosing):
+    for plugin in (Some, Signing):
         registry.register(plugin)
     return registry
 
@@ -112,31 +94,6 @@ def test_a_binding_that_cannot_be_made_names_its_place(bindings: Bindings) -> No
         builder.chain_for("r", [BindingConfig(name="gone")], "routes[2]")
 
 
-def test_a_plugin_that_only_looks_at_unrouted_requests_is_a_problem_on_a_route(registry: PluginRegistry) -> None:
-    config = GatewayConfig.model_validate(
-        {
-            "plugins": [{"name": "early"}],
-            "routes": [
-                {"id": "a", "path": "/a", "target": "http://127.0.0.1:1", "plugins": [{"name": "some"}]},
-                {
-                    "id": "b",
-                    "path": "/b",
-                    "target": "http://127.0.0.1:1",
-                    "plugins": [{"name": "early", "enabled": False}, {"name": "early", "id": "own"}],
-                },
-            ],
-        }
-    )
-
-    (problem,) = unreachable_bindings(registry)(config, place_of)
-
-    assert problem.key_path == "routes[1].plugins[1]"
-    assert problem.text == (
-        "early has only the hook gateway_request, which runs before a route is known: "
-        "list it under the top-level plugins"
-    )
-
-
 def test_gateway_wide_bindings_with_order_after_come_behind_those_of_route_and_target(bindings: Bindings) -> None:
     builder = ChainBuilder(bindings, [*some("a", order="after"), *some("b")], place_of)
 
@@ -177,30 +134,3 @@ def test_bindings_of_targets_and_upstreams_are_identified_by_the_upstream(bindin
     assert (hook.binding.path, hook.binding.route) == ("upstreams/users/signing", None)
     assert hook.phase == "gateway_attempt"
     assert str(hook.binding) == "binding 'signing' of plugin 'signing' (of upstream 'users')"
-
-
-@pytest.mark.parametrize(
-    ("plugin", "places"),
-    [
-        ("some", ["upstreams[0]"]),
-        ("signing", []),
-        ("choosing", ["upstreams[0]", "routes[0].targets[0]"]),
-        ("early", ["upstreams[0]", "routes[0]", "routes[0].targets[0]"]),
-    ],
-)
-def test_a_plugin_that_is_never_called_where_it_stands_is_a_problem(
-    registry: PluginRegistry, plugin: str, places: list[str]
-) -> None:
-    plugins = [{"name": plugin}]
-    config = GatewayConfig.model_validate(
-        {
-            "upstreams": [{"name": "a", "endpoints": [{"url": "http://127.0.0.1:1"}], "plugins": plugins}],
-            "routes": [
-                {"id": "r", "path": "/", "targets": [{"target": "a", "plugins": plugins}], "plugins": plugins},
-            ],
-        }
-    )
-
-    found = list(unreachable_bindings(registry)(config, place_of))
-
-    assert [problem.key_path for problem in found] == [f"{place}.plugins[0]" for place in places]

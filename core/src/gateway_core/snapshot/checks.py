@@ -1,9 +1,7 @@
 """What cannot be as it is written: routes that routing refuses, addresses that cannot be listened on together (what
-``bind`` would say, unbound), and texts that name what is not there.
+``bind`` would say, unbound) or that others reach, and texts that name what is not there.
 
-Plugins read path parameters by name, and one that nothing captures is always missing: a field would never be written,
-and a limit would count by something else. Texts of `respond` and `error_pages` are sent as they are, so what stands for
-a value elsewhere reaches the client.
+Texts of `respond` and `error_pages` are sent as they are, so what stands for a value elsewhere reaches the client.
 """
 
 from __future__ import annotations
@@ -14,25 +12,22 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gateway_core.config import (
-    BindingConfig,
     ConfigProblem,
     ErrorPageConfig,
     GatewayConfig,
-    KeyPath,
     ListenAddress,
     Place,
     PlaceOf,
-    PluginCatalog,
     RouteConfig,
     format_path,
     is_url,
     parse_listen,
 )
 from gateway_core.config.address import target_name
-from gateway_core.config.suggestions import did_you_mean, listed, quote
+from gateway_core.config.suggestions import quote
 from gateway_core.regex import Pattern, compile_pattern
 from gateway_core.routing import (
     Conflict,
@@ -48,11 +43,7 @@ from gateway_core.routing.conditions import compile_conditions, param_reader
 from gateway_core.routing.router import host_keys
 from gateway_core.snapshot.listeners import ListenerRoutes
 from gateway_core.snapshot.route import request_rewrite
-from gateway_core.snapshot.route_effects import params_of
 from gateway_core.snapshot.rules import redirect_of, route_rules
-
-if TYPE_CHECKING:
-    from gateway_core.config import ExtraCheck
 
 
 def check_routes(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigProblem]:
@@ -211,10 +202,22 @@ def _conflict_message(conflict: Conflict, place_of: PlaceOf) -> str:
 
 
 def check_addresses(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigProblem]:
-    """Find listeners that take the address of an earlier one, the admin listener last."""
+    """Find listeners that take the address of an earlier one, the admin listener last, and one that others reach."""
+    admin = config.admin
+    is_plain = admin is not None and admin.tls is None
+    if admin is not None and is_plain and admin.listen is not None and not _is_private(parse_listen(admin.listen)):
+        yield ConfigProblem(
+            place_of("admin.listen"),
+            "admin.listen",
+            f"{quote(admin.listen)} can be reached from other machines, and over plain HTTP the admin listener "
+            "takes no tokens",
+            code="admin.exposed",
+            severity="warning",
+            remedy="listen on 127.0.0.1 or on a unix socket, or give it tls",
+        )
     wanted = [(f"listen[{index}]", listen.address) for index, listen in enumerate(config.listen)]
-    if config.admin is not None:
-        wanted += config.admin.addresses()
+    if admin is not None:
+        wanted += admin.addresses()
     for position, (key_path, text) in enumerate(wanted):
         for earlier, other in wanted[:position]:
             # The same text twice among the listeners is reported as a name that is given twice.
@@ -230,6 +233,12 @@ def check_addresses(config: GatewayConfig, place_of: PlaceOf) -> Iterator[Config
                     remedy="give one of them another port, or leave one out",
                 )
                 break
+
+
+def _is_private(address: ListenAddress) -> bool:
+    """Whether only this machine reaches an address; without a host it is every interface's."""
+    found = _address(address.host)
+    return bool(address.path) or (found is not None and found.is_loopback)
 
 
 def overlap(later: ListenAddress, earlier: ListenAddress) -> bool:
@@ -269,75 +278,6 @@ _PLACEHOLDER: Final = re.compile(
     # Envoy, HAProxy
     r"|%[A-Z][A-Z_]{2,80}(?:\([^%()\s]{0,80}\))?%|%\[[a-z][^\[\]\s]{0,80}\]"
 )
-
-
-def check_params(catalog: PluginCatalog) -> ExtraCheck:
-    """Return a check that finds parameters in plugins' configurations that no route captures."""
-
-    def check(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigProblem]:
-        captured: set[str] = set()
-        are_known = True
-        for index, route in enumerate(config.routes):
-            bound = _bindings_of(route, index)
-            params = params_of(route) if bound or config.plugins else ()
-            if params is None:
-                are_known = False  # An error of its own.
-                continue
-            captured.update(params)
-            for where, binding in bound:
-                for path, name in _missing(binding, params, catalog):
-                    key_path = _below(where, path)
-                    yield ConfigProblem(
-                        place_of(key_path),
-                        key_path,
-                        f"no path and no host of route {quote(route.id)} captures a parameter {quote(name)}",
-                        code="param.unknown",
-                        remedy=did_you_mean(name, params) or _there_are(params),
-                    )
-        if not are_known or not config.routes:
-            return
-        for position, binding in enumerate(config.plugins):
-            for path, name in _missing(binding, captured, catalog):
-                key_path = _below(f"plugins[{position}].config", path)
-                yield ConfigProblem(
-                    place_of(key_path),
-                    key_path,
-                    f"no route captures a parameter {quote(name)}",
-                    code="param.unknown",
-                    severity="warning",  # A route that a source adds may.
-                    remedy=did_you_mean(name, captured) or _there_are(captured),
-                )
-
-    return check
-
-
-def _bindings_of(route: RouteConfig, index: int) -> list[tuple[str, BindingConfig]]:
-    """Return the bindings of a route and of its targets, each with the key path of its config."""
-    bound = [(f"routes[{index}].plugins", route.plugins)]
-    bound += [(f"routes[{index}].targets[{i}].plugins", each.plugins) for i, each in enumerate(route.targets)]
-    return [(f"{path}[{position}].config", each) for path, given in bound for position, each in enumerate(given)]
-
-
-def _missing(binding: BindingConfig, params: Collection[str], catalog: PluginCatalog) -> Iterator[tuple[KeyPath, str]]:
-    if not binding.enabled:
-        return
-    description = catalog.describe(binding.name)
-    if description is None or description.params_of is None:
-        return
-    for path, name in description.params_of(binding.config):
-        if name not in params:
-            yield path, name
-
-
-def _below(where: str, path: KeyPath) -> str:
-    inner = format_path(path)
-    return where + (inner if inner.startswith("[") else f".{inner}" if inner else "")
-
-
-def _there_are(params: Collection[str]) -> str:
-    if not params:
-        return "name it in the path, as in /users/:id"
-    return f"{'there is' if len(params) == 1 else 'there are'} {listed(sorted(params), last='and')}"
 
 
 def check_placeholders(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigProblem]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gateway_core.config import ConfigError, ConfigProblem, Document, GatewayConfig, LoadedConfig, PlaceOf
 from gateway_core.packages import PluginRegistry
-from gateway_core.snapshot.checks import check_addresses, check_params, check_placeholders, check_routes
+from gateway_core.snapshot.checks import check_addresses, check_placeholders, check_routes
 from gateway_core.snapshot.effects import check_effects
-from gateway_core.snapshot.hazards import check_hazards, unreachable_bindings
 
 if TYPE_CHECKING:
     from gateway_core.config import ExtraCheck
@@ -87,19 +86,7 @@ def _load(
         environ=environ,
         catalog=registry,
         extra_documents=documents,
-        extra_checks=[
-            check_routes,
-            _check_redirects,
-            unreachable_bindings(registry),
-            check_params(registry),
-            check_placeholders,
-            _check_protection(registry),
-            check_effects,
-            check_hazards(registry),
-            check_addresses,
-            _check_sources(extensions),
-            *([] if extensions is None else [_factories_check(extensions)]),
-        ],
+        extra_checks=[_checks(registry, extensions)],
         strategies=() if extensions is None else extensions.strategies.keys(),
         discoveries=() if extensions is None else extensions.discoveries.keys(),
         factories={} if extensions is None else extensions.factories(),
@@ -109,38 +96,37 @@ def _load(
     )
 
 
-def _check_redirects(config: GatewayConfig, place_of: PlaceOf) -> Iterable[ConfigProblem]:
-    if all(route.redirect is None for route in config.routes):
-        return ()
-    from gateway_core.snapshot.redirects import check_redirect_gaps, check_redirects  # noqa: PLC0415 - as here
+def _checks(registry: PluginRegistry, extensions: Extensions | None) -> ExtraCheck:
+    """Return the checks of a whole configuration, which import what few configurations have only for those."""
 
-    return (*check_redirects(config, place_of), *check_redirect_gaps(config, place_of))
+    def check(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigProblem]:
+        yield from check_routes(config, place_of)
+        yield from check_placeholders(config, place_of)
+        yield from check_effects(config, place_of)
+        yield from check_addresses(config, place_of)
+        if any(route.redirect is not None for route in config.routes):
+            from gateway_core.snapshot.redirects import check_redirect_gaps, check_redirects  # noqa: PLC0415
 
+            yield from check_redirects(config, place_of)
+            yield from check_redirect_gaps(config, place_of)
+        if has_bindings(config):
+            from gateway_core.snapshot.bindings import check_bindings  # noqa: PLC0415
+            from gateway_core.snapshot.protection import check_protection  # noqa: PLC0415
 
-def _check_protection(registry: PluginRegistry) -> ExtraCheck:
-    def check(config: GatewayConfig, place_of: PlaceOf) -> Iterable[ConfigProblem]:
-        of_routes = (bool(route.plugins) or any(each.plugins for each in route.targets) for route in config.routes)
-        if not (config.plugins or any(of_routes)):
-            return ()
-        from gateway_core.snapshot.protection import check_protection  # noqa: PLC0415 - only bindings protect
+            yield from check_bindings(config, place_of, registry)
+            yield from check_protection(config, place_of, registry)
+        if config.sources or extensions is not None:
+            from gateway_core.snapshot.factories import check_factories, check_sources  # noqa: PLC0415
 
-        return check_protection(registry)(config, place_of)
+            yield from check_sources({} if extensions is None else extensions.config_sources)(config, place_of)
+            if extensions is not None:
+                given = extensions.discoveries, extensions.strategies, extensions.certificates
+                yield from check_factories(*given)(config, place_of)
 
     return check
 
 
-def _check_sources(extensions: Extensions | None) -> ExtraCheck:
-    def check(config: GatewayConfig, place_of: PlaceOf) -> Iterable[ConfigProblem]:
-        if not config.sources:
-            return ()
-        from gateway_core.snapshot.factories import check_sources  # noqa: PLC0415 - only where sources are named
-
-        return check_sources({} if extensions is None else extensions.config_sources)(config, place_of)
-
-    return check
-
-
-def _factories_check(extensions: Extensions) -> ExtraCheck:
-    from gateway_core.snapshot.factories import check_factories  # noqa: PLC0415 - only where extensions are named
-
-    return check_factories(extensions.discoveries, extensions.strategies, extensions.certificates)
+def has_bindings(config: GatewayConfig) -> bool:
+    """Return whether a configuration binds plugins, switched on or not."""
+    of_routes = (route.plugins or any(each.plugins for each in route.targets) for route in config.routes)
+    return bool(config.plugins) or any(of_routes) or any(upstream.plugins for upstream in config.upstreams)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlencode
 
 from gateway_core.config import (
@@ -43,9 +43,6 @@ from gateway_core.snapshot.listeners import ListenerRoutes
 from gateway_core.snapshot.probes import Probe, failed, failing_otherwise, host_for, meeting, path_for
 from gateway_core.snapshot.route import request_rewrite
 from gateway_core.snapshot.rules import arrival_policy_of, route_rules
-
-if TYPE_CHECKING:
-    from gateway_core.config import ExtraCheck
 
 _METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
 _SEGMENTS: Final = ("1", "example", "x-gateway-example")
@@ -357,44 +354,40 @@ def _sent(route: _Route, match: Match[int], path: str) -> str:
     return (raw if rewrite is None else rewrite(match.params, raw)).rstrip("/")
 
 
-def check_protection(catalog: PluginCatalog) -> ExtraCheck:
-    """Return a check that warns of requests that reach what a route protects without its bindings."""
-
-    def check(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigProblem]:
-        for found in ways_round(config, catalog):
-            key_path, other_path = f"routes[{found.protected}]", f"routes[{found.other}]"
-            route, other = config.routes[found.protected].id, config.routes[found.other].id
-            bindings = listed([quote(binding) for binding in found.missing], last="and")
-            it = "it" if len(found.missing) == 1 else "them"
-            message = (
-                f"route {quote(route)} is protected by {bindings}, but {found.probe} ({found.probe.way}) is "
-                f"taken by route {quote(other)} at {place_of(other_path)}, which sends it to the same target "
-                f"without {it}"
-            )
-            yield ConfigProblem(
-                place_of(key_path),
-                key_path,
-                message,
-                code="route.protection-bypassed",
-                severity="warning",
-                related=(place_of(other_path),),
-                remedy=f"bind {bindings} there too, or add a route with {it} for these requests",
-            )
-        for index, protected in kept_slashes(config, catalog):
-            key_path, other_path = f"routes[{index}]", f"routes[{protected}]"
-            message = (
-                f"route {quote(config.routes[index].id)} keeps encoded slashes, and an upstream that decodes "
-                f"them may find what route {quote(config.routes[protected].id)} at {place_of(other_path)} "
-                "protects at the same target"
-            )
-            yield ConfigProblem(
-                place_of(key_path),
-                key_path,
-                message,
-                code="route.encoded-slash-kept",
-                severity="warning",
-                related=(place_of(other_path),),
-                remedy="bind the same plugins here, or write path_policy: {encoded_slash: reject}",
-            )
-
-    return check
+def check_protection(config: GatewayConfig, place_of: PlaceOf, catalog: PluginCatalog) -> Iterator[ConfigProblem]:
+    """Warn of requests that reach what a route protects without its bindings."""
+    for found in ways_round(config, catalog):
+        key_path, other_path = f"routes[{found.protected}]", f"routes[{found.other}]"
+        route, other = config.routes[found.protected].id, config.routes[found.other].id
+        bindings = listed([quote(binding) for binding in found.missing], last="and")
+        it = "it" if len(found.missing) == 1 else "them"
+        message = (
+            f"route {quote(route)} is protected by {bindings}, but {found.probe} ({found.probe.way}) is "
+            f"taken by route {quote(other)} at {place_of(other_path)}, which sends it to the same target "
+            f"without {it}"
+        )
+        yield ConfigProblem(
+            place_of(key_path),
+            key_path,
+            message,
+            code="route.protection-bypassed",
+            severity="warning",
+            related=(place_of(other_path),),
+            remedy=f"bind {bindings} there too, or add a route with {it} for these requests",
+        )
+    for index, protected in kept_slashes(config, catalog):
+        key_path, other_path = f"routes[{index}]", f"routes[{protected}]"
+        message = (
+            f"route {quote(config.routes[index].id)} keeps encoded slashes, and an upstream that decodes "
+            f"them may find what route {quote(config.routes[protected].id)} at {place_of(other_path)} "
+            "protects at the same target"
+        )
+        yield ConfigProblem(
+            place_of(key_path),
+            key_path,
+            message,
+            code="route.encoded-slash-kept",
+            severity="warning",
+            related=(place_of(other_path),),
+            remedy="bind the same plugins here, or write path_policy: {encoded_slash: reject}",
+        )

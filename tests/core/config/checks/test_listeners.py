@@ -95,6 +95,30 @@ def test_settings_that_count_are_no_problem(load: Load, text: str) -> None:
     assert warnings(load, text) == []
 
 
+@pytest.mark.parametrize("peer", ["0.0.0.0/1", "128.0.0.0/1", "10.0.0.0/7", "'2000::/3'"])
+@pytest.mark.parametrize("text", ["trusted_proxies: [%s]", "listen: {address: ':80', trusted_proxies: [%s]}"])
+def test_networks_wider_than_an_operators_are_a_warning(load: Load, peer: str, text: str) -> None:
+    (warning,) = warnings(load, text % peer)
+
+    assert "trusted_proxies[0]: " in warning
+    assert "holds addresses of strangers" in warning
+
+
+@pytest.mark.parametrize(
+    ("peers", "path"),
+    [
+        ("10.0.0.0/8, 10.1.0.0/16", "trusted_proxies[1]"),
+        ("10.1.0.0/16, 10.0.0.0/8", "trusted_proxies[0]"),
+        ("10.0.0.0/8, 10.0.0.0/8", "trusted_proxies[1]"),
+        ("'fd00::/8', '::1', 'fd00::1'", "trusted_proxies[2]"),
+    ],
+)
+def test_a_network_that_another_one_holds_is_a_warning(load: Load, peers: str, path: str) -> None:
+    (warning,) = load(f"trusted_proxies: [{peers}]").warnings
+
+    assert (warning.code, warning.key_path) == ("setting.no-effect", path)
+
+
 @pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0"])
 @pytest.mark.parametrize("text", ["trusted_proxies: ['%s']", "listen: {address: ':80', trusted_proxies: ['%s']}"])
 def test_trusting_every_address_is_a_warning(load: Load, network: str, text: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final
 
 from gateway_core.config.address import UNIX, parse_listen
@@ -18,7 +18,7 @@ from gateway_core.config.expansion import DEFAULTS
 from gateway_core.config.models.gateway import DEFAULT_LISTEN
 from gateway_core.config.problems import KeyPath
 from gateway_core.config.suggestions import there_are
-from gateway_core.config.values import InvalidValueError
+from gateway_core.config.values import InvalidValueError, Network, parse_trusted_peer
 
 _OF_UNIX: Final = ("mode", "owner")
 _OFF: Final = {"proxy_protocol": False}
@@ -125,6 +125,8 @@ def check_named_listeners(scope: Scope) -> None:
 _PEERS: Final = "trusted_proxies"
 _CLIENT: Final = "client_address"
 _UNIX: Final = "unix:"
+_WIDEST: Final = {4: 8, 6: 7}
+"""Bits of the widest networks that one operator has: 10.0.0.0/8 and fc00::/7."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +147,13 @@ class _Listener:
 
 
 def check_trust(scope: Scope) -> None:
-    """Warn of networks that contain every address, and of trusted peers that no listener can have."""
+    """Warn of networks that contain strangers or are in others, and of trusted peers that no listener can have."""
     listeners = list(_listeners(scope.document))
     lists = dict([((_PEERS,), _list(scope.document)), *(each.peers for each in listeners)])
     for path, peers in lists.items():
         for index, peer in enumerate(peers):
             _check_peer(scope, (*path, index), peer, [each for each in listeners if each.peers[0] == path])
+        _check_networks(scope, path, peers)
     for client in dict.fromkeys(each.client_address for each in listeners):
         users = [each for each in listeners if each.client_address == client]
         if client is not None and not any(each.has_trusted_peers for each in users):
@@ -160,7 +163,8 @@ def check_trust(scope: Scope) -> None:
 
 def _check_peer(scope: Scope, path: KeyPath, peer: object, listeners: list[_Listener]) -> None:
     shown = scope.shown(path, peer)
-    if _is_every_address(peer):
+    network = _network(peer)
+    if network is not None and not network.prefixlen:
         message = f"{shown} trusts every peer, so clients can claim any address"
         scope.warn(path, message, code="trust.every-address", remedy="name only the networks of the proxies")
     elif listeners and not any((peer == _UNIX) in each.kinds for each in listeners):
@@ -168,6 +172,35 @@ def _check_peer(scope: Scope, path: KeyPath, peer: object, listeners: list[_List
         if peer == _UNIX:
             reason, remedy = "no listener that it counts for is a unix socket", "remove it or move it to one"
         scope.warn(path, f"{shown} has no effect, {reason}", code="trust.no-effect", remedy=remedy)
+
+
+def _check_networks(scope: Scope, path: KeyPath, peers: list[Any]) -> None:
+    networks = [(index, found) for index, peer in enumerate(peers) if (found := _network(peer)) is not None]
+    for index, network in networks:
+        if 0 < network.prefixlen < _WIDEST[network.version]:
+            message = f"{network} holds addresses of strangers, who may then claim any client address and scheme"
+            remedy = "name the networks of your own proxies"
+            scope.warn((*path, index), message, code="trust.too-wide", remedy=remedy)
+            continue
+        for other_index, other in networks:
+            if index != other_index and _holds(other, network) and (other != network or other_index < index):
+                message = f"{network} has no effect: {other} holds it already"
+                scope.warn((*path, index), message, code="setting.no-effect")
+                break
+
+
+def _network(peer: object) -> Network | None:
+    try:
+        found = parse_trusted_peer(peer)
+    except InvalidValueError:
+        return None  # a problem of its own
+    return None if isinstance(found, str) else found
+
+
+def _holds(wide: Network, narrow: Network) -> bool:
+    if isinstance(wide, IPv4Network) and isinstance(narrow, IPv4Network):
+        return narrow.subnet_of(wide)
+    return isinstance(wide, IPv6Network) and isinstance(narrow, IPv6Network) and narrow.subnet_of(wide)
 
 
 def _listeners(document: Mapping[str, Any]) -> Iterator[_Listener]:
@@ -183,13 +216,6 @@ def _listeners(document: Mapping[str, Any]) -> Iterator[_Listener]:
 def _list(section: Mapping[str, Any]) -> list[Any]:
     peers = section.get(_PEERS)
     return peers if isinstance(peers, list) else []
-
-
-def _is_every_address(peer: object) -> bool:
-    try:
-        return isinstance(peer, str) and ip_network(peer).prefixlen == 0
-    except ValueError:
-        return False
 
 
 def check_admin_targets(scope: Scope, document_of: Callable[[str], Document]) -> None:
