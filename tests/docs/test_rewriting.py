@@ -11,8 +11,7 @@ import yaml
 from gateway_core.admin.match import MatchRequest, MatchTable
 from gateway_core.config import GatewayConfig, RouteConfig
 from gateway_core.routing import ResponseFacts
-from gateway_core.snapshot.route import RequestRewrite, request_rewrite
-from gateway_core.snapshot.rules import patterns_of
+from gateway_core.snapshot.route import RequestRewrite, patterns_of, request_rewrite
 
 TEXT = (Path(__file__).parents[2] / "docs" / "rewriting.md").read_text("utf-8")
 SECTIONS = {section.splitlines()[0]: section for section in TEXT.split("\n## ")[1:]}

@@ -9,8 +9,7 @@ from gateway_core.clock import SystemClock
 from gateway_core.errors import UpstreamError
 from gateway_core.hooks import UpstreamScope, current_scope
 from gateway_core.hooks.upstream_scope import MOST_URLS
-from gateway_core.snapshot.rules import config_for_url
-from gateway_core.upstreams.runtime import LiveUpstream, UpstreamRuntime
+from gateway_core.upstreams.runtime import LiveUpstream, UpstreamRuntime, config_for_url
 
 
 def make_scope() -> tuple[UpstreamScope, list[str]]:

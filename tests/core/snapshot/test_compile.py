@@ -7,7 +7,7 @@ from gateway_core.config import ConfigError, LoadedConfig, RouteTimeoutsConfig, 
 from gateway_core.messages import Request
 from gateway_core.routing import Match
 from gateway_core.snapshot import CompiledRoute, Environment, Snapshot, compile_snapshot
-from gateway_core.snapshot.rules import timeouts_of
+from gateway_core.snapshot.route import timeouts_of
 
 Load = Callable[[str], LoadedConfig]
 

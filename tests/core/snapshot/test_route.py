@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from gateway_core.config import RouteConfig
 from gateway_core.routing import RewriteError
-from gateway_core.snapshot.route import NO_REWRITE, RequestRewrite, request_rewrite
-from gateway_core.snapshot.rules import patterns_of
+from gateway_core.snapshot.route import NO_REWRITE, RequestRewrite, patterns_of, request_rewrite
 
 
 def made(target: int | None = None, **keys: Any) -> RequestRewrite:

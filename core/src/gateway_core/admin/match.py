@@ -32,8 +32,7 @@ from gateway_core.routing import (
 )
 from gateway_core.snapshot import Trust
 from gateway_core.snapshot.listeners import ListenerRoutes, document_trust, listener_tables, listener_trust
-from gateway_core.snapshot.route import request_rewrite
-from gateway_core.snapshot.rules import arrival_policy_of, route_rules, sent_path_of
+from gateway_core.snapshot.route import arrival_policy_of, request_rewrite, route_rules, sent_path_of
 
 _ABSOLUTE: Final = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://")
 """What a URL with a host begins with; a path or a query may have ``://`` in it."""

@@ -42,8 +42,8 @@ from gateway_core.routing import Pattern as RoutePattern
 from gateway_core.routing.conditions import compile_conditions, param_reader
 from gateway_core.routing.router import host_keys
 from gateway_core.snapshot.listeners import ListenerRoutes
-from gateway_core.snapshot.route import request_rewrite
-from gateway_core.snapshot.rules import redirect_of, route_rules
+from gateway_core.snapshot.own_response import compiled_redirect
+from gateway_core.snapshot.route import request_rewrite, route_rules
 
 
 def check_routes(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigProblem]:
@@ -143,8 +143,9 @@ def _errors_of_path(
     changes += [
         ("hosts", lambda: host_keys(rule.hosts, pattern)),
         ("rewrite" if route.rewrite else "strip_path", lambda: request_rewrite(route, None, pattern)),
-        ("redirect", lambda: redirect_of(route, pattern)),
     ]
+    if route.redirect is not None:
+        changes.append(("redirect", partial(compiled_redirect, route, pattern)))
     for index, target in enumerate(route.targets):
         changes.append((f"targets[{index}].rewrite", partial(request_rewrite, route, target.rewrite, pattern)))
     for key, compile_part in changes:

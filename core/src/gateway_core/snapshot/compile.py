@@ -42,25 +42,19 @@ from gateway_core.snapshot.listeners import (
     listener_tables,
     listener_trust,
 )
+from gateway_core.snapshot.own_response import own_response_of
 from gateway_core.snapshot.route import (
+    DEFAULT_TIMEOUTS,
     CompiledRoute,
     Mirror,
     NamedTargets,
-    OwnResponse,
     RequestRewrite,
     RouteTarget,
-    request_rewrite,
-)
-from gateway_core.snapshot.route_effects import targets_of
-from gateway_core.snapshot.rules import (
-    DEFAULT_TIMEOUTS,
-    config_for_url,
-    no_response,
     path_policy,
-    redirect_of,
-    respond_of,
+    request_rewrite,
     route_rules,
     sent_path_of,
+    targets_of,
     timeouts_of,
 )
 from gateway_core.snapshot.snapshot import Snapshot
@@ -68,7 +62,7 @@ from gateway_core.snapshot.target_split import TargetSplit
 from gateway_core.snapshot.tls_files import upstream_tls_problems
 from gateway_core.tasks import Yielder
 from gateway_core.upstreams.retry import RetryPolicy
-from gateway_core.upstreams.runtime import LiveUpstream
+from gateway_core.upstreams.runtime import LiveUpstream, config_for_url
 from gateway_core.upstreams.transport import TlsSettings, TransportSettings, make_tls_context, unusable, with_digest
 from gateway_core.upstreams.upstream import Upstream
 
@@ -304,16 +298,15 @@ class _Compiler:
             self._counts(config.id, len(self.counted)),
             key_path,
         )
-        respond = respond_of(config) or (None if config.sends_upstream else no_response)
         name, variants = self._target_name(config), []
         for pattern in patterns:
             if name is None:
-                variants.append(self._variant(config, pattern, shared, respond))
+                variants.append(self._variant(config, pattern, shared))
                 continue
             # The route itself has no target: what names none gets 404.
-            variant = self._variant(config.model_copy(update={"target": None}), pattern, shared, no_response)
+            variant = self._variant(config.model_copy(update={"target": None}), pattern, shared)
             chosen = {
-                each: self._variant(config.model_copy(update={"target": each}), pattern, shared, None)
+                each: self._variant(config.model_copy(update={"target": each}), pattern, shared)
                 for each in name.among(self.configured)
             }
             variant.by_target = NamedTargets(name, chosen)
@@ -323,9 +316,7 @@ class _Compiler:
                 variant.variants = tuple(variants)
         return variants
 
-    def _variant(
-        self, config: RouteConfig, pattern: Pattern, shared: _Shared, respond: OwnResponse | None
-    ) -> CompiledRoute:
+    def _variant(self, config: RouteConfig, pattern: Pattern, shared: _Shared) -> CompiledRoute:
         """Return a route for one of its paths, and one of the upstreams that its target may name."""
         policy, limit = path_policy(self.config.path_policy, config), config.max_body_bytes
         own = request_rewrite(config, None, pattern)
@@ -341,7 +332,7 @@ class _Compiler:
             mirrors=shared.mirrors,
             own=own,
             buffer_request=config.buffer_request or 0,
-            own_response=redirect_of(config, pattern, policy) or respond,
+            own_response=None if config.sends_upstream else own_response_of(config, pattern, policy),
             pattern=pattern,
             path_policy=policy,
             max_body_bytes=self.config.limits.max_body_bytes if limit is None else limit,

@@ -18,6 +18,7 @@ from gateway_core.config import (
     UpstreamConfig,
 )
 from gateway_core.config.suggestions import quote
+from gateway_core.snapshot.route import targets_of
 from gateway_core.snapshot.route_effects import (
     Found,
     conditions_without_effect,
@@ -28,7 +29,6 @@ from gateway_core.snapshot.route_effects import (
     retries_without_effect,
     route_effects,
     stripped_fields,
-    targets_of,
     timeouts_without_effect,
     written,
 )

@@ -41,8 +41,7 @@ from gateway_core.routing import (
 from gateway_core.routing.patterns import Shape
 from gateway_core.snapshot.listeners import ListenerRoutes
 from gateway_core.snapshot.probes import Probe, failed, failing_otherwise, host_for, meeting, path_for
-from gateway_core.snapshot.route import request_rewrite
-from gateway_core.snapshot.rules import arrival_policy_of, route_rules
+from gateway_core.snapshot.route import arrival_policy_of, request_rewrite, route_rules
 
 _METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
 _SEGMENTS: Final = ("1", "example", "x-gateway-example")

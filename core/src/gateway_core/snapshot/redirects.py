@@ -31,8 +31,9 @@ from gateway_core.routing import (
 )
 from gateway_core.routing.hosts import host_rank
 from gateway_core.snapshot.listeners import DEFAULT_LISTENER, ListenerRoutes
+from gateway_core.snapshot.own_response import compiled_redirect
 from gateway_core.snapshot.probes import Probe, host_for, meeting, path_for
-from gateway_core.snapshot.rules import compiled_redirect, route_rules
+from gateway_core.snapshot.route import route_rules
 
 _SAMPLE = "sample"
 _HOST = "host.invalid"

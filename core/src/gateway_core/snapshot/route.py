@@ -1,27 +1,42 @@
-"""A route, ready to serve requests."""
+"""A route: what its section of the configuration means, and what that compiles to, ready to serve requests."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from gateway_core.config import RewriteConfig, RouteConfig, TimeoutsConfig
+from gateway_core.config import (
+    AddressConditionConfig,
+    GatewayConfig,
+    PathPolicyConfig,
+    RewriteConfig,
+    RouteConfig,
+    RouteTimeoutsConfig,
+    TimeoutsConfig,
+)
 from gateway_core.config.address import TargetName
+from gateway_core.config.models.grpc import GRPC_CONTENT_TYPE, GRPC_METHOD
 from gateway_core.metrics.counts import RouteCounts
 from gateway_core.routing import (
     DEFAULT_POLICY,
+    AddressCondition,
     PathPolicy,
     Pattern,
     QueryRewrite,
     ResponseRewrite,
     RewriteOptions,
+    RouteRule,
+    ValueCondition,
+    arrival_policy,
     compile_query_rewrite,
     compile_rewrite,
     host_captures,
     params_of,
     prefix_change,
+    rule_pattern,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +47,87 @@ if TYPE_CHECKING:
     from gateway_core.snapshot.target_split import TargetSplit
     from gateway_core.upstreams.retry import RetryPolicy
     from gateway_core.upstreams.upstream import Upstream
+
+
+P = TypeVar("P")
+
+_DEFAULT_POLICY = PathPolicyConfig()
+_IS_GRPC = ValueCondition("content-type", regex=GRPC_CONTENT_TYPE)
+
+
+def path_policy(config: PathPolicyConfig, route: RouteConfig | None = None) -> PathPolicy:
+    """Return the policy of a document, or of one of its routes: what that does not say is as in the document."""
+    if route is None or route.path_policy is None:
+        return _policy_of(config)
+    return replace(_policy_of(config), **route.path_policy.model_dump(exclude_none=True))
+
+
+@lru_cache(8)
+def _policy_of(config: PathPolicyConfig) -> PathPolicy:
+    return PathPolicy(**config.model_dump())
+
+
+def arrival_policy_of(config: GatewayConfig) -> PathPolicy:
+    """Return what is refused before a route is known."""
+    routes = [route for route in config.routes if route.enabled and route.path_policy is not None]
+    own = [path_policy(config.path_policy, route) for route in routes]
+    return arrival_policy([path_policy(config.path_policy), *own])
+
+
+def route_rules(
+    config: RouteConfig, order: int, payload: P, document: PathPolicyConfig = _DEFAULT_POLICY
+) -> tuple[RouteRule[P], ...]:
+    """Return when a route matches: one rule for each of its paths, in the order in which they are written.
+
+    :param document: the path policy of the document that the route stands in.
+    """
+    grpc = config.grpc
+    first: RouteRule[P] = RouteRule(
+        id=config.id,
+        payload=payload,
+        methods=frozenset(config.methods if grpc is None else (GRPC_METHOD,)),
+        hosts=config.hosts,
+        headers=ValueCondition.of(config.headers) if grpc is None else (_IS_GRPC, *ValueCondition.of(config.headers)),
+        query=ValueCondition.of(config.query),
+        cookies=ValueCondition.of(config.cookies),
+        params=ValueCondition.of(config.params),
+        client_ip=_address_condition(config.client_ip),
+        scheme=config.effective_scheme,
+        priority=config.priority,
+        order=order,
+        policy=path_policy(document, config),
+    )
+    found = [replace(first, path=text) for text in (config.path if grpc is None else (grpc.path,))]
+    found += [replace(first, path_prefix=text) for text in config.path_prefix]
+    found += [replace(first, path_regex=text) for text in config.path_regex]
+    return tuple(found) or (first,)
+
+
+def _address_condition(configured: AddressConditionConfig | None) -> AddressCondition | None:
+    return None if configured is None else AddressCondition(configured.one_of or (), configured.none_of or ())
+
+
+def patterns_of(config: RouteConfig, document: PathPolicyConfig = _DEFAULT_POLICY) -> tuple[Pattern, ...]:
+    """Return the patterns of a route's paths, in order; arguments as for `route_rules`.
+
+    :raises PatternError: one cannot be matched.
+    """
+    return tuple([rule_pattern(rule) for rule in route_rules(config, 0, None, document)])
+
+
+DEFAULT_TIMEOUTS: Final = TimeoutsConfig()
+"""Of targets that are URLs."""
+
+
+def timeouts_of(upstream: TimeoutsConfig, route: RouteTimeoutsConfig | None) -> TimeoutsConfig:
+    """Return an upstream's timeouts with what a route changes in them."""
+    return upstream if route is None else upstream.model_copy(update=route.model_dump(exclude_none=True))
+
+
+def targets_of(route: RouteConfig) -> list[str]:
+    """Return the targets of a route as they are written."""
+    named = [item.target for item in route.targets]
+    return named if route.target is None else [route.target, *named]
 
 
 PathChange = Callable[[Mapping[str, str], str], str]
@@ -93,6 +189,13 @@ def request_rewrite(route: RouteConfig, own: RewriteConfig | None, pattern: Patt
         else ResponseRewrite(change, host, undo.location, undo.cookie_path, undo.cookie_domain),
     )
     return NO_REWRITE if made == NO_REWRITE else made
+
+
+def sent_path_of(rewrite: PathChange | None, policy: PathPolicy) -> PathChange:
+    """Return what makes the path that goes upstream of a path as it was sent."""
+    if rewrite is None:
+        return lambda _params, path: policy.sent(path)
+    return lambda params, path: policy.sent(rewrite(params, path))
 
 
 OwnResponse = Callable[["Request"], "Response"]

@@ -18,19 +18,12 @@ from gateway_core.config import (
 )
 from gateway_core.routing import Pattern, RuleError, host_captures
 from gateway_core.routing.patterns import Kind, Shape
-from gateway_core.snapshot.route import request_rewrite
-from gateway_core.snapshot.rules import patterns_of
+from gateway_core.snapshot.route import patterns_of, request_rewrite, targets_of
 
 _OF_REQUESTS: Final = (
     "preserve_host", "timeouts", "retries", "max_body_bytes", "rewrite", "rewrite_response", "buffer_request",
 )  # fmt: skip
 """What is for requests that go upstream."""
-
-
-def targets_of(route: RouteConfig) -> list[str]:
-    """Return the targets of a route as they are written."""
-    named = [item.target for item in route.targets]
-    return named if route.target is None else [route.target, *named]
 
 
 def params_of(route: RouteConfig) -> tuple[str, ...] | None:

@@ -17,7 +17,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from gateway_core.clock import Clock
-from gateway_core.config import UpstreamConfig
+from gateway_core.config import EndpointConfig, UpstreamConfig
 from gateway_core.descriptors import LocalErrors
 from gateway_core.events import DISCOVERY_STRATEGY_REFUSED, emit
 from gateway_core.leases import Lease, LeaseHolder, Leases
@@ -34,6 +34,12 @@ from gateway_core.upstreams.transport import TransportSettings
 from gateway_core.upstreams.upstream import Upstream
 
 DEFAULT_STRATEGY: Final = "weighted-round-robin"
+
+
+def config_for_url(url: str) -> UpstreamConfig:
+    """Return the upstream that a target stands for which is a URL: one endpoint, and no policies."""
+    # Its name is the URL, which no configured upstream may be called.
+    return UpstreamConfig.model_construct(name=url, endpoints=(EndpointConfig(url=url),))
 
 
 class DiscoveredStrategy:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from gateway_core.config import GatewayConfig, PathPolicyConfig, RewriteConfig, RewriteResponseConfig
 from gateway_core.routing import DEFAULT_POLICY, PathPolicy
-from gateway_core.snapshot.rules import arrival_policy_of, path_policy
+from gateway_core.snapshot.route import arrival_policy_of, path_policy
 from pydantic import ValidationError
 
 
