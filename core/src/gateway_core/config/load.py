@@ -13,42 +13,28 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from gateway_core.config.catalog import ConfiguredFactory, PluginCatalog
-from gateway_core.config.checks.bindings import (
-    check_config_files,
-    check_order_keys,
-    check_plugins,
-    check_switched_off,
-    check_trusted_fields,
-    check_upstream_names,
-    make_paths_absolute,
-    section_files,
-)
-from gateway_core.config.checks.listeners import (
-    check_admin_targets,
-    check_listeners,
-    check_named_listeners,
-    check_trust,
-)
+from gateway_core.config.checks.bindings import check_bindings
+from gateway_core.config.checks.listeners import check_listeners, check_named_listeners, check_trust
 from gateway_core.config.checks.references import (
     DISCOVERIES,
     STRATEGIES,
     check_certificates,
     check_grpc_targets,
     check_names,
+    check_sets,
     check_sources,
     check_targets,
+    check_tracing,
     check_upstreams,
+)
+from gateway_core.config.checks.rights import (
+    check_admin_targets,
+    check_config_files,
+    make_paths_absolute,
+    section_files,
     withhold_environment,
 )
-from gateway_core.config.checks.routes import (
-    OrderCheck,
-    check_displaced_defaults,
-    check_responses,
-    check_sets,
-    check_tracing,
-    check_when,
-)
-from gateway_core.config.checks.scope import Scope, bindings, fill_route_ids, mappings
+from gateway_core.config.checks.scope import Scope, bindings, fill_route_ids, has_bindings, mappings
 from gateway_core.config.documents import Document, as_paths
 from gateway_core.config.loaded import LoadedConfig, config_version
 from gateway_core.config.merge_documents import Gatherer
@@ -207,24 +193,17 @@ def _check_document(scope: Scope, *, is_complete: bool) -> None:
     check_names(scope)
     check_listeners(scope)
     check_trust(scope)
-    check_trusted_fields(scope)
-    check_plugins(scope)
-    check_order_keys(scope)
-    check_when(scope)
     check_upstreams(scope)
     check_certificates(scope)
     check_sources(scope)
-    check_responses(scope)
     check_sets(scope)
-    check_displaced_defaults(scope)
     if is_complete:
         check_tracing(scope)
         check_named_listeners(scope)
         check_targets(scope)
         check_grpc_targets(scope)
-        check_upstream_names(scope)
-        check_switched_off(scope)
-        OrderCheck(scope).run()
+    if has_bindings(scope.document):
+        check_bindings(scope, is_complete=is_complete)
 
 
 _HINTS: Final = Hints(synonym_hint, shorthand_hint, placement_hint)

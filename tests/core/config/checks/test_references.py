@@ -193,3 +193,15 @@ def test_a_source_without_the_right_to_the_environment_names_no_collector_for_it
     load("env")
     load(environ={})
     load(text="tracing: {sample: 0.1}\nroutes: []\n")
+
+
+def test_what_a_route_says_of_its_traces_has_no_effect_without_the_section(load: Load) -> None:
+    first = "{id: r, path: /, target: 'http://a', tracing: {sample: 1.0}}"
+    routes = f"routes: [{first}, {{id: s, path: /s, target: 'http://a'}}]"
+    shared = "route_defaults: {tracing: {sample: 1.0}}\n" + routes.replace(", tracing: {sample: 1.0}", "")
+
+    assert [(each.key_path, each.code) for each in load(routes).warnings] == [
+        ("routes[0].tracing", "setting.no-effect")
+    ]
+    assert len(load(shared).warnings) == 1
+    assert load("tracing: {}\n" + routes).warnings == ()

@@ -1,43 +1,53 @@
-"""Bindings: plugins can be used, configs fit their schemas, and what they name is there."""
+"""Bindings: plugins can be used, configs fit their schemas, what they name is there, and keys go with their place."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from gateway_core.config.address import UNIX
 from gateway_core.config.catalog import PluginDescription, install_advice
+from gateway_core.config.checks.chains import OrderCheck, check_displaced_defaults, check_responses
 from gateway_core.config.checks.listeners import listeners
-from gateway_core.config.checks.references import known_upstreams, unix_sockets
+from gateway_core.config.checks.references import known_upstreams
 from gateway_core.config.checks.scope import (
     BindingView,
     Scope,
     all_bindings,
     bindings,
     mappings,
+    marked_texts,
     targets_of,
     text,
-    texts_at,
 )
 from gateway_core.config.config_file import (
-    DIRECTORY_KEY,
-    FILE_KEY,
-    OUTPUT_KEY,
-    STREAM_KEY,
     TRUSTED_KEY,
     UPSTREAM_KEY,
 )
-from gateway_core.config.documents import NUL, Document
 from gateway_core.config.models.route import is_url
 from gateway_core.config.plugin_words import core_form_of, option_hint, plugin_for
 from gateway_core.config.problems import ConfigFinding, KeyPath
 from gateway_core.config.redaction import secret_texts
 from gateway_core.config.schema_errors import SchemaValidator
-from gateway_core.config.secret import USERINFO_KEY
 from gateway_core.config.suggestions import listed, quote, there_are
+
+
+def check_bindings(scope: Scope, *, is_complete: bool) -> None:
+    """Report what is wrong with bindings and with the chains that they are in.
+
+    :param is_complete: no other document defines the names that they refer to.
+    """
+    check_trusted_fields(scope)
+    check_plugins(scope)
+    check_order_keys(scope)
+    check_when(scope)
+    check_responses(scope)
+    check_displaced_defaults(scope)
+    if is_complete:
+        check_upstream_names(scope)
+        check_switched_off(scope)
+        OrderCheck(scope).run()
 
 
 def check_plugins(scope: Scope) -> None:
@@ -175,6 +185,17 @@ def _further(description: PluginDescription, config: Mapping[str, Any]) -> list[
         return [ConfigFinding((), f"the plugin fails on this config: {error}", code="plugin.check-failed")]
 
 
+def check_when(scope: Scope) -> None:
+    """Report conditions on parameters where there is no route whose parameters they could be."""
+    for path, parent in (((), scope.document), *mappings(scope.document, "upstreams")):
+        for inner, binding in mappings(parent, "plugins", path):
+            when = binding.get("when")
+            if isinstance(when, Mapping) and when.get("params") is not None:
+                message = "params are those of a route, and this binding belongs to none"
+                where, remedy = (*inner, "when", "params"), "list the binding on the routes"
+                scope.add_key(where, message, code="value.inconsistent", remedy=remedy)
+
+
 def check_order_keys(scope: Scope) -> None:
     """Report ``order`` on bindings that are not gateway-wide, whose order is that of their list."""
     for path, parent, what in _own_bindings(scope.document):
@@ -217,111 +238,10 @@ def check_switched_off(scope: Scope) -> None:
                 )
 
 
-def check_config_files(scope: Scope, document_of: Callable[[str], Document]) -> list[Path]:
-    """Report files that a document names which has no right to; return all others, which are to be watched.
-
-    :param document_of: looks up a document by its name.
-    """
-    for path, name in (*section_files(scope.document), *_sockets(scope), *_factory_files(scope), *_unwatched(scope)):
-        _allowed(scope, path, name, document_of)
-    return [Path(name) for path, name in _values(scope, FILE_KEY) if _allowed(scope, path, name, document_of)]
-
-
-def _allowed(scope: Scope, path: KeyPath, name: str, document_of: Callable[[str], Document]) -> bool:
-    document = document_of(scope.place(path).file)
-    if "files" in document.rights:
-        return True
-    message = f"{scope.shown(path, name)} names a file, which {document.name} may not"
-    scope.add(
-        path,
-        message,
-        code="file.not-allowed",
-        remedy="give it in a file of this machine, or write allow: [files] there, for the source or for admin",
-    )
-    return False
-
-
-def make_paths_absolute(scope: Scope, document_of: Callable[[str], Document]) -> None:
-    """Make relative names of files start from the directory of the document that says them."""
-    named = [
-        *section_files(scope.document),
-        *_factory_files(scope),
-        *_values(scope, FILE_KEY),
-        *_unwatched(scope),
-    ]
-    for path, name in named:
-        directory = document_of(scope.place(path).file).directory
-        if "\0" in name:
-            scope.add(path, NUL, code="value.invalid", remedy="leave it out")
-        elif name and directory is not None and not Path(name).is_absolute():
-            _replace(scope.document, path, str(directory / name))
-
-
-_SECTION_FILES: Final = (
-    *(("listen", "*", "tls", key) for key in ("cert", "key", "client_ca", "client_crl")),
-    *(("listen", "*", "tls", "certificates", "*", key) for key in ("cert", "key")),
-    *(("upstreams", "*", "tls", key) for key in ("ca", "cert", "key")),
-    *(("tracing", "otlp", key) for key in ("ca", "cert", "key")),
-    *(("admin", "tls", key) for key in ("cert", "key", "client_ca")),
-)
-"""Where the gateway's own sections name files."""
-
-
-def section_files(document: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the files that the gateway's own sections name, with their key paths."""
-    for pattern in _SECTION_FILES:
-        yield from texts_at(document, pattern)
-    if isinstance(document.get("listen"), Mapping):
-        for pattern in _SECTION_FILES:
-            if pattern[0] == "listen":
-                yield from texts_at(document, (pattern[0], *pattern[2:]))
-
-
-def _sockets(scope: Scope) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the unix sockets to listen on, and those that are spoken to.
-
-    Such a listener makes a file, and removes the one that is there. What listens on a socket believes in the rights of
-    its file: the gateway's own control socket, or that of a container engine.
-    """
-    yield from unix_sockets(scope.document)
-    named = (*_values(scope, UPSTREAM_KEY), *_values(scope, USERINFO_KEY))
-    yield from ((path, name) for path, name in named if name.startswith(UNIX))
-    for path, listener in listeners(scope.document):
-        address = listener.get("address")
-        if isinstance(address, str) and address.startswith(UNIX):
-            inner: Any = scope.document.get("listen")
-            for step in path[1:]:
-                inner = inner[step]
-            yield (*path, "address") if isinstance(inner, Mapping) else path, address
-
-
-def _factory_files(scope: Scope) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the files that discoveries and certificates of extensions name."""
-    for path, upstream in mappings(scope.document, "upstreams"):
-        yield from _named_by(scope, "discovery", (*path, "discovery"), upstream.get("discovery"))
-    for path, listener in listeners(scope.document):
-        tls = listener.get("tls")
-        for inner, entry in mappings(tls, "certificates", (*path, "tls")):
-            yield from _named_by(scope, "certificates", inner, entry)
-
-
-def _named_by(scope: Scope, section: str, path: KeyPath, entry: object) -> Iterator[tuple[KeyPath, str]]:
-    if isinstance(entry, Mapping) and isinstance(entry.get("config"), Mapping):
-        for pattern in scope.marked_options(section, entry, FILE_KEY):
-            yield from texts_at(entry["config"], pattern, (*path, "config"))
-
-
-def _replace(document: Mapping[str, Any], path: KeyPath, value: str) -> None:
-    inner: Any = document
-    for step in path[:-1]:
-        inner = inner[step]
-    inner[path[-1]] = value
-
-
 def check_upstream_names(scope: Scope) -> None:
     """Report names of upstreams that there are not."""
     names = {name for _, item in mappings(scope.document, "upstreams") if (name := text(item, "name"))}
-    for path, name in _values(scope, UPSTREAM_KEY):
+    for path, name in marked_texts(scope, UPSTREAM_KEY):
         if name and not is_url(name) and name not in names:
             remedy = scope.suggestion(name, names) or known_upstreams(names)
             scope.add(path, f"{scope.shown(path, name)} is not an upstream", code="upstream.unknown", remedy=remedy)
@@ -331,22 +251,6 @@ def check_trusted_fields(scope: Scope) -> None:
     """Warn of options about fields of trusted peers where no peer is trusted: such fields are always removed."""
     if any(part.get("trusted_proxies") for part in (scope.document, *(item for _, item in listeners(scope.document)))):
         return
-    for path, _ in _values(scope, TRUSTED_KEY):
+    for path, _ in marked_texts(scope, TRUSTED_KEY):
         message = "is about a field that only trusted peers may send, and no peer is trusted: no request has it"
         scope.warn(path, message, code="trust.no-effect", remedy="give the proxies in trusted_proxies")
-
-
-def _values(scope: Scope, key: str) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the values in bindings that are not switched off and that the schemas of their plugins mark."""
-    for binding in all_bindings(scope.document):
-        if not binding.enabled or binding.config is None:
-            continue
-        for pattern in scope.marked(binding.name, key):
-            yield from texts_at(binding.config, pattern, (*binding.path, "config"))
-
-
-def _unwatched(scope: Scope) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the files that plugins write, and the directories that they read."""
-    yield from _values(scope, DIRECTORY_KEY)
-    yield from _values(scope, OUTPUT_KEY)
-    yield from ((path, name) for path, name in _values(scope, STREAM_KEY) if name != "-")

@@ -1,12 +1,8 @@
-"""Names: those that must be unique, and those that refer to something in the document or to what is installed.
-
-What the environment provides without being named is referred to as well: none of it goes where a document without the
-right to it says.
-"""
+"""Names: those that must be unique, and those that refer to something in the document or to what is installed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -14,8 +10,6 @@ from pydantic import ValidationError
 from gateway_core.config.address import UNIX, is_host, parse_origin, target_name
 from gateway_core.config.checks.listeners import listeners
 from gateway_core.config.checks.scope import Scope, bindings, mappings, targets_of, text
-from gateway_core.config.config_file import ENVIRONMENT_KEY
-from gateway_core.config.documents import Document
 from gateway_core.config.model_errors import explain_model_errors
 from gateway_core.config.models.route import is_url
 from gateway_core.config.models.upstream import DnsDiscoveryConfig
@@ -119,6 +113,33 @@ def check_upstreams(scope: Scope) -> None:
         discovery = upstream.get("discovery")
         if isinstance(discovery, Mapping):
             _check_discovery(scope, (*path, "discovery"), discovery)
+
+
+def check_sets(scope: Scope) -> None:
+    """Warn of sets of plugins that are used nowhere, and of defaults for no route."""
+    for path, entry in mappings(scope.document, "plugin_sets"):
+        name = text(entry, "name")
+        if name is not None and name not in scope.used_sets:
+            message = f"the set {scope.shown((*path, 'name'), name)} is used nowhere"
+            scope.warn(path, message, code="setting.no-effect", remedy=f"write {{use: {name}}} in a list of plugins")
+    if scope.document.get("route_defaults") and not scope.document.get("routes"):
+        message = "route_defaults have no effect: there are no routes"
+        scope.warn(("route_defaults",), message, code="setting.no-effect", remedy="write them beside the routes")
+
+
+def check_tracing(scope: Scope) -> None:
+    """Warn of routes that say how their traces are sampled where there are none; once of what defaults say for all."""
+    if scope.document.get("tracing") is not None:
+        return
+    seen: set[int] = set()
+    for path, route in mappings(scope.document, "routes"):
+        own = route.get("tracing")
+        if own is not None and id(own) not in seen:
+            seen.add(id(own))
+            message = "has no effect: nothing is traced without the section tracing of the gateway"
+            scope.warn(
+                (*path, "tracing"), message, code="setting.no-effect", remedy="add tracing: {}, or leave this out"
+            )
 
 
 SOURCES: Final = frozenset({"http", "https"})
@@ -235,37 +256,3 @@ def _unique_bindings(scope: Scope, parent: object, path: KeyPath) -> None:
             )
         else:
             first[binding.id] = binding.path
-
-
-_HEADERS: Final = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
-"""Variables with header fields for a collector of spans, which mostly are credentials."""
-
-
-def withhold_environment(scope: Scope, document_of: Callable[[str], Document], environ: Mapping[str, str]) -> None:
-    """Have what discoveries take from the environment be empty in documents without the right to it.
-
-    Reports collectors of spans there that would be sent header fields of the environment.
-
-    :param document_of: looks up a document by its name.
-    """
-    for path, upstream in mappings(scope.document, "upstreams"):
-        entry = upstream.get("discovery")
-        config = entry.get("config") if isinstance(entry, Mapping) else None
-        if isinstance(config, dict) and "env" not in document_of(scope.place((*path, "discovery")).file).rights:
-            for option, *_ in scope.marked_options("discovery", upstream["discovery"], ENVIRONMENT_KEY):
-                config.setdefault(option, "")
-    _check_collector(scope, document_of, environ)
-
-
-def _check_collector(scope: Scope, document_of: Callable[[str], Document], environ: Mapping[str, str]) -> None:
-    tracing: Any = scope.document.get("tracing")
-    otlp = tracing.get("otlp") if isinstance(tracing, Mapping) else None
-    path = ("tracing", "otlp", "url")
-    if not isinstance(otlp, Mapping) or text(otlp, "url") is None:
-        return
-    document = document_of(scope.place(path).file)
-    variable = next((name for name in _HEADERS if environ.get(name)), None)
-    if variable is not None and "env" not in document.rights:
-        message = f"would be sent the fields of {variable}, which {document.name} may not use"
-        remedy = "give it in a file of this machine, or name the source in sources there with allow: [env]"
-        scope.add(path, message, code="substitution.not-allowed", remedy=remedy)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from pydantic import BaseModel
@@ -204,6 +205,22 @@ def all_bindings(document: Mapping[str, Any]) -> Iterator[BindingView]:
     of_routes = (*mappings(document, "routes"), *targets_of(document))
     for path, parent in (*of_routes, *mappings(document, "upstreams"), *mappings(document, "plugin_sets")):
         yield from bindings(parent, path)
+
+
+def has_bindings(document: Mapping[str, Any]) -> bool:
+    """Return whether anything is bound in a document, in whatever form."""
+    listed = (item for key in ("routes", "upstreams", "plugin_sets") for _, item in mappings(document, key))
+    of_targets = (target for _, target in targets_of(document))
+    return any(parent.get("plugins") for parent in chain((document,), listed, of_targets))
+
+
+def marked_texts(scope: Scope, key: str) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the values in bindings that are not switched off and that the schemas of their plugins mark."""
+    for binding in all_bindings(scope.document):
+        if not binding.enabled or binding.config is None:
+            continue
+        for pattern in scope.marked(binding.name, key):
+            yield from texts_at(binding.config, pattern, (*binding.path, "config"))
 
 
 _LONGEST = 180

@@ -1,4 +1,4 @@
-"""Routes as they are written: where their responses come from, the order of their bindings, what has no effect.
+"""The chains of bindings that routes have: where their responses come from, what protects them, the order.
 
 In every chain what a binding needs comes after what provides it, and nothing that decides who may pass comes behind
 what responds without asking it: a cache, or a plugin that responds in the place of an upstream.
@@ -6,7 +6,7 @@ what responds without asking it: a cache, or a plugin that responds in the place
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -51,44 +51,6 @@ def _may_respond(scope: Scope, binding: BindingView) -> bool:
     if description.provides_of is not None and binding.config is not None:
         provides = description.provides_of(binding.config)
     return RESPONSE in provides
-
-
-def check_when(scope: Scope) -> None:
-    """Report conditions on parameters where there is no route whose parameters they could be."""
-    for path, parent in (((), scope.document), *mappings(scope.document, "upstreams")):
-        for inner, binding in mappings(parent, "plugins", path):
-            when = binding.get("when")
-            if isinstance(when, Mapping) and when.get("params") is not None:
-                message = "params are those of a route, and this binding belongs to none"
-                where, remedy = (*inner, "when", "params"), "list the binding on the routes"
-                scope.add_key(where, message, code="value.inconsistent", remedy=remedy)
-
-
-def check_sets(scope: Scope) -> None:
-    """Warn of sets of plugins that are used nowhere, and of defaults for no route."""
-    for path, entry in mappings(scope.document, "plugin_sets"):
-        name = text(entry, "name")
-        if name is not None and name not in scope.used_sets:
-            message = f"the set {scope.shown((*path, 'name'), name)} is used nowhere"
-            scope.warn(path, message, code="setting.no-effect", remedy=f"write {{use: {name}}} in a list of plugins")
-    if scope.document.get("route_defaults") and not scope.document.get("routes"):
-        message = "route_defaults have no effect: there are no routes"
-        scope.warn(("route_defaults",), message, code="setting.no-effect", remedy="write them beside the routes")
-
-
-def check_tracing(scope: Scope) -> None:
-    """Warn of routes that say how their traces are sampled where there are none; once of what defaults say for all."""
-    if scope.document.get("tracing") is not None:
-        return
-    seen: set[int] = set()
-    for path, route in mappings(scope.document, "routes"):
-        own = route.get("tracing")
-        if own is not None and id(own) not in seen:
-            seen.add(id(own))
-            message = "has no effect: nothing is traced without the section tracing of the gateway"
-            scope.warn(
-                (*path, "tracing"), message, code="setting.no-effect", remedy="add tracing: {}, or leave this out"
-            )
 
 
 def check_displaced_defaults(scope: Scope) -> None:
@@ -161,7 +123,7 @@ class OrderCheck:
                 chain = effective_chain(gateway_wide, own, index, of_target)
                 self._check([entry.binding for entry in chain], text(route, "id"))
         if not routes:
-            self._check([binding for binding in gateway_wide if binding.enabled], None)
+            self._check([entry.binding for entry in effective_chain(gateway_wide, ())], None)
 
     def _check(self, chain: list[BindingView], route: str | None) -> None:
         links = [link for binding in chain if (link := self._link(binding)) is not None]

@@ -122,22 +122,6 @@ def test_defaults_that_protect_nothing_may_be_replaced(tmp_path: Path) -> None:
     assert warnings(tmp_path, "plugins: [{name: logger}]", top) == []
 
 
-def warned(folder: Path, text: str) -> list[tuple[str, str]]:
-    path = folder / "gateway.yaml"
-    path.write_text(text)
-    return [(each.key_path, each.code) for each in load_config(path, environ={}, catalog=Catalog()).warnings]
-
-
-def test_what_a_route_says_of_its_traces_has_no_effect_without_the_section(tmp_path: Path) -> None:
-    first = "{id: r, path: /, target: 'http://a', tracing: {sample: 1.0}}"
-    routes = f"routes: [{first}, {{id: s, path: /s, target: 'http://a'}}]"
-    shared = "route_defaults: {tracing: {sample: 1.0}}\n" + routes.replace(", tracing: {sample: 1.0}", "")
-
-    assert warned(tmp_path, routes) == [("routes[0].tracing", "setting.no-effect")]
-    assert len(warned(tmp_path, shared)) == 1
-    assert warned(tmp_path, "tracing: {}\n" + routes) == []
-
-
 AUTH = "{name: auth, config: {secret: x}}"
 LIMIT = "{name: ratelimit, config: {rate: 1, key: identity}}"
 
@@ -158,6 +142,7 @@ def messages(load: Load, text: str) -> list[str]:
         "routes:\n" + route(AUTH, LIMIT),
         f"plugins: [{AUTH}]\nroutes:\n" + route(LIMIT),
         f"plugins: [{AUTH}, {LIMIT}]\n",
+        f"plugins: [{LIMIT.replace('config', 'order: after, config')}, {AUTH}]\n",
         "routes:\n" + route("{name: ratelimit, config: {rate: 1}}", AUTH),
         f"plugins: [{LIMIT}]\nroutes:\n" + route("{name: ratelimit, enabled: false}"),
     ],
