@@ -22,6 +22,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Protocol
 
+from gateway_core.testing.stream_server import StreamServer
 from h2.errors import ErrorCodes
 from h2.events import InformationalResponseReceived, RequestReceived, ResponseReceived
 
@@ -53,34 +54,6 @@ class Side(Protocol):
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection to its end."""
-
-
-class Bridge:
-    """Listens for connections of one side."""
-
-    def __init__(self, side: Side) -> None:
-        """Serve connections."""
-        self.side = side
-        self._connections: set[asyncio.Task[None]] = set()
-
-    async def on_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        try:
-            await self.side.serve(reader, writer)
-        except (*_LOST, asyncio.CancelledError):
-            pass
-        finally:
-            self._connections.discard(task)
-            writer.close()
-
-    async def close(self) -> None:
-        """End every connection."""
-        for task in tuple(self._connections):
-            task.cancel()
-        if self._connections:
-            await asyncio.wait(tuple(self._connections), timeout=5)
 
 
 class ClientSide:
@@ -319,13 +292,11 @@ def to_address(port: int, tls: ssl.SSLContext | None = None, host: str = "127.0.
 
 @asynccontextmanager
 async def listening(side: Side) -> AsyncIterator[int]:
-    bridge = Bridge(side)
-    server = await asyncio.start_server(bridge.on_connection, "127.0.0.1", 0, limit=_LIMIT)
+    server = StreamServer(side.serve)
     try:
-        yield int(server.sockets[0].getsockname()[1])
+        yield await server.start()
     finally:
-        server.close()
-        await bridge.close()
+        await server.close()
     assert not side.faults, side.faults
 
 
