@@ -11,6 +11,7 @@ from gateway_core.descriptors import (
     check_descriptors_for_start,
     connections_for,
     default_max_connections,
+    operator_connections_for,
 )
 from gateway_core.errors import GatewayError
 from hypothesis import given
@@ -92,6 +93,17 @@ def test_clients_get_most_descriptors_and_leave_some(descriptors: int) -> None:
 
 def test_without_a_limit_of_descriptors_there_is_a_number_all_the_same() -> None:
     assert connections_for(resource.RLIM_INFINITY) == 16_384
+
+
+@pytest.mark.parametrize("descriptors", [128, 200, 1024, 4096, 1 << 20])
+def test_two_full_admin_listeners_leave_descriptors_to_all_clients(descriptors: int) -> None:
+    admin = 2 * min(256, operator_connections_for(descriptors))
+
+    assert admin + connections_for(descriptors) < descriptors
+
+
+def test_without_a_limit_of_descriptors_operators_have_no_small_share() -> None:
+    assert operator_connections_for(resource.RLIM_INFINITY) > 256
 
 
 def test_a_start_needs_descriptors_and_says_how_many() -> None:

@@ -60,6 +60,36 @@ async def test_edits_are_in_force_with_200_descriptors_that_clients_have_taken(
     await gateway.stops()
 
 
+async def test_idle_connections_of_an_admin_listener_keep_no_client_out_with_200_descriptors(
+    start: Start, upstream: Upstream, tmp_path: Path
+) -> None:
+    health = f"unix:{tmp_path}/health"
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, before[1]))
+    try:
+        gateway = start(
+            f"listen: 127.0.0.1:0\nadmin: {{health_listen: '{health}'}}\n"
+            f"routes: [{{path: /it, target: '{upstream.url}'}}]\n"
+        )
+        resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, (200, 200))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    url = await gateway.ready()
+    await eventually(health, "/ready", "ready")
+
+    idle = []
+    for _ in range(300):
+        with contextlib.suppress(OSError):
+            idle.append(await Client.to(health))
+
+    await eventually(health, "/ready", "ready")
+    await eventually(url, "/it", "200")
+    assert "connection.not_accepted" not in gateway.text
+    for client in idle:
+        client.close()
+    await gateway.stops()
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Mount a disk of 64 KiB; only root can."""

@@ -32,6 +32,12 @@ _KEPT_BACK: Final = 64
 _MOST_CONNECTIONS: Final = 16_384
 """The default of ``limits.max_connections`` at most: each connection takes memory as well."""
 
+_OPERATORS_SHARE: Final = 16
+"""One of so many descriptors may be a connection of an admin listener; there may be two of those."""
+
+_FEWEST_OF_OPERATORS: Final = 16
+"""Connections that an admin listener may have at least; of two this is half of `_KEPT_BACK`."""
+
 _FEW: Final = 256
 """Fewer descriptors than this are worth a warning."""
 
@@ -120,6 +126,13 @@ def connections_for(descriptors: int) -> int:
         return _MOST_CONNECTIONS
     kept_back = min(_KEPT_BACK, descriptors // 2)
     return max(1, min(_MOST_CONNECTIONS, (descriptors - kept_back) * 3 // 4))
+
+
+def operator_connections_for(descriptors: int) -> int:
+    """Return how many connections one admin listener may have, so that it leaves descriptors to clients."""
+    if descriptors == resource.RLIM_INFINITY:
+        return _MOST_CONNECTIONS
+    return max(_FEWEST_OF_OPERATORS, descriptors // _OPERATORS_SHARE)
 
 
 def default_max_connections() -> int:

@@ -8,6 +8,7 @@ them to the next operator that comes.
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, Final, cast
@@ -16,9 +17,10 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from gateway_core.admin.replies import EventStream, Reply, text_reply
+from gateway_core.descriptors import operator_connections_for
 
 MOST_CONNECTIONS: Final = 256
-"""Of one listener."""
+"""Of one listener, where there are descriptors enough: it may share them with the clients that it must not starve."""
 IDLE_TIMEOUT: Final = 20.0
 """Seconds without a complete head after which a connection is closed, also a new one."""
 WRITE_TIMEOUT: Final = 60.0
@@ -75,6 +77,7 @@ class ConnectionServer(web.Server):
         self._unknown: dict[RequestHandler, asyncio.Transport] = {}
         """Connections of callers that have not shown who they are, the oldest first."""
         self._known: set[RequestHandler] = set()
+        self._room = operator_connections_for(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
     def __call__(self) -> RequestHandler:
         return AdminConnection(self)
@@ -88,7 +91,7 @@ class ConnectionServer(web.Server):
         """Take a connection, and close the oldest one that may be if there are too many."""
         super().connection_made(handler, transport)
         self._unknown[handler] = transport
-        if len(self._unknown) + len(self._known) > MOST_CONNECTIONS:
+        if len(self._unknown) + len(self._known) > min(MOST_CONNECTIONS, self._room):
             self._unknown.pop(next(iter(self._unknown))).abort()
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
