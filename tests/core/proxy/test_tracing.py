@@ -237,6 +237,7 @@ def test_a_failure_is_an_error_of_both_spans_and_its_problem_names_the_trace(tra
     for span in (server, client):
         assert span.is_error
         assert span.attributes["error.type"] == "upstream.connect-failure"
+    assert "network.protocol.version" not in client.attributes  # no connection has spoken any
 
 
 @pytest.mark.parametrize(("path", "name"), [("/none/of/it", "GET"), ("/users/7", "HTTP /users/:id")])

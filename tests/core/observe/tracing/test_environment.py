@@ -88,6 +88,8 @@ def test_the_sampler_of_the_variables_counts(name: str, argument: str, bound: in
         ("OTEL_PROPAGATORS", "jaeger"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
         ("OTEL_BSP_SCHEDULE_DELAY", "-1"),
+        ("OTEL_BSP_EXPORT_TIMEOUT", "soon"),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "0"),
         ("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "GET POST"),
     ],
 )
@@ -108,6 +110,17 @@ def test_propagators_and_switches_are_read() -> None:
     )
 
     assert (found.formats, found.is_disabled, found.is_exported) == (("b3multi", "w3c"), True, False)
+
+
+def test_variables_bound_how_long_a_batch_is_sent_again_and_how_long_values_are() -> None:
+    usual, given = (
+        settings_of({}),
+        settings_of({"OTEL_BSP_EXPORT_TIMEOUT": "2500", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "64"}),
+    )
+    of_spans = settings_of({"OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT": "32", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "64"})
+
+    assert (usual.give_up, usual.longest) == (300.0, None)
+    assert (given.give_up, given.longest, of_spans.longest) == (2.5, 64, 32)
 
 
 def test_the_variable_of_known_methods_replaces_the_usual_ones() -> None:

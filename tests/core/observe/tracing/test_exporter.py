@@ -20,6 +20,8 @@ from gateway_core.testing import eventually
 
 from tests.collector import Collector
 
+UNSET = Defaults()
+
 
 def batch(number: int = 1, spans: int = 1) -> SpanBatch:
     facts = HookFacts("p", "b", "gateway_request", None)
@@ -28,13 +30,15 @@ def batch(number: int = 1, spans: int = 1) -> SpanBatch:
     return SpanBatch(b"%032x" % number, 1, "a=1", made, caller=caller, formats=("w3c",))
 
 
-def exporter(collector: Collector, metrics: Metrics, protocol: str = "http/json", **queue: Any) -> Exporter:
+def exporter(
+    collector: Collector, metrics: Metrics, protocol: str = "http/json", variables: Defaults = UNSET, **queue: Any
+) -> Exporter:
     config = TracingConfig.model_validate(
         {"otlp": {"url": collector.url, "protocol": protocol}, "queue": {"delay": "10ms", **queue}}
     )
     encode = protobuf_encoding if protocol == "http/protobuf" else json_encoding
     encoding = encode({"service.name": "edge"}, "1")
-    return Exporter(exporter_settings(config, Defaults()), encoding, SystemClock(), metrics)
+    return Exporter(exporter_settings(config, variables), encoding, SystemClock(), metrics)
 
 
 def count(metrics: Metrics, name: str, *labels: str) -> Any:
@@ -119,6 +123,34 @@ async def test_a_batch_that_is_refused_is_lost_and_counted_and_the_next_one_goes
 
     assert [each.trace_id for each in collector.spans] == [f"{2:032x}"]
     assert count(metrics, "gateway_trace_spans_lost", "rejected") == 1
+
+
+async def test_a_batch_is_given_up_after_the_time_that_a_variable_gives(collector: Collector) -> None:
+    metrics = Metrics()
+    collector.replies.append(lambda: web.Response(status=503))
+    sender = exporter(collector, metrics, variables=Defaults(give_up=0.01), batch_spans=1)
+    sender.start()
+    sender.put(batch(1))
+    sender.put(batch(2))
+
+    await asyncio.to_thread(collector.wait_for, 1)
+    await sender.aclose()
+
+    assert [each.trace_id for each in collector.spans] == [f"{2:032x}"]
+    assert count(metrics, "gateway_trace_spans_lost", "gave-up") == 1
+
+
+async def test_texts_are_as_long_as_a_variable_allows(collector: Collector) -> None:
+    sender = exporter(collector, Metrics(), variables=Defaults(longest=9))
+    sender.start()
+    sender.put(batch())
+    await sender.aclose()
+
+    assert collector.spans[0].attributes == {
+        "gateway.plugin": "p",
+        "gateway.binding": "b",
+        "gateway.phase": "gateway_r",
+    }
 
 
 async def test_a_partial_success_counts_what_was_refused(collector: Collector) -> None:

@@ -57,6 +57,10 @@ class Defaults:
     batch_spans: int | None = None
     delay: float | None = None
     """Seconds."""
+    give_up: float | None = None
+    """Seconds for which one batch is sent again and again."""
+    longest: int | None = None
+    """Characters of an attribute's text."""
     known_methods: frozenset[str] | None = None
     """Those that are not ``_OTHER``, in place of the usual ones."""
     problems: tuple[str, ...] = ()
@@ -94,6 +98,8 @@ class _Reader:
             max_spans=self._get("OTEL_BSP_MAX_QUEUE_SIZE", _positive),
             batch_spans=self._get("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", _positive),
             delay=self._get("OTEL_BSP_SCHEDULE_DELAY", _seconds),
+            give_up=self._get("OTEL_BSP_EXPORT_TIMEOUT", _seconds),
+            longest=self._longest(),
             known_methods=self._get("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", _methods),
             problems=tuple(self._problems),
         )
@@ -120,6 +126,10 @@ class _Reader:
             return own if urlsplit(own).path else f"{own}/"
         base = self._get("OTEL_EXPORTER_OTLP_ENDPOINT", _url)
         return None if base is None else base.rstrip("/") + "/v1/traces"
+
+    def _longest(self) -> int | None:
+        of_spans = "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT"
+        return self._get(of_spans if of_spans in self._given else "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", _positive)
 
     def _protocol(self, value: str) -> str:
         if value not in _PROTOCOLS:

@@ -2,7 +2,7 @@
 
 The path of a request appends to a queue, and never waits: what is too much is dropped and counted. The task writes a
 batch in a thread, sends it, and sends it again after a growing delay, or the one that the collector asks for, while
-others wait in the queue. A batch that the collector has not taken for `GIVE_UP` seconds is dropped, so that the queue
+others wait in the queue. A batch that the collector has not taken in time (`GIVE_UP`) is dropped, so that the queue
 goes on with newer ones. At the end what is left is sent at once.
 """
 
@@ -35,7 +35,7 @@ from gateway_core.tasks import Tasks
 RETRYABLE: Final = frozenset({429, 502, 503, 504})
 """Statuses after which a batch is sent again (OTLP specification 1.7, "Retryable Response Codes")."""
 GIVE_UP: Final = 300.0
-"""Seconds for which one batch is sent again and again."""
+"""Seconds for which one batch is sent again and again, unless a variable says otherwise."""
 MOST_BYTES: Final = 16 * 1024 * 1024
 """Bytes of heads that may wait: spans refer to parts of them, which take up to three times as much."""
 LAST_WORD: Final = 5.0
@@ -63,6 +63,10 @@ class ExporterSettings:
     delay: float
     """Seconds that spans wait for others."""
     known_methods: frozenset[str] = KNOWN_METHODS
+    give_up: float = GIVE_UP
+    """Seconds for which one batch is sent again and again."""
+    longest: int | None = None
+    """Characters of a text; None leaves the longest that backends take."""
 
 
 class NotTakenError(Exception):
@@ -231,7 +235,7 @@ class Exporter:
                 delay = backoff.next_delay(error.retry_after or 0.0)
                 if self._is_hurried:
                     delay = min(delay, 0.5)
-                if self._clock.monotonic() - began + delay > GIVE_UP:
+                if self._clock.monotonic() - began + delay > self._settings.give_up:
                     self._lose(count, "gave-up")
                     self._report(str(error), count)
                     if error.retry_after:  # the next batch is not to come sooner than that
@@ -260,9 +264,9 @@ class Exporter:
 
     def _write(self, sources: list[SpanSource], offset: float) -> bytes:
         """Return the body of a request with spans, and free them here: it may be sent for minutes."""
-        known = self._settings.known_methods
+        known, longest = self._settings.known_methods, self._settings.longest
         # One request's spans after the other, as those of all would take more memory than the processor's cache has.
-        body = self._encoding.write(span for each in sources for span in spans_of(each.batch(), offset, known))
+        body = self._encoding.write(span for each in sources for span in spans_of(each.batch(), offset, known, longest))
         sources.clear()
         return gzip.compress(body, compresslevel=4, mtime=0) if self._settings.compress else body
 

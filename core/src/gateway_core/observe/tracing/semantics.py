@@ -62,11 +62,14 @@ class Span(NamedTuple):
     """What happened in between: names, and nanoseconds since the Unix epoch."""
 
 
-def spans_of(batch: SpanBatch, offset: float, known_methods: Container[str] = KNOWN_METHODS) -> list[Span]:
+def spans_of(
+    batch: SpanBatch, offset: float, known_methods: Container[str] = KNOWN_METHODS, longest: int | None = None
+) -> list[Span]:
     """Return the spans of a batch.
 
     :param offset: what makes monotonic seconds seconds since the Unix epoch.
     :param known_methods: all others are `OTHER`, which keeps names of spans few.
+    :param longest: characters of a text; None for `_LONGEST` where a client chose it.
     """
     made, trace_id = [], batch.trace_id.decode()
     first = batch.spans[0]
@@ -76,6 +79,8 @@ def spans_of(batch: SpanBatch, offset: float, known_methods: Container[str] = KN
         link = read_remote(batch.caller, batch.formats) if index == 0 else None
         if index == 0 and batch.lost:
             attributes.append(("gateway.spans_dropped", batch.lost))
+        if longest is not None:
+            attributes = [(key, value[:longest] if isinstance(value, str) else value) for key, value in attributes]
         # Bits 8 and 9: it is known whether the parent is remote, and it is (OTLP's SpanFlags).
         is_remote = index == 0 and batch.is_remote
         flags = batch.flags | 0x100 | (0x200 if is_remote else 0)
@@ -169,11 +174,9 @@ def _client(facts: AttemptSpan, known_methods: Container[str], *, is_grpc: bool)
     url = f"{endpoint.scheme}://{endpoint.authority.decode()}{path}{mark}{_mask_query(query)}"
     attributes.append(("url.full", cut(url)))
     attributes += _endpoint_attributes(facts)
-    attributes += [
-        ("network.protocol.name", "http"),
-        ("network.protocol.version", facts.version),
-        ("gateway.upstream", facts.upstream),
-    ]
+    if facts.version:
+        attributes += [("network.protocol.name", "http"), ("network.protocol.version", facts.version)]
+    attributes.append(("gateway.upstream", facts.upstream))
     if facts.purpose:
         attributes.append(("gateway.purpose", facts.purpose))
     if facts.status:

@@ -22,7 +22,7 @@ from gateway_core.metrics import Metrics
 from gateway_core.metrics.catalogue import TRACE_SPANS_LOST, TRACE_SPANS_WAITING
 from gateway_core.metrics.samples import Samples
 from gateway_core.observe.tracing.environment import Defaults, read_environment
-from gateway_core.observe.tracing.exporter import LAST_WORD, Exporter, ExporterSettings, resource_of
+from gateway_core.observe.tracing.exporter import GIVE_UP, LAST_WORD, Exporter, ExporterSettings, resource_of
 from gateway_core.observe.tracing.otlp import Encoding, json_encoding
 from gateway_core.observe.tracing.sampling import SamplingPolicy, bound_of
 from gateway_core.observe.tracing.semantics import KNOWN_METHODS
@@ -215,4 +215,6 @@ def exporter_settings(config: TracingConfig, defaults: Defaults) -> ExporterSett
         min(queue.batch_spans or defaults.batch_spans or 512, max_spans),
         queue.delay or defaults.delay or 1.0,
         defaults.known_methods or KNOWN_METHODS,
+        defaults.give_up or GIVE_UP,
+        defaults.longest,
     )

@@ -109,6 +109,7 @@ class AttemptSpan:
     responded_at: float
     """When its head came."""
     version: str
+    """Of HTTP, as the connection that responded speaks it; empty without a response."""
     peer: object
     """The address that responded, as the socket has it."""
     endpoint: SpanEndpoint
@@ -173,7 +174,7 @@ def begin_span(trace: SpanOwner, span_id: bytes, parent_id: bytes, line: bytes, 
     span = AttemptSpan()  # a function takes three quarters of what a constructor in Python takes
     span.trace, span.span_id, span.parent_id, span.started = trace, span_id, parent_id, now
     span.line = line if len(line) <= MOST_LINE else line[:MOST_LINE]
-    span.status, span.responded_at, span.version, span.peer = 0, 0.0, "1.1", None
+    span.status, span.responded_at, span.version, span.peer = 0, 0.0, "", None
     return span
 
 
