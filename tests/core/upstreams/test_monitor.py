@@ -54,7 +54,7 @@ async def test_upstreams_with_the_same_address_and_check_share_one_check(monitor
 def test_a_check_is_told_by_what_it_depends_on(scheme: str, changed: dict[str, Any], is_other: bool) -> None:
     spec, old, new = replace(SPEC, scheme=scheme), config(), config(**changed)
 
-    keys = {check_key(spec, each, TlsSettings.of(each.tls)) for each in (old, new)}
+    keys = {check_key(spec, each, TlsSettings(each.tls)) for each in (old, new)}
 
     assert (len(keys) == 2) is is_other
 

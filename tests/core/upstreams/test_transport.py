@@ -61,7 +61,7 @@ async def endpoint(certificate: tuple[str, str]) -> AsyncIterator[Endpoint]:
 
 
 def tls(**config: Any) -> TlsSettings:
-    return TlsSettings.of(UpstreamTlsConfig.model_construct(**config))
+    return TlsSettings(UpstreamTlsConfig.model_construct(**config))
 
 
 async def check(endpoint: Endpoint, settings: TlsSettings) -> str:

@@ -80,6 +80,7 @@ _NEEDED_FOR_BINDINGS: Final = (
     "gateway_core.packages.loading",
     "gateway_core.packages.patterns",
     "gateway_core.packages.schemas",
+    "gateway_core.snapshot.bindings",
     "gateway_core.snapshot.protection",
     "gateway_core.snapshot.redirects",
     "importlib_metadata._adapters",

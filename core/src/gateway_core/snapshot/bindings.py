@@ -83,10 +83,10 @@ def _placed(config: GatewayConfig) -> Iterator[_Placed]:
         lists += [
             (f"{where}.targets[{i}].plugins", each.plugins, position, True) for i, each in enumerate(route.targets)
         ]
-    for key_path, bindings, position, is_of_target in lists:
+    for key_path, bindings, of_route, is_of_target in lists:
         for index, binding in enumerate(bindings):
             if binding.enabled:
-                yield _Placed(f"{key_path}[{index}]", binding, position, is_of_target)
+                yield _Placed(f"{key_path}[{index}]", binding, of_route, is_of_target)
 
 
 def _never_called(placed: list[_Placed], place_of: PlaceOf, registry: PluginRegistry) -> Iterator[ConfigProblem]:

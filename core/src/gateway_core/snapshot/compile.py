@@ -32,7 +32,7 @@ from gateway_core.observe.tracing import OpenTracing
 from gateway_core.observe.tracing.hook_spans import HookSpans
 from gateway_core.observe.tracing.settings import route_policy
 from gateway_core.packages import Bindings, ChainBuilder
-from gateway_core.routing import Pattern, RuleError, arrival_policy, rule_pattern
+from gateway_core.routing import Pattern, RuleError, rule_pattern
 from gateway_core.snapshot.environment import Environment
 from gateway_core.snapshot.listeners import (
     DEFAULT_LISTENER,
@@ -50,6 +50,7 @@ from gateway_core.snapshot.route import (
     NamedTargets,
     RequestRewrite,
     RouteTarget,
+    arrival_policy_of,
     path_policy,
     request_rewrite,
     route_rules,
@@ -150,7 +151,6 @@ class _Compiler:
             has_pages = has_pages or any(route.error_pages for route in part)
         chains = await self._chains(has_pages=has_pages)
         tables: ListenerRoutes[CompiledRoute] = ListenerRoutes((*self.config.listen, DEFAULT_LISTENER), on_listeners)
-        policies = {path_policy(self.config.path_policy): None}
         self.scope.attempt_hooks = {
             config.name: chains.attempt_hooks_for(config.name, config.plugins, f"upstreams[{index}]")
             for index, config in enumerate(self.config.upstreams)
@@ -171,7 +171,6 @@ class _Compiler:
             except RuleError as error:
                 raise self._problem(key_path, error.reason, error.code, error.remedy) from error
             routes[config.id] = variants[0]
-            policies[variants[0].path_policy] = None
             await self.yielder.checkpoint()
         # Before the bindings start: they may send requests to these upstreams.
         await asyncio.gather(*(upstream.wait_for_endpoints(DISCOVERY_WAIT) for upstream in self.live.values()))
@@ -192,7 +191,7 @@ class _Compiler:
             global_chain=chains.global_chain,
             scope=self.scope,
             routes=routes,
-            path_policy=arrival_policy(policies),
+            path_policy=arrival_policy_of(self.config),
             close=self.aclose,
             made_of=made_of,
             tracer=None if self.tracing is None else self.tracing.tracer,
@@ -250,7 +249,7 @@ class _Compiler:
 
     async def _read_tls(self, config: UpstreamConfig, key_path: str) -> TlsSettings:
         """Find out now, rather than with the first request, whether the files of an upstream's TLS can be used."""
-        settings = TlsSettings.of(config.tls)
+        settings = TlsSettings(config.tls)
         if not settings.files:
             return settings
         try:

@@ -163,6 +163,9 @@ def request_rewrite(route: RouteConfig, own: RewriteConfig | None, pattern: Patt
     :raises RewriteError: the pattern and the rewrite do not go together.
     """
     rewrite = own or route.rewrite
+    is_plain = rewrite is None and not route.strip_path and route.rewrite_response is None
+    if is_plain and route.preserve_host is None:
+        return NO_REWRITE
     changes_path = rewrite is not None and rewrite.changes_path
     options = RewriteOptions(
         strip=route.strip_path and not changes_path,
@@ -175,7 +178,7 @@ def request_rewrite(route: RouteConfig, own: RewriteConfig | None, pattern: Patt
     query = None if rewrite is None else rewrite.query
     host = "" if rewrite is None or rewrite.host is None else rewrite.host
     undo = route.rewrite_response
-    made = RequestRewrite(
+    return RequestRewrite(
         path=None if path is None else lambda params, sent: path.apply(sent, params),
         takes_params=options.template is not None,
         query=None
@@ -188,7 +191,6 @@ def request_rewrite(route: RouteConfig, own: RewriteConfig | None, pattern: Patt
         if undo is None
         else ResponseRewrite(change, host, undo.location, undo.cookie_path, undo.cookie_domain),
     )
-    return NO_REWRITE if made == NO_REWRITE else made
 
 
 def sent_path_of(rewrite: PathChange | None, policy: PathPolicy) -> PathChange:

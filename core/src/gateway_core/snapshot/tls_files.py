@@ -15,7 +15,7 @@ from gateway_core.upstreams.transport import TlsSettings, make_tls_context, unus
 
 def upstream_tls_problems(config: UpstreamConfig, key_path: str, place_of: PlaceOf) -> Iterator[ConfigProblem]:
     """Find why the files of an upstream's TLS section cannot be used."""
-    settings = TlsSettings.of(config.tls)
+    settings = TlsSettings(config.tls)
     failures = list(unreadable_files(config.tls, key_path, [Path(name) for name in settings.files], place_of))
     yield from failures
     try:

@@ -179,7 +179,7 @@ class Publisher:
         fresh: list[_WatchedUpstream] = []
         try:
             for config in upstreams:
-                tls = TlsSettings.of(config.tls)
+                tls = TlsSettings(config.tls)
                 if tls.files:
                     tls = await asyncio.to_thread(with_digest, tls)
                 fresh.append(_WatchedUpstream(config, tls, self, self._tasks))

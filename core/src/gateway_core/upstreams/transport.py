@@ -23,11 +23,6 @@ class TlsSettings:
     digest: str = ""
     """Tells files that were replaced from those before: settings are equal only if the files are (`with_digest`)."""
 
-    @classmethod
-    def of(cls, config: UpstreamTlsConfig) -> TlsSettings:
-        """Return what is configured; the digest is still to be taken (`with_digest`)."""
-        return cls(config)
-
     @property
     def files(self) -> tuple[str, ...]:
         """Every file that is read for it."""
@@ -41,7 +36,7 @@ class TlsSettings:
 
 def tls_files(upstreams: Iterable[UpstreamConfig]) -> list[str]:
     """Return every file that is read for connections to upstreams."""
-    return [file for config in upstreams for file in TlsSettings.of(config.tls).files]
+    return [file for config in upstreams for file in TlsSettings(config.tls).files]
 
 
 def with_digest(settings: TlsSettings) -> TlsSettings:
@@ -164,5 +159,5 @@ class TransportSettings:
             config.http1,
             config.send_proxy_protocol,
             config.protocol,
-            TlsSettings.of(config.tls) if tls is None else tls,
+            TlsSettings(config.tls) if tls is None else tls,
         )

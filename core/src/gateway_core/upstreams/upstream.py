@@ -14,8 +14,7 @@ from gateway_core.events import Event
 from gateway_core.upstreams.admission import Admission, Load
 from gateway_core.upstreams.affinity import StickyCookie, compile_hash_key
 from gateway_core.upstreams.discovery.feed import Feed
-from gateway_core.upstreams.endpoint import Endpoint, EndpointSpec
-from gateway_core.upstreams.membership import AcquireEndpoint, Membership
+from gateway_core.upstreams.endpoint import AcquireEndpoint, Endpoint, EndpointSpec, Membership
 from gateway_core.upstreams.outcome import FIRST_SERVER_ERROR, FIRST_STATUS, Outcome, code_of, reason_of, status_of
 from gateway_core.upstreams.passive_health import FailedRequest, FailureEvents, PassiveHealth
 from gateway_core.upstreams.resolver import Resolver
@@ -316,8 +315,8 @@ class Upstream:
     def _refresh(self, now: float) -> None:
         if self._is_stale:
             self._is_stale = False
-            self._members = self._membership.candidates(backup=False)
-            self._backups = self._membership.candidates(backup=True)
+            self._members = Candidates.of(self._membership.weighted(backup=False))
+            self._backups = Candidates.of(self._membership.weighted(backup=True))
             self._all_members = self._members
             if self._backups.endpoints:
                 self._all_members = join(self._members, self._backups)
