@@ -22,7 +22,6 @@ routes: [{id: users, path_prefix: %s, target: users}]
 """
 MOST = {
     "config": 19,
-    "events": 1,
     "hooks": 2,
     "leases.py": 1,
     "memory.py": 1,

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 from gateway_core.config import CircuitBreakerConfig, OutlierDetectionConfig
-from gateway_core.events import UPSTREAM_CONNECT_FAILED, UPSTREAM_RESET
 from gateway_core.upstreams import Endpoint, Outcome, Upstream
-from gateway_core.upstreams.passive_health import UNREACHABLE_SECONDS, FailureEvents
+from gateway_core.upstreams.passive_health import UNREACHABLE_SECONDS
 
 MakeUpstream = Callable[..., Upstream]
 
@@ -75,40 +74,3 @@ def test_the_last_usable_endpoint_is_not_left_out(make_upstream: MakeUpstream) -
         upstream.record(by_id(upstream, name), Outcome.CONNECT_FAILURE, 100.0, 100.0)
 
     assert picks(upstream, 1, 101.0) in {"a", "b"}
-
-
-def events(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, Any]]:
-    return [(vars(each)["event"], each.getMessage(), vars(each)["fields"]["count"]) for each in caplog.records]
-
-
-def test_a_kind_of_failure_of_an_endpoint_is_one_line_in_ten_seconds(caplog: pytest.LogCaptureFixture) -> None:
-    failures = FailureEvents("users")
-
-    for now in (0.0, 1.0, 2.0, 10.0):
-        failures.failed(UPSTREAM_CONNECT_FAILED, "a:80", "connection refused", now)
-    failures.failed(UPSTREAM_RESET, "a:80", "closed", 10.0)
-    failures.failed(UPSTREAM_CONNECT_FAILED, "b:80", "connection refused", 10.0)
-
-    refused = "upstream 'users': endpoint a:80: connection refused"
-    assert events(caplog) == [
-        ("upstream.connect_failed", refused, 1),
-        ("upstream.connect_failed", f"{refused} (3 times since the last such line)", 3),
-        ("upstream.reset", "upstream 'users': endpoint a:80: closed", 1),
-        ("upstream.connect_failed", "upstream 'users': endpoint b:80: connection refused", 1),
-    ]
-
-
-def test_requests_without_an_endpoint_or_a_connection_are_named_by_their_reason(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    failures = FailureEvents("users")
-
-    failures.refused("upstream.unavailable", "no endpoint is healthy", 0.0)
-    failures.refused("upstream.overloaded", "has no free connection", 0.0)
-    failures.refused("upstream.overloaded", "has no free connection", 1.0)
-    failures.refused("upstream.reset", "is reported by the attempt", 1.0)
-
-    assert events(caplog) == [
-        ("upstream.unavailable", "upstream 'users': no endpoint is healthy", 1),
-        ("upstream.overloaded", "upstream 'users': has no free connection", 1),
-    ]

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from itertools import chain, combinations
 from typing import Generic
 
-from gateway_core.routing.conditions import compile_conditions, compile_tests
 from gateway_core.routing.hosts import ANY_HOST, parse_host, wider_hosts
 from gateway_core.routing.patterns import Kind, Pattern, Segment, Shape, path_rank, rule_pattern
 from gateway_core.routing.rules import AddressCondition, P, RouteRule, ValueCondition
@@ -32,7 +31,6 @@ class Candidate(Generic[P]):
     def __init__(self, rule: RouteRule[P]) -> None:
         self.rule = rule
         self.pattern = rule_pattern(rule)
-        compile_conditions(rule.headers, rule.query, compile_tests(rule, self.pattern))
         hosts = {parse_host(host) for host in rule.hosts}
         self.hosts: tuple[str, ...] = tuple(sorted(hosts)) or (ANY_HOST,)
         self.methods: tuple[str | None, ...] = tuple(sorted(rule.methods)) or (None,)
@@ -232,7 +230,7 @@ class Conflict:
 def find_conflicts(rules: Iterable[RouteRule[P]]) -> list[Conflict]:
     """Return the routes that can never match, in file order.
 
-    :raises RuleError: a rule cannot be compiled.
+    :raises RuleError: a path or a host is none. Conditions are compared as they are written.
     """
     index: CoverIndex[P] = CoverIndex()
     candidates = [Candidate(rule) for rule in rules]

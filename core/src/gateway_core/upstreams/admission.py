@@ -12,6 +12,7 @@ from typing import Protocol
 
 from gateway_core.config import UpstreamLimitsConfig
 from gateway_core.metrics.counts import UpstreamCounts
+from gateway_core.upstreams.failure_events import FailureEvents
 
 
 class Decision(Enum):
@@ -33,10 +34,14 @@ class Counted(Protocol):
 class Load:
     """The counts of a whole upstream, shared by the snapshots that have it."""
 
-    __slots__ = ("_on_closed", "active", "copies", "counts", "earned", "is_running", "pending", "retrying")
+    __slots__ = ("_on_closed", "active", "copies", "counts", "earned", "failures", "is_running", "pending", "retrying")
 
-    def __init__(self, counts: UpstreamCounts | None = None, on_closed: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, upstream: str = "", counts: UpstreamCounts | None = None, on_closed: Callable[[], None] = lambda: None
+    ) -> None:
         self.counts = counts or UpstreamCounts()
+        self.failures = FailureEvents(upstream, self.counts)
+        """What the log says of requests that fail; a reload does not begin its ten seconds again."""
         self._on_closed = on_closed
         self.active = 0
         self.pending = 0

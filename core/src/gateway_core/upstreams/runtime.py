@@ -314,7 +314,7 @@ class UpstreamRuntime:
 
     def _make_load(self, upstream: str) -> Load:
         counts = self._metrics.upstreams
-        return Load(counts.acquire(upstream), partial(counts.release, upstream))
+        return Load(upstream, counts.acquire(upstream), partial(counts.release, upstream))
 
     def _lease_endpoint(
         self,

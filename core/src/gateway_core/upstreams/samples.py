@@ -35,8 +35,8 @@ from gateway_core.metrics.route_fold import fold_routes
 from gateway_core.metrics.samples import Family, Labels, Samples, Value
 from gateway_core.upstreams.breaker import BreakerState
 from gateway_core.upstreams.endpoint import Endpoint
+from gateway_core.upstreams.failure_events import REFUSALS
 from gateway_core.upstreams.outcome import FAILURE_REASONS
-from gateway_core.upstreams.passive_health import REFUSALS
 from gateway_core.upstreams.upstream import Upstream
 
 _COUNTERS: Final = (

@@ -15,8 +15,9 @@ from gateway_core.upstreams.admission import Admission, Load
 from gateway_core.upstreams.affinity import StickyCookie, compile_hash_key
 from gateway_core.upstreams.discovery.feed import Feed
 from gateway_core.upstreams.endpoint import AcquireEndpoint, Endpoint, EndpointSpec, Membership
+from gateway_core.upstreams.failure_events import FailedRequest
 from gateway_core.upstreams.outcome import FIRST_SERVER_ERROR, FIRST_STATUS, Outcome, code_of, reason_of, status_of
-from gateway_core.upstreams.passive_health import FailedRequest, FailureEvents, PassiveHealth
+from gateway_core.upstreams.passive_health import PassiveHealth
 from gateway_core.upstreams.resolver import Resolver
 from gateway_core.upstreams.retry import RetryBudget, RetryPolicy
 from gateway_core.upstreams.selection import ALWAYS, NO_CANDIDATES, Candidates, Selection, join, select
@@ -113,7 +114,7 @@ class Upstream:
         """Where endpoints come from that are not configured, if anywhere; for status pages."""
         self.hash_key = compile_hash_key(settings.hash_on)
         """Finds the key of a request, or None if the strategy needs none."""
-        self.admission = Admission(settings.limits, load)
+        self.admission = Admission(settings.limits, Load(self.name) if load is None else load)
         self.retries = RetryPolicy(settings.retries)
         self.retry_budget = RetryBudget(
             self.retries.settings.budget_percent, self.retries.settings.budget_minimum, self.admission.load
@@ -123,7 +124,7 @@ class Upstream:
         self.is_plain = self.hash_key is None and self.sticky is None
         """Whether the choice of an endpoint does not depend on the request."""
         self._load = self.admission.load
-        self.failures = FailureEvents(self.name, self._load.counts)
+        self.failures = self._load.failures
         """What the log says of requests that fail."""
         self._local_errors = LocalErrors() if local_errors is None else local_errors
         self._configured = frozenset(endpoint.id for endpoint in settings.endpoints)
