@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import re
 
 import pytest
@@ -8,10 +9,12 @@ from gateway_core.config.address import (
     Origin,
     check_host_pattern,
     is_host,
+    overlap,
     parse_listen,
     parse_origin,
 )
 from gateway_core.config.values import InvalidValueError
+from gateway_core.process.sockets import BindError, bind
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -137,3 +140,45 @@ def test_a_name_beyond_ascii_is_told_as_clients_send_it(name: str, written: str)
 def test_a_listener_that_is_only_a_port_is_told_its_forms(port: str) -> None:
     with pytest.raises(InvalidValueError, match=f'is only a port: write ":{port}" for every interface'):
         parse_listen(port)
+
+
+HOSTS = ["", "0.0.0.0", "127.0.0.1", "127.0.0.2", "localhost", "[::]", "[::1]"]
+
+
+def is_refused(one: str, other: str) -> bool:
+    """Listen on a free port of one host, then on the same port of the other."""
+    with contextlib.closing(bind(parse_listen(f"{one}:0"), "first")) as first:
+        port = first.getsockname()[1]
+        try:
+            bind(parse_listen(f"{other}:{port}"), "second").close()
+        except BindError:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("one", HOSTS)
+@pytest.mark.parametrize("other", HOSTS)
+def test_addresses_overlap_where_the_system_refuses_to_bind_both(one: str, other: str) -> None:
+    # The port may be taken by another process on the other host: hardly ever five times in a row.
+    refused = all(is_refused(one, other) for _ in range(5))
+
+    assert overlap(parse_listen(f"{other}:1"), parse_listen(f"{one}:1")) is refused
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("unix:/run/a", "unix:/run/a", True),
+        ("unix:/run/a", "unix:/run/x/../a", True),
+        ("unix:/run/a", "unix:/run/b", False),
+        ("unix:/run/a", ":80", False),
+        (":0", ":0", False),
+        ("a.test:80", "A.test:80", True),
+        ("a.test:80", "b.test:80", False),
+        ("a.test:80", ":80", True),
+        (":80", "a.test:80", True),
+        ("[0::1]:80", "[::1]:80", True),
+    ],
+)
+def test_overlaps_that_are_told_without_binding(one: str, other: str, *, expected: bool) -> None:
+    assert overlap(parse_listen(one), parse_listen(other)) is expected

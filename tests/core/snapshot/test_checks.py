@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from gateway_core.config import ConfigError, LoadedConfig, parse_listen
+from gateway_core.config import ConfigError, LoadedConfig
 from gateway_core.packages import PluginRegistry
-from gateway_core.process.sockets import BindError, bind
 from gateway_core.snapshot import load
-from gateway_core.snapshot.checks import overlap
 
 Load = Callable[[str], LoadedConfig]
 
@@ -173,81 +170,10 @@ def test_a_route_and_its_upstream_may_not_set_the_same_cookie(load_text: Load) -
     )
 
 
-HOSTS = ["", "0.0.0.0", "127.0.0.1", "127.0.0.2", "localhost", "[::]", "[::1]"]
-
-
-def is_refused(one: str, other: str) -> bool:
-    """Listen on a free port of one host, then on the same port of the other."""
-    with contextlib.closing(bind(parse_listen(f"{one}:0"), "first")) as first:
-        port = first.getsockname()[1]
-        try:
-            bind(parse_listen(f"{other}:{port}"), "second").close()
-        except BindError:
-            return True
-    return False
-
-
-@pytest.mark.parametrize("one", HOSTS)
-@pytest.mark.parametrize("other", HOSTS)
-def test_addresses_overlap_where_the_system_refuses_to_bind_both(one: str, other: str) -> None:
-    # The port may be taken by another process on the other host: hardly ever five times in a row.
-    refused = all(is_refused(one, other) for _ in range(5))
-
-    assert overlap(parse_listen(f"{other}:1"), parse_listen(f"{one}:1")) is refused
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "expected"),
-    [
-        ("unix:/run/a", "unix:/run/a", True),
-        ("unix:/run/a", "unix:/run/x/../a", True),
-        ("unix:/run/a", "unix:/run/b", False),
-        ("unix:/run/a", ":80", False),
-        (":0", ":0", False),
-        ("a.test:80", "A.test:80", True),
-        ("a.test:80", "b.test:80", False),
-        ("a.test:80", ":80", True),
-        (":80", "a.test:80", True),
-        ("[0::1]:80", "[::1]:80", True),
-    ],
-)
-def test_overlaps_that_are_told_without_binding(one: str, other: str, *, expected: bool) -> None:
-    assert overlap(parse_listen(one), parse_listen(other)) is expected
-
-
-@pytest.mark.parametrize(
-    ("text", "key_path"),
-    [
-        ("listen: [':8080', '127.0.0.1:8080']", "listen[1]"),
-        ("listen: ':8080'\nadmin: {listen: ':8080'}", "admin.listen"),
-        ("listen: '127.0.0.1:8080'\nadmin: {listen: '0.0.0.0:8080'}", "admin.listen"),
-        ("admin: {listen: '127.0.0.1:8080'}", "admin.listen"),
-    ],
-)
-def test_overlapping_listeners_are_problems(tmp_path: Path, text: str, key_path: str) -> None:
-    path = tmp_path / "gateway.yaml"
-    path.write_text(f"{text}\nroutes: [{{id: r, path: /, target: 'http://127.0.0.1:1'}}]\n")
-
-    with pytest.raises(ConfigError) as caught:
-        load([path], registry=PluginRegistry(find=dict), environ={})
-
-    assert [(problem.code, problem.key_path) for problem in caught.value.problems] == [("listen.overlap", key_path)]
-
-
 def codes(folder: Path, text: str) -> list[tuple[str, str]]:
     path = folder / "gateway.yaml"
     path.write_text(text if "routes" in text else f"{text}\nroutes: [{{id: r, path: /, respond: {{}}}}]\n")
     return [(each.code, each.key_path) for each in load([path], registry=PluginRegistry(dict), environ={}).warnings]
-
-
-@pytest.mark.parametrize("listen", ["':9090'", "0.0.0.0:9090", "10.0.0.1:9090", "'[::]:9090'", "gateway.internal:9090"])
-def test_an_admin_listener_that_others_reach_is_a_warning(tmp_path: Path, listen: str) -> None:
-    assert codes(tmp_path, f"admin: {{listen: {listen}}}") == [("admin.exposed", "admin.listen")]
-
-
-@pytest.mark.parametrize("listen", ["127.0.0.1:9090", "127.1.2.3:9090", "localhost:9090", "'[::1]:9090'", "unix:/a"])
-def test_an_admin_listener_of_this_machine_is_none(tmp_path: Path, listen: str) -> None:
-    assert codes(tmp_path, f"admin: {{listen: {listen}}}") == []
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -256,3 +257,37 @@ def target_name(target: str) -> TargetName | None:
     """Return what names a target by parameters; None if the text has none."""
     parts = tuple(_PLACEHOLDER.split(target))
     return TargetName(parts) if len(parts) > 1 else None
+
+
+def is_private(address: ListenAddress) -> bool:
+    """Whether only this machine reaches an address; without a host it is every interface's."""
+    found = _address(address.host)
+    return bool(address.path) or (found is not None and found.is_loopback)
+
+
+def overlap(later: ListenAddress, earlier: ListenAddress) -> bool:
+    """Whether a process that listens on one address cannot listen on another as well.
+
+    An address without a host is every interface, IPv4 and IPv6 (one dual-stack socket), or IPv4 alone where IPv6 is
+    taken; ``0.0.0.0`` and ``[::]`` are those of one family. Names of hosts are not resolved, apart from ``localhost``.
+    """
+    if later.path or earlier.path:
+        return bool(later.path and earlier.path) and posixpath.normpath(later.path) == posixpath.normpath(earlier.path)
+    if later.port != earlier.port or not later.port:
+        return False  # Port 0 takes a free one each time.
+    taken, wanted = _address(earlier.host), _address(later.host)
+    if not later.host:
+        return taken is None or taken.version == 4
+    if not earlier.host:
+        return True
+    if taken is None or wanted is None:
+        return later.host.lower() == earlier.host.lower()
+    is_wildcard = taken.is_unspecified or wanted.is_unspecified
+    return taken.version == wanted.version and (is_wildcard or taken == wanted)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address("127.0.0.1" if host.lower() == "localhost" else host)
+    except ValueError:
+        return None

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from gateway_core.config.catalog import ConfiguredFactory, PluginCatalog
 from gateway_core.config.checks.bindings import check_bindings
-from gateway_core.config.checks.listeners import check_listeners, check_named_listeners, check_trust
+from gateway_core.config.checks.listeners import check_addresses, check_listeners, check_named_listeners, check_trust
 from gateway_core.config.checks.references import (
     DISCOVERIES,
     STRATEGIES,
@@ -192,6 +192,7 @@ def _mask(scope: Scope, problems: Iterable[ConfigProblem]) -> list[ConfigProblem
 def _check_document(scope: Scope, *, is_complete: bool) -> None:
     check_names(scope)
     check_listeners(scope)
+    check_addresses(scope)
     check_trust(scope)
     check_upstreams(scope)
     check_certificates(scope)

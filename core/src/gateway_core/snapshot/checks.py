@@ -1,13 +1,10 @@
-"""What cannot be as it is written: routes that routing refuses, addresses that cannot be listened on together (what
-``bind`` would say, unbound) or that others reach, and texts that name what is not there.
+"""Routes that routing refuses or that can never match, and texts that name what is not there.
 
 Texts of `respond` and `error_pages` are sent as they are, so what stands for a value elsewhere reaches the client.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import posixpath
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -18,16 +15,13 @@ from gateway_core.config import (
     ConfigProblem,
     ErrorPageConfig,
     GatewayConfig,
-    ListenAddress,
     Place,
     PlaceOf,
     RouteConfig,
     format_path,
     is_url,
-    parse_listen,
 )
 from gateway_core.config.address import target_name
-from gateway_core.config.suggestions import quote
 from gateway_core.regex import Pattern, compile_pattern
 from gateway_core.routing import (
     Conflict,
@@ -200,74 +194,6 @@ def _conflict_message(conflict: Conflict, place_of: PlaceOf) -> str:
     ]
     where = f" ({', '.join(others)})" if others else ""
     return f"route {conflict.route!r} can never match: {conflict.reason}{where}"
-
-
-def check_addresses(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigProblem]:
-    """Find listeners that take the address of an earlier one, the admin listener last, and one that others reach."""
-    admin = config.admin
-    is_plain = admin is not None and admin.tls is None
-    if admin is not None and is_plain and admin.listen is not None and not _is_private(parse_listen(admin.listen)):
-        yield ConfigProblem(
-            place_of("admin.listen"),
-            "admin.listen",
-            f"{quote(admin.listen)} can be reached from other machines, and over plain HTTP the admin listener "
-            "takes no tokens",
-            code="admin.exposed",
-            severity="warning",
-            remedy="listen on 127.0.0.1 or on a unix socket, or give it tls",
-        )
-    wanted = [(f"listen[{index}]", listen.address) for index, listen in enumerate(config.listen)]
-    if admin is not None:
-        wanted += admin.addresses()
-    for position, (key_path, text) in enumerate(wanted):
-        for earlier, other in wanted[:position]:
-            # The same text twice among the listeners is reported as a name that is given twice.
-            if overlap(parse_listen(text), parse_listen(other)) and (text != other or key_path.startswith("admin.")):
-                message = f"{quote(text)} is taken by {quote(other)} at {place_of(earlier)}"
-                related = (place_of(earlier),)
-                yield ConfigProblem(
-                    place_of(key_path),
-                    key_path,
-                    message,
-                    code="listen.overlap",
-                    related=related,
-                    remedy="give one of them another port, or leave one out",
-                )
-                break
-
-
-def _is_private(address: ListenAddress) -> bool:
-    """Whether only this machine reaches an address; without a host it is every interface's."""
-    found = _address(address.host)
-    return bool(address.path) or (found is not None and found.is_loopback)
-
-
-def overlap(later: ListenAddress, earlier: ListenAddress) -> bool:
-    """Whether a process that listens on one address cannot listen on another as well.
-
-    An address without a host is every interface, IPv4 and IPv6 (one dual-stack socket), or IPv4 alone where IPv6 is
-    taken; ``0.0.0.0`` and ``[::]`` are those of one family. Names of hosts are not resolved, apart from ``localhost``.
-    """
-    if later.path or earlier.path:
-        return bool(later.path and earlier.path) and posixpath.normpath(later.path) == posixpath.normpath(earlier.path)
-    if later.port != earlier.port or not later.port:
-        return False  # Port 0 takes a free one each time.
-    taken, wanted = _address(earlier.host), _address(later.host)
-    if not later.host:
-        return taken is None or taken.version == 4
-    if not earlier.host:
-        return True
-    if taken is None or wanted is None:
-        return later.host.lower() == earlier.host.lower()
-    is_wildcard = taken.is_unspecified or wanted.is_unspecified
-    return taken.version == wanted.version and (is_wildcard or taken == wanted)
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address("127.0.0.1" if host.lower() == "localhost" else host)
-    except ValueError:
-        return None
 
 
 _PLACEHOLDER: Final = re.compile(

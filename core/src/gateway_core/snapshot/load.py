@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway_core.config import ConfigError, ConfigProblem, Document, GatewayConfig, LoadedConfig, PlaceOf
 from gateway_core.packages import PluginRegistry
-from gateway_core.snapshot.checks import check_addresses, check_placeholders, check_routes
+from gateway_core.snapshot.checks import check_placeholders, check_routes
 from gateway_core.snapshot.effects import check_effects
 
 if TYPE_CHECKING:
@@ -103,7 +103,6 @@ def _checks(registry: PluginRegistry, extensions: Extensions | None) -> ExtraChe
         yield from check_routes(config, place_of)
         yield from check_placeholders(config, place_of)
         yield from check_effects(config, place_of)
-        yield from check_addresses(config, place_of)
         if any(route.redirect is not None for route in config.routes):
             from gateway_core.snapshot.redirects import check_redirect_gaps, check_redirects  # noqa: PLC0415
 

@@ -70,6 +70,31 @@ def test_a_route_may_name_only_listeners_that_there_are(load: Load) -> None:
     assert problems(load, named % "web, wep") == ["routes[0].listeners[1] listener.unknown"]
 
 
+@pytest.mark.parametrize(
+    ("text", "key_path"),
+    [
+        ("listen: [':8080', '127.0.0.1:8080']", "listen[1]"),
+        ("listen: ':8080'\nadmin: {listen: ':8080'}", "admin.listen"),
+        ("listen: '127.0.0.1:8080'\nadmin: {listen: '0.0.0.0:8080'}", "admin.listen"),
+        ("admin: {listen: '127.0.0.1:8080'}", "admin.listen"),
+    ],
+)
+def test_overlapping_listeners_are_problems(load: Load, text: str, key_path: str) -> None:
+    assert problems(load, text) == [f"{key_path} listen.overlap"]
+
+
+@pytest.mark.parametrize("listen", ["':9090'", "0.0.0.0:9090", "10.0.0.1:9090", "'[::]:9090'", "gateway.internal:9090"])
+def test_an_admin_listener_that_others_reach_is_a_warning(load: Load, listen: str) -> None:
+    (warning,) = load(f"admin: {{listen: {listen}}}").warnings
+
+    assert (warning.code, warning.key_path) == ("admin.exposed", "admin.listen")
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:9090", "127.1.2.3:9090", "localhost:9090", "'[::1]:9090'", "unix:/a"])
+def test_an_admin_listener_of_this_machine_is_none(load: Load, listen: str) -> None:
+    assert load(f"admin: {{listen: {listen}}}").warnings == ()
+
+
 LISTEN = 'listen: [{address: ":80"}, {address: "unix:/run/g.sock"%s}]\n'
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final
 
-from gateway_core.config.address import UNIX
+from gateway_core.config.address import UNIX, ListenAddress, is_private, overlap, parse_listen
 from gateway_core.config.checks.scope import Scope, mappings, text
 from gateway_core.config.models.gateway import DEFAULT_LISTEN
 from gateway_core.config.problems import KeyPath
@@ -114,6 +114,43 @@ def check_named_listeners(scope: Scope) -> None:
                 scope.add(
                     where, f"{scope.shown(where, name)} is not a listener", code="listener.unknown", remedy=remedy
                 )
+
+
+def check_addresses(scope: Scope) -> None:
+    """Report listeners that take the address of an earlier one, those of admin last; warn of one that others reach."""
+    wanted = [(path, address) for path, item in listeners(scope.document) if (address := text(item, "address"))]
+    admin = scope.document.get("admin")
+    if isinstance(admin, Mapping):
+        wanted += [(("admin", key), named) for key in ("listen", "health_listen") if (named := text(admin, key))]
+        _check_exposed(scope, admin)
+    parsed = [(path, address, found) for path, address in wanted if (found := _parsed(address)) is not None]
+    for position, (path, address, found) in enumerate(parsed):
+        for earlier, other, taken in parsed[:position]:
+            # The same text twice among the listeners is looked at with their hosts (`check_listeners`).
+            if overlap(found, taken) and (address != other or path[0] == "admin"):
+                message = (
+                    f"{scope.shown(path, address)} is taken by {scope.shown(earlier, other)} at {scope.place(earlier)}"
+                )
+                remedy = "give one of them another port, or leave one out"
+                scope.add(path, message, code="listen.overlap", related=[earlier], remedy=remedy)
+                break
+
+
+def _check_exposed(scope: Scope, admin: Mapping[str, Any]) -> None:
+    address = text(admin, "listen") or ""
+    found = _parsed(address) if admin.get("tls") is None else None
+    if found is not None and not is_private(found):
+        shown = scope.shown(("admin", "listen"), address)
+        message = f"{shown} can be reached from other machines, and over plain HTTP the admin listener takes no tokens"
+        remedy = "listen on 127.0.0.1 or on a unix socket, or give it tls"
+        scope.warn(("admin", "listen"), message, code="admin.exposed", remedy=remedy)
+
+
+def _parsed(address: str) -> ListenAddress | None:
+    try:
+        return parse_listen(address)
+    except InvalidValueError:
+        return None  # a problem of its own
 
 
 _PEERS: Final = "trusted_proxies"
