@@ -179,6 +179,18 @@ def test_what_is_not_there_has_the_place_of_what_is_around_it() -> None:
     assert locator().place(("routes", "id")) == Place("g.yaml", 4, 3)
 
 
+def test_an_item_that_stands_alone_is_found_as_the_only_one_of_a_list() -> None:
+    root = compose("g.yaml", "listen:\n  address: x\n  tls: {cert: c.pem}\n")
+    assert root is not None
+    alone = Locator(root, {})
+
+    assert alone.find(("listen", 0, "tls", "cert")).path == ("listen", "tls", "cert")
+    assert alone.place(("listen", 0, "tls", "cert")) == Place("g.yaml", 3, 15)
+    assert alone.value(("listen", 0, "tls", "cert")) == "c.pem"
+    assert str(alone.key_problem(("listen", 0, "address"), "no", code="x")) == "g.yaml:2:3: listen.address: no"
+    assert alone.find(("listen", 1, "tls")).path == ("listen",)
+
+
 def test_merged_keys_are_found_where_they_are_written() -> None:
     assert locator().place(("routes", 0, "timeouts", "connect")) == Place("g.yaml", 2, 23)
 

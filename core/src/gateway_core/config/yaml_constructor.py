@@ -224,7 +224,9 @@ class Found:
     node: yaml.Node
     key: yaml.Node | None
     path: KeyPath
-    """The part of the path that exists in the source."""
+    """The part of the path that exists in the source, as it is written there: without the 0 of a list of one."""
+    is_whole: bool
+    """Whether all of the path exists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,14 +238,21 @@ class Locator:
     """Source lines by document name."""
 
     def find(self, path: KeyPath) -> Found:
-        """Follow ``path`` as far as the source goes."""
+        """Follow ``path`` as far as the source goes.
+
+        Where the models take one item or a list of them, and the source has the item alone, its index is 0.
+        """
         node, key = self.root, None
-        for depth, part in enumerate(path):
+        written: KeyPath = ()
+        for part in path:
+            if part == 0 and not isinstance(node, yaml.SequenceNode):
+                continue
             step = _step(node, part)
             if step is None:
-                return Found(node, key, path[:depth])
+                return Found(node, key, written, is_whole=False)
             key, node = step
-        return Found(node, key, path)
+            written = (*written, part)
+        return Found(node, key, written, is_whole=True)
 
     def place(self, path: KeyPath) -> Place:
         """Return the place of the value at ``path``, or of the innermost value around it."""
@@ -266,22 +275,23 @@ class Locator:
         """Make a problem about the value at ``path``."""
         found = self.find(path)
         problem = self._at(found.node, found.path, message, code=code, severity=severity)
-        return replace(problem, remedy=remedy, related=tuple(related), value=self._value(found, path))
+        return replace(problem, remedy=remedy, related=tuple(related), value=self._value(found))
 
     def key_problem(
         self, path: KeyPath, message: str, *, code: str, remedy: str = "", severity: Severity = "error"
     ) -> ConfigProblem:
         """Make a problem about the last key of ``path`` itself."""
         found = self.find(path)
-        node = found.key if found.key is not None and len(found.path) == len(path) else found.node
-        return replace(self._at(node, path, message, code=code, severity=severity), remedy=remedy)
+        node = found.key if found.key is not None and found.is_whole else found.node
+        shown = found.path if found.is_whole else path
+        return replace(self._at(node, shown, message, code=code, severity=severity), remedy=remedy)
 
     def value(self, path: KeyPath) -> str | None:
         """Return the text of the scalar at ``path`` as it is written."""
-        return self._value(self.find(path), path)
+        return self._value(self.find(path))
 
-    def _value(self, found: Found, path: KeyPath) -> str | None:
-        is_there = found.path == path and isinstance(found.node, yaml.ScalarNode)
+    def _value(self, found: Found) -> str | None:
+        is_there = found.is_whole and isinstance(found.node, yaml.ScalarNode)
         return str(found.node.value) if is_there else None
 
     def _at(self, node: yaml.Node, path: KeyPath, message: str, *, code: str, severity: Severity) -> ConfigProblem:
