@@ -26,6 +26,8 @@ from hypothesis import strategies as st
         (":8080", ListenAddress("", 8080)),
         ("[::1]:8080", ListenAddress("::1", 8080)),
         ("[::]:0", ListenAddress("::", 0)),
+        ("[::ffff:127.0.0.1]:8080", ListenAddress("127.0.0.1", 8080)),
+        ("[::ffff:0:0]:8080", ListenAddress("0.0.0.0", 8080)),
         ("localhost:80", ListenAddress("localhost", 80)),
         ("unix:/run/gateway.sock", ListenAddress(path="/run/gateway.sock")),
     ],

@@ -58,7 +58,7 @@ class Origin:
 
 
 def parse_listen(text: str) -> ListenAddress:
-    """Read ``host:port``, ``:port``, ``[::1]:port`` or ``unix:/path``.
+    """Read ``host:port``, ``:port``, ``[::1]:port`` or ``unix:/path``. IPv4 mapped into IPv6 is IPv4.
 
     :raises InvalidValueError: for anything else.
     """
@@ -73,7 +73,13 @@ def parse_listen(text: str) -> ListenAddress:
         raise InvalidValueError("is not an address", remedy="write host:port, :port, [::1]:port or unix:/path")
     if host and not (_is_ipv6(host[1:-1]) if _is_bracketed(host) else is_host(host)):
         raise InvalidValueError("is not an address: the host is neither a name nor an IP address")
-    return ListenAddress(host.strip("[]"), _port(port_text, least=0))
+    # A socket for IPv6 alone, as all of ours with an address are, cannot be bound to a mapped one.
+    return ListenAddress(_as_ipv4(host.strip("[]")), _port(port_text, least=0))
+
+
+def _as_ipv4(host: str) -> str:
+    mapped = ipaddress.IPv6Address(host).ipv4_mapped if ":" in host else None
+    return host if mapped is None else str(mapped)
 
 
 def _socket_path(text: str, example: str) -> str:
