@@ -60,6 +60,17 @@ def test_listeners_at_one_address_share_a_socket(table: SocketTable) -> None:
     assert len(table.descriptors()) == 1
 
 
+def test_from_all_addresses_of_ipv6_to_every_interface_both_families_are_served(table: SocketTable) -> None:
+    table.bind(listen("[::]:0"))
+    port = table["[::]:0"].getsockname()[1]
+
+    assert table.bind(listen(f":{port}")) == [f":{port}"]
+    table.keep_only(listen(f":{port}"))
+
+    for host in ("127.0.0.1", "::1"):
+        socket.create_connection((host, port)).close()
+
+
 def test_duplicates_outlive_the_table(table: SocketTable) -> None:
     table.bind(listen("127.0.0.1:0"))
     where = table["127.0.0.1:0"].getsockname()

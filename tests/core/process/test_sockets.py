@@ -51,6 +51,16 @@ def test_a_taken_port_says_what_to_do() -> None:
             bound(text)
 
 
+def test_every_interface_is_taken_where_another_program_has_the_port_for_ipv6_alone() -> None:
+    with socket.socket(socket.AF_INET6) as other:
+        other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        other.bind(("::", 0))
+        other.listen()
+
+        with pytest.raises(sockets.BindError, match="address already in use: stop what listens there"):
+            bound(f":{other.getsockname()[1]}")
+
+
 def test_an_address_of_somebody_else_is_refused() -> None:
     with pytest.raises(sockets.BindError, match=r"cannot listen on 192\.0\.2\.1:80: cannot assign requested address"):
         bound("192.0.2.1:80")

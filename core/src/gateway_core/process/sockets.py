@@ -90,6 +90,10 @@ def _remedy(error: OSError, *, is_unix: bool) -> str:
     return ""
 
 
+_NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EADDRNOTAVAIL})
+"""What a kernel without IPv6, or with it switched off, says to a socket for IPv6 and to binding it."""
+
+
 def _bind_tcp(address: ListenAddress, *, reuse_port: bool) -> socket.socket:
     host = address.host or None
     found = socket.getaddrinfo(host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -105,7 +109,8 @@ def _bind_tcp(address: ListenAddress, *, reuse_port: bool) -> socket.socket:
             return _listening(sock, where, dual_stack=host is None)
         except OSError as failure:
             error = error or failure
-            if host is not None:
+            # A port that is taken for IPv6 alone is taken: half of the interfaces would go unserved without a word.
+            if host is not None or failure.errno not in _NO_IPV6:
                 break
     assert error is not None
     raise error
