@@ -76,7 +76,7 @@ class Running:
         return self.loop.run_until_complete(outcome.finish()) if isinstance(outcome, Suspended) else outcome
 
     def faults(self) -> dict[str, int]:
-        return {each.id: each.faults.count for each in self.snapshot.bindings() if each.faults.count}
+        return {each.id: each.faults.count for each in self.snapshot.bindings if each.faults.count}
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_nothing_in_a_head_makes_a_request_raise(
 
     look_at_everything(request, "session", "x-tenant", "cookie", "content-type")
     look_at_everything(request.headers, "cookie", "content-length")
-    look_at_everything(copy_request(request, next(iter(running.snapshot.bindings()))))
+    look_at_everything(copy_request(request, next(iter(running.snapshot.bindings))))
     list(request.headers)
     assert len(request.headers) == len(request.headers.items())
     assert request.headers == request.headers.copy()

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+from gateway_core.clock import ManualClock
 from gateway_core.config import ConfigError, Document, GatewayConfig, LoadedConfig, Place, load_config
 from gateway_core.config.models.base import Section
 from gateway_core.config.values import CANONICAL
+from gateway_core.tasks import Yielder
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
@@ -124,6 +127,20 @@ def test_no_line_is_long(load: Load) -> None:
     assert max(len(line) for line in lines) < 20_000
     assert all(b"\n" not in line for line in lines)
     assert received(lines) == loaded
+
+
+async def test_requests_have_turns_while_routes_are_read(load: Load) -> None:
+    loaded = load("routes:\n" + "\n".join(f"  - {{path: /{number}, target: 'http://h'}}" for number in range(300)))
+    always = Yielder(ManualClock(), 0)  # its slices are used up at once
+    reading = asyncio.get_running_loop().create_task(LoadedConfig.from_lines(tuple(loaded.to_lines()), always))
+
+    turns = 0
+    while not reading.done():
+        await asyncio.sleep(0)
+        turns += 1
+
+    assert turns >= 300 / 5
+    assert (await reading).config == loaded.config
 
 
 def test_canonical_form_has_all_defaults(load: Load) -> None:

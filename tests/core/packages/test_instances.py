@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -211,3 +211,32 @@ async def test_an_instance_that_is_kept_is_started_once(snapshot: Snapshot) -> N
         await bindings.start()
 
     assert Counting.happened == ["start counting"]
+
+
+async def test_requests_have_turns_while_many_instances_are_started_and_given_back(snapshot: Snapshot) -> None:
+    bindings = snapshot()
+    for number in range(1000):
+        bind(bindings, id="many", route=str(number))
+
+    assert await turns_during(bindings.start()) >= 10
+    assert await turns_during(bindings.aclose()) >= 10
+    assert Counting.happened.count("stop many") == 1000
+
+
+async def turns_during(work: Coroutine[None, None, None]) -> int:
+    task, turns = asyncio.get_running_loop().create_task(work), 0
+    while not task.done():
+        await asyncio.sleep(0)
+        turns += 1
+    await task
+    return turns
+
+
+async def test_bindings_are_listed_and_counted_as_they_are_made(snapshot: Snapshot) -> None:
+    before, after = snapshot(), snapshot()
+    bind(before, id="kept")
+
+    made = [bind(after, id="kept"), bind(after, id="other")]
+
+    assert after.bound == made
+    assert (after.made, after.kept) == (1, 1)

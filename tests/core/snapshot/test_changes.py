@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Sequence
+from typing import Any
 
-from gateway_core.clock import SystemClock
+from gateway_core.clock import ManualClock, SystemClock
 from gateway_core.config import GatewayConfig
 from gateway_core.snapshot.changes import Changes, Difference, bindings_of, changed_settings, compare, counted
 from gateway_core.tasks import Yielder
@@ -63,7 +65,7 @@ def test_says_that_nothing_is_different() -> None:
     )
 
 
-def test_bindings_are_named_with_their_place() -> None:
+async def test_bindings_are_named_with_their_place() -> None:
     old = GatewayConfig.model_validate({"plugins": [{"name": "auth"}, {"name": "logger"}]})
     route = {
         "id": "r",
@@ -74,15 +76,33 @@ def test_bindings_are_named_with_their_place() -> None:
     upstream = {"name": "u", "endpoints": [{"url": "http://h"}], "plugins": [{"name": "sign"}]}
     new = GatewayConfig.model_validate({"plugins": [{"name": "logger"}], "routes": [route], "upstreams": [upstream]})
 
-    found = asyncio.run(
-        compare(
-            bindings_of(old, old.routes[:1], {"u"}), bindings_of(new, new.routes[:1], {"u"}), Yielder(SystemClock())
-        )
-    )
+    async def bound(config: GatewayConfig, changed: Sequence[str], upstreams: Collection[str]) -> dict[str, Any]:
+        routes = {each.id: each for each in config.routes}
+        return await bindings_of(config, routes, changed, upstreams, Yielder(SystemClock()))
+
+    found = await compare(await bound(old, (), {"u"}), await bound(new, ("r",), {"u"}), Yielder(SystemClock()))
 
     assert found.removed == ("auth (gateway-wide)",)
     assert found.added == ("a (route r)", "ip (target u of route r)", "sign (upstream u)")
-    assert list(bindings_of(new, (), ())) == ["logger (gateway-wide)"]
+    assert list(await bound(new, (), ())) == ["logger (gateway-wide)"]
+
+
+async def test_requests_have_a_turn_after_each_changed_route_whose_bindings_are_looked_for() -> None:
+    routes = [{"id": f"r{n}", "path": f"/{n}", "target": "u", "plugins": [{"name": "a"}]} for n in range(300)]
+    config = GatewayConfig.model_validate({"routes": routes})
+    by_id = {each.id: each for each in config.routes}
+    always = Yielder(ManualClock(), 0)  # its slices are used up at once
+    working = asyncio.get_running_loop().create_task(bindings_of(config, by_id, list(by_id), (), always))
+
+    assert await turns_during(working) >= 300
+
+
+async def turns_during(task: asyncio.Task[Any]) -> int:
+    turns = 0
+    while not task.done():
+        await asyncio.sleep(0)
+        turns += 1
+    return turns
 
 
 def test_says_which_settings_are_different() -> None:

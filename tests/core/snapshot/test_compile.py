@@ -267,7 +267,7 @@ routes:
 """,
     )
 
-    assert [binding.path for binding in snapshot.bindings()] == ["noted", "upstreams/a/mine"]
+    assert [binding.path for binding in snapshot.bindings] == ["noted", "upstreams/a/mine"]
     to_a, to_b = (snapshot.routes["split"].chain.for_target(name) for name in ("a", "b"))
     assert to_a is not None
     assert to_b is not None

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from gateway_core import memory
 from gateway_core.config import LoadedConfig
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
@@ -86,6 +87,25 @@ async def test_a_snapshot_that_nothing_uses_is_freed_little_by_little(
 
     assert alive[-1] == 0
     assert max(before - after for before, after in pairwise([300, *alive])) == 1
+
+
+async def test_nothing_of_a_snapshot_that_is_taken_apart_waits_in_a_new_list(
+    load_text: Load, environment: Environment
+) -> None:
+    """The collector looks through all that a new list refers to, in one turn of the loop."""
+    routes = "".join(f"  - {{id: r{n}, path: /a/b{n}/:id, target: 'http://127.0.0.1:1'}}\n" for n in range(1000))
+    snapshot = (await compile_snapshot(load_text("routes:\n" + routes), environment)).snapshot
+    await snapshot.aclose()
+    memory.freeze()
+
+    longest = 0
+    for number, _ in enumerate(snapshot.clear()):
+        if number % 500 == 0:
+            young = gc.get_objects(generation=0)
+            longest = max(longest, *(len(each) for each in young if isinstance(each, (list, tuple, dict))))
+            del young
+
+    assert longest < 300
 
 
 async def test_requests_have_turns_while_a_snapshot_of_many_routes_is_closed(

@@ -214,7 +214,10 @@ class Metrics:
 
     def use(self, *, bounds: tuple[float, ...], max_endpoints: int) -> None:
         """Follow the configuration; with other bounds all histograms of durations begin anew."""
+        has_same_bounds = bounds == self.bounds
         self.bounds, self.max_endpoints = bounds, max_endpoints
+        if has_same_bounds:  # as with almost every configuration; there may be tens of thousands of histograms
+            return
         self.unrouted.use_bounds(bounds)
         for _, route in self.routes.items():
             route.use_bounds(bounds)

@@ -78,9 +78,8 @@ class ChainBuilder:
         """
         of_targets: dict[str, list[Binding]] = {}
         for number, (upstream, of_target) in enumerate(targets):
-            made = self._bind_all(of_target, route, f"{key_path}.targets[{number}]", upstream)
-            # A target that stands there twice has the same bindings in both places.
-            of_targets.setdefault(upstream, made)
+            if upstream not in of_targets:  # a target that stands there twice has the same bindings in both places
+                of_targets[upstream] = self._bind_all(of_target, route, f"{key_path}.targets[{number}]", upstream)
         if not own and not any(of_targets.values()) and not error_pages:
             return self.global_chain
         chain = []

@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
@@ -36,6 +37,8 @@ from gateway_core.packages.registry import PluginRegistry, PluginUnavailableErro
 from gateway_core.packages.schemas import config_check, make_config
 
 _STOP_TIMEOUT: Final = 10.0
+_AT_ONCE: Final = 100
+"""Instances that are started, or given back, in one turn of the loop."""
 
 
 class Instance:
@@ -131,12 +134,11 @@ class Bindings:
         self._start_timeout = start_timeout
         self._services = services or PluginServices()
         self._held: list[tuple[Lease[Instance], Place, str]] = []
-        self._plugins: dict[str, tuple[type[Plugin[Any]], str]] = {}
-
-    @property
-    def made(self) -> int:
+        self.bound: list[Binding] = []
+        """All of them, in the order in which they were bound."""
+        self.made = 0
         """How many bindings got a new instance."""
-        return sum(lease.is_new for lease, _, _ in self._held)
+        self._plugins: dict[str, tuple[type[Plugin[Any]], str]] = {}
 
     @property
     def kept(self) -> int:
@@ -171,14 +173,11 @@ class Bindings:
         digest = _digest(config.config) + _files_digest(plugin, config.config)
         key = BindingKey(config.name, version, digest, route, config.id, upstream)
         path = binding_path(config.id, route=route, upstream=upstream)
-
-        def make() -> Instance:
-            return self._make(plugin, config, route, path, place, key_path)
-
-        lease = self._leases.acquire(key, make)
+        lease = self._leases.acquire(key, partial(self._make, plugin, config, route, path, place, key_path))
         self._held.append((lease, place, key_path))
+        self.made += lease.is_new
         instance, on_error = lease.value, config.on_error or plugin.default_on_error
-        return Binding(
+        binding = Binding(
             id=config.id,
             plugin=config.name,
             version=version,
@@ -198,6 +197,8 @@ class Bindings:
             upstream=upstream,
             when=compile_when(config.when),
         )
+        self.bound.append(binding)
+        return binding
 
     def _make(
         self,
@@ -258,11 +259,15 @@ class Bindings:
 
         :raises ConfigError: with every one that failed or took too long; close this object then.
         """
-        new = [(lease, place, key_path) for lease, place, key_path in self._held if lease.is_new]
-        waiting = [each for each in new if type(each[0].value.plugin).start is not Plugin.start]
-        for lease, _, _ in new:
-            if type(lease.value.plugin).start is Plugin.start:
+        waiting = []
+        for number, each in enumerate(self._held, 1):
+            lease = each[0]
+            if lease.is_new and type(lease.value.plugin).start is not Plugin.start:
+                waiting.append(each)
+            elif lease.is_new:
                 await lease.value.start(self._start_timeout)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
         results = await asyncio.gather(*(self._start_one(*each) for each in waiting))
         problems = [problem for problem in results if problem is not None]
         if problems:
@@ -290,8 +295,15 @@ class Bindings:
     async def aclose(self) -> None:
         """Give the instances back; those that are not held elsewhere are stopped."""
         held, self._held = self._held, []
-        unused = [instance for lease, _, _ in held if (instance := lease.release()) is not None]
-        await asyncio.gather(*(instance.aclose() for instance in unused if instance.has_end))
+        held.reverse()
+        unused: list[Instance] = []
+        while held:
+            instance = held.pop()[0].release()
+            if instance is not None and instance.has_end:
+                unused.append(instance)
+            if len(held) % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        await asyncio.gather(*(instance.aclose() for instance in unused))
 
 
 def _policy(config: QuarantineConfig | None) -> QuarantinePolicy | None:

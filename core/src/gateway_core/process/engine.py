@@ -349,15 +349,18 @@ class Engine:
         await self.upstreams.aclose()
         self._guard.stop()
 
-    def shared_owners(self) -> list[str]:
+    async def shared_owners(self) -> list[str]:
         """Return whose shared values are to be kept: those of the bindings in force."""
         current: Snapshot | None = self.holder.current
-        return [] if current is None else [shared_owner(each.plugin, each.path) for each in current.bindings()]
+        owners: list[str] = []
+        async for part in Yielder(self.clock).parts([] if current is None else current.bindings):
+            owners += [shared_owner(each.plugin, each.path) for each in part]
+        return owners
 
     async def run_command(self, binding: str, command: str, arguments: Mapping[str, Any]) -> list[CommandOutcome]:
         """Run a command in each instance of a binding in force; whatever they do becomes an outcome."""
         current: Snapshot | None = self.holder.current
-        return await run_in_instances([] if current is None else current.bindings(), binding, command, arguments)
+        return await run_in_instances([] if current is None else current.bindings, binding, command, arguments)
 
     async def _everywhere(self, binding: str, command: str, arguments: Mapping[str, Any]) -> list[Any]:
         # As over a channel, so that plugins behave alike with one worker and with several.
@@ -381,7 +384,7 @@ class Engine:
             "certificates": describe_certificates(self.listeners.validities(), self._certificates.issuance()),
             "failing_bindings": [
                 {"path": each.path, "plugin": each.plugin, "place": each.place, "failures": each.faults.count}
-                for each in ([] if current is None else current.bindings())
+                for each in ([] if current is None else current.bindings)
                 if each.is_failing(now)
             ],
         }
@@ -392,5 +395,5 @@ class Engine:
         current: Snapshot | None = self.holder.current
         now = self.clock.monotonic()
         installed = [info.describe() for info in self.registry.states()]
-        bindings = [] if current is None else [describe_binding(each, now) for each in current.bindings()]
+        bindings = [] if current is None else [describe_binding(each, now) for each in current.bindings]
         return {"installed": installed, "bindings": bindings, "times": [each.describe() for each in self.times.all()]}

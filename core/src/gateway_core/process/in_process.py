@@ -99,7 +99,7 @@ class InProcessServer:
         self._engine.listeners.take_waiting()
         self._sockets.keep_only(prepared.config.listen)
         self.config, self._plugins = prepared.config, bundle.plugins.keys()
-        self._engine.stores.keep_only(self._engine.shared_owners())
+        self._engine.stores.keep_only(await self._engine.shared_owners())
         if bundle.workers != 1:
             changes.append(f"still one process although workers is {bundle.workers}: send SIGUSR2 to restart")
         return "; ".join(changes)

@@ -95,7 +95,7 @@ class ServingOverrides:
     def hold(self) -> None:
         """Hold the bindings of the configuration in force out of quarantine that are released, and no others."""
         current: Snapshot | None = self._holder.current
-        for binding in () if current is None else current.bindings():
+        for binding in () if current is None else current.bindings:
             quarantine = binding.quarantine
             if quarantine is not None and quarantine.is_held is not (binding.path in self._released):
                 if quarantine.is_held:

@@ -50,7 +50,8 @@ class Worker:
         self._monitor = ReceivedMonitor(SystemClock())
         """What the watcher finds, which may arrive before anything else."""
         self._table = SocketTable()
-        self._parts: list[bytes] = []
+        self._lines: list[bytes] = []
+        """Of the configuration that is being sent."""
         self._prepared: Prepared | None = None
         self._tasks = Tasks()
         self._reading = Tasks()
@@ -181,11 +182,11 @@ class Worker:
             await self._channel.reply(message, outcomes=[outcome_to_plain(outcome) for outcome in outcomes])
 
     async def _part(self, message: Message) -> None:
-        self._parts.append(message.body)
+        self._lines += message.body.split(b"\n")
 
     async def _prepare(self, message: Message) -> None:
-        lines = tuple(line for part in self._parts for line in part.split(b"\n"))
-        self._parts.clear()
+        lines = tuple(self._lines)
+        self._lines.clear()
         # In a task, so that the supervisor can ask for status and metrics meanwhile.
         bundle = ConfigBundle(message["version"], lines, plugins=message["plugins"])
         self._tasks.spawn(self._build(message, bundle), name="prepare a configuration")
@@ -215,7 +216,7 @@ class Worker:
         self._table.forget(but=prepared.config.listen)
         logs.configure(prepared.config.log, process=f"worker {self._number}")
         self.deadline = prepared.config.shutdown_timeout
-        await self._channel.reply(message, changes=str(changes), shared_owners=self.engine.shared_owners())
+        await self._channel.reply(message, changes=str(changes), shared_owners=await self.engine.shared_owners())
 
     async def _discard(self, _message: Message) -> None:
         prepared, self._prepared = self._prepared, None

@@ -157,6 +157,17 @@ class Node(Generic[P]):
             return self.children.get(segment)
         return self.child if self.label == segment else None
 
+    def take(self) -> Node[P] | None:
+        """Remove one of the nodes below this one, and return it; None if there is none."""
+        if self.children:
+            return self.children.popitem()[1]
+        if self.affixed:
+            return self.affixed.pop()[1]
+        found, self.child = self.child, None
+        if found is None:
+            found, self.param = self.param, None
+        return found
+
     @property
     def has_only_tail(self) -> bool:
         """Whether no segment leads to another node."""
@@ -197,12 +208,14 @@ class Tree(Generic[P]):
             self.catch_all = self.root.tail if self.root.has_only_tail else None
 
     def clear(self) -> Iterator[None]:
-        """Take the tree apart, as no one uses it any more: each step frees a little, from the root on."""
-        nodes, self.root, self.catch_all = [] if self.root is None else [self.root], None, None
-        while nodes:
-            node = nodes.pop()
-            below = [node.child, node.param, *(node.children or {}).values(), *(each for _, each in node.affixed or ())]
-            nodes += [each for each in below if each is not None]
+        """Take the tree apart, as no one uses it any more: each step frees a little, from the leaves on."""
+        way, self.root, self.catch_all = [] if self.root is None else [self.root], None, None
+        while way:
+            below = way[-1].take()
+            if below is not None:
+                way.append(below)
+                continue
+            way.pop()
             yield
         for table in (self.statics, self.behind):
             while table:

@@ -99,8 +99,8 @@ async def changes_between(old: GatewayConfig | None, compiled: Compiled, yielder
     routes = await compare(before, after, yielder)
     upstreams = await compare(_upstreams(old), _upstreams(new), yielder)
     inside = frozenset(upstreams.changed)
-    bound = bindings_of(old, [before[name] for name in routes.changed], inside)
-    now_bound = bindings_of(new, [after[name] for name in routes.changed], inside)
+    bound = await bindings_of(old, before, routes.changed, inside, yielder)
+    now_bound = await bindings_of(new, after, routes.changed, inside, yielder)
     return Changes(
         routes=routes,
         upstreams=upstreams,
@@ -137,19 +137,29 @@ def _endpoints(config: GatewayConfig) -> dict[str, Any]:
     return {f"{upstream.name}/{end.id}": end for upstream in config.upstreams for end in upstream.endpoints}
 
 
-def bindings_of(
-    config: GatewayConfig, routes: Sequence[RouteConfig], upstreams: Collection[str]
+async def bindings_of(
+    config: GatewayConfig,
+    routes: Mapping[str, RouteConfig],
+    changed: Sequence[str],
+    upstreams: Collection[str],
+    yielder: Yielder,
 ) -> dict[str, BindingConfig]:
     """Return what is bound, by id and place: gateway-wide, and on some routes and upstreams of a configuration.
 
     Those of routes and upstreams that are new or gone come and go with them, and are not named.
+
+    :param routes: those of the configuration, by id.
+    :param changed: ids of the routes that count.
+    :param upstreams: names of the upstreams that count.
     """
     found = {f"{binding.id} (gateway-wide)": binding for binding in config.plugins}
-    for route in routes:
+    for name in changed:
+        route = routes[name]
         found |= {f"{binding.id} (route {route.id})": binding for binding in route.plugins}
         for target in route.targets:
             for binding in target.plugins:
                 found[f"{binding.id} (target {target.target} of route {route.id})"] = binding
+        await yielder.checkpoint()
     for upstream in config.upstreams:
         if upstream.name in upstreams:
             found |= {f"{binding.id} (upstream {upstream.name})": binding for binding in upstream.plugins}

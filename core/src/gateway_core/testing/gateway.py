@@ -85,7 +85,7 @@ class RunningGateway:
             raise
         changes = await self._engine.commit(prepared)
         self._sockets.keep_only(prepared.config.listen)
-        self._engine.stores.keep_only(self._engine.shared_owners())
+        self._engine.stores.keep_only(await self._engine.shared_owners())
         return str(changes)
 
     async def _url(self) -> str:
