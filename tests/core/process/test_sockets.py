@@ -8,7 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -160,6 +160,24 @@ def test_the_file_of_a_unix_socket_stays_when_its_server_closes(
         runner.run(serve_and_close())
 
     assert path.is_socket()
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_connection_that_is_accepted_as_its_acceptor_ends_is_closed(
+    run: Callable[[Awaitable[object]], object],
+) -> None:
+    async def end_at_once() -> None:
+        sock = bound("127.0.0.1:0")
+        acceptor = sockets.Acceptor(sock, asyncio.Protocol)
+        with socket.create_connection(sock.getsockname()) as client:
+            await acceptor.aclose()
+
+            client.settimeout(30)
+            assert client.recv(1) == b""
+            async with asyncio.timeout(30):
+                await acceptor.drained()
+
+    run(end_at_once())
 
 
 # Accepts on asyncio without TLS as well, with few descriptors left, and says on stdout where.

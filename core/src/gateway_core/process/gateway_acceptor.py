@@ -112,9 +112,6 @@ class GatewayAcceptor(Acceptor):
         """Close the connections that no protocol has yet."""
         await super().aclose()
         self._ready.clear()
-        for pending in [*self.server.proxy.beginnings]:
-            if isinstance(pending, (_Beginning, _Rejected)) and pending.acceptor is self:
-                pending.close()
         self._rejected.clear()
 
 

@@ -296,6 +296,12 @@ class Factory(Protocol):
     def __call__(self) -> Any: ...
 
 
+class Pending(Protocol):
+    """A connection that no protocol has yet."""
+
+    def close(self) -> None: ...
+
+
 class Acceptor:
     """Accepts on one listening socket, and gives every connection to a protocol at once."""
 
@@ -306,7 +312,7 @@ class Acceptor:
         self.loop = asyncio.get_running_loop()
         self._again: asyncio.TimerHandle | None = None
         self.tasks = Tasks()
-        self._pending: set[object] = set()
+        self._pending: set[Pending] = set()
         self._is_drained = asyncio.Event()
 
     def start(self) -> None:
@@ -324,11 +330,11 @@ class Acceptor:
             self._again.cancel()
         self._sock.close()
 
-    def entered(self, connection: object) -> None:
+    def entered(self, connection: Pending) -> None:
         """Note a connection that no protocol has yet."""
         self._pending.add(connection)
 
-    def left(self, connection: object) -> None:
+    def left(self, connection: Pending) -> None:
         """Note that a connection has its protocol, or is gone."""
         self._pending.discard(connection)
         if not self._pending:
@@ -341,9 +347,12 @@ class Acceptor:
             await self._is_drained.wait()
 
     async def aclose(self) -> None:
-        """Give up the connections that no protocol has yet."""
+        """Close the connections that no protocol has yet."""
         self.close()
         await self.tasks.aclose()
+        for connection in tuple(self._pending):
+            connection.close()  # whose task was cancelled before its first step, or that has none
+            self.left(connection)
 
     def _accept(self, most: int) -> None:
         for _ in range(most):
