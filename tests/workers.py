@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from gateway_core.testing.stream_server import StreamServer
+
 from tests.end_to_end.kit import Gateway
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -41,14 +43,14 @@ async def upstream_port(respond: Callable[[], bytes] = lambda: OK) -> AsyncItera
     """Serve responses to requests without bodies, and yield the port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            while await reader.readuntil(b"\r\n\r\n"):
-                writer.write(respond())
-        writer.close()
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(respond())
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    yield server.sockets[0].getsockname()[1]
-    server.close()
+    server = StreamServer(serve)
+    try:
+        yield await server.start()
+    finally:
+        await server.close()
 
 
 async def exchange(port: int, request: str = "GET /", *fields: str) -> bytes:

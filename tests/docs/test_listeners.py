@@ -18,6 +18,7 @@ from gateway_core.config import Document
 from gateway_core.packages import PluginRegistry
 from gateway_core.snapshot import load
 from gateway_core.testing import RunningGateway
+from gateway_core.testing.stream_server import StreamServer
 
 from tests.core.process.certificates import make
 from tests.docs.blocks import Block, blocks_of, shows
@@ -51,7 +52,6 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nhello\n")
-    writer.close()
 
 
 async def run(command: str, port: int, folder: Path) -> str:
@@ -68,12 +68,15 @@ async def run(command: str, port: int, folder: Path) -> str:
 
 @pytest.mark.parametrize("name", ["tls.yaml", "shared.yaml", "proxy.yaml"])
 async def test_a_configuration_serves_what_the_page_says(files: Path, name: str) -> None:
-    async with await asyncio.start_server(hello, "127.0.0.1", 0) as server:
-        upstream = server.sockets[0].getsockname()[1]
+    server = StreamServer(hello)
+    upstream = await server.start()
+    try:
         text = re.sub(r'":8?443"', '"127.0.0.1:0"', CONFIGS[name].text).replace("8081", str(upstream))
         with RunningGateway(text) as gateway:
             for command, shown in commands_behind(CONFIGS[name]):
                 assert shows(shown, await run(command, gateway.port, files)), command
+    finally:
+        await server.close()
 
 
 def test_the_host_decides_which_routes_count() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.admin_kit import Api
-from tests.end_to_end.kit import Gateway, Upstream, get, get_over_both
+from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, get, get_over_both
 
 CONFIG = """
 listen: "127.0.0.1:0"
@@ -233,7 +233,7 @@ async def raw(url: str, path: str) -> bytes:
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
     try:
-        return (await asyncio.wait_for(reader.read(), 20)).lower()
+        return (await asyncio.wait_for(reader.read(), PATIENCE)).lower()
     finally:
         writer.close()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.kit import Client, Gateway, Upstream, get
+from tests.end_to_end.kit import PATIENCE, Client, Gateway, Upstream, get
 from tests.end_to_end.test_workers import pids
 
 pytestmark = pytest.mark.slow
@@ -205,7 +205,7 @@ async def test_sessions_are_resumed_by_whichever_worker_takes_the_connection_als
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
 
     def connect(session: ssl.SSLSession | None) -> tuple[bool, ssl.SSLSession | None]:
-        plain = socket.create_connection(("127.0.0.1", port), timeout=20)
+        plain = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         with context.wrap_socket(plain, server_hostname="a.test", session=session) as sock:
             sock.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
             while sock.recv(65536):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from gateway_core.testing.stream_server import StreamServer
 
 from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, eventually, get, get_over_both
 
@@ -61,20 +61,19 @@ class Server:
         self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(self.reply)
-            await writer.drain()
-            self.requested.set()
-        writer.close()
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(self.reply)
+        await writer.drain()
+        self.requested.set()
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     server = Server()
-    async with await asyncio.start_server(server.serve, "127.0.0.1", 0) as listening:
-        server.port = listening.sockets[0].getsockname()[1]
-        yield server
+    listening = StreamServer(server.serve)
+    server.port = await listening.start()
+    yield server
+    await listening.close()
 
 
 def route(name: str, upstream: Upstream) -> str:

@@ -16,6 +16,7 @@ from gateway_core.routing import Router
 from gateway_core.snapshot import CompiledRoute, Snapshot
 from gateway_core.testing import RunningGateway
 from gateway_core.testing.loop_thread import LoopThread, eventually
+from gateway_core.testing.stream_server import StreamServer
 
 from tests.integration.servers.before import gateway_before
 from tests.integration.wire import Wire
@@ -41,35 +42,21 @@ class Watches(Plugin[Any]):
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Echo in a tunnel; begin a stream, and send an event whenever something of the request's body comes."""
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-        if head.startswith(b"PUT"):
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            return
-        is_stream = head.startswith(b"POST")
-        writer.write(STREAM if is_stream else SWITCH)
-        while data := await reader.read(65536):
-            writer.write(b"5\r\nevent\r\n" if is_stream else data)
-    except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-        pass
-    finally:
-        writer.close()
+    head = await reader.readuntil(b"\r\n\r\n")
+    if head.startswith(b"PUT"):
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        return
+    is_stream = head.startswith(b"POST")
+    writer.write(STREAM if is_stream else SWITCH)
+    while data := await reader.read(65536):
+        writer.write(b"5\r\nevent\r\n" if is_stream else data)
 
 
 @pytest.fixture
 def upstream() -> Iterator[str]:
-    thread = LoopThread("long-lived upstream")
-
-    async def listen() -> asyncio.Server:
-        return await asyncio.start_server(serve, "127.0.0.1", 0)
-
-    server = thread.run(listen())
-    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-    async def close() -> None:
-        server.close()
-
-    thread.run(close())
+    thread, server = LoopThread("long-lived upstream"), StreamServer(serve)
+    yield f"http://127.0.0.1:{thread.run(server.start())}"
+    thread.run(server.close())
     thread.close()
 
 

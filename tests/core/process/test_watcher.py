@@ -15,6 +15,7 @@ from gateway_core.process.supervisor import Supervisor
 from gateway_core.process.watcher import WatcherProcess, WatcherRefusedError
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Yielder
+from gateway_core.testing.stream_server import StreamServer
 from gateway_core.upstreams.finding_store import FindingStore
 
 from tests.core.process.conftest import Canon, ask, put_in_force
@@ -34,16 +35,15 @@ class Checked:
         self.changed.set()
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
-        writer.close()
 
 
 @pytest.fixture
 async def checked() -> AsyncIterator[Checked]:
     checked = Checked()
-    server = await asyncio.start_server(checked.serve, "127.0.0.1", 0)
-    checked.port = server.sockets[0].getsockname()[1]
+    server = StreamServer(checked.serve)
+    checked.port = await server.start()
     yield checked
-    server.close()
+    await server.close()
 
 
 @pytest.fixture
@@ -149,12 +149,12 @@ async def watcher() -> AsyncIterator[WatcherProcess]:
 
 @pytest.fixture
 async def health_port() -> AsyncIterator[int]:
-    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.close()
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Close the connection."""
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    yield server.sockets[0].getsockname()[1]
-    server.close()
+    server = StreamServer(accept)
+    yield await server.start()
+    await server.close()
 
 
 def checking(port: int, more: str = "") -> str:
