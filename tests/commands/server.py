@@ -15,8 +15,10 @@ import os
 import runpy
 import select
 import signal
+import site
 import socket
 import sys
+import sysconfig
 import threading
 import traceback
 from pathlib import Path
@@ -30,6 +32,8 @@ class Job(NamedTuple):
     arguments: list[str]
     environ: dict[str, str]
     directory: str
+    inside: str | None
+    """The virtual environment whose packages it has as well."""
     descriptors: list[int]
     """What are to be 0, 1 and 2."""
 
@@ -83,8 +87,24 @@ def become(job: Job) -> None:
     os.environ.update(job.environ)
     os.chdir(job.directory)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.path.insert(0, str(Path.cwd()))
+    folders = [each for each in job.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+    sys.path[:0] = dict.fromkeys(str(Path(each).absolute()) for each in (".", *folders))
     sys.argv = ["", *job.arguments]
+    if job.inside is not None:
+        enter(Path(job.inside))
+
+
+def enter(folder: Path) -> None:
+    """Have the packages of a virtual environment before those of the tests, as its interpreter would."""
+    sys.executable = str(folder / "bin" / "python")
+    sys.prefix = sys.exec_prefix = str(folder)
+    known = len(sys.path)
+    for packages in folder.glob("lib/python*/site-packages"):
+        site.addsitedir(str(packages))
+    added = sys.path[known:]
+    del sys.path[known:]
+    at = sys.path.index(sysconfig.get_path("purelib"))
+    sys.path[at:at] = added
 
 
 _PREPARED: Final = (

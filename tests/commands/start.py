@@ -25,6 +25,8 @@ from typing import IO, Final
 _MODULE: Final = "gateway_core.cli"
 _READ_AT_START: Final = ("PYTHON", "LD_", "MALLOC_", "SSL_", "LC_", "LANG", "TZ", "PYDANTIC_", "AIOHTTP_")
 """Beginnings of variables that the interpreter, or an import, looks at."""
+_FOLDERS: Final = os.environ.get("PYTHONPATH", "")
+"""Where the tests import from; one of them may change the variable before the first command is forked."""
 
 
 class Command:
@@ -92,17 +94,28 @@ class _Server:
                 pass_fds=[other.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                env={**os.environ, "PYDANTIC_DISABLE_PLUGINS": "__all__"},
+                env={**os.environ, "PYTHONPATH": _FOLDERS, "PYDANTIC_DISABLE_PLUGINS": "__all__"},
             )
         self._control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_000_000)
         atexit.register(self.close)
 
     def start(
-        self, arguments: list[str], environ: Mapping[str, str], directory: Path, descriptors: list[int]
+        self,
+        arguments: list[str],
+        environ: Mapping[str, str],
+        directory: Path,
+        descriptors: list[int],
+        inside: Path | None = None,
     ) -> tuple[int, socket.socket]:
         """Fork a command; return its process and the socket that gets its exit status."""
         reported, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        job = {"module": _MODULE, "arguments": arguments, "environ": dict(environ), "directory": str(directory)}
+        job = {
+            "module": _MODULE,
+            "arguments": arguments,
+            "environ": dict(environ),
+            "directory": str(directory),
+            "inside": None if inside is None else str(inside),
+        }
         with other, self._turn:
             socket.send_fds(self._control, [json.dumps(job).encode()], [*descriptors, other.fileno()])
         return _number(reported), reported
@@ -116,7 +129,12 @@ class _Server:
 
 
 def _at_start(environ: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environ.items() if name.startswith(_READ_AT_START)}
+    """Return what makes another interpreter; the folders of ``PYTHONPATH`` are added to what is forked."""
+    found = {name: value for name, value in environ.items() if name.startswith(_READ_AT_START)}
+    folders = found.pop("PYTHONPATH", "").split(os.pathsep)
+    if any((Path(each) / "sitecustomize.py").exists() for each in folders if each):
+        found["PYTHONPATH"] = environ["PYTHONPATH"]  # its module is run at the start
+    return found
 
 
 _server: _Server | None = None
@@ -138,13 +156,17 @@ def start(
     environ: Mapping[str, str] | None = None,
     directory: Path | None = None,
     python: str | Path | None = None,
+    inside: Path | None = None,
 ) -> Command | subprocess.Popen[bytes]:
     """Start ``gateway ARGUMENTS`` with a pipe from its standard error.
 
     :param python: the interpreter to start for it.
+    :param inside: the virtual environment whose packages it has beside those of the tests.
     """
     environ, directory = environ or os.environ, directory or Path.cwd()
     server = None if python else _server_for(environ)
+    if server is None and inside is not None:
+        python = inside / "bin" / "python"
     if server is None:
         return subprocess.Popen(
             [str(python or sys.executable), "-m", _MODULE, *arguments],
@@ -157,7 +179,8 @@ def start(
     reading, writing = os.pipe()
     with Path(os.devnull).open("r+b", buffering=0) as nothing:
         try:
-            pid, reported = server.start(arguments, environ, directory, [nothing.fileno(), nothing.fileno(), writing])
+            descriptors = [nothing.fileno(), nothing.fileno(), writing]
+            pid, reported = server.start(arguments, environ, directory, descriptors, inside)
         finally:
             os.close(writing)
     return Command(pid, reported, os.fdopen(reading, "rb"))

@@ -42,13 +42,22 @@ def starting(folder: Path, to_clients: ToClients = directly) -> Iterator[Callabl
         name: str = "gateway.yaml",
         path: Path | None = None,
         python: str | Path | None = None,
+        inside: Path | None = None,
         directory: Path | None = None,
         environ: dict[str, str] | None = None,
     ) -> Gateway:
         config = path or folder / name
         if path is None:
             config.write_text(text)
-        gateway = Gateway(config, *more, environ=environ, python=python, directory=directory, to_clients=to_clients)
+        gateway = Gateway(
+            config,
+            *more,
+            environ=environ,
+            python=python,
+            inside=inside,
+            directory=directory,
+            to_clients=to_clients,
+        )
         started.append(gateway)
         return gateway
 

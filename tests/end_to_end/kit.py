@@ -87,6 +87,7 @@ class Gateway:
         *more: str,
         environ: dict[str, str] | None = None,
         python: str | Path | None = None,
+        inside: Path | None = None,
         directory: Path | None = None,
         to_clients: ToClients = directly,
     ) -> None:
@@ -94,6 +95,7 @@ class Gateway:
 
         :param to_clients: takes the URL on which it listens; returns the one for clients.
         :param python: the interpreter to start; by default it is forked by one that is ready (`tests.commands`).
+        :param inside: the virtual environment whose packages it has as well.
         """
         self.config = config
         self.to_clients = to_clients
@@ -101,7 +103,11 @@ class Gateway:
         self._changed = threading.Condition()
         arguments = ["run", "-c", str(config), *more]
         self.process = commands.start(
-            arguments, environ={**os.environ, **(environ or {})}, directory=directory or config.parent, python=python
+            arguments,
+            environ={**os.environ, **(environ or {})},
+            directory=directory or config.parent,
+            python=python,
+            inside=inside,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -48,7 +48,7 @@ def config(upstream: Upstream, workers: int, plugins: str = "") -> str:
 async def test_a_plugin_that_ends_its_process_while_it_starts_never_gets_into_one_that_serves(
     start: Start, upstream: Upstream, environment: Environment, workers: int
 ) -> None:
-    gateway = start(config(upstream, workers), python=environment.python)
+    gateway = start(config(upstream, workers), inside=environment.folder)
     url = await gateway.ready()
     environment.install("1.0", code=PLUGIN % ("os._exit(3)", "pass"))
 
@@ -67,7 +67,7 @@ async def test_workers_that_a_hook_ends_are_replaced_with_a_growing_pause(
     start: Start, upstream: Upstream, environment: Environment
 ) -> None:
     environment.install("1.0", code=PLUGIN % ("pass", "os._exit(9)"))
-    gateway = start(config(upstream, 2, ", plugins: [{name: tiny}]"), python=environment.python)
+    gateway = start(config(upstream, 2, ", plugins: [{name: tiny}]"), inside=environment.folder)
     url = await gateway.ready()
 
     for _ in range(3):
@@ -124,7 +124,7 @@ async def test_a_crash_is_noticed_while_a_child_of_a_plugin_lives_on(
     start: Start, upstream: Upstream, environment: Environment
 ) -> None:
     environment.install("1.0", code=CODE % (FORKS, "pass", "os._exit(9)"))
-    gateway = start(config(upstream, 2, BOUND), python=environment.python)
+    gateway = start(config(upstream, 2, BOUND), inside=environment.folder)
     url = await gateway.ready()
 
     with pytest.raises((OSError, EOFError)):
@@ -141,7 +141,7 @@ async def test_a_plugin_that_cancels_all_tasks_of_the_loop_ends_none_of_the_gate
 ) -> None:
     cancels = "[task.cancel() for task in asyncio.all_tasks()]"
     environment.install("1.0", code=CODE % ("pass", "pass", cancels))
-    gateway = start(config(upstream, workers, BOUND), python=environment.python)
+    gateway = start(config(upstream, workers, BOUND), inside=environment.folder)
     url = await gateway.ready()
 
     for _ in range(4):  # whichever worker takes it
@@ -167,7 +167,7 @@ async def test_a_validation_that_hangs_over_an_import_is_given_up_for_sighup_and
         while not begun.exists() or begun.read_text().count("begun") < times:  # noqa: ASYNC110 - another process writes
             await asyncio.sleep(0.05)
 
-    gateway = start(config(upstream, workers), python=environment.python)
+    gateway = start(config(upstream, workers), inside=environment.folder)
     url = await gateway.ready()
     environment.install("1.0", code=f"import time\nopen({str(begun)!r}, 'a').write('begun ')\ntime.sleep(600)\n")
     await gateway.says("plugin tiny installed")
@@ -198,7 +198,7 @@ async def test_the_address_is_free_after_the_end_although_a_child_of_a_plugin_li
     start: Start, upstream: Upstream, environment: Environment, workers: int
 ) -> None:
     environment.install("1.0", code=CODE % (FORKS, "pass", "pass"))
-    gateway = start(config(upstream, workers, BOUND), python=environment.python)
+    gateway = start(config(upstream, workers, BOUND), inside=environment.folder)
     await gateway.ready()
     await gateway.stops()
 
@@ -212,7 +212,7 @@ async def test_sigterm_ends_it_in_time_whatever_a_plugin_does_when_it_stops(
 ) -> None:
     environment.install("1.0", code=CODE % ("pass", "time.sleep(600)", "pass"))
     text = "shutdown_timeout: 1s\n" + config(upstream, workers, BOUND)
-    gateway = start(text, python=environment.python)
+    gateway = start(text, inside=environment.folder)
     await gateway.ready()
 
     await gateway.stops()  # which has less patience than the plugin
@@ -226,7 +226,7 @@ async def test_a_plugin_takes_neither_the_log_nor_the_signals_nor_the_directory_
     environment.install("1.0", code=CODE % (takes, "pass", "pass"))
     (tmp_path / "gateway.yaml").write_text(config(upstream, workers, BOUND))
     # A name that is relative to the directory in which the gateway is started, which is that of the file.
-    gateway = start("", path=Path("gateway.yaml"), python=environment.python, directory=tmp_path)
+    gateway = start("", path=Path("gateway.yaml"), inside=environment.folder, directory=tmp_path)
     await gateway.ready()
     await gateway.says("a plugin changed the gateway's log")
 
@@ -257,7 +257,7 @@ async def test_check_and_run_agree_on_a_plugin_that_asks_for_the_main_thread_at_
     assert (checked.returncode, "does not load: RuntimeError" in checked.stderr) == (0 if loads else 1, not loads)
 
     for workers in (1, 2):
-        gateway = start(config(upstream, workers, BOUND), python=environment.python)
+        gateway = start(config(upstream, workers, BOUND), inside=environment.folder)
         if loads:
             assert (await get(await gateway.ready(), "/load"))[0] == 200
             await gateway.stops()

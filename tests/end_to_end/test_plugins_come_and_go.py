@@ -51,7 +51,7 @@ def config(upstream: Upstream, workers: int, binding: str = "{name: tiny}") -> s
 async def test_a_plugin_installed_while_running_is_used_without_a_restart(
     start: Start, upstream: Upstream, environment: Environment, workers: int
 ) -> None:
-    gateway = start(config(upstream, workers, ""), python=environment.python)
+    gateway = start(config(upstream, workers, ""), inside=environment.folder)
     url = await gateway.ready()
     await gateway.rewrites(config(upstream, workers), 'no plugin "tiny" is installed')
     after = len(gateway.lines)
@@ -70,7 +70,7 @@ async def test_an_upgrade_under_load_loses_no_answer(
     start: Start, upstream: Upstream, environment: Environment, workers: int
 ) -> None:
     environment.install("1.0")
-    gateway = start(config(upstream, workers), python=environment.python)
+    gateway = start(config(upstream, workers), inside=environment.folder)
     url = await gateway.ready()
 
     async with clients(url) as load:
@@ -89,7 +89,7 @@ async def test_a_signal_to_stop_while_a_worker_takes_over_lets_the_requests_of_b
 ) -> None:
     environment.install("1.0")
     routes = config(upstream, 1) + f"  - {{id: other, path: /other, target: '{second_upstream.url}'}}\n"
-    gateway = start(routes, python=environment.python)
+    gateway = start(routes, inside=environment.folder)
     url = await gateway.ready()
     async with asyncio.TaskGroup() as tasks:
         before = tasks.create_task(get(url, "/plain?at=/slow/before"))
@@ -116,7 +116,7 @@ async def test_other_code_of_the_same_version_is_taken_over_as_well(
     start: Start, upstream: Upstream, environment: Environment, workers: int
 ) -> None:
     environment.install("1.0")
-    gateway = start(config(upstream, workers), python=environment.python)
+    gateway = start(config(upstream, workers), inside=environment.folder)
     url = await gateway.ready()
 
     async with clients(url) as load:
@@ -152,7 +152,7 @@ async def test_an_extension_is_upgraded_like_a_plugin(
         "listen: 127.0.0.1:0\nworkers: 2\nupstreams:\n  - {name: found, discovery: {name: tiny}}\n"
         "routes:\n  - {id: load, path: /load, target: found}\n"
     )
-    gateway = start(text, python=environment.python)
+    gateway = start(text, inside=environment.folder)
     url = await gateway.ready()
     await eventually(url, "/load", "one GET")
 
@@ -173,7 +173,7 @@ async def test_what_is_broken_or_gone_leaves_the_old_code_serving(
     start: Start, upstream: Upstream, environment: Environment, workers: int
 ) -> None:
     environment.install("1.0")
-    gateway = start(config(upstream, workers), python=environment.python)
+    gateway = start(config(upstream, workers), inside=environment.folder)
     url = await gateway.ready()
 
     async with clients(url, 2) as load:
@@ -199,7 +199,7 @@ async def test_a_successor_that_cannot_start_leaves_every_worker_as_it_was(
     start: Start, upstream: Upstream, environment: Environment, tmp_path: Path
 ) -> None:
     environment.install("1.0")
-    gateway = start(config(upstream, 3), python=environment.python)
+    gateway = start(config(upstream, 3), inside=environment.folder)
     url = await gateway.ready()
     workers = children_of(gateway.process.pid)[-3:]
     starts = tmp_path / "starts"
@@ -231,7 +231,7 @@ async def test_a_plugin_that_needs_an_upgraded_library_is_served_by_fresh_proces
 ) -> None:
     (environment.site / "its_library.py").write_text("version = 1\n")
     environment.install("1.0", code=f"import its_library\n{PLUGIN % ('pass', '1.0')}")
-    gateway = start(config(upstream, workers), python=environment.python)
+    gateway = start(config(upstream, workers), inside=environment.folder)
     url = await gateway.ready()
 
     (environment.site / "its_library.py").write_text("version = 'as new'\n")
@@ -252,7 +252,7 @@ async def test_code_that_was_loaded_once_does_not_come_back_after_an_upgrade(
     start: Start, upstream: Upstream, environment: Environment
 ) -> None:
     environment.install("1.0")
-    gateway = start(config(upstream, 2), python=environment.python)
+    gateway = start(config(upstream, 2), inside=environment.folder)
     url = await gateway.ready()
     await gateway.rewrites(config(upstream, 2, ""))
     environment.install("2.0")
@@ -270,7 +270,7 @@ async def test_with_a_lock_only_locked_plugins_come_in(
 ) -> None:
     lock = tmp_path / "plugins.lock"
     assert environment.gateway("plugins", "lock", "--file", lock).returncode == 0
-    gateway = start(config(upstream, 1, ""), f"--locked={lock}", python=environment.python)
+    gateway = start(config(upstream, 1, ""), f"--locked={lock}", inside=environment.folder)
     url = await gateway.ready()
     environment.install("1.0")
     await gateway.says("tiny: gateway-plugin-tiny 1.0 is installed and not locked")
@@ -291,7 +291,7 @@ async def test_the_admin_listener_shows_plugins_with_their_states_and_times(
     admin = f"unix:{tmp_path}/admin.sock"
     more = f"admin: {{listen: '{admin}'}}\nserver_timing: true\n"
     binding = "{name: tiny, id: it, quarantine: {failures: 2}}"
-    gateway = start(more + config(upstream, 2, binding), python=environment.python)
+    gateway = start(more + config(upstream, 2, binding), inside=environment.folder)
     url = await gateway.ready()
     for _ in range(10):
         await get(url, "/load")
@@ -319,7 +319,7 @@ async def test_a_plugin_in_use_that_is_uninstalled_is_shown_as_orphaned(
 ) -> None:
     environment.install("1.0")
     admin = f"unix:{tmp_path / 'admin'}"
-    gateway = start(f"admin: {{listen: '{admin}'}}\n" + config(upstream, workers), python=environment.python)
+    gateway = start(f"admin: {{listen: '{admin}'}}\n" + config(upstream, workers), inside=environment.folder)
     url = await gateway.ready()
 
     async def states() -> set[str]:

@@ -100,7 +100,7 @@ async def test_sigterm_ends_it_in_time_while_a_hook_holds_the_loop(
 ) -> None:
     says = "open('/proc/self/fd/2', 'a').write('the hook has begun\\n')"
     environment.install("1.0", code=PLUGIN % ("pass", f"{says}\n        {hook}"))
-    gateway = start(config(upstream, workers, BOUND), python=environment.python)
+    gateway = start(config(upstream, workers, BOUND), inside=environment.folder)
     held = await hold(gateway, await gateway.ready(), "the hook has begun")
 
     await gateway.stops()  # which has less patience than the plugin
@@ -114,7 +114,7 @@ async def test_sigterm_ends_it_in_time_whatever_plugins_leave_behind(
     start: Start, upstream: Upstream, environment: Environment, workers: int
 ) -> None:
     environment.install("1.0", code=PLUGIN % (LEAVES, "pass"))
-    gateway = start(config(upstream, workers, BOUND), python=environment.python)
+    gateway = start(config(upstream, workers, BOUND), inside=environment.folder)
     assert (await get_over_both(await gateway.ready(), "/load"))[0] == 200
     pids = children_of(gateway.process.pid)
 
@@ -129,7 +129,7 @@ async def test_nothing_is_left_when_the_supervisor_is_killed_while_a_hook_holds_
     start: Start, upstream: Upstream, environment: Environment
 ) -> None:
     environment.install("1.0", code=PLUGIN % ("pass", "time.sleep(600)"))
-    gateway = start(config(upstream, 2, BOUND), python=environment.python)
+    gateway = start(config(upstream, 2, BOUND), inside=environment.folder)
     held = await hold(gateway, await gateway.ready(), "blocks the event loop")
     pids = children_of(gateway.process.pid)
 
@@ -162,7 +162,7 @@ async def test_a_program_that_a_plugin_starts_inherits_no_socket(
 ) -> None:
     starts = "self.child = subprocess.Popen(['sleep', '60'], close_fds=False)"
     environment.install("1.0", code=PLUGIN % (starts, "pass"))
-    gateway = start(config(upstream, 2, BOUND), python=environment.python)
+    gateway = start(config(upstream, 2, BOUND), inside=environment.folder)
     await gateway.ready()
 
     sleeping = [pid for pid in children_of(gateway.process.pid) if command_of(pid).startswith("sleep")]
@@ -184,7 +184,7 @@ async def test_what_a_hook_does_to_the_log_is_undone_and_an_end_by_a_plugin_is_n
 ) -> None:
     hook = "logging.disable(); request.query_string and os._exit(9)"
     environment.install("1.0", code=PLUGIN % ("pass", hook))
-    gateway = start(config(upstream, workers, BOUND), python=environment.python)
+    gateway = start(config(upstream, workers, BOUND), inside=environment.folder)
     url = await gateway.ready()
 
     assert (await get(url, "/load"))[0] == 200
@@ -210,7 +210,7 @@ bundle.PROTOCOL += {}
 async def test_a_version_that_speaks_otherwise_takes_nothing_over_and_going_back_works(
     start: Start, upstream: Upstream, environment: Environment, difference: int
 ) -> None:
-    gateway = start(config(upstream, 2), python=environment.python)
+    gateway = start(config(upstream, 2), inside=environment.folder)
     url = await gateway.ready()
     other = environment.site / "sitecustomize.py"
     other.write_text(OTHER.format(difference))

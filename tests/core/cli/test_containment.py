@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import start as commands
+
 Run = subprocess.CompletedProcess[str]
 
 PLUGIN = """
@@ -25,14 +27,8 @@ def gateway(site: Path, *arguments: str | Path, code: str) -> Run:
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text("[gateway.plugins]\nzoo = zoo_module:Zoo\n")
     (site / "zoo_module.py").write_text(code)
-    return subprocess.run(
-        [sys.executable, "-m", "gateway_core.cli", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    folders = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
+    return commands.run(*arguments, environ={**os.environ, "PYTHONPATH": folders}, timeout=60)
 
 
 @pytest.fixture
