@@ -13,7 +13,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,9 +36,9 @@ def begin(tmp_path: Path, start: Callable[..., Gateway], monkeypatch: pytest.Mon
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "runtime"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
-    def run(text: str, *more: str, python: str | Path = sys.executable) -> Incident:
+    def run(text: str, *more: str, inside: Path | None = None) -> Incident:
         listen = "" if "listen:" in text else 'listen: "127.0.0.1:0"\n'
-        return Incident(start(HEAD.format(admin=tmp_path / "admin") + listen + text, *more, python=python), tmp_path)
+        return Incident(start(HEAD.format(admin=tmp_path / "admin") + listen + text, *more, inside=inside), tmp_path)
 
     return run
 
@@ -214,7 +213,7 @@ routes:
   - {{id: fine, path_prefix: /fine, target: "{upstream.url}"}}
   - {{id: orders, path_prefix: /orders, target: "{upstream.url}", plugins: [{{name: tiny}}]}}
 """,
-        python=environment.python,
+        inside=environment.folder,
     )
     url = await incident.ready()
 

@@ -7,6 +7,7 @@ import contextlib
 import os
 import random
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,7 +46,7 @@ async def test_after_kills_at_any_moment_an_edit_comes_into_force_and_no_process
     start: Start, upstream: Upstream, tmp_path: Path, *, is_supervisor_killed: bool
 ) -> None:
     admin, rng = f"unix:{tmp_path}/admin", random.Random(7)
-    gateway = start(config(upstream, admin, "/p"))
+    gateway = start(config(upstream, admin, "/p"), python=sys.executable)  # found by command line
     url = await gateway.ready()
     killed: set[str] = set()
     loop = asyncio.get_running_loop()

@@ -75,7 +75,7 @@ async def test_sigterm_ends_the_gateway_and_what_plugins_have_started(
     gateway = start(
         f"listen: 127.0.0.1:0\nworkers: {workers}\nshutdown_timeout: 1s\ndrain_delay: 1s\n"
         f"routes: [{{id: it, path: /it, target: '{upstream.url}', plugins: [{{name: tiny}}]}}]\n",
-        python=environment.python,
+        inside=environment.folder,
     )
     url = await gateway.ready()
     assert (await get_over_both(url, "/it"))[0] == 200
