@@ -51,7 +51,7 @@ def edit(file: Path, text: str, number: int) -> None:
 
 def is_in_force(port: int, number: int) -> bool:
     """Tell whether a configuration is in force."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         token = {"Authorization": f"Bearer {traffic.token(1)}"}  # without the plugins nothing looks at it
         connection.request("GET", f"/edits/{number + 2}", headers=token)

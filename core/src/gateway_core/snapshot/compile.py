@@ -148,9 +148,10 @@ class _Compiler:
         await self._open_upstreams()
         trust = document_trust(self.config)
         self.scope.name_via(trust.via)
-        on_listeners, has_pages = list[RouteConfig](), bool(self.config.error_pages)
+        on_listeners, own_policies, has_pages = list[RouteConfig](), list[RouteConfig](), bool(self.config.error_pages)
         async for part in self.yielder.parts(self.config.routes):
             on_listeners += [route for route in part if route.listeners]
+            own_policies += [route for route in part if route.path_policy is not None]
             has_pages = has_pages or any(route.error_pages for route in part)
         chains = await self._chains(has_pages=has_pages)
         tables: ListenerRoutes[CompiledRoute] = ListenerRoutes((*self.config.listen, DEFAULT_LISTENER), on_listeners)
@@ -190,7 +191,7 @@ class _Compiler:
             global_chain=chains.global_chain,
             scope=self.scope,
             routes=routes,
-            path_policy=arrival_policy_of(self.config),
+            path_policy=arrival_policy_of(self.config, own_policies),
             close=self.aclose,
             made_of=made_of,
             bindings=self.bindings.bound,

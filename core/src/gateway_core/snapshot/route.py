@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -67,10 +67,13 @@ def _policy_of(config: PathPolicyConfig) -> PathPolicy:
     return PathPolicy(**config.model_dump())
 
 
-def arrival_policy_of(config: GatewayConfig) -> PathPolicy:
-    """Return what is refused before a route is known."""
-    routes = [route for route in config.routes if route.enabled and route.path_policy is not None]
-    own = [path_policy(config.path_policy, route) for route in routes]
+def arrival_policy_of(config: GatewayConfig, routes: Sequence[RouteConfig] | None = None) -> PathPolicy:
+    """Return what is refused before a route is known.
+
+    :param routes: those that have a policy of their own, if they are known already.
+    """
+    routes = config.routes if routes is None else routes
+    own = [path_policy(config.path_policy, each) for each in routes if each.enabled and each.path_policy is not None]
     return arrival_policy([path_policy(config.path_policy), *own])
 
 
