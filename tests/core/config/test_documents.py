@@ -51,6 +51,7 @@ def test_a_link_to_nothing_is_a_document_that_does_not_exist(tmp_path: Path) -> 
     assert isinstance(problem, ConfigProblem)
     assert problem.code == "file.missing"
     assert problem.message == "is a link to a file that does not exist"
+    assert problem.remedy == "mend the link, or remove it"
 
 
 def test_mounted_config_map_is_read_through_its_links(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 from gateway_core.config.problems import Place
 from gateway_core.config.toml_nodes import compose
+from gateway_core.config.values import InvalidValueError
 from gateway_core.config.yaml_constructor import Locator, node_place
-from gateway_core.config.yaml_nodes import DocumentSyntaxError
+from gateway_core.config.yaml_nodes import DocumentSyntaxError, read_plain
 
 TEXT = """\
 listen = "127.0.0.1:8080"
@@ -74,6 +75,21 @@ def test_syntax_errors_name_line_and_column(text: str, line: int, column: int) -
 def test_deep_nesting_is_refused(depth: int, message: str) -> None:
     with pytest.raises(DocumentSyntaxError, match=f"^{message}$"):
         compose("g.toml", "a = " + "[" * depth + "]" * depth)
+
+
+def test_a_number_with_too_many_digits_is_a_problem_in_plain_words() -> None:
+    with pytest.raises(DocumentSyntaxError, match="is not valid TOML: a number has too many digits"):
+        compose("g.toml", "workers = " + "9" * 5000)
+
+
+@pytest.mark.parametrize(("text", "value"), [("nan", ".nan"), ("inf", ".inf"), ("-inf", "-.inf")])
+def test_numbers_that_are_not_finite_are_read_as_those_of_yaml(text: str, value: str) -> None:
+    root = compose("g.toml", f"sample = {text}")
+
+    assert root is not None
+    assert root.value[0][1].value == value
+    with pytest.raises(InvalidValueError, match="is not a finite number"):
+        read_plain(value)
 
 
 def test_empty_document_has_no_node() -> None:

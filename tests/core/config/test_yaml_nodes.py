@@ -88,6 +88,10 @@ def test_syntax_errors_say_where_and_what_to_do(text: str, line: int, column: in
 def test_json_syntax_errors_are_explained_as_json() -> None:
     with pytest.raises(DocumentSyntaxError, match="is not valid JSON: expecting value"):
         compose_json("g.json", '{"a": ]')
+    with pytest.raises(DocumentSyntaxError, match="is not valid JSON: NaN is not a number of JSON"):
+        compose_json("g.json", '{"a": NaN}')
+    with pytest.raises(DocumentSyntaxError, match="is not valid JSON: a number has too many digits"):
+        compose_json("g.json", '{"a": ' + "9" * 5000 + "}")
 
 
 def test_surrogate_pairs_of_json_become_one_character() -> None:

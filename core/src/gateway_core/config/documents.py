@@ -108,7 +108,9 @@ def read_document(path: Path) -> Document | ConfigProblem:
     name = str(path)
     data = read_bytes(path, limit=LARGEST_FILE)
     if isinstance(data, ReadFailure):
-        remedy = "name the configuration with -c" if data.code == "file.missing" else ""
+        remedy = ""
+        if data.code == "file.missing":
+            remedy = "mend the link, or remove it" if path.is_symlink() else "name the configuration with -c"
         return ConfigProblem(Place(name), "", data.reason, code=data.code, remedy=remedy)
     text = decode(data)
     if isinstance(text, int):

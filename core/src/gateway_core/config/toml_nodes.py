@@ -39,8 +39,8 @@ def compose(name: str, text: str) -> yaml.Node | None:
         raise _syntax_problem(name, text, error) from None
     except RecursionError:
         raise DocumentSyntaxError(Place(name), "is nested too deep") from None
-    except ValueError as error:
-        raise DocumentSyntaxError(Place(name), f"is not TOML: {type(error).__name__}") from None
+    except ValueError:  # of the interpreter's limit, sys.set_int_max_str_digits
+        raise DocumentSyntaxError(Place(name), "is not valid TOML: a number has too many digits") from None
     if not value:
         return None
     return _Builder(name, dict(_scan(text))).node(value, ())
@@ -98,7 +98,8 @@ def _scalar(value: object) -> tuple[str, str]:
         case int():
             return "tag:yaml.org,2002:int", str(value)
         case float():
-            return "tag:yaml.org,2002:float", repr(value)
+            # YAML writes .nan and -.inf where TOML has no dot.
+            return "tag:yaml.org,2002:float", repr(value).replace("nan", ".nan").replace("inf", ".inf")
     return STR_TAG, str(value)
 
 

@@ -140,13 +140,19 @@ def compose_json(name: str, text: str) -> yaml.Node | None:
         raise DocumentSyntaxError(Place(name, error.lineno, error.colno), message) from None
     except RecursionError:
         pass  # the composer says where it is too deep
-    except ValueError as error:
+    except _ConstantError as error:
         raise DocumentSyntaxError(Place(name), f"is not valid JSON: {error}") from None
+    except ValueError:  # of the interpreter's limit, sys.set_int_max_str_digits
+        raise DocumentSyntaxError(Place(name), "is not valid JSON: a number has too many digits") from None
     return compose(name, join_surrogates(text))
 
 
+class _ConstantError(ValueError):
+    """A word that Python's parser takes for a number."""
+
+
 def _refuse_constant(constant: str) -> object:
-    raise ValueError(f"{constant} is not a number of JSON")
+    raise _ConstantError(f"{constant} is not a number of JSON")
 
 
 def place_at(name: str, text: str, offset: int) -> Place:
