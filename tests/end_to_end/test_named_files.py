@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from gateway_core.cli.examination import examine
-from gateway_core.config.checks.bindings import _SECTION_FILES
+from gateway_core.config.checks.rights import _SECTION_FILES
 from gateway_core.packages import PluginRegistry
 
 from tests.core.process import certificates
