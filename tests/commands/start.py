@@ -120,6 +120,11 @@ class _Server:
             socket.send_fds(self._control, [json.dumps(job).encode()], [*descriptors, other.fileno()])
         return _number(reported), reported
 
+    @property
+    def control(self) -> int:
+        """The descriptor to which jobs are sent."""
+        return self._control.fileno()
+
     def close(self) -> None:
         """End the process; what it started goes on."""
         with contextlib.suppress(OSError):
@@ -148,6 +153,13 @@ def _server_for(environ: Mapping[str, str]) -> _Server | None:
         if _server is None:
             _server = _Server()
     return _server if _at_start(environ) == _server.environ else None
+
+
+def control() -> int:
+    """Return the descriptor on which `tests/commands/client.py` asks for commands."""
+    server = _server_for({name: value for name, value in os.environ.items() if name != "PYTHONPATH"})
+    assert server is not None, "the tests have changed variables that an interpreter reads at its start"
+    return server.control
 
 
 def start(

@@ -13,10 +13,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from tests.commands.start import control
 from tests.docs.blocks import Block, shows
 from tests.ports import free_port
 
 PATIENCE = 40.0
+_GATEWAY = """#!/bin/sh
+case "$1" in
+    {forked}) exec '{python}' -I -S '{client}' {control} "$@" ;;
+esac
+exec '{program}' "$@"
+"""
+_FORKED = (
+    "call", "check", "diff", "explain", "history", "match", "rollback", "reload", "routes", "schema", "status", "unpin",
+)  # fmt: skip
+"""Commands that end by themselves; their process may be another one than the shell has started."""
 
 
 class Session:
@@ -27,6 +38,8 @@ class Session:
     - ``sh until`` is run until it prints that
     - ``sh terminal PORT`` goes on in a terminal of its own; it is ready when somebody listens there
     - everything else is for reading
+
+    Commands of the gateway that end by themselves are forked (`tests.commands`).
     """
 
     def __init__(self, folder: Path, ports: Sequence[int]) -> None:
@@ -42,7 +55,23 @@ class Session:
         curl.write_text(f"#!/bin/sh\nexec '{sys.executable}' '{Path(__file__).with_name('curl.py')}' \"$@\"\n")
         curl.chmod(0o755)
         programs = Path(sys.executable).parent
-        self._environ = {**os.environ, "PATH": f"{programs}{os.pathsep}{tools}{os.pathsep}{os.environ['PATH']}"}
+        self._control = control()
+        first = folder / ".gateway"
+        first.mkdir()
+        gateway = first / "gateway"
+        client = Path(__file__).parents[1] / "commands" / "client.py"
+        gateway.write_text(
+            _GATEWAY.format(
+                forked=" | ".join(_FORKED),
+                python=sys.executable,
+                client=client,
+                control=self._control,
+                program=programs / "gateway",
+            )
+        )
+        gateway.chmod(0o755)
+        path = os.pathsep.join([str(first), str(programs), str(tools), os.environ["PATH"]])
+        self._environ = {**os.environ, "PATH": path}
 
     def __enter__(self) -> Session:
         return self
@@ -98,6 +127,7 @@ class Session:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
+            pass_fds=[self._control],
         )
         return done.returncode, done.stdout
 
