@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from gateway_core.clock import SystemClock
-from gateway_core.config import ENVIRONMENT_KEY, OptionalFileName
+from gateway_core.config import ENVIRONMENT_KEY, PROGRAM_KEY, OptionalFileName
 from gateway_core.failure_text import failure_text
 
 from gateway_plugin_sdk import DocumentFormat, GatewayError
@@ -20,6 +20,7 @@ from gateway_plugin_sdk import DocumentFormat, GatewayError
 __all__ = [
     "DOCUMENT_FORMATS",
     "ENVIRONMENT_KEY",
+    "PROGRAM_KEY",
     "LineSplitter",
     "LineTooLongError",
     "OptionalFileName",

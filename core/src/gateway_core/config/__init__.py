@@ -13,6 +13,7 @@ from gateway_core.config.catalog import (
 )
 from gateway_core.config.config_file import (
     ENVIRONMENT_KEY,
+    PROGRAM_KEY,
     ConfigFile,
     DirectoryName,
     FileName,
@@ -138,6 +139,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_LISTEN",
     "ENVIRONMENT_KEY",
+    "PROGRAM_KEY",
     "AddressConditionConfig",
     "AdminConfig",
     "AdminRole",

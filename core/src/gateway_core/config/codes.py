@@ -56,7 +56,7 @@ CODES: Final[Mapping[str, Code]] = {
         "create the file or correct its path; a relative one starts from the document that names it",
     ),
     "file.not-allowed": Code(
-        "a document that is not of this machine names a file",
+        "a document that is not of this machine names a file or a program",
         "name the file in a local document, or give the source `allow: [files]` in `sources`",
     ),
     "file.not-a-directory": Code(

@@ -1,9 +1,10 @@
 """Config types for what a configuration only names: a file, or an upstream.
 
-Each marks its place in the JSON Schema of a plugin (`FILE_KEY`, `DIRECTORY_KEY`, `OUTPUT_KEY`, `UPSTREAM_KEY`), by
-which the configuration layer finds the values: files and directories are relative to the document that names them, and
-refused in remote documents without the right to them; files that are read are watched; names of upstreams are looked
-up. `ENVIRONMENT_KEY` marks an option of an extension that the environment provides.
+Each marks its place in the JSON Schema of a plugin (`FILE_KEY`, `DIRECTORY_KEY`, `OUTPUT_KEY`, `PROGRAM_KEY`,
+`UPSTREAM_KEY`), by which the configuration layer finds the values: files and directories are relative to the document
+that names them; they and programs are refused in remote documents without the right to them; files that are read are
+watched; names of upstreams are looked up. `ENVIRONMENT_KEY` marks an option of an extension that the environment
+provides.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ FILE_KEY: Final = "x-file"
 DIRECTORY_KEY: Final = "x-directory"
 OUTPUT_KEY: Final = "x-output"
 STREAM_KEY: Final = "x-output-or-stdout"
+PROGRAM_KEY: Final = "x-program"
+"""Marks the items of an option that is a program with its arguments."""
 UPSTREAM_KEY: Final = "x-upstream"
 TRUSTED_KEY: Final = "x-from-trusted-peer"
 """Marks an option about a field of requests that the gateway takes from trusted peers only."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from gateway_plugin_sdk import ConfigFile, ConfigModel, Duration, OutputFile, Secret
-from gateway_plugin_sdk.unstable import is_server_url
+from gateway_plugin_sdk.unstable import PROGRAM_KEY, is_server_url
 from gateway_plugin_sdk.valkey import ServerOptions
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -79,7 +79,7 @@ class AuthorityConfig(ConfigModel):
 class DnsConfig(ConfigModel):
     """What creates the records of DNS-01 challenges."""
 
-    command: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    command: tuple[Annotated[str, Field(min_length=1, json_schema_extra={PROGRAM_KEY: True})], ...] = ()
     """A program with arguments, run without a shell and with three more: ``present`` or ``cleanup``, the record's name
     and its value. Any status but 0 is a failure."""
 

@@ -149,6 +149,9 @@ class Asking:
     ("rights", "given", "expected"),
     [
         ((), "{}", {"token": ""}),
+        ((), "null", {"token": ""}),
+        ((), "{token: null}", {"token": ""}),
+        ((), "{token: }", {"token": ""}),
         (("files",), "{}", {"token": ""}),
         (("env",), "{}", {}),
         ((), "{token: own}", {"token": "own"}),

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from gateway_core.config import ConfigError, ConfigModel, Document, SecretUrl, UpstreamName
+from gateway_core.config import (
+    PROGRAM_KEY,
+    ConfigError,
+    ConfigModel,
+    Document,
+    LoadedConfig,
+    OutputFile,
+    SecretUrl,
+    UpstreamName,
+    load_config,
+)
 from gateway_core.hooks import Plugin
 from gateway_core.packages import PluginRegistry
 from gateway_core.snapshot import load
+from pydantic import Field
 
 
 class Options(ConfigModel):
@@ -114,3 +125,72 @@ def test_a_file_of_this_machine_may_route_to_the_admin_listener(registry: Plugin
     remote = Document("etcd://h/a", "routes: [{path: /a, target: 'http://127.0.0.1:9092'}]\n")
 
     load([path], registry=registry, environ={}, documents=[remote])
+
+
+class Store(ConfigModel):
+    directory: OutputFile | None = None
+    url: SecretUrl = SecretUrl("valkey://127.0.0.1")
+    command: tuple[Annotated[str, Field(json_schema_extra={PROGRAM_KEY: True})], ...] = ()
+
+
+class Making:
+    """What extensions offer, with options of every kind that reach out."""
+
+    config_model = Store
+
+
+FACTORIES: Any = {("discovery", "making"): Making(), ("certificates", "making"): Making()}
+REACHES_OUT = {
+    "directory: /etc/cron.d": "directory",
+    "url: 'unix:///run/s'": "url",
+    "command: [sh, -c, reboot]": "command[0]",
+}
+
+
+def loaded(*paths: Path, remote: Document | None = None) -> LoadedConfig:
+    return load_config(
+        paths,
+        environ={},
+        catalog=PluginRegistry(find=dict),
+        extra_documents=[] if remote is None else [remote],
+        discoveries=["making"],
+        factories=FACTORIES,
+    )
+
+
+@pytest.mark.parametrize(("options", "key"), REACHES_OUT.items(), ids=REACHES_OUT.values())
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (
+            "listen: {address: ':1', tls: {certificates: [{name: making, config: {OPTIONS}}]}}\nroutes: []\n",
+            "listen.tls.certificates[0].config",
+        ),
+        (
+            "upstreams: [{name: u, discovery: {name: making, config: {OPTIONS}}}]\nroutes: []\n",
+            "upstreams[0].discovery.config",
+        ),
+    ],
+    ids=["certificates", "discovery"],
+)
+def test_extensions_of_a_source_write_no_file_run_no_program_and_reach_no_socket_without_the_right(
+    text: str, place: str, options: str, key: str
+) -> None:
+    remote = Document("etcd://h/a", text.replace("OPTIONS", options))
+
+    with pytest.raises(ConfigError) as caught:
+        loaded(remote=remote)
+
+    assert [(each.code, each.key_path) for each in caught.value.problems] == [("file.not-allowed", f"{place}.{key}")]
+    loaded(remote=replace(remote, rights=frozenset({"files"})))
+
+
+def test_what_extensions_write_is_relative_to_its_document_as_all_files_are(tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text(
+        "upstreams: [{name: u, discovery: {name: making, config: {directory: kept, command: [make-it]}}}]\nroutes: []\n"
+    )
+
+    found = loaded(tmp_path / "gateway.yaml").config.upstreams[0].discovery
+
+    assert found is not None
+    assert found.config == {"directory": str(tmp_path / "kept"), "command": ["make-it"]}

@@ -20,6 +20,7 @@ from gateway_core.config.config_file import (
     ENVIRONMENT_KEY,
     FILE_KEY,
     OUTPUT_KEY,
+    PROGRAM_KEY,
     STREAM_KEY,
     UPSTREAM_KEY,
 )
@@ -37,14 +38,18 @@ def check_config_files(scope: Scope, document_of: Callable[[str], Document]) -> 
     """
     for path, name in (*section_files(scope.document), *_sockets(scope), *_factory_files(scope), *_unwatched(scope)):
         _allowed(scope, path, name, document_of)
+    for path, name in _programs(scope):
+        _allowed(scope, path, name, document_of, "a program")
     return [Path(name) for path, name in marked_texts(scope, FILE_KEY) if _allowed(scope, path, name, document_of)]
 
 
-def _allowed(scope: Scope, path: KeyPath, name: str, document_of: Callable[[str], Document]) -> bool:
+def _allowed(
+    scope: Scope, path: KeyPath, name: str, document_of: Callable[[str], Document], what: str = "a file"
+) -> bool:
     document = document_of(scope.place(path).file)
     if "files" in document.rights:
         return True
-    message = f"{scope.shown(path, name)} names a file, which {document.name} may not"
+    message = f"{scope.shown(path, name)} names {what}, which {document.name} may not"
     scope.add(
         path,
         message,
@@ -97,7 +102,11 @@ def _sockets(scope: Scope) -> Iterator[tuple[KeyPath, str]]:
     its file: the gateway's own control socket, or that of a container engine.
     """
     yield from unix_sockets(scope.document)
-    named = (*marked_texts(scope, UPSTREAM_KEY), *marked_texts(scope, USERINFO_KEY))
+    named = (
+        *marked_texts(scope, UPSTREAM_KEY),
+        *marked_texts(scope, USERINFO_KEY),
+        *_factory_texts(scope, USERINFO_KEY),
+    )
     yield from ((path, name) for path, name in named if name.startswith(UNIX))
     for path, listener in listeners(scope.document):
         address = listener.get("address")
@@ -109,18 +118,31 @@ def _sockets(scope: Scope) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _factory_files(scope: Scope) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the files that discoveries and certificates of extensions name."""
+    """Yield the files and directories that discoveries and certificates of extensions read or write."""
+    for key in (FILE_KEY, DIRECTORY_KEY, OUTPUT_KEY):
+        yield from _factory_texts(scope, key)
+    yield from ((path, name) for path, name in _factory_texts(scope, STREAM_KEY) if name != "-")
+
+
+def _programs(scope: Scope) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the programs that plugins and extensions run, without their arguments."""
+    named = (*marked_texts(scope, PROGRAM_KEY), *_factory_texts(scope, PROGRAM_KEY))
+    yield from ((path, name) for path, name in named if path[-1] == 0)
+
+
+def _factory_texts(scope: Scope, key: str) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the values of discoveries and certificates that the schemas of their extensions mark."""
     for path, upstream in mappings(scope.document, "upstreams"):
-        yield from _named_by(scope, "discovery", (*path, "discovery"), upstream.get("discovery"))
+        yield from _named_by(scope, "discovery", (*path, "discovery"), upstream.get("discovery"), key)
     for path, listener in listeners(scope.document):
         tls = listener.get("tls")
         for inner, entry in mappings(tls, "certificates", (*path, "tls")):
-            yield from _named_by(scope, "certificates", inner, entry)
+            yield from _named_by(scope, "certificates", inner, entry, key)
 
 
-def _named_by(scope: Scope, section: str, path: KeyPath, entry: object) -> Iterator[tuple[KeyPath, str]]:
+def _named_by(scope: Scope, section: str, path: KeyPath, entry: object, key: str) -> Iterator[tuple[KeyPath, str]]:
     if isinstance(entry, Mapping) and isinstance(entry.get("config"), Mapping):
-        for pattern in scope.marked_options(section, entry, FILE_KEY):
+        for pattern in scope.marked_options(section, entry, key):
             yield from texts_at(entry["config"], pattern, (*path, "config"))
 
 
@@ -153,10 +175,13 @@ def withhold_environment(scope: Scope, document_of: Callable[[str], Document], e
     """
     for path, upstream in mappings(scope.document, "upstreams"):
         entry = upstream.get("discovery")
-        config = entry.get("config") if isinstance(entry, Mapping) else None
-        if isinstance(config, dict) and "env" not in document_of(scope.place((*path, "discovery")).file).rights:
-            for option, *_ in scope.marked_options("discovery", upstream["discovery"], ENVIRONMENT_KEY):
-                config.setdefault(option, "")
+        if not isinstance(entry, dict) or "env" in document_of(scope.place((*path, "discovery")).file).rights:
+            continue
+        for option, *_ in scope.marked_options("discovery", entry, ENVIRONMENT_KEY):
+            # What is left out, or null, would be taken from the environment.
+            config = entry["config"] = {} if entry.get("config") is None else entry["config"]
+            if isinstance(config, dict) and config.get(option) is None:
+                config[option] = ""
     _check_collector(scope, document_of, environ)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -16,7 +17,7 @@ from pydantic import BaseModel
 from gateway_core.config.catalog import ConfiguredFactory, PluginCatalog, install_advice
 from gateway_core.config.expansion import DEFAULTS
 from gateway_core.config.problems import ConfigFinding, ConfigProblem, KeyPath, Place
-from gateway_core.config.redaction import all_marked_paths, marked_paths
+from gateway_core.config.redaction import all_marked_paths
 from gateway_core.config.suggestions import did_you_mean, quote, shown
 from gateway_core.config.yaml_constructor import Locator
 
@@ -86,7 +87,7 @@ class Scope:
         """
         factory = self.factories.get((section, text(entry, "name") or ""))
         model: type[BaseModel] | None = None if factory is None else getattr(factory, "config_model", None)
-        return frozenset() if model is None else marked_paths(model.model_json_schema(), key)
+        return frozenset() if model is None else all_marked_paths(_schema_of(model)).get(key, frozenset())
 
     def place(self, path: KeyPath) -> Place:
         """Return where a value is written."""
@@ -155,6 +156,11 @@ def text(item: Mapping[str, Any], key: str) -> str | None:
     """Return ``item[key]`` if it is a text that is not empty."""
     value = item.get(key)
     return value if isinstance(value, str) and value else None
+
+
+@cache
+def _schema_of(model: type[BaseModel]) -> Mapping[str, Any]:
+    return model.model_json_schema()
 
 
 def texts_at(value: object, pattern: tuple[str, ...], path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
