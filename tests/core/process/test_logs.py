@@ -3,6 +3,9 @@ from __future__ import annotations
 import json
 import logging
 import logging.config
+import subprocess
+import sys
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -19,6 +22,8 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(logs, "_current", type(logs._current)())
     monkeypatch.setenv("GATEWAY_LOG", "")
     yield
+    for logger in loggers:
+        logger.disabled = False
     for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
         logger.handlers[:] = handlers
         logger.setLevel(level)
@@ -129,7 +134,41 @@ def remove_the_handlers() -> None:
     logging.getLogger("gateway").handlers[:] = [logging.NullHandler()]
 
 
-@pytest.mark.parametrize("take_away", [disable_all, configure_from_a_dictionary, remove_the_handlers])
+def raise_the_level() -> None:
+    logging.getLogger("gateway").setLevel(logging.CRITICAL)
+
+
+def raise_the_level_of_a_part() -> None:
+    logging.getLogger("gateway.config").setLevel(logging.CRITICAL)
+
+
+def raise_the_level_of_all_handlers() -> None:
+    for handler in logging.getLogger().handlers:
+        handler.setLevel(logging.CRITICAL)
+
+
+def filter_all() -> None:
+    logging.getLogger("gateway.config").addFilter(lambda _: False)
+
+
+def filter_in_the_handlers() -> None:
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(lambda _: False)
+
+
+@pytest.mark.parametrize(
+    "take_away",
+    [
+        disable_all,
+        configure_from_a_dictionary,
+        remove_the_handlers,
+        raise_the_level,
+        raise_the_level_of_a_part,
+        raise_the_level_of_all_handlers,
+        filter_all,
+        filter_in_the_handlers,
+    ],
+)
 def test_a_log_that_a_plugin_took_away_is_brought_back(
     take_away: Callable[[], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,6 +186,88 @@ def test_a_log_that_a_plugin_took_away_is_brought_back(
     assert texts[-1] == "found"
     assert "a plugin changed the gateway's log" in texts[-2]
     assert told[-1]["process"] == "worker 1"
+
+
+def configure_the_root() -> None:
+    logging.basicConfig(level=logging.DEBUG, force=True)
+
+
+def format_in_another_way() -> None:
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(logging.Formatter("%(message)s"))
+
+
+def silence_libraries() -> None:
+    logging.getLogger().setLevel(logging.CRITICAL)
+
+
+@pytest.mark.parametrize("change", [configure_the_root, format_in_another_way, silence_libraries])
+def test_lines_of_libraries_have_the_form_and_the_level_of_the_log_whatever_a_plugin_does(
+    change: Callable[[], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure(LogConfig(format="json"))
+    change()
+
+    logs.restore()
+    logging.getLogger("library").debug("not wanted")
+    logging.getLogger("library").warning("found")
+
+    told = [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()]
+    assert "a plugin changed the gateway's log" in told[0]
+    assert told[1:] == ["found"]
+
+
+def test_a_dictionary_of_one_plugin_silences_no_library_of_another(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure()
+    library = logging.getLogger("library")
+    configure_from_a_dictionary()
+    assert library.disabled
+
+    logs.restore()
+    library.warning("found")
+
+    assert capsys.readouterr().err.endswith("warning library: found\n")
+
+
+def test_a_plugin_decides_about_its_own_logger(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure()
+    logging.getLogger("gateway.plugin.zoo").setLevel(logging.ERROR)
+    try:
+        logs.restore()
+
+        assert capsys.readouterr().err == ""
+    finally:
+        logging.getLogger("gateway.plugin.zoo").setLevel(logging.NOTSET)
+
+
+def test_what_ends_a_thread_or_a_finalizer_is_a_line_of_the_log() -> None:
+    script = textwrap.dedent("""
+        import threading
+        from gateway_core.config import LogConfig
+        from gateway_core.process import logs
+
+        class Odd:
+            def __del__(self):
+                raise RuntimeError("in a finalizer")
+
+        def fail():
+            raise ValueError("in a thread")
+
+        logs.configure(LogConfig(format="json"))
+        Odd()
+        for work in (fail, lambda: exit(1)):
+            thread = threading.Thread(target=work, name="worker of a plugin")
+            thread.start()
+            thread.join()
+    """)
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=True)
+
+    finalizer, thread = [json.loads(line) for line in done.stderr.splitlines()]
+    assert (finalizer["logger"], finalizer["level"]) == ("py.unraisable", "error")
+    assert "RuntimeError: in a finalizer" in finalizer["exception"]
+    assert thread["message"] == "the thread 'worker of a plugin' ended by an exception"
+    assert "ValueError: in a thread" in thread["exception"]
 
 
 def test_a_log_that_is_as_it_was_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:

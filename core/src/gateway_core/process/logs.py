@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import sys
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -143,6 +144,7 @@ class _Handler(logging.Handler):
     def __init__(self, formatter: logging.Formatter, *, holds: bool) -> None:
         super().__init__()
         self.setFormatter(formatter)
+        self._own_formatter = formatter
         self._held: list[logging.LogRecord] | None = [] if holds else None
         self._writer = _writer_for(formatter)
 
@@ -158,6 +160,11 @@ class _Handler(logging.Handler):
         elif sys.stderr is not None:
             sys.stderr.write(line)  # of a test, in memory
             sys.stderr.flush()
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether it does not write every record in its own form any more."""
+        return self.level > logging.NOTSET or bool(self.filters) or self.formatter is not self._own_formatter
 
     def write_held(self) -> None:
         """Write what is held, and hold nothing more."""
@@ -202,31 +209,54 @@ def _is_ours(handler: logging.Handler) -> bool:
 
 
 def is_taken_away() -> bool:
-    """Whether something else than `configure` has changed what becomes of the gateway's events."""
-    gateway = logging.getLogger(ROOT)
-    handlers = gateway.handlers
-    is_silenced = any(logger.disabled for _, logger in _own_loggers())
-    return logging.root.manager.disable > 0 or is_silenced or not any(map(_is_ours, handlers))
+    """Whether something else than `configure` has changed what becomes of the gateway's events, or in what form."""
+    gateway, root = logging.getLogger(ROOT), logging.getLogger()
+    if root.manager.disable > 0 or root.level != gateway.level or any(_is_silenced(each) for each in _own_loggers()):
+        return True
+    for logger in (gateway, root):
+        ours = [each for each in logger.handlers if isinstance(each, _Handler)]
+        if not ours or any(each.is_changed for each in ours):
+            return True
+    return any(map(_is_rival, root.handlers))
+
+
+def _is_silenced(logger: logging.Logger) -> bool:
+    if logger.disabled:
+        return True
+    if logger.name.startswith(_PLUGIN_LOGGERS):  # its own affair
+        return False
+    return bool(logger.filters) or logger.level > _current.number
+
+
+def _is_rival(handler: logging.Handler) -> bool:
+    """Whether a handler writes where we do, so that each line is there twice, in two forms (`logging.basicConfig`)."""
+    return type(handler) is logging.StreamHandler and handler.stream in {sys.stderr, sys.__stderr__}
 
 
 def restore() -> None:
-    """Bring back the gateway's log where a plugin has taken it away (`logging.disable`, `dictConfig`)."""
+    """Bring back the gateway's log where a plugin has taken it away, such as by `logging.disable` or `dictConfig`."""
     if not _current.is_set or not is_taken_away():
         return
     logging.disable(logging.NOTSET)
-    for _, logger in _own_loggers():
-        logger.disabled = False
+    if any(each.disabled for each in _own_loggers()):
+        for each in _loggers():  # as `dictConfig` disables whatever it does not name
+            each.disabled = False
+    for logger in _own_loggers():
+        if _is_silenced(logger):
+            logger.filters.clear()
+            logger.setLevel(logging.NOTSET)
+    root = logging.getLogger()
+    root.handlers[:] = [each for each in root.handlers if not _is_rival(each)]
     configure(_current.config, process=_current.process)
     emit(LOG_CHANGED, "a plugin changed the gateway's log (logging.disable or logging.config): that is undone")
 
 
-def _own_loggers() -> list[tuple[str, logging.Logger]]:
-    loggers = logging.root.manager.loggerDict
-    return [
-        (name, each)
-        for name, each in list(loggers.items())
-        if isinstance(each, logging.Logger) and (name == ROOT or name.startswith(f"{ROOT}."))
-    ]
+def _loggers() -> list[logging.Logger]:
+    return [each for each in list(logging.root.manager.loggerDict.values()) if isinstance(each, logging.Logger)]
+
+
+def _own_loggers() -> list[logging.Logger]:
+    return [each for each in _loggers() if each.name == ROOT or each.name.startswith(f"{ROOT}.")]
 
 
 class _Current:
@@ -237,6 +267,8 @@ class _Current:
     holds: bool = False
     level: LogLevel | None = None
     """What an operator has set in place of the configured one."""
+    number: int = logging.INFO
+    """The level that counts, as `logging` numbers it."""
 
 
 _current: Final = _Current()
@@ -263,12 +295,14 @@ def configure(config: LogConfig | None = None, *, process: str = "", holds: bool
     handler = _Handler(JsonFormatter(process) if config.format == "json" else TextFormatter(process), holds=holds)
     gateway.handlers[:] = [handler]
     gateway.setLevel(config.level.upper())
+    _current.number = gateway.level
     gateway.propagate = False
     # Plugins bring libraries with loggers of their own: one form and one level for all that this process writes.
     root = logging.getLogger()
     root.handlers[:] = [*(each for each in root.handlers if not _is_ours(each)), handler]
     root.setLevel(config.level.upper())
     logging.captureWarnings(True)
+    _capture_uncaught()
     logging.disable(logging.NOTSET)
     # aiohttp and asyncio report broken connections and slow callbacks, watchfiles each write of a file beside the
     # configuration, an access log included: useful only when debugging the gateway.
@@ -276,6 +310,30 @@ def configure(config: LogConfig | None = None, *, process: str = "", holds: bool
         logging.getLogger(name).setLevel("DEBUG" if config.level == "debug" else "WARNING")
     for each in before:
         each.pass_to(handler)
+
+
+def _capture_uncaught() -> None:
+    """Have exceptions that end a thread or a finalizer be lines of the log, as `logging.captureWarnings` has warnings.
+
+    A hook of a library that collects such reports stays.
+    """
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _note_end_of_thread
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _note_unraisable
+
+
+def _note_end_of_thread(ended: threading.ExceptHookArgs) -> None:
+    if ended.exc_value is not None and not isinstance(ended.exc_value, SystemExit):
+        name = "" if ended.thread is None else ended.thread.name
+        exc_info = (ended.exc_type, ended.exc_value, ended.exc_traceback)
+        logging.getLogger("py.threads").error("the thread %r ended by an exception", name, exc_info=exc_info)
+
+
+def _note_unraisable(ignored: sys.UnraisableHookArgs) -> None:
+    exc_info = None if ignored.exc_value is None else (ignored.exc_type, ignored.exc_value, ignored.exc_traceback)
+    text = ignored.err_msg or "exception ignored in"
+    logging.getLogger("py.unraisable").error("%s: %r", text, ignored.object, exc_info=exc_info)
 
 
 def override_level(level: LogLevel | None) -> None:
