@@ -359,7 +359,8 @@ def read_environment(text: str) -> Scalar:
 def _integer(text: str) -> int:
     if _LEADING_ZERO.fullmatch(text):
         raise InvalidValueError(
-            f"is octal in YAML 1.1 and {text.lstrip('+-0') or '0'} in YAML 1.2",
+            # Without the number: the text may be a secret, and is masked as it is written only.
+            "is octal in YAML 1.1 and decimal in YAML 1.2",
             remedy="write it without the leading zero, or put it in quotes if text is meant",
         )
     return _bounded(int(text))

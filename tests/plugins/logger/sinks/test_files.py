@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from gateway_plugin_logger.config import Rotation
+from gateway_plugin_logger.sinks import files
 from gateway_plugin_logger.sinks.files import FileTarget
 
 
@@ -139,8 +140,21 @@ def test_a_directory_that_is_gone_is_an_error_until_it_is_back(tmp_path: Path, c
     assert (folder / "a.log").read_text() == "kept\n"
 
 
-def test_a_process_that_waited_for_its_turn_to_rotate_finds_it_done(tmp_path: Path, clock: Any) -> None:
+def test_a_process_that_waited_for_its_turn_to_rotate_finds_it_done(
+    tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.log"
+    tried, lock = threading.Event(), fcntl.flock
+
+    def note(*arguments: Any) -> None:
+        try:
+            lock(*arguments)
+        finally:
+            if threading.current_thread() is not threading.main_thread():
+                tried.set()
+
+    monkeypatch.setattr(fcntl, "flock", note)
+    monkeypatch.setattr(files, "_LOCK_TRIES", 10_000)
     path.write_text("old\n")
     target = make_target(path, clock, max_size=1)
 
@@ -148,9 +162,7 @@ def test_a_process_that_waited_for_its_turn_to_rotate_finds_it_done(tmp_path: Pa
         fcntl.flock(other, fcntl.LOCK_EX)
         thread = threading.Thread(target=target.write, args=(b"ours\n",))
         thread.start()
-        inode = f":{os.fstat(other.fileno()).st_ino} "
-        while not any("->" in line and inode in line for line in Path("/proc/locks").read_text().splitlines()):
-            assert thread.is_alive()
+        tried.wait(30)
         path.rename(tmp_path / "a.log.20261122T000000Z")
         path.write_text("theirs\n")
     thread.join(30)
@@ -158,6 +170,27 @@ def test_a_process_that_waited_for_its_turn_to_rotate_finds_it_done(tmp_path: Pa
 
     assert path.read_text() == "theirs\nours\n"
     assert asides(path) == [".20261122T000000Z"]
+
+
+def test_a_lock_that_another_program_keeps_holds_up_no_line(
+    tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(files, "_LOCK_PAUSE", 0)
+    path = tmp_path / "a.log"
+    path.write_text("old\n")
+    target = make_target(path, clock, max_size=1)
+
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        target.write(b"one\n")
+        target.write(b"two\n")
+    clock.advance(61)
+    target.write(b"three\n")
+    target.close()
+
+    assert everything(tmp_path) == ["old", "one", "three", "two"]
+    assert path.read_text() == "three\n"
+    assert [each for each in caplog.messages if "another process has locked it" in each] != []
 
 
 class _Clock:

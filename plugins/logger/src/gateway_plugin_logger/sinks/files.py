@@ -10,6 +10,7 @@ every handler, to close it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import gzip
 import logging
@@ -17,6 +18,7 @@ import os
 import shutil
 import stat
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from io import TextIOWrapper
@@ -37,6 +39,10 @@ _LOG_EVERY: Final = 60.0
 
 _RETRY_AFTER: Final = 60.0
 """Seconds after a rotation that failed until the next one is tried; the file is written to meanwhile."""
+
+_LOCK_PAUSE: Final = 0.02
+_LOCK_TRIES: Final = 100
+"""How often the lock is tried before a rotation is put off, each after a pause in seconds."""
 
 
 class FileTarget(BaseRotatingHandler):
@@ -194,7 +200,7 @@ class FileTarget(BaseRotatingHandler):
         ours = self.stream
         assert ours is not None
         # Every process that has this file open takes its lock; the first renames it, the others find it gone.
-        fcntl.flock(ours, fcntl.LOCK_EX)
+        _lock(ours)
         try:
             if self._is_at_path(ours):
                 self.rotate(str(self._path), self.rotation_filename(str(self._path)))
@@ -247,6 +253,19 @@ class FileTarget(BaseRotatingHandler):
                 self._report("compress", f"cannot be compressed: {path.name} stays as it is", error)
             else:
                 self._troubles.pop("compress", None)
+
+
+def _lock(file: TextIOWrapper) -> None:
+    """Take the lock of a file, which another process that rotates it has for some milliseconds.
+
+    :raises OSError: it is held for longer: whoever may read the file can lock it, and would keep all lines waiting.
+    """
+    for _ in range(_LOCK_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(_LOCK_PAUSE)
+    raise OSError(errno.EWOULDBLOCK, "another process has locked it")
 
 
 def try_writing(descriptor: int) -> None:
