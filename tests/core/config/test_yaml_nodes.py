@@ -126,7 +126,7 @@ def test_plain_scalars_are_typed_by_yaml_1_2(text: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("010", "octal in YAML 1.1 and 10 in YAML 1.2"),
+        ("010", "octal in YAML 1.1 and decimal in YAML 1.2"),
         ("-007", "octal"),
         (".inf", "not a finite number"),
         ("-.INF", "not a finite number"),
