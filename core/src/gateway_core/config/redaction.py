@@ -211,9 +211,12 @@ def _without_start_of(text: str, secret: str) -> str:
 _NAMED_SECRET: Final = re.compile(
     r"""(?P<key>(?:password|passwd|passphrase|secret|token|credential|authorization
         |(?:api|access|private|secret|signing|hash)[_-]?key)s?["']?\s*[:=]\s*)
-    (?P<value>\$\{[^}]*\}|"(?:[^"\\]|\\.)*"?|'[^']*'?|\[[^\]]*\]?|[^\s{},#\[\]"'|>&*!][^,}#]*)""",
+    (?P<value>\$\{[^}]*\}|"(?:[^"\\]|\\.)*"?|'(?:[^']|'')*'?|\[[^\]]*\]?|(?:[^\s,#\[\]{}"']|\{(?![^}]*[:=]))[^,}#]*)""",
     re.IGNORECASE | re.VERBOSE,
 )
+
+
+_FLOW: Final = frozenset("{[")
 
 
 def is_named_secret(name: str) -> bool:
@@ -226,12 +229,24 @@ def masked_line(line: str) -> str:
 
     For lines that no schema was applied to: the document cannot be read, or the plugin is not installed.
     """
+    first = _NAMED_SECRET.search(line)
+    if first is not None and first["value"][0] not in "\"'[" and not _FLOW.intersection(line[: first.start()]):
+        # Outside of braces an unquoted text goes on to the end of the line, or to a comment.
+        start, comment = first.start("value"), line.find(" #", first.start("value"))
+        end = len(line) if comment < 0 else comment
+        if not _REFERENCE.fullmatch(line[start:end]):
+            line = line[:start] + _hidden(line[start:end]) + line[end:]
     return without_credentials(_NAMED_SECRET.sub(_mask_value, line), keep_length=True)
 
 
 def _mask_value(match: re.Match[str]) -> str:
     value = match["value"]
-    return match["key"] + (value if _REFERENCE.fullmatch(value) else re.sub(r"[^\s\[\]\"',]", "*", value))
+    return match["key"] + (value if _REFERENCE.fullmatch(value) else _hidden(value))
+
+
+def _hidden(value: str) -> str:
+    """Return a value of which only white space, commas, quotes and square brackets are shown."""
+    return re.sub(r"[^\s\[\]\"',]", "*", value)
 
 
 # --- credentials in URLs: hidden of any text, so that no message has to know which of its words came from an option
