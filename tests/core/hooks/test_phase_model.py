@@ -94,14 +94,14 @@ def plugin_of(act: Act, index: int, phase: str, seen: list[int]) -> type[Plugin[
 
 
 def bound(plugin: type[Plugin[Any]], index: int, act: Act) -> Binding:
-    log = logging.getLogger("gateway.test.phase-model")
+    log = logging.getLogger("phase-model")
     context = PluginContext(str(index), None, SystemClock(), log, METRICS)
     on_error = "deny" if act.denies else "continue"
     return Binding(str(index), plugin.name, "1", None, on_error, on_error, None, False, plugin({}, context), Faults())
 
 
 METRICS = Metrics()
-logging.getLogger("gateway.test.phase-model").setLevel(logging.CRITICAL + 1)
+logging.getLogger("phase-model").setLevel(logging.CRITICAL + 1)
 
 
 def interpreted(acts: list[Act], phase: str) -> tuple[list[int], object]:

@@ -274,18 +274,16 @@ def is_private(address: ListenAddress) -> bool:
 def overlap(later: ListenAddress, earlier: ListenAddress) -> bool:
     """Whether a process that listens on one address cannot listen on another as well.
 
-    An address without a host is every interface, IPv4 and IPv6 (one dual-stack socket), or IPv4 alone where IPv6 is
-    taken; ``0.0.0.0`` and ``[::]`` are those of one family. Names of hosts are not resolved, apart from ``localhost``.
+    An address without a host is every interface, IPv4 and IPv6 (one dual-stack socket); ``0.0.0.0`` and ``[::]`` are
+    those of one family. Names of hosts are not resolved, apart from ``localhost``.
     """
     if later.path or earlier.path:
         return bool(later.path and earlier.path) and posixpath.normpath(later.path) == posixpath.normpath(earlier.path)
     if later.port != earlier.port or not later.port:
         return False  # Port 0 takes a free one each time.
-    taken, wanted = _address(earlier.host), _address(later.host)
-    if not later.host:
-        return taken is None or taken.version == 4
-    if not earlier.host:
+    if not later.host or not earlier.host:
         return True
+    taken, wanted = _address(earlier.host), _address(later.host)
     if taken is None or wanted is None:
         return later.host.lower() == earlier.host.lower()
     is_wildcard = taken.is_unspecified or wanted.is_unspecified

@@ -53,6 +53,8 @@ class StreamServer:
 
     async def _run(self, sock: socket.socket) -> None:
         sock.setblocking(False)
+        # asyncio does so only for sockets whose protocol is given by number, which that of `create_server` is not.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         reader, writer = await asyncio.open_connection(sock=sock, limit=_LIMIT)
         try:
             with suppress(OSError, EOFError):
