@@ -84,7 +84,8 @@ class _Server:
     """The process that forks commands."""
 
     def __init__(self) -> None:
-        self.environ = _at_start(os.environ)
+        environ = {**os.environ, "PYTHONPATH": _FOLDERS}
+        self.environ = _at_start(environ)
         self._control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._turn = threading.Lock()
         script = Path(__file__).with_name("server.py")
@@ -94,7 +95,7 @@ class _Server:
                 pass_fds=[other.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": _FOLDERS, "PYDANTIC_DISABLE_PLUGINS": "__all__"},
+                env={**environ, "PYDANTIC_DISABLE_PLUGINS": "__all__"},
             )
         self._control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_000_000)
         atexit.register(self.close)

@@ -23,6 +23,7 @@ import pytest
 from tests.end_to_end.incidents import HEAD, Incident
 from tests.end_to_end.kit import Client, Gateway, Upstream, get, get_over_both
 from tests.end_to_end.test_sources import Site
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -43,14 +44,8 @@ def begin(tmp_path: Path, start: Callable[..., Gateway], monkeypatch: pytest.Mon
     return run
 
 
-def unused_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
-
-
 async def test_a_dead_endpoint(begin: Begin, upstream: Upstream) -> None:
-    dead = f"127.0.0.1:{unused_port()}"
+    dead = f"127.0.0.1:{free_port()}"
     incident = begin(f"""
 upstreams:
   - name: users

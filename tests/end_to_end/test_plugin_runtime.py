@@ -15,6 +15,7 @@ import pytest
 
 from tests.commands import start as commands
 from tests.end_to_end.kit import PATIENCE, Gateway, Upstream, eventually, get
+from tests.ports import free_port
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -286,13 +287,10 @@ async def test_several_gateways_are_told_apart_by_configuration_and_process(
 async def test_commands_are_refused_over_tcp_without_a_token(
     start: Callable[[str], Gateway], upstream: Upstream
 ) -> None:
-    import socket
 
     import aiohttp
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     gateway = start(config(upstream, 1, f"admin: {{listen: '127.0.0.1:{port}'}}\n"))
     await gateway.ready()
 

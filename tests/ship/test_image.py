@@ -9,7 +9,6 @@ import ast
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.programs import program
 
 ROOT = Path(__file__).parents[2]
@@ -134,9 +134,7 @@ def output(root: Path, *command: str) -> str:
 def test_it_runs_as_an_unknown_user_on_a_read_only_root(root: Path, folder: Path) -> None:
     settings = buildah("inspect", "--type", "image", IMAGE, folder=folder)
     assert '"User": "65532:65532"' in settings
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     etc = root / "etc" / "gateway" / "gateway.yaml"
     etc.write_text(etc.read_text().replace("0.0.0.0:8080", f"127.0.0.1:{port}"))
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from gateway_core.admin import AdminListener, AdminView, Place
 from gateway_core.process.listeners import open_site
+
+from tests.ports import free_port
 
 
 class Answer(NamedTuple):
@@ -24,8 +25,7 @@ class Answer(NamedTuple):
 @asynccontextmanager
 async def listening(view: AdminView, place: Place | None = None) -> AsyncIterator[int]:
     """Listen on a free port of 127.0.0.1."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
+    port = free_port()
     listener = AdminListener(open_site)
     await listener.open(place or Place(f"127.0.0.1:{port}"), view)
     try:

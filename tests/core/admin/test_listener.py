@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ from gateway_core.process.listeners import open_site
 from gateway_core.process.override_keeper import OverrideKeeper
 from gateway_core.process.route_use import LastUsed
 from gateway_core.process.sockets import BindError
+
+from tests.ports import free_port
 
 
 @dataclass
@@ -287,8 +288,7 @@ async def raw(port: int, data: bytes) -> bytes:
 
 @pytest.fixture
 async def port(view: View) -> AsyncIterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        number: int = found.getsockname()[1]
+    number = free_port()
     listener = AdminListener(open_site)
     await listener.open(Place(f"127.0.0.1:{number}"), view, ("Admin.example",))
     yield number

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 
 import pytest
 from gateway_core.tasks import spawn
 
 from tests.core.proxy.kit import Handler, Peer, Proxied, RawUpstream, StartProxy, StartUpstream, field, fields, until
+from tests.ports import free_port
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
 PUT = POST.replace(b"POST", b"PUT")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy"
-
-
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def upstream_of(*ports: int, more: str = "retries: {attempts: 2, backoff_base: 1ms}") -> str:
@@ -58,7 +52,7 @@ async def test_a_refused_connection_is_tried_at_another_endpoint_whatever_the_me
     start_proxy: StartProxy, start_upstream: StartUpstream, request_bytes: bytes
 ) -> None:
     upstream = await start_upstream()
-    gateway = await start_proxy(upstream_of(closed_port(), upstream.port))
+    gateway = await start_proxy(upstream_of(free_port(), upstream.port))
 
     for _ in range(4):
         assert (await gateway.ask(request_bytes))[0] == 200

@@ -7,7 +7,6 @@ import base64
 import io
 import json
 import shutil
-import socket
 import subprocess
 import time
 from importlib import resources
@@ -17,14 +16,9 @@ from typing import Any
 
 import aiohttp
 
+from tests.ports import free_port
+
 PATIENCE = 40.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def b64(text: str | bytes) -> str:

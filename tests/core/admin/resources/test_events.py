@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -19,6 +18,7 @@ from gateway_core.process.listeners import open_site
 
 from tests.core.admin.kit import listening
 from tests.core.admin.test_listener import View
+from tests.ports import free_port
 
 CHANGES = "/api/v1/events?types=change"
 
@@ -111,8 +111,7 @@ async def test_a_heartbeat_has_the_position(
 
 
 async def test_every_stream_ends_with_the_gateway_and_with_its_listener(streams: AsyncExitStack, view: View) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
+    port = free_port()
     listener = AdminListener(open_site)
     await listener.open(Place(f"127.0.0.1:{port}"), view)
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:

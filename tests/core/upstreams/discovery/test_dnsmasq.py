@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from gateway_core.config import DnsDiscoveryConfig
 from gateway_core.upstreams import EndpointSpec, Resolver
 from gateway_core.upstreams.discovery.dns import DnsDiscovery, DnsError
 
+from tests.ports import free_port
 from tests.programs import program
 
 
@@ -25,11 +25,7 @@ class Dnsmasq:
     def __init__(self, directory: Path) -> None:
         self.hosts = directory / "hosts"
         self.hosts.write_text("10.0.0.1 users.test\n")
-        # It takes the port for UDP and TCP, and ends if it cannot have both.
-        with socket.socket() as stream, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
-            stream.bind(("127.0.0.1", 0))
-            self.port: int = stream.getsockname()[1]
-            datagrams.bind(("127.0.0.1", self.port))
+        self.port = free_port()  # queries come from higher ones, so that of UDP is free as well
         self.services = [
             "--srv-host=_http._tcp.users.test,a.users.test,8081,0,8",
             "--srv-host=_http._tcp.users.test,b.users.test,8082,0,1",
