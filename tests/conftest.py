@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from tests.late_connections import closed_with_their_servers
+from tests.late_connections import closed_with_their_owners
 from tests.ports import free_port
 from tests.protocols.choice import parametrize_protocols, protocols
 from tests.protocols.fixtures import bridges, gateway, spoken_to, upstream
@@ -55,8 +55,8 @@ def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session", autouse=True)
 def late_connections() -> Iterator[None]:
-    """Have no server of a test leave a connection behind that it was accepting when it was closed."""
-    with closed_with_their_servers():
+    """Have no server and no client of a test leave a connection behind."""
+    with closed_with_their_owners():
         yield
 
 

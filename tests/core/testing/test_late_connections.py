@@ -32,6 +32,27 @@ async def test_a_server_that_is_closed_while_it_accepts_leaves_no_connection_beh
         assert await asyncio.to_thread(ends, client)
 
 
+class GatewaysOwn(asyncio.Protocol):
+    __module__ = "gateway_core.test"
+
+
+@pytest.mark.parametrize(("protocol", "ends_with_it"), [(asyncio.Protocol, True), (GatewaysOwn, False)])
+def test_a_connection_ends_with_its_loop_unless_it_is_the_gateways(
+    protocol: type[asyncio.Protocol], ends_with_it: bool
+) -> None:
+    loop = asyncio.SelectorEventLoop()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        transport, _ = loop.run_until_complete(loop.create_connection(protocol, *server.getsockname()))
+        left: socket.socket = transport._sock  # type: ignore[attr-defined]
+        accepted, _ = server.accept()
+        with accepted:
+            loop.close()
+
+            assert (left.fileno() == -1) is ends_with_it
+            transport._sock = None  # type: ignore[attr-defined]
+            left.close()
+
+
 def ends(client: socket.socket) -> bool:
     """Wait for the end of a connection, on which nothing comes."""
     client.settimeout(30)

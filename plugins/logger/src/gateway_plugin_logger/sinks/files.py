@@ -258,7 +258,7 @@ class FileTarget(BaseRotatingHandler):
 def _lock(file: TextIOWrapper) -> None:
     """Take the lock of a file, which another process that rotates it has for some milliseconds.
 
-    :raises OSError: it is held for longer: whoever may read the file can lock it, and would keep all lines waiting.
+    :raises OSError: it is held for longer. A process that may read the file can lock it, and would keep lines waiting.
     """
     for _ in range(_LOCK_TRIES):
         with contextlib.suppress(BlockingIOError):
