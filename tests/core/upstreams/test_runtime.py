@@ -3,13 +3,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from gateway_core.clock import SystemClock
-from gateway_core.config import ConfigModel, DiscoveryConfig, EndpointConfig, HealthCheckConfig, UpstreamConfig
+from gateway_core.config import (
+    ConfigModel,
+    DiscoveryConfig,
+    EndpointConfig,
+    HealthCheckConfig,
+    UpstreamConfig,
+    UpstreamTlsConfig,
+)
 from gateway_core.upstreams import (
     Discovered,
     DiscoveryContext,
@@ -19,6 +27,7 @@ from gateway_core.upstreams import (
     UpstreamRuntime,
 )
 from gateway_core.upstreams.runtime import frozen
+from gateway_core.upstreams.transport import TlsSettings, with_digest
 
 A, B, C = (EndpointSpec("http", f"127.0.0.{number}", 80, id=name) for number, name in enumerate("abc", 1))
 TABLE = DiscoveryConfig(name="table", config={"of": "users"})
@@ -120,6 +129,83 @@ async def test_a_reload_keeps_endpoints_position_and_counts(runtime: UpstreamRun
     assert second.id == "b"
     await new.aclose()
     assert pool.closed.is_set()
+
+
+async def test_an_upstream_with_equal_settings_is_the_same_one_until_the_last_snapshot_closes_it(
+    runtime: UpstreamRuntime, tables: Tables
+) -> None:
+    old = runtime.open(config("users", [A], discovery=TABLE))
+    await until(lambda: len(tables.made) == 1)
+
+    new = runtime.open(config("users", [A], discovery=TABLE))
+    assert new.upstream is old.upstream
+
+    await old.aclose()
+    tables.made[0].put([B])
+    await until(lambda: ids(new) == {"a", "b"})
+    await new.aclose()
+    assert ids(new) == set()
+    again = runtime.open(config("users", [A], discovery=TABLE))
+    assert again.upstream is not new.upstream
+    await again.aclose()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({}, {"panic_threshold": 50}),
+        ({}, {"timeouts": {"response": "1s"}}),
+        ({"strategy_options": {"a": 1}}, {"strategy_options": {"a": True}}),
+        (
+            {"discovery": {"name": "table", "config": {"of": "users"}}},
+            {"discovery": {"name": "table", "config": {"of": "orders"}}},
+        ),
+    ],
+)
+async def test_an_upstream_with_other_settings_is_another_one_on_the_same_endpoints(
+    one: dict[str, Any], other: dict[str, Any], runtime: UpstreamRuntime
+) -> None:
+    document = {"name": "users", "endpoints": [{"url": "http://127.0.0.1:9"}]}
+    old = runtime.open(UpstreamConfig.model_validate({**document, **one}))
+
+    new = runtime.open(UpstreamConfig.model_validate({**document, **other}))
+
+    assert new.upstream is not old.upstream
+    assert new.upstream.endpoints == old.upstream.endpoints
+    for live in (old, new):
+        await live.aclose()
+
+
+async def test_an_upstream_whose_tls_files_hold_something_else_is_another_one(
+    runtime: UpstreamRuntime, tmp_path: Path
+) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text("one")
+    users = config("users", [A], tls=UpstreamTlsConfig(ca=str(file)))
+    old = runtime.open(users, tls=with_digest(TlsSettings(users.tls)))
+    same = runtime.open(users, tls=with_digest(TlsSettings(users.tls)))
+
+    file.write_text("other")
+    other = runtime.open(users, tls=with_digest(TlsSettings(users.tls)))
+
+    assert same.upstream is old.upstream
+    assert other.upstream is not old.upstream
+    for live in (old, same, other):
+        await live.aclose()
+
+
+async def test_settings_that_come_back_take_nothing_of_an_earlier_snapshot_that_still_ends(
+    runtime: UpstreamRuntime,
+) -> None:
+    first = runtime.open(config("users", [A]))
+    drained = runtime.open(config("users", [A], status={"a": "drain"}))
+
+    back = runtime.open(config("users", [A]))
+
+    assert back.upstream is not first.upstream
+    assert back.upstream.pick(None, 1.0) is first.upstream.endpoints[0]
+    for live in (drained, first, back):
+        await live.aclose()
 
 
 async def test_other_check_settings_are_another_endpoint(runtime: UpstreamRuntime) -> None:

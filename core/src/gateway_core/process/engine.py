@@ -69,7 +69,6 @@ from gateway_core.upstreams.runtime import UpstreamRuntime
 from gateway_core.upstreams.samples import put_upstream_counts, put_upstream_states
 from gateway_core.upstreams.status import describe_upstream
 from gateway_core.upstreams.strategies import BUILT_IN as BUILT_IN_STRATEGIES
-from gateway_core.upstreams.transport import tls_files
 
 _KEEP_LOG_EVERY: Final = 1.0
 """Seconds; a look takes some microseconds."""
@@ -317,7 +316,7 @@ class Engine:
             return WatchSet()
         listen: Sequence[ListenConfig] = current.config.listen
         listeners = [file for config in listen if config.tls is not None for file in files_of(config.tls)]
-        return WatchSet.of([*listeners, *tls_files(current.config.upstreams)])
+        return WatchSet.of([*listeners, *(file for each in current.config.upstreams for file in each.tls.files)])
 
     def changed_plugins(self, plugins: Mapping[str, str]) -> list[str]:
         """Name the plugins whose code here is another than the one that a configuration was checked with."""

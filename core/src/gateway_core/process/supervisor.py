@@ -47,7 +47,6 @@ from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.reload.overrides import Overrides
 from gateway_core.reload.pipeline import Change
 from gateway_core.tasks import Tasks, Yielder
-from gateway_core.upstreams.transport import tls_files
 
 _LAUNCHED_AT_ONCE: Final = 4
 """Workers that get ready at the same time."""
@@ -336,7 +335,7 @@ class Supervisor:
         """Return the certificate files, of listeners and of upstreams."""
         listen = self.config.listen
         listeners = [file for each in listen if each.tls is not None for file in files_of(each.tls)]
-        return WatchSet.of([*listeners, *tls_files(self.config.upstreams)])
+        return WatchSet.of([*listeners, *(file for each in self.config.upstreams for file in each.tls.files)])
 
     # -- what the admin listener shows
 

@@ -50,7 +50,6 @@ from gateway_core.reload.bundle import (
 )
 from gateway_core.snapshot import load
 from gateway_core.tasks import spawn
-from gateway_core.upstreams.transport import tls_files
 
 WRITE_TIME: Final = 0.5
 """Seconds that a reload waits for a file that is cut off: an editor or a copy may still be writing it."""
@@ -215,7 +214,7 @@ def good_verdict(loaded: LoadedConfig, registry: PluginRegistry) -> Verdict:
     # What was loaded without being bound are extensions, whose code runs in the serving processes as well.
     bundle = ConfigBundle(loaded.version, tuple(loaded.to_lines()), config.workers, registry.codes())
     certificates = [file for listen in config.listen if listen.tls is not None for file in files_of(listen.tls)]
-    upstreams = tls_files(config.upstreams)
+    upstreams = [file for each in config.upstreams for file in each.tls.files]
     return Verdict(WatchSet.of([*loaded.files, *certificates, *upstreams], loaded.directories), bundle)
 
 

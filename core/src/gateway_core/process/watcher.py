@@ -45,7 +45,6 @@ from gateway_core.upstreams.findings import Publisher
 from gateway_core.upstreams.monitor import LocalMonitor, is_checked
 from gateway_core.upstreams.registry_session import RegistrySession
 from gateway_core.upstreams.resolver import Resolver
-from gateway_core.upstreams.transport import tls_files
 
 
 async def _check_grpc(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, call: HealthCall) -> None:
@@ -213,7 +212,7 @@ class WatcherProcess:
         """
         watched = tuple(each for each in config.upstreams if each.discovery is not None or is_checked(each))
         async with self._changing:
-            is_same = self._bundle is not None and watched == self._watched and not tls_files(watched)
+            is_same = watched == self._watched and not any(each.tls.files for each in watched)
             if is_same and self._bundle is not None and self._bundle.plugins == bundle.plugins:
                 return
             if watched or self._child is not None:

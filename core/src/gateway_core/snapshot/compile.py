@@ -64,7 +64,7 @@ from gateway_core.snapshot.tls_files import upstream_tls_problems
 from gateway_core.tasks import Yielder
 from gateway_core.upstreams.retry import RetryPolicy
 from gateway_core.upstreams.runtime import LiveUpstream, config_for_url
-from gateway_core.upstreams.transport import TlsSettings, TransportSettings, make_tls_context, unusable, with_digest
+from gateway_core.upstreams.transport import TlsSettings, make_tls_context, unusable, with_digest
 from gateway_core.upstreams.upstream import Upstream
 
 _RELEASED_AT_ONCE: Final = 50
@@ -252,15 +252,15 @@ class _Compiler:
         await self._open_tracing()
         for index, config in enumerate(self.config.upstreams):
             tls = await self._read_tls(config, f"upstreams[{index}].tls")
-            self._open(config, TransportSettings.of(config, tls), f"upstreams[{index}]")
+            self._open(config, f"upstreams[{index}]", tls)
             self.configured[config.name] = config
             await self.yielder.checkpoint()
 
-    async def _read_tls(self, config: UpstreamConfig, key_path: str) -> TlsSettings:
+    async def _read_tls(self, config: UpstreamConfig, key_path: str) -> TlsSettings | None:
         """Find out now, rather than with the first request, whether the files of an upstream's TLS can be used."""
+        if not config.tls.files:
+            return None
         settings = TlsSettings(config.tls)
-        if not settings.files:
-            return settings
         try:
             # First the digest: files that are replaced in between make a reload of their own.
             settings = await asyncio.to_thread(with_digest, settings)
@@ -272,17 +272,16 @@ class _Compiler:
             raise (ConfigError(found) if found else self._problem(key_path, reason, "tls.unusable", remedy)) from error
         return settings
 
-    def _open(self, config: UpstreamConfig, transport: TransportSettings, key_path: str) -> Upstream:
+    def _open(self, config: UpstreamConfig, key_path: str, tls: TlsSettings | None = None) -> Upstream:
         try:
-            live = self.environment.upstreams.open(config, transport=transport)
+            live = self.environment.upstreams.open(config, tls=tls)
         except (ValueError, OSError, ssl.SSLError) as error:
             raise self._problem(key_path, str(error), "upstream.unusable") from error
         self.live[config.name] = live
         return live.upstream
 
     def _open_url(self, url: str) -> LiveUpstream:
-        config = config_for_url(url)
-        return self.environment.upstreams.open(config, transport=TransportSettings.of(config))
+        return self.environment.upstreams.open(config_for_url(url))
 
     def _upstream(self, target: str, key_path: str) -> Upstream:
         """Return the upstream that a target names; one with a single endpoint if the target is a URL."""
@@ -291,8 +290,7 @@ class _Compiler:
             return live.upstream
         if not is_url(target):
             raise self._problem(key_path, f"there is no upstream {target!r}", "upstream.unknown")
-        config = config_for_url(target)
-        return self._open(config, TransportSettings.of(config), key_path)
+        return self._open(config_for_url(target), key_path)
 
     # -- routes
 

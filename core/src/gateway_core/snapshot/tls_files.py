@@ -16,10 +16,10 @@ from gateway_core.upstreams.transport import TlsSettings, make_tls_context, unus
 def upstream_tls_problems(config: UpstreamConfig, key_path: str, place_of: PlaceOf) -> Iterator[ConfigProblem]:
     """Find why the files of an upstream's TLS section cannot be used."""
     settings = TlsSettings(config.tls)
-    failures = list(unreadable_files(config.tls, key_path, [Path(name) for name in settings.files], place_of))
+    failures = list(unreadable_files(config.tls, key_path, [Path(name) for name in settings.config.files], place_of))
     yield from failures
     try:
-        if settings.files and not failures:
+        if settings.config.files and not failures:
             make_tls_context(settings)
     except (OSError, ssl.SSLError) as error:
         reason, remedy = unusable(settings, error)

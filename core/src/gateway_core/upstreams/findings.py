@@ -180,7 +180,7 @@ class Publisher:
         try:
             for config in upstreams:
                 tls = TlsSettings(config.tls)
-                if tls.files:
+                if tls.config.files:
                     tls = await asyncio.to_thread(with_digest, tls)
                 fresh.append(_WatchedUpstream(config, tls, self, self._tasks))
         except BaseException:

@@ -1,7 +1,8 @@
 """The upstreams of a running gateway: builds them, and owns the I/O that they need.
 
-One runtime lives as long as the process. Each snapshot opens its upstreams here and closes them when it is retired;
-what both the old and the new snapshot use (endpoints, strategies with their position, discoveries) is the same object.
+One runtime lives as long as the process. Each snapshot opens its upstreams here and closes them when it is retired. An
+upstream that the next snapshot configures alike is the same object there. Of one whose settings change, the parts that
+do not depend on these (endpoints, strategies with their position, discoveries) are.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from random import Random
 from typing import Final
 
@@ -30,10 +31,12 @@ from gateway_core.upstreams.endpoint import Endpoint, EndpointKey, EndpointSpec,
 from gateway_core.upstreams.monitor import LocalMonitor, Monitor, is_checked
 from gateway_core.upstreams.resolver import Resolver
 from gateway_core.upstreams.strategies import Strategy, StrategyFactory, make_strategy
-from gateway_core.upstreams.transport import TransportSettings
+from gateway_core.upstreams.transport import TlsSettings, TransportSettings
 from gateway_core.upstreams.upstream import Upstream
 
 DEFAULT_STRATEGY: Final = "weighted-round-robin"
+
+_options_of: Final = attrgetter("strategy_options", "discovery")
 
 
 def config_for_url(url: str) -> UpstreamConfig:
@@ -88,11 +91,15 @@ class DiscoveredStrategy:
 
 
 class LiveUpstream:
-    """An upstream of one snapshot, with its discovery."""
+    """An upstream with its discovery.
+
+    Every snapshot that configures it alike holds it, from `UpstreamRuntime.open` to `aclose`; it ends with the last.
+    """
 
     __slots__ = (
         "_closing",
         "_discovered",
+        "_holders",
         "_leases",
         "_on_closed",
         "_overridden",
@@ -126,6 +133,7 @@ class LiveUpstream:
         self._overridden = overridden
         self._on_closed = on_closed
         self._discovered = Discovered(())
+        self._holders = 1
         self._strategy = DiscoveredStrategy(upstream, lease_strategy)
         self.put_again()
         if feed is None:
@@ -140,8 +148,27 @@ class LiveUpstream:
         """
         return self.feed is None or await self.feed.wait_for_first(timeout)
 
+    def hold(self) -> LiveUpstream:
+        """Keep it open until one more `aclose`."""
+        self._holders += 1
+        return self
+
+    def is_made_of(self, config: UpstreamConfig, tls: TlsSettings | None) -> bool:
+        """Whether it is what a configuration says, with TLS files that hold the same.
+
+        :param tls: with the digest of the files; None if there are none.
+        """
+        made = self.upstream.settings
+        if self.upstream.transport.tls.digest != ("" if tls is None else tls.digest):
+            return False
+        # 1 and true are equal, but not the same option of an extension.
+        return made is config or (made == config and frozen(_options_of(made)) == frozen(_options_of(config)))
+
     async def aclose(self) -> None:
-        """Give everything back. Requests in progress keep the endpoints that they have."""
+        """Give it back. The last one to do so closes it; requests in progress keep the endpoints that they have."""
+        self._holders -= 1
+        if self._holders:
+            return
         self._on_closed(self)
         if self.feed is not None:
             self.feed.unsubscribe(self._put_discovered)
@@ -211,6 +238,8 @@ class UpstreamRuntime:
         self._closing = Tasks()
         self._local_errors = LocalErrors()
         self._live: set[LiveUpstream] = set()
+        self._latest: dict[str, LiveUpstream] = {}
+        """The one of each name that was made last, while it is open: the next snapshot may have it too."""
         self._overridden: Mapping[tuple[str, str], EndpointStatus] = {}
         # With it comes aiohttp's client, which checking a configuration does without.
         from gateway_core.upstreams.registry_session import RegistrySession  # noqa: PLC0415
@@ -237,14 +266,23 @@ class UpstreamRuntime:
         """Return what the cookies of an upstream, or of a route with several targets, are keyed with."""
         return self._sticky_secret + name.encode()
 
-    def open(self, config: UpstreamConfig, *, transport: TransportSettings | None = None) -> LiveUpstream:
-        """Build an upstream; health checks and discovery start at once. Needs a running event loop.
+    def open(self, config: UpstreamConfig, *, tls: TlsSettings | None = None) -> LiveUpstream:
+        """Return an upstream: the one that is open already if nothing of it changes.
 
-        :param transport: with the digest of its TLS files; made of ``config`` unless given.
+        A new one starts its health checks and its discovery at once. Needs a running event loop.
+
+        :param tls: with the digest of its files; None if there are none.
         :raises ValueError: for a strategy, discovery or setting that cannot be. Nothing is left behind.
         :raises OSError: for TLS files that cannot be read, or used (``ssl.SSLError``).
         """
-        transport = TransportSettings.of(config) if transport is None else transport
+        latest = self._latest.get(config.name)
+        if latest is not None and latest.is_made_of(config, tls):
+            return latest.hold()
+        live = self._latest[config.name] = self._make(config, TransportSettings.of(config, tls))
+        self._live.add(live)
+        return live
+
+    def _make(self, config: UpstreamConfig, transport: TransportSettings) -> LiveUpstream:
         leases = LeaseHolder()
         upstream = None
         try:
@@ -268,15 +306,18 @@ class UpstreamRuntime:
             endpoints = [EndpointSpec.of(endpoint) for endpoint in config.endpoints]
             lease_strategy = partial(self._lease_discovered_strategy, config)
             overridden = partial(self._override_one, config.name)
-            live = LiveUpstream(
-                upstream, endpoints, feed, leases, self._closing, lease_strategy, overridden, self._live.discard
+            return LiveUpstream(
+                upstream, endpoints, feed, leases, self._closing, lease_strategy, overridden, self._forget
             )
-            self._live.add(live)
-            return live
         except Exception:
             unused = [] if upstream is None else upstream.release()
             self._closing.spawn(close_all(unused, leases), name=f"close upstream {config.name}")
             raise
+
+    def _forget(self, live: LiveUpstream) -> None:
+        self._live.discard(live)
+        if self._latest.get(live.upstream.name) is live:
+            del self._latest[live.upstream.name]
 
     def override(self, statuses: Mapping[tuple[str, str], EndpointStatus]) -> None:
         """Have endpoints with another status than the configuration or a discovery gives them, and no others.

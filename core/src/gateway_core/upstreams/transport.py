@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ssl
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any, Final, Literal
@@ -24,19 +24,9 @@ class TlsSettings:
     """Tells files that were replaced from those before: settings are equal only if the files are (`with_digest`)."""
 
     @property
-    def files(self) -> tuple[str, ...]:
-        """Every file that is read for it."""
-        return tuple(name for name in (self.config.ca, self.config.cert, self.config.key) if name)
-
-    @property
     def server_name(self) -> str:
         """The name sent as SNI, and verified unless there are ``sans``; empty is the endpoint's host."""
         return self.config.server_name
-
-
-def tls_files(upstreams: Iterable[UpstreamConfig]) -> list[str]:
-    """Return every file that is read for connections to upstreams."""
-    return [file for config in upstreams for file in TlsSettings(config.tls).files]
 
 
 def with_digest(settings: TlsSettings) -> TlsSettings:
@@ -45,9 +35,9 @@ def with_digest(settings: TlsSettings) -> TlsSettings:
     :raises OSError: for files that cannot be read.
     """
     digest = hashlib.sha256()
-    for name in settings.files:
+    for name in settings.config.files:
         digest.update(hashlib.sha256(read_regular(name)).digest())
-    return replace(settings, digest=digest.hexdigest() if settings.files else "")
+    return replace(settings, digest=digest.hexdigest() if settings.config.files else "")
 
 
 def unusable(settings: TlsSettings, error: Exception) -> Fault:
@@ -56,7 +46,7 @@ def unusable(settings: TlsSettings, error: Exception) -> Fault:
     if not isinstance(error, ssl.SSLError):
         return Fault(reason)
     remedy = "give PEM files that belong together, the key without a password"
-    return Fault(f"{', '.join(settings.files)} cannot be used: {reason}", remedy)
+    return Fault(f"{', '.join(settings.config.files)} cannot be used: {reason}", remedy)
 
 
 ALPN: Final[Mapping[str, list[str]]] = {"http1": ["http/1.1"], "http2": ["h2"], "auto": ["h2", "http/1.1"]}
@@ -72,7 +62,7 @@ def make_tls_context(settings: TlsSettings, protocol: str = "http1") -> ssl.SSLC
     :raises OSError: for files that cannot be read.
     :raises ssl.SSLError: for files that hold no certificate or key.
     """
-    for name in settings.files:
+    for name in settings.config.files:
         read_regular(name)  # OpenSSL would wait for the writer of a pipe
     config = settings.config
     context = make_client_context(config.ca, config.cert, config.key, verify=config.verify)

@@ -144,6 +144,11 @@ class UpstreamTlsConfig(Section):
     the connection is the end of the response: an attacker on the network can then truncate such a response
     unnoticed."""
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that is read for it."""
+        return tuple([name for name in (self.ca, self.cert, self.key) if name])
+
     @model_validator(mode="after")
     def _check(self) -> UpstreamTlsConfig:
         if bool(self.cert) != bool(self.key):
