@@ -8,9 +8,13 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator
+from itertools import pairwise
+from typing import Any
 
 import hyperframe.frame as hf
 import pytest
+from gateway_core.metrics.samples import Samples
+from gateway_core.proxy.http2.frame_turns import FIELD_BYTES_AT_ONCE
 
 from tests.core.proxy.downstream.http2_client import CANCEL, ENHANCE_YOUR_CALM, NO_ERROR, OK, Http2Client, http2
 from tests.core.proxy.downstream.http2_conformance import (
@@ -132,6 +136,24 @@ async def test_many_frames_of_one_read_are_acted_upon_in_turns(other: tuple[Runn
         await busy.send(raw(DATA, END_STREAM, 1))
         assert (await busy.response(1)).status == 200
         assert not busy.goaways
+
+
+async def test_blocks_of_many_fields_in_one_read_are_decoded_in_turns(other: tuple[RunningProxy, Http2Client]) -> None:
+    """A byte of a block stands for a field: a read of a quarter of a mebibyte may hold 200,000 of them."""
+    gateway, _ = other
+    block = GET + b"\x90" * 1000 + literal(b"X", b"y")
+    malformed = b"".join(headers(block, stream) for stream in range(1, 400, 2))
+    seen: list[Any] = [0]
+
+    async with http2(gateway) as hostile:
+        hostile.peer.writer.write(malformed)
+        while seen[-1] < 200:
+            await asyncio.sleep(0)
+            samples = Samples()
+            gateway.proxy.http2_counts.put(samples, "client")
+            seen.append(samples.value("gateway_http2_resets", "client", "gateway", "PROTOCOL_ERROR") or 0)
+
+    assert max(after - before for before, after in pairwise(seen)) <= FIELD_BYTES_AT_ONCE // len(block) + 1
 
 
 # -- clients that take nothing

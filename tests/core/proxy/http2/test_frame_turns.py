@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 
 import pytest
-from gateway_core.proxy.http2.frame_turns import AT_ONCE, FrameTurns
+from gateway_core.proxy.http2.frame_turns import AT_ONCE, FIELD_BYTES_AT_ONCE, FrameTurns
 from gateway_core.proxy.wire.h2 import frames
 from gateway_core.proxy.wire.h2.errors import Http2ConnectionError
 from gateway_core.proxy.wire.h2.frames import Frame, FrameReader
@@ -117,3 +117,14 @@ async def test_nothing_is_acted_upon_behind_the_frame_that_ends_the_connection(g
     assert len(connection.turns) == good // AT_ONCE + 1
     connection.frames.finish()
     assert len(connection.turns) == good // AT_ONCE + 1
+
+
+async def test_blocks_of_fields_end_a_turn_by_their_bytes() -> None:
+    connection = Connection()
+    block = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, bytes(FIELD_BYTES_AT_ONCE // 4))
+
+    connection.frames.feed(block * 20)
+
+    assert [len(numbers) for numbers in connection.turns] == [4]
+    await asyncio.sleep(0)
+    assert [len(numbers) for numbers in connection.turns] == [4, 4]

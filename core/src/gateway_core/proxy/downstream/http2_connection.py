@@ -9,9 +9,9 @@ code, then our FIN, and what still comes is dropped for a while, since closing a
 that may destroy the GOAWAY. What breaks it for one stream resets that. And what is legal and costs us more than the
 client comes out of budgets (`Budget`): streams that end early, and frames that do nothing.
 
-**Fairness.** One read may bring thousands of small frames. `_AT_ONCE` of them are acted upon, the others in later turns
-of the loop, among those of other connections (`Turns`); and nothing more is read until then. Nothing is read either
-while the client does not take what it is sent of heads and acknowledgements, which no window holds back.
+**Fairness.** One read may bring thousands of small frames. Some of them (`take_some`) are acted upon, the others in
+later turns of the loop, among those of other connections (`Turns`); and nothing more is read until then. Nothing is
+read either while the client does not take what it is sent of heads and acknowledgements, which no window holds back.
 
 How a connection ends is `Lifetime`.
 """
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain
 from typing import Final
 
 from gateway_core.metrics.http2 import PEER
@@ -31,6 +31,7 @@ from gateway_core.proxy.downstream.http2_stream import FIRST_WINDOW
 from gateway_core.proxy.downstream.http2_streams import ClientStreams
 from gateway_core.proxy.downstream.sweeps import MovingExchange
 from gateway_core.proxy.exchange import Exchange
+from gateway_core.proxy.http2.frame_turns import AT_ONCE, take_some
 from gateway_core.proxy.http2.sender import Sender
 from gateway_core.proxy.http2.waiting import Holding
 from gateway_core.proxy.socket_options import close_once, say_end
@@ -56,9 +57,6 @@ _SMALL_WINDOW: Final = 128
 """Bytes below which opening a window is more work than what it allows."""
 
 _WINDOW_POINTS: Final = 0.1  # for opening it by more
-
-_AT_ONCE: Final = 512
-"""Frames of a read that are acted upon in the turn in which they came."""
 
 _PING: Final = b"draining"
 
@@ -105,7 +103,7 @@ class Http2Connection(asyncio.Protocol):
             self._listen()
             return
         received = self._reader.read(data)
-        if len(data) > 9 * _AT_ONCE and self._frames is None:
+        if len(data) > frames.FRAME_HEAD_SIZE * AT_ONCE and self._frames is None:
             self._frames = received
             self._take_held()
         else:
@@ -113,7 +111,7 @@ class Http2Connection(asyncio.Protocol):
 
     def _take_held(self) -> None:
         """Act upon some of the frames of a read that brought many."""
-        self._take(islice(self._frames or (), _AT_ONCE))
+        self._take(take_some(self._frames or iter(())))
         if self._lifetime.state is not State.CLOSING and self._reader.is_reading:
             self._streams.wait_for_turn()
         else:

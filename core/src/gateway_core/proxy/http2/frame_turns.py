@@ -1,7 +1,8 @@
 """Frames of a read that brought many: some are acted upon, the others in later turns of the loop.
 
 A quarter of a mebibyte may hold 29,000 frames, and acting upon them all would keep the loop from everything else for a
-tenth of a second. While frames wait, nothing more is read, so that no more than one read's come to wait.
+tenth of a second; and so would a few hundred blocks of fields, each byte of which may stand for a field of the table
+(RFC 7541 section 6.1). While frames wait, nothing more is read, so that no more than one read's come to wait.
 """
 
 from __future__ import annotations
@@ -11,10 +12,24 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import Final
 
-from gateway_core.proxy.wire.h2.frames import FRAME_HEAD_SIZE, Frame, FrameReader
+from gateway_core.proxy.wire.h2.frames import FRAME_HEAD_SIZE, HEADERS, Frame, FrameReader
 
 AT_ONCE: Final = 512
 """Frames that are acted upon in one turn of the loop."""
+
+FIELD_BYTES_AT_ONCE: Final = 2048
+"""Bytes of blocks of fields behind which a turn ends: about two milliseconds if each of them stands for a field."""
+
+
+def take_some(held: Iterator[Frame]) -> Iterator[Frame]:
+    """Yield the frames that are acted upon in one turn."""
+    left = FIELD_BYTES_AT_ONCE
+    for frame in islice(held, AT_ONCE):
+        yield frame
+        if frame[0] == HEADERS:
+            left -= len(frame[3])
+            if left <= 0:
+                return
 
 
 class FrameTurns:
@@ -45,7 +60,7 @@ class FrameTurns:
     def _take_some(self, held: Iterator[Frame]) -> bool:
         """Act upon some frames; return whether others wait."""
         self._held = None
-        self._take(islice(held, AT_ONCE))
+        self._take(take_some(held))
         if not self._reader.is_reading or self._transport.is_closing():
             return False
         self._held = held
