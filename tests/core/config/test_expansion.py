@@ -161,6 +161,22 @@ def test_use_stands_for_the_bindings_of_a_set(load: Load) -> None:
     ]
 
 
+@pytest.mark.parametrize("use", ["use", '"use"', '"\\x75se"'])
+def test_a_set_is_found_however_the_key_that_uses_it_is_written(load: Load, use: str) -> None:
+    sets = "plugin_sets: [{name: s, plugins: [{name: a}]}]\n"
+    routes = f"routes: [{{id: r, path: /, {TARGET}, plugins: [{{{use}: s}}]}}]\n"
+
+    (route,) = load(routes, sets).config.routes
+
+    assert [binding.name for binding in route.plugins] == ["a"]
+
+
+def test_a_set_that_no_document_defines_is_a_problem(load: Load) -> None:
+    (problem,) = problems(load, f"routes: [{{id: r, path: /, {TARGET}, plugins: [{{use: s}}]}}]\n")
+
+    assert "s" in problem
+
+
 def test_a_later_binding_replaces_one_of_the_set_in_its_place(load: Load) -> None:
     assert chain(load, "[{use: s}, {name: c}, {name: c, id: a}]") == [
         ("c", "a", True),

@@ -37,6 +37,15 @@ def test_a_route_that_cannot_be_compiled_is_a_problem_at_its_key(
     assert word in problem
 
 
+def test_a_lone_route_whose_conditions_exclude_each_other_is_a_problem(load_text: Load) -> None:
+    (problem,) = problems(
+        load_text,
+        "routes: [{id: a, path: /, headers: {x-a: {present: true}, X-A: {present: false}}, target: 'http://127.0.0.1:1'}]",
+    )
+
+    assert problem.startswith("1:routes[0]: route 'a' can never match: its conditions on the header")
+
+
 def test_two_equal_routes_are_a_problem_that_names_both_places(load_text: Load) -> None:
     (problem,) = problems(
         load_text,

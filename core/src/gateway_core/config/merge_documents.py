@@ -36,8 +36,11 @@ from gateway_core.config.models.gateway import GatewayConfig
 from gateway_core.config.problems import ConfigProblem, KeyPath, Place, format_path
 from gateway_core.config.substitution import Substitution
 from gateway_core.config.suggestions import kind_of, quote
-from gateway_core.config.yaml_constructor import Constructor, Locator, ReportNode, node_place
+from gateway_core.config.yaml_constructor import Constructor, Locator, ReportNode, lookup, node_place
 from gateway_core.config.yaml_nodes import MAP_TAG, SEQ_TAG, DocumentSyntaxError
+
+_OF_SETS: Final = re.compile(r"\\|\buse\b|plugin_sets")
+"""Finds what sets begin with, or an escape that it may be written with."""
 
 _LINE_BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _GLOB: Final = re.compile(r"[*?\[]")
@@ -64,6 +67,8 @@ class Gatherer:
     """False once a document could not be read or parsed: then nothing can be said about names it may define."""
     patience: float = 0.0
     """Seconds for which a file that cannot be read as a document is read again: it may be being written."""
+    has_sets: bool = False
+    """Whether a document may define or use sets of bindings."""
     sets: SetExpansion | None = None
     """What became of ``use``, once documents are merged."""
     displaced_defaults: dict[int, yaml.Node] = field(default_factory=dict)
@@ -94,6 +99,7 @@ class Gatherer:
         is_ours = looks_like_configuration(document.text)
         self.texts[document.name] = _LINE_BREAK.split(document.text) if is_ours else []
         self._documents[document.name] = document
+        self.has_sets = self.has_sets or _OF_SETS.search(document.text) is not None
         try:
             roots = _compose(document)
         except DocumentSyntaxError as error:
@@ -114,7 +120,8 @@ class Gatherer:
         elif isinstance(root, yaml.MappingNode):
             if not document.is_local:
                 self._ignore_local_keys(root)
-            self.displaced_defaults |= apply_defaults(root, self.report)
+            if lookup(root, DEFAULTS) is not None:
+                self.displaced_defaults |= apply_defaults(root, self.report)
             self.roots.append(root)
             self._follow_includes(root, document.directory, parents)
         elif root is None or _is_null(root):
@@ -163,8 +170,9 @@ class Gatherer:
     def merged(self) -> Locator:
         """Return the merged document."""
         root = merge_roots(self.roots, self.report, self._quiet_constructor())
-        self.sets = SetExpansion(self.report)
-        self.sets.run(root)
+        if self.has_sets:
+            self.sets = SetExpansion(self.report)
+            self.sets.run(root)
         return Locator(root, self.texts)
 
     def _add_file(self, path: Path, parents: tuple[Path, ...]) -> None:

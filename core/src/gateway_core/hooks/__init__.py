@@ -16,7 +16,7 @@ from gateway_core.hooks.certificates import (
     OnDemandSource,
     ServedHosts,
 )
-from gateway_core.hooks.chain import Chain, Hook, Stop, announced_lines, attempt_hooks, build_chain
+from gateway_core.hooks.chain import NO_HOOKS, Chain, Hook, Stop, announced_lines, attempt_hooks, build_chain
 from gateway_core.hooks.commands import (
     Command,
     CommandOutcome,
@@ -51,6 +51,7 @@ from gateway_core.hooks.upstream_scope import UpstreamScope, current_scope
 
 __all__ = [
     "NOTHING_PASSED",
+    "NO_HOOKS",
     "Binding",
     "BindingKey",
     "Blockage",

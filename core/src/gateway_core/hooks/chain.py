@@ -336,3 +336,7 @@ def _hooks_by_phase(binding: Binding, observers: Sequence[HookObserver]) -> dict
 
 def _hook(binding: Binding, phase: str, entry: HookEntry, observers: Sequence[HookObserver]) -> Hook:
     return Hook(hook_call(binding, phase, entry, observers), binding, phase, is_async=entry.is_async)
+
+
+NO_HOOKS: Final = build_chain(())
+"""What requests pass where nothing is bound."""

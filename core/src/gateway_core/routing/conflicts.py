@@ -35,7 +35,7 @@ class Candidate(Generic[P]):
         self.hosts: tuple[str, ...] = tuple(sorted(hosts)) or (ANY_HOST,)
         self.methods: tuple[str | None, ...] = tuple(sorted(rule.methods)) or (None,)
         self.conditions = _NO_CONDITIONS
-        if rule.headers or rule.query or rule.has_further_conditions:
+        if rule.has_conditions:
             self.conditions = frozenset(
                 chain(
                     [("header", _named(condition, condition.name.lower())) for condition in rule.headers],

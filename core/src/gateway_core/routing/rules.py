@@ -103,6 +103,11 @@ class RouteRule(Generic[P]):
         return len(self.headers) + len(self.cookies) + len(self.params) + given
 
     @property
+    def has_conditions(self) -> bool:
+        """Whether it has conditions beside those on path, host and method."""
+        return bool(self.headers or self.query) or self.has_further_conditions
+
+    @property
     def has_further_conditions(self) -> bool:
         """Whether it has conditions beside those on method, headers and query parameters."""
         return bool(self.cookies or self.params or self.client_ip is not None or self.scheme is not None)

@@ -77,7 +77,9 @@ class Entry(Generic[P]):
 
     def __init__(self, rule: RouteRule[P], pattern: Pattern) -> None:
         self.methods = rule.methods or None
-        self.conditions: Conditions | None = compile_conditions(rule.headers, rule.query, compile_tests(rule, pattern))
+        self.conditions: Conditions | None = None
+        if rule.has_conditions:
+            self.conditions = compile_conditions(rule.headers, rule.query, compile_tests(rule, pattern))
         self.is_open = self.methods is None and self.conditions is None
         """Whether it takes every request for its path."""
         self.captures: Captures | None = captures_of(pattern)

@@ -168,7 +168,10 @@ def _conflicts(config: GatewayConfig, rules: Sequence[RouteRule[int]], place_of:
     views = {rule.payload: tables.views_of(config.routes[rule.payload]) for rule in rules}
     found: dict[int, list[Conflict]] = {}
     for view in tables.views:
-        for conflict in find_conflicts([rule for rule in rules if view in views[rule.payload]]):
+        of_view = [rule for rule in rules if view in views[rule.payload]]
+        if len(of_view) < 2 and not any(rule.has_conditions for rule in of_view):
+            continue  # There is nothing that could hide it, and nothing in it to exclude something else.
+        for conflict in find_conflicts(of_view):
             found.setdefault(conflict.order, []).append(conflict)
     for index, counts in views.items():
         key_path = f"routes[{index}]"

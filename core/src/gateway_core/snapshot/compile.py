@@ -21,18 +21,16 @@ from gateway_core.config import (
 )
 from gateway_core.config.address import TargetName, target_name
 from gateway_core.errors import GatewayError
-from gateway_core.hooks import Chain, UpstreamScope, current_scope, server_timing_binding
+from gateway_core.hooks import NO_HOOKS, Chain, UpstreamScope, current_scope
 from gateway_core.hooks.credentials import Credentials
-from gateway_core.hooks.error_pages import ErrorPageHooks
 from gateway_core.messages import RouteInfo
 from gateway_core.metrics.catalogue import OTHER
 from gateway_core.metrics.counts import RouteCounts
-from gateway_core.observe import HookObserver
 from gateway_core.observe.tracing import OpenTracing
-from gateway_core.observe.tracing.hook_spans import HookSpans
 from gateway_core.observe.tracing.settings import route_policy
-from gateway_core.packages import Bindings, ChainBuilder
+from gateway_core.packages import Bindings
 from gateway_core.routing import Pattern, RuleError, rule_pattern
+from gateway_core.snapshot.chains import build_chains
 from gateway_core.snapshot.environment import Environment
 from gateway_core.snapshot.listeners import (
     DEFAULT_LISTENER,
@@ -55,7 +53,6 @@ from gateway_core.snapshot.route import (
     request_rewrite,
     route_rules,
     sent_path_of,
-    targets_of,
     timeouts_of,
 )
 from gateway_core.snapshot.snapshot import Snapshot
@@ -113,13 +110,9 @@ class _Compiler:
         self.config: GatewayConfig = loaded.config
         self.environment = environment
         self.yielder = Yielder(environment.clock)
-        self.bindings = Bindings(
-            environment.registry,
-            environment.instances,
-            clock=environment.clock,
-            metrics=environment.metrics,
-            services=environment.services,
-        )
+        self.bindings: Bindings | None = None
+        """None where nothing is bound and the core has no hooks of its own."""
+        self.global_chain = NO_HOOKS
         self.live: dict[str, LiveUpstream] = {}
         self.configured: dict[str, UpstreamConfig] = {}
         self.scope = UpstreamScope(self._open_url)
@@ -135,7 +128,8 @@ class _Compiler:
             self.environment.metrics.release_route(*self.counted.pop())
             if len(self.counted) % _RELEASED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        await self.bindings.aclose()
+        if self.bindings is not None:
+            await self.bindings.aclose()
         await self.scope.aclose()
         while self.live:
             await self.live.popitem()[1].aclose()
@@ -149,17 +143,15 @@ class _Compiler:
         trust = document_trust(self.config)
         self.scope.name_via(trust.via)
         on_listeners, own_policies, has_pages = list[RouteConfig](), list[RouteConfig](), bool(self.config.error_pages)
+        has_hooks = bool(self.config.plugins) or any(each.plugins for each in self.config.upstreams)
         async for part in self.yielder.parts(self.config.routes):
             on_listeners += [route for route in part if route.listeners]
             own_policies += [route for route in part if route.path_policy is not None]
             has_pages = has_pages or any(route.error_pages for route in part)
-        chains = await self._chains(has_pages=has_pages)
+            has_hooks = has_hooks or any(route.binds_plugins for route in part)
+        if has_hooks or has_pages or self.config.server_timing:
+            await self._build_chains(has_pages=has_pages)
         tables: ListenerRoutes[CompiledRoute] = ListenerRoutes((*self.config.listen, DEFAULT_LISTENER), on_listeners)
-        self.scope.attempt_hooks = {
-            config.name: chains.attempt_hooks_for(config.name, config.plugins, f"upstreams[{index}]")
-            for index, config in enumerate(self.config.upstreams)
-            if config.plugins
-        }
         routes: dict[str, CompiledRoute] = {}
         made_of: list[object] = [*self.loaded.places.values(), *self.config.upstreams, *self.config.routes]
         for index, config in enumerate(self.config.routes):
@@ -179,7 +171,8 @@ class _Compiler:
         # Before the bindings start: they may send requests to these upstreams.
         await asyncio.gather(*[each.wait_for_endpoints(DISCOVERY_WAIT) for each in self.live.values() if each.feed])
         self.scope.upstreams = {name: live.upstream for name, live in self.live.items()}
-        await self._start_bindings()
+        if self.bindings is not None:
+            await self._start(self.bindings)
         snapshot = Snapshot(
             version=self.loaded.version,
             config=self.config,
@@ -188,51 +181,46 @@ class _Compiler:
                 lambda each: CompiledListener(each, listener_trust(self.config, each, trust), tables.router_for(each)),
             ),
             fallback=CompiledListener(DEFAULT_LISTENER, trust, tables.router_for(DEFAULT_LISTENER)),
-            global_chain=chains.global_chain,
+            global_chain=self.global_chain,
             scope=self.scope,
             routes=routes,
             path_policy=arrival_policy_of(self.config, own_policies),
             close=self.aclose,
             made_of=made_of,
-            bindings=self.bindings.bound,
+            bindings=[] if self.bindings is None else self.bindings.bound,
             tracer=None if self.tracing is None else self.tracing.tracer,
         )
         # The snapshot is closed by this object: what it would keep until then would be freed at one blow.
         del self.loaded, self.config
-        return Compiled(snapshot, self.bindings.made, self.bindings.kept)
+        return Compiled(snapshot, *((0, 0) if self.bindings is None else (self.bindings.made, self.bindings.kept)))
 
-    async def _start_bindings(self) -> None:
+    async def _start(self, bindings: Bindings) -> None:
         token = current_scope.set(self.scope)  # their tasks inherit it
         try:
-            await self.bindings.start()
+            await bindings.start()
         finally:
             current_scope.reset(token)
         await self.yielder.checkpoint()
 
-    async def _chains(self, *, has_pages: bool) -> ChainBuilder:
-        environment, server_timing = self.environment, None
-        timings: HookObserver | None = environment.timings
-        if self.config.server_timing:
-            timings = timings or environment.times
-            server_timing = server_timing_binding(environment.clock, environment.metrics)
-        if self.tracing is not None:
-            async for part in self.yielder.parts(self.config.routes):
-                self.tracing.shows_hooks |= any(route.tracing and route.tracing.detail == "hooks" for route in part)
-            timings = HookSpans(timings) if self.tracing.shows_hooks else timings
-        pages = None
-        if has_pages:
-            pages = ErrorPageHooks(
-                self.config.error_pages, environment.services.fetch, environment.clock, environment.metrics
-            )
-            async for part in self.yielder.parts(self.config.routes):
-                pages.targets.update((route.id, targets_of(route)[0]) for route in part if targets_of(route))
-        chains = ChainBuilder(self.bindings, self.config.plugins, self.loaded.place_of, timings, server_timing, pages)
-        for index, route in enumerate(self.config.routes):
-            if route.enabled:
-                self.chain_of[route.id] = chains.chain_of(route, index)
-                await self.yielder.checkpoint()
+    async def _build_chains(self, *, has_pages: bool) -> None:
+        environment = self.environment
+        self.bindings = Bindings(
+            environment.registry,
+            environment.instances,
+            clock=environment.clock,
+            metrics=environment.metrics,
+            services=environment.services,
+        )
+        chains, self.chain_of = await build_chains(
+            self.loaded, environment, self.bindings, self.tracing, self.yielder, has_pages=has_pages
+        )
+        self.global_chain = chains.global_chain
         self.scope.own_cookies = chains.keep_cookies(environment.clock, environment.metrics)
-        return chains
+        self.scope.attempt_hooks = {
+            config.name: chains.attempt_hooks_for(config.name, config.plugins, f"upstreams[{index}]")
+            for index, config in enumerate(self.config.upstreams)
+            if config.plugins
+        }
 
     async def _open_tracing(self) -> None:
         config, tracing = self.config.tracing, self.environment.tracing
@@ -296,7 +284,7 @@ class _Compiler:
 
     def _route(self, config: RouteConfig, key_path: str, patterns: Sequence[Pattern]) -> list[CompiledRoute]:
         """Return a route for each of its paths: what it makes of the path of a request depends on which one matched."""
-        chain = self.chain_of.pop(config.id)
+        chain = self.chain_of.pop(config.id, NO_HOOKS)
         shared = _Shared(
             chain,
             tuple([self._mirror(each, chain, key_path) for each in config.mirror]),

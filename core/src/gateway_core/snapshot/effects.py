@@ -34,20 +34,32 @@ from gateway_core.snapshot.route_effects import (
 )
 
 _BUILT_IN: Final = frozenset({"round-robin", "weighted-round-robin", "random", "least-requests", "consistent-hash"})
+_PLAIN_ROUTE: Final = frozenset({"id", "description", "path", "path_prefix", "methods", "hosts", "target"})
+_PLAIN_UPSTREAM: Final = frozenset({"name", "endpoints"})
+_PLAIN_ENDPOINT: Final = frozenset({"id", "url"})
+"""Keys that have an effect whatever stands beside them: most routes and upstreams of a large configuration have only
+these, and are not looked at."""
+
 _IGNORE_WEIGHTS: Final = frozenset({"round-robin", "consistent-hash"})
 
 
 def check_effects(config: GatewayConfig, place_of: PlaceOf) -> Iterator[ConfigProblem]:
     """Warn of settings without effect."""
     upstreams = {upstream.name: upstream for upstream in config.upstreams}
-    found = [*_process(config), *idle_priorities(config)]
+    found = list(_process(config))
+    if any(route.priority for route in config.routes):
+        found += idle_priorities(config)
     for index, upstream in enumerate(config.upstreams):
-        routes = [route for route in config.routes if upstream.name in targets_of(route)]
+        if _is_plain(upstream):
+            continue
         found += [(f"upstreams[{index}]{key}", message) for key, message in _upstream(upstream)]
         if upstream.hash_on:
+            routes = [route for route in config.routes if upstream.name in targets_of(route)]
             hashed = hash_sources_without_effect(upstream.hash_on, _params_of(routes), stripped_fields(config, routes))
             found += [(f"upstreams[{index}]{key}", message) for key, message in hashed]
     for index, route in enumerate(config.routes):
+        if route.model_fields_set <= _PLAIN_ROUTE:
+            continue
         stripped = stripped_fields(config, [route]) if route.hash_on else ()
         found += [(f"routes[{index}]{key}", text) for key, text in conditions_without_effect(config, route)]
         used = [upstreams[name] for name in targets_of(route) if name in upstreams]
@@ -95,6 +107,14 @@ def _listeners(config: GatewayConfig) -> Found:
 
 
 # --- upstreams -------------------------------------------------------------------------------------------------------
+
+
+def _is_plain(upstream: UpstreamConfig) -> bool:
+    return (
+        upstream.model_fields_set <= _PLAIN_UPSTREAM
+        and bool(upstream.endpoints)
+        and all(endpoint.model_fields_set <= _PLAIN_ENDPOINT for endpoint in upstream.endpoints)
+    )
 
 
 def _upstream(upstream: UpstreamConfig) -> Found:

@@ -71,9 +71,9 @@ class Trust:
         header = "" if client_address is None or client_address.header is None else client_address.header
         self.header = header.lower().encode()
         """Lower-case name of the field that holds the client's address; empty if that is not how it is found."""
-        self.stripped = field_names(strip_headers)
+        self.stripped = field_names(strip_headers) if strip_headers else None
         """Finds lines of fields in a lower-cased block that are removed from every peer; None without any."""
-        self.reserved = field_names([header] if header else [])
+        self.reserved = field_names([header]) if header else None
         """Finds lines of the field that holds the client's address."""
         self.looks_at_names = bool(strip_headers or header)
         """Whether there are fields of the configuration's own to look for."""

@@ -127,5 +127,5 @@ def _checks(registry: PluginRegistry, extensions: Extensions | None) -> ExtraChe
 
 def has_bindings(config: GatewayConfig) -> bool:
     """Return whether a configuration binds plugins, switched on or not."""
-    of_routes = (route.plugins or any(each.plugins for each in route.targets) for route in config.routes)
-    return bool(config.plugins) or any(of_routes) or any(upstream.plugins for upstream in config.upstreams)
+    of_routes = any(route.binds_plugins for route in config.routes)
+    return bool(config.plugins) or of_routes or any(upstream.plugins for upstream in config.upstreams)

@@ -286,6 +286,11 @@ class RouteConfig(RouteDefaultsConfig, RoutePaths):
     """Which requests match, where they go, and what happens to them on the way."""
 
     @property
+    def binds_plugins(self) -> bool:
+        """Whether it, or a target of it, binds plugins, switched on or not."""
+        return bool(self.plugins) or any(each.plugins for each in self.targets)
+
+    @property
     def written_paths(self) -> list[tuple[str, int, str]]:
         """Every path of the route: its key, its place in that list, and its text."""
         lists = (("path", self.path), ("path_prefix", self.path_prefix), ("path_regex", self.path_regex))
