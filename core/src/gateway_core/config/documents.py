@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -272,14 +273,32 @@ class WatchSet:
     def watched_directories(self) -> frozenset[Path]:
         """Return the directories to watch: a watch on a file goes deaf when the file is replaced.
 
-        A symlink is watched at both ends, since either may be replaced. What does not exist is watched from its
-        nearest ancestor that does.
+        A symlink is watched at both ends, since either may be replaced; so is each link on the way, such as a
+        ``current`` that a deployment points to its next release. What does not exist is watched from its nearest
+        ancestor that does.
         """
         wanted = set(self.directories)
         for file in self.files:
             wanted.add(file.parent)
             wanted.add(real_path(file).parent)
+        wanted |= _directories_of_links(self.files | self.directories)
         return frozenset(_nearest_existing(directory) for directory in wanted)
+
+
+def _directories_of_links(paths: Iterable[Path]) -> set[Path]:
+    """Return the directories of all links that are followed on the way to some paths."""
+    found: set[Path] = set()
+    left, seen = list(paths), set[Path]()
+    while left:
+        path = left.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        left.append(path.parent)
+        with suppress(OSError, ValueError):  # no link; ValueError: a name that no file can have
+            left.append(path.parent / path.readlink())
+            found.add(path.parent)
+    return found
 
 
 def _nearest_existing(directory: Path) -> Path:

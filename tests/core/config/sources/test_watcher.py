@@ -55,6 +55,27 @@ async def test_a_file_renamed_over_is_seen_every_time(tmp_path: Path) -> None:
             assert await next_change(changes, lambda n, name=name: save(f"{name}{n}")) == (file,)
 
 
+@pytest.mark.parametrize("document", ["current/gateway.yaml", "current/routes/a.yaml", "gateway.yaml"])
+async def test_a_swap_of_a_link_on_the_way_to_a_file_is_a_change_at_once(document: str, tmp_path: Path) -> None:
+    # Polling would take longer than the test may.
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "gateway.yaml").symlink_to("../current/gateway.yaml")
+
+    def publish(number: int) -> None:
+        release = tmp_path / "releases" / str(number)
+        (release / "routes").mkdir(parents=True)
+        for name in ("gateway.yaml", "routes/a.yaml"):
+            (release / name).write_text(f"version {number}")
+        (tmp_path / "next").symlink_to(f"releases/{number}")
+        (tmp_path / "next").replace(tmp_path / "current")
+
+    publish(1000)
+    file = tmp_path / ("etc" if document == "gateway.yaml" else "") / document
+
+    async with watching(file, poll_interval=300.0) as changes:
+        assert await next_change(changes, publish) == (file,)
+
+
 async def test_a_config_map_swap_is_a_change(tmp_path: Path) -> None:
     def publish(number: int) -> None:
         version = tmp_path / f"..2026_{number}"
