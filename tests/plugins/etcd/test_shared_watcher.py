@@ -8,14 +8,17 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
+import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from aiohttp.typedefs import Handler
 from gateway_core.tasks import spawn
+from gateway_plugin_etcd.client import Access, EtcdClient
 from gateway_plugin_etcd.keyspace import Scope
-from gateway_plugin_etcd.watcher import GATHER_SECONDS, State
+from gateway_plugin_etcd.watcher import GATHER_SECONDS, ClusterWatcher, State
 
 from tests.plugins.etcd.server import PATIENCE, Etcd, b64
 from tests.plugins.etcd.test_watcher import texts_of
@@ -160,6 +163,64 @@ async def test_a_prefix_that_cannot_be_listed_leaves_the_others_alone(watches: A
         assert "it takes too long" in (await failing).reason
         for each in (large, small, third):
             await each.aclose()
+
+
+async def test_a_listing_whose_revision_is_compacted_between_its_pages_begins_again(watches: Any) -> None:
+    header = {"revision": "5", "cluster_id": "1"}
+    compacted = {"code": 11, "message": "etcdserver: mvcc: required revision has been compacted"}
+    replies = [(200, True), (400, False), (200, False)]
+
+    async def list_keys(_request: web.Request) -> web.Response:
+        status, has_more = replies.pop(0)
+        entry = {"key": b64("/a/1"), "value": b64("one"), "mod_revision": "5"}
+        page = {"header": header, "kvs": [entry], "more": has_more}
+        return web.json_response(page if status == 200 else compacted, status=status)
+
+    async with served({"/v3/kv/range": list_keys}) as url, watches(url) as watch:
+        states = watch.watcher.follow(Scope.below("/a"))
+
+        state = await asyncio.wait_for(anext(states), PATIENCE)
+
+        assert (state.is_listed, state.is_stale, len(state.entries)) == (True, False, 1)
+        await states.aclose()
+
+
+async def test_listings_that_are_out_of_date_at_once_come_with_pauses(session: aiohttp.ClientSession) -> None:
+    pauses = listings = 0
+    has_enough = asyncio.Event()
+
+    class Counting(Random):
+        def random(self) -> float:
+            nonlocal pauses
+            pauses += 1
+            return super().random()
+
+    async def list_keys(_request: web.Request) -> web.Response:
+        nonlocal listings
+        listings += 1
+        if listings == 4:
+            has_enough.set()
+        return web.json_response({"header": {"revision": "5", "cluster_id": "1"}})
+
+    async def watch_keys(request: web.Request) -> web.StreamResponse:
+        # A member that lags behind the one that has listed.
+        response = web.StreamResponse()
+        await response.prepare(request)
+        created = {"result": {"header": {"revision": "4", "cluster_id": "1"}, "created": True, "watch_id": "1"}}
+        await response.write(json.dumps(created).encode() + b"\n")
+        await asyncio.Event().wait()
+        return response
+
+    async with served({"/v3/kv/range": list_keys, "/v3/watch": watch_keys}) as url:
+        watcher = ClusterWatcher(EtcdClient(Access((url,)), lambda: session, Random(1)), Counting(1))
+        states = watcher.follow(Scope.below("/a"))
+        await anext(states)
+
+        await asyncio.wait_for(has_enough.wait(), PATIENCE)
+
+        assert pauses == listings - 1
+        await states.aclose()
+        await watcher.aclose()
 
 
 async def test_a_defect_is_the_reason_that_followers_get(watches: Any) -> None:

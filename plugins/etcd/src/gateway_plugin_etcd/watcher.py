@@ -148,7 +148,9 @@ class ClusterWatcher:
                 await self._list_unknown()
                 await self._watch()
             except CompactedError:
-                continue
+                # Listed again at once, as a rule; where each listing is out of date at once, at longer and longer
+                # intervals.
+                await self._pause(self._backoff.next_delay())
             except EtcdError as error:
                 self._failures += 1
                 # A token that ended, or a member of several, while all is well is no reason to call anything stale.
@@ -185,6 +187,8 @@ class ClusterWatcher:
                 unknown[0].is_refused = True
                 unknown[0].fail(str(error))
                 break
+            except CompactedError:  # while its pages were taken: from the first one again
+                raise
             except EtcdError as error:
                 unknown[0].is_refused = True
                 unknown[0].fail(str(error))
