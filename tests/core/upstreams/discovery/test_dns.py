@@ -109,6 +109,21 @@ async def test_a_family_that_fails_keeps_the_addresses_that_were_known(name_serv
     assert await hosts_of(discovery) == ["10.0.0.2", "fd00::1"]
 
 
+async def test_addresses_of_a_family_that_fails_are_stale_until_they_are_confirmed(name_server: Any) -> None:
+    name_server.put("users.test", "A", "10.0.0.1", ttl=0)
+    async with aclosing(make(name_server).watch()) as results:  # type: ignore[type-var]
+        first = await anext(results)
+
+        name_server.rcodes["A"] = SERVFAIL
+        second = await anext(results)
+        del name_server.rcodes["A"]
+        third = await anext(results)
+
+    assert [found.is_stale for found in (first, second, third)] == [False, True, False]
+    assert second.endpoints == first.endpoints
+    assert "A of 'users.test'" in second.reason
+
+
 async def test_a_failure_of_all_types_is_one(name_server: Any) -> None:
     name_server.rcodes.update(A=SERVFAIL, AAAA=SERVFAIL)
 
@@ -150,6 +165,17 @@ async def test_a_target_that_does_not_resolve_does_not_block_the_others(
 
     assert [endpoint.id for endpoint in endpoints] == ["10.0.0.2:8082"]
     assert "SRV targets of '_http._tcp.users.test' are left out: A of 'gone.users.test': no such name" in caplog.text
+
+
+async def test_targets_that_are_left_out_are_logged_once(name_server: Any, caplog: pytest.LogCaptureFixture) -> None:
+    name_server.put(SERVICE, "SRV", "10 5 8081 gone.users.test.", "10 5 8082 b.users.test.", ttl=0)
+    name_server.put("b.users.test", "A", "10.0.0.2")
+    discovery = make(name_server, host=SERVICE, record="srv")
+
+    for _ in range(3):
+        await discovery.resolve()
+
+    assert caplog.text.count("are left out") == 1
 
 
 async def test_the_next_priority_serves_where_no_target_of_the_best_resolves(name_server: Any) -> None:

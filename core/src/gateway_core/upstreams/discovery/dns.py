@@ -5,7 +5,8 @@ included), every ``interval``. With them, and for SRV records, which the system'
 asks, and the records' time to live may bring the next look-up forward.
 
 What fails in part counts in part. An AAAA look-up that fails leaves the IPv4 addresses in force (some servers refuse
-AAAA altogether, RFC 4074), with the IPv6 addresses that were known; an SRV target that does not resolve is left out.
+AAAA altogether, RFC 4074), with the IPv6 addresses that were known, which makes the result stale; an SRV target that
+does not resolve is left out.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class DnsError(Exception):
 class DnsDiscovery:
     """Resolves one name again and again."""
 
-    __slots__ = ("_config", "_known", "_resolver", "_rng", "_servers")
+    __slots__ = ("_config", "_known", "_left_out", "_resolver", "_rng", "_servers", "_unconfirmed")
 
     def __init__(self, config: DnsDiscoveryConfig, rng: Random, resolver: Resolver) -> None:
         """Prepare; no query is sent yet.
@@ -59,6 +60,10 @@ class DnsDiscovery:
         self._servers: NameServers | None = _servers_of(config) if config.nameservers else None
         self._known: dict[tuple[str, str], set[str]] = {}
         """The addresses of the last look-up that succeeded, by host and type of record."""
+        self._unconfirmed: list[str] = []
+        """Why some of the endpoints of the last look-up are those of before it."""
+        self._left_out = ""
+        """Which SRV targets are left out, as the log has it."""
 
     async def watch(self) -> AsyncIterator[Discovered]:
         """Yield the endpoints whenever the interval, or the records' time to live, has passed."""
@@ -68,7 +73,8 @@ class DnsDiscovery:
             try:
                 last, ttl = await self.resolve()
                 pause = min(pause, max(ttl, min(SHORTEST_PAUSE, pause)))
-                yield Discovered(last)
+                unconfirmed = "; ".join(self._unconfirmed)
+                yield Discovered(last, is_stale=bool(unconfirmed), reason=unconfirmed)
             except (DnsError, OSError) as error:
                 if last:
                     yield Discovered(last, is_stale=True, reason=str(error))
@@ -85,6 +91,7 @@ class DnsDiscovery:
         :raises OSError: if the machine's resolver fails.
         """
         config = self._config
+        self._unconfirmed.clear()
         if config.record == "srv":
             return await self._resolve_services()
         port = config.port or DEFAULT_PORTS[config.scheme]
@@ -114,6 +121,8 @@ class DnsDiscovery:
                     ttl = min(ttl, float(result.chaining_result.minimum_ttl))
             elif isinstance(result, DnsError):
                 errors.append(str(result))
+                if self._known.get((host, kind)):
+                    self._unconfirmed.append(str(result))
             else:
                 raise result
             addresses |= self._known.get((host, kind), set())
@@ -147,17 +156,17 @@ class DnsDiscovery:
                     # RFC 2782: weight 0 is a small chance, not none.
                     spec = EndpointSpec(config.scheme, address, service.port, weight=max(1, service.weight))
                     endpoints[spec.id] = spec
-            if errors:
-                reason = "; ".join(errors)
-                emit(
-                    DISCOVERY_PARTIAL,
-                    f"SRV targets of {config.host!r} are left out: {reason}",
-                    name=config.host,
-                    reason=reason,
-                )
             if endpoints:
+                self._report_left_out("; ".join(errors))
                 return tuple(endpoints[name] for name in sorted(endpoints)), ttl
         raise DnsError("; ".join(errors) or f"SRV of {config.host!r}: no service is offered")
+
+    def _report_left_out(self, reason: str) -> None:
+        """Log which targets are left out, once as long as they are the same."""
+        if reason and reason != self._left_out:
+            host = self._config.host
+            emit(DISCOVERY_PARTIAL, f"SRV targets of {host!r} are left out: {reason}", name=host, reason=reason)
+        self._left_out = reason
 
 
 def by_priority(records: Iterable[SRV]) -> list[list[SRV]]:
