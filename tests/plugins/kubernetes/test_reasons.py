@@ -18,12 +18,12 @@ EXTERNAL = (
     ("config", "reason"),
     [
         ({"service": "usres"}, "there is no Service 'usres' in namespace 'shop', but 'users'"),
-        ({"service": "zzz"}, "there is no Service 'zzz' in namespace 'shop', which has 4 others"),
+        ({"service": "zzz"}, "there is no Service 'zzz' in namespace 'shop', which has 5 others"),
         (
             {"service": "users", "namespace": "shpo"},
             "there is no Service 'users' in namespace 'shpo', nor any other: is the namespace right?",
         ),
-        ({"service": "zzz", "namespace": "*"}, "there is no Service 'zzz' in any namespace, which has 4 others"),
+        ({"service": "zzz", "namespace": "*"}, "there is no Service 'zzz' in any namespace, which has 5 others"),
         ({"selector": "app=shop"}, "no Service in namespace 'shop' is selected by 'app=shop'"),
         (
             {"service": "users", "port": "htp"},
@@ -34,7 +34,8 @@ EXTERNAL = (
             "Service shop/metrics has no port http, web, gateway: its endpoints have prom (9090), set port",
         ),
         ({"service": "elsewhere"}, EXTERNAL),
-        ({"service": "empty"}, "Service shop/empty has no EndpointSlices: no pod has the labels that it selects"),
+        ({"service": "empty"}, "Service shop/empty has no endpoints: no pod has the labels that it selects"),
+        ({"service": "scaled"}, "Service shop/scaled has no endpoints: no pod has the labels that it selects"),
         ({"service": "users"}, "none of the 2 endpoints of Service shop/users is ready"),
     ],
 )
@@ -43,6 +44,8 @@ async def test_what_finds_nothing_says_why(
 ) -> None:
     server.put("services", "shop", "users", spec={"ports": [{"name": "http", "port": 80}]})
     server.put("services", "shop", "empty")
+    server.put("services", "shop", "scaled", spec={"ports": [{"name": "http", "port": 80}]})
+    server.put_slice("scaled", "scaled", [], ports=[])
     server.put("services", "shop", "metrics")
     server.put("services", "shop", "elsewhere", spec={"type": "ExternalName", "externalName": "db.io"})
     server.put_slice("users", "users", [pod("10.0.0.1", ready=False), pod("10.0.0.2", ready=False)])

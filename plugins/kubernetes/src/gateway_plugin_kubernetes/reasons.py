@@ -23,8 +23,8 @@ def why_empty(config: KubernetesConfig, namespace: str, table: EndpointTable, in
             f"Service {names} has type ExternalName, which has no endpoints: "
             f"use the discovery dns with host {external[0]!r}"
         )
-    if not table.slices:
-        return f"Service {names} has no EndpointSlices: no pod has the labels that it selects"
+    if not any(item.endpoints for item in table.slices):  # one without endpoints has no ports either
+        return f"Service {names} has no endpoints: no pod has the labels that it selects"
     if not table.has_port:
         ports = sorted({f"{port.name or 'unnamed'} ({port.number})" for item in table.slices for port in item.ports})
         wanted = "http, web, gateway" if config.port is None else repr(config.port)
