@@ -71,6 +71,12 @@ def test_a_negative_weight_is_refused() -> None:
         EndpointSpec("http", "a", 80, weight=-1)
 
 
+@pytest.mark.parametrize("host", ["", "no host", "a/b", "u@a", "[::1]", "a\r\nX: y", "10.0.0.300", "a" * 64, "ä" * 80])
+def test_a_host_that_can_be_none_is_refused(host: str) -> None:
+    with pytest.raises(ValueError, match="is neither a host name nor an IP address"):
+        EndpointSpec("http", host, 80)
+
+
 def test_the_id_is_the_address_unless_given() -> None:
     assert EndpointSpec("http", "::1", 80).id == "[::1]:80"
     assert EndpointSpec("http", "a", 80, id="x", status=EndpointStatus.DRAIN).id == "x"

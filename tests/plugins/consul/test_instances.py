@@ -52,6 +52,17 @@ def test_an_instance_without_a_port_is_left_out(port: Any) -> None:
     assert read(instance("10.0.0.1", port)) == []
 
 
+@pytest.mark.parametrize(("host", "port"), [("10.0.0.1", 0), ("no host", 80), ("ä" * 80, 80), ("a\r\nb", 80)])
+def test_an_instance_that_cannot_be_used_is_named_and_leaves_the_others(host: str, port: int) -> None:
+    refused: list[str] = []
+    body = json.dumps([instance(host, port), instance("10.0.0.2")]).encode()
+
+    found = read_instances(body, "http", include_warning=False, refuse=refused.append)
+
+    assert list(found) == ["10.0.0.2:8080"]
+    assert len(refused) == 1
+
+
 @pytest.mark.parametrize("body", [b"", b"{}", b"[", b"null"])
 def test_an_answer_that_is_no_list_is_refused(body: bytes) -> None:
     with pytest.raises(InstancesError, match="no list of service instances"):

@@ -149,6 +149,16 @@ def test_of_several_wishes_the_first_by_name_counts() -> None:
     assert table.strategy == "random"
 
 
+def test_an_address_that_can_be_none_leaves_the_others_alone() -> None:
+    table = EndpointTable(PortChoice(), needs_service=False)
+    addresses = ("10.0.0.1", "no host", "10.0.0.2")
+    endpoints = tuple(SliceEndpoint(address, is_ready=True, is_terminating=False) for address in addresses)
+
+    table.put_slice(("shop", "a"), Slice("a", (SlicePort("http", 80),), endpoints))
+
+    assert [spec.host for spec in table.endpoints()] == ["10.0.0.1", "10.0.0.2"]
+
+
 def test_endpoints_that_terminate_serve_while_nothing_else_is_left() -> None:
     table = EndpointTable(PortChoice(), needs_service=False)
     going, gone, ready = (

@@ -14,7 +14,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from gateway_core.config import CircuitBreakerConfig, EndpointConfig
-from gateway_core.config.address import UNIX, parse_origin
+from gateway_core.config.address import UNIX, is_host, parse_origin
 from gateway_core.config.redaction import without_credentials
 from gateway_core.leases import Lease, close
 from gateway_core.metrics.counts import EndpointCounts
@@ -36,10 +36,11 @@ class EndpointStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EndpointSpec:
-    """One address as configured or discovered."""
+    """One address as configured or discovered; a ``ValueError`` if it can be none."""
 
     scheme: str
     host: str
+    """A name in ASCII, or an IP address without brackets."""
     port: int
     id: str = ""
     """Unique within the upstream; ``host:port`` if empty."""
@@ -63,6 +64,8 @@ class EndpointSpec:
         if self.weight < 0:
             where = self.path or authority_of(self.host, self.port)
             raise ValueError(f"weight {self.weight} of endpoint {where} is less than 0")
+        if not self.path and not is_host(self.host):
+            raise ValueError(f"{self.host!r} is neither a host name nor an IP address")
         if not self.id:
             object.__setattr__(self, "id", self.path or authority_of(self.host, self.port))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from gateway_plugin_consul.agents import Agents
 from gateway_plugin_consul.blocking import BlockingQuery, SharedQuery
 from gateway_plugin_consul.instances import InstancesError, keep_same, read_instances
 from gateway_plugin_consul.options import ConsulConfig
+
+_logger = logging.getLogger("gateway.plugins.consul")
 
 
 class ConsulDiscovery:
@@ -43,6 +46,7 @@ class ConsulDiscovery:
         """Yield the endpoints as soon as they are known, and after each change."""
         known: dict[str, EndpointSpec] = {}
         body: bytes | None = None
+        refused: list[str] = []
         lease = self._context.shared.acquire(self._query_key, self._make_query)
         query: SharedQuery = lease.value
         try:
@@ -50,13 +54,16 @@ class ConsulDiscovery:
                 async for each in results:
                     failure = each.failure
                     if each.body is not None and each.body is not body:
+                        before, refused = refused, []
                         try:
-                            found = self._read(each.body)
+                            found = self._read(each.body, refused.append)
                         except InstancesError as error:
                             failure = str(error)
                         else:
                             known, body = keep_same(known, found), each.body
-                    why = failure or ("" if known else why_empty(self._config))
+                        if refused and refused != before:
+                            self._report(refused)
+                    why = failure or ("" if known else refused[0] if refused else why_empty(self._config))
                     yield Discovered(tuple(known.values()), is_stale=bool(failure), reason=why)
         finally:
             await lease.aclose()
@@ -74,9 +81,14 @@ class ConsulDiscovery:
         )
         return SharedQuery(query, config.service)
 
-    def _read(self, body: bytes) -> dict[str, EndpointSpec]:
+    def _read(self, body: bytes, refuse: Callable[[str], None]) -> dict[str, EndpointSpec]:
         config = self._config
-        return read_instances(body, config.scheme, config.tags, include_warning=config.include_warning)
+        return read_instances(body, config.scheme, config.tags, include_warning=config.include_warning, refuse=refuse)
+
+    def _report(self, refused: list[str]) -> None:
+        more = f", and {len(refused) - 1} more" if len(refused) > 1 else ""
+        name, service = self._context.upstream, self._config.service
+        _logger.warning("upstream %s: of service %r %s; left out%s", name, service, refused[0], more)
 
 
 def why_empty(config: ConsulConfig) -> str:

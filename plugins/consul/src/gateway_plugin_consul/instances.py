@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from typing import Any, Final
 
 from gateway_plugin_sdk import EndpointSpec, GatewayError
@@ -16,7 +16,12 @@ class InstancesError(GatewayError):
 
 
 def read_instances(
-    body: bytes, scheme: str, tags: Collection[str] = (), *, include_warning: bool
+    body: bytes,
+    scheme: str,
+    tags: Collection[str] = (),
+    *,
+    include_warning: bool,
+    refuse: Callable[[str], None] = lambda _: None,
 ) -> dict[str, EndpointSpec]:
     """Return the endpoints of a response by id.
 
@@ -24,6 +29,7 @@ def read_instances(
     the service has for it, and is left out unless wanted. Without an address of its own it has that of its node.
 
     :param tags: what an instance must have, all of them, in any case.
+    :param refuse: called with what is wrong with an instance that is wanted and cannot be used.
     :raises InstancesError: the response is none.
     """
     try:
@@ -33,25 +39,32 @@ def read_instances(
     if not isinstance(entries, list):
         raise InstancesError("the response is no list of service instances")
     found: dict[str, EndpointSpec] = {}
-    for spec in _specs(entries, scheme, {tag.lower() for tag in tags}, include_warning=include_warning):
-        found.setdefault(spec.id, spec)
+    wanted = _wanted(entries, {tag.lower() for tag in tags}, include_warning=include_warning)
+    for host, port, weight in wanted:
+        if not isinstance(port, int) or not 0 < port < 1 << 16:
+            refuse(f"the instance at {host!r} has the port {port!r}")
+            continue
+        try:
+            spec = EndpointSpec(scheme, host if isinstance(host, str) else "", port, weight=weight)
+        except ValueError as error:
+            refuse(f"an instance has an address that cannot be used: {error}")
+        else:
+            found.setdefault(spec.id, spec)
     return found
 
 
-def _specs(entries: list[Any], scheme: str, tags: Set[str], *, include_warning: bool) -> Iterator[EndpointSpec]:
+def _wanted(entries: list[Any], tags: Set[str], *, include_warning: bool) -> Iterator[tuple[object, object, int]]:
+    """Yield host, port and weight, as they are written, of the instances that are wanted."""
     for entry in entries:
         if not isinstance(entry, dict):
             continue
         service, node = _part(entry, "Service"), _part(entry, "Node")
         status = _status(entry.get("Checks"))
-        host, port = service.get("Address") or node.get("Address"), service.get("Port")
-        if not isinstance(host, str) or not isinstance(port, int) or not 0 < port < 1 << 16:
-            continue
         own = service.get("Tags")
         if tags and not (isinstance(own, list) and tags <= {str(tag).lower() for tag in own}):
             continue
         if status == "passing" or (status == "warning" and include_warning):
-            yield EndpointSpec(scheme, host, port, weight=_weight(service, status))
+            yield service.get("Address") or node.get("Address"), service.get("Port"), _weight(service, status)
 
 
 def _status(checks: object) -> str:

@@ -173,9 +173,10 @@ class EndpointTable:
         if read_as != [scheme, port.number]:
             known = {}
         read = {
-            each: known.get(each) or _read(each, scheme, port.number)
+            each: found
             for each in item.endpoints
-            if each.is_terminating or each.is_ready
+            if (each.is_terminating or each.is_ready)
+            and (found := known.get(each) or _read(each, scheme, port.number)) is not None
         }
         self._read_of[key] = (scheme, port.number, read)
         found = {each.spec.id: each for each in read.values()}
@@ -208,7 +209,11 @@ class EndpointTable:
             self._listed = None
 
 
-def _read(endpoint: SliceEndpoint, scheme: str, port: int) -> Found:
-    if endpoint.is_terminating:
-        return Found(EndpointSpec(scheme, endpoint.address, port, status=EndpointStatus.DRAIN), endpoint.is_serving)
-    return Found(EndpointSpec(scheme, endpoint.address, port), is_serving=True)
+def _read(endpoint: SliceEndpoint, scheme: str, port: int) -> Found | None:
+    """Return an endpoint; None if its address can be none, which API servers do not accept."""
+    status = EndpointStatus.DRAIN if endpoint.is_terminating else EndpointStatus.UP
+    try:
+        spec = EndpointSpec(scheme, endpoint.address, port, status=status)
+    except ValueError:
+        return None
+    return Found(spec, endpoint.is_serving or not endpoint.is_terminating)

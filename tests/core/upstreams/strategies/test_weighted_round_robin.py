@@ -19,7 +19,7 @@ def take(strategy: WeightedRoundRobin, candidates: Candidates, count: int) -> st
 
 
 def candidates_of(weights: dict[str, int]) -> Candidates:
-    return Candidates([Endpoint(EndpointSpec("http", n, 80, id=n)) for n in weights], list(weights.values()))
+    return Candidates([Endpoint(EndpointSpec("http", "e", 80, id=n)) for n in weights], list(weights.values()))
 
 
 def nginx(weights: list[int], count: int) -> list[int]:
