@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,6 +11,7 @@ from gateway_core.metrics.catalogue import REQUESTS
 from gateway_core.process import process_metrics
 from gateway_core.process.machine import available_cpus
 from gateway_core.process.supervisor import Supervisor, count_of
+from gateway_core.tasks import spawn
 
 from tests.core.process.conftest import Canon, ask, put_in_force
 
@@ -117,6 +120,41 @@ async def test_plugins_that_changed_get_new_workers(supervisor: Supervisor, cano
     async with asyncio.timeout(30):
         while not sum((await supervisor.samples()).series[REQUESTS.name].values.values()):  # type: ignore[arg-type]
             await ask(supervisor.urls()[0], "/a")
+
+
+async def test_an_edit_is_in_force_although_a_worker_that_ended_is_not_replaced_yet(
+    supervisor: Supervisor, canon: Canon, upstream: str
+) -> None:
+    await put_in_force(supervisor, canon(config(upstream)))
+    async with supervisor._pool.changing:  # its successor waits until this is free
+        editing = spawn(put_in_force(supervisor, canon(config(upstream, "/b"))), name="edit")
+        await end_one(supervisor)
+
+    assert (await editing).endswith("; 2 workers")
+    assert await ask(supervisor.urls()[0], "/b") == (200, "up GET /b HTTP/1.1")
+
+
+async def test_a_worker_that_ended_and_is_not_replaced_yet_is_not_handed_over(
+    supervisor: Supervisor, canon: Canon, upstream: str
+) -> None:
+    bundle = canon(config(upstream))
+    await put_in_force(supervisor, bundle)
+    async with supervisor._pool.changing:
+        restarting = spawn(supervisor.restart(bundle), name="restart")
+        await end_one(supervisor)
+
+    left = await restarting
+
+    assert len(left.workers) == 1
+    os.kill(left.workers[0].pid, signal.SIGKILL)
+    for number in (left.workers[0].channel, *left.listeners.values()):
+        os.close(number)
+
+
+async def end_one(supervisor: Supervisor) -> None:
+    worker = next(iter(supervisor._pool))
+    os.kill(worker.child.pid, signal.SIGKILL)
+    await asyncio.wait_for(worker.child.gone.wait(), 30)
 
 
 def test_zero_workers_is_one_for_each_cpu() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from gateway_core.process.channel import Message
 from gateway_core.process.child import WORKER, Child, Forked
-from gateway_core.process.template import Template
+from gateway_core.process.template import PATIENCE, Template
 from gateway_core.tasks import spawn
 
 from tests.following import eventually
@@ -27,14 +27,14 @@ template.serve(socket.socket(fileno=int(sys.argv[1])), become)
 """
 
 
-async def begin(stamp: list[tuple[str, int]]) -> Template:
+async def begin(stamp: list[tuple[str, int]], patience: float = PATIENCE) -> Template:
     """Start a template in an interpreter, as this process has threads."""
     ours, theirs = socket.socketpair()
     with theirs:
         arguments = [sys.executable, "-c", SERVES, str(theirs.fileno())]
         process = await asyncio.to_thread(subprocess.Popen, arguments, pass_fds=(theirs.fileno(),))
-    forked = Forked(process.pid, ours, reap=process.wait)
-    return Template(forked, stamp=lambda: tuple(stamp), environ=dict(os.environ))
+    forked = Forked(process.pid, ours, reap=lambda: asyncio.to_thread(process.wait))
+    return Template(forked, stamp=lambda: tuple(stamp), environ=dict(os.environ), patience=patience)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ async def test_workers_go_on_without_the_template(template: Template) -> None:
     assert await template.fork(WORKER, 1, {}) is None
 
     await child.end()
-    assert child.exit_status == 0  # nothing can tell
+    assert child.exit_status is None  # nothing can tell
 
 
 async def test_a_template_that_died_is_done_without(template: Template) -> None:
@@ -107,6 +107,38 @@ async def test_a_template_that_died_is_done_without(template: Template) -> None:
 
     assert await template.fork(WORKER, 0, {}) is None
     assert await template.fork(WORKER, 0, {}) is None
+
+
+async def test_a_template_that_does_not_respond_is_done_without_and_ended(stamp: list[tuple[str, int]]) -> None:
+    template = await begin(stamp, patience=0.5)
+    os.kill(template._forked.pid, signal.SIGSTOP)
+
+    assert await template.fork(WORKER, 0, {}) is None
+    assert await template.fork(WORKER, 0, {}) is None
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(template._forked.pid, 0)
+
+
+async def test_a_worker_that_ends_holds_nothing_up_while_the_template_does_not_say_how(template: Template) -> None:
+    child, _ = await worker_of(template)
+    os.kill(template._forked.pid, signal.SIGSTOP)
+
+    child.kill()
+
+    await asyncio.wait_for(child.gone.wait(), 30)
+    assert child.exit_status is None
+    os.kill(template._forked.pid, signal.SIGCONT)
+    other, listeners = await worker_of(template)  # each reply belongs to its order
+    await greet(other, listeners)
+    await other.end()
+    assert other.exit_status == -signal.SIGKILL
+
+
+async def test_a_template_that_is_stopped_ends_with_the_program(template: Template) -> None:
+    os.kill(template._forked.pid, signal.SIGSTOP)
+
+    await asyncio.wait_for(template.aclose(), 30)
 
 
 async def test_nothing_is_forked_from_libraries_of_before_an_installation(

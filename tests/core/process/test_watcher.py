@@ -225,6 +225,31 @@ async def test_it_is_started_again_when_it_is_killed_and_what_it_found_stays(
     assert {result[0] for result in found["results"]} == before.keys()
 
 
+async def test_one_that_does_not_respond_is_replaced_when_there_is_something_else_to_watch(
+    watcher: WatcherProcess, canon: Canon, health_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await use(watcher, canon(checking(health_port)))
+    pid = watcher.pid or 0
+    os.kill(pid, signal.SIGSTOP)
+
+    with monkeypatch.context() as hurried:
+        hurried.setattr("gateway_core.process.patience.MOST_STOPPED", 0.5)
+        await use(watcher, canon(checking(health_port).replace("50ms", "60ms")))
+
+    assert watcher.pid not in {None, pid}
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+async def test_one_that_is_stopped_ends_with_the_program(
+    watcher: WatcherProcess, canon: Canon, health_port: int
+) -> None:
+    await use(watcher, canon(checking(health_port)))
+    os.kill(watcher.pid or 0, signal.SIGSTOP)
+
+    await asyncio.wait_for(watcher.aclose(), 30)
+
+
 async def test_what_cannot_be_watched_is_refused_and_what_was_watched_goes_on(
     watcher: WatcherProcess, canon: Canon, health_port: int
 ) -> None:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,7 +13,7 @@ from gateway_core.metrics.samples import Samples
 from gateway_core.process.channel import ChannelClosedError, parts
 from gateway_core.process.socket_table import SocketTable
 from gateway_core.process.sockets import url_of
-from gateway_core.process.worker_handle import WorkerHandle, WorkerRefusedError, WorkerServices
+from gateway_core.process.worker_handle import WorkerEndedError, WorkerHandle, WorkerRefusedError, WorkerServices
 from gateway_core.reload.bundle import ConfigBundle
 
 from tests.core.process.conftest import Canon, ask
@@ -79,6 +83,43 @@ async def test_a_killed_worker_is_noticed(worker: WorkerHandle, canon: Canon, up
         await worker.prepare(canon(config(upstream)))
     with pytest.raises(ChannelClosedError):
         await worker.ask("status")
+
+
+@pytest.mark.parametrize("size", [1, 4 << 20], ids=["small", "more than it is sent at once"])
+async def test_a_worker_that_does_not_respond_holds_no_configuration_up_and_is_ended(
+    worker: WorkerHandle, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr("gateway_core.process.worker_handle._RESPONSE_TIMEOUT", 0.5)
+    os.kill(worker.child.pid, signal.SIGSTOP)
+
+    with pytest.raises(WorkerEndedError, match="it does not respond, and is replaced"):
+        await worker.prepare(ConfigBundle("v", (b"x" * size,)), timeout=0.5)
+
+    await asyncio.wait_for(worker.child.gone.wait(), 30)
+
+
+async def test_a_worker_that_reads_nothing_is_ended_in_time(worker: WorkerHandle) -> None:
+    os.kill(worker.child.pid, signal.SIGSTOP)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(worker.child.channel.send("part", body=b"x" * (4 << 20)), 0.1)
+
+    await asyncio.wait_for(worker.drain(0), 30)
+
+    assert worker.child.exit_status == -signal.SIGKILL
+
+
+async def test_only_a_worker_that_is_there_and_reads_is_handed_over(
+    worker: WorkerHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway_core.process.worker_handle._RESPONSE_TIMEOUT", 0.5)
+    os.kill(worker.child.pid, signal.SIGSTOP)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(worker.child.channel.send("part", body=b"x" * (4 << 20)), 0.1)
+
+    assert await worker.leave() is None
+
+    await asyncio.wait_for(worker.child.gone.wait(), 30)
+    assert await worker.leave() is None
 
 
 def test_lines_are_packed_into_pieces_that_keep_their_order() -> None:

@@ -37,7 +37,7 @@ WORKER_NOT_REPLACED: Final = define(
     "worker.not_replaced", ERROR, "a worker cannot be started; it is tried again", "worker", "reason"
 )
 WORKER_KILLED: Final = define(
-    "worker.killed", WARNING, "a worker did not drain in time, and was killed", "worker", "pid"
+    "worker.killed", WARNING, "a worker did not respond or drain in time, and was killed", "worker", "pid"
 )
 WORKER_ORPHANED: Final = define(
     "worker.orphaned", WARNING, "the supervisor is gone; the worker drains and ends", "worker"
@@ -57,6 +57,10 @@ SHARED_FOLDER_MISSING: Final = define(
 PROCESS_FAILED: Final = define(
     "process.failed", ERROR, "a child process sent what is not understood, or failed: a defect", "process_name",
     "reason",
+)  # fmt: skip
+PROCESS_SLOW: Final = define(
+    "process.slow", WARNING, "a process has been waited for long, and is waited for on: the machine may be busy",
+    "process_name", "pid", "seconds",
 )  # fmt: skip
 TASK_FAILED: Final = define(
     "task.failed", ERROR, "a background task of the gateway failed; endless ones begin again after `seconds`", "task",

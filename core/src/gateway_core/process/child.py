@@ -3,7 +3,7 @@
 Every process that the gateway starts is a `Child` in a role (`gateway_core.process.roles`): a worker, the watcher, or
 the one that validates. A child is waited for by its process itself, never by the end of a pipe or a socket: what it has
 open may be open in children of its own (a plugin that forks), so that no end-of-file ever comes. Linux reports the end
-of a process by a descriptor (pidfd_open); elsewhere, or without a descriptor, a thread waits.
+of a process by a descriptor (pidfd_open); elsewhere a thread waits.
 
 * *Spawned* is a fresh interpreter, which runs what is installed then.
 * *Forked* is a copy of a program that has just begun (`gateway_core.process.roles.fork`), before it has threads, an
@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol, cast
 
+from gateway_core.descriptors import EXHAUSTED
 from gateway_core.errors import GatewayError
 from gateway_core.events import PROCESS_FAILED, emit
 from gateway_core.process.channel import Channel, ChannelClosedError, Message
@@ -46,6 +47,9 @@ KILL_AFTER: Final = 3.0
 
 _LAST_WORDS: Final = 0.5
 """Seconds in which what a child sent before its end is read."""
+
+_TRY_AGAIN_AFTER: Final = 0.5
+"""Seconds after which a child is watched for which there was no descriptor."""
 
 _MOST_OUTPUT: Final = 2000
 
@@ -80,12 +84,12 @@ class Forked:
     """Our end of its channel; the process ends when this is closed."""
     output: BinaryIO | None = None
     """What it prints, if that is not shown."""
-    reap: Callable[[], int] | None = None
-    """Returns its exit status once it has ended, if it is no child of this process."""
+    reap: Callable[[], Awaitable[int | None]] | None = None
+    """Returns its exit status once it has ended, if it is no child of this process; None if that is not known."""
 
     def wait(self) -> int:
         """Block until it has ended and return its exit status; 0 if it was waited for elsewhere."""
-        return reap(self.pid) if self.reap is None else self.reap()
+        return reap(self.pid)
 
 
 def reap(pid: int) -> int:
@@ -117,7 +121,7 @@ class Child:
         self.pid = process.pid
         self.channel = channel
         self.exit_status: int | None = None
-        """Negative is the number of a signal."""
+        """Negative is the number of a signal; None while it runs, and if it is not known."""
         self.is_leaving = False
         """Whether it was asked to end."""
         self.gone = asyncio.Event()
@@ -128,6 +132,7 @@ class Child:
         self._socket = sock
         self._output = output
         self._reading: asyncio.Task[None] | None = None
+        self._has_ended = False
         self._watching = spawn(self._watch(), name=f"watch {name}")
 
     @classmethod
@@ -218,6 +223,7 @@ class Child:
     async def _watch(self) -> None:
         """Wait for the end of the process, and take in its last messages."""
         self.exit_status = await wait_for_exit(self._process)
+        self._has_ended = True
         self._kill_group()
         if self._reading is not None:
             # A child of a plugin may hold the other end of the channel open, so that its end never shows.
@@ -232,7 +238,7 @@ class Child:
 
     def kill(self) -> None:
         """End the process at once; nothing happens if it has ended already."""
-        if self.exit_status is None:
+        if not self._has_ended:
             if self.name.startswith("worker"):
                 end_children(self.pid)
             with contextlib.suppress(ProcessLookupError):
@@ -317,12 +323,15 @@ def scratch_file() -> BinaryIO:
     return cast("BinaryIO", tempfile.TemporaryFile())
 
 
-async def wait_for_exit(process: Waitable) -> int:
-    """Wait until a child has ended, reap it, and return its exit status; negative is the number of a signal."""
+async def wait_for_exit(process: Waitable) -> int | None:
+    """Wait until a child has ended, reap it, and return its exit status; negative is the number of a signal.
+
+    It is None if the child is that of another process, which does not say how it ended.
+    """
     try:
-        descriptor = os.pidfd_open(process.pid)
+        descriptor = await _open_pidfd(process.pid)
     except ProcessLookupError:
-        return process.wait()  # reaped elsewhere
+        return await _status_of(process)  # reaped elsewhere
     except (AttributeError, OSError):
         return await _wait_in_thread(process)
     loop = asyncio.get_running_loop()
@@ -333,7 +342,32 @@ async def wait_for_exit(process: Waitable) -> int:
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
+    return await _status_of(process)
+
+
+async def _open_pidfd(pid: int) -> int:
+    while True:
+        try:
+            return os.pidfd_open(pid)
+        except OSError as error:
+            if error.errno not in EXHAUSTED:
+                raise
+            await asyncio.sleep(_TRY_AGAIN_AFTER)  # there is a descriptor again some time
+
+
+async def _status_of(process: Waitable) -> int | None:
+    if isinstance(process, Forked) and process.reap is not None:
+        return await process.reap()
     return process.wait()
+
+
+def sees_ends_of_others() -> bool:
+    """Whether the system lets this process wait for processes that are not its children."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError) as error:  # another system, an old kernel, a sandbox
+        return isinstance(error, OSError) and error.errno in EXHAUSTED
+    return True
 
 
 async def _wait_in_thread(process: Waitable) -> int:

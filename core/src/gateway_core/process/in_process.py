@@ -139,8 +139,9 @@ class InProcessServer:
         counts = self.ledger.lasting().dump().decode()
         self._successor = None
         left = await worker.leave()
+        workers = [] if left is None else [left]  # one that has ended meanwhile is replaced by the new program
         shared = to_plain(self._engine.stores, self._engine.clock.monotonic())
-        return Handover(self._sockets.duplicates(), [left], bundle, counts, shared, findings.everything())
+        return Handover(self._sockets.duplicates(), workers, bundle, counts, shared, findings.everything())
 
     async def stop(self, deadline: float) -> None:
         """Let requests finish, then end."""

@@ -40,6 +40,7 @@ from gateway_core.process.worker_handle import (
     WorkerHandle,
     WorkerRefusedError,
     WorkerServices,
+    as_config_error,
     start_in_sandbox,
 )
 from gateway_core.process.worker_pool import QUERY_TIMEOUT, WorkerPool
@@ -92,15 +93,14 @@ class Supervisor:
         """
         self.config = GatewayConfig()
         self._inherited = handover
-        inherited = {} if handover is None else handover.listeners
-        self._sockets = SocketTable({address: sockets.adopt(number) for address, number in inherited.items()})
+        left = {} if handover is None else handover.listeners
+        self._sockets = SocketTable({address: sockets.adopt(number) for address, number in left.items()})
         self._clock, self._stores = clock or SystemClock(), SharedStores()
         if handover is not None:
             from_plain(handover.shared, self._stores, self._clock.monotonic())
-        lost = None if handover is None else Samples.load(handover.counts.encode())
-        self.ledger = Ledger(lost)
-        for process in (self, PROGRAM):
-            self.ledger.open(process)
+        self.ledger = Ledger(None if handover is None else Samples.load(handover.counts.encode()))
+        self.ledger.open(self)
+        self.ledger.open(PROGRAM)
         self._process_metrics = ProcessMetrics("supervisor", self._clock, goes_on=handover is not None)
         self._tasks, self._overrides = Tasks(), OverrideTable()
         self._tasks.supervise(self._process_metrics.watch_loop, name="watch the event loop")
@@ -134,7 +134,7 @@ class Supervisor:
                 self._go_on_with_old_workers(plan, error)
         except BaseException as error:
             await self._discard(plan)
-            raise _as_config_error(error) from error
+            raise as_config_error(error) from error
         return Change(partial(self._commit, plan), partial(self._discard, plan))
 
     async def _begin(self, plan: _Plan) -> None:
@@ -171,8 +171,11 @@ class Supervisor:
         new = plan.bundle.plugins.keys() - running.plugins.keys()
         if new:
             await start_in_sandbox(plan.bundle, new, self._sockets.descriptors(), self._clock)
+        workers = list(self._pool.serving.values())  # one that ended is replaced with what is in force then
+        if not workers:
+            plan.reasons.append("none is left")
+            return False
         plan.is_together = True
-        workers = list(self._pool)
         replies = await asyncio.gather(*(each.prepare(plan.bundle) for each in workers), return_exceptions=True)
         refused = [each for each in replies if isinstance(each, BaseException)]
         if not refused:
@@ -223,13 +226,12 @@ class Supervisor:
         return f"{changes}; {len(self._pool)} workers{why}"
 
     async def _commit_together(self, plan: _Plan) -> str:
-        workers = list(self._pool)
+        workers = list(self._pool.serving.values())
         # Before the workers close their copies: the last process to close a listener socket accepts what is queued.
         self._sockets.keep_only(plan.config.listen)
         replies = await asyncio.gather(*(each.commit(plan.bundle.version) for each in workers), return_exceptions=True)
         # A worker that died in between is replaced by one that starts with the new configuration.
-        changes = [each for each in replies if isinstance(each, str)]
-        return changes[0] if changes else "no worker is left that knows what changed"
+        return next((each for each in replies if isinstance(each, str)), "no worker is left that knows what changed")
 
     async def _roll(self, plan: _Plan) -> str:
         """Replace the workers one by one by those that are prepared; the first new one is the canary.
@@ -269,8 +271,7 @@ class Supervisor:
             async with turns:
                 plan.ready[number] = await self._pool.launch(number, plan.bundle)
 
-        results = await asyncio.gather(*map(launch, numbers), return_exceptions=True)
-        for result in results:
+        for result in await asyncio.gather(*map(launch, numbers), return_exceptions=True):
             if result is not None:
                 raise result
 
@@ -289,26 +290,34 @@ class Supervisor:
             await self._end_unused(plan)
             if plan.is_together:
                 await asyncio.gather(*(worker.discard() for worker in self._pool))
-            if self._pool.bundle is not None:
-                with contextlib.suppress(WatcherRefusedError, OSError):
-                    await self._watcher.use(self._pool.bundle, self.config)
+            # Not waited for: the program may be about to end, and this may take long.
+            self._tasks.spawn(self._watch_as_before(), name="watch what was watched before")
             self._sockets.close(plan.sockets)
         finally:
             self._pool.changing.release()
+
+    async def _watch_as_before(self) -> None:
+        if self._pool.bundle is not None:
+            with contextlib.suppress(WatcherRefusedError, OSError):
+                await self._watcher.use(self._pool.bundle, self.config)
 
     # -- the program
 
     async def restart(self, bundle: ConfigBundle) -> Handover:
         """Return what a new program takes over; it replaces the workers, which serve until then."""
-        # Never released: nothing is to change any more.
         await self._pool.changing.acquire()
+        try:
+            listeners = self._sockets.duplicates()
+        except BaseException:
+            self._pool.changing.release()
+            raise
+        # There is no way back from here, and it is never released: nothing is to change any more.
         await self._report()
-        # First no worker changes a shared value any more, then they are written down.
-        await self._watcher.aclose()
-        counts = self.ledger.lasting(but=list(self._pool)).dump().decode()
+        await self._watcher.aclose()  # and no worker changes a shared value any more before they are written down
         left = await self._pool.leave()
+        counts = self.ledger.lasting(but=list(self._pool)).dump().decode()
         shared = to_plain(self._stores, self._clock.monotonic())
-        return Handover(self._sockets.duplicates(), left, bundle, counts, shared, self._watcher.findings.everything())
+        return Handover(listeners, left, bundle, counts, shared, self._watcher.findings.everything())
 
     async def stop(self, deadline: float) -> None:
         """Drain all workers at once."""
@@ -388,11 +397,3 @@ class Supervisor:
 def count_of(config: GatewayConfig) -> int:
     """Return the number of workers that a configuration asks for."""
     return config.workers or available_cpus()
-
-
-def _as_config_error(error: BaseException) -> BaseException:
-    if isinstance(error, WorkerRefusedError):
-        if error.problems:
-            return ConfigError(error.problems)
-        return error
-    return GatewayError(str(error)) if isinstance(error, ChannelClosedError) else error

@@ -6,9 +6,11 @@ threads, and a fork may find their locks taken for ever. So the program forks th
 template has one thread and imports no plugin: plugins are those of when a worker begins.
 
 Over its socket pair the supervisor gives one order at a time, with the descriptors that a worker is to have, and waits
-for the reply. The template is the parent of the workers, so it reports how they ended; the supervisor sees by
-itself that they have ended (pidfd_open). It ends with its socket; the workers, which have channels of their own, do
-not.
+for the reply as long as the template gets on, however busy the machine is (`gateway_core.process.patience`). No order
+is given before the reply to the last one is there, even if whoever gave that does not wait for it any more: each reply
+belongs to its order. The template is the parent of the workers, so it reports how they ended; the supervisor sees by
+itself that they have ended (pidfd_open), and does without a report that does not come. It has nothing to finish, and is
+ended by SIGKILL, or ends with its socket; the workers, which have channels of their own, do not.
 
 Libraries that were installed since are in no template. Then, or when it is gone, workers are started by an interpreter
 of their own, and their tickets have keys of their own, until the gateway is restarted (SIGUSR2).
@@ -18,19 +20,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import importlib
 import json
 import os
+import signal
 import socket
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NoReturn
 
 from gateway_core.events import PROCESS_FAILED, emit
 from gateway_core.packages.environment import Stamp
-from gateway_core.process.child import Forked, arguments_of, reap, wait_for_exit
+from gateway_core.process.child import Forked, arguments_of, reap, sees_ends_of_others, wait_for_exit
+from gateway_core.process.patience import patiently
 from gateway_core.process.tls import provide_base_contexts
 from gateway_core.tasks import spawn
 
@@ -38,8 +42,14 @@ _MOST_DESCRIPTORS: Final = 253
 """Of one message (``SCM_MAX_FD`` of Linux)."""
 
 _LONGEST: Final = 65536
-_REPLY_TIMEOUT: Final = 30.0
+PATIENCE: Final = 30.0
+"""Seconds that the template may take for an order, not counting those in which it waits for a processor."""
 
+_STATUS_WAIT: Final = 1.0
+"""Seconds in which it is to say how a worker ended, whose end is known."""
+
+
+_WHAT: Final = "the process that workers are forked from"
 
 Become = Callable[[list[str], set[int]], NoReturn]
 """Takes a role in a child that was just forked: `gateway_core.process.roles.become`."""
@@ -77,6 +87,8 @@ def _fork(order: Mapping[str, Any], descriptors: Sequence[int], become: Become) 
     importlib.import_module("gateway_core.process.worker")  # once for all of them
     contexts = provide_base_contexts()
     gc.freeze()  # a collection in a child would copy all that it shares with this process
+    if len(descriptors) != order["descriptors"]:  # the system leaves out those that this process has no room for
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     channel, *listeners = descriptors
     pid = os.fork()
     if pid == 0:
@@ -96,20 +108,24 @@ def _fork(order: Mapping[str, Any], descriptors: Sequence[int], become: Become) 
 class Template:
     """The process that workers are forked from."""
 
-    def __init__(self, forked: Forked, *, stamp: Callable[[], Stamp], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, forked: Forked, *, stamp: Callable[[], Stamp], environ: Mapping[str, str], patience: float = PATIENCE
+    ) -> None:
         """Have a process that waits.
 
         :param stamp: returns another value when something was installed.
         :param environ: the variables that the process was forked with.
+        :param patience: seconds that it may take for an order.
         """
+        self._patience = patience
         self._forked = forked
         self._stamp = stamp
         self._installed = stamp()
         self._environ = environ
-        self._turn = threading.Lock()
+        self._turn = asyncio.Lock()
         self._is_closed = forked.sock.fileno() < 0
         if not self._is_closed:
-            forked.sock.settimeout(_REPLY_TIMEOUT)
+            forked.sock.setblocking(False)
 
     async def fork(
         self, role: str, number: int, listeners: Mapping[str, int]
@@ -120,7 +136,7 @@ class Template:
         :returns: None if workers have to be started in another way.
         :raises OSError: the system has no process, memory or descriptors for it.
         """
-        if self._is_closed or not hasattr(os, "pidfd_open") or len(listeners) >= _MOST_DESCRIPTORS:
+        if self._is_closed or not sees_ends_of_others() or len(listeners) >= _MOST_DESCRIPTORS:
             return None
         if await asyncio.to_thread(self._stamp) != self._installed:
             await self.aclose()
@@ -129,8 +145,9 @@ class Template:
         try:
             reply = await self._order_fork(role, number, theirs, listeners.values())
         except (OSError, ValueError) as error:
-            text = f"the process that workers are forked from is gone: {error}"
-            emit(PROCESS_FAILED, text, process_name="template", reason=str(error))
+            why = "it does not respond" if isinstance(error, TimeoutError) else str(error)
+            text = f"the process that workers are forked from is given up: {why}; they are started by themselves"
+            emit(PROCESS_FAILED, text, process_name="template", reason=why)
             ours.close()
             await self.aclose()
             return None
@@ -147,10 +164,10 @@ class Template:
         self, role: str, number: int, channel: socket.socket, listeners: Iterable[int]
     ) -> dict[str, Any]:
         """Have a child forked whose end of its channel this is, which is closed here; return the reply."""
-        order = {"fork": number, "role": role, "environ": self._changed_variables()}
-        giving = asyncio.to_thread(self._order, order, [channel.fileno(), *listeners])
-        ordering = spawn(giving, name=f"fork {role} {number}", on_error=lambda _: None)
-        # Not before the thread is done with it, even if the caller is cancelled: its number may be another file's then.
+        passed = [channel.fileno(), *listeners]
+        order = {"fork": number, "role": role, "environ": self._changed_variables(), "descriptors": len(passed)}
+        ordering = spawn(self._order(order, passed), name=f"fork {role} {number}", on_error=lambda _: None)
+        # Not before it is sent, even if the caller is cancelled: its number may be another file's then.
         ordering.add_done_callback(lambda _: channel.close())
         return await asyncio.shield(ordering)
 
@@ -159,30 +176,41 @@ class Template:
         names = self._environ.keys() | os.environ.keys()
         return {name: os.environ.get(name) for name in names if os.environ.get(name) != self._environ.get(name)}
 
-    def _order(self, order: Mapping[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
-        """Give an order and return the reply. Blocks."""
-        with self._turn:
-            socket.send_fds(self._forked.sock, [json.dumps(order).encode()], descriptors)
-            reply: dict[str, Any] = json.loads(self._forked.sock.recv(_LONGEST))
+    async def _order(self, order: Mapping[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
+        """Give an order and return the reply.
+
+        :raises OSError: the template has ended, or does not respond.
+        """
+        async with self._turn:
+            if self._is_closed:
+                raise ConnectionError("it has ended")
+            sock = self._forked.sock
+            socket.send_fds(sock, [json.dumps(order).encode()], descriptors)
+            receiving = _receive(sock)
+            data = await patiently(receiving, self._forked.pid, self._patience, what=_WHAT)
+            if not data:
+                raise ConnectionError("it has ended")
+            reply: dict[str, Any] = json.loads(data)
             return reply
 
-    def _reap(self, pid: int) -> int:
-        """Return the exit status of a worker that has ended; 0 if it is not known any more."""
+    async def _reap(self, pid: int) -> int | None:
+        """Return the exit status of a worker that has ended; None if it is not known."""
+        asking = spawn(self._order({"wait": pid}), name=f"reap {pid}", on_error=lambda _: None)
         with contextlib.suppress(OSError, ValueError, KeyError):
-            return int(self._order({"wait": pid})["status"])
-        return reap(pid)
+            async with asyncio.timeout(_STATUS_WAIT):
+                return int((await asyncio.shield(asking))["status"])
+        return None
 
     async def aclose(self) -> None:
         """End the process; workers go on."""
         if not self._is_closed:
             self._is_closed = True
-            # Closing alone would not end it while a thread waits for a reply: the thread's poll(2) has the socket open.
-            with contextlib.suppress(OSError):
-                self._forked.sock.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._forked.pid, signal.SIGKILL)  # it may be stopped, or at something that takes long
             await wait_for_exit(self._forked)
-            await asyncio.to_thread(self._close)
+            async with self._turn:  # whoever waits for a reply sees the end
+                self._forked.sock.close()
 
-    def _close(self) -> None:
-        """Close the socket once no thread uses it."""
-        with self._turn:
-            self._forked.sock.close()
+
+async def _receive(sock: socket.socket) -> bytes:
+    return await asyncio.get_running_loop().sock_recv(sock, _LONGEST)

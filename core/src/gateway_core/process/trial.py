@@ -7,7 +7,6 @@ it serves with.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import importlib
 import os
@@ -21,6 +20,7 @@ from gateway_core.config.sources import ConfigRoot, SourceUrl
 from gateway_core.errors import GatewayError
 from gateway_core.process.child import scratch_file, start_process, wait_for_exit
 from gateway_core.process.model import VARIABLE
+from gateway_core.process.patience import patiently
 from gateway_core.process.replacement import exit_text
 from gateway_core.tasks import spawn
 
@@ -61,8 +61,8 @@ async def try_program(arguments: Sequence[str], *, patience: float = TIMEOUT) ->
             raise GatewayError(f"{_WHAT} cannot be tried: {error}") from error
         status = None
         try:
-            async with asyncio.timeout(patience):
-                status = await wait_for_exit(process)
+            waiting = wait_for_exit(process)
+            status = await patiently(waiting, process.pid, patience, what=f"{_WHAT}, which is tried")
         except TimeoutError:
             raise GatewayError(f"{_WHAT} did not begin within {patience:g} s") from None
         finally:

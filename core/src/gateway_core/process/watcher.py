@@ -32,6 +32,7 @@ from gateway_core.process.channel import Channel, ChannelClosedError, Message, p
 from gateway_core.process.child import WATCHER, Child
 from gateway_core.process.live_link import LIVE, Outbox, take
 from gateway_core.process.override_table import OVERRIDES, OverrideTable, from_plain, level_of
+from gateway_core.process.patience import patiently
 from gateway_core.process.process_metrics import ProcessMetrics
 from gateway_core.process.replacement import Replacements, exit_text
 from gateway_core.process.template import Template
@@ -155,6 +156,8 @@ class Watcher:
 
 USE_TIMEOUT: Final = 60.0
 METRICS_TIMEOUT: Final = 2.0
+_END_TIME: Final = 1.0
+"""Seconds in which the process writes down what it has found; it may be at something that takes longer."""
 _NO_STATUS: Final[Mapping[str, Any]] = {"failing_tasks": {}, "shortages": [], "recent_events": []}
 _PLACE: Final = 0
 """The number of the only watcher among `Replacements`."""
@@ -162,6 +165,10 @@ _PLACE: Final = 0
 
 class WatcherRefusedError(GatewayError):
     """The watcher cannot watch what a configuration asks for."""
+
+
+class WatcherSilentError(WatcherRefusedError):
+    """The watcher has ended, or does not respond."""
 
 
 class WatcherProcess:
@@ -252,13 +259,20 @@ class WatcherProcess:
         if child is not None:
             child.is_leaving = True
             child.channel.close()
-            await child.gone.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_END_TIME):
+                    await child.gone.wait()
+            await child.end()
             self.ledger.end(child)
 
     async def _have_watched(self, bundle: ConfigBundle) -> None:
         child = self._child
-        if child is not None and not child.gone.is_set() and not await self._tell(child, bundle):
-            return
+        if child is not None and not child.gone.is_set():
+            try:
+                if not await self._tell(child, bundle):
+                    return
+            except WatcherSilentError:
+                child.kill()  # what keeps this one from it need not be the configuration
         # There is none, or it runs other versions of plugins than the configuration was checked with.
         forked = None if self._template is None else await self._template.fork(WATCHER, 0, {})
         if forked is None:
@@ -318,19 +332,21 @@ class WatcherProcess:
         :returns: plugins of which it runs another version.
         :raises WatcherRefusedError: it cannot.
         """
-        plugins = dict(bundle.plugins)
         try:
-            for part in parts(bundle.lines):
-                await child.channel.send("part", body=part)
-            reply = await child.call(
-                "use", timeout=USE_TIMEOUT, version=bundle.version, plugins=plugins, endpoints=self._endpoints
-            )
+            using = self._send_and_use(child, bundle)
+            reply = await patiently(using, child.pid, USE_TIMEOUT, what=f"{child}, which takes a configuration")
         except ChannelClosedError:
             why = await child.end_reason()
-            raise WatcherRefusedError(f"the watcher ended while it took the configuration{why}") from None
+            raise WatcherSilentError(f"the watcher ended while it took the configuration{why}") from None
         except TimeoutError:
-            raise WatcherRefusedError(f"the watcher did not take the configuration within {USE_TIMEOUT:g}s") from None
+            raise WatcherSilentError(f"the watcher did not take the configuration within {USE_TIMEOUT:g}s") from None
         if reply["refusal"] is not None:
             raise WatcherRefusedError(f"discovery and health checks cannot be started: {reply['refusal']}")
         outdated: Sequence[str] = reply["outdated"]
         return outdated
+
+    async def _send_and_use(self, child: Child, bundle: ConfigBundle) -> Message:
+        for part in parts(bundle.lines):
+            await child.channel.send("part", body=part)
+        plugins, endpoints = dict(bundle.plugins), self._endpoints
+        return await child.channel.call("use", version=bundle.version, plugins=plugins, endpoints=endpoints)

@@ -23,6 +23,7 @@ from gateway_core.process.child import KILL_AFTER, WORKER, Child, Forked
 from gateway_core.process.live_link import LIVE, WATCH, take
 from gateway_core.process.model import RestartNeededError, WorkerLeft
 from gateway_core.process.override_table import OverrideTable
+from gateway_core.process.patience import patiently
 from gateway_core.process.plugin_services import COMMAND, EVERYWHERE, SHARED, CommandReport, RunsCommands, apply_message
 from gateway_core.reload.bundle import ConfigBundle
 from gateway_core.tasks import Tasks
@@ -32,6 +33,9 @@ READY_TIMEOUT: Final = 120.0
 _WATCH_TIMEOUT: Final = 2.0
 TRIAL_TIMEOUT: Final = 45.0
 """Seconds; a plugin that awaits has thirty of them to start."""
+
+_RESPONSE_TIMEOUT: Final = 5.0
+"""Seconds after which a worker that does not even reply or read what it is sent cannot serve either."""
 
 
 class WorkerRefusedError(GatewayError):
@@ -44,6 +48,13 @@ class WorkerRefusedError(GatewayError):
 
 class WorkerEndedError(WorkerRefusedError, ProcessEndedError):
     """A worker ended while it prepared a configuration."""
+
+
+def as_config_error(error: BaseException) -> BaseException:
+    """Return what is raised in place of an error of a worker."""
+    if isinstance(error, WorkerRefusedError):
+        return ConfigError(error.problems) if error.problems else error
+    return GatewayError(str(error)) if isinstance(error, ChannelClosedError) else error
 
 
 async def _in_no_worker(binding: str, command: str, arguments: Mapping[str, Any]) -> CommandReport:  # noqa: ARG001
@@ -121,14 +132,29 @@ class WorkerHandle:
         services.overrides.adopt(worker.child, number)
         return worker
 
-    async def leave(self) -> WorkerLeft:
-        """Return what the next program takes the worker over with; nothing is read from it here any more."""
+    async def leave(self) -> WorkerLeft | None:
+        """Return what the next program takes the worker over with; nothing is read from it here any more.
+
+        :returns: None if it has ended, or does not read what it is still sent; then it is ended.
+        """
+        if self.child.gone.is_set():
+            return None
         await self._tasks.aclose()
+        leaving = self._reply_and_leave()
+        try:
+            descriptor, unread = await patiently(
+                leaving, self.child.pid, _RESPONSE_TIMEOUT, what=f"{self}, which is handed over"
+            )
+        except (TimeoutError, OSError):
+            self._give_up("cannot be handed over")
+            return None
+        return WorkerLeft(self.child.pid, descriptor, self.version, unread)
+
+    async def _reply_and_leave(self) -> tuple[int, bytes]:
         for call in self._running.values():
             with contextlib.suppress(ChannelClosedError):
                 await self.child.channel.reply(call, results=[], failure="the gateway is being restarted")
-        descriptor, unread = await self.child.leave()
-        return WorkerLeft(self.child.pid, descriptor, self.version, unread)
+        return await self.child.leave()
 
     # -- what it sends
 
@@ -177,43 +203,75 @@ class WorkerHandle:
         :raises WorkerRefusedError: it cannot.
         :raises RestartNeededError: it runs other versions of plugins than the configuration was checked with.
         """
+        preparing, what = self._send_and_prepare(bundle), f"{self}, which prepares a configuration"
         try:
-            for part in parts(bundle.lines):
-                await self.child.channel.send("part", body=part)
-            message = await self.child.call(
-                "prepare", timeout=timeout, version=bundle.version, plugins=dict(bundle.plugins)
-            )
+            message = await patiently(preparing, self.child.pid, timeout, what=what)
         except ChannelClosedError:
             why = await self.child.end_reason()
             raise WorkerEndedError(f"worker {self.number} ended while it prepared the configuration{why}") from None
         except TimeoutError:
-            raise WorkerRefusedError(
-                f"worker {self.number} did not prepare the configuration within {timeout:g}s"
-            ) from None
+            text = f"worker {self.number} did not prepare the configuration within {timeout:g}s"
+            if await self._responds():
+                raise WorkerRefusedError(text) from None
+            self._give_up("does not respond")  # else no further edit would be in force either
+            raise WorkerEndedError(f"{text}; it does not respond, and is replaced") from None
         if message["outdated"]:
             raise RestartNeededError(f"new code of {', '.join(message['outdated'])}")
         if message["refusal"] is not None:
             problems = [problem_from_json(entry) for entry in message["problems"]]
             raise WorkerRefusedError(f"worker {self.number}: {message['refusal']}", problems)
 
+    async def _send_and_prepare(self, bundle: ConfigBundle) -> Message:
+        for part in parts(bundle.lines):
+            await self.child.channel.send("part", body=part)
+        return await self.child.channel.call("prepare", version=bundle.version, plugins=dict(bundle.plugins))
+
+    async def _responds(self) -> bool:
+        asking = self.child.channel.call("status")
+        try:
+            await patiently(asking, self.child.pid, _RESPONSE_TIMEOUT, what=f"{self}, which may be held up")
+        except (ChannelClosedError, TimeoutError):
+            return False
+        except GatewayError:  # which is a reply
+            pass
+        return True
+
+    def _give_up(self, why: str) -> None:
+        """End a worker that cannot serve; it is replaced like one that crashes."""
+        emit(WORKER_KILLED, f"{self} {why} and is killed", worker=self.number, pid=self.child.pid)
+        self.child.kill()
+
     async def commit(self, version: str) -> str:
         """Have the worker put in force what it prepared; return what that changed.
 
         :raises ChannelClosedError: it is gone; its successor starts with the new configuration.
-        :raises TimeoutError: it did not reply.
+        :raises TimeoutError: it did not reply, and is ended: it would go on with the configuration of before.
         """
+        committing = self._commit(version)
+        try:
+            message = await patiently(committing, self.child.pid, READY_TIMEOUT, what=f"{self}, which begins to serve")
+        except TimeoutError:
+            self._give_up("does not put its configuration in force")
+            raise
+        self.version, self.shared_owners = version, message["shared_owners"]
+        return str(message["changes"])
+
+    async def _commit(self, version: str) -> Message:
         if self._services.feed is not None:
             # Before it serves the first request.
             filters = [each.to_plain() for each in self._services.feed.filters]
             await self.child.channel.send(WATCH, filters=filters)
-        message = await self.child.call("commit", timeout=READY_TIMEOUT, version=version)
-        self.version, self.shared_owners = version, message["shared_owners"]
-        return str(message["changes"])
+        return await self.child.channel.call("commit", version=version)
 
     async def discard(self) -> None:
         """Have the worker forget what it prepared."""
-        with contextlib.suppress(ChannelClosedError):
-            await self.child.channel.send("discard")
+        sending = self.child.channel.send("discard")
+        try:
+            await patiently(sending, self.child.pid, _RESPONSE_TIMEOUT, what=f"{self}, which reads nothing")
+        except ChannelClosedError:
+            pass
+        except TimeoutError:
+            self._give_up("does not read what it is sent")
 
     async def ask(self, kind: str, *, timeout: float = READY_TIMEOUT) -> Message:  # noqa: ASYNC109  # the worker's, not ours
         """Ask for its ``status``, ``plugins``, ``metrics``, ``traffic`` or ``used_routes``.
@@ -243,14 +301,14 @@ class WorkerHandle:
     async def drain(self, deadline: float) -> None:
         """Have the worker finish and end, and wait for it; it is killed if it takes much longer than it may."""
         self.child.is_leaving = True
-        with contextlib.suppress(ChannelClosedError):
-            await self.child.channel.send("drain", deadline=deadline)
         try:
             async with asyncio.timeout(deadline + KILL_AFTER):
+                with contextlib.suppress(ChannelClosedError):
+                    await self.child.channel.send("drain", deadline=deadline)
                 await self.child.gone.wait()
         except TimeoutError:
-            emit(WORKER_KILLED, f"{self} did not end in time and is killed", worker=self.number, pid=self.child.pid)
-            await self.child.end()
+            self._give_up("did not end in time")
+            await self.child.gone.wait()
 
     def reopen_files(self) -> None:
         """Have the process reopen its files."""

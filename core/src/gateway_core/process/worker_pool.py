@@ -175,10 +175,17 @@ class WorkerPool:
     # -- all workers
 
     async def leave(self) -> list[WorkerLeft]:
-        """Return what the next program takes the workers over with, which has a template of its own."""
-        left = [
-            replace(await worker.leave(), metrics=self._ledger.last_report(worker).dump().decode()) for worker in self
-        ]
+        """Return what the next program takes the workers over with, which has a template of its own.
+
+        Those that cannot be taken over are in no place any more.
+        """
+        left: list[WorkerLeft] = []
+        for number, worker in list(self._workers.items()):
+            taken = await worker.leave()
+            if taken is None:
+                del self._workers[number]
+            else:
+                left.append(replace(taken, metrics=self._ledger.last_report(worker).dump().decode()))
         if self._template is not None:
             await self._template.aclose()
         return left
