@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
+from gateway_core.proxy.downstream.connection import ClientConnection
+from gateway_core.proxy.exchange import Exchange
+from gateway_core.proxy.tunnel import Tunnel
 from gateway_core.tasks import spawn
 
-from tests.core.proxy.kit import Peer, Proxied, bytes_of_endpoints
+from tests.core.proxy.kit import Peer, Proxied, bytes_of_endpoints, until
 
 pytestmark = pytest.mark.http1_upstream  # which upgrades
 
@@ -63,3 +67,33 @@ async def test_bytes_through_a_tunnel_are_counted_while_it_lasts(proxied: Proxie
         await client.reader.readexactly(size)
 
     assert bytes_of_endpoints(gateway) == (received + 201_001, sent + 201_001)
+
+
+@pytest.mark.parametrize("first", ["client", "upstream"])
+async def test_a_tunnel_that_has_ended_is_freed_without_the_garbage_collector(proxied: Proxied, first: str) -> None:
+    async def greet(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(SWITCH + b"hello")
+        if first == "client":
+            await peer.rest()
+
+    gateway, _ = await proxied(greet)
+    gc.collect()
+    gc.freeze()  # what is there already is not looked through
+    gc.disable()
+    try:
+        for _ in range(3):
+            client = await gateway.connect()
+            await client.send(UPGRADE)
+            await client.head()
+            await client.reader.readexactly(5)
+            if first == "upstream":
+                await client.rest()
+            client.writer.close()
+        del client
+
+        kinds = (ClientConnection, Exchange, Tunnel)
+        await until(lambda: not [each for each in gc.get_objects() if isinstance(each, kinds)])
+    finally:
+        gc.enable()
+        gc.unfreeze()

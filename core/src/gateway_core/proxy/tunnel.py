@@ -102,13 +102,18 @@ class Tunnel:
             close_once(transport)
             if transport.get_write_buffer_size():
                 abort_later(transport, self._idle_timeout or _FLUSH)
-        self._on_closed(self, self._client.received, self._upstream.received)
+        on_closed, self._on_closed = self._on_closed, _forget  # which refers to the exchange, and that to this
+        on_closed(self, self._client.received, self._upstream.received)
+
+
+def _forget(_tunnel: Tunnel, _received: int, _sent: int) -> None:
+    pass
 
 
 class _End(asyncio.Protocol):
     __slots__ = (
-        "frames", "is_at_end", "is_upstream", "is_writing_paused", "other", "received", "to_count", "transport",
-        "tunnel",
+        "frames", "is_at_end", "is_lost", "is_upstream", "is_writing_paused", "other", "received", "to_count",
+        "transport", "tunnel",
     )  # fmt: skip
 
     def __init__(
@@ -121,7 +126,7 @@ class _End(asyncio.Protocol):
         self.transport = transport
         self.other: _End = cast("_End", None)
         self.received = 0
-        self.is_at_end = False
+        self.is_at_end = self.is_lost = False
         self.is_writing_paused = False
 
     def data_received(self, data: bytes) -> None:
@@ -182,3 +187,8 @@ class _End(asyncio.Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 - asyncio's signature
         self.tunnel.close()
+        self.is_lost, other = True, self.other
+        if other.is_lost:
+            # Nothing is called any more. A cycle that was there when a configuration came into force is never collected
+            # (`memory.freeze`), and tunnels last long.
+            del self.tunnel, self.other, other.tunnel, other.other

@@ -272,6 +272,8 @@ class ClientConnection(asyncio.Protocol):
         self._exchange = None
         if self._is_tunnel:
             self._dismiss()
+            self.shutdown.lost()  # the tunnel has the transport: this is told of nothing any more
+            self._writer.disown()
             return
         writer, waiting, snapshot = self._writer, self._input, self._proxy.holder.current
         if not writer.keep_alive:
@@ -305,10 +307,9 @@ class ClientConnection(asyncio.Protocol):
         (self.shutdown.close if flush else self.shutdown.abort)()
 
     def begin_tunnel(self) -> bytes:
-        self._is_tunnel = True
+        self._is_tunnel, self.deadline = True, NEVER
         self._heads.clear()
         self._proxy.connections.switched(self)
-        self.deadline = NEVER
         self.intake.stop()
         data, position = self._input.take()
         return data[position:]
