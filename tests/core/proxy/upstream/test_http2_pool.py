@@ -45,3 +45,36 @@ async def test_a_connection_hands_the_system_as_much_as_its_sender_allows() -> N
         assert connection.transport.get_write_buffer_limits() == (MOST_UNSENT // 4, MOST_UNSENT - 1)
         connection.abort()
         await until(lambda: not pool._connections)
+
+
+async def test_a_connection_that_is_too_old_takes_no_further_request_even_before_it_is_closed() -> None:
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    settings = UpstreamConfig.model_validate(
+        {
+            "name": "u",
+            "protocol": "http2",
+            "endpoints": [{"url": "http://127.0.0.1"}],
+            "keepalive": {"max_age": "10s"},
+        }
+    )
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    sweeper = make_sweeper()
+    async with server:
+        pool = Http2Pool(
+            asyncio.get_running_loop(), "127.0.0.1", server.sockets[0].getsockname()[1],
+            TransportSettings.of(settings), sweeper=sweeper,
+        )  # fmt: skip
+        await connect(pool)
+        (connection,) = pool._connections
+        sweeper.time = 9.9
+        assert pool.take() is not None
+        assert pool.deadline == 10.0
+
+        sweeper.time = 10.0
+
+        assert pool.take() is None
+        connection.abort()
+        await until(lambda: not pool._connections)

@@ -117,8 +117,10 @@ class Http2UpstreamConnection(asyncio.Protocol):
 
     @property
     def has_room(self) -> bool:
-        """Whether a request may be sent over it now; not while it is suspected to be silent."""
+        """Whether a request may be sent over it now; not while it is suspected to be silent, nor once it is too old."""
         has_room = len(self._streams) < self._most and self._silent_until == NEVER
+        if self.expires_at != NEVER and self.expires_at <= self._pool.now():
+            return False  # which `expire` may notice later
         return has_room and not (self._is_leaving or self.transport.is_closing())
 
     def __len__(self) -> int:
