@@ -91,6 +91,24 @@ async def test_no_work_goes_on_for_long_for_a_client_that_may_be_gone(proxied: P
     assert gateway.proxy.in_flight == 0
 
 
+async def test_a_response_that_is_given_up_does_not_look_complete_to_http_1_0(proxied: Proxied) -> None:
+    async def never(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 200 OK\r\n\r\nab")
+        await peer.rest()
+
+    gateway, _ = await proxied(never)
+    client = await gateway.connect()
+    await client.send(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n")
+    await client.head()
+    assert await client.exactly(2) == b"ab"
+
+    client.writer.write_eof()
+
+    with pytest.raises(ConnectionResetError):
+        await asyncio.wait_for(client.rest(), 30)
+
+
 @pytest.mark.parametrize("cut", [b"", b"GET / HTT", POST + b"hel", CHUNKED + b"2\r\nhi\r\n"])
 async def test_a_request_that_is_cut_short_is_not_waited_for(proxied: Proxied, cut: bytes) -> None:
     gateway, _ = await proxied()

@@ -31,7 +31,7 @@ from enum import IntEnum
 from typing import Final, Protocol
 
 from gateway_core.config import LimitsConfig
-from gateway_core.proxy.socket_options import close_once, is_flushed, is_tls, say_end
+from gateway_core.proxy.socket_options import close_once, is_flushed, is_tls, reset_on_close, say_end
 from gateway_core.proxy.sweeper import NEVER
 
 GRACE: Final = 0.5
@@ -211,4 +211,5 @@ class Shutdown:
             self.close_if_idle()
         # What waits to be written is another matter: a client that is gone refuses it, one that is there has its time.
         elif (progress == before or not count) and not self._connection.waiting_bytes:
+            reset_on_close(self._transport)  # or HTTP/1.0 would take this for the end of the body
             self.abort()
