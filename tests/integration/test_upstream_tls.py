@@ -58,7 +58,7 @@ def cut_without_close_notify(connection: ssl.SSLSocket) -> None:
 
 @contextmanager
 def before(
-    pair: Pair, serve: Serve, wants_certificate: bool = False, /, **tls: Any
+    pair: Pair, serve: Serve, wants_certificate: bool = False, protocol: str = "http1", /, **tls: Any
 ) -> Iterator[tuple[RunningGateway, list[str | None]]]:
     """Run a gateway before a server with a certificate; yields it, and the server names that it asks for."""
     names: list[str | None] = []
@@ -67,6 +67,7 @@ def before(
     if wants_certificate:
         context.load_verify_locations(pair.cert)
         context.verify_mode = ssl.CERT_REQUIRED
+    context.set_alpn_protocols(["http/1.1"])
     context.sni_callback = lambda _socket, name, _context: names.append(name)
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -87,7 +88,12 @@ def before(
 
     threading.Thread(target=run, daemon=True).start()
     url = f"https://127.0.0.1:{listener.getsockname()[1]}"
-    upstream = {"name": "u", "endpoints": [{"url": url}], "tls": {"ca": str(pair.cert), **tls}}
+    upstream = {
+        "name": "u",
+        "protocol": protocol,
+        "endpoints": [{"url": url}],
+        "tls": {"ca": str(pair.cert), **tls},
+    }
     config = {"upstreams": [upstream], "routes": [{"id": "r", "path": "/", "target": "u"}]}
     try:
         with RunningGateway(config) as running, spoken_to_in_turn(running) as gateway:
@@ -145,6 +151,17 @@ def test_a_body_until_the_end_of_its_connection_is_whole_if_that_is_told_or_need
             ends = (b"0\r\n\r\n", b"Content-Length: 2\r\n\r\nok")
             assert data.startswith(b"HTTP/1.1 502 ") or not data.endswith(ends)
             assert b"Content-Length: 2\r\n" not in data
+
+
+@pytest.mark.parametrize(("protocol", "status"), [("http1", 200), ("auto", 200), ("http2", 502)])
+def test_a_protocol_that_is_asked_for_is_never_another_one(pair: Pair, protocol: str, status: int) -> None:
+    """The server takes HTTP/1 only."""
+    with before(pair, responds, False, protocol, sans=["users.internal"]) as (gateway, _):
+        assert [gateway.get("/").status for _ in range(2)] == [status, status]
+        logged = [each.getMessage() for each in gateway.logs]
+
+    expected = "it does not choose HTTP/2 (ALPN), which `protocol: http2` asks for"
+    assert any(expected in line for line in logged) is (status == 502)
 
 
 def test_a_server_that_wants_a_certificate_is_named_in_the_log(pair: Pair) -> None:

@@ -316,8 +316,9 @@ class UpstreamConfig(Section):
     unix sockets always get the client's."""
 
     protocol: Literal["http1", "http2", "auto"] = "http1"
-    """What endpoints are spoken to over: HTTP/1; HTTP/2, which plain endpoints must expect (prior knowledge); or what
-    an https endpoint chooses (ALPN), HTTP/1 on plain ones. WebSocket needs HTTP/1."""
+    """What endpoints are spoken to over: HTTP/1; HTTP/2, which plain endpoints must expect (prior knowledge) and https
+    endpoints choose (ALPN), else requests get 502; or what an https endpoint chooses, HTTP/1 on plain ones. WebSocket
+    needs HTTP/1."""
 
     send_proxy_protocol: Literal["v1", "v2"] | None = None
     """Begin each connection with a header of the PROXY protocol that names the client; none unless given. A connection

@@ -125,6 +125,9 @@ class Http2Pool(Pool):
     def lend(self, protocol: asyncio.Protocol) -> Lent | None:
         assert isinstance(protocol, _Chooser)
         chosen = protocol.chosen
+        if isinstance(chosen, UpstreamConnection) and self.settings.protocol == "http2":
+            chosen.abort()
+            raise ConnectionError("it does not choose HTTP/2 (ALPN), which `protocol: http2` asks for")
         if isinstance(chosen, Http2UpstreamConnection):
             if not chosen.is_alive:
                 return None
