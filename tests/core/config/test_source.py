@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from gateway_core.config.source import SourceUrl, parse_root, paths_of, urls_of
+from gateway_core.config.source import SourceUrl, names_of, parse_root, paths_of, urls_of
 
 
 def test_a_url_is_taken_apart() -> None:
@@ -14,6 +14,22 @@ def test_a_url_is_taken_apart() -> None:
     assert url.path == "/gate way/"
     assert (url.username, url.password) == ("us@er", "p:w")
     assert url.options == {"ca": "/etc/ca.pem", "empty": ""}
+
+
+def test_a_configuration_keeps_its_name_while_links_on_the_way_to_it_are_swapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = []
+    for release in ("1", "2"):
+        (tmp_path / release).mkdir()
+        (tmp_path / "next").symlink_to(release)
+        (tmp_path / "next").replace(tmp_path / "current")
+        (tmp_path / release / "gateway.yaml").symlink_to(f"../{release}.yaml")
+        names.append(names_of([Path("current/gateway.yaml"), parse_root("etcd://h/a")]))
+
+    assert names == [[str(tmp_path / "current" / "gateway.yaml"), "etcd://h/a"]] * 2
+    assert names_of([Path("other/../gateway.yaml")]) == [str(tmp_path / "gateway.yaml")]
 
 
 def test_texts_of_a_url_show_neither_credentials_nor_options() -> None:

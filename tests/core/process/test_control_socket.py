@@ -56,6 +56,19 @@ def test_the_name_tells_configuration_and_process(tmp_path: Path, monkeypatch: p
     assert len(names) == 8
 
 
+def test_the_name_stays_when_a_config_map_is_swapped(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.symlink_to("..data/gateway.yaml")
+    names = set()
+    for version in ("..2026_1", "..2026_2"):
+        (tmp_path / version).mkdir()
+        (tmp_path / "..next").symlink_to(version)
+        (tmp_path / "..next").replace(tmp_path / "..data")
+        names.add(socket_path(tmp_path, [file], 7))
+
+    assert len(names) == 1
+
+
 async def test_serves_the_admin_api_to_its_user_alone(tmp_path: Path) -> None:
     path = socket_path(tmp_path / "run" / "gateway", [Path("a")], os.getpid())
     opened = control(path)

@@ -142,6 +142,17 @@ async def test_what_was_in_force_is_given_back_to_a_start_that_asks_for_it(
     assert "g.yaml:1:2: workers: is wrong" in caplog.text
 
 
+async def test_what_was_in_force_is_found_after_a_swap_of_the_link_to_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.symlink_to("one.yaml")
+    await last(tmp_path, is_used=True, name=str(file)).save(BUNDLE)
+
+    file.unlink()
+    file.symlink_to("two.yaml")
+
+    assert await last(tmp_path, is_used=True, name=str(file)).load_after([PROBLEM]) == BUNDLE
+
+
 async def test_nothing_older_is_started_unless_that_is_asked_for(tmp_path: Path) -> None:
     await last(tmp_path, is_used=False).save(BUNDLE)
 

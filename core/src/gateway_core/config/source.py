@@ -5,8 +5,9 @@ Sources are what ``gateway run -c`` takes besides paths, and what ``sources`` of
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -108,6 +109,15 @@ def parse_root(text: str) -> ConfigRoot:
     :raises ValueError: it begins like a URL and is none.
     """
     return SourceUrl.parse(text) if _SCHEME.match(text) else Path(text)
+
+
+def names_of(roots: Iterable[ConfigRoot]) -> list[str]:
+    """Return what distinguishes the configuration of a gateway from those of others, wherever it is started.
+
+    Links stay as they are: after each swap of a ConfigMap they lead to another file, which is the same configuration.
+    """
+    # Path.absolute would keep "..".
+    return [root.text if isinstance(root, SourceUrl) else os.path.abspath(root) for root in roots]  # noqa: PTH100
 
 
 def paths_of(roots: tuple[ConfigRoot, ...]) -> tuple[Path, ...]:

@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gateway_core.config.sources import ConfigRoot, SourceUrl
+from gateway_core.config.sources import ConfigRoot, names_of
 from gateway_core.errors import GatewayError
 from gateway_core.events import CONTROL_SOCKET_MISSING, emit
 from gateway_core.failure_text import system_reason
@@ -125,8 +125,7 @@ def socket_address(path: Path) -> Iterator[str]:
 
 
 def _digest(roots: Sequence[ConfigRoot]) -> str:
-    named = [root.text if isinstance(root, SourceUrl) else str(root.resolve()) for root in roots]
-    return hashlib.sha256("\n".join(named).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(names_of(roots)).encode()).hexdigest()[:16]
 
 
 def _is_stale(path: Path) -> bool:

@@ -14,7 +14,7 @@ from typing import Final
 from gateway_core import memory
 from gateway_core.config import ConfigError, ConfigProblem, render_problems
 from gateway_core.config.api_document_store import DocumentStore
-from gateway_core.config.sources import ConfigRoot, SourceUrl, WatchSet, paths_of, urls_of
+from gateway_core.config.sources import ConfigRoot, WatchSet, names_of, paths_of, urls_of
 from gateway_core.config.sources.factories import configured_urls, with_configured
 from gateway_core.errors import GatewayError
 from gateway_core.events import SERVER_STOPPED_AT_ONCE, emit
@@ -72,7 +72,7 @@ class Program:
         urls = with_configured(urls_of(tuple(roots)), self._configured)
         self._validator = validator
         # Gateways that are run with the same name of a file in different directories share the state directory.
-        names = [root.text if isinstance(root, SourceUrl) else str(root.resolve()) for root in roots]
+        names = names_of(roots)
         self.endpoints = endpoints_file(state, names)
         """What keeps the endpoints that discoveries find."""
         store, self._versions = DocumentStore(state, names), VersionKeeper(VersionStore(state, names))

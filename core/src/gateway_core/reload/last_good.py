@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from gateway_core.config import ConfigProblem, Document, render_problems
 from gateway_core.config.documents import LARGEST_FILE
-from gateway_core.config.sources import ConfigRoot
+from gateway_core.config.sources import ConfigRoot, names_of
 from gateway_core.config.state_files import read_state
 from gateway_core.events import CONFIG_LAST_GOOD, CONFIG_NOT_KEPT, emit
 from gateway_core.failure_text import system_reason
@@ -119,8 +119,7 @@ class LastBundle:
 
         :param is_used: whether a start may fall back to it.
         """
-        names = [str(root.resolve()) if isinstance(root, Path) else root.text for root in roots]
-        self.path = directory / f"in-force-{_digest(names)}.json"
+        self.path = directory / f"in-force-{_digest(names_of(roots))}.json"
         self._is_used = is_used
         self._saved = ""
 
