@@ -173,10 +173,10 @@ class EndpointTable:
         if read_as != [scheme, port.number]:
             known = {}
         read = {
-            each: found
+            each: taken
             for each in item.endpoints
             if (each.is_terminating or each.is_ready)
-            and (found := known.get(each) or _read(each, scheme, port.number)) is not None
+            and (taken := known.get(each) or _read(each, scheme, port.number)) is not None
         }
         self._read_of[key] = (scheme, port.number, read)
         found = {each.spec.id: each for each in read.values()}
