@@ -179,6 +179,20 @@ async def test_a_watch_that_ends_begins_anew() -> None:
     await bench.tasks.aclose()
 
 
+async def test_what_is_fetched_of_sources_that_differ_in_options_has_different_names() -> None:
+    async def respond(request: web.Request) -> web.Response:
+        return web.Response(text=f"description: {request.query['team']}")
+
+    app = web.Application()
+    app.add_routes([web.get("/g.yaml", respond)])
+    async with TestServer(app) as server:
+        url = str(server.make_url("/g.yaml"))
+        urls = [SourceUrl.parse(f"{url}?query=team%3D{team}") for team in "ab"]
+        documents = await asyncio.to_thread(fetch_documents, urls)
+
+    assert [(each.name, each.text[-1]) for each in documents] == [(url, "a"), (f"{url} (2)", "b")]
+
+
 async def test_documents_are_current_while_the_source_is_watched_and_as_old_as_its_failure_then() -> None:
     clock = ManualClock()
     source = Scripted([SourceState(A), OSError("gone")])

@@ -319,6 +319,17 @@ async def test_several_sources_are_one_configuration(make: Make) -> None:
     assert await bench.take() == "{'a': '1', 'b': '2'}"
 
 
+async def test_documents_of_one_name_in_sources_that_differ_in_options_are_all_in_force(make: Make) -> None:
+    bench = make((SourceUrl.parse("mine://h/x?team=a"), SourceUrl.parse("mine://h/x?team=b")))
+    bench.boards[1].put(a="of b")
+    assert await bench.begin(a="of a") == "{'a': 'of a', 'a (2)': 'of b'}"
+    bench.boards[1].put(a="bad")
+    await next_reason(bench)
+    assert await bench.take() is None
+    found = [(each["source"], each["rejected"], len(each["problems"])) for each in bench.sources.status()]
+    assert found == [("mine://h/x", [], 0), ("mine://h/x (2)", ["a (2)"], 1)]
+
+
 async def test_a_damaged_state_file_is_no_obstacle(
     make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -75,6 +75,22 @@ class Sessions:
             await self._session.close()
 
 
+def marks_of(urls: Sequence[SourceUrl]) -> list[str]:
+    """Return what is added to the name of each source and of its documents.
+
+    URLs that differ in options or credentials alone have one text: the second of them is marked with a number, as of
+    two documents of one name only one would be in force.
+    """
+    texts = [str(url) for url in urls]
+    numbers = [texts[:index].count(text) + 1 for index, text in enumerate(texts)]
+    return ["" if number == 1 else f" ({number})" for number in numbers]
+
+
+def _of_source(documents: Sequence[Document], rights: frozenset[Right], mark: str) -> tuple[Document, ...]:
+    found = with_rights(documents, rights)
+    return tuple(replace(each, name=f"{each.name}{mark}") for each in found) if mark else found
+
+
 async def open_sources(urls: Sequence[SourceUrl], context: SourceContext) -> list[ConfigSource]:
     """Make the sources of these URLs, in their order; nothing is connected yet.
 
@@ -118,23 +134,23 @@ async def _fetch(urls: Sequence[SourceUrl], seconds: float) -> list[Document]:
         sources = await open_sources(urls, context)
         return [
             document
-            for url, source in zip(urls, sources, strict=True)
-            for document in await _first(url, source, seconds)
+            for url, mark, source in zip(urls, marks_of(urls), sources, strict=True)
+            for document in _of_source(await _first(f"{url}{mark}", source, seconds), url.rights, mark)
         ]
     finally:
         await sessions.aclose()
 
 
-async def _first(url: SourceUrl, source: ConfigSource, seconds: float) -> tuple[Document, ...]:
+async def _first(name: str, source: ConfigSource, seconds: float) -> tuple[Document, ...]:
     try:
         async with asyncio.timeout(seconds), aclosing(source.documents()) as states:  # type: ignore[type-var]  # async generators
             async for state in states:
-                return with_rights(state.documents, url.rights)
+                return state.documents
     except TimeoutError:
-        raise SourceUnavailableError(str(url), f"it does not respond within {seconds:g} seconds") from None
+        raise SourceUnavailableError(name, f"it does not respond within {seconds:g} seconds") from None
     except Exception as error:  # an extension's own code
-        raise SourceUnavailableError(str(url), failure_text(error)) from error
-    raise SourceUnavailableError(str(url), "it sent nothing")
+        raise SourceUnavailableError(name, failure_text(error)) from error
+    raise SourceUnavailableError(name, "it sent nothing")
 
 
 def _factories(urls: Sequence[SourceUrl]) -> Mapping[str, SourceFactory]:
@@ -166,15 +182,17 @@ class SourceFeed:
         on_change: Callable[[], None],
         rights: frozenset[Right] = frozenset(),
         wall: Callable[[], float] | None = None,
+        mark: str = "",
     ) -> None:
         """Begin without documents.
 
         :param name: the source in messages, without credentials.
+        :param mark: is added to this name and those of its documents (`marks_of`).
         :param rights: what its documents may bring in, whatever the source says of them.
         :param wall: the clock, in seconds since the Unix epoch; the system's unless given.
         :param on_change: called when there are other documents than before.
         """
-        self.name = name
+        self.name = f"{name}{mark}"
         self.state: SourceState | None = None
         """What it gave last; None as long as it never responded."""
         self.is_stale = False
@@ -187,6 +205,7 @@ class SourceFeed:
         self._rng = rng
         self._on_change = on_change
         self._rights = rights
+        self._mark = mark
         self._wall = wall or SystemClock().wall
         self._confirmed_at = 0.0  # when it was stale first, since it responded last
 
@@ -221,7 +240,7 @@ class SourceFeed:
 
     def _take(self, state: SourceState) -> None:
         before = self.documents
-        self.state = replace(state, documents=with_rights(state.documents, self._rights))
+        self.state = replace(state, documents=_of_source(state.documents, self._rights, self._mark))
         self._note(is_stale=state.is_stale, reason=state.reason)
         self.heard.set()
         self.responded.set()

@@ -22,7 +22,7 @@ from gateway_core.failure_text import system_reason
 from gateway_core.reload.bundle import Validator, Verdict
 from gateway_core.reload.fallback import Trial
 from gateway_core.reload.last_good import LastGood, not_kept
-from gateway_core.reload.source_feeds import Sessions, SourceFeed, open_sources
+from gateway_core.reload.source_feeds import Sessions, SourceFeed, marks_of, open_sources
 from gateway_core.shortages import end_shortage, note_shortage
 from gateway_core.tasks import Tasks
 
@@ -97,8 +97,8 @@ class Sources:
         context = SourceContext(SystemClock(), rng, os.environ, self._sessions.get)
         opened = await self._open(self._urls, context)
         await self._load_last_good()
-        for url, source in zip(self._urls, opened, strict=True):
-            self._feeds.append(SourceFeed(str(url), source, rng, self._changed.set, url.rights))
+        for url, source, mark in zip(self._urls, opened, marks_of(self._urls), strict=True):
+            self._feeds.append(SourceFeed(str(url), source, rng, self._changed.set, url.rights, mark=mark))
         for feed in self._feeds:
             self._tasks.supervise(feed.run, name=f"follow {feed.name}")
         self._tasks.supervise(partial(self._gather, on_change), name="gather changes of sources")
@@ -327,4 +327,5 @@ class Sources:
 def _is_of(problem: ConfigProblem, source: str, documents: Sequence[Document]) -> bool:
     """Whether a problem is in one of these documents of a source, or in one that it had."""
     file = problem.place.file
-    return file.startswith(source) or any(file == document.name for document in documents)
+    is_below = file.startswith(source) and not file.startswith(f"{source} (")
+    return is_below or any(file == document.name for document in documents)
