@@ -42,7 +42,7 @@ def looks(clock: ManualClock, *, starved: bool = False, stopped: bool = False) -
 def test_the_time_in_which_it_waits_for_a_processor_is_not_counted(
     delays: list[dict[str, float]], counted: float
 ) -> None:
-    waited = Waited(Look({"1": 3.0} if delays[0] else {}))
+    waited = Waited(1, look=lambda _pid: Look({"1": 3.0} if delays[0] else {}))
 
     for each in delays:
         waited.add(5.0, Look(each))

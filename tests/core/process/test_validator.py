@@ -233,6 +233,24 @@ async def test_a_process_that_died_meanwhile_is_replaced(validator: ValidatorPro
     assert validator.pid is None
 
 
+async def test_a_process_that_is_stopped_is_replaced(
+    validator: ValidatorProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text("routes: []\n")
+    await validator.validate([config])
+    pid = validator.pid or 0
+    os.kill(pid, signal.SIGSTOP)
+    monkeypatch.setattr("gateway_core.process.patience.MOST_STOPPED", 0.5)
+
+    verdict = await validator.validate([config])
+
+    assert verdict.bundle is not None
+    assert validator.pid not in {None, pid}
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
 async def test_a_verdict_that_nobody_waited_for_is_not_taken_for_the_next_one(validator: ValidatorProcess) -> None:
     await validator.validate([], [Document("a", GOOD)])
     given_up = asyncio.ensure_future(validator.validate([], [Document("a", GOOD)]))  # noqa: TID251  # a test's own

@@ -64,12 +64,31 @@ def _children_of(pid: int) -> Collection[str]:
 class Waited:
     """How long a process has been waited for, of which only a part counts."""
 
-    def __init__(self, first: Look) -> None:
+    def __init__(self, pid: int, clock: Clock | None = None, look: Callable[[int], Look] = look_at) -> None:
         self.counted = 0.0
         """Seconds in which it ran or slept."""
         self.stopped = 0.0
         """Seconds for which it has been stopped."""
-        self._last = first
+        self._pid = pid
+        self._clock = clock or SystemClock()
+        self._look = look
+        self._began = self._at = self._clock.monotonic()
+        self._last = look(pid)
+
+    @property
+    def is_stopped_for_long(self) -> bool:
+        """Whether the process has been stopped for so long that it is given up."""
+        return self.stopped >= MOST_STOPPED
+
+    @property
+    def total(self) -> float:
+        """Seconds for which it has been waited for, all of them, up to the last look."""
+        return self._at - self._began
+
+    def look(self) -> None:
+        """Look at the process again."""
+        before, self._at = self._at, self._clock.monotonic()
+        self.add(self._at - before, self._look(self._pid))
 
     def add(self, seconds: float, now: Look) -> None:
         """Add the seconds since the last look."""
@@ -96,21 +115,17 @@ async def patiently(
     :param what: names the process and what it does, for the log.
     :raises TimeoutError: it takes longer, or is stopped.
     """
-    clock = clock or SystemClock()
     task = spawn(work, name=f"wait for {what}", on_error=lambda _: None)
-    began = last = clock.monotonic()
-    waited, is_said = Waited(look(pid)), False
+    waited, is_said = Waited(pid, clock, look), False
     try:
         while not (await asyncio.wait({task}, timeout=min(look_every, max(seconds - waited.counted, 0.0))))[0]:
-            now = clock.monotonic()
-            waited.add(now - last, look(pid))
-            last = now
-            if waited.stopped >= MOST_STOPPED or waited.counted >= seconds:
+            waited.look()
+            if waited.is_stopped_for_long or waited.counted >= seconds:
                 raise TimeoutError
-            if now - began >= _SLOW_AFTER and not is_said:
+            if waited.total >= _SLOW_AFTER and not is_said:
                 is_said = True
-                text = f"{what} takes long: it is waited for since {now - began:.0f} s, as the machine may be busy"
-                emit(PROCESS_SLOW, text, process_name=what, pid=pid, seconds=round(now - began, 1))
+                text = f"{what} takes long: it is waited for since {waited.total:.0f} s, as the machine may be busy"
+                emit(PROCESS_SLOW, text, process_name=what, pid=pid, seconds=round(waited.total, 1))
         return task.result()
     finally:
         if not task.done():

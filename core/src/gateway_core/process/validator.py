@@ -37,6 +37,7 @@ from gateway_core.process.certificates import files_of
 from gateway_core.process.channel import REPLY, BlockingChannel, ChannelClosedError, Message, parts
 from gateway_core.process.child import VALIDATOR, Child, Forked, scratch_file
 from gateway_core.process.log_writer import stop_all
+from gateway_core.process.patience import Waited
 from gateway_core.process.plugin_guard import HANDLED
 from gateway_core.reload.bundle import (
     ConfigBundle,
@@ -63,7 +64,6 @@ GIVEN_UP_AFTER: Final = 5.0
 _MOST_GIVEN_UP: Final = 3
 """Times in a row that one is given up, as a plugin may take long to import while files change all the time."""
 _LOOK_EVERY: Final = 0.5
-
 IDLE_TIME: Final = 1.0
 """Seconds without a job after which the validator prepares for changes, and at the latest before the second job."""
 
@@ -73,7 +73,6 @@ _MOST_SHOWN: Final = 2000
 
 
 # -- the validator
-
 
 _NEEDED_FOR_BINDINGS: Final = (
     "gateway_core.packages.loading",
@@ -337,11 +336,9 @@ class ValidatorProcess:
         """Give it a job, and return the verdict; it is ready for the next one then, else it is ended."""
         sent = self._job = _Job()
         try:
-            calling = spawn(
-                child.call("validate", job, timeout=self._timeout), name="validate", on_error=lambda _: None
-            )
+            calling = spawn(child.channel.call("validate", job), name="validate", on_error=lambda _: None)
             try:
-                ending = await self._ending_of(calling, sent)
+                ending = await self._ending_of(calling, sent, Waited(child.pid))
             finally:
                 calling.cancel()
             status, printed = ending["status"], ending["printed"]
@@ -364,13 +361,22 @@ class ValidatorProcess:
             text += f"; it ended{sent.doing}" if sent.notes else ""
             raise ValidationFailedError(f"validation ended with status {status} and {error}: {text}") from None
 
-    async def _ending_of(self, calling: asyncio.Task[Message], sent: _Job) -> Message:
+    async def _ending_of(self, calling: asyncio.Task[Message], sent: _Job, waited: Waited) -> Message:
         """Return how a job ended.
 
-        :raises ValidationHungError: it is at an import that takes too long.
+        :raises ValidationFailedError: it is at an import that takes too long, or the process is stopped.
+        :raises TimeoutError: it takes too long.
         """
+        since, began = None, 0.0  # of the import that it is at
         while not (await asyncio.wait({calling}, timeout=_LOOK_EVERY))[0]:
-            seconds = 0.0 if sent.since is None else time.monotonic() - sent.since
+            waited.look()
+            if waited.is_stopped_for_long:
+                raise ValidationFailedError("the process that validates is stopped, and is ended")
+            if waited.counted >= self._timeout:
+                raise TimeoutError
+            if since != sent.since:
+                since, began = sent.since, waited.counted
+            seconds = 0.0 if since is None else waited.counted - began
             if seconds > IMPORT_TIMEOUT:
                 raise ValidationHungError(f"validation was stopped after {seconds:.0f} seconds{sent.doing}")
             if seconds > GIVEN_UP_AFTER and self._given_up < _MOST_GIVEN_UP and self.is_superseded():
