@@ -103,10 +103,21 @@ def close_once(transport: asyncio.Transport) -> None:
         transport.close()
 
 
+def abort_unread(transport: asyncio.Transport) -> None:
+    """Abort a connection, by a reset if not all is sent: the kernel would keep megabytes for a client that takes none.
+
+    Such a connection counts for no limit any more, so that clients could have as many as they like.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.fileno() >= 0 and not is_flushed(transport):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT_AT_ALL)
+    transport.abort()
+
+
 def abort_unless_closed(transport: asyncio.Transport) -> None:
     """Abort a connection if it is still there, or not all is sent: asyncio's do not survive an abort once closed."""
     if not transport.is_closing() or transport.get_write_buffer_size():
-        transport.abort()
+        abort_unread(transport)
 
 
 def abort_later(transport: asyncio.Transport, seconds: float) -> None:

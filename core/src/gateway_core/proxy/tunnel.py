@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, cast
 
 from gateway_core.metrics.counts import EndpointCounts
 from gateway_core.proxy.bounded_reads import bound_reads
-from gateway_core.proxy.socket_options import READ_SIZE, abort_later, close_once, say_end
+from gateway_core.proxy.socket_options import READ_SIZE, abort_later, abort_unread, close_once, say_end
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.wire.websocket import GOING_AWAY, FrameReader
 
@@ -83,8 +83,8 @@ class Tunnel:
     def expire(self, now: float) -> None:  # noqa: ARG002 - the sweeper's signature
         """Close both ends: nothing passed for too long, so what is written is not read either."""
         self.close()
-        self._client.transport.abort()
-        self._upstream.transport.abort()
+        abort_unread(self._client.transport)
+        abort_unread(self._upstream.transport)
 
     def go_away(self) -> None:
         """Close both ends as the gateway ends."""

@@ -8,11 +8,14 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
+import hpack
+import hyperframe.frame as hf
 import pytest
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
 
+from tests.core.proxy.downstream.http2_client import PREFACE
 from tests.core.proxy.kit import Peer, Proxied, RunningProxy, counts, turns, until
 
 pytestmark = pytest.mark.one_protocol(reason="connections of HTTP/1")
@@ -29,6 +32,11 @@ async def deaf_client(gateway: RunningProxy, request: bytes) -> socket.socket:
     await loop.sock_connect(client, ("127.0.0.1", gateway.port))
     await loop.sock_sendall(client, request)
     return client
+
+
+async def read_to_the_end(client: socket.socket) -> None:
+    while await asyncio.get_running_loop().sock_recv(client, 65536):
+        pass
 
 
 class Long(Plugin[object]):
@@ -48,6 +56,46 @@ async def test_a_client_that_never_reads_its_last_response_is_let_go(proxied: Pr
         await until(lambda: gateway.proxy.connections)
         while gateway.proxy.connections:
             await gateway.pass_time(11)
+
+
+HTTP2_GET = (
+    PREFACE
+    + hf.SettingsFrame(0, settings={hf.SettingsFrame.INITIAL_WINDOW_SIZE: 1 << 24}).serialize()
+    + hf.WindowUpdateFrame(0, window_increment=1 << 24).serialize()
+    + hf.HeadersFrame(
+        1,
+        data=hpack.Encoder().encode([(":method", "GET"), (":scheme", "http"), (":authority", "x"), (":path", "/")]),
+        flags=["END_HEADERS", "END_STREAM"],
+    ).serialize()
+)
+
+
+@pytest.mark.parametrize("kind", ["response", "own response", "tunnel", "http2"])
+async def test_nothing_is_kept_by_the_system_for_a_client_that_was_let_go_because_it_takes_nothing(
+    proxied: Proxied, kind: str
+) -> None:
+    async def pour(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n"
+            if kind == "tunnel"
+            else b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n"
+        )
+        while True:
+            await peer.send(b"x" * (1 << 20))
+
+    extra = "limits: {write_timeout: 10s, idle_timeout: 10s}\n"
+    extra += "plugins: [{name: p}]" if kind == "own response" else ""
+    gateway, _ = await proxied(pour, extra=extra, upstream_extra="    timeouts: {idle: 10s}", plugins=[Long])
+    upgrade = b"Connection: Upgrade\r\nUpgrade: other\r\n" if kind == "tunnel" else b""
+    request = HTTP2_GET if kind == "http2" else b"GET / HTTP/1.1\r\nHost: x\r\n" + upgrade + b"\r\n"
+    with await deaf_client(gateway, request) as client:
+        await until(lambda: gateway.proxy.connections)
+        while gateway.proxy.connections or gateway.proxy.tunnels:
+            await gateway.pass_time(11)
+
+        with pytest.raises(ConnectionResetError):
+            await read_to_the_end(client)
 
 
 async def test_a_slow_client_does_not_leave_a_deaf_connection_to_the_upstream(proxied: Proxied) -> None:

@@ -34,7 +34,7 @@ from gateway_core.proxy.exchange import Exchange
 from gateway_core.proxy.http2.frame_turns import AT_ONCE, take_some
 from gateway_core.proxy.http2.sender import Sender
 from gateway_core.proxy.http2.waiting import Holding
-from gateway_core.proxy.socket_options import close_once, say_end
+from gateway_core.proxy.socket_options import abort_unread, close_once, say_end
 from gateway_core.proxy.sweeper import NEVER
 from gateway_core.proxy.wire.h2 import frames
 from gateway_core.proxy.wire.h2.budget import IDLE_FRAMES, SETTINGS_POINTS, Budget, WindowUpdates
@@ -296,7 +296,7 @@ class Http2Connection(asyncio.Protocol):
         """Act on what is late: the rest of a frame, a client that takes nothing, an idle or old connection."""
         self.deadline = NEVER
         if self._lifetime.state is State.CLOSING or now >= self._write_deadline:
-            self._transport.abort()
+            abort_unread(self._transport)
         elif now >= self._read_deadline:
             self._fail(ErrorCode.NO_ERROR, "the rest of a frame did not come within limits.header_timeout")
         elif now >= self._lifetime.deadline:

@@ -31,7 +31,7 @@ from enum import IntEnum
 from typing import Final, Protocol
 
 from gateway_core.config import LimitsConfig
-from gateway_core.proxy.socket_options import close_once, is_flushed, is_tls, reset_on_close, say_end
+from gateway_core.proxy.socket_options import abort_unread, close_once, is_flushed, is_tls, reset_on_close, say_end
 from gateway_core.proxy.sweeper import NEVER
 
 GRACE: Final = 0.5
@@ -158,7 +158,7 @@ class Shutdown:
         """Close at once."""
         self.state, self.is_reading = _FLUSHING, False
         self._connection.stop_requests()
-        self._transport.abort()
+        abort_unread(self._transport)
 
     def close_if_idle(self) -> None:
         """Close the connection unless a request is in progress, which then is its last."""
@@ -193,7 +193,7 @@ class Shutdown:
             self.deadline = min(self._flush_until, now + LINGER / 2)
         elif transport.get_write_buffer_size() or transport.is_closing():
             self.deadline = NEVER
-            transport.abort()  # what is written will not be read any more
+            abort_unread(transport)  # what is written will not be read any more
         else:
             self.close()
 
