@@ -9,7 +9,7 @@ clients that repeat their fields send such blocks. So there are four ways, from 
   it which keep paths out of the table, since they seldom come again (RFC 7541 section 6.2.2): literal and first.
 * All others are decoded. If the fields are those of a head before, but for the values of a few that mean nothing to the
   gateway (a cookie, a trace) and the path, they are not read again: they are a `_Model` with these values. As entries
-  of tables are one object each, and the same one when they come again, that takes a comparison of pointers.
+  of tables are one object each, and so are runs of indices that mean the same, a few comparisons of pointers show that.
 * What is left is read as a head.
 """
 
@@ -17,8 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
-from operator import is_, itemgetter
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from gateway_core.observe.tracing.propagation import FIELD_NAMES
@@ -33,6 +32,7 @@ from gateway_core.proxy.wire.h2.fields import (
     trailer_fields,
 )
 from gateway_core.proxy.wire.h2.hpack import Decoder, Field, FieldsTooLargeError, read_string
+from gateway_core.proxy.wire.h2.hpack_runs import Run
 from gateway_core.proxy.wire.request_fields import RequestFacts, usual_facts
 from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead, match_usual_line
 from gateway_core.reasons import BAD_REQUEST, HEAD_TOO_LARGE, METHOD_UNSUPPORTED
@@ -55,7 +55,6 @@ _INDEXED: Final = bytes(range(0x81, 0xFF))
 _PSEUDO_FIELDS: Final = 5
 
 _END: Final = b"\r\n\r\n"
-_LINE: Final[Callable[[Field], bytes]] = itemgetter(2)
 
 _MOST_MODELS: Final = 8
 _MOST_CHANGES: Final = 4
@@ -88,6 +87,7 @@ class Http2Heads:
     def clear(self) -> None:
         """Forget everything but the table, which is the client's as well."""
         self._plain = self._with_body = self._snapshot = None
+        self._decoder.forget()
 
     def read(self, block: bytes, snapshot: Snapshot, *, has_body: bool) -> RequestHead | HeadProblem:
         """Return the head of a request, or why there is none that is served.
@@ -125,7 +125,7 @@ class Http2Heads:
             decoded = decoder.decode(block)
         except FieldsTooLargeError:
             return _TOO_LARGE
-        known = memory.resemble(decoded, snapshot)
+        known = memory.resemble(decoded, decoder.parts, snapshot)
         if known is None:
             fields = request_fields(decoded)
             if fields.protocol is not None:
@@ -135,7 +135,7 @@ class Http2Heads:
                 return head
             if not memory.has_body and head.facts.content_length > 0:
                 raise MalformedFieldsError("there is a Content-Length and no body")
-            memory.learn(decoded, head)
+            memory.learn(decoded, decoder.parts, head)
             known = head
         if decoder.generation == self._generation:
             memory.remember(block, known, decoded, snapshot.limits.max_head_bytes)
@@ -169,16 +169,56 @@ class _Template(NamedTuple):
     """Bytes that the path may have."""
 
 
+_Parts = Sequence[Field | Run]
+_Change = tuple[int, Field, Field]
+"""Where fields differ, what is there, and what the model has."""
+
+
 class _Model(NamedTuple):
     """A head of which other values of some fields make another one."""
 
     fields: Sequence[Field]
     head: RequestHead
     host_line: bytes
-    begins: int
-    """Where the fields begin that are not pseudo-header fields."""
     traces: tuple[int, ...]
     """Where the fields are that carry a trace."""
+    parts: _Parts
+    """What the block was made of (see `Decoder.parts`)."""
+    lines: Sequence[bytes]
+    """The lines of each part."""
+
+    def compare(self, parts: _Parts) -> list[_Change] | None:
+        """Return which parts are not the same; None if runs of indices are among them."""
+        if len(parts) != len(self.parts):
+            return None
+        found: list[_Change] = []
+        for at, part in enumerate(parts):
+            if part is not (known := self.parts[at]):
+                if isinstance(part, Run) or isinstance(known, Run):
+                    return None
+                found.append((at, part, known))
+        return found
+
+
+def _apply(changes: Sequence[_Change], lines: list[bytes]) -> bytes | None:
+    """Put the lines of other fields in their places; return the target, if that changed; None if they may mean more."""
+    target = b""
+    if len(changes) > _MOST_CHANGES:
+        return None
+    for at, (name, value, line, _), known in changes:
+        if name != known[0] or line is None:  # no message may have it
+            return None
+        if name == b":path" and value:
+            target = value
+        elif not (name in plain_names or name in FIELD_NAMES):  # as pseudo-header fields never are
+            return None
+        lines[at] = line
+    return target
+
+
+def _lines_of(part: Field | Run) -> bytes:
+    """Return the lines of a part that a message may have."""
+    return b"".join([each[2] or b"" for each in part.fields]) if isinstance(part, Run) else part[2] or b""
 
 
 class _Memory:
@@ -227,39 +267,46 @@ class _Memory:
             self._keep(block, head)
         return head
 
-    def resemble(self, decoded: Sequence[Field], snapshot: Snapshot) -> RequestHead | None:
-        """Return the head of fields that differ from others in values that mean nothing; None if it has to be read."""
+    def resemble(self, decoded: Sequence[Field], parts: _Parts, snapshot: Snapshot) -> RequestHead | None:
+        """Return the head of fields that differ from others in values that mean nothing; None if it has to be read.
+
+        :param parts: what their block was made of.
+        """
         model = self.models.get(len(decoded))
         if model is None:
             return None
-        fields, head, host_line, begins, traces = model
-        same, at = [*map(is_, decoded, fields)], -1
-        changes = same.count(False)
-        if changes > _MOST_CHANGES:
+        head, traces, changes, lines = model.head, model.traces, model.compare(parts), [*model.lines]
+        if is_renewed := changes is None:
+            fields, lines = model.fields, [*map(_lines_of, decoded)]
+            changes = [(at, each, fields[at]) for at, each in enumerate(decoded) if each is not fields[at]]
+        target = _apply(changes, lines)
+        if target is None:
             return None
-        target: bytes | None = None
-        for _ in range(changes):
-            at = same.index(False, at + 1)
-            name, value, line, _ = decoded[at]
-            if name != fields[at][0] or line is None:  # no message may have it
-                return None
-            if name == b":path":
-                target = value
-            elif not (name in plain_names or at in traces):  # as pseudo-header fields never are
-                return None
-        kept = b"".join(map(_LINE, decoded[begins:]))
+        usual, kept = head.facts, b"".join(lines)
+        raw = model.host_line + kept
         trace = tuple([(decoded[at][0], (decoded[at][2] or b"")[2:]) for at in traces])
-        raw = host_line + kept
-        facts = usual_facts(raw, raw, kept, head.facts.host, head.facts.authorization, trace)
-        found = _with_fields(head, facts) if target is None else _with_target(head, target, facts)
+        facts = usual_facts(raw, raw, kept, usual.host, usual.authorization, trace)
+        if target:
+            found = _with_target(head, target, facts)
+        else:
+            is_plain, size = head.path == head.raw_path and not head.path_flags, len(head.line) + len(raw) + len(_END)
+            line, path, query = head.line, head.raw_path, head.query_string
+            found = RequestHead(head.method, head.target, path, query, facts, line, size, is_plain)
         if found is None or found.size - len(_END) > snapshot.limits.max_head_bytes:
             return None
         found.place(head.origin, snapshot.path_policy)
         found.came_over_http2(has_body=self.has_body)
+        if is_renewed and found.refusal is None and not found.responder and found.size * 2 <= _MOST_KEPT:
+            # Runs of indices are others from here on: the next block is compared with this one.
+            lines = [*map(_lines_of, parts)]
+            self.models[len(decoded)] = _Model(decoded, found, model.host_line, traces, parts, lines)
         return found
 
-    def learn(self, decoded: Sequence[Field], head: RequestHead) -> None:
-        """Make a model of a head, if it says nothing but its host, its credentials and its trace."""
+    def learn(self, decoded: Sequence[Field], parts: _Parts, head: RequestHead) -> None:
+        """Make a model of a head, if it says nothing but its host, its credentials and its trace.
+
+        :param parts: what its block was made of.
+        """
         facts = head.facts
         is_usual = facts.is_bare and facts.is_silent and facts.keep_alive and facts.__dict__.keys() <= {"trace"}
         is_whole = facts.block is facts.raw and facts.raw.endswith(facts.kept) and head.size * 2 <= _MOST_KEPT
@@ -268,7 +315,6 @@ class _Memory:
         if head.origin.is_trusted and head.origin.trust.header:
             return  # a field of any name says where the request comes from
         names, lines = [each[0] for each in decoded], [each[2] or b"" for each in decoded]
-        begins = lines.count(b"")
         # Not where `request_fields` does more than to put Host first: crumbs of a cookie, and a Host among the fields.
         if b"".join(lines) != facts.kept or names.count(b"cookie") > 1:
             return
@@ -278,7 +324,7 @@ class _Memory:
         if len(self.models) >= _MOST_MODELS:
             self.models.clear()
         host_line = facts.raw[: len(facts.raw) - len(facts.kept)]
-        self.models[len(decoded)] = _Model(decoded, head, host_line, begins, traces)
+        self.models[len(decoded)] = _Model(decoded, head, host_line, traces, parts, [*map(_lines_of, parts)])
 
     def read(self, data: bytes, snapshot: Snapshot) -> RequestHead | HeadProblem:
         """Return what a head of HTTP/1 is."""
@@ -338,13 +384,6 @@ def _find_path(block: bytes) -> tuple[int, int] | None:
     size = block[at + 1] & 0x7F
     end = at + 2 + size
     return (at, end) if size < 0x7F and end <= len(block) else None
-
-
-def _with_fields(head: RequestHead, facts: RequestFacts) -> RequestHead:
-    """Return a head like another one but for what its fields say, to be placed."""
-    is_plain = head.path == head.raw_path and not head.path_flags
-    size = len(head.line) + len(facts.raw) + len(_END)
-    return RequestHead(head.method, head.target, head.raw_path, head.query_string, facts, head.line, size, is_plain)
 
 
 def _with_target(head: RequestHead, target: bytes, facts: RequestFacts) -> RequestHead | None:

@@ -149,7 +149,7 @@ class ClientStreams:
             self._fresh.append(stream)
             if early is not None:
                 self._prioritize(stream, early)
-            elif b"\r\npriority:" in head.facts.block:  # RFC 9218
+            elif head.facts.block.find(b"\r\npriority:") >= 0:  # RFC 9218
                 self._prioritize(stream, read_priority(Request.for_head(head, "", 0.0).headers.get("priority", "")))
 
     def _take_trailers(self, stream_id: int, block: bytes, *, ends: bool) -> None:

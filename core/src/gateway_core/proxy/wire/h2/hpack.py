@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from operator import itemgetter
 from typing import Final
 
 from gateway_core.proxy.wire.h2.errors import ErrorCode, Http2ConnectionError
+from gateway_core.proxy.wire.h2.hpack_runs import FIRST_DYNAMIC, LONGEST_RUN, Run, Runs
 from gateway_core.proxy.wire.h2.huffman import HuffmanError
 from gateway_core.proxy.wire.h2.huffman import decode as decode_huffman
 
@@ -95,14 +95,14 @@ www-authenticate|"""
 """The static table, from index 1 (RFC 7541 appendix A)."""
 
 _NAME_BYTES: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
-_VALUE_BYTES: Final = bytes([9, *range(32, 127), *range(128, 256)])
+_match_value: Final = re.compile(rb"[\t -~\x80-\xff]*+").fullmatch
 _CONNECTION_FIELDS: Final = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 
 
 def field(name: bytes, value: bytes) -> Field:
     """Return a field with its line, if a message may have it."""
     size = len(name) + len(value) + ENTRY_COST
-    if value.translate(None, _VALUE_BYTES) or value != value.strip(b" \t"):
+    if _match_value(value) is None or value != value.strip(b" \t"):
         return name, value, None, size
     if name[:1] == b":":
         return name, value, b"", size
@@ -117,10 +117,7 @@ STATIC: Final[tuple[Field, ...]] = (
     (b"", b"", None, 0),
     *(field(*line.encode().split(b"|")) for line in _STATIC_TEXT.split("\n")),
 )
-_FIRST_DYNAMIC: Final = len(STATIC)
-_INDEXED: Final = re.compile(b"[\x81-\xfe]+")
-_INDICES: Final = bytes([each & 0x7F for each in range(256)])
-_SIZE: Final = itemgetter(3)
+_match_indices: Final = re.compile(b"[\x81-\xfe]+").match
 
 
 # -- decoding
@@ -149,18 +146,16 @@ _UNSHARED: Final = SENSITIVE | {b"traceparent", b"tracestate", b"x-request-id", 
 _fields: Final[dict[tuple[bytes, bytes], Field]] = {}
 
 
-def shared_field(name: bytes, value: bytes) -> Field:
-    """Return a field as `field` does; the same one for all connections, whose tables are much alike, if it is small.
+def _shared_field(name: bytes, encoded: bytes) -> Field:
+    """Return a field as `field` does, and remember it for all connections, whose tables are much alike, if it is small.
 
-    Not for those that are in `_UNSHARED`.
+    :param encoded: its value as a string of HPACK, so that what came before is not decoded.
     """
-    entry = _fields.get((name, value))
-    if entry is None:
-        entry = field(name, value)
-        if entry[3] <= _LARGEST_FIELD:
-            if len(_fields) >= _MOST_FIELDS:
-                _fields.clear()
-            _fields[name, value] = entry
+    entry = field(name, _string(encoded, 0)[0])
+    if entry[3] <= _LARGEST_FIELD:
+        if len(_fields) >= _MOST_FIELDS:
+            _fields.clear()
+        _fields[name, encoded] = entry
     return entry
 
 
@@ -192,7 +187,7 @@ def read_string(data: bytes) -> bytes:
 class Decoder:
     """Decodes the blocks of one direction of a connection, in their order."""
 
-    __slots__ = ("_again", "_limit", "_size", "_table", "added", "generation", "most")
+    __slots__ = ("_again", "_inserted", "_limit", "_runs", "_size", "_table", "added", "generation", "most", "parts")
 
     def __init__(self, most: int = 65536) -> None:
         """Begin with an empty table.
@@ -202,13 +197,16 @@ class Decoder:
         self._table: list[Field] = [*STATIC]  # and behind them the dynamic one, the newest first
         # What `add_again` is to add. The table holds no more than the last of these, since each adds an entry.
         self._again: deque[tuple[Field, ...]] | None = None
-        self._size = 0
+        self._runs = Runs(self._table)
+        self._size = self._inserted = 0
         self._limit = TABLE_SIZE
         self.most = most
         self.generation = 0
         """Another number once the table, or its size, is another."""
         self.added: tuple[Field, ...] | None = None
         """What the last block added to the table; None if it refers to the table, or makes it smaller."""
+        self.parts: list[Field | Run] = []
+        """What the last block was made of; of a run of indices the same object as before if its fields are the same."""
 
     def decode(self, data: bytes) -> list[Field]:  # noqa: C901 - one loop over bytes
         """Return the fields of a block.
@@ -217,30 +215,31 @@ class Decoder:
         :raises FieldsTooLargeError: there are more than ``most`` bytes of fields.
         :raises Http2ConnectionError: there are so many more, of so few bytes, that the block is an attack.
         """
-        fields: list[Field] = [] if self._again is None else self._catch_up()
+        if self._again is not None:
+            self._catch_up()
+        fields: list[Field] = []
+        parts: list[Field | Run] = []
         added: tuple[Field, ...] = ()
-        position, end, is_pure = 0, len(data), True
-        entry_at = self._table.__getitem__
+        position, end, is_pure, left = 0, len(data), True, self.most
         while position < end:
             byte = data[position]
+            position += 1
             if byte & 0x80:
-                run = _INDEXED.match(data, position)
-                if run is not None:
-                    # Most of a block: what both sides have in their tables already, a byte each.
-                    position = run.end()
-                    indices = run[0].translate(_INDICES)
+                found = _match_indices(data, position - 1, position + LONGEST_RUN - 1)
+                if found is not None:
+                    position = found.end()
                     try:
-                        fields += map(entry_at, indices)
+                        run = self._runs.read(found[0], len(fields), self._inserted)
                     except IndexError:
                         raise HpackError("a field is in none of the tables") from None
-                    is_pure = is_pure and max(indices) < _FIRST_DYNAMIC
+                    fields += run.fields
+                    parts.append(run)
+                    left -= run.size
+                    is_pure = is_pure and run.deepest < FIRST_DYNAMIC
                     continue
-                index, position = _integer(data, position + 1, 0x7F) if byte == 0xFF else (0, position + 1)
-                fields.append(self._entry(index))
-                is_pure = is_pure and index < _FIRST_DYNAMIC
-                continue
-            position += 1
-            if byte & 0xE0 == 0x20:
+                index, position = _integer(data, position, 0x7F) if byte == 0xFF else (0, position)
+                entry = self._entry(index)
+            elif byte & 0xE0 == 0x20:
                 if fields:
                     raise HpackError("a size of the dynamic table is announced behind a field")
                 size = byte & 0x1F
@@ -249,14 +248,16 @@ class Decoder:
                 self._resize(size)
                 is_pure = False
                 continue
-            entry, index, position = self._literal(data, position, byte)
-            is_pure = is_pure and index < _FIRST_DYNAMIC
-            if byte & 0x40:
-                self._add(entry)
-                added = *added, entry
+            else:
+                entry, index, position = self._literal(data, position, byte)
+                if byte & 0x40:
+                    self._add(entry)
+                    added = *added, entry
+            is_pure = is_pure and index < FIRST_DYNAMIC
             fields.append(entry)
-        self.added = added if is_pure else None
-        left = self.most - sum(map(_SIZE, fields))
+            parts.append(entry)
+            left -= entry[3]
+        self.added, self.parts = added if is_pure else None, parts
         if left < 0:
             if left < -2 * self.most - _BOMB * end:
                 raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "a block says far more fields than are taken")
@@ -270,20 +271,40 @@ class Decoder:
         """
         prefix = 0x3F if byte & 0x40 else 0x0F
         index = byte & prefix
-        if index == prefix:
-            index, position = _integer(data, position, prefix)
-        if index:
-            name, _, line, _ = self._entry(index)
-        else:
-            line = None
-            name, position = _string(data, position)
-        value, position = _string(data, position)
+        line: bytes | None = None
+        # Strings are read here: a call for each piece costs as much as the piece.
+        try:
+            if index == prefix:
+                index, position = _integer(data, position, prefix)
+            if index:
+                name, _, line, _ = self._table[index]
+            else:
+                name, position = _string(data, position)
+            first = data[position]
+        except IndexError:
+            raise HpackError("a field is cut off, or its name is in none of the tables") from None
+        start, size = position, first & 0x7F
+        position += 1
+        if size == 0x7F:
+            size, position = _integer(data, position, size)
+        end = position + size
+        if end > len(data):
+            raise HpackError("a string is cut off")
         if byte & 0x40 and name not in _UNSHARED:
-            return shared_field(name, value), index, position
-        if line and name != b"te" and not value.translate(None, _VALUE_BYTES) and value == value.strip(b" \t"):
+            encoded = data[start:end]
+            return _fields.get((name, encoded)) or _shared_field(name, encoded), index, end
+        value = data[position:end]
+        if first & 0x80:
+            value = read_string(value)
+        if line and name != b"te" and _match_value(value) is not None and value == value.strip(b" \t"):
             # As `field`, for a name that was looked at before.
-            return (name, value, b"\r\n%b: %b" % (name, value), len(name) + len(value) + ENTRY_COST), index, position
-        return field(name, value), index, position
+            return (name, value, b"\r\n%b: %b" % (name, value), len(name) + len(value) + ENTRY_COST), index, end
+        return field(name, value), index, end
+
+    def forget(self) -> None:
+        """Forget everything but the table."""
+        self._runs.forget()
+        self.parts = []
 
     def limit(self, most: int) -> None:
         """Take lists of fields of no more than this size from now on."""
@@ -296,13 +317,12 @@ class Decoder:
         self._again.append(added)
         self.generation += 1
 
-    def _catch_up(self) -> list[Field]:
-        """Add what was to be added, later than it came, since most of that is never referred to; return no fields."""
+    def _catch_up(self) -> None:
+        """Add what was to be added, later than it came, since most of that is never referred to."""
         for added in self._again or ():
             for entry in added:
                 self._add(entry)
         self._again = None
-        return []
 
     def _entry(self, index: int) -> Field:
         if 0 < index < len(self._table):
@@ -311,26 +331,23 @@ class Decoder:
 
     def _add(self, entry: Field) -> None:
         self.generation += 1
-        size = entry[3]
-        if self._size + size > self._limit:
-            self._evict(self._limit - size)
-        if size <= self._limit:
-            self._table.insert(_FIRST_DYNAMIC, entry)  # moves a few hundred bytes
-            self._size += size
+        table, limit, size = self._table, self._limit, self._size + entry[3]
+        while size > limit:
+            if len(table) == FIRST_DYNAMIC:  # it is larger than the table, which is empty then
+                self._size = 0
+                return
+            size -= table.pop()[3]
+        table.insert(FIRST_DYNAMIC, entry)  # moves a few hundred bytes
+        self._size = size
+        self._inserted += 1
 
     def _resize(self, size: int) -> None:
         if size > TABLE_SIZE:
             raise HpackError(f"the dynamic table may not be larger than {TABLE_SIZE} bytes")
         self.generation += 1
         self._limit = size
-        self._evict(size)
-
-    def _evict(self, most: int) -> None:
-        """Drop the oldest entries until no more than so many bytes are left, or none is."""
-        left, table = self._size, self._table
-        while left > most and left:
-            left -= table.pop()[3]
-        self._size = left
+        while self._size > size:
+            self._size -= self._table.pop()[3]
 
 
 def _integer(data: bytes, position: int, number: int) -> tuple[int, int]:
@@ -347,8 +364,6 @@ def _integer(data: bytes, position: int, number: int) -> tuple[int, int]:
 
 
 def _string(data: bytes, position: int) -> tuple[bytes, int]:
-    if position >= len(data):
-        raise HpackError("the block is cut off")
     first = data[position]
     position += 1
     length = first & 0x7F
