@@ -217,7 +217,7 @@ class RunningProxy:
         self.proxy = proxy
         self.environment = environment
         self.folder = folder
-        self._clock = clock or MovedClock()
+        self.clock = clock or MovedClock()
         self._clients: list[Peer] = []
 
     async def connect(self) -> Peer:
@@ -240,7 +240,7 @@ class RunningProxy:
 
     async def pass_time(self, seconds: float) -> None:
         """Move the clock on, and return when the deadlines that are over by then were acted on."""
-        self._clock.move(seconds)
+        self.clock.move(seconds)
         probe = Probe(self.proxy.exchanges)
         try:
             await until(lambda: probe.deadline == NEVER)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ import uvloop
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request, Response
-from gateway_core.proxy.downstream.connections import REQUESTS_PER_TURN
+from gateway_core.proxy.downstream.connections import LARGE_HEAD, REQUESTS_PER_TURN, SECONDS_PER_TURN
 from gateway_core.proxy.request_body import HIGH_WATER
 from gateway_core.proxy.socket_options import READ_SIZE
 from gateway_core.tasks import spawn
 
 from tests.core.process.certificates import make, trusting_all
-from tests.core.proxy.kit import Peer, Proxied, RunningProxy, run_proxy, until
+from tests.core.proxy.kit import MovedClock, Peer, Proxied, RunningProxy, run_proxy, until
 
 pytestmark = pytest.mark.one_protocol(reason="connections of HTTP/1")
 
@@ -48,6 +49,18 @@ class Order(Plugin[object]):
     @hookimpl
     def gateway_pre_proxy(self, request: Request) -> Response | None:
         return Response(200, b"ok") if request.path in {"/plugin", "/other"} else None
+
+
+class Costly(Order):
+    """Each request takes as long as a turn may."""
+
+    name = "costly"
+    clock: MovedClock
+
+    @hookimpl
+    def gateway_request(self, request: Request) -> None:
+        self.paths.append(request.path)
+        self.clock.move(SECONDS_PER_TURN)
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +121,47 @@ async def test_tls_changes_nothing(start_proxy: Any, tmp_path: Path, floods: int
     context.load_cert_chain(pair.cert, pair.key)
 
     await beside_floods(await start_proxy(OWN, plugins=[Order], tls=context), "/plugin", floods, trusting_all())
+
+
+@pytest.mark.parametrize(
+    ("connections", "data"),
+    [
+        (20, b"GET /plugin?%b HTTP/1.1\r\nHost: x\r\n\r\n" % (b"q=a&" * LARGE_HEAD)),
+        (1, b"GET /plugin HTTP/1.1\r\nHost: x\r\n\r\n" * 20),
+    ],
+    ids=["large heads of many connections", "one connection"],
+)
+async def test_requests_that_are_costly_are_served_one_a_turn(start_proxy: Any, connections: int, data: bytes) -> None:
+    gateway = await start_proxy(OWN.replace("name: p", "name: costly"), plugins=[Costly])
+    Costly.clock = gateway.clock
+    peers = [await gateway.connect() for _ in range(connections)]
+    await until(lambda: len(gateway.proxy.connections.open) == connections)
+    served = [0]
+
+    for peer in peers:
+        peer.writer.write(data)
+    while served[-1] < 20:
+        await asyncio.sleep(0)
+        served.append(len(Costly.paths))
+
+    # One is the first of its connection, which is served as it is read, the other one that had waited.
+    assert max(after - before for before, after in pairwise(served)) <= 2
+
+
+async def test_a_large_head_that_comes_in_parts_is_served_and_one_that_does_not_end_is_late(start_proxy: Any) -> None:
+    gateway = await start_proxy(OWN.replace("name: p", "name: costly"), plugins=[Costly])
+    Costly.clock = gateway.clock
+    peer = await gateway.connect()
+    head = b"GET /plugin HTTP/1.1\r\nHost: x\r\n" + b"X: %b\r\n" % (b"y" * 1000) * 10
+    for part in (head[:5000], head[5000:], b"\r\n"):
+        await peer.send(part)
+    assert (await peer.response())[0] == 200
+
+    await peer.send(head)
+    await until(lambda: held_by(gateway) == len(head))
+    await gateway.pass_time(3600)
+
+    assert (await peer.response())[0] == 408
 
 
 async def test_requests_that_go_upstream_hold_up_no_other_client(proxied: Proxied) -> None:

@@ -22,7 +22,7 @@ from collections.abc import Iterable
 
 from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.downstream.client import AcceptedConnection, Client
-from gateway_core.proxy.downstream.connections import FEW, ConnectionHost
+from gateway_core.proxy.downstream.connections import FEW, SECONDS_PER_TURN, ConnectionHost, has_large_head
 from gateway_core.proxy.downstream.head_reader import HeadReader
 from gateway_core.proxy.downstream.http1_writer import Http1ResponseWriter
 from gateway_core.proxy.downstream.http2_connection import begin_http2
@@ -99,7 +99,7 @@ class ClientConnection(asyncio.Protocol):
             if b"\n" not in data and waiting.size <= self._proxy.limits.max_head_bytes:
                 return
             data, position = waiting.take()
-        if (position := self._read_request(data, position)) < len(data):
+        if has_large_head(data, position) or (position := self._read_request(data, position)) < len(data):
             self._hold(data, position)
 
     def _hold(self, data: bytes, position: int) -> None:
@@ -129,8 +129,8 @@ class ClientConnection(asyncio.Protocol):
 
     def serve_held(self, most: int) -> int:
         """Serve what is held, in a turn of this connection (see `Turns`)."""
-        (data, position), served = self._input.take(), 0
-        while position < len(data) and served < most:
+        (data, position), served, end = self._input.take(), 0, self._proxy.now() + SECONDS_PER_TURN
+        while position < len(data) and served < most and (not served or self._proxy.now() < end):
             if self.intake.body is not None and self._input.takes_body:
                 position = self.intake.read(data, position)
             elif self._takes_next:

@@ -4,12 +4,12 @@ A connection counts from when it is accepted: as an `AcceptedConnection` until i
 come), then by itself, also while it is a tunnel. Connections over a limit get 503 and are closed.
 
 **Turns** (`Turns`) are for connections that hold more than one step of work: no client's bytes must hold up all other
-clients. A request that comes alone is served as soon as it is read, which costs no turn. Of requests that came together
-the first is served immediately; the others stay in their connection's buffer, as do all but the first of very many
-small chunks of a body, and the connections that hold some form one queue. Each turn of the event loop serves a bounded
-number of requests from its head, at most a few of each connection, which then goes to the end of the queue. Between two
-turns the loop reads and writes for all other connections. A connection with a full buffer is not read from
-(`HIGH_WATER`), so a client holds that much and one read at most.
+clients. A request that comes alone is served as soon as it is read, which costs no turn, unless its head is large. Of
+requests that came together the first is served immediately; the others stay in their connection's buffer, as do all but
+the first of very many small chunks of a body, and the connections that hold some form one queue. Each turn of the event
+loop serves a bounded number of requests from its head, at most a few of each connection, which then goes to the end of
+the queue. Between two turns the loop reads and writes for all other connections. A connection with a full buffer is not
+read from (`HIGH_WATER`), so a client holds that much and one read at most.
 """
 
 from __future__ import annotations
@@ -259,7 +259,22 @@ REQUESTS_PER_VISIT: Final = 4
 """Pipelined requests that one connection gets served before the others have their turn."""
 
 SECONDS_PER_TURN: Final = 0.003
-"""Time after which a turn serves no further connection, for requests that are costly."""
+"""Time after which a turn serves no further connection, and a visit no further request, for those that are costly."""
+
+LARGE_HEAD: Final = 4096
+"""Bytes of a head above which it waits for its turn although it comes alone: 60 KiB of parameters or cookies may cost
+tens of milliseconds, and many connections may have one each."""
+
+
+_END: Final = b"\r\n\r\n"
+
+
+def has_large_head(data: bytes, position: int) -> bool:
+    """Return whether a head that begins at a position is complete, and large."""
+    if len(data) <= LARGE_HEAD:
+        return False
+    end = position + LARGE_HEAD
+    return data.find(_END, position, end) < 0 <= data.find(_END, end - len(_END) + 1)
 
 
 class Pipelined(Protocol):

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from gateway_core.messages import Request
 from gateway_core.proxy.downstream.client import Client
-from gateway_core.proxy.downstream.connections import ConnectionHost
+from gateway_core.proxy.downstream.connections import LARGE_HEAD, SECONDS_PER_TURN, ConnectionHost
 from gateway_core.proxy.downstream.head_reader import CachedHead
 from gateway_core.proxy.downstream.http2_heads import Http2Heads
 from gateway_core.proxy.downstream.http2_stream import Http2Stream
@@ -262,13 +262,13 @@ class ClientStreams:
     def begin(self) -> None:
         """Start the exchanges of the streams that came, as far as it is this connection's turn."""
         if self._fresh and not self._is_in_turn:
-            self.serve(AT_ONCE)
+            self.wait_for_turn() if self._fresh[0].head.size > LARGE_HEAD else self.serve(AT_ONCE)
 
     def serve(self, most: int) -> int:
         """Start at most so many exchanges; return how many."""
         self._is_in_turn = False
-        served = 0
-        while self._fresh and served < most:
+        served, end = 0, self._proxy.now() + SECONDS_PER_TURN
+        while self._fresh and served < most and (not served or self._proxy.now() < end):
             stream = self._fresh.pop(0)
             if self._streams.get(stream.stream_id) is stream:
                 self._start(stream)
