@@ -120,6 +120,26 @@ def test_a_method_that_is_asked_for_beside_the_own_one_limits_and_never_frees(
     assert compile_condition({"method": ["OPTIONS"]}, frees=True)(request_of("OPTIONS"))
 
 
+@pytest.mark.parametrize(
+    ("source", "target", "headers"),
+    [
+        ("query:action", "/?action=x&action=login", {}),
+        ("query:action", "/?action=login&%61ction=x", {}),
+        ("cookie:action", "/", {"Cookie": "action=x; action=login"}),
+        ("header:Action", "/", {"Action": "x, login"}),
+        ("header:Action", "/", {"Action": "login,x"}),
+    ],
+)
+def test_one_of_several_values_limits_and_never_frees(
+    request_of: Callable[..., Request], source: str, target: str, headers: dict[str, str]
+) -> None:
+    request = request_of("GET", target, headers=headers)
+
+    assert compile_condition({source: ["login"]})(request)
+    assert not compile_condition({source: ["other"]})(request)
+    assert not compile_condition({source: ["login"]}, frees=True)(request)
+
+
 def test_hosts_of_a_condition_are_written_in_any_way(request_of: Callable[..., Request]) -> None:
     for written in ("[::1]", "[0:0:0:0:0:0:0:1]", "[::0001]:8080"):
         assert compile_condition({"host": ["[::1]"]})(request_of(host=written))

@@ -171,6 +171,11 @@ def test_an_ipv6_host_has_one_spelling(request_of: Callable[..., Request], host:
     assert compile_source("host")(request_of(host=host)) == "[::1]"
 
 
+@pytest.mark.parametrize("host", ["shop-1.test", "%73hop-1.test", "SHOP%2D%31.%54est:80", "%53%48%4f%50%2d1.tes%74."])
+def test_a_host_with_escapes_has_the_spelling_that_routes_match(request_of: Callable[..., Request], host: str) -> None:
+    assert compile_source("host")(request_of(host=host)) == "shop-1.test"
+
+
 def test_several_cookies_of_one_name_count_together(request_of: Callable[..., Request]) -> None:
     request = request_of(headers={"Cookie": 'sid=a; other=x; sid="b"; sid='})
 

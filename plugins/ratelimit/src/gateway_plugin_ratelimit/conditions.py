@@ -28,8 +28,9 @@ def compile_condition(when: Mapping[str, Sequence[str]], *, frees: bool = False)
 
     :param when: by source (see `gateway_plugin_ratelimit.keys`), texts; for addresses, networks; a claim that is a
         list matches if one of its items does.
-    :param frees: whether the condition makes a request less limited. A method that a field asks for instead of the
-        request's own (``X-HTTP-Method-Override``) then must fit too; otherwise either of them is enough.
+    :param frees: whether the condition makes a request less limited. All that an upstream may read then must fit: a
+        method that a field asks for instead of the request's own (``X-HTTP-Method-Override``), and each of several
+        values of a header, a cookie or a parameter. Otherwise one of them is enough.
     :raises ValueError: for a source that does not exist or a network that is none.
     """
     tests = [_compile_test(source, tuple(values), frees) for source, values in when.items()]
@@ -64,7 +65,19 @@ def _compile_test(source: str, values: tuple[str, ...], frees: bool) -> Conditio
         return _method_test(frozenset(values), frees)
     take = compile_source(source)
     wanted = frozenset(plain_host(value) if kind == "host" else value for value in values)
-    return lambda request: take(request) in wanted
+    if frees or kind not in _REPEATED:
+        return lambda request: take(request) in wanted
+    return lambda request: _has_one(take(request), wanted)
+
+
+_REPEATED: Final = {"header", "cookie", "query"}
+"""Sources of which a client may send several values, and upstreams read the first, the last, or all."""
+
+
+def _has_one(value: str | None, wanted: frozenset[str]) -> bool:
+    if value is None or value in wanted:
+        return value is not None
+    return "," in value and not wanted.isdisjoint([each.strip() for each in value.split(",")])
 
 
 def _method_test(wanted: frozenset[str], frees: bool) -> Condition:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence, Set
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -28,6 +29,8 @@ SOURCE_PATTERN: Final = rf"^({'|'.join(PLAIN_SOURCES)}|({'|'.join(NAMED_SOURCES)
 LONGEST_KEY: Final = 64
 """Characters of a key that are kept as they are: clients write keys, and 100,000 of 60 kB each are 6 GB."""
 _LONGEST_ADDRESS: Final = 64
+_NEEDLESS: Final = re.compile("%(2d|3[0-9]|[46][1-9a-f]|[57][0-9a]|5f|7e)")
+"""Escapes of letters, digits, and the marks of names of hosts; ``%2e`` is refused by the gateway."""
 SEVERAL: Final = ", "
 """Between several values of one name."""
 
@@ -144,9 +147,13 @@ def _host(request: Request) -> str | None:
 
 
 def plain_host(text: str) -> str:
-    """Return the one spelling of a host: lower case, without port and final dot, IPv6 compressed (RFC 5952)."""
+    """Return the one spelling of a host, as routes match it: lower case, without port, final dot and escapes that it
+    does not need (RFC 3986 section 6.2.2.2), IPv6 compressed (RFC 5952).
+    """
     host = text.lower()
     if not host.startswith("["):
+        if "%" in host:
+            host = _NEEDLESS.sub(lambda found: chr(int(found[1], 16)).lower(), host)
         # Whatever stands behind the colon: routes do not look at it either.
         return host.partition(":")[0].rstrip(".")
     literal = host[1:].partition("]")[0]
