@@ -91,6 +91,26 @@ def test_what_is_valid_has_no_errors_and_what_is_not_has_some(schema: Any, value
     assert is_valid or all(pointer.startswith("#/0") or pointer == "#" for pointer, _ in found(wrapped, large))
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("keyword", ["anyOf", "oneOf"])
+def test_levels_of_alternatives_do_not_multiply_the_work(keyword: str) -> None:
+    """Trees of expressions refer to themselves in each alternative; one leaf of 60 levels is wrong."""
+    inner = {"$ref": "#/$defs/s0"}
+    alternatives = [
+        {"type": "object", "required": ["left", operator], "properties": {"left": inner}} for operator in ("and", "or")
+    ]
+    schema = {"$ref": "#/$defs/s0", "$defs": {"s0": {keyword: [*alternatives, {"type": "integer"}]}}}
+    value: Any = "wrong"
+    for _ in range(60):
+        value = {"or": True, "left": value}
+
+    assert found(schema, value) == [("#", keyword)]
+    beside = {"properties": {"deep": inner, "n": {"minimum": 1}}, "$defs": schema["$defs"]}
+    assert found(beside, {"deep": value, "n": 0}) == [("#/deep", keyword), ("#/n", "minimum")]
+
+
 def test_small_is_what_the_library_lists_at_once() -> None:
+    assert is_small([[[0]]])
+    assert not is_small([[[[]]]])
     assert is_small([[0] * 99, [0] * 99])
     assert not is_small([[0] * 100, [0] * 100])
