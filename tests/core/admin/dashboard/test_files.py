@@ -57,6 +57,13 @@ async def test_the_address_without_a_slash_leads_to_the_page() -> None:
     assert (found.status, found.headers["Location"]) == (308, "/dashboard/")
 
 
+async def test_a_browser_that_opens_the_listeners_address_lands_on_the_page() -> None:
+    async with listening(View()) as port:
+        found = await get(port, "/")
+
+    assert (found.status, found.headers["Location"]) == (307, "dashboard/")
+
+
 @pytest.mark.parametrize(
     "path", ["/dashboard/no.js", "/dashboard/../files.py", "/dashboard/%2e%2e/files.py", "/dashboard/screens/", "/dash"]
 )
@@ -70,6 +77,7 @@ async def test_a_listener_for_health_has_no_dashboard(unused_tcp_port: int) -> N
 
     async with listening(View(), place):
         assert (await get(unused_tcp_port, "/dashboard/")).status == 404
+        assert (await get(unused_tcp_port, "/")).status == 404
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)

@@ -39,7 +39,8 @@ class StaticFile(NamedTuple):
 def dashboard_pages() -> dict[str, Callable[[web.BaseRequest], Awaitable[Reply]]]:
     """Return what responds at each path; other paths have nothing, so no name of a file is made of a request."""
     pages = {f"{DASHBOARD}{name}": partial(_send, name) for name in _static_files()}
-    return {**pages, DASHBOARD: partial(_send, "index.html"), DASHBOARD.removesuffix("/"): _redirect}
+    index = partial(_send, "index.html")
+    return {**pages, DASHBOARD: index, DASHBOARD.removesuffix("/"): _redirect, "/": _redirect_for_now}
 
 
 async def _send(name: str, request: web.BaseRequest) -> Reply:
@@ -54,6 +55,12 @@ async def _send(name: str, request: web.BaseRequest) -> Reply:
 
 async def _redirect(_request: web.BaseRequest) -> Reply:
     return Reply(status=308, headers={"Location": DASHBOARD})
+
+
+async def _redirect_for_now(_request: web.BaseRequest) -> Reply:
+    # A browser would remember a permanent one for whatever listens on the port later. It is relative, since a proxy may
+    # have put the listener below a path of its own.
+    return Reply(status=307, headers={"Location": DASHBOARD.removeprefix("/")})
 
 
 @cache
