@@ -48,6 +48,7 @@ ONLY_MATCHED = "never searched for, and linear where it is matched"
 OPERATORS = "sees what operators write, and error texts of libraries about it"
 EXCEPTIONS = {
     "gateway_core.config.address._HOST": ONLY_MATCHED,
+    "gateway_core.config.json_nodes._TOKEN": OPERATORS,
     "gateway_core.config.merge_documents._OWN_KEY": "linear, but for the number of its names",
     "gateway_core.config.problems._STEP": OPERATORS,
     "gateway_core.config.redaction._REFERENCE": OPERATORS,

@@ -52,7 +52,7 @@ def prop(schema: Any) -> dict[str, Any]:
         (
             {"anyOf": [{"type": "string"}, {"type": "integer"}]},
             [],
-            "a list is a list, where text or a whole number is expected",
+            "is a list, where text or a whole number is expected",
         ),
         ({"anyOf": [{"const": "x"}, {"enum": ["y", "z"]}]}, "q", '"q" is text, where x, y or z is expected'),
         ({"anyOf": [{"type": "string", "minLength": 2}, {"type": "null"}]}, "a", '"a" is shorter than 2 characters'),

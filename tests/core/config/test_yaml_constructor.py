@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 import pytest
 import yaml
+from gateway_core.config import json_nodes
 from gateway_core.config.documents import ALL_RIGHTS, Document
 from gateway_core.config.problems import KeyPath, Place, format_path
 from gateway_core.config.substitution import Substitution
 from gateway_core.config.yaml_constructor import Constructor, Locator, node_place
-from gateway_core.config.yaml_nodes import compose, compose_json
+from gateway_core.config.yaml_nodes import compose
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -147,7 +148,7 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_json_means_the_same_as_to_a_json_parser(value: object) -> None:
-    assert construct(json.dumps(value), compose=compose_json) == (value, [])
+    assert construct(json.dumps(value), compose=json_nodes.compose) == (value, [])
 
 
 TEXT = """\

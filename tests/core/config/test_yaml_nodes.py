@@ -9,8 +9,6 @@ from gateway_core.config.yaml_nodes import (
     STR_TAG,
     DocumentSyntaxError,
     compose,
-    compose_json,
-    join_surrogates,
     read_environment,
     read_plain,
 )
@@ -37,13 +35,6 @@ def test_only_plain_scalars_are_left_to_be_typed() -> None:
 
     assert root is not None
     assert [item.tag for item in root.value] == [PLAIN_TAG, STR_TAG, STR_TAG, "tag:yaml.org,2002:int"]
-
-
-def test_json_with_tabs_composes_with_positions() -> None:
-    root = compose("g.json", '{\n\t"a":\t[1,\n\t2]\n}')
-
-    assert root is not None
-    assert root.value[0][1].value[1].start_mark.line == 2
 
 
 @pytest.mark.parametrize("text", ["", "   \n", "# comment\n"])
@@ -83,23 +74,6 @@ def test_syntax_errors_say_where_and_what_to_do(text: str, line: int, column: in
 
     assert error.place == Place("g.yaml", line, column)
     assert message in str(error)
-
-
-def test_json_syntax_errors_are_explained_as_json() -> None:
-    with pytest.raises(DocumentSyntaxError, match="is not valid JSON: expecting value"):
-        compose_json("g.json", '{"a": ]')
-    with pytest.raises(DocumentSyntaxError, match="is not valid JSON: NaN is not a number of JSON"):
-        compose_json("g.json", '{"a": NaN}')
-    with pytest.raises(DocumentSyntaxError, match="is not valid JSON: a number has too many digits"):
-        compose_json("g.json", '{"a": ' + "9" * 5000 + "}")
-
-
-def test_surrogate_pairs_of_json_become_one_character() -> None:
-    root = compose_json("g.json", r'{"a": "\ud83d\ude00 \\ud83d \/"}')
-
-    assert root is not None
-    assert root.value[0][1].value == "\U0001f600 \\ud83d /"
-    assert join_surrogates(r"\\ud83d\\ude00") == r"\\ud83d\\ude00"
 
 
 @pytest.mark.parametrize(

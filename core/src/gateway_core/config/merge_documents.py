@@ -17,7 +17,7 @@ from typing import Final
 
 import yaml
 
-from gateway_core.config import toml_nodes, yaml_nodes
+from gateway_core.config import json_nodes, toml_nodes, yaml_nodes
 from gateway_core.config.documents import (
     NUL,
     Document,
@@ -243,7 +243,7 @@ def _compose(document: Document) -> list[yaml.Node]:
         case DocumentFormat.TOML:
             root = toml_nodes.compose(document.name, text)
         case DocumentFormat.JSON:
-            root = yaml_nodes.compose_json(document.name, text)
+            root = json_nodes.compose(document.name, text)
         case _:
             return yaml_nodes.compose_all(document.name, text)
     return [] if root is None else [root]

@@ -14,13 +14,13 @@ from gateway_core.config.suggestions import (
     code_of,
     did_you_mean,
     explain,
-    kind_of,
     kinds,
     listed,
     not_one_of,
     plain,
     quote,
     shown,
+    wrong_kind,
 )
 from gateway_core.regex import Pattern, PatternSyntaxError, SlowPatternError, compile_pattern
 
@@ -190,10 +190,10 @@ class _Explainer:
         options = [option for errors in branches.values() for option in _options(errors)]
         value = self._show(error, path)
         if options:
-            is_scalar = isinstance(_instance(error), int | float)
-            remedy = "put it in quotes" if "text" in options and is_scalar else ""
-            reason = f"{value} is {kind_of(_instance(error))}, where {listed(options)} is expected"
-            yield finding(path, Fault(reason, remedy), "value.wrong-type")
+            fault = wrong_kind(_instance(error), value, listed(options))
+            if "text" in options and isinstance(_instance(error), int | float):
+                fault = fault._replace(remedy="put it in quotes")
+            yield finding(path, fault, "value.wrong-type")
         else:
             fault = Fault(f"{value} fits none of the {len(branches)} forms that are allowed here")
             yield finding(path, fault, "value.invalid")

@@ -1,4 +1,4 @@
-"""YAML and JSON texts to nodes that know their positions.
+"""YAML texts to nodes that know their positions.
 
 Only the composer of PyYAML is used: values are made by :mod:`gateway_core.config.yaml_constructor`, because PyYAML's
 own constructor follows YAML 1.1 and forgets positions and duplicate keys.
@@ -11,7 +11,6 @@ which the two versions read differently: that is refused.
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -124,35 +123,6 @@ def compose_all(name: str, text: str) -> list[yaml.Node]:
         ) from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise DocumentSyntaxError(Place(name), f"is not YAML: {type(error).__name__}") from None
-
-
-def compose_json(name: str, text: str) -> yaml.Node | None:
-    """Compose a JSON document: parsed as JSON, which is stricter, then as YAML, which knows positions.
-
-    :raises DocumentSyntaxError: in the words of the JSON parser.
-    """
-    if not text.strip():
-        return None
-    try:
-        json.loads(text, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        message = f"is not valid JSON: {error.msg[:1].lower()}{error.msg[1:]}"
-        raise DocumentSyntaxError(Place(name, error.lineno, error.colno), message) from None
-    except RecursionError:
-        pass  # the composer says where it is too deep
-    except _ConstantError as error:
-        raise DocumentSyntaxError(Place(name), f"is not valid JSON: {error}") from None
-    except ValueError:  # of the interpreter's limit, sys.set_int_max_str_digits
-        raise DocumentSyntaxError(Place(name), "is not valid JSON: a number has too many digits") from None
-    return compose(name, join_surrogates(text))
-
-
-class _ConstantError(ValueError):
-    """A word that Python's parser takes for a number."""
-
-
-def _refuse_constant(constant: str) -> object:
-    raise _ConstantError(f"{constant} is not a number of JSON")
 
 
 def place_at(name: str, text: str, offset: int) -> Place:
@@ -286,21 +256,6 @@ _FAULTS: Final[Mapping[str, _Explain]] = {
     "duplicate anchor": _always("an anchor (&name) that was already defined"),
 }
 
-_JSON_ESCAPE: Final = re.compile(r"\\(?:u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|.)", re.IGNORECASE | re.DOTALL)
-
-
-def join_surrogates(text: str) -> str:
-    r"""Rewrite JSON's ``\ud83d\ude00`` as YAML's ``\U0001F600``: the one escape that YAML spells differently."""
-
-    def rewrite(match: re.Match[str]) -> str:
-        high, low = match.groups()
-        if high is None:
-            return match.group()
-        return f"\\U{0x10000 + ((int(high, 16) - 0xD800) << 10) + int(low, 16) - 0xDC00:08X}"
-
-    return _JSON_ESCAPE.sub(rewrite, text)
-
-
 Scalar = str | int | float | bool | None
 
 _CONSTANTS: Final[dict[str, bool | None]] = {
@@ -316,7 +271,7 @@ _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0
 _NOT_FINITE: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _LEADING_ZERO: Final = re.compile(r"[-+]?0[0-9]+")
 _LARGEST: Final = 2**63
-_LONGEST_NUMBER: Final = 400
+LONGEST_NUMBER: Final = 400
 
 
 def read_plain(text: str) -> Scalar:
@@ -326,7 +281,7 @@ def read_plain(text: str) -> Scalar:
     """
     if text in _CONSTANTS:
         return _CONSTANTS[text]
-    if text[0] not in _MAY_BE_NUMBER or len(text) > _LONGEST_NUMBER:
+    if text[0] not in _MAY_BE_NUMBER or len(text) > LONGEST_NUMBER:
         return text
     if _INTEGER.fullmatch(text):
         return _integer(text)
