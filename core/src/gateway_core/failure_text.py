@@ -24,6 +24,14 @@ def failure_text(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+def text_of(error: BaseException) -> str:
+    """Return what an exception says, on one line; empty if it fails to say it, as one of a plugin may."""
+    try:
+        return " ".join(str(error).split())
+    except BaseException:  # noqa: BLE001  # a call of a plugin's code
+        return ""
+
+
 def lost_text(error: BaseException | None, when: str, hint: str = "") -> str:
     """Return how an upstream ended a connection.
 

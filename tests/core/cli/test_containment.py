@@ -22,13 +22,17 @@ class Zoo(Plugin):
 
 def gateway(site: Path, *arguments: str | Path, code: str) -> Run:
     """Run a command in an environment that also has a plugin of this code."""
+    return commands.run(*arguments, environ={**os.environ, "PYTHONPATH": install(site, code)}, timeout=60)
+
+
+def install(site: Path, code: str) -> str:
+    """Install a plugin of this code; return the path to import it by."""
     metadata = site / "zoo-1.0.dist-info"
     metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text("[gateway.plugins]\nzoo = zoo_module:Zoo\n")
     (site / "zoo_module.py").write_text(code)
-    folders = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
-    return commands.run(*arguments, environ={**os.environ, "PYTHONPATH": folders}, timeout=60)
+    return os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
 
 
 @pytest.fixture
@@ -107,6 +111,51 @@ def test_a_distribution_with_a_file_that_is_no_text_ends_no_command(
 
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["raise KeyboardInterrupt", "class Odd(Exception):\n    def __str__(self): raise KeyboardInterrupt\nraise Odd"],
+)
+def test_an_interrupt_that_a_plugin_raises_is_a_failure_of_its_import(code: str, tmp_path: Path, config: Path) -> None:
+    done = gateway(tmp_path / "site", "check", "-c", config, code=code)
+
+    assert done.returncode == 1
+    assert 'the plugin "zoo" of zoo 1.0 does not load:' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_command_that_fails_after_a_plugin_was_imported_names_it(tmp_path: Path, config: Path) -> None:
+    done = gateway(tmp_path / "site", "check", "-c", config, code="import json; json.dumps = None")
+
+    assert done.returncode == 1
+    assert "the last one was plugin 'zoo' of zoo 1.0: they may be the cause" in done.stderr
+
+
+CHECKS = """
+import signal, sys
+from gateway_core.cli import main
+
+# A shell has what it runs in the background ignore SIGINT, and what that starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main(["check", "-c", sys.argv[1]])
+"""
+
+
+def test_ctrl_c_ends_a_command_that_imports_a_plugin_and_names_the_plugin(tmp_path: Path, config: Path) -> None:
+    site = install(tmp_path / "site", "import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+
+    done = subprocess.run(
+        [sys.executable, "-c", CHECKS, config],
+        env={**os.environ, "PYTHONPATH": site},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "gateway: interrupted while plugin 'zoo' of zoo 1.0 was imported\n"
 
 
 INTERRUPTED = """

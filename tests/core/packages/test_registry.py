@@ -91,6 +91,12 @@ def test_describing_one_plugin_loads_no_other(install: Install) -> None:
         ("import nothing_of_that_name", "ModuleNotFoundError: No module named 'nothing_of_that_name' ({file}:1)"),
         ("\nraise RuntimeError('no luck')", "RuntimeError: no luck ({file}:2)"),
         ("import sys; sys.exit('bye')", "SystemExit: bye ({file}:1)"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt ({file}:1)"),
+        (
+            f"import sys; sys.setrecursionlimit(400)\n{plugin('zoo-broken')}",
+            "its import lowers the recursion limit of the",
+        ),
+        ("class Odd(Exception):\n    def __str__(self): return 5\nraise Odd", "Odd ({file}:3)"),
         ("def broken(:", "SyntaxError: invalid syntax ({file}:1)"),
         ("class Other: ...", "AttributeError: module 'zoo_broken' has no attribute 'Made'"),
         (plugin("other"), "plugin 'zoo-broken': the class Made is named 'other': use one name"),
@@ -128,8 +134,10 @@ def test_a_plugin_that_does_not_load_says_why_and_breaks_nothing_else(
     install("zoo-fine", "1", {"zoo_fine": plugin("zoo-fine")}, {"zoo-fine": "zoo_fine:Made"})
     registry = PluginRegistry()
 
+    limit = sys.getrecursionlimit()
     broken, fine = registry.info("zoo-broken"), registry.info("zoo-fine")
 
+    assert sys.getrecursionlimit() == limit
     assert fine is not None
     assert fine.state == "loaded"
     assert broken is not None

@@ -63,9 +63,12 @@ def _forget_interrupts() -> None:
 
 
 def _run(run: Callable[[], int], shared: mmap.mmap) -> NoReturn:
+    plugin = ""
+
     def note(published: Published) -> None:
-        text = f"plugin {published.name!r} of {published.distribution} {published.version}".encode()
-        shared[1:] = text[: _SIZE - 2].ljust(_SIZE - 1, b"\0")
+        nonlocal plugin
+        plugin = f"plugin {published.name!r} of {published.distribution} {published.version}"
+        shared[1:] = plugin.encode()[: _SIZE - 2].ljust(_SIZE - 1, b"\0")
 
     status = FAILED
     try:
@@ -84,8 +87,10 @@ def _run(run: Callable[[], int], shared: mmap.mmap) -> NoReturn:
     except KeyboardInterrupt:
         shared[0] = status = 128 + signal.SIGINT
     except BaseException:  # noqa: BLE001 - the top of this process
-        sys.excepthook(*sys.exc_info())
         shared[0] = FAILED
+        sys.excepthook(*sys.exc_info())
+        if plugin:
+            print(f"plugins were imported, the last one was {plugin}: they may be the cause", file=sys.stderr)
     finally:
         # Neither threads nor functions that plugins left for the end of the interpreter run any more.
         sys.stdout.flush()

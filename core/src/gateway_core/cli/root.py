@@ -85,8 +85,8 @@ class Commands(click.Group):
         """Run a command."""
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            click.echo("gateway: interrupted", err=True)
+        except KeyboardInterrupt as interrupt:  # says where if a plugin was imported at that moment
+            click.echo(f"gateway: interrupted {interrupt}".rstrip(), err=True)
             ctx.exit(INTERRUPTED)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from gateway_core.clock import Clock
 from gateway_core.errors import BadBodyError, BodyTooLargeError, ClientGoneError, GatewayError, UpstreamError
 from gateway_core.events import PLUGIN_FAILED, PLUGIN_QUARANTINED, Repeats, emit, repeated
+from gateway_core.failure_text import text_of
 from gateway_core.hooks.quarantine import Quarantine
 from gateway_core.messages import Request
 from gateway_core.messages.addresses import client_network
@@ -152,7 +153,7 @@ def describe(error: BaseException) -> str:
     """Return an exception in one line with the place that raised it."""
     if isinstance(error, GatewayError):
         return str(error)
-    text = " ".join(str(error).split())
+    text = text_of(error)
     named = f"{type(error).__name__}: {text}" if text else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
     return f"{named} ({frames[-1].filename}:{frames[-1].lineno})" if frames else named

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import inspect
 import re
+import signal
+import sys
+import threading
 import traceback
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Literal
 
 from gateway_core.errors import GatewayError
+from gateway_core.failure_text import text_of
 from gateway_core.hooks.commands import commands_of
 from gateway_core.hooks.hook_inspection import (
     PROCESS_HOOKS,
@@ -64,24 +69,64 @@ def load(published: Published, *, describes: bool = True) -> Loaded:
     """Import and check what an entry point names.
 
     :param describes: whether the schema of its configuration is made and checked, too, which takes time and memory.
-    :raises PluginLoadError: for anything that goes wrong, ``SystemExit`` included.
+    :raises PluginLoadError: for anything that goes wrong, ``SystemExit`` and ``KeyboardInterrupt`` included.
+    :raises KeyboardInterrupt: for Ctrl-C; its text says what was imported.
     """
     report_import(published)
     try:
-        _check_reference(published)
-        try:
-            target = published.entry_point.load()
-        except ModuleNotFoundError:
-            read_path_files(published)
-            target = published.entry_point.load()
-        loaded = inspect_target(published.name, target)
-        return loaded.described() if describes else loaded
-    except KeyboardInterrupt:
-        raise
+        with _interrupts() as interrupted:
+            _check_reference(published)
+            try:
+                target = _import(published)
+            except ModuleNotFoundError:
+                read_path_files(published)
+                target = _import(published)
+            loaded = inspect_target(published.name, target)
+            return loaded.described() if describes else loaded
     except PluginDefectError as error:
         raise PluginLoadError(str(error)) from error
     except BaseException as error:
+        if interrupted and isinstance(error, KeyboardInterrupt):
+            where = f"while plugin {published.name!r} of {published.distribution} {published.version} was imported"
+            raise KeyboardInterrupt(where) from None
         raise PluginLoadError(_explain(published, error)) from error
+
+
+def _import(published: Published) -> Any:
+    limit = sys.getrecursionlimit()
+    try:
+        return published.entry_point.load()
+    finally:
+        if (lowered := sys.getrecursionlimit()) < limit:
+            sys.setrecursionlimit(limit)
+            raise PluginDefectError(
+                f"plugin {published.name!r}: its import lowers the recursion limit of the whole process to {lowered}: "
+                f"leave it at {limit}"
+            )
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Note in a list when a KeyboardInterrupt comes of Ctrl-C: a plugin may raise one as it may raise anything.
+
+    Ctrl-C raises it in the main thread only, and only where that is what the signal does.
+    """
+    interrupted: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        interrupted.append(number)
+        signal.default_int_handler(number, frame)
+
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield interrupted
+        return
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield interrupted
+    finally:
+        if signal.getsignal(signal.SIGINT) is interrupt:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _check_reference(published: Published) -> None:
@@ -134,7 +179,7 @@ def _inspect_plugin(name: str, plugin: type[Plugin[Any]]) -> Loaded:
 
 
 def _explain(published: Published, error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    text = text_of(error)
     described = f"{type(error).__name__}: {text}" if text else type(error).__name__
     if isinstance(error, SyntaxError) and error.filename:
         return f"{described.partition(' (')[0]} ({error.filename}:{error.lineno})"
