@@ -49,6 +49,9 @@ SECTIONS: dict[str, KeyPath] = {
         (("routes", 0, "plugins", 0, "cors"), "write {name: cors, config: {...}}"),
         (("routes", 0, "client_ip", "not"), "write none_of: [...]"),
         (("error_pages", 0, "file"), "write body: ${file:page.html}"),
+        (("routes", 0, "load_balancing"), "it belongs on an upstream, under upstreams, as strategy"),
+        (("routes", 0, "redirect", "url"), "write scheme, host and path, or prefix"),
+        (("routes", 0, "redirect", "code"), "write status"),
         (("routes", 0, "nonsense"), ""),
     ],
 )

@@ -53,6 +53,11 @@ def test_what_is_no_duration_is_refused(text: object) -> None:
         parse_duration(text)
 
 
+def test_a_negative_number_is_not_told_to_have_a_unit() -> None:
+    with pytest.raises(InvalidValueError, match="is negative: write 0 where it stands for none"):
+        parse_duration(-1)
+
+
 def test_bare_number_is_told_its_remedy() -> None:
     with pytest.raises(InvalidValueError, match="has no unit: write 5s for seconds or 5ms for milliseconds"):
         parse_duration(5)

@@ -62,6 +62,7 @@ def test_literals_are_read_as_requests_are(text: str, literal: str) -> None:
         ("/src/**", "write *rest as the last segment, or a path_prefix"),
         ("*", "leave it out, as a route without a path takes every one"),
         ("/src/{proxy+}", "has '{proxy+}', which would be taken literally: write *proxy for a parameter"),
+        ("/(a|b)/src", "has '(a|', which is a regular expression's: write it as path_regex"),
         ("/src/{**rest}", "write *rest for a parameter"),
         ("/src/{id:[0-9]{3}}", "write :id for a parameter"),
         ("= /src", "begins with '=', which is nginx's: write it as path"),

@@ -257,6 +257,11 @@ def test_a_route_that_changes_nothing_has_no_rewrite(pattern: Pattern, options: 
     [
         (parse_pattern("/a"), RewriteOptions(strip=True, prefix="/b"), "keep one"),
         (parse_pattern("/a/:id"), RewriteOptions(prefix="/b/:id"), "has ':id', which would be sent literally: write a"),
+        (
+            parse_pattern("/a/:id"),
+            RewriteOptions(template="/$(uri_captures.id)"),
+            "would be sent literally: write :name",
+        ),
         (parse_regex("/a"), STRIP, "named groups"),
         (parse_pattern("/a/:id"), RewriteOptions(template="/:other"), "'/a/:id' has 'id'"),
         (parse_pattern("/a"), RewriteOptions(template="/:other"), "has none"),

@@ -95,7 +95,9 @@ ROUTE_WORDS: Final[Mapping[str, str]] = {
     "entrypoints": "write listeners, with the names of listeners",
     **dict.fromkeys(["health_check", "healthcheck", "health_checks", "healthchecks"], _ON_UPSTREAM),
     **dict.fromkeys(["strategy", "circuit_breaker", "outlier_detection", "keepalive"], _ON_UPSTREAM),
-    "load_balancer": _ON_UPSTREAM + ", as strategy",
+    **dict.fromkeys(
+        ["load_balancer", "load_balancing", "loadBalancer", "loadBalancing"], _ON_UPSTREAM + ", as strategy"
+    ),
     "lb_policy": _ON_UPSTREAM + ", as strategy",
     "tls": "it belongs on a listener (from clients) or on an upstream (to endpoints)",
     "client_max_body_size": "write max_body_bytes",

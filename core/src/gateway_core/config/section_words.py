@@ -82,6 +82,13 @@ SECTION_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "uri": "write prefix, or template",
         "path": "write prefix, or template",
         "regex": "write path_regex on the route, and template here",
+        "replacement": "write template",
+    },
+    "redirect": {
+        **dict.fromkeys(["url", "uri", "to", "location"], "write scheme, host and path, or prefix"),
+        **dict.fromkeys(["code", "status_code", "statusCode", "http_code"], "write status"),
+        "replacement": "write path, with path_regex on the route",
+        "permanent": "write status: 308, or 307",
     },
     "admin": {
         "port": "write listen: 127.0.0.1:9090",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -191,7 +192,9 @@ def wrong_kind(found: object, value: str, expected: str) -> Fault:
     if expected == "text":
         remedy = "put it in quotes"
     elif expected == "a list" and isinstance(found, str | int) and not isinstance(found, bool):
-        remedy = f"write [{value}]"
+        several = [each.strip() for each in re.split("[,|]", found)] if isinstance(found, str) else []
+        is_list = len(several) > 1 and all(re.fullmatch(r"\S+", each) for each in several)
+        remedy = f"write [{', '.join(map(quote, several)) if is_list else value}]"
     elif expected == "true or false" and isinstance(found, str):
         meant = _SPELLINGS.get(found.lower())
         remedy = f"write {meant}" if meant else ""

@@ -106,6 +106,8 @@ def parse_duration(value: object) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if value == 0:
             return 0.0
+        if value < 0:
+            raise InvalidValueError("is negative", remedy="write 0 where it stands for none")
         raise InvalidValueError("has no unit", remedy=f"write {value}s for seconds or {value}ms for milliseconds")
     raise InvalidValueError("is not a duration", remedy="write for example 250ms, 5s, 2m, 1h or 1d")
 

@@ -203,7 +203,7 @@ _BRACED = re.compile(
 _ANGLED = re.compile(r"<(?:(?P<kind>[a-z]+):)?(?P<name>[A-Za-z_][A-Za-z0-9_-]*)>")
 _MODIFIED = re.compile(r"(?P<modifier>=|\^~|~\*?|!~\*?)\s*(?P<path>[/^].*)")
 """A location of nginx, with what says how it is compared."""
-_OF_REGEX = re.compile(r"\(\?|\.[*+]|\\[dwsDWS.]|\[[^\[\]/]*\]|^\^|\$$|\)[?*+]")
+_OF_REGEX = re.compile(r"\(\?|\.[*+]|\\[dwsDWS.]|\[[^\[\]/]*\]|^\^|\$$|\)[?*+]|\([^()/|]*\|")
 
 
 def _check_foreign(text: str) -> None:

@@ -264,7 +264,7 @@ def _check_prefix(text: str) -> str:
     return _check_target("prefix", text)
 
 
-_FOREIGN = re.compile(r"\$[0-9]|\$[A-Za-z_]\w*|\\[0-9]|\$?\{[^{}/$]*\}")
+_FOREIGN = re.compile(r"\$[0-9]|\$[A-Za-z_]\w*|\$\([^()/]*\)|\\[0-9]|\$?\{[^{}/$]*\}")
 
 
 def _check_target(what: str, text: str) -> str:

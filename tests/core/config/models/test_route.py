@@ -54,6 +54,8 @@ SPLIT = {"id": "a", "path": "/a/:id", "targets": [{"target": "users"}, {"target"
 @pytest.mark.parametrize(
     ("route", "told"),
     [
+        ({**ROUTE, "target": "http://user:pass@h"}, "carries credentials: leave them out of the URL"),
+        ({**ROUTE, "target": "http://a.:tenant.h"}, "takes its host from the request"),
         ({**ROUTE, "strip_path": True, "rewrite": {"template": "/"}}, "strip_path and rewrite.template contradict"),
         (
             {**ROUTE, "preserve_host": True, "rewrite": {"host": "h"}},

@@ -42,7 +42,7 @@ from gateway_core.config.values import (
 
 
 def _check_target(value: str) -> str:
-    if re.match(r"https?://[^/\[]*(:[A-Za-z_]|[{$])", value):  # but an IPv6 address
+    if re.match(r"https?://(?![^/]*@)[^/\[]*(:[A-Za-z_]|[{$])", value):  # but user:password@ and an IPv6 address
         remedy = "write the name of an upstream, such as users-:tenant: no request chooses a host that is not there"
         raise InvalidValueError("takes its host from the request", remedy=remedy)
     if is_url(value) or value.startswith("//"):
