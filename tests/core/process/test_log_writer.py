@@ -49,6 +49,23 @@ def test_lines_are_written_in_their_order(pipe: Pipe) -> None:
     assert pipe.read_all().split() == [b"%d" % number for number in range(1000)]
 
 
+def test_lines_for_which_there_was_no_thread_are_written_once_there_is_one(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    writer = LogWriter(pipe.writer)
+    with monkeypatch.context() as short:
+        short.setattr("threading.Thread.start", no_more)
+        writer.put("1\n")
+
+    writer.put("2\n")
+
+    assert writer.flush(PATIENCE)
+    assert pipe.read_all().split() == [b"1", b"2"]
+
+
 def test_a_reader_that_does_not_read_makes_no_caller_wait_and_what_is_too_much_is_dropped_and_counted(
     pipe: Pipe,
 ) -> None:

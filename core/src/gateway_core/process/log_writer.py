@@ -71,9 +71,16 @@ class LogWriter:
             self._waiting_bytes += len(data)
             if self._thread is None:
                 self._is_stopping = False
-                self._thread = threading.Thread(target=self._run, name="gateway-log", daemon=True)
-                self._thread.start()
+                self._begin()
             self._state.notify_all()
+
+    def _begin(self) -> None:
+        thread = threading.Thread(target=self._run, name="gateway-log", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no more threads: the next line begins it
+            return
+        self._thread = thread
 
     def _lose(self, lines: int, reason: str) -> None:
         self.dropped += lines
