@@ -82,7 +82,8 @@ _WORD: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED: Final = r'"(?:[^"\\]|\\.)*"'
 _PAIR: Final = rf"{_WORD}=(?:{_WORD}|{_QUOTED})"
 _PAIRS: Final = re.compile(rf"[ \t]*({_WORD})=({_WORD}|{_QUOTED})[ \t]*(?:;|$)")
-_ELEMENT: Final = re.compile(rf"[ \t]*{_PAIR}(?:[ \t]*;[ \t]*{_PAIR})*[ \t]*")
+_ELEMENT: Final = re.compile(rf"[ \t]*(?:{_PAIR}[ \t]*)?(?:;[ \t]*(?:{_PAIR}[ \t]*)?)*")
+"""Pairs may be empty (RFC 7239 section 4)."""
 _ESCAPED: Final = re.compile(r"\\(.)")
 _LONGEST_ELEMENT: Final = 1024
 _MOST_COMMAS: Final = 8
@@ -96,16 +97,21 @@ def read_forwarded(value: str) -> tuple[list[dict[str, str]], bool]:
     """Return the parameters of the elements of a Forwarded value, the last one first, and whether all could be read.
 
     Reading goes from the right and ends at what is malformed: the proxies next to us wrote there, and an unclosed quote
-    that a client sent must not swallow what they appended.
+    that a client sent must not swallow what they appended. Empty elements of a list count for nothing (RFC 9110
+    section 5.6.1.2).
     """
     elements: list[dict[str, str]] = []
-    rest: str | None = value
-    while rest is not None and len(elements) < MOST_HOPS:
-        element, rest = _last_element(rest)
+    rest = value
+    for _ in range(MOST_HOPS):
+        element, before = _last_element(rest)
         if element is None:
             return elements, False
-        elements.append(element)
-    return elements, rest is None
+        if element:
+            elements.append(element)
+        if before is None:
+            return elements, bool(elements)
+        rest = before
+    return elements, False
 
 
 def _last_element(value: str) -> tuple[dict[str, str] | None, str | None]:
