@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import h2.config
 import h2.connection
 import h2.events
+import h2.exceptions
 import traffic  # type: ignore[import-not-found]  # a neighbour, as scripts import it
 
 PIECES = 10
@@ -202,8 +203,12 @@ async def http2(load: Load) -> None:
                 data = await reader.read(65536)
                 if not data:
                     raise ConnectionError("the end beside streams")
-                for event in state.receive_data(data):
-                    if isinstance(event, h2.events.ConnectionTerminated):
+                try:
+                    events = state.receive_data(data)
+                except h2.exceptions.ProtocolError:  # it expects nothing behind a GOAWAY, where a PING may be
+                    return
+                for event in events:
+                    if isinstance(event, h2.events.ConnectionTerminated) and event.error_code:
                         load.failures[f"http2: goaway {event.error_code}"] += 1
                         return
                     take(event, state, streams, load)

@@ -28,16 +28,6 @@ async def answer(_request: web.BaseRequest) -> web.Response:
     return web.Response(text="hello")
 
 
-class Server(web.Server):
-    """Its connections outlive it, as those of a `GatewayServer` do."""
-
-    def pre_shutdown(self) -> None:
-        pass
-
-    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's
-        pass
-
-
 def listen(*addresses: str) -> list[ListenConfig]:
     return [ListenConfig(address=address) for address in addresses]
 
@@ -114,7 +104,7 @@ async def test_clients_that_connect_while_listeners_are_closed_are_served(
 async def test_a_client_that_connects_before_the_socket_of_a_closed_listener_is_closed_is_served(
     table: SocketTable,
 ) -> None:
-    listeners = Listeners(table, lambda _address: Server(answer))
+    listeners = Listeners(table, lambda _address: web.Server(answer))
     await use(listeners, table, listen("127.0.0.1:0"))
     port = int(listeners.urls()[0].rpartition(":")[2])
     configs = listen("[::1]:0")
@@ -159,11 +149,17 @@ async def test_who_connects_while_a_socket_is_closed_reaches_what_listens_there_
         accepted.close()
 
 
-async def test_listeners_that_are_gone_are_kept_no_longer_than_what_they_accepted_waits(
-    listeners: Listeners, table: SocketTable
-) -> None:
+class Silent:
+    """A server whose connections refer to it as little as those of a `GatewayServer` do."""
+
+    def __call__(self) -> asyncio.Protocol:
+        return asyncio.Protocol()
+
+
+async def test_listeners_that_are_gone_are_kept_no_longer_than_what_they_accepted_waits(table: SocketTable) -> None:
+    listeners = Listeners(table, lambda _address: Silent())
     await use(listeners, table, listen("127.0.0.1:0", "[::1]:0"))
-    servers = [weakref.ref(each.runner._server) for each in listeners._open.values()]
+    servers = [weakref.ref(each.server) for each in listeners._open.values()]
     with socket.create_connection(("::1", int(listeners.urls()[1].rpartition(":")[2]))):
         await use(listeners, table, listen("127.0.0.2:0"))
 
@@ -171,6 +167,7 @@ async def test_listeners_that_are_gone_are_kept_no_longer_than_what_they_accepte
 
     gc.collect()
     assert [each() for each in servers] == [None, None]
+    await listeners.aclose()
 
 
 @pytest.mark.parametrize(
@@ -191,11 +188,7 @@ async def test_a_listener_moves_between_addresses_that_overlap(
 
 
 async def test_a_site_gives_its_address_up(tmp_path: Path) -> None:
-    runner = web.ServerRunner(web.Server(answer))
-    await runner.setup()
-
-    give_up = await open_site(runner, f"unix:{tmp_path}/s")
-    await runner.cleanup()
+    give_up = await open_site(web.Server(answer), f"unix:{tmp_path}/s")
     give_up()
 
     assert not (tmp_path / "s").exists()

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import yaml
-from aiohttp import web
 from gateway_core.clock import SystemClock
 from gateway_core.hooks import Plugin, PluginServices
 from gateway_core.leases import Leases
@@ -207,17 +206,17 @@ class RunningProxy:
         proxy: Proxy,
         environment: Environment,
         folder: Path,
-        runner: web.ServerRunner,
         clock: MovedClock | None = None,
     ) -> None:
         self.port = port
         self.clients_port = port
         """Where `connect` goes: over HTTP/2, to the bridge before the proxy."""
-        self.runner = runner
         self.proxy = proxy
         self.environment = environment
         self.folder = folder
         self.clock = clock or MovedClock()
+        self.servers: list[asyncio.AbstractServer] = []
+        """What accepts for it, closed at the end."""
         self._clients: list[Peer] = []
 
     async def connect(self) -> Peer:
@@ -304,18 +303,17 @@ async def run_proxy(
         registry, Leases(), UpstreamRuntime(clock, grpc=check_health), clock, metrics, services=services
     )
     holder.swap(await compile_config(config, environment, folder))
-    runner = web.ServerRunner(proxy.server_for(holder.current.config.listen[0].address))
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
-    await site.start()
-    running = RunningProxy(runner.addresses[0][1], proxy, environment, folder, runner, clock)
+    accept = proxy.server_for(holder.current.config.listen[0].address)
+    server = await asyncio.get_running_loop().create_server(accept, "127.0.0.1", 0, ssl=tls)
+    running = RunningProxy(server.sockets[0].getsockname()[1], proxy, environment, folder, clock)
+    running.servers.append(server)
     try:
         yield running
     finally:
-        await site.stop()
+        for each in running.servers:
+            each.close()
         await running.close_clients()
         await proxy.drain(1)
-        await runner.cleanup()
         await proxy.aclose()
         await holder.aclose()
 

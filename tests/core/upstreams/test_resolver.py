@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from gateway_core.clock import ManualClock
-from gateway_core.upstreams.registry_session import AiohttpResolver
 from gateway_core.upstreams.resolver import (
     ERROR_SECONDS,
     FRESH_SECONDS,
@@ -359,15 +358,3 @@ async def test_refresh_looks_up_again_and_keeps_what_was_known_when_it_fails(nam
         await resolver.refresh("a.test")
 
     assert host_of(await resolver.resolve("a.test")) == "10.0.0.2"
-
-
-async def test_aiohttp_gets_addresses_in_its_own_form(names: Names) -> None:
-    names.table["a.test"] = "10.0.0.1"
-    resolver = AiohttpResolver(Resolver(look_up=names.look_up))
-
-    found = await resolver.resolve("a.test", 80)
-
-    assert [(item["hostname"], item["host"], item["port"], item["family"]) for item in found] == [
-        ("a.test", "10.0.0.1", 80, socket.AF_INET)
-    ]
-    assert await resolver.resolve("a.test", 80, socket.AF_INET6) == []

@@ -21,10 +21,10 @@ from gateway_core.tasks import Tasks
 
 
 class OpenSite(Protocol):
-    """Listens on an address for a runner; returns what gives it up; raises `GatewayError` if it cannot."""
+    """Listens on an address for a server; returns what gives it up; raises `GatewayError` if it cannot."""
 
     def __call__(
-        self, runner: web.BaseRunner, address: str, context: ssl.SSLContext | None = None
+        self, server: web.Server, address: str, context: ssl.SSLContext | None = None
     ) -> Awaitable[Callable[[], None]]: ...
 
 
@@ -54,7 +54,7 @@ class AdminListener:
         self._open_site = open_site
         self._place: Place | None = None
         self._give_up: Callable[[], None] | None = None
-        self._runner: web.BaseRunner | None = None
+        self._server: AdminServer | None = None
         self._hosts: Collection[str] = ()
         self._tasks = Tasks()
 
@@ -69,9 +69,9 @@ class AdminListener:
         self._hosts = hosts
         if place == self._place:
             return
-        runner = await self._stop_accepting()
-        if runner is not None:
-            self._tasks.spawn(runner.cleanup(), name="end an admin listener that moved")
+        before = self._stop_accepting()
+        if before is not None:
+            self._tasks.spawn(before.end(), name="end an admin listener that moved")
         if place is None:
             return
         # A client of a unix socket is no browser, and may send any name.
@@ -83,32 +83,23 @@ class AdminListener:
             hosts=None if is_private else lambda: self._hosts,
             serves_api=place.serves_api,
         )
-        runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=1)
-        await runner.setup()
-        try:
-            self._give_up = await self._open_site(runner, place.address, place.context)
-        except BaseException:
-            await runner.cleanup()
-            raise
-        self._runner, self._place = runner, place
+        self._give_up = await self._open_site(server, place.address, place.context)
+        self._server, self._place = server, place
 
     async def aclose(self) -> None:
         """Stop listening."""
-        runner = await self._stop_accepting()
-        if runner is not None:
-            await runner.cleanup()
+        server = self._stop_accepting()
+        if server is not None:
+            await server.end()
         await self._tasks.wait()
 
-    async def _stop_accepting(self) -> web.BaseRunner | None:
+    def _stop_accepting(self) -> AdminServer | None:
         """Give up the address; return what has the connections."""
-        runner, self._runner, self._place = self._runner, None, None
-        if runner is not None:
-            for site in runner.sites:
-                await site.stop()
+        server, self._server, self._place = self._server, None, None
         give_up, self._give_up = self._give_up, None
         if give_up is not None:
             give_up()
-        return runner
+        return server
 
 
 def admin_server(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from ipaddress import ip_address
@@ -12,6 +13,9 @@ from aiohttp import web
 from gateway_core.admin.connections import ConnectionServer
 from gateway_core.admin.operation import API
 from gateway_core.admin.replies import EventStream, Reply, text_reply
+
+_END_WAIT: Final = 1.0
+"""Seconds for responses at the end."""
 
 Page = Callable[[web.BaseRequest], Awaitable[Reply | EventStream]]
 
@@ -59,6 +63,12 @@ class AdminServer(ConnectionServer):
         self._names = names
         self._api = api
         self._close = close
+
+    async def end(self) -> None:
+        """Close all connections, after responses have ended or a second; nothing is accepted any more."""
+        await asyncio.sleep(0)  # what came before begins to be served
+        self.pre_shutdown()
+        await self.shutdown(_END_WAIT)
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - of aiohttp's own
         """Close all connections, after responses have ended or so many seconds."""

@@ -15,9 +15,7 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import aclosing
 from random import Random
-from typing import Final, TypeVar
-
-import aiohttp
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from gateway_core.backoff import Backoff
 from gateway_core.clock import Clock
@@ -42,6 +40,9 @@ from gateway_core.metrics import Metrics
 from gateway_core.proxy.challenges import challenge_hook
 from gateway_core.tasks import Tasks
 from gateway_core.upstreams.runtime import frozen
+
+if TYPE_CHECKING:
+    import aiohttp
 
 FIRST_WAIT: Final = 5.0
 """Seconds that a configuration waits for the first certificates of its sources; later ones come while it serves."""

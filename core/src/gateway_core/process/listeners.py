@@ -1,4 +1,4 @@
-"""The open listeners of a serving process: sockets with an `aiohttp.web.Server` behind them.
+"""The open listeners of a serving process: sockets, and what accepts on them.
 
 Listeners that share an address share its socket, and what precedes a request: PROXY protocol and TLS. Which listener a
 request is for is decided by its Host. So all here goes by address, and a listener may join or leave an address that is
@@ -13,9 +13,7 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Final
-
-from aiohttp import web
+from typing import Final, Protocol
 
 from gateway_core.clock import SystemClock
 from gateway_core.config import ListenConfig, parse_listen
@@ -29,13 +27,13 @@ from gateway_core.process.certificates import CertificateError, Certificates, lo
 from gateway_core.process.gateway_acceptor import GatewayAcceptor
 from gateway_core.process.issuing import IssuingSources
 from gateway_core.process.socket_table import SocketTable, by_address
-from gateway_core.process.sockets import Acceptor
+from gateway_core.process.sockets import Acceptor, Factory
 from gateway_core.process.tls import AddressTls, BaseContexts
 from gateway_core.process.tls_acceptor import TlsAcceptor
 from gateway_core.proxy.server import GatewayServer
 from gateway_core.tasks import Tasks
 
-ServerFor = Callable[[str], web.Server]
+ServerFor = Callable[[str], Factory]
 """Makes what responds at an address: ``Proxy.server_for``."""
 
 _EXACT_BELOW: Final = 4 * sockets.BACKLOG
@@ -47,35 +45,40 @@ default one and larger, the descriptors that are kept back from clients are enou
 """
 
 
+class Accepting(Protocol):
+    """Accepts on one socket: an `Acceptor`, or a server of the event loop."""
+
+    def close(self) -> None:
+        """Accept no more, and close the socket; connections go on."""
+
+
 @dataclass(slots=True, eq=False)
 class _Open:
     address: str
-    runner: web.ServerRunner
-    site: web.BaseSite
+    server: Factory
+    accepting: Accepting
     manner: _Manner
     tls: AddressTls | None
     late: Acceptor | None = None
-    """Took in the clients that connected while the site was closed."""
+    """Took in the clients that connected while the listener was closed."""
+
+    def _acceptors(self) -> list[Acceptor]:
+        return [each for each in (self.accepting, self.late) if isinstance(each, Acceptor)]
 
     async def drained(self) -> None:
         """Wait until each connection that was accepted has its protocol: from then on it needs nothing of this."""
-        if isinstance(self.site, _AcceptorSite):
-            await self.site.acceptor.drained()
-        if self.late is not None:
-            await self.late.drained()
+        for each in self._acceptors():
+            await each.drained()
 
     async def aclose(self) -> None:
         """Close the connections that have no protocol yet."""
-        if self.late is not None:
-            await self.late.aclose()
-        if isinstance(self.site, _AcceptorSite):
-            await self.site.acceptor.aclose()
-        await self.runner.cleanup()
+        for each in self._acceptors():
+            await each.aclose()
 
 
 @dataclass(frozen=True, slots=True)
 class _Manner:
-    """How connections at an address are accepted; another manner needs another site."""
+    """How connections at an address are accepted; another manner needs another socket."""
 
     has_tls: bool = False
     wants_proxy_header: bool = False
@@ -83,55 +86,31 @@ class _Manner:
     """Whether the limit of connections is kept to exactly."""
 
 
-class _UnixSite(web.SockSite):
-    """A site on a unix socket that is bound already."""
-
-    async def start(self) -> None:
-        await web.BaseSite.start(self)
-        assert self._runner.server is not None
-        # A copy, as in `Listeners`: aiohttp closes what it is given.
-        self._server = await sockets.serve_unix(self._runner.server, self._sock, self._backlog)
-
-
-class _AcceptorSite(web.SockSite):
-    """A site whose connections are accepted by an acceptor of ours."""
-
-    def __init__(self, runner: web.BaseRunner, sock: socket.socket, acceptor: Acceptor) -> None:
-        super().__init__(runner, sock)
-        self.acceptor = acceptor
-
-    async def start(self) -> None:
-        await web.BaseSite.start(self)
-        self._server = self.acceptor  # type: ignore[assignment]  # closing it is all that aiohttp does with a server
-        self.acceptor.start()
-
-
-async def _start_site(
-    runner: web.BaseRunner,
+async def _accept(
     sock: socket.socket,
+    server: Factory,
     manner: _Manner | None = None,
     tls: AddressTls | None = None,
     issuing: IssuingSources | None = None,
-) -> web.BaseSite:
-    """Accept on a socket, which is closed with the site."""
+) -> Accepting:
+    """Accept on a socket, which is closed with what is returned."""
     if manner not in {None, _Manner()} or not _is_uvloop():
-        site: web.BaseSite = _AcceptorSite(runner, sock, _acceptor(runner, sock, manner, tls, issuing))
-    else:
-        # uvloop accepts at three fifths of the cost, and closes what comes while descriptors have run out.
-        site = (_UnixSite if sock.family == socket.AF_UNIX else web.SockSite)(runner, sock, backlog=sockets.BACKLOG)
-    await site.start()
-    return site
+        acceptor = _acceptor(sock, server, manner, tls, issuing)
+        acceptor.start()
+        return acceptor
+    # uvloop accepts at three fifths of the cost, and closes what comes while descriptors have run out.
+    if sock.family == socket.AF_UNIX:
+        return await sockets.serve_unix(server, sock, sockets.BACKLOG)
+    return await asyncio.get_running_loop().create_server(server, sock=sock, backlog=sockets.BACKLOG)
 
 
 def _acceptor(
-    runner: web.BaseRunner,
     sock: socket.socket,
+    server: Factory,
     manner: _Manner | None,
     tls: AddressTls | None,
     issuing: IssuingSources | None,
 ) -> Acceptor:
-    server = runner.server
-    assert server is not None
     if isinstance(server, GatewayServer) and manner is not None:
         return GatewayAcceptor(sock, server, tls, wants_proxy_header=manner.wants_proxy_header, issuing=issuing)
     return Acceptor(sock, server)
@@ -141,21 +120,26 @@ def _is_uvloop() -> bool:
     return not isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
 
 
-async def open_site(runner: web.BaseRunner, address: str, context: ssl.SSLContext | None = None) -> Callable[[], None]:
-    """Listen on an address for a runner.
+async def open_site(server: Factory, address: str, context: ssl.SSLContext | None = None) -> Callable[[], None]:
+    """Listen on an address for a server.
 
     :param context: for TLS.
-    :returns: what gives the address up, once the runner is cleaned up.
+    :returns: what stops accepting, and gives the address up.
     :raises BindError: the address cannot be had.
     """
     sock = await asyncio.to_thread(sockets.bind, parse_listen(address), address)
+    accepting: Accepting
     if context is None:
-        await _start_site(runner, sock.dup())
+        accepting = await _accept(sock.dup(), server)
     else:
-        assert runner.server is not None
-        listening = sock.dup()
-        await _AcceptorSite(runner, listening, TlsAcceptor(listening, runner.server, context)).start()
-    return lambda: sockets.close(sock)
+        acceptor = accepting = TlsAcceptor(sock.dup(), server, context)
+        acceptor.start()
+
+    def give_up() -> None:
+        accepting.close()
+        sockets.close(sock)
+
+    return give_up
 
 
 class Listeners:
@@ -222,13 +206,13 @@ class Listeners:
         self._configs = listen
         wanted = by_address(listen)
         for address in [address for address in self._open if address not in wanted]:
-            await self._shut(address)
+            self._shut(address)
         for address, configs in wanted.items():
             current = self._open.get(address)
-            server = (current.runner.server if current is not None else None) or self._server_for(address)
+            server = self._server_for(address) if current is None else current.server
             manner = _manner_of(configs[0], server)
             if current is not None and current.manner != manner:
-                await self._shut(address)
+                self._shut(address)
                 current, server = None, self._server_for(address)
             tls = list(zip(configs, certificates[address], strict=True)) if manner.has_tls else []
             if current is None:
@@ -264,22 +248,20 @@ class Listeners:
         if self._open.get(address) is opened and configs == [each for each in self._configs if each.address == address]:
             opened.tls.replace(list(zip(configs, certificates, strict=True)))
 
-    async def _start(self, address: str, server: web.Server, manner: _Manner, tls: AddressTls | None) -> _Open:
-        runner = web.ServerRunner(server, handle_signals=False)
-        await runner.setup()
-        # Closing a site closes its socket, so it gets a copy: the table's own outlives a change from http to https.
-        site = await _start_site(runner, self._table[address].dup(), manner, tls, self._issuing)
-        return _Open(address, runner, site, manner, tls)
+    async def _start(self, address: str, server: Factory, manner: _Manner, tls: AddressTls | None) -> _Open:
+        # A copy, which is closed with it: the table's own outlives a change from http to https.
+        accepting = await _accept(self._table[address].dup(), server, manner, tls, self._issuing)
+        return _Open(address, server, accepting, manner, tls)
 
     async def _release(self, opened: _Open) -> None:
         await opened.drained()
         self._retired.remove(opened)
         await opened.aclose()
 
-    async def _shut(self, address: str) -> None:
+    def _shut(self, address: str) -> None:
         opened = self._open.pop(address)
         self._closed.append(opened)
-        await opened.site.stop()
+        opened.accepting.close()
 
     async def stop_accepting(self) -> None:
         """Close every listener; connections go on."""
@@ -288,7 +270,7 @@ class Listeners:
         for _ in range(2):
             await asyncio.sleep(0)
         for address in tuple(self._open):
-            await self._shut(address)
+            self._shut(address)
 
     def take_waiting(self) -> None:
         """Take in who has connected while listeners were closed; to be called in the turn that closes their sockets."""
@@ -297,7 +279,7 @@ class Listeners:
             address = opened.address
             if address not in self._open and address in self._table:
                 sock = self._table[address].dup()
-                opened.late = _acceptor(opened.runner, sock, opened.manner, opened.tls, self._issuing)
+                opened.late = _acceptor(sock, opened.server, opened.manner, opened.tls, self._issuing)
                 opened.late.close()  # which takes them in
             self._retired.append(opened)
             if not self._is_stopping:  # else `aclose` does, once connections have ended
@@ -340,7 +322,7 @@ class Listeners:
         ]
 
 
-def _manner_of(config: ListenConfig, server: web.Server) -> _Manner:
+def _manner_of(config: ListenConfig, server: Factory) -> _Manner:
     """Return how the connections of a listener, and of those that share its address, are accepted."""
     most = server.proxy.connections.limit if isinstance(server, GatewayServer) else 0
     return _Manner(config.tls is not None, config.proxy_protocol, 0 < most < _EXACT_BELOW)

@@ -28,7 +28,7 @@ from gateway_core.events import CONNECTION_FAILED, CONNECTION_NOT_ACCEPTED, emit
 from gateway_core.tasks import Tasks
 
 BACKLOG = 2048
-"""Connections that may wait to be accepted; aiohttp's 128 drops some when many clients come at once."""
+"""Connections that may wait to be accepted; asyncio's 100 drops some when many clients come at once."""
 
 
 class BindError(GatewayError):
@@ -291,7 +291,7 @@ _shortage: Final = LocalErrors(
 
 
 class Factory(Protocol):
-    """Makes the protocol of a connection: an `aiohttp.web.Server`."""
+    """Makes the protocol of a connection: a `GatewayServer`, or the admin listener's `aiohttp.web.Server`."""
 
     def __call__(self) -> Any: ...
 

@@ -1,14 +1,11 @@
 """The server of the listeners at one address: makes the protocol of each connection that is accepted.
 
-Plain listeners are accepted by aiohttp's runners and sites, for which this is a `web.Server`; of aiohttp's handling of
-requests nothing is used. Listeners with TLS are accepted by `gateway_core.process.sockets`.
+`gateway_core.process.listeners` has it called for each.
 """
 
 from __future__ import annotations
 
-from typing import NoReturn, Protocol
-
-from aiohttp import web
+from typing import Protocol
 
 from gateway_core.messages import Response
 from gateway_core.messages.request_ids import id_of
@@ -27,15 +24,7 @@ class ServerHost(ConnectionHost, Protocol):
     """Connections that were accepted and whose protocol is not chosen yet."""
 
 
-async def _never_called(request: web.BaseRequest) -> web.StreamResponse:
-    raise RuntimeError(f"{request!r} reached aiohttp, which only accepts connections here")
-
-
-def _make_nothing() -> NoReturn:
-    raise RuntimeError("aiohttp makes no requests here")
-
-
-class GatewayServer(web.Server):
+class GatewayServer:
     """Makes the protocol of each new connection."""
 
     def __init__(self, proxy: ServerHost, listener: str) -> None:
@@ -43,14 +32,12 @@ class GatewayServer(web.Server):
 
         :param listener: the address, by which a configuration knows them.
         """
-        super().__init__(_never_called)
-        # Its own method, by which it would refer to itself: what is in force is hidden from the garbage collector.
-        self.request_factory = _make_nothing  # type: ignore[assignment]  # never called either
         self.proxy = proxy
         self.listener = listener
         read_little_over_tls()
 
-    def __call__(self) -> ClientConnection:  # type: ignore[override]  # aiohttp's accept loop wants any protocol
+    def __call__(self) -> ClientConnection:
+        """Return the protocol of a new connection that the event loop accepted."""
         return ClientConnection(self.proxy, self.listener)
 
     def protocol_for(self, accepted: AcceptedConnection | None) -> ClientConnection:

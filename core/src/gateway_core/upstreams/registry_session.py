@@ -2,42 +2,12 @@
 
 from __future__ import annotations
 
-import socket
-
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+from typing import TYPE_CHECKING
 
 from gateway_core.upstreams.resolver import Resolver
 
-
-class AiohttpResolver(AbstractResolver):
-    """The resolver for aiohttp's clients: ``TCPConnector(resolver=..., use_dns_cache=False)``."""
-
-    def __init__(self, resolver: Resolver) -> None:
-        self._resolver = resolver
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Return addresses in aiohttp's form.
-
-        :raises OSError: if there are none.
-        """
-        return [
-            ResolveResult(
-                hostname=host,
-                host=str(address[0]),
-                port=port,
-                family=found,
-                proto=protocol,
-                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-            )
-            for found, _, protocol, _, address in await self._resolver.resolve(host, port)
-            if family in {socket.AF_UNSPEC, found}
-        ]
-
-    async def close(self) -> None:
-        """Nothing is held."""
+if TYPE_CHECKING:
+    import aiohttp
 
 
 class RegistrySession:
@@ -52,6 +22,11 @@ class RegistrySession:
     def __call__(self) -> aiohttp.ClientSession:
         """Return the session, which its users do not close."""
         if self._session is None or self._session.closed:
+            # Gateways without registries do without the memory of aiohttp.
+            import aiohttp  # noqa: PLC0415
+
+            from gateway_core.upstreams.aiohttp_resolver import AiohttpResolver  # noqa: PLC0415
+
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     limit=0, force_close=True, resolver=AiohttpResolver(self._resolver), use_dns_cache=False

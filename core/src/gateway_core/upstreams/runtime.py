@@ -29,6 +29,7 @@ from gateway_core.upstreams.checker import GrpcProbe, no_grpc
 from gateway_core.upstreams.discovery import Discovered, DiscoveryFactory, Feed
 from gateway_core.upstreams.endpoint import Endpoint, EndpointKey, EndpointSpec, EndpointStatus
 from gateway_core.upstreams.monitor import LocalMonitor, Monitor, is_checked
+from gateway_core.upstreams.registry_session import RegistrySession
 from gateway_core.upstreams.resolver import Resolver
 from gateway_core.upstreams.strategies import Strategy, StrategyFactory, make_strategy
 from gateway_core.upstreams.transport import TlsSettings, TransportSettings
@@ -241,9 +242,6 @@ class UpstreamRuntime:
         self._latest: dict[str, LiveUpstream] = {}
         """The one of each name that was made last, while it is open: the next snapshot may have it too."""
         self._overridden: Mapping[tuple[str, str], EndpointStatus] = {}
-        # With it comes aiohttp's client, which checking a configuration does without.
-        from gateway_core.upstreams.registry_session import RegistrySession  # noqa: PLC0415
-
         self.session = RegistrySession(self.resolver)
         """Returns the session for calls to registries."""
         self.monitor: Monitor = monitor or LocalMonitor(

@@ -26,7 +26,6 @@ from gateway_plugin_logger.redaction.bodies import make_body_mask
 from gateway_plugin_logger.redaction.fields import FieldRule
 from gateway_plugin_logger.redaction.masks import Mask, make_hash, make_ip_mask, make_replacement
 from gateway_plugin_logger.sinks import destinations
-from gateway_plugin_logger.sinks.http import HttpClient, lines_target, otlp_target
 from gateway_plugin_logger.sinks.sender import Sender
 from gateway_plugin_logger.sinks.stats import SinkStats
 from gateway_plugin_logger.sinks.syslog import SyslogClient, make_head
@@ -164,6 +163,9 @@ def open_sink(
         name = f"syslog:{sink.address}"
         return _sending(Sender(sink.queue, syslog.deliver, stats(name), context.clock, name), syslog.aclose)
     if isinstance(sink, HttpSink | OtlpSink):
+        # Lines that go to files do without the memory of an HTTP client.
+        from gateway_plugin_logger.sinks.http import HttpClient, lines_target, otlp_target  # noqa: PLC0415
+
         target = otlp_target(sink) if isinstance(sink, OtlpSink) else lines_target(sink, config.format)
         name = f"{sink.type}:{urlsplit(target.url).netloc.rpartition('@')[2]}"
         counts = stats(name)

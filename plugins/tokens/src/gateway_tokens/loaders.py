@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Generic, TypeVar
-from urllib.parse import urlsplit
 
-import aiohttp
-from gateway_plugin_sdk import SecretUrl, client_tls_context
+from gateway_plugin_sdk import client_tls_context
 
 from gateway_tokens.documents import FetchError, Load, Loaded
 from gateway_tokens.fetch import FetchOptions
@@ -35,21 +32,6 @@ def tls_context(options: FetchOptions) -> ssl.SSLContext | None:
     """
     ca, cert, key = ("" if file is None else str(file) for file in (options.ca, options.cert, options.key))
     return client_tls_context(ca, cert, key)
-
-
-def _why(error: Exception) -> str:
-    """Return why a request failed, in the system's words where there are some."""
-    match error:
-        case aiohttp.ClientConnectorCertificateError():
-            found = error.certificate_error
-            return f"its certificate is not accepted: {getattr(found, 'verify_message', '') or found}"
-        case aiohttp.ClientConnectorDNSError():
-            return f"its name cannot be resolved: {error.os_error.strerror or error.os_error}"
-        case aiohttp.ClientConnectorError() if error.os_error.errno:
-            return f"no connection: {os.strerror(error.os_error.errno)}"
-        case aiohttp.ServerDisconnectedError():
-            return "the server closed the connection without a response"
-    return str(error) or type(error).__name__
 
 
 class Client:
@@ -86,42 +68,16 @@ class Client:
     async def _request(
         self, method: str, url: str, headers: Mapping[str, str] = MappingProxyType({}), form: object = None
     ) -> tuple[int, bytes, str]:
-        options = self._options
-        timeout = aiohttp.ClientTimeout(total=options.timeout or None)
-        fields = {**self._headers, **headers}
-        try:
-            async with (
-                aiohttp.ClientSession(
-                    timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), connector=await self._connector(url)
-                ) as session,
-                session.request(
-                    method, url, headers=fields, data=form, proxy=self._proxy, allow_redirects=False
-                ) as response,
-            ):
-                body = await self._read(shown_url(url), response) if response.status == 200 or form is not None else b""
-                return response.status, body, response.headers.get("Cache-Control", "")
-        except TimeoutError as error:
-            raise FetchError(f"no response within {options.timeout:g} s (fetch.timeout)", shown_url(url)) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            # Some errors quote the URL, or that of the proxy.
-            text = str(SecretUrl(_why(error).replace(url, shown_url(url))))
-            raise FetchError(text, shown_url(url)) from error
+        # Keys in the configuration and in files do without the memory of an HTTP client.
+        from gateway_tokens.http_client import request  # noqa: PLC0415
 
-    async def _connector(self, url: str) -> aiohttp.TCPConnector:
-        if urlsplit(url).scheme != "https":
-            return aiohttp.TCPConnector(force_close=True)
+        fields = {**self._headers, **headers}
+        return await request(method, url, fields, form, self._options, self._proxy, self._context)
+
+    async def _context(self) -> ssl.SSLContext | bool:
         if self._tls is None:
             self._tls = await asyncio.to_thread(tls_context, self._options) or True
-        return aiohttp.TCPConnector(force_close=True, ssl=self._tls)
-
-    async def _read(self, url: str, response: aiohttp.ClientResponse) -> bytes:
-        most, parts, size = self._options.max_bytes, [], 0
-        async for part in response.content.iter_any():
-            size += len(part)
-            if size > most:
-                raise FetchError(f"the server sends more than {most} bytes (fetch.max_bytes)", url)
-            parts.append(part)
-        return b"".join(parts)
+        return self._tls
 
 
 Lifetime = Callable[[str], float]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request
@@ -139,14 +138,13 @@ listen:
 routes: [{{id: r, path_prefix: /, target: "{upstream.url}"}}]
 """, [Sees])  # fmt: skip
     proxy = gateway.proxy
-    runner = web.ServerRunner(proxy.server_for(proxy.holder.current.config.listen[1].address))
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    other = RunningProxy(runner.addresses[0][1], proxy, gateway.environment, gateway.folder, runner)
+    accept = proxy.server_for(proxy.holder.current.config.listen[1].address)
+    server = await asyncio.get_running_loop().create_server(accept, "127.0.0.1", 0)
+    other = RunningProxy(server.sockets[0].getsockname()[1], proxy, gateway.environment, gateway.folder)
 
     for each in (gateway, other):
         await each.ask(GET % b"X-Forwarded-For: 2.2.2.2, 3.3.3.3\r\n")
-    await runner.cleanup()
+    server.close()
 
     assert [(field(head, b"saw") or b"").split(b"|")[0] for head in upstream.heads] == [b"127.0.0.1", b"2.2.2.2"]
 
@@ -155,7 +153,8 @@ routes: [{{id: r, path_prefix: /, target: "{upstream.url}"}}]
 
 
 async def listen_on_unix(gateway: RunningProxy, path: Path) -> Callable[[], Awaitable[Peer]]:
-    await web.UnixSite(gateway.runner, str(path)).start()
+    accept = gateway.proxy.server_for(gateway.proxy.holder.current.config.listen[0].address)
+    gateway.servers.append(await asyncio.get_running_loop().create_unix_server(accept, str(path)))
 
     async def connect() -> Peer:
         return Peer(*await asyncio.open_unix_connection(str(path)))

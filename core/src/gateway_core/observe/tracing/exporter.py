@@ -16,10 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from random import Random
-from typing import Final
-
-import aiohttp
-from yarl import URL
+from typing import TYPE_CHECKING, Final
 
 from gateway_core.backoff import Backoff
 from gateway_core.clock import Clock
@@ -31,6 +28,9 @@ from gateway_core.observe.tracing.otlp import Encoding
 from gateway_core.observe.tracing.semantics import KNOWN_METHODS, spans_of
 from gateway_core.observe.tracing.spans import SpanSource
 from gateway_core.tasks import Tasks
+
+if TYPE_CHECKING:
+    import aiohttp
 
 RETRYABLE: Final = frozenset({429, 502, 503, 504})
 """Statuses after which a batch is sent again (OTLP specification 1.7, "Retryable Response Codes")."""
@@ -275,6 +275,9 @@ class Exporter:
 
         :returns: how many spans the collector refused, and why.
         """
+        import aiohttp  # noqa: PLC0415  # a process that exports nothing does without its memory
+        from yarl import URL  # noqa: PLC0415  # likewise
+
         try:
             request = self._open().post(URL(self._settings.url, encoded=True), data=body, allow_redirects=False)
             async with request as response:
@@ -294,6 +297,8 @@ class Exporter:
         return self._encoding.read_refusal(bytes(content))
 
     def _open(self) -> aiohttp.ClientSession:
+        import aiohttp  # noqa: PLC0415  # as above
+
         if self._session is None:
             settings = self._settings
             headers = {"User-Agent": "gateway", **dict(settings.headers), "Content-Type": self._encoding.content_type}
