@@ -19,15 +19,16 @@ from gateway_core.config import (
     model_problems,
 )
 from gateway_core.config.documents import ALL_RIGHTS
+from gateway_core.config.loaded import Part
 from gateway_core.tasks import Yielder
 from pydantic import Field, SecretStr, model_validator
 
 Load = Callable[..., LoadedConfig]
 
 
-def received(lines: Iterable[bytes]) -> LoadedConfig:
+def received(lines: Iterable[bytes], known: Mapping[bytes, Part] | None = None) -> LoadedConfig:
     """Return the configuration that another process makes of these lines."""
-    return asyncio.run(LoadedConfig.from_lines(tuple(lines), Yielder(SystemClock())))
+    return asyncio.run(LoadedConfig.from_lines(tuple(lines), Yielder(SystemClock()), known or {}))
 
 
 class AuthConfig(ConfigModel):

@@ -91,6 +91,27 @@ def test_every_form_is_brought_back(load: Load, text: str) -> None:
     assert again == loaded
 
 
+def routes_of(*numbers: int) -> str:
+    routes = [f"{{id: r{each}, path: /r/{each}, target: u}}" for each in numbers]
+    return f"upstreams: [{{name: u, endpoints: [{{url: 'http://127.0.0.1:1'}}]}}]\nroutes: [{', '.join(routes)}]\n"
+
+
+def test_routes_and_upstreams_of_lines_that_are_as_before_are_the_same_objects(load: Load) -> None:
+    before = load(routes_of(*range(400)))
+    read = received(before.to_lines())
+    after = load(routes_of(1000, *range(1, 200), *range(201, 400), 1001))
+
+    again = received(after.to_lines(), known=read.parts)
+
+    assert again == after
+    assert again.config.upstreams[0] is read.config.upstreams[0]
+    old = {id(route) for route in read.config.routes}
+    # A line has 32 routes at most, and each of the four changes is in one or two.
+    assert sum(id(route) in old for route in again.config.routes) >= 400 - 4 * 2 * 32
+    # What it knows is this configuration alone.
+    assert sum(len(routes) for routes, _ in again.parts.values()) == len(after.config.routes)
+
+
 def sections(kind: type[Section]) -> Iterator[type[Section]]:
     for each in kind.__subclasses__():
         yield each

@@ -43,6 +43,29 @@ async def test_serves_what_was_committed(engine: Engine, sockets: SocketTable, c
     assert told == "routes added: it; 0 bindings rebuilt, 0 kept"
 
 
+async def test_a_reload_takes_what_did_not_change_from_the_configuration_in_force(
+    engine: Engine, sockets: SocketTable, canon: Canon, upstream: str
+) -> None:
+    upstreams = f"upstreams: [{{name: u, endpoints: [{{url: '{upstream}'}}]}}]\n"
+    kept = [f"  - {{id: r{number}, path: /r/{number}, target: u}}\n" for number in range(100)]
+    texts = [
+        f"listen: 127.0.0.1:0\n{upstreams}routes:\n  - {{id: it, path: /{path}, target: u}}\n{''.join(kept)}"
+        for path in "ab"
+    ]
+    await put_in_force(engine, sockets, canon(texts[0]))
+    before, users = engine.holder.current.config.routes, engine.holder.current.upstreams["u"]
+
+    told = await put_in_force(engine, sockets, canon(texts[1]))
+
+    after = engine.holder.current
+    assert told == "routes changed: it; 0 bindings rebuilt, 0 kept"
+    assert after.config.routes[-1] is before[-1]
+    assert after.upstreams["u"] is users
+    (url,) = engine.listeners.urls()
+    assert await ask(url, "/b") == (200, "up GET /b HTTP/1.1")
+    assert (await ask(url, "/a"))[0] == 404
+
+
 async def test_what_is_only_prepared_changes_nothing(
     engine: Engine, sockets: SocketTable, canon: Canon, upstream: str
 ) -> None:

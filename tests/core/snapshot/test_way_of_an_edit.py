@@ -83,4 +83,4 @@ async def test_an_edit_reads_a_plain_route_once_in_the_validator_and_once_in_the
     calls = await calls_of_an_edit(tmp_path, environment)
 
     assert calls[Path("snapshot/route.py"), "route_rules"] == 2
-    assert calls[Path("routing/patterns.py"), "rule_pattern"] <= 5
+    assert calls[Path("routing/patterns.py"), "rule_pattern"] <= 3

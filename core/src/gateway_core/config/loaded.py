@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from gateway_core.config.models.gateway import GatewayConfig
@@ -19,10 +21,16 @@ from gateway_core.config.problems import ConfigProblem, Place, problem_from_json
 from gateway_core.config.values import CANONICAL
 from gateway_core.tasks import Yielder
 
+Part = tuple[tuple[RouteConfig, ...], tuple[UpstreamConfig, ...]]
+"""The routes and the upstreams of a line."""
+
+_NOTHING: Final[Part] = ((), ())
+
 CANONICAL_FORMAT: Final = 1
-_ITEMS: Final = 20
+_ITEMS: Final = 16
+_MOST_ITEMS: Final = 32
 _PLACES: Final = 200
-"""Routes, upstreams and places of a line."""
+"""Routes or upstreams of a line, as a rule and at most, and places."""
 _READ_AT_ONCE: Final = 5
 """Routes or upstreams that are read without a pause: one with many settings takes some hundred microseconds."""
 
@@ -42,6 +50,8 @@ class LoadedConfig:
     """Directories in which a new file may become part of the configuration."""
     warnings: tuple[ConfigProblem, ...] = ()
     """What is valid and unlikely to be meant, sorted by place."""
+    parts: Mapping[bytes, Part] = field(default_factory=dict, repr=False, compare=False)
+    """What was read of each line of routes and upstreams (`from_lines`), by a digest of the line."""
     _by_name: dict[str, Mapping[str, Place]] = field(default_factory=dict, repr=False, compare=False)
 
     def place_of(self, key_path: str) -> Place:
@@ -87,14 +97,18 @@ class LoadedConfig:
             "warnings": [problem_to_json(warning) for warning in self.warnings],
         }
         yield _line(head)
-        yield from (_line({"upstreams": part}) for part in _parts(upstreams, _ITEMS))
-        yield from (_line({"routes": part}) for part in _parts(routes, _ITEMS))
+        yield from (_line({"upstreams": part}) for part in _cut(upstreams, "name"))
+        yield from (_line({"routes": part}) for part in _cut(routes, "id"))
         yield from (_line({"places": dict(part)}) for part in _parts(places, _PLACES))
 
     @classmethod
-    async def from_lines(cls, lines: Sequence[bytes], yielder: Yielder) -> LoadedConfig:
+    async def from_lines(
+        cls, lines: Sequence[bytes], yielder: Yielder, known: Mapping[bytes, Part] = MappingProxyType({})
+    ) -> LoadedConfig:
         """Build what `to_lines` wrote, line by line, for a process that serves meanwhile.
 
+        :param known: ``parts`` of the configuration before: equal lines are not read again, and their routes and
+            upstreams are the same objects.
         :raises ValueError: it was written by another version of the gateway, or is damaged.
         """
         head = json.loads(lines[0])
@@ -102,17 +116,22 @@ class LoadedConfig:
             raise ValueError(f"the canonical configuration has format {head.get('format')}, not {CANONICAL_FORMAT}")
         names = head["place_files"]
         routes, upstreams, places = list[RouteConfig](), list[UpstreamConfig](), dict[str, Place]()
+        parts: dict[bytes, Part] = {}
         for line in lines[1:]:
-            part = json.loads(line)
-            written = part.pop("places", {}).items()
-            places.update((path, Place(names[file], row, column)) for path, (file, row, column) in written)
-            await yielder.checkpoint()
-            for name, items in part.items():
-                for some in _parts(items, _READ_AT_ONCE):
-                    config = GatewayConfig.model_validate({name: some}, context=CANONICAL)
-                    routes += config.routes
-                    upstreams += config.upstreams
-                    await yielder.checkpoint()
+            digest = hashlib.blake2b(line, digest_size=16).digest()
+            read = known.get(digest)
+            if read is None:
+                part = json.loads(line)
+                written = part.pop("places", {}).items()
+                places.update((path, Place(names[file], row, column)) for path, (file, row, column) in written)
+                await yielder.checkpoint()
+                read = await _read(part, yielder)
+            else:
+                await yielder.checkpoint()
+            if read != _NOTHING:
+                parts[digest] = read
+                routes += read[0]
+                upstreams += read[1]
         config = GatewayConfig.model_validate(head["config"], context=CANONICAL)
         return cls(
             config.model_copy(update={"routes": tuple(routes), "upstreams": tuple(upstreams)}),
@@ -121,11 +140,37 @@ class LoadedConfig:
             head["version"],
             tuple(Path(name) for name in head["directories"]),
             tuple(problem_from_json(entry) for entry in head.get("warnings", ())),
+            parts,
         )
 
 
 def _line(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
+
+
+async def _read(part: Mapping[str, Sequence[Any]], yielder: Yielder) -> Part:
+    """Build the routes and upstreams of a line."""
+    routes, upstreams = list[RouteConfig](), list[UpstreamConfig]()
+    for name, items in part.items():
+        for some in _parts(items, _READ_AT_ONCE):
+            config = GatewayConfig.model_validate({name: some}, context=CANONICAL)
+            routes += config.routes
+            upstreams += config.upstreams
+            await yielder.checkpoint()
+    return tuple(routes), tuple(upstreams)
+
+
+def _cut(items: Sequence[Any], name: str) -> Iterator[Sequence[Any]]:
+    """Yield parts of some items.
+
+    Where a part ends depends on the name of its last item alone, so that the lines behind one that is added or removed
+    are as before.
+    """
+    start = 0
+    for end, item in enumerate(items, 1):
+        if zlib.crc32(item[name].encode()) % _ITEMS == 0 or end - start == _MOST_ITEMS or end == len(items):
+            yield items[start:end]
+            start = end
 
 
 def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

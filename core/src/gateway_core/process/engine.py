@@ -171,8 +171,9 @@ class Engine:
         return prepared
 
     async def _build(self, bundle: ConfigBundle) -> Prepared:
-        loaded = await LoadedConfig.from_lines(bundle.lines, Yielder(self.clock))
         current: Snapshot | None = self.holder.current
+        known = {} if current is None else current.parts
+        loaded = await LoadedConfig.from_lines(bundle.lines, Yielder(self.clock), known)
         if current is None:
             self._guard.follow(loaded.config.blocking_threshold)
             self._measure(loaded.config.metrics)

@@ -92,6 +92,7 @@ class Supervisor:
         :param endpoints: the file that keeps what discoveries find.
         """
         self.config = GatewayConfig()
+        self._parts: Mapping[bytes, Any] = {}  # of the last configuration, for reading the next one
         self._inherited = handover
         left = {} if handover is None else handover.listeners
         self._sockets = SocketTable({address: sockets.adopt(number) for address, number in left.items()})
@@ -120,8 +121,8 @@ class Supervisor:
         :raises ConfigError: something in it cannot be made or started.
         :raises GatewayError: a worker or the watcher does not take it for another reason.
         """
-        loaded = await LoadedConfig.from_lines(bundle.lines, Yielder(self._clock))
-        plan = _Plan(bundle, loaded.config)
+        loaded = await LoadedConfig.from_lines(bundle.lines, Yielder(self._clock), self._parts)
+        self._parts, plan = loaded.parts, _Plan(bundle, loaded.config)
         await self._pool.changing.acquire()
         try:
             if self._pool.bundle is None:

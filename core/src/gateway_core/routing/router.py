@@ -221,12 +221,13 @@ class RouterBuilder(Generic[P]):
         self._needs_values = False
         self._size = 0
 
-    def add(self, rule: RouteRule[P]) -> None:
+    def add(self, rule: RouteRule[P], pattern: Pattern | None = None) -> None:
         """Put one route into the table.
 
+        :param pattern: the rule's, if it is known already.
         :raises RuleError: its path, hosts or conditions cannot be compiled; nothing was added then.
         """
-        pattern = rule_pattern(rule)
+        pattern = rule_pattern(rule) if pattern is None else pattern
         hosts, names = host_keys(rule.hosts, pattern) if rule.hosts else (_ANY_HOST, {})
         entry = Entry(rule, pattern)
         for host in hosts:

@@ -48,7 +48,7 @@ async def compare(old: Mapping[str, Any], new: Mapping[str, Any], yielder: Yield
     for key, value in new.items():
         if key not in old:
             added.append(key)
-        elif old[key] == value:
+        elif old[key] is value or old[key] == value:
             kept += 1
         else:
             changed.append(key)

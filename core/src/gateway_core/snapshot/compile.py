@@ -16,7 +16,6 @@ from gateway_core.config import (
     MirrorConfig,
     RouteConfig,
     UpstreamConfig,
-    WeightedTargetConfig,
     is_url,
 )
 from gateway_core.config.address import TargetName, target_name
@@ -160,10 +159,11 @@ class _Compiler:
             key_path = f"routes[{index}]"
             try:
                 rules = route_rules(config, index, None, self.config.path_policy)
-                variants = self._route(config, key_path, [rule_pattern(rule) for rule in rules])
-                for rule, variant in zip(rules, variants, strict=True):
+                patterns = [rule_pattern(rule) for rule in rules]
+                variants = self._route(config, key_path, patterns)
+                for rule, variant, pattern in zip(rules, variants, patterns, strict=True):
                     made_of.append(made := rule.carrying(variant))
-                    tables.add(config, made)
+                    tables.add(config, made, pattern)
             except RuleError as error:
                 raise self._problem(key_path, error.reason, error.code, error.remedy) from error
             routes[config.id] = variants[0]
@@ -190,6 +190,7 @@ class _Compiler:
             bindings=[] if self.bindings is None else self.bindings.bound,
             tracer=None if self.tracing is None else self.tracing.tracer,
         )
+        snapshot.parts = self.loaded.parts
         # The snapshot is closed by this object: what it would keep until then would be freed at one blow.
         del self.loaded, self.config
         return Compiled(snapshot, *((0, 0) if self.bindings is None else (self.bindings.made, self.bindings.kept)))
@@ -355,16 +356,27 @@ class _Compiler:
 
         :param own: how requests are sent to those without a setting of their own.
         """
-        written = config.targets
         if config.target is not None:
-            written = (WeightedTargetConfig(target=config.target),)
+            return (self._target(config, config.target, own, key_path),)
         targets = []
-        for each in written:
-            upstream = self._upstream(each.target, key_path)
+        for each in config.targets:
             rewrite = own if each.rewrite is None else request_rewrite(config, each.rewrite, pattern)
-            preserves = upstream.settings.preserve_host if config.preserve_host is None else config.preserve_host
-            targets.append(RouteTarget(upstream, each.weight, each.backup, rewrite, preserves))
+            targets.append(self._target(config, each.target, rewrite, key_path, each.weight, is_backup=each.backup))
         return tuple(targets)
+
+    def _target(
+        self,
+        config: RouteConfig,
+        name: str,
+        rewrite: RequestRewrite,
+        key_path: str,
+        weight: int = 1,
+        *,
+        is_backup: bool = False,
+    ) -> RouteTarget:
+        upstream = self._upstream(name, key_path)
+        preserves = upstream.settings.preserve_host if config.preserve_host is None else config.preserve_host
+        return RouteTarget(upstream, weight, is_backup, rewrite, preserves)
 
     def _split(self, config: RouteConfig, targets: tuple[RouteTarget, ...]) -> TargetSplit[RouteTarget] | None:
         if not config.targets:

@@ -17,6 +17,7 @@ from gateway_core.routing import (
     HttpsRedirect,
     ListenerRule,
     ListenerTable,
+    Pattern,
     RedirectingRouter,
     Router,
     RouterBuilder,
@@ -188,19 +189,20 @@ class ListenerRoutes(Generic[P]):
             return [view for view in self._builders if view[0]]
         return [view for view in self._builders if view[1] in route.listeners]
 
-    def add(self, route: RouteConfig, rule: RouteRule[P]) -> None:
+    def add(self, route: RouteConfig, rule: RouteRule[P], pattern: Pattern | None = None) -> None:
         """Put a rule of a route into the tables in which it counts.
 
+        :param pattern: the rule's, if it is known already.
         :raises RuleError: as `RouterBuilder.add`; also for a route that counts nowhere.
         """
         views = self.views_of(route)
         if not views:
-            RouterBuilder[P]().add(rule)
+            RouterBuilder[P]().add(rule, pattern)
         for view in views:
-            self._builders[view].add(rule)
+            self._builders[view].add(rule, pattern)
         for view, builder in self._exempt.items():
             if view[1] in route.listeners:
-                builder.add(rule)
+                builder.add(rule, pattern)
 
     def router_for(self, listener: ListenConfig) -> Router[P]:
         """Return the finished table of a listener; nothing may be added any more."""

@@ -19,6 +19,7 @@ from gateway_core.tasks import spawn
 
 if TYPE_CHECKING:
     from gateway_core.config import GatewayConfig
+    from gateway_core.config.loaded import Part
     from gateway_core.hooks import Binding, Chain
     from gateway_core.hooks.upstream_scope import UpstreamScope
     from gateway_core.observe.tracing import Tracer
@@ -54,6 +55,7 @@ class Snapshot:
         "max_requests",
         "max_requests_per_connection",
         "method_mismatch",
+        "parts",
         "path_policy",
         "router",
         "routes",
@@ -65,6 +67,9 @@ class Snapshot:
         "version",
         "write_wait",
     )
+
+    parts: Mapping[bytes, Part]
+    """What the configuration was read from, for reading the next one (`LoadedConfig.parts`)."""
 
     def __init__(
         self,
@@ -122,7 +127,7 @@ class Snapshot:
         """Seconds in which a client may take nothing of a response."""
         self.active = 0
         """Exchanges that are in progress on this snapshot."""
-        self._close, self._made_of = close, made_of
+        self._close, self._made_of, self.parts = close, made_of, {}
         self._on_idle: Callable[[], None] | None = None
         self.is_awaited = False
         """Whether something waits for its last exchange; if not, one may end by counting ``active`` down itself."""
@@ -160,7 +165,7 @@ class Snapshot:
         listeners = [self.fallback, *(rule.payload for table in self.listeners.values() for rule in table.rules)]
         for router in {id(each.router): each.router for each in listeners}.values():
             yield from router.clear()
-        self.routes, self.upstreams = {}, {}
+        self.routes, self.upstreams, self.parts = {}, {}, {}
         del self.config
         # No list that is new: the garbage collector would look through what it holds, which took some milliseconds.
         for made in (self._made_of, self.bindings):
