@@ -5,7 +5,7 @@ import ssl
 from pathlib import Path
 
 import pytest
-from gateway_core.client_tls import client_tls_context, make_client_context, tls_reason
+from gateway_core.client_tls import RenewedTls, client_tls_context, make_client_context, tls_reason
 
 from tests.core.process import certificates
 
@@ -73,6 +73,20 @@ def test_all_who_want_the_same_share_one_context_until_a_file_is_replaced(tmp_pa
     assert replaced is not None
     assert first is not None
     assert replaced.get_ca_certs() != first.get_ca_certs()
+
+
+def test_replaced_files_count_for_the_next_connection_once_they_fit_together(tmp_path: Path) -> None:
+    made, other = certificates.make(tmp_path, "localhost"), certificates.make(tmp_path, "example.com")
+    tls = RenewedTls(str(made.cert), str(made.cert), str(made.key))
+    first = tls.context()
+    assert tls.context() is first
+
+    made.cert.write_bytes(other.cert.read_bytes())
+    assert tls.context() is first
+    made.key.write_bytes(other.key.read_bytes())
+
+    assert tls.context() is not first
+    assert RenewedTls().context() is True
 
 
 def reason_for(cert: Path, key: Path) -> str:

@@ -12,6 +12,7 @@ import ssl
 import stat
 import tempfile
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -89,6 +90,30 @@ def client_tls_context(
         what = f"the files of {named} cannot be used" if named else "the certificates cannot be used"
         raise ValueError(f"{what}: {tls_reason(error, cert, key)}") from None
     return context
+
+
+class RenewedTls:
+    """The TLS context of a client that goes on for as long as the gateway, while its files are replaced."""
+
+    __slots__ = ("_ca", "_cert", "_context", "_key", "_verify")
+
+    def __init__(self, ca: str = "", cert: str = "", key: str = "", *, verify: bool = True) -> None:
+        """Read the files. Blocks.
+
+        :raises ValueError: something cannot be used.
+        """
+        self._ca, self._cert, self._key, self._verify = ca, cert, key, verify
+        self._context = client_tls_context(ca, cert, key, verify=verify)
+
+    def context(self) -> ssl.SSLContext | bool:
+        """Return what the files say now, for one connection; True is aiohttp's own context.
+
+        While they cannot be used, as between the replacement of a certificate and that of its key, it is what they
+        said before. They are small, and connections of such clients are rare.
+        """
+        with suppress(ValueError):
+            self._context = client_tls_context(self._ca, self._cert, self._key, verify=self._verify)
+        return True if self._context is None else self._context
 
 
 def tls_reason(error: Exception, cert: str = "", key: str = "") -> str:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from gateway_core.client_tls import RenewedTls
 from gateway_core.clock import SystemClock
 from gateway_core.config import ENVIRONMENT_KEY, PROGRAM_KEY, OptionalFileName
 from gateway_core.failure_text import failure_text
@@ -24,6 +25,7 @@ __all__ = [
     "LineSplitter",
     "LineTooLongError",
     "OptionalFileName",
+    "RenewedTls",
     "SystemClock",
     "certificate_configs",
     "document_format",

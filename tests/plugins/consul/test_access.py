@@ -57,8 +57,8 @@ def test_an_address_may_have_a_path() -> None:
 
 
 def test_tls_is_that_of_the_system_unless_something_is_given(tmp_path: Path) -> None:
-    assert tls_of("", "", "") is True
-    unchecked = tls_of("", "", "", verify=False)
+    assert tls_of("", "", "").context() is True
+    unchecked = tls_of("", "", "", verify=False).context()
     assert isinstance(unchecked, ssl.SSLContext)
     assert unchecked.verify_mode is ssl.CERT_NONE
 

@@ -130,8 +130,6 @@ def test_members_and_ports() -> None:
         "http://h:2",
     )
     assert access_of("etcd://h/x?tls=true").urls == ("https://h:2379",)
-    # None is aiohttp's own context, which verifies against the system's authorities.
-    assert access_of("etcd://h/x?tls=true").tls is None
 
 
 def test_credentials_come_from_the_url_or_the_environment() -> None:

@@ -40,3 +40,27 @@ async def test_etcd_behind_tls_with_client_certificates(tmp_path: Path, session:
 
         with pytest.raises(Exception, match="certificate verify failed"):
             await first(session, f"etcd://{etcd.host}/gateway?tls=true")
+
+
+async def test_files_that_were_replaced_count_without_a_restart(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    server = await asyncio.to_thread(certificates.make, tmp_path, "localhost")
+    files = ("--cert-file", str(server.cert), "--key-file", str(server.key), "--trusted-ca-file", str(server.cert))
+    tls = certificates.trusting(server, server)
+    etcd = Etcd(tmp_path / "etcd", *files, "--client-cert-auth", scheme="https", name="localhost", ssl=tls)
+    async with etcd:
+        await etcd.put("/gateway/a.yaml", "one")
+        options = f"ca={server.cert}&cert={server.cert}&key={server.key}&ping=500ms"
+        url = source_url(EtcdSource, f"etcd://{etcd.host}/gateway?{options}")
+        states = EtcdSource(url, SourceContext(ManualClock(), Random(1), {}, lambda: session)).documents()
+        await asyncio.wait_for(anext(states), PATIENCE)
+
+        await etcd.kill()
+        await asyncio.to_thread(certificates.make, tmp_path, "localhost")  # in the same files
+        etcd.ssl = certificates.trusting(server, server)
+        await etcd.start()
+        await etcd.put("/gateway/a.yaml", "two")
+
+        async with asyncio.timeout(PATIENCE):
+            while (await anext(states)).documents[0].text != "two":
+                pass
+        await states.aclose()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from gateway_plugin_sdk import ConfigFile, client_tls_context
-from gateway_plugin_sdk.unstable import is_server_url
+from gateway_plugin_sdk import ConfigFile
+from gateway_plugin_sdk.unstable import RenewedTls, is_server_url
 
 DEFAULT_ADDRESS: Final = "http://127.0.0.1:8500"
 TOKEN_VARIABLE: Final = "CONSUL_HTTP_TOKEN"  # noqa: S105  # a name
@@ -58,7 +57,7 @@ class Access:
     addresses: tuple[str, ...] = (DEFAULT_ADDRESS,)
     """URLs without a slash at the end."""
     token: Token = Token()
-    tls: ssl.SSLContext | bool = True
+    tls: RenewedTls | bool = True
     server_name: str | None = None
 
 
@@ -74,12 +73,12 @@ def check_address(address: str) -> str:
     return address.rstrip("/")
 
 
-def tls_of(ca: str, cert: str, key: str, *, verify: bool = True) -> ssl.SSLContext | bool:
-    """Return how TLS is done; True is aiohttp's own way.
+def tls_of(ca: str, cert: str, key: str, *, verify: bool = True) -> RenewedTls:
+    """Return how TLS is done.
 
     :raises AccessError: a file cannot be used.
     """
     try:
-        return client_tls_context(ca, cert, key, verify=verify) or True
+        return RenewedTls(ca, cert, key, verify=verify)
     except ValueError as error:
         raise AccessError(str(error)) from None

@@ -59,11 +59,12 @@ class Agents:
         :raises AccessError: the token cannot be read.
         :raises OSError: it cannot be reached (aiohttp's errors of connections, and ``TimeoutError``, included).
         """
+        tls = self._access.tls
         request = self._session().get(
             URL(self.address + path, encoded=True).with_query(list(query)),
             headers={**self._access.token.header(), "Accept": "application/json", "Accept-Encoding": "identity"},
             timeout=aiohttp.ClientTimeout(total=limit, sock_connect=CONNECT_TIMEOUT),
-            ssl=self._access.tls,
+            ssl=tls if isinstance(tls, bool) else tls.context(),
             server_hostname=self._access.server_name,
             allow_redirects=False,
         )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
 import aiohttp
-from gateway_plugin_sdk.unstable import LineSplitter, LineTooLongError, failure_text
+from gateway_plugin_sdk.unstable import LineSplitter, LineTooLongError, RenewedTls, failure_text
 
 from gateway_plugin_etcd.errors import EtcdError, UnauthenticatedError, UnavailableError
 from gateway_plugin_etcd.keyspace import Scope
@@ -36,7 +35,7 @@ class Access:
     """Of the members: ``http://10.0.0.1:2379``."""
     username: str = ""
     password: str = field(default="", repr=False)
-    tls: ssl.SSLContext | None = None
+    tls: RenewedTls | None = None
     timeout: float = 5.0
     """Seconds that a call may take."""
     ping: float = 5.0
@@ -212,7 +211,7 @@ class EtcdClient:
             data=body,
             headers=headers,
             timeout=timeout,
-            ssl=self._access.tls or True,
+            ssl=True if self._access.tls is None else self._access.tls.context(),
             allow_redirects=False,
         )
 

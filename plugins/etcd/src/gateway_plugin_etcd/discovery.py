@@ -20,9 +20,8 @@ from gateway_plugin_sdk import (
     EndpointStatus,
     Secret,
     SecretUrl,
-    client_tls_context,
 )
-from gateway_plugin_sdk.unstable import OptionalFileName, is_server_url
+from gateway_plugin_sdk.unstable import OptionalFileName, RenewedTls, is_server_url
 from pydantic import Field, ValidationError, field_validator
 
 from gateway_plugin_etcd.client import Access, EtcdClient
@@ -99,7 +98,7 @@ class EtcdDiscovery:
             config.endpoints,
             config.username,
             config.password.reveal(),
-            client_tls_context(config.ca, config.cert, config.key) if is_tls else None,
+            RenewedTls(config.ca, config.cert, config.key) if is_tls else None,
             config.timeout,
             config.ping,
         )

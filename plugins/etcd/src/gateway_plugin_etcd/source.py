@@ -16,9 +16,8 @@ from gateway_plugin_sdk import (
     SourceContext,
     SourceState,
     SourceUrl,
-    client_tls_context,
 )
-from gateway_plugin_sdk.unstable import DOCUMENT_FORMATS, OptionalFileName, document_format, with_port
+from gateway_plugin_sdk.unstable import DOCUMENT_FORMATS, OptionalFileName, RenewedTls, document_format, with_port
 from pydantic import Field
 
 from gateway_plugin_etcd.client import Access, EtcdClient
@@ -80,7 +79,7 @@ class EtcdSource:
             tuple(f"{'https' if is_tls else 'http'}://{with_port(host, DEFAULT_PORT)}" for host in url.hosts),
             url.username or context.environ.get(USERNAME_VARIABLE, ""),
             url.password or context.environ.get(PASSWORD_VARIABLE, ""),
-            client_tls_context(config.ca, config.cert, config.key) if is_tls else None,
+            RenewedTls(config.ca, config.cert, config.key) if is_tls else None,
             config.timeout,
             config.ping,
         )

@@ -15,7 +15,7 @@ import aiohttp
 from yarl import URL
 
 from gateway_core.backoff import Backoff
-from gateway_core.client_tls import client_tls_context
+from gateway_core.client_tls import RenewedTls
 from gateway_core.config.documents import FORMATS, Document, DocumentFormat, decode
 from gateway_core.config.models.gateway import HttpSourceConfig
 from gateway_core.config.source import SourceContext, SourceState, SourceUrl
@@ -69,7 +69,7 @@ class HttpSource:
         self._interval = config.interval
         self._timeout = aiohttp.ClientTimeout(total=config.timeout)
         self._largest = config.max_size
-        self._tls = client_tls_context(config.ca, config.cert, config.key) or True
+        self._tls = RenewedTls(config.ca, config.cert, config.key)
         parts = urlsplit(url.text)
         self._url = URL(urlunsplit((parts.scheme, url.hosts[0], parts.path or "/", config.query, "")), encoded=True)
         self._headers = _headers(url, context)
@@ -99,7 +99,7 @@ class HttpSource:
         headers = {**self._headers, **({} if known is None else known.conditions())}
         # A redirect is not followed: it could lead the credentials to where the operator did not send them.
         request = self._context.session().get(
-            self._url, headers=headers, timeout=self._timeout, ssl=self._tls, allow_redirects=False
+            self._url, headers=headers, timeout=self._timeout, ssl=self._tls.context(), allow_redirects=False
         )
         async with request as response:
             if response.status == 304 and known is not None:
