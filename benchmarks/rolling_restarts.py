@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
@@ -178,7 +179,7 @@ class Program:
         writer.write(b"GET /config HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")
         text = await reader.read()
         writer.close()
-        return [int(each) for each in re.findall(rb'"pid": (\d+)', text)]
+        return [each["pid"] for each in json.loads(text.partition(b"\r\n\r\n")[2])["workers"]]
 
 
 def write_plugin(folder: Path, number: int) -> None:
