@@ -67,6 +67,25 @@ def test_the_policy_knows_the_request_and_no_credentials() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("sent", "known"),
+    [
+        ("admin.test", "admin.test"),
+        ("ADMIN.test.:8443", "admin.test"),
+        ("%61dmin.%54est", "admin.test"),
+        ("[0:0::1]:80", "[::1]"),
+    ],
+)
+def test_the_policy_knows_the_host_that_routes_match(sent: str, known: str) -> None:
+    answer = Response.json({"result": True})
+    with PluginHarness(Authorize, {"opa": {"target": OPA}}, upstreams={OPA: answer}) as harness:
+        harness.request(host=sent)
+        (asked,) = harness.fetched
+
+    assert isinstance(asked.body, bytes)
+    assert json.loads(asked.body)["input"]["host"] == known
+
+
 def test_the_policy_is_asked_only_for_what_the_rule_allows() -> None:
     config = {"rule": {"methods": ["GET"]}, "opa": {"target": OPA}}
     with PluginHarness(Authorize, config, upstreams={OPA: Response.json({"result": True})}) as harness:

@@ -6,7 +6,9 @@ No decision (the document is undefined), another status than 200, and a response
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from ipaddress import IPv6Address
 from typing import Any, Final
 
 from gateway_plugin_sdk import BodyTooLargeError, Request, UpstreamError, Upstreams
@@ -31,7 +33,7 @@ def input_of(request: Request, consumer: Consumer | None, config: OpaConfig) -> 
         "path": request.path,
         "segments": [segment for segment in request.path.split("/") if segment],
         "query": query,
-        "host": request.host,
+        "host": plain_host(request.host),
         "scheme": request.scheme,
         "client_ip": request.client_ip,
         "route": request.route.id if request.route is not None else None,
@@ -46,6 +48,23 @@ def input_of(request: Request, consumer: Consumer | None, config: OpaConfig) -> 
             "claims": _plain(identity.claims),
         }
     return known
+
+
+_NEEDLESS: Final = re.compile("%(2d|3[0-9]|[46][1-9a-f]|[57][0-9a]|5f|7e)")
+"""Escapes of letters, digits, and the marks of names of hosts."""
+
+
+def plain_host(text: str) -> str:
+    """Return a host in the one spelling that routes match: policies compare it as they compare the path."""
+    host = text.lower()
+    if host.startswith("["):
+        literal = host[1:].partition("]")[0]
+        try:
+            return f"[{IPv6Address(literal)}]"
+        except ValueError:
+            return f"[{literal}]"
+    host = _NEEDLESS.sub(lambda found: chr(int(found[1], 16)).lower(), host)
+    return host.partition(":")[0].removesuffix(".")
 
 
 def _plain(value: Any) -> Any:
