@@ -22,7 +22,7 @@ from collections.abc import Iterable
 
 from gateway_core.proxy.bounded_reads import bound_reads
 from gateway_core.proxy.downstream.client import AcceptedConnection, Client
-from gateway_core.proxy.downstream.connections import FEW, SECONDS_PER_TURN, ConnectionHost, has_large_head
+from gateway_core.proxy.downstream.connections import FEW, LARGE_HEAD, SECONDS_PER_TURN, ConnectionHost, has_large_head
 from gateway_core.proxy.downstream.head_reader import HeadReader
 from gateway_core.proxy.downstream.http1_writer import Http1ResponseWriter
 from gateway_core.proxy.downstream.http2_connection import begin_http2
@@ -87,8 +87,7 @@ class ClientConnection(asyncio.Protocol):
             or self._writer.is_paused
             or not self.shutdown.is_reading
         ):
-            feeds = self.intake.body is not None and not self._input.size
-            position = self.intake.read(data, 0) if feeds else 0
+            position = self.intake.read(data, 0) if self.intake.body is not None and not self._input.size else 0
             if position < len(data):
                 self._hold(data, position)
             return
@@ -99,7 +98,8 @@ class ClientConnection(asyncio.Protocol):
             if b"\n" not in data and waiting.size <= self._proxy.limits.max_head_bytes:
                 return
             data, position = waiting.take()
-        if has_large_head(data, position) or (position := self._read_request(data, position)) < len(data):
+        is_large = len(data) > LARGE_HEAD and has_large_head(data, position)  # mostly there is no need of the call
+        if is_large or (position := self._read_request(data, position)) < len(data):
             self._hold(data, position)
 
     def _hold(self, data: bytes, position: int) -> None:

@@ -270,9 +270,10 @@ _END: Final = b"\r\n\r\n"
 
 
 def has_large_head(data: bytes, position: int) -> bool:
-    """Return whether a head that begins at a position is complete, and large."""
-    if len(data) <= LARGE_HEAD:
-        return False
+    """Return whether a head that begins at a position is complete, and large.
+
+    :param data: more than `LARGE_HEAD` bytes.
+    """
     end = position + LARGE_HEAD
     return data.find(_END, position, end) < 0 <= data.find(_END, end - len(_END) + 1)
 
