@@ -51,7 +51,7 @@ def config(pair: Pair, limits: str = "") -> str:
 def use(gateway: RunningGateway, issuing: Issuing) -> None:
     async def put() -> None:
         for opened in gateway._engine.listeners._open.values():
-            opened.site.acceptor.issuing = issuing  # type: ignore[attr-defined]  # a listener with TLS has one
+            opened.accepting.issuing = issuing  # type: ignore[attr-defined]  # a listener with TLS has one
 
     gateway._thread.run(put())
 
