@@ -226,8 +226,8 @@ async def measure(options: argparse.Namespace, folder: Path) -> int:
             load.is_over = True
     finally:
         process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(PATIENCE)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # in a thread: its upstreams are here
+            await asyncio.to_thread(process.wait, PATIENCE)
         print(f"ended with {process.poll()}")
         process.kill()
     for kind, each in durations.items():
