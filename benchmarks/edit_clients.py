@@ -45,7 +45,7 @@ async def serve(name: str, reader: asyncio.StreamReader, writer: asyncio.StreamW
                 writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
                 while data := await reader.read(4096):
                     writer.write(data)
-                return
+                break
             size = 0
             if b"transfer-encoding: chunked" in head:
                 while length := int(await reader.readuntil(b"\r\n"), 16):
