@@ -187,6 +187,27 @@ async def test_a_client_that_leaves_closes_the_iterator(proxied: Proxied) -> Non
     await until(lambda: not counts(gateway))
 
 
+async def test_a_client_that_leaves_when_the_body_has_ended_is_logged_once(proxied: Proxied) -> None:
+    records: list[Record] = []
+    gateways: list[RunningProxy] = []
+
+    class LeftAtTheEnd(Pieces):
+        async def aclose(self) -> None:
+            await super().aclose()
+            [exchange] = gateways[0].proxy.exchanges
+            # Behind the end of the task that reads this, and before what is called for it.
+            asyncio.get_running_loop().call_soon(exchange.client_gone)  # type: ignore[attr-defined]
+
+    gateways.append(gateway := await started(proxied, Response(body=LeftAtTheEnd(b"one")), records))
+    client = await gateway.connect()
+
+    await client.send(GET)
+
+    await until(lambda: records)
+    assert await settled(lambda: len(records)) == 1
+    assert gateway.proxy.holder.current.active == 0
+
+
 async def test_an_iterator_is_not_asked_faster_than_the_client_takes(proxied: Proxied) -> None:
     produced = 0
 

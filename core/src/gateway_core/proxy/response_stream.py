@@ -129,8 +129,8 @@ class ResponseStream:
 
     def cancel(self) -> None:
         """Write no more; nothing is reported. What gives the body is closed."""
+        self._is_cancelled = True  # also where the task has ended and `_done` is about to be called
         if not self._task.done():
-            self._is_cancelled = True
             self._error = ClientGoneError("the response was ended before its body")
             self._task.cancel()
 
