@@ -36,11 +36,11 @@ async def put_in_force(engine: Engine, sockets: SocketTable, bundle: ConfigBundl
 
 
 async def test_serves_what_was_committed(engine: Engine, sockets: SocketTable, canon: Canon, upstream: str) -> None:
-    told = await put_in_force(engine, sockets, canon(text(upstream)))
+    changes = await put_in_force(engine, sockets, canon(text(upstream)))
 
     (url,) = engine.listeners.urls()
     assert await ask(url, "/a") == (200, "up GET /a HTTP/1.1")
-    assert told == "routes added: it; 0 bindings rebuilt, 0 kept"
+    assert changes == "routes added: it; 0 bindings rebuilt, 0 kept"
 
 
 async def test_a_reload_takes_what_did_not_change_from_the_configuration_in_force(
@@ -55,10 +55,10 @@ async def test_a_reload_takes_what_did_not_change_from_the_configuration_in_forc
     await put_in_force(engine, sockets, canon(texts[0]))
     before, users = engine.holder.current.config.routes, engine.holder.current.upstreams["u"]
 
-    told = await put_in_force(engine, sockets, canon(texts[1]))
+    changes = await put_in_force(engine, sockets, canon(texts[1]))
 
     after = engine.holder.current
-    assert told == "routes changed: it; 0 bindings rebuilt, 0 kept"
+    assert changes == "routes changed: it; 0 bindings rebuilt, 0 kept"
     assert after.config.routes[-1] is before[-1]
     assert after.upstreams["u"] is users
     (url,) = engine.listeners.urls()

@@ -50,8 +50,8 @@ async def test_a_refusal_of_one_keeps_the_old_configuration_in_all(
         await put_in_force(supervisor, canon(config(upstream, "/b", more=BROKEN)))
 
     assert await versions(supervisor) == before
-    told = await put_in_force(supervisor, canon(config(upstream, "/b")))
-    assert told.endswith("; 2 workers")
+    changes = await put_in_force(supervisor, canon(config(upstream, "/b")))
+    assert changes.endswith("; 2 workers")
     assert (await versions(supervisor)).keys() == before.keys()
     assert await ask(supervisor.urls()[0], "/b") == (200, "up GET /b HTTP/1.1")
 
@@ -90,9 +90,9 @@ async def test_a_new_listener_is_served_by_new_workers(supervisor: Supervisor, c
     await put_in_force(supervisor, canon(config(upstream)))
     before = await versions(supervisor)
 
-    told = await put_in_force(supervisor, canon(config(upstream, listen="['127.0.0.1:0', '[::1]:0']")))
+    changes = await put_in_force(supervisor, canon(config(upstream, listen="['127.0.0.1:0', '[::1]:0']")))
 
-    assert "since there is a new listener" in told
+    assert "since there is a new listener" in changes
     assert not before.keys() & (await versions(supervisor)).keys()
     for url in supervisor.urls():
         assert (await ask(url, "/a"))[0] == 200
@@ -113,9 +113,9 @@ async def test_plugins_that_changed_get_new_workers(supervisor: Supervisor, cano
     await put_in_force(supervisor, first)
     before = await versions(supervisor)
 
-    told = await put_in_force(supervisor, replace(first, plugins={"ratelimit": "2"}))
+    changes = await put_in_force(supervisor, replace(first, plugins={"ratelimit": "2"}))
 
-    assert "since ratelimit is 2 now" in told
+    assert "since ratelimit is 2 now" in changes
     assert not before.keys() & (await versions(supervisor)).keys()
     async with asyncio.timeout(30):
         while not sum((await supervisor.samples()).series[REQUESTS.name].values.values()):  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 The parser of Python knows no positions, and the composer of YAML does not take every JSON text: not a key of more than
 1,024 characters, not an unescaped U+007F, and it spells the escapes of surrogate pairs differently. So the parser says
-whether a text is JSON, and then its tokens, which can be told apart without looking at what is around them, become
+whether a text is JSON, and then its tokens, which can be distinguished without looking at what is around them, become
 nodes.
 """
 

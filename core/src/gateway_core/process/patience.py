@@ -6,7 +6,7 @@ The time in which it is ready to run and no processor is free is not counted; Li
 ``/proc/PID/task/TID/schedstat``. Where there is no such file, all time counts.
 
 A process that is stopped (SIGSTOP, a debugger) gets no further, and is given up much sooner. One that has ended is no
-matter of patience: whoever waits sees the end of its socket.
+matter of patience: what waits for it sees the end of its socket.
 """
 
 from __future__ import annotations

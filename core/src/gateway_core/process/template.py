@@ -7,7 +7,7 @@ template has one thread and imports no plugin: plugins are those of when a worke
 
 Over its socket pair the supervisor gives one order at a time, with the descriptors that a worker is to have, and waits
 for the reply as long as the template gets on, however busy the machine is (`gateway_core.process.patience`). No order
-is given before the reply to the last one is there, even if whoever gave that does not wait for it any more: each reply
+is given before the reply to the last one is there, even if nothing waits for that any more: each reply
 belongs to its order. The template is the parent of the workers, so it reports how they ended; the supervisor sees by
 itself that they have ended (pidfd_open), and does without a report that does not come. It has nothing to finish, and is
 ended by SIGKILL, or ends with its socket; the workers, which have channels of their own, do not.
@@ -208,7 +208,7 @@ class Template:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._forked.pid, signal.SIGKILL)  # it may be stopped, or at something that takes long
             await wait_for_exit(self._forked)
-            async with self._turn:  # whoever waits for a reply sees the end
+            async with self._turn:  # what waits for a reply sees the end
                 self._forked.sock.close()
 
 

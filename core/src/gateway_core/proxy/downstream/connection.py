@@ -272,7 +272,7 @@ class ClientConnection(asyncio.Protocol):
         self._exchange = None
         if self._is_tunnel:
             self._dismiss()
-            self.shutdown.lost()  # the tunnel has the transport: this is told of nothing any more
+            self.shutdown.lost()  # the tunnel has the transport: nothing is reported here any more
             self._writer.disown()
             return
         writer, waiting, snapshot = self._writer, self._input, self._proxy.holder.current
