@@ -177,6 +177,29 @@ async def test_a_window_may_be_negative_and_stops_its_stream(wire: Wire) -> None
     assert len(frame.data) == 10
 
 
+async def test_a_window_that_settings_make_negative_stops_a_stream_that_waits_for_its_turn(wire: Wire) -> None:
+    each = stream(1, 150_000, window=200_000)
+    wire.sender.enter(each)
+    await wire.frames(4)  # the window of the connection
+    each.change_window(-140_000)
+    wire.sender.enter(each)
+    wire.sender.open_window(1 << 20)
+    wire.sender.enter(stream(3, 10))
+    assert order(await wire.frames(1)) == [3]
+    assert (each.window, each.queued) == (-5_535, 84_465)
+    wire.sender.open_stream(each, 5_536)
+    assert [(frame.stream_id, len(frame.data)) for frame in await wire.frames(1)] == [(1, 1)]
+
+
+async def test_time_is_stalled_until_settings_open_a_window(wire: Wire) -> None:
+    each = stream(1, 10, window=0)
+    wire.sender.enter(each)
+    assert each.stalled_since
+    each.change_window(5)
+    wire.sender.enter(each)
+    assert not each.stalled_since
+
+
 async def test_trailers_end_a_stream_behind_its_body(wire: Wire) -> None:
     each = SendStream(1, 1000)
     wire.sender.send(each, b"body")

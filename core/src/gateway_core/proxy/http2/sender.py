@@ -250,8 +250,11 @@ class Sender:
         if not stream.queued:
             return
         if stream.window <= 0:
-            stream.stalled_since = stream.stalled_since or self._loop.time()
+            self.leave(stream)  # SETTINGS may have made its window smaller while it waited for its turn
+            stream.stalled_since = self._loop.time()
         elif not stream.is_ready:
+            if stream.stalled_since:
+                self._count_stall(stream)
             stream.is_ready = True
             self._ready.setdefault(stream.urgency, deque()).append(stream)
             if not self._is_scheduled and not self._is_paused:
@@ -260,11 +263,9 @@ class Sender:
 
     def prioritize(self, stream: SendStream, urgency: int, is_incremental: bool) -> None:
         """Have a stream sent before or behind others from now on."""
-        was_ready = stream.is_ready
         self.leave(stream)
         stream.urgency, stream.is_incremental = urgency, is_incremental
-        if was_ready:
-            self.enter(stream)
+        self.enter(stream)
 
     def drop(self, stream: SendStream) -> None:
         """Have a stream send nothing any more."""
@@ -377,8 +378,6 @@ class Sender:
         except ValueError as error:
             code = ErrorCode.FLOW_CONTROL_ERROR if size else ErrorCode.PROTOCOL_ERROR
             raise Http2StreamError(stream.stream_id, code, str(error)) from None
-        if stream.stalled_since and stream.window > 0:
-            self._count_stall(stream)
         self.enter(stream)
 
     def _count_stall(self, stream: SendStream) -> None:
