@@ -232,6 +232,29 @@ async def test_a_websocket_that_is_cut_off_is_cut_off_on_the_other_side(proxied:
     await until(lambda: counts(gateway) == {} and not gateway.proxy.tunnels)
 
 
+@pytest.mark.parametrize("early", [b"early", b""], ids=["behind bytes", "with the head"])
+async def test_a_half_close_before_the_upstream_has_agreed_reaches_it(proxied: Proxied, early: bytes) -> None:
+    gate = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await gate.wait()
+        await peer.send(b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello ")
+        await peer.send(await peer.rest())
+        peer.writer.write_eof()
+
+    gateway, _ = await proxied(script)
+    async with http2(gateway) as client:
+        head = client.head(("sec-websocket-version", "13"), method="CONNECT", protocol="websocket", ends=not early)
+        await client.send(head, *(client.data(head.stream_id, early) if early else []))
+        await client.settle()
+        gate.set()
+        got = client.streams[head.stream_id]
+        await client.until(lambda: got.ended)
+        assert got.body == b"hello " + early
+    await until(lambda: counts(gateway) == {} and not gateway.proxy.tunnels)
+
+
 @pytest.mark.parametrize(("protocol", "status"), [("h2c", 501), ("h2-own", 501), ("connect-udp", 502)])
 async def test_a_protocol_that_is_not_tunnelled_is_not_asked_for(proxied: Proxied, protocol: str, status: int) -> None:
     gateway, upstream = await proxied(OK)

@@ -378,6 +378,8 @@ class Http2Stream(SendStream):
         self._tunnel = StreamTransport(self, self, self._owner.sender)
         pieces, self._pieces = self._pieces, []
         self.credit(0)
+        if self.is_remote_ended:
+            self._tunnel.feed_eof()
         return TunnelEnd(self._tunnel, b"".join(pieces))
 
     def abort(self) -> None:

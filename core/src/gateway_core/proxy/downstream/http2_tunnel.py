@@ -38,13 +38,16 @@ class StreamTransport(asyncio.Transport):
         self._stream, self._sending, self._sender = stream, sending, sender
         self._protocol: asyncio.Protocol | None = None
         self._is_paused = self._is_closing = self._is_reading = False
-        self._is_lost = self._has_written_eof = False
+        self._is_lost = self._has_written_eof = self._is_at_end = False
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ARG002 - there is no socket of its own
         return default
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self._protocol = protocol  # type: ignore[assignment]  # a Tunnel's ends are
+        if self._is_at_end:
+            # The client half-closed before the upstream had agreed; its tunnel passes on first what it sent before.
+            asyncio.get_running_loop().call_soon(self.feed_eof)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         assert self._protocol is not None
@@ -111,6 +114,7 @@ class StreamTransport(asyncio.Transport):
 
     def feed_eof(self) -> None:
         """Pass on that the client will send nothing more."""
+        self._is_at_end = True
         if self._protocol is not None and not self._is_closing and not self._protocol.eof_received():
             self.close()
 
