@@ -47,8 +47,7 @@ class Attempt:
     def __init__(self, owner: AttemptOwner, retries: Retries | None = None) -> None:
         """Send nothing yet; ``retries`` are the attempts before this one."""
         self._owner = owner
-        self.upstream = owner.upstream
-        self.retries = retries
+        self.upstream, self.retries = owner.upstream, retries
         self.endpoint: Endpoint | None = None  # that was picked
         self.picked_at, self.responded_at, self._is_counted = 0.0, 0.0, False
         self._connection: Lent | None = None
@@ -140,8 +139,7 @@ class Attempt:
         if connection is None and not self._is_resent and isinstance(idle, Pool):
             connection = idle.take(self.terms.proxy_client) if idle.sends_proxy_header else idle.take()
         if connection is None:
-            self._head, terms = head, self.terms
-            seconds = terms.connect_timeout
+            self._head, terms, seconds = head, self.terms, self.terms.connect_timeout
             if terms.total_deadline is not NEVER:
                 seconds = max(0.001, min(seconds or NEVER, terms.total_deadline - now))
             owner.on_waiting(0)
@@ -163,8 +161,7 @@ class Attempt:
             self._owner.crashed(error)
 
     def _send(self, connection: Lent, head: PreparedRequest) -> None:
-        self._connection = connection
-        (data, flags), body = head, self._owner.body
+        self._connection, (data, flags), body = connection, head, self._owner.body
         if body is None:
             connection.send(self, data, flags)
         else:
@@ -176,18 +173,17 @@ class Attempt:
     def on_interim(self, head: ResponseHead) -> None:
         self._owner.on_interim(head)
 
-    def on_response(self, head: ResponseHead, body: bytes, complete: bool) -> None:
+    def on_response(self, head: ResponseHead, body: bytes, complete: bool, trailers: bytes = b"") -> None:
         """Report the response, unless its status leads to a retry."""
-        owner, status = self._owner, head.status
-        now = owner.directory.now()
+        owner, status, now = self._owner, head.status, self._owner.directory.now()
         if self.span is not None:
             self.span.responded(status, self._connection, now)
         if complete:
             self._connection = None
             if (sent := owner.body) is not None and not sent.is_complete:
                 sent.detach()
-            if not body and self.upstream.may_refuse:
-                self.grpc_code = read_code(head.block)
+            if (trailers or not body) and self.upstream.may_refuse:
+                self.grpc_code = read_code(trailers or head.block)
                 status = call_outcome(self.grpc_code, status)
         if (status >= 400 or self.observed is not None) and self._retries_on(status, head):
             return
@@ -204,7 +200,16 @@ class Attempt:
             self._is_counted = False
             upstream.admission.load.active -= 1
             endpoint.active -= 1
-        owner.on_response(head, body, complete)
+        owner.on_response(head, body, complete, trailers)
+
+    def on_whole(self, head: ResponseHead, body: bytes, trailers: bytes) -> None:
+        """Report a response at once, unless its status, that of a call or the owner needs it in its parts."""
+        if head.status < 400 and not read_code(trailers) and self._owner.passes_whole:
+            self.on_response(head, body, True, trailers)
+            return
+        self.on_response(head, body, False)
+        if self._connection is not None:
+            self.on_end(trailers)
 
     def on_body(self, data: bytes | memoryview) -> None:
         self._owner.on_body(data)
@@ -267,7 +272,6 @@ class Attempt:
 
     @property
     def picked(self) -> Endpoint:
-        """The endpoint, once there is one."""
         assert self.endpoint is not None
         return self.endpoint
 
@@ -358,13 +362,12 @@ class Attempt:
             owner.body.detach()
         if not self.responded_at:
             self._leave(Outcome.ABANDONED)
-        elif self._connection is not None:
-            if timed_out and not self.terms.is_client_late(owner.directory.now()):
-                self._leave(Outcome.TIMEOUT, "the rest did not come in time", UPSTREAM_RESPONSE_TIMEOUT)
-            else:
-                self._leave(self._outcome)
-        else:
+        elif self._connection is None:
             self.count_out(self.picked)
+        elif timed_out and not self.terms.is_client_late(owner.directory.now()):
+            self._leave(Outcome.TIMEOUT, "the rest did not come in time", UPSTREAM_RESPONSE_TIMEOUT)
+        else:
+            self._leave(self._outcome)
 
     def _leave(self, outcome: int | None, detail: str = "", event: Event | None = None) -> None:
         """End the attempt; the upstream learns from its outcome unless it did already, the log of its event."""

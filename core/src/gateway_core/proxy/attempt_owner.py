@@ -3,8 +3,7 @@
 `AttemptOwner` is what the request is sent for. `AttemptTerms` is what few attempts look at: most requests go to the
 only endpoint over an idle connection, and their first response is the last one. `Retries` is made with the first
 attempt that fails; whether another one follows is decided by the retry policy (`gateway_core.upstreams.retry`): never
-after the head of a response went to the owner, and never for want of local resources, of which another attempt takes
-more.
+after the head of a response went to the owner, nor for want of local resources, of which another attempt takes more.
 
 **The free resend.** A kept connection may be closed by the endpoint in the moment in which a request goes out on it.
 This says nothing about the endpoint, so the same attempt is sent once more, over a new connection, and is not counted
@@ -80,14 +79,13 @@ ENDINGS: Final = {
 }
 
 
-_REASONS: Final = {ending.event: ending.reason for ending in ENDINGS.values() if ending.event is not None}
+_REASONS: Final[dict[Event, str]] = {each.event: each.reason for each in ENDINGS.values() if each.event is not None}
 
 
 def reason_of(outcome: int | None, event: Event | None) -> str | None:
     """Return why an attempt failed, as a code of `gateway_core.reasons` where there is one; None if it did not."""
     if event is not None:
-        reason: str = _REASONS[event]
-        return reason
+        return _REASONS[event]
     return "cancelled" if outcome == Outcome.ABANDONED else "upstream.local-error" if outcome == Outcome.LOCAL else None
 
 
@@ -95,8 +93,7 @@ _STALE: Final = frozenset({Failure.RESET, Failure.STALE})
 
 
 def can_resend(failure: Failure, uses: int) -> bool:
-    """Return whether a failure says nothing of the endpoint: it has not acted upon the request, or the connection had
-    served others before.
+    """Return whether a failure says nothing of the endpoint: it has not acted, or the connection had served others.
 
     :param uses: requests of the connection, this one included.
     """
@@ -224,7 +221,11 @@ class AttemptOwner(Protocol):
     def on_interim(self, head: ResponseHead) -> None:
         """Called with each 1xx head that is not 101."""
 
-    def on_response(self, head: ResponseHead, body: bytes, complete: bool) -> None:
+    @property
+    def passes_whole(self) -> bool:
+        """Whether `on_response` takes trailers: nothing looks at the head before it goes on."""
+
+    def on_response(self, head: ResponseHead, body: bytes, complete: bool, trailers: bytes = b"") -> None:
         """Called with the head, and the part of the body that came with it."""
 
     def on_body(self, data: bytes | memoryview) -> None:

@@ -86,6 +86,7 @@ class MirrorCopy:
     """One copy in progress (an `AttemptOwner`)."""
 
     bound = None
+    passes_whole = True
 
     __slots__ = (
         "_attempt",
@@ -207,7 +208,7 @@ class MirrorCopy:
     def on_interim(self, head: ResponseHead) -> None:
         """Drop it."""
 
-    def on_response(self, head: ResponseHead, body: bytes, complete: bool) -> None:  # noqa: ARG002 - dropped
+    def on_response(self, head: ResponseHead, body: bytes, complete: bool, trailers: bytes = b"") -> None:  # noqa: ARG002 - dropped
         """Drop it; the upstream has learnt from its status."""
         self._responded = True
         if complete:

@@ -102,10 +102,8 @@ class Relay:
         return self.body is not None and is_grpc(self._exchange.head)
 
     def terms(self) -> AttemptTerms:
-        exchange = self._exchange
-        return client_terms(
-            exchange.request, exchange.head, exchange.client, self._route, self.upstream, exchange.total_deadline
-        )
+        its = self._exchange
+        return client_terms(its.request, its.head, its.client, self._route, self.upstream, its.total_deadline)
 
     # -- the request
 
@@ -181,10 +179,8 @@ class Relay:
     @property
     def expects_continue(self) -> bool:
         """Whether the client waits for a 100, which it did not get yet."""
-        body = self.body
-        return (
-            self._exchange.head.facts.expect and body is not None and not body.is_complete and not self._continue_sent
-        )
+        body, facts = self.body, self._exchange.head.facts
+        return facts.expect and body is not None and not body.is_complete and not self._continue_sent
 
     def on_sent(self, now: float) -> None:  # noqa: ARG002 - the clock is read once more for it
         exchange, body = self._exchange, self.body
@@ -241,7 +237,12 @@ class Relay:
 
     # -- the response
 
-    def on_response(self, head: ResponseHead, body: bytes, complete: bool) -> None:
+    @property
+    def passes_whole(self) -> bool:
+        is_sticky = self._route.split is not None or self.upstream.sticky is not None
+        return not (is_sticky or self._exchange.chain.response)
+
+    def on_response(self, head: ResponseHead, body: bytes, complete: bool, trailers: bytes = b"") -> None:
         exchange = self._exchange
         if self._flags & MAY_SWITCH and refuse_success(exchange, self.attempt, head):
             return
@@ -263,7 +264,7 @@ class Relay:
             if not exchange.proxy.keeps_alive or ((sent := exchange.body) is not None and not sent.is_complete):
                 exchange.writer.make_last()  # as `begin_response` would, which takes a call for each request
             via = exchange.snapshot.scope.via_line
-            exchange.writer.relay(head, via + lines if lines else via, exchange.id_line, body, complete)
+            exchange.writer.relay(head, via + lines if lines else via, exchange.id_line, body, complete, trailers)
         elif self.phase is not None or exchange.is_over:
             return
         if complete:
@@ -330,8 +331,7 @@ class Relay:
 
     def _undone(self, head: ResponseHead) -> ResponseHead:
         """Return the response's head in the client's words (`rewrite_response`)."""
-        exchange, endpoint = self._exchange, self.attempt.picked
-        return undo_rewrite(head, exchange.request, exchange.head, self._target, endpoint)
+        return undo_rewrite(head, self._exchange.request, self._exchange.head, self._target, self.attempt.picked)
 
     def on_body(self, data: bytes | memoryview) -> None:
         exchange, phase = self._exchange, self.phase
@@ -375,8 +375,8 @@ class Relay:
             self.operations.start_switch(connection, data)
             return
         block = head.block + exchange.snapshot.scope.via_line
-        client = exchange.writer.switch(head.status, head.reason, block, attempt.terms.protocol_of(head))
-        join(exchange, client, connection, data)
+        protocol = attempt.terms.protocol_of(head)
+        join(exchange, exchange.writer.switch(head.status, head.reason, block, protocol), connection, data)
 
     def crashed(self, error: BaseException) -> None:
         self._exchange.crashed(error)

@@ -48,12 +48,15 @@ class ResponseWriter(Protocol):
     def send_continue(self) -> None:
         """Write 100 Continue."""
 
-    def relay(self, head: ResponseHead, added: bytes, id_line: bytes, body: bytes, complete: bool) -> None:
+    def relay(
+        self, head: ResponseHead, added: bytes, id_line: bytes, body: bytes, complete: bool, trailers: bytes = b""
+    ) -> None:
         """Write an upstream's head as it came, with the part of the body that is there.
 
         :param added: lines that go behind those of the head, none of which the writer writes itself.
         :param id_line: X-Request-Id as a line and the empty line that ends the head.
         :param complete: whether ``body`` is all of it.
+        :param trailers: what completes it behind the body; as `end`.
         """
 
     def start(

@@ -72,6 +72,8 @@ class Switched(NamedTuple):
 class UpstreamCall:
     """One request and its response (an `AttemptOwner`)."""
 
+    passes_whole = True
+
     __slots__ = (
         "_attempt_phase", "_buffer", "_buffered", "_error", "_feeder", "_head", "_head_ready", "_is_complete",
         "_is_paused", "_may_feed", "_more", "_place", "_takes_switch", "_terms", "_timeouts", "_total_deadline",
@@ -294,12 +296,12 @@ class UpstreamCall:
     def on_interim(self, head: ResponseHead) -> None:
         self._head.on_interim(head)
 
-    def on_response(self, head: ResponseHead, body: bytes, complete: bool) -> None:
+    def on_response(self, head: ResponseHead, body: bytes, complete: bool, trailers: bytes = b"") -> None:
         self.response_head = head
         self._head_ready.set()
         self.on_body(body)
         if complete:
-            self.on_end(b"")
+            self.on_end(trailers)
 
     def on_body(self, data: bytes | memoryview) -> None:
         if data:

@@ -83,6 +83,26 @@ async def test_a_head_and_the_first_part_of_a_body_go_out_together_and_the_rest_
     assert (data.data, "END_STREAM" in data.flags, "END_STREAM" in trailers.flags) == (b"first", False, True)
 
 
+async def test_a_whole_message_goes_out_with_its_trailers(wire: Wire) -> None:
+    each = SendStream(1, 1000)
+    wire.sender.send_begin(each, b"\x88", b"body", b"\x10\x01x\x01y", ends=True)
+    assert (each.queued, each.window, each.is_ended) == (0, 996, True)
+    _, data, trailers = await wire.frames(3)
+    assert (data.data, "END_STREAM" in data.flags) == (b"body", False)
+    assert (trailers.data, "END_STREAM" in trailers.flags) == (b"\x10\x01x\x01y", True)
+
+
+async def test_trailers_wait_behind_a_body_for_its_window(wire: Wire) -> None:
+    each = SendStream(1, 3)
+    wire.sender.send_begin(each, b"\x88", b"body", b"\x10\x01x\x01y", ends=True)
+    _, data = await wire.frames(2)
+    assert (data.data, "END_STREAM" in data.flags, each.queued) == (b"bod", False, 1)
+    wire.sender.open_stream(each, 10)
+    data, trailers = await wire.frames(2)
+    assert (data.data, "END_STREAM" in data.flags) == (b"y", False)
+    assert (trailers.data, "END_STREAM" in trailers.flags) == (b"\x10\x01x\x01y", True)
+
+
 @pytest.mark.parametrize("ends", [True, False])
 async def test_a_first_part_waits_for_the_window_behind_its_head(wire: Wire, ends: bool) -> None:
     each = SendStream(1, 3)

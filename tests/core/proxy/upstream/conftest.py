@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.proxy.kit import RunningProxy, StartProxy
+from tests.core.proxy.kit import Plugins, RunningProxy, StartProxy
 from tests.core.proxy.upstream.authority import Authority
 from tests.core.proxy.upstream.http2_endpoint import Endpoint, StartHttp2, http2_endpoint
 from tests.core.proxy.upstream.http2_endpoint import Script as EndpointScript
@@ -79,13 +79,18 @@ async def start_http2(start_proxy: StartProxy) -> AsyncIterator[StartHttp2]:
     async with AsyncExitStack() as stack:
 
         async def begin(
-            script: EndpointScript, extra: str = "", upstream_extra: str = "", settings: dict[int, int] | None = None
+            script: EndpointScript,
+            extra: str = "",
+            upstream_extra: str = "",
+            settings: dict[int, int] | None = None,
+            plugins: Plugins = (),
         ) -> tuple[RunningProxy, Endpoint]:
             endpoint = await stack.enter_async_context(http2_endpoint(script, settings))
             gateway = await start_proxy(
                 f"listen: 127.0.0.1:0\n{extra}\nupstreams:\n"
                 f"  - {{name: u, protocol: http2, endpoints: [{{url: '{endpoint.url}'}}], {upstream_extra}}}\n"
-                "routes: [{id: all, path_prefix: /, target: u}]\n"
+                "routes: [{id: all, path_prefix: /, target: u}]\n",
+                plugins,
             )
             return gateway, endpoint
 

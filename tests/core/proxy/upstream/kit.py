@@ -51,6 +51,10 @@ class Recorder:
         if complete:
             self.on_end(b"")
 
+    def on_whole(self, head: ResponseHead, body: bytes, trailers: bytes) -> None:
+        self.on_response(head, body, False)
+        self.on_end(trailers)
+
     def on_body(self, data: bytes | memoryview) -> None:
         assert self.head is not None
         self.body += data

@@ -150,7 +150,13 @@ class Http1ResponseWriter:
             self.continue_sent = True
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def relay(self, head: ResponseHead, added: bytes, id_line: bytes, body: bytes, complete: bool) -> None:
+    def relay(
+        self, head: ResponseHead, added: bytes, id_line: bytes, body: bytes, complete: bool, trailers: bytes = b""
+    ) -> None:
+        if trailers:  # they need chunks
+            self.relay(head, added, id_line, body, False)
+            self.end(trailers)
+            return
         if not head.has_date:
             added = self._date.block() + added
         if complete and self._is_usual and head.plain:

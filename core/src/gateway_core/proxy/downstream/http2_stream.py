@@ -238,18 +238,20 @@ class Http2Stream(SendStream):
             self.continue_sent = True
             self._owner.sender.send_head(self, _CONTINUE, ends=False)
 
-    def relay(self, head: ResponseHead, added: bytes, id_line: bytes, body: bytes, complete: bool) -> None:
+    def relay(
+        self, head: ResponseHead, added: bytes, id_line: bytes, body: bytes, complete: bool, trailers: bytes = b""
+    ) -> None:
         if not head.has_date:
             added = self._owner.date.block() + added
         length = head.content_length
-        if complete and not self._is_head and head.length != NO_BODY:
+        if complete and not trailers and not self._is_head and head.length != NO_BODY:
             length = len(body)
-        if head.trailer and not complete:
+        if head.trailer and (trailers or not complete):
             added += head.trailer
         fields = encode_block(head.block)  # each by itself: few upstreams' heads are the same as the last one for long
         if added:
             fields += encode_block(added)
-        self._write(head.status, fields, length, id_line, body, complete)
+        self._write(head.status, fields, length, id_line, body, complete, trailers)
 
     def start(
         self,
@@ -275,8 +277,9 @@ class Http2Stream(SendStream):
         return False
 
     def _write(
-        self, status: int, fields: bytes, length: int | None, id_line: bytes, body: bytes, complete: bool
-    ) -> None:
+        self, status: int, fields: bytes, length: int | None, id_line: bytes, body: bytes, complete: bool,
+        trailers: bytes = b"",
+    ) -> None:  # fmt: skip
         encoded = encode_status(status) + fields
         if length is not None and status != 204:
             encoded += encode_value(_LENGTH_PREFIX, b"%d" % length)
@@ -288,16 +291,19 @@ class Http2Stream(SendStream):
         self.bytes_sent = len(body)
         owner = self._owner
         sender = owner.sender
+        end = encode_block(trailers) if trailers else b""
         if complete and body and len(owner) == 1:
             sender.hold()
-            sender.send_begin(self, encoded, body, ends=True)
+            sender.send_begin(self, encoded, body, end, ends=True)
             sender.flush()  # there is no other stream to wait for
         elif body:
-            sender.send_begin(self, encoded, body, ends=complete)
+            sender.send_begin(self, encoded, body, end, ends=complete)
             if self.queued and not complete:
                 self._pause_if_full()
         else:
-            sender.send_head(self, encoded, ends=complete)
+            sender.send_head(self, encoded, ends=complete and not end)
+            if end:
+                sender.end(self, end)
 
     # -- the body of the response
 

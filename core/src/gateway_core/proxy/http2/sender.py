@@ -116,10 +116,8 @@ class Sender:
         self._is_scheduled = self._is_paused = False
         self._empties_table = False  # the next block of fields begins with the size of the table
         self._is_tls = transport.get_extra_info("ssl_object") is not None
-        self.window = DEFAULT_WINDOW
-        """Bytes of DATA that the peer takes on the connection."""
-        self.initial = DEFAULT_WINDOW
-        """The window of a new stream."""
+        self.window = self.initial = DEFAULT_WINDOW
+        """Bytes of DATA that the peer takes on the connection, and on a new stream."""
         self._limit()
 
     def _limit(self) -> None:
@@ -145,8 +143,7 @@ class Sender:
             self._pump()
         self._is_scheduled = False
         if self._pieces:
-            pieces, size = self._pieces, self._size
-            self._pieces, self._size = [], 0
+            pieces, size, self._pieces, self._size = self._pieces, self._size, [], 0
             if not self._transport.is_closing():
                 if self._counts is not None:
                     self._counts.bytes_out += size
@@ -197,29 +194,32 @@ class Sender:
         stream.is_ended = ends
         self._write_block(stream.stream_id, block, ends=ends)
 
-    def send_begin(self, stream: SendStream, block: bytes, body: bytes, *, ends: bool) -> None:
+    def send_begin(self, stream: SendStream, block: bytes, body: bytes, trailers: bytes = b"", *, ends: bool) -> None:
         """Write a message's fields with the first part of its body, in one piece if the windows allow.
 
-        :param ends: whether the message is complete with that.
+        :param ends: whether the message is complete with that and its trailers, if there are any.
         """
         if self._empties_table:
             block = self._behind_size(block)
-        size, length = len(body), len(block)
-        if size <= self.window and size <= stream.window and size <= MAX_FRAME_SIZE and length <= MAX_FRAME_SIZE:
+        size, length, rest, most = len(body), len(block), len(trailers), MAX_FRAME_SIZE
+        if size <= self.window and size <= stream.window and size <= most and length <= most and rest <= most:
             self.window -= size
             stream.window -= size
-            stream.is_ended = ends
-            stream_id = stream.stream_id
+            stream.is_ended, stream_id, flags = ends, stream.stream_id, END_STREAM if ends and not rest else 0
             head = make_head(length << 8 | HEADERS, END_HEADERS, stream_id)
-            self._pieces += (head, block, make_head(size << 8 | DATA, END_STREAM if ends else 0, stream_id), body)
+            self._pieces += (head, block, make_head(size << 8 | DATA, flags, stream_id), body)
             self._size += length + size + 2 * FRAME_HEAD_SIZE
+            if rest:
+                head = make_head(rest << 8 | HEADERS, END_HEADERS | END_STREAM, stream_id)
+                self._pieces += (head, trailers)
+                self._size += rest + FRAME_HEAD_SIZE
             if not self._is_scheduled:
                 self._is_scheduled = True
                 self._loop.call_soon(self.flush)
             return
         self._write_block(stream.stream_id, block, ends=False)
         self._hold(stream, body)
-        stream.is_ended = ends
+        stream.is_ended, stream.trailers = ends, trailers
         self.enter(stream)
 
     def send(self, stream: SendStream, data: bytes | memoryview) -> None:

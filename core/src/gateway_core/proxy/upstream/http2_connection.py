@@ -78,7 +78,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
         self._budget = Budget(*IDLE_FRAMES, self.idle_since)
         self._heads = ResponseHeads(pool.max_head_bytes)
         self._streams: dict[int, Http2UpstreamStream] = {}
-        self._waiting: set[Http2UpstreamStream] = set()  # whose heads wait for what follows in the same read
+        self._waiting: set[Http2UpstreamStream] = set()  # whose heads came in this read, and may wait for its rest
         self._last = -1
         self.expects_settings = True
         """Whether the endpoint has not said yet how many streams it takes: until then it gets one."""
@@ -188,7 +188,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
             return
         if self._waiting:
             for stream in list(self._waiting):
-                stream.flush_head()
+                stream.flush()
             self._waiting.clear()
         self.sender.flush()
 
@@ -230,7 +230,6 @@ class Http2UpstreamConnection(asyncio.Protocol):
         if stream is None:
             return
         self._heard += 1
-        self._waiting.discard(stream)
         if not stream.is_responding:
             raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "it sends a body without a head")
         if payload and not stream.wants_body:
@@ -259,7 +258,6 @@ class Http2UpstreamConnection(asyncio.Protocol):
         trailers = self._heads.read_trailers(stream.stream_id, block)
         if not ends:
             raise Http2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR, "its trailers do not end the response")
-        self._waiting.discard(stream)
         stream.take_trailers(trailers)
 
     def _take_window(self, stream_id: int, size: int) -> None:

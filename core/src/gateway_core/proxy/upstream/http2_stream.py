@@ -3,6 +3,9 @@
 A stream is for one request. Its response comes as head, body and trailers, and flows no faster than its handler lets
 it, by the window of the stream: a client that stops reading holds up no other stream of the connection.
 
+What one read brings of a response is passed on together: a head with the first frame of its body, and with its trailers
+if these end it, as they end a unary call of gRPC. What the read leaves incomplete is passed on at its end (`flush`).
+
 A stream that the endpoint refuses, or that it says that it has not seen, was not acted upon, so the request may be sent
 again whatever its method (`Failure.REFUSED`). RST_STREAM with NO_ERROR behind a complete response only says that the
 endpoint has no use for the rest of the request (RFC 9113 section 8.1).
@@ -61,8 +64,9 @@ class Http2UpstreamStream(SendStream):
     http_version = "2"
 
     __slots__ = (
-        "_connection", "_has_head", "_head", "_interims", "_is_bodiless", "_is_over", "_is_paused", "_is_upload_paused",
-        "_left", "_receiving", "bound", "client", "flags", "handler", "heard_before", "pool", "upload_complete", "uses",
+        "_begun", "_connection", "_has_head", "_head", "_interims", "_is_bodiless", "_is_over", "_is_paused",
+        "_is_upload_paused", "_left", "_receiving", "bound", "client", "flags", "handler", "heard_before", "pool",
+        "upload_complete", "uses",
     )  # fmt: skip
 
     def __init__(self, connection: StreamOwner, pool: EndedPool, window: int) -> None:
@@ -81,7 +85,8 @@ class Http2UpstreamStream(SendStream):
         self.handler: StreamHandler | None = None
         self.flags = 0
         self.upload_complete = True
-        self._head: ResponseHead | None = None  # that waits for what comes behind it in the same read
+        self._head: ResponseHead | None = None  # that waits for what comes behind it in the same read, with
+        self._begun = b""  # the first frame of its body, which counts as owed
         self._interims = 0
         self._left: int | None = None  # bytes that the body still has by Content-Length
         self._has_head = self._is_bodiless = self._is_over = self._is_paused = self._is_upload_paused = False
@@ -233,15 +238,19 @@ class Http2UpstreamStream(SendStream):
             self._left -= len(data)
             if ends or self._left < 0:
                 self._expect_end()
-        head, self._head = self._head, None
-        handler = self.handler
+        if self._begun:
+            self.flush()
+        head = self._head
         if ends:
+            self._head = None
             self._end(head, data)
-        elif handler is not None:
-            if head is not None:
-                handler.on_response(head, data, False)
-            elif data:
-                handler.on_body(data)
+        elif head is not None and data and self.upload_complete:
+            self._begun = data
+            self._receiving.owe(size)
+        else:
+            self.flush()
+            if data and self.handler is not None:
+                self.handler.on_body(data)
             self._credit(size)
         return True
 
@@ -251,18 +260,25 @@ class Http2UpstreamStream(SendStream):
         :raises Http2StreamError: as `take_data`.
         """
         self._expect_end()
-        self.flush_head()
-        self._end(None, b"", trailers)
+        head, data = self._head, self._begun
+        if head is not None and data and trailers:
+            self._head, self._begun = None, b""
+            self._end(head, data, trailers)
+        else:
+            self.flush()
+            self._end(None, b"", trailers)
 
     def _expect_end(self) -> None:
         if self._left:
             raise Http2StreamError(self.stream_id, ErrorCode.PROTOCOL_ERROR, "its body is not as long as it says")
 
-    def flush_head(self) -> None:
-        """Pass a head on whose body is still to come."""
-        head, self._head = self._head, None
+    def flush(self) -> None:
+        """Pass on what waits of a response whose rest is still to come."""
+        head, data = self._head, self._begun
+        self._head, self._begun = None, b""
         if head is not None and self.handler is not None:
-            self.handler.on_response(head, b"", False)
+            self.handler.on_response(head, data, False)
+            self._credit(0)
 
     def _end(self, head: ResponseHead | None, data: bytes, trailers: bytes = b"") -> None:
         handler, self.handler = self.handler, None
@@ -274,7 +290,7 @@ class Http2UpstreamStream(SendStream):
         if handler is None:
             return
         if head is not None:
-            handler.on_response(head, data, True)
+            handler.on_whole(head, data, trailers) if trailers else handler.on_response(head, data, True)
             return
         if data:
             handler.on_body(data)
@@ -295,6 +311,8 @@ class Http2UpstreamStream(SendStream):
     def fail(self, failure: Failure, detail: str) -> None:
         """End it: no complete response will come; the connection has forgotten it."""
         self._is_over = True
+        if self._begun:
+            self.flush()
         self._fail(failure, detail)
 
     def _fail_soon(self, failure: Failure, detail: str) -> None:
