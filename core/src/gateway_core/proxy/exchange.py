@@ -64,11 +64,12 @@ class Exchange:
     error: str | None = None  # the reason in words; for logs, never for clients
 
     def __init__(
-        self, proxy: ExchangeHost, writer: ResponseWriter, snapshot: Snapshot, head: RequestHead, client: Client
-    ) -> None:
+        self, proxy: ExchangeHost, writer: ResponseWriter, snapshot: Snapshot, head: RequestHead, client: Client,
+        now: float,
+    ) -> None:  # fmt: skip
         self.proxy, self.writer, self.snapshot = proxy, writer, snapshot  # CPython makes a tuple of more than three
         self._pin: Snapshot | ChainLease = snapshot  # what is kept for the exchange, to be released at its end
-        self.started, self.id_line = proxy.now(), head.origin.id_line or proxy.next_id_line()  # the end of both heads
+        self.started, self.id_line = now, head.origin.id_line or proxy.next_id_line()  # the end of both heads
         self.seen: Request | None = None
         self._match: Match[CompiledRoute] | None = None
         self.body: RequestBody | None = None
@@ -90,15 +91,14 @@ class Exchange:
     def start(self, body: RequestBody | None = None) -> None:
         """Begin with the request phase, or by sending the request where nothing but its route is to be decided."""
         snapshot, head, self.body = self.snapshot, self.head, body
-        found: Found | None = None
-        if len(self.proxy.exchanges) <= snapshot.max_requests:
-            found = head.match or find_first(head, self.client, snapshot)
+        is_admitted = len(self.proxy.exchanges) <= snapshot.max_requests
+        found: Found | None = (head.match or find_first(head, self.client, snapshot)) if is_admitted else None
         if isinstance(found, Match) and not head.path_flags:
             route = found.payload
             is_direct = route.is_direct or (route.has_match_hooks and body is None and head.method != "OPTIONS")
             if is_direct and (body is None or body.limit_to(route.max_body_bytes, head.facts.content_length)):
                 self.route, self.chain, self._match = route, route.chain, found
-                if route.is_transparent and not (snapshot.attempt_hooks or (head.version == "2" and timeout_of(head))):
+                if route.is_transparent and not (snapshot.attempt_hooks or (head.says_timeout and timeout_of(head))):
                     relay = self._relay = Relay(self, route, route.targets[0], body)  # `send` has nothing else to do
                     if relay.attempt.start(self.started):
                         self.deadline = self.started + relay.wait

@@ -8,7 +8,7 @@ import pytest
 from gateway_core.proxy.downstream.http2_lifetime import ACKNOWLEDGED_WITHIN, Lifetime, State
 from gateway_core.proxy.sweeper import NEVER
 
-from tests.core.proxy.downstream.http2_client import http2
+from tests.core.proxy.downstream.http2_client import NO_ERROR, OK, http2
 from tests.core.proxy.kit import Peer, Proxied
 
 
@@ -70,3 +70,30 @@ async def test_a_stream_that_is_older_than_its_connection_may_be_is_ended(proxie
         assert (await client.response(1)).status == 503
         await client.end()
         await asyncio.wait_for(over.wait(), 20)
+
+
+async def test_a_connection_is_idle_from_the_end_of_its_last_stream_on(proxied: Proxied) -> None:
+    begun, gate = asyncio.Event(), asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        while True:
+            if b"/slow" in await peer.head():
+                begun.set()
+                await gate.wait()
+            await peer.send(OK)
+
+    gateway, _ = await proxied(script, "limits: {idle_timeout: 20s}", "    timeouts: {response: 0}")
+    async with http2(gateway) as client:
+        await client.ask()
+        slow = client.head(path="/slow")
+        await client.send(slow)
+        await asyncio.wait_for(begun.wait(), 20)
+        await gateway.pass_time(50)
+        gate.set()
+        assert (await client.response(slow.stream_id)).status == 200
+        await gateway.pass_time(15)
+        await client.settle()
+        assert not client.goaways
+        await gateway.pass_time(10)
+        await client.end()
+        assert client.goaways == [(slow.stream_id, NO_ERROR)]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from typing import Any
 
 import hyperframe.frame as hf
 import pytest
+from gateway_core.hooks import Plugin
+from gateway_core.hookspecs import hookimpl
+from gateway_core.messages import Request, Response
 from gateway_core.proxy.http2 import waiting
 
 from tests.core.proxy.downstream.http2_client import ENHANCE_YOUR_CALM, http2
@@ -82,3 +86,40 @@ async def test_a_priority_may_come_before_its_request_and_counts_more_than_its_f
         await client.until(lambda: all(len(client.streams[stream].body) == 30_000 for stream in (1, 3)))
     bodies = [frame.stream_id for frame in client.frames if isinstance(frame, hf.DataFrame) and frame.data]
     assert bodies == [3, 3, 1, 1]
+
+
+class Adds(Plugin[Any]):
+    """Adds a field to some responses."""
+
+    name = "adds"
+
+    @hookimpl
+    def gateway_response(self, request: Request, response: Response) -> None:
+        if request.path != "/plain":
+            response.headers["x-b"] = request.path
+
+
+async def test_a_response_head_that_comes_again_goes_to_each_request_with_its_own_id_and_framing(
+    proxied: Proxied,
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\nDate: Sun, 22 Nov 2026 23:43:29 GMT\r\nX-A: 1\r\nContent-Length: 2\r\n\r\n"
+
+    async def script(peer: Peer) -> None:
+        while True:
+            request = await peer.head()
+            await peer.send(head if request.startswith(b"HEAD") else head + b"ok")
+
+    gateway, _ = await proxied(script, plugins=[Adds], extra="plugins: [{name: adds}]")
+    async with http2(gateway) as client:
+        plain = [await client.ask(path="/plain") for _ in range(3)]
+        head_only = await client.ask(method="HEAD", path="/plain")
+        added = [await client.ask(path=f"/{number}") for number in range(2)]
+        plain.append(await client.ask(path="/plain"))
+
+    assert len({got.headers["x-request-id"] for got in [*plain, head_only, *added]}) == 7
+    assert [got.body for got in [*plain, head_only, *added]] == [b"ok"] * 4 + [b""] + [b"ok"] * 2
+    usual = {":status": "200", "date": "Sun, 22 Nov 2026 23:43:29 GMT", "x-a": "1", "content-length": "2"}
+    own = {"x-request-id", "via"}
+    found = [{name: value for name, value in got.headers.items() if name not in own} for got in [*plain, head_only]]
+    assert found == [usual] * 5
+    assert [got.headers.get("x-b") for got in [*plain, head_only, *added]] == [None] * 5 + ["/0", "/1"]

@@ -204,7 +204,7 @@ class ClientConnection(asyncio.Protocol):
             writer.make_last()
         self._expects_more = head.facts.keep_alive
         self.deadline, self._has_begun_head = NEVER, False
-        exchange = self._exchange = Exchange(proxy, writer, snapshot, head, self.client)
+        exchange = self._exchange = Exchange(proxy, writer, snapshot, head, self.client, proxy.now())
         return exchange
 
     def _expect_body(self, *, is_all: bool) -> None:

@@ -98,7 +98,7 @@ class Http2Connection(asyncio.Protocol):
     # -- reading
 
     def data_received(self, data: bytes) -> None:
-        if self._lifetime.state is State.CLOSING:
+        if self._lifetime.is_closing:
             self._dropped += len(data)
             self._listen()
             return
@@ -112,7 +112,7 @@ class Http2Connection(asyncio.Protocol):
     def _take_held(self) -> None:
         """Act upon some of the frames of a read that brought many."""
         self._take(take_some(self._frames or iter(())))
-        if self._lifetime.state is not State.CLOSING and self._reader.is_reading:
+        if not self._lifetime.is_closing and self._reader.is_reading:
             self._streams.wait_for_turn()
         else:
             self._frames = None
@@ -123,10 +123,10 @@ class Http2Connection(asyncio.Protocol):
         try:
             for kind, flags, stream_id, payload, size in received:
                 try:
-                    if kind == frames.DATA:
-                        self._take_data(flags, stream_id, payload, size)
-                    elif kind == frames.HEADERS:
+                    if kind == frames.HEADERS:
                         self._streams.take_headers(flags, stream_id, payload)
+                    elif kind == frames.DATA:
+                        self._take_data(flags, stream_id, payload, size)
                     else:
                         self._CONTROL.get(kind, Http2Connection._pass_over)(self, flags, stream_id, payload)
                 except Http2StreamError as error:
@@ -138,6 +138,11 @@ class Http2Connection(asyncio.Protocol):
             self._fail(error.code, error.detail)
             return
         self.sender.flush()
+        if self._reader.is_in_frame or self._read_deadline < NEVER or self.sender.is_paused:
+            self._watch_reading()
+
+    def _watch_reading(self) -> None:
+        """See that the rest of a frame comes in time, and that the client takes what it is sent of heads."""
         if not self._reader.is_in_frame:
             self._read_deadline = NEVER
         elif self._reader.is_moving or self._read_deadline == NEVER:
@@ -145,7 +150,7 @@ class Http2Connection(asyncio.Protocol):
         if self.sender.is_choked and self._write_deadline == NEVER:
             self._write_deadline, self._read_deadline = self._proxy.now() + self._proxy.limits.write_wait, NEVER
             self._listen()
-        self._update_deadline()
+        self.update_deadline()
 
     def _listen(self) -> None:
         """Read from the socket, or not, by what waits."""
@@ -228,7 +233,7 @@ class Http2Connection(asyncio.Protocol):
 
     def serve_held(self, most: int) -> int:
         served = self._streams.serve(most)
-        if self._frames is not None and self._lifetime.state is not State.CLOSING:
+        if self._frames is not None and not self._lifetime.is_closing:
             self._take_held()
         return served
 
@@ -240,6 +245,7 @@ class Http2Connection(asyncio.Protocol):
         if self._write_deadline < NEVER:
             self._write_deadline = NEVER
             self._listen()
+            self.update_deadline()
 
     # -- for who sees to all connections
 
@@ -276,36 +282,34 @@ class Http2Connection(asyncio.Protocol):
 
     # -- time
 
-    def streams_changed(self) -> None:
-        if self._streams:
-            self._update_deadline()
-        elif self._lifetime.state is State.FINISHING:
+    def streams_over(self, now: float) -> None:
+        if self._lifetime.is_finishing:
             self._close()
         else:
-            self._idle_since = self._proxy.now()  # what comes beside streams does not keep it
-            self._update_deadline()
+            self._idle_since = now  # what comes beside streams does not keep it
+            self.update_deadline()
 
-    def _update_deadline(self) -> None:
-        if self._lifetime.state is State.CLOSING:
-            return
-        streams = self._streams
-        rest = streams.deadline if len(streams) else self._idle_since + self._proxy.limits.idle_wait
-        self.deadline = min(self._read_deadline, self._lifetime.deadline, self._write_deadline, rest)
+    def update_deadline(self) -> None:
+        """Say when something is due. While there are streams it may be too early: `expire` finds nothing late then."""
+        streams, lifetime = self._streams, self._lifetime
+        if not lifetime.is_closing:
+            rest = streams.deadline if streams.streams else self._idle_since + self._proxy.holder.current.idle_wait
+            self.deadline = min(self._read_deadline, lifetime.deadline, self._write_deadline, rest)
 
     def expire(self, now: float) -> None:
         """Act on what is late: the rest of a frame, a client that takes nothing, an idle or old connection."""
         self.deadline = NEVER
-        if self._lifetime.state is State.CLOSING or now >= self._write_deadline:
+        if self._lifetime.is_closing or now >= self._write_deadline:
             abort_unread(self._transport)
         elif now >= self._read_deadline:
             self._fail(ErrorCode.NO_ERROR, "the rest of a frame did not come within limits.header_timeout")
         elif now >= self._lifetime.deadline:
             self._grow_old()
-        elif not self._streams:
+        elif not self._streams and now >= self._idle_since + self._proxy.limits.idle_wait:
             self._finish()
         else:
             self._streams.expire(now)
-            self._update_deadline()
+            self.update_deadline()
 
     # -- the end
 
@@ -319,7 +323,7 @@ class Http2Connection(asyncio.Protocol):
         else:
             self._lifetime.end_streams()
             self._streams.end_exchanges("limits.max_connection_age has passed twice")
-            self._update_deadline()
+            self.update_deadline()
 
     def drain(self) -> None:
         if self._lifetime.state is not State.OPEN:
@@ -327,7 +331,7 @@ class Http2Connection(asyncio.Protocol):
         self._lifetime.drain(self._proxy.now())
         self.sender.write(frames.goaway(frames.MAX_WINDOW, ErrorCode.NO_ERROR))
         self.sender.write(frames.ping(_PING))
-        self._update_deadline()
+        self.update_deadline()
 
     def _finish(self) -> None:
         """Name the last stream that is served."""
@@ -335,7 +339,7 @@ class Http2Connection(asyncio.Protocol):
         self._streams.refuse_new()
         self.sender.end_connection(self._streams.last, ErrorCode.NO_ERROR)
         if self._streams:
-            self._update_deadline()
+            self.update_deadline()
         else:
             self._close()
 

@@ -89,7 +89,7 @@ class Http2Heads:
         self._plain = self._with_body = self._snapshot = None
         self._decoder.forget()
 
-    def read(self, block: bytes, snapshot: Snapshot, *, has_body: bool) -> RequestHead | HeadProblem:
+    def read(self, block: bytes, snapshot: Snapshot, has_body: bool) -> RequestHead | HeadProblem:
         """Return the head of a request, or why there is none that is served.
 
         :param has_body: whether the stream does not end with this block.

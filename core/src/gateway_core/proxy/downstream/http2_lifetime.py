@@ -38,7 +38,7 @@ class State(IntEnum):
 class Lifetime:
     """The state of one connection."""
 
-    __slots__ = ("_age", "deadline", "state")
+    __slots__ = ("_age", "deadline", "is_closing", "is_finishing", "state")
 
     def __init__(self, age: float, chance: float, now: float) -> None:
         """Begin OPEN.
@@ -49,6 +49,9 @@ class Lifetime:
         """
         self._age = age
         self.state = State.OPEN
+        # What is asked again and again, as to look up a member of an Enum takes much longer.
+        self.is_finishing = self.is_closing = False
+        """Whether it is FINISHING, or CLOSING."""
         self.deadline = now + age * (1 + AGE_JITTER * (2 * chance - 1)) if age else NEVER
         """When the next step is due: `drain`, `finish`, or that the streams which are left end."""
 
@@ -58,11 +61,13 @@ class Lifetime:
 
     def finish(self, now: float) -> None:
         """Wait for the streams that were begun."""
-        self.state, self.deadline = State.FINISHING, now + self._age if self._age else NEVER
+        self.state, self.is_finishing = State.FINISHING, True
+        self.deadline = now + self._age if self._age else NEVER
 
     def close(self) -> None:
         """Wait for nothing, as also where the streams that were left have been ended."""
         self.state, self.deadline = State.CLOSING, NEVER
+        self.is_finishing, self.is_closing = False, True
 
     def end_streams(self) -> None:
         """Wait for the streams that were left, whose ends are on their way."""

@@ -30,8 +30,9 @@ from gateway_core.proxy.wire.h2.windows import ReceiveWindow
 from gateway_core.proxy.wire.request_head import RequestHead
 from gateway_core.proxy.wire.response_head import NO_BODY, ResponseHead
 
-_ID_LINE: Final = b"\r\nX-Request-Id: "
 _END: Final = b"\r\n\r\n"
+_ID_BEGIN: Final = len(b"\r\nX-Request-Id: ")
+_ID_END: Final = -len(_END)
 _CONTINUE: Final = encode_status(100)
 _SWITCHED: Final = encode_status(200)
 _LENGTH_PREFIX: Final = name_prefix(b"content-length")
@@ -55,15 +56,14 @@ class StreamOwner(Protocol):
 
     sender: Sender
     date: DateField
-
-    def __len__(self) -> int:
-        """Return the number of streams that are not done."""
+    streams: dict[int, Http2Stream]
+    """Those that are not done."""
 
     def grow(self, size: int) -> bool:
         """Lend a stream so many bytes of window beyond its first; False if the connection's share is used up."""
 
-    def stream_done(self, stream: Http2Stream) -> None:
-        """Called when a response is complete and written, or waits only for windows."""
+    def stream_done(self, stream: Http2Stream, now: float = 0.0) -> None:
+        """Called when a response is complete and written, or waits only for windows; at ``now``, if that is known."""
 
     def cut(self, stream: Http2Stream, code: ErrorCode) -> None:
         """End a stream by RST_STREAM."""
@@ -73,30 +73,12 @@ class Http2Stream(SendStream):
     """A stream that a client began."""
 
     __slots__ = (
-        "_announced",
-        "_is_head",
-        "_is_paused_by_body",
-        "_owner",
-        "_pieces",
-        "_tunnel",
-        "body",
-        "bytes_sent",
-        "continue_sent",
-        "deadline",
-        "exchange",
-        "head",
-        "head_sent",
-        "is_paused",
-        "is_remote_ended",
-        "keep_alive",
-        "lent",
-        "received",
-        "receiving",
-        "trailers_received",
-        "version",
+        "_is_head", "_is_paused_by_body", "_owner", "_pieces", "_tunnel", "body", "bytes_sent", "continue_sent",
+        "deadline", "exchange", "head", "head_sent", "is_paused", "is_remote_ended", "keep_alive", "lent", "received",
+        "receiving", "trailers_received", "version",
     )  # fmt: skip
 
-    def __init__(self, owner: StreamOwner, stream_id: int, head: RequestHead, window: int, *, ends: bool) -> None:
+    def __init__(self, owner: StreamOwner, stream_id: int, head: RequestHead, window: int, ends: bool) -> None:
         """Begin with a request's head.
 
         :param window: bytes that the client takes at first.
@@ -119,7 +101,6 @@ class Http2Stream(SendStream):
         """Whether the client has sent all of its request."""
         self.received = 0
         """Bytes of the body so far."""
-        self._announced = head.facts.content_length
         self._pieces: list[bytes] = []  # of the body, until the exchange is started
         self.trailers_received = b""
         self.receiving = _CLOSED if ends else ReceiveWindow(FIRST_WINDOW)
@@ -182,6 +163,10 @@ class Http2Stream(SendStream):
         return self.head.facts.upgrade is not None and not self.head_sent
 
     @property
+    def _announced(self) -> int:
+        return self.head.facts.content_length
+
+    @property
     def has_announced_length(self) -> bool:
         """Whether the body is as long as Content-Length says, if that says anything."""
         return self._announced < 0 or self._announced == self.received
@@ -241,9 +226,13 @@ class Http2Stream(SendStream):
     def relay(
         self, head: ResponseHead, added: bytes, id_line: bytes, body: bytes, complete: bool, trailers: bytes = b""
     ) -> None:
+        length = head.content_length
+        is_usual = complete and head.has_date and length == len(body) > 0 and not (self._is_head or trailers)
+        if is_usual and (known := head.encoded) is not None and known[0] is added:
+            self._send_head(known[1], id_line, body, complete)
+            return
         if not head.has_date:
             added = self._owner.date.block() + added
-        length = head.content_length
         if complete and not trailers and not self._is_head and head.length != NO_BODY:
             length = len(body)
         if head.trailer and (trailers or not complete):
@@ -251,7 +240,9 @@ class Http2Stream(SendStream):
         fields = encode_block(head.block)  # each by itself: few upstreams' heads are the same as the last one for long
         if added:
             fields += encode_block(added)
-        self._write(head.status, fields, length, id_line, body, complete, trailers)
+        encoded = self._write(head.status, fields, length, id_line, body, complete, trailers)
+        if is_usual:
+            head.know_encoded(added, encoded)
 
     def start(
         self,
@@ -279,25 +270,26 @@ class Http2Stream(SendStream):
     def _write(
         self, status: int, fields: bytes, length: int | None, id_line: bytes, body: bytes, complete: bool,
         trailers: bytes = b"",
-    ) -> None:  # fmt: skip
+    ) -> bytes:  # fmt: skip
+        """Write a head with what is there of the body; return its block without the request's id."""
         encoded = encode_status(status) + fields
         if length is not None and status != 204:
             encoded += encode_value(_LENGTH_PREFIX, b"%d" % length)
-        if id_line != _END:
-            encoded += encode_value(_ID_PREFIX, id_line[len(_ID_LINE) : -len(_END)])
         if self._is_head or status in BODILESS:
             self._is_head, body = True, b""
+        self._send_head(encoded, id_line, body, complete, encode_block(trailers) if trailers else b"")
+        return encoded
+
+    def _send_head(self, encoded: bytes, id_line: bytes, body: bytes, complete: bool, end: bytes = b"") -> None:
+        if id_line != _END:
+            encoded += encode_value(_ID_PREFIX, id_line[_ID_BEGIN:_ID_END])
         self.head_sent = True
         self.bytes_sent = len(body)
         owner = self._owner
         sender = owner.sender
-        end = encode_block(trailers) if trailers else b""
-        if complete and body and len(owner) == 1:
-            sender.hold()
-            sender.send_begin(self, encoded, body, end, ends=True)
-            sender.flush()  # there is no other stream to wait for
-        elif body:
-            sender.send_begin(self, encoded, body, end, ends=complete)
+        if body:
+            is_alone = complete and len(owner.streams) == 1  # there is no other stream to wait for
+            sender.send_begin(self, encoded, body, end, ends=complete, at_once=is_alone)
             if self.queued and not complete:
                 self._pause_if_full()
         else:
@@ -355,9 +347,9 @@ class Http2Stream(SendStream):
         """Give the client until then to take what waits: the exchange is over."""
         self.deadline = when
 
-    def finish(self, now: float) -> None:  # noqa: ARG002 - the connection reads the time where it needs it
+    def finish(self, now: float) -> None:
         self.exchange = self.body = None
-        self._owner.stream_done(self)
+        self._owner.stream_done(self, now)
 
     def cut(self, *, flush: bool) -> None:
         if flush and self.queued:

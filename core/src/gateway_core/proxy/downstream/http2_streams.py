@@ -28,7 +28,7 @@ from gateway_core.proxy.wire.h2.fields import MalformedFieldsError
 from gateway_core.proxy.wire.h2.frames import END_STREAM
 from gateway_core.proxy.wire.h2.priority import EarlyPriorities, Priority, read_priority
 from gateway_core.proxy.wire.h2.stream_ids import StreamIds
-from gateway_core.proxy.wire.request_head import HeadProblem, RequestHead
+from gateway_core.proxy.wire.request_head import HeadProblem
 from gateway_core.reasons import CLIENT_TOO_SLOW, LIMIT_STREAMS, SHUTTING_DOWN
 
 MOST_LENT: Final = 2_097_152
@@ -53,8 +53,11 @@ class StreamsOwner(Protocol):
     def spend(self, points: float) -> None:
         """Count a frame that does nothing; Http2ConnectionError if there are too many."""
 
-    def streams_changed(self) -> None:
-        """Called when the last stream is gone, or one waits for the client to take its rest."""
+    def update_deadline(self) -> None:
+        """Called when a stream waits for the client to take its rest."""
+
+    def streams_over(self, now: float) -> None:
+        """Called when the last stream is gone."""
 
 
 class ClientStreams:
@@ -62,7 +65,7 @@ class ClientStreams:
 
     __slots__ = (
         "_budget", "_fresh", "_heads", "_ids", "_is_in_turn", "_late", "_lent", "_most", "_owner", "_priorities",
-        "_proxy", "_streams", "client", "date", "sender", "served",
+        "_proxy", "client", "date", "sender", "served", "streams",
     )  # fmt: skip
 
     def __init__(self, owner: StreamsOwner, proxy: ConnectionHost, client: Client, sender: Sender) -> None:
@@ -71,7 +74,7 @@ class ClientStreams:
         self.date = proxy.date
         limits = proxy.holder.current.limits
         self._heads = Http2Heads(client, limits.max_head_bytes)
-        self._streams: dict[int, Http2Stream] = {}
+        self.streams: dict[int, Http2Stream] = {}
         self._fresh: list[Http2Stream] = []  # whose exchanges are to be started
         self._ids, self._priorities = StreamIds(), EarlyPriorities()
         self._most = limits.max_streams or NEVER
@@ -84,11 +87,11 @@ class ClientStreams:
 
     def __len__(self) -> int:
         """Return the number of streams that are not done."""
-        return len(self._streams)
+        return len(self.streams)
 
     def __iter__(self) -> Iterator[Http2Stream]:
         """Iterate over a copy: what is done to a stream may remove it."""
-        return iter(list(self._streams.values()))
+        return iter(list(self.streams.values()))
 
     @property
     def last(self) -> int:
@@ -103,7 +106,7 @@ class ClientStreams:
     @property
     def remembers(self) -> bool:
         """Whether heads are remembered although no request is in progress."""
-        return not self._streams and (self.client.remembers or not self._heads.is_empty)
+        return not self.streams and (self.client.remembers or not self._heads.is_empty)
 
     def forget_heads(self) -> None:
         """Keep nothing of a configuration."""
@@ -124,40 +127,35 @@ class ClientStreams:
         :raises Http2ConnectionError: the client breaks the protocol.
         :raises Http2StreamError: it breaks it for this stream.
         """
-        ends = bool(flags & END_STREAM)
-        if not self._ids.is_new(stream_id):
+        ends = flags & END_STREAM > 0
+        if not self._ids.begin(stream_id):
             self._take_trailers(stream_id, block, ends=ends)
             return
-        if self._ids.is_refusing:
-            self._owner.spend(1)
-            self._heads.skip(block)
-            return
-        self._ids.begin(stream_id)
-        early = self._priorities.take(stream_id)
+        early = self._priorities.take(stream_id) if self._priorities.kept else None
         try:
-            head = self._heads.read(block, self._proxy.holder.current, has_body=not ends)
+            head = self._heads.read(block, self._proxy.holder.current, not ends)
         except MalformedFieldsError:
             self._refuse(stream_id, ErrorCode.PROTOCOL_ERROR)
             return
-        if len(self._streams) >= self._most:
+        if len(self.streams) >= self._most:
             self._proxy.limit_events.client(LIMIT_STREAMS, "limits.max_streams is reached", self.client.ip)
             self._refuse(stream_id, ErrorCode.REFUSED_STREAM)
         elif isinstance(head, HeadProblem):
             self._begin_refused(stream_id, head, ends=ends)
         else:
-            stream = self._streams[stream_id] = Http2Stream(self, stream_id, head, self.sender.initial, ends=ends)
+            stream = self.streams[stream_id] = Http2Stream(self, stream_id, head, self.sender.initial, ends)
             self._fresh.append(stream)
             if early is not None:
                 self._prioritize(stream, early)
-            elif head.facts.block.find(b"\r\npriority:") >= 0:  # RFC 9218
+            elif head.says_priority:  # RFC 9218
                 self._prioritize(stream, read_priority(Request.for_head(head, "", 0.0).headers.get("priority", "")))
 
     def _take_trailers(self, stream_id: int, block: bytes, *, ends: bool) -> None:
-        stream = self._streams.get(stream_id)
+        stream = self.streams.get(stream_id)
         if stream is None:
             self._owner.spend(1)
             self._heads.skip(block)
-            self._ids.expect_reset(stream_id)
+            self._ids.expect_reset(stream_id)  # or a new one behind the last GOAWAY
             return
         if stream.is_remote_ended:
             self._heads.skip(block)
@@ -177,7 +175,7 @@ class ClientStreams:
         :raises Http2ConnectionError: as `take_headers`.
         :raises Http2StreamError: as `take_headers`.
         """
-        stream = self._streams.get(stream_id)
+        stream = self.streams.get(stream_id)
         if stream is None:
             self._ids.expect_reset(stream_id)
             return
@@ -189,7 +187,7 @@ class ClientStreams:
             raise Http2StreamError(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "DATA is more than the stream's window")
         if stream.exceeds_announced_length:
             raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "DATA is more than Content-Length says")
-        if flags & END_STREAM and self._streams.get(stream_id) is stream:
+        if flags & END_STREAM and self.streams.get(stream_id) is stream:
             self._end_request(stream, b"")
 
     def _end_request(self, stream: Http2Stream, trailers: bytes) -> None:
@@ -205,7 +203,7 @@ class ClientStreams:
         :raises Http2ConnectionError: there was never such a stream.
         :raises Http2StreamError: the window would be too large.
         """
-        stream = self._streams.get(stream_id)
+        stream = self.streams.get(stream_id)
         if stream is not None:
             self.sender.open_stream(stream, size)
         elif self._ids.is_idle(stream_id):
@@ -229,7 +227,7 @@ class ClientStreams:
 
         :raises Http2ConnectionError: there was never such a stream, or too many end early.
         """
-        stream = self._streams.get(stream_id)
+        stream = self.streams.get(stream_id)
         if stream is None:
             if self._ids.is_idle(stream_id):
                 raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "RST_STREAM names a stream that was never begun")
@@ -247,11 +245,11 @@ class ClientStreams:
         """
         if not stream_id & 1:
             raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "PRIORITY_UPDATE is for no stream of a client")
-        stream, priority = self._streams.get(stream_id), read_priority(value)
+        stream, priority = self.streams.get(stream_id), read_priority(value)
         if stream is not None:
             self._prioritize(stream, priority)
         elif self._ids.is_idle(stream_id):
-            self._priorities.keep(stream_id, priority, self._most - len(self._streams))
+            self._priorities.keep(stream_id, priority, self._most - len(self.streams))
 
     def _prioritize(self, stream: Http2Stream, priority: Priority) -> None:
         urgency = DEFAULT_URGENCY if priority.urgency is None else priority.urgency
@@ -267,12 +265,15 @@ class ClientStreams:
     def serve(self, most: int) -> int:
         """Start at most so many exchanges; return how many."""
         self._is_in_turn = False
-        served, end = 0, self._proxy.now() + SECONDS_PER_TURN
-        while self._fresh and served < most and (not served or self._proxy.now() < end):
+        served, now = 0, self._proxy.now()
+        end = now + SECONDS_PER_TURN
+        while self._fresh and served < most and now < end:
             stream = self._fresh.pop(0)
-            if self._streams.get(stream.stream_id) is stream:
-                self._start(stream)
+            if self.streams.get(stream.stream_id) is stream:
+                self._start(stream, now)
                 served += 1
+                if self._fresh:
+                    now = self._proxy.now()
         if self._fresh:
             self.wait_for_turn()
         return served
@@ -283,23 +284,21 @@ class ClientStreams:
             self._is_in_turn = True
             self._proxy.turns.enter(self._owner)
 
-    def _start(self, stream: Http2Stream) -> None:
-        exchange = self._exchange(stream, stream.head)
+    def _start(self, stream: Http2Stream, now: float) -> None:
+        self.served += 1
+        exchange = Exchange(self._proxy, stream, self._proxy.holder.current, stream.head, self.client, now)
         try:
             exchange.start(stream.take_body(exchange))
         except Exception as error:  # noqa: BLE001 - this may be the upstream's bytes, or what a hook left
             exchange.crashed(error)
 
-    def _exchange(self, stream: Http2Stream, head: RequestHead) -> Exchange:
-        self.served += 1
-        return Exchange(self._proxy, stream, self._proxy.holder.current, head, self.client)
-
     def _begin_refused(self, stream_id: int, problem: HeadProblem, *, ends: bool) -> None:
         """Respond to a request that is not served; the connection goes on."""
         head = self.client.refused(problem, self._proxy.holder.current)
         head.came_over_http2(has_body=False)
-        stream = self._streams[stream_id] = Http2Stream(self, stream_id, head, self.sender.initial, ends=ends)
-        exchange = self._exchange(stream, head)
+        stream = self.streams[stream_id] = Http2Stream(self, stream_id, head, self.sender.initial, ends)
+        self.served += 1
+        exchange = Exchange(self._proxy, stream, self._proxy.holder.current, head, self.client, self._proxy.now())
         stream.take_body(exchange)
         exchange.refuse(problem.status, problem.reason, problem.detail, allow=problem.allow)
         self._spend()
@@ -317,22 +316,22 @@ class ClientStreams:
         self._lent += size
         return True
 
-    def stream_done(self, stream: Http2Stream) -> None:
-        streams, stream_id = self._streams, stream.stream_id
+    def stream_done(self, stream: Http2Stream, now: float = 0.0) -> None:
+        streams, stream_id = self.streams, stream.stream_id
         if streams.get(stream_id) is not stream:
             return
         if stream.queued:
             stream.wait_until(self._proxy.now() + self._proxy.limits.write_wait)
             self._late[stream_id] = stream
-            self._owner.streams_changed()
+            self._owner.update_deadline()
             return
         if not stream.is_remote_ended:
             # The response is complete: the rest of the request is of no use (section 8.1).
             self._write_reset(stream_id, ErrorCode.NO_ERROR)
-        self._remove(stream)
+        self._remove(stream, now)
 
     def cut(self, stream: Http2Stream, code: ErrorCode) -> None:
-        if self._streams.get(stream.stream_id) is stream:
+        if self.streams.get(stream.stream_id) is stream:
             self._write_reset(stream.stream_id, code)
             self._remove(stream)
 
@@ -343,7 +342,7 @@ class ClientStreams:
 
         :raises Http2ConnectionError: there is none, or too many end early.
         """
-        stream = self._streams.get(stream_id)
+        stream = self.streams.get(stream_id)
         if stream is None:
             raise Http2ConnectionError(code, detail)
         self.cut(stream, code)
@@ -379,17 +378,17 @@ class ClientStreams:
             stream.leave(detail)
         self._fresh.clear()
 
-    def _remove(self, stream: Http2Stream) -> None:
+    def _remove(self, stream: Http2Stream, now: float = 0.0) -> None:
         stream_id = stream.stream_id
-        del self._streams[stream_id]
+        del self.streams[stream_id]
         if stream.queued:
             self.sender.drop(stream)
         if stream.lent:
             self._lent -= stream.lent
         if self._late:
             self._late.pop(stream_id, None)
-        if not self._streams:
-            self._owner.streams_changed()
+        if not self.streams:
+            self._owner.streams_over(now or self._proxy.now())
 
     def _write_reset(self, stream_id: int, code: ErrorCode) -> None:
         self._ids.reset(stream_id)

@@ -59,11 +59,8 @@ class SendStream(PendingBytes):
     )  # fmt: skip
 
     def __init__(self, stream_id: int, window: int) -> None:
-        """Begin with nothing to send.
-
-        :param window: bytes that the peer takes at first.
-        """
-        PendingBytes.__init__(self)  # `super()` makes an object for each stream
+        """Begin with nothing to send, and a window of so many bytes."""
+        self.queued, self._parts = 0, None  # as `PendingBytes` does, which would take a call for each stream
         self.stream_id = stream_id
         self.window = window
         self.is_ended = False
@@ -92,8 +89,8 @@ class Sender:
     """Writes the frames of one connection."""
 
     __slots__ = (
-        "_begun", "_counts", "_empties_table", "_holding", "_is_paused", "_is_scheduled", "_is_tls", "_loop", "_pieces",
-        "_ready", "_size", "_stalled_since", "_transport", "http2", "initial", "window",
+        "_begun", "_counts", "_empties_table", "_holding", "_is_scheduled", "_is_tls", "_loop", "_pieces", "_ready",
+        "_size", "_stalled_since", "_transport", "http2", "initial", "is_paused", "window",
     )  # fmt: skip
 
     def __init__(
@@ -113,7 +110,7 @@ class Sender:
         self._pieces: list[bytes | memoryview] = []
         self._size = 0
         self._ready: dict[int, deque[SendStream]] = {}  # by urgency; only those that are not empty
-        self._is_scheduled = self._is_paused = False
+        self._is_scheduled = self.is_paused = False  # paused while the transport does not take more
         self._empties_table = False  # the next block of fields begins with the size of the table
         self._is_tls = transport.get_extra_info("ssl_object") is not None
         self.window = self.initial = DEFAULT_WINDOW
@@ -153,7 +150,7 @@ class Sender:
                 else:
                     self._transport.writelines(pieces)
                     # asyncio of CPython 3.12.1 and 3.13.0 does not call pause_writing here; setting the limits does.
-                    if not self._is_paused and self._transport.get_write_buffer_size() >= MOST_UNSENT:
+                    if not self.is_paused and self._transport.get_write_buffer_size() >= MOST_UNSENT:
                         self._limit()
                 if self._ready:
                     self._go_on()  # unless it waits for the transport
@@ -171,7 +168,7 @@ class Sender:
     @property
     def is_choked(self) -> bool:
         """Whether the peer should not be read until it has taken what is written."""
-        return self._is_paused and self.unsent > _MOST_QUEUED
+        return self.is_paused and self.unsent > _MOST_QUEUED
 
     def reset(self, stream_id: int, code: ErrorCode) -> None:
         """Write RST_STREAM."""
@@ -194,10 +191,13 @@ class Sender:
         stream.is_ended = ends
         self._write_block(stream.stream_id, block, ends=ends)
 
-    def send_begin(self, stream: SendStream, block: bytes, body: bytes, trailers: bytes = b"", *, ends: bool) -> None:
+    def send_begin(
+        self, stream: SendStream, block: bytes, body: bytes, trailers: bytes = b"", *, ends: bool, at_once: bool = False
+    ) -> None:
         """Write a message's fields with the first part of its body, in one piece if the windows allow.
 
-        :param ends: whether the message is complete with that and its trailers, if there are any.
+        With ``ends`` it is complete with that and its trailers, if there are any; ``at_once`` flushes, where no frames
+        of other streams might go with these.
         """
         if self._empties_table:
             block = self._behind_size(block)
@@ -210,22 +210,23 @@ class Sender:
             self._pieces += (head, block, make_head(size << 8 | DATA, flags, stream_id), body)
             self._size += length + size + 2 * FRAME_HEAD_SIZE
             if rest:
-                head = make_head(rest << 8 | HEADERS, END_HEADERS | END_STREAM, stream_id)
-                self._pieces += (head, trailers)
+                self._pieces += (make_head(rest << 8 | HEADERS, END_HEADERS | END_STREAM, stream_id), trailers)
                 self._size += rest + FRAME_HEAD_SIZE
-            if not self._is_scheduled:
-                self._is_scheduled = True
-                self._loop.call_soon(self.flush)
-            return
-        self._write_block(stream.stream_id, block, ends=False)
-        self._hold(stream, body)
-        stream.is_ended, stream.trailers = ends, trailers
-        self.enter(stream)
+        else:
+            self._write_block(stream.stream_id, block, ends=False)
+            self._hold(stream, body)
+            stream.is_ended, stream.trailers = ends, trailers
+            self.enter(stream)
+        if at_once:
+            self.flush()
+        elif not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self.flush)
 
     def send(self, stream: SendStream, data: bytes | memoryview) -> None:
         """Send bytes of a body when that is possible."""
         size = len(data)
-        is_in_the_way = self._ready or stream.queued or self._is_paused or self._transport.is_closing()
+        is_in_the_way = self._ready or stream.queued or self.is_paused or self._transport.is_closing()
         if size >= _LARGE and not is_in_the_way and size <= min(self.window, stream.window, MOST_UNSENT - self.unsent):
             self.window -= size
             stream.window -= size
@@ -257,7 +258,7 @@ class Sender:
                 self._count_stall(stream)
             stream.is_ready = True
             self._ready.setdefault(stream.urgency, deque()).append(stream)
-            if not self._is_scheduled and not self._is_paused:
+            if not self._is_scheduled and not self.is_paused:
                 self._is_scheduled = True
                 self._loop.call_soon(self.flush)
 
@@ -296,7 +297,7 @@ class Sender:
 
     def _pump(self) -> None:
         """Write DATA as long as windows and the transport allow."""
-        if self._is_paused or self._transport.is_closing():
+        if self.is_paused or self._transport.is_closing():
             return
         room = MOST_UNSENT - self.unsent
         for urgency in sorted(self._ready):
@@ -386,14 +387,14 @@ class Sender:
 
     def pause(self) -> None:
         """Called when the transport does not take more."""
-        self._is_paused = True
+        self.is_paused = True
 
     def resume(self) -> None:
         """Called when it does again."""
-        self._is_paused = False
+        self.is_paused = False
         self._go_on()
 
     def _go_on(self) -> None:
-        if not self._is_scheduled and not self._is_paused and self.window > 0 and self._ready:
+        if not self._is_scheduled and not self.is_paused and self.window > 0 and self._ready:
             self._is_scheduled = True
             self._loop.call_soon(self.flush)

@@ -36,7 +36,6 @@ from gateway_core.reasons import (
 _GRPC: Final = b"application/grpc"
 _CALL: Final = re.compile(rb"\r\ncontent-type:[ \t]*application/grpc\b")
 _CALL_OF_HTTP2: Final = re.compile(rb"\r\ncontent-type:[ \t]*application/grpc(?=[+;\r ]|\Z)")
-_TIMEOUT_NAME: Final = b"\r\ngrpc-timeout:"
 _TIMEOUT: Final = re.compile(rb"\r\ngrpc-timeout:[ \t]*([0-9]{1,8})([HMSmun])(?=[ \t\r]|\Z)")
 _SENT_CALL: Final = re.compile(rb"\r\ncontent-type:[ \t]*application/grpc(?=[+;\r ]|\Z)", re.IGNORECASE)
 _ATTEMPTS: Final = re.compile(rb"\r\ngrpc-previous-rpc-attempts:[ \t]*([0-9]{1,6})[ \t]*(?=\r)", re.IGNORECASE)
@@ -96,8 +95,7 @@ def is_call(head: RequestHead) -> bool:
 
 def timeout_of(head: RequestHead) -> float | None:
     """Return the seconds that a call may take, never 0, which would be no limit; None if there is no such call."""
-    # Looked for first, as it came: fields of HTTP/2 have names in lower case, and few requests have this one.
-    if head.version != "2" or head.facts.block.find(_TIMEOUT_NAME) < 0:
+    if not head.says_timeout:
         return None
     call = _read(head.facts)
     return call[1] if call is not None and call[0] else None

@@ -81,8 +81,9 @@ class RequestHead(HeadFields):
     """
 
     __slots__ = (
-        "_is_plain", "facts", "flags", "framing", "has_body", "is_usual", "line", "match", "method", "origin",
-        "path", "path_flags", "query_string", "raw_path", "refusal", "responder", "size", "tail", "target", "version",
+        "_is_plain", "facts", "flags", "framing", "has_body", "is_usual", "line", "match", "method", "origin", "path",
+        "path_flags", "query_string", "raw_path", "refusal", "responder", "says_priority", "says_timeout", "size",
+        "tail", "target", "version",
     )  # fmt: skip
 
     def __init__(
@@ -125,6 +126,8 @@ class RequestHead(HeadFields):
         self.match: Match[CompiledRoute] | None = None
         """The route, if it was found from the head alone: of a head that was repeated (`CachedHead`)."""
         self.has_body = False  # a body follows that is read
+        self.says_priority = self.says_timeout = False
+        """Whether there is a Priority field (RFC 9218), or a grpc-timeout; of heads that came over HTTP/2."""
         if not facts.is_bare:
             self.has_body = (facts.content_length > 0 or facts.chunked) and not is_for_gateway
             if facts.chunked or facts.expect or facts.takes_trailers or facts.upgrade is not None:
@@ -145,8 +148,7 @@ class RequestHead(HeadFields):
         self.origin = origin
         self.tail = self.facts.kept + origin.tail
         """The fields that go upstream behind Host."""
-        if refusal is not None:
-            self.refusal = refusal
+        self.refusal = refusal or self.refusal
         if not self._is_plain or origin.is_loop or path_policy.folds_case:
             self._read_path(path_policy)
 
@@ -162,8 +164,10 @@ class RequestHead(HeadFields):
             self.responder = FOR_CHALLENGES
 
     def came_over_http2(self, *, has_body: bool) -> None:
-        """Note that the head came over HTTP/2, where frames say what ends a body."""
-        self.version = "2"
+        """Note that the head came over HTTP/2, where frames say what ends a body and names are in lower case."""
+        self.version, block = "2", self.facts.block
+        self.says_priority = block.find(b"\r\npriority:") >= 0
+        self.says_timeout = block.find(b"\r\ngrpc-timeout:") >= 0
         if has_body and self.facts.content_length < 0 and self.responder != FOR_GATEWAY:
             self.facts.have_unknown_length()
             self.has_body, self.framing = True, None

@@ -53,6 +53,7 @@ class ResponseHead:
         "binds",
         "block",
         "content_length",
+        "encoded",
         "ending",
         "has_date",
         "keep_alive",
@@ -94,6 +95,14 @@ class ResponseHead:
         """The head as it goes to a client that keeps its connection, up to its last fields: with the length of a body,
         but for a body in chunks. Empty for a response without a body, one that ends with its connection, or a 426."""
 
+        self.encoded: tuple[bytes, bytes] | None = None
+        """The head as it goes to clients of HTTP/2 that get all of the body: lines that were added, and all of the
+        block with them but for the request's id."""
+
+    def know_encoded(self, added: bytes, encoded: bytes) -> None:
+        """Note how the head goes over HTTP/2, for the next response with it."""
+        self.encoded = added, encoded
+
     def came_over_http2(self, *, ends: bool) -> None:
         """Note that frames say what ends the body; with ``ends`` there is none."""
         if self.length == UNTIL_CLOSE:
@@ -106,7 +115,7 @@ class ResponseHead:
     def with_block(self, block: bytes) -> ResponseHead:
         """Return this head with other fields; its framing is the same."""
         made = copy(self)
-        made.block, made.lowered = block, block.lower()
+        made.block, made.lowered, made.encoded = block, block.lower(), None
         if made.plain:
             made.plain = made.plain.replace(self.block, block, 1)
         return made

@@ -21,10 +21,8 @@ def test_streams_up_to_the_last_one_are_not_idle_and_even_ones_always_are(stream
     assert ids.is_idle(stream) is is_idle
 
 
-def test_only_odd_and_higher_numbers_are_new() -> None:
-    ids = begun(5)
-
-    assert [stream for stream in range(10) if ids.is_new(stream)] == [7, 9]
+def test_only_odd_and_higher_numbers_begin_streams() -> None:
+    assert [stream for stream in range(10) if begun(5).begin(stream)] == [7, 9]
 
 
 @pytest.mark.parametrize(("stream", "code"), [(9, ErrorCode.PROTOCOL_ERROR), (3, ErrorCode.STREAM_CLOSED)])
@@ -52,5 +50,6 @@ def test_new_streams_that_are_refused_are_as_good_as_reset() -> None:
 
     ids.refuse_new()
 
+    assert not ids.begin(3)
     ids.expect_reset(3)
     assert ids.is_refusing

@@ -139,7 +139,7 @@ def _too_large(length: int, beginning: bytes) -> Http2ConnectionError:
 class FrameReader:
     """Reads the frames of one direction of a connection."""
 
-    __slots__ = ("_block", "_expects_settings", "_preface", "_rest", "is_moving", "is_reading")
+    __slots__ = ("_block", "_expects_settings", "_preface", "_rest", "is_in_frame", "is_moving", "is_reading")
 
     def __init__(self, *, from_client: bool) -> None:
         """Expect a beginning: SETTINGS, and before it the preface if a client is read."""
@@ -151,16 +151,8 @@ class FrameReader:
         """Whether the last bytes completed a frame, and did not just go on with a block."""
         self.is_reading = False
         """Whether there is more to yield of them."""
-
-    @property
-    def is_in_block(self) -> bool:
-        """Whether a block of fields has begun and is not complete."""
-        return self._block is not None
-
-    @property
-    def is_in_frame(self) -> bool:
+        self.is_in_frame = from_client
         """Whether a frame or the preface is not complete."""
-        return bool(self._rest or self._block or self._preface)
 
     def read(self, data: bytes) -> Iterator[Frame]:
         """Yield the frames that are complete with these bytes.
@@ -170,7 +162,7 @@ class FrameReader:
         if self._rest:
             data = self._rest + data
             self._rest = b""
-        self.is_reading = True
+        self.is_reading, self.is_in_frame = True, False
         position, size = self._begin(data) if self._preface else 0, len(data)
         while size - position >= 9:
             word, flags, stream = _read_head(data, position)
@@ -193,10 +185,11 @@ class FrameReader:
             found = self._usual(kind, flags, stream, data[start:end])
             if found is not None:
                 yield found
+        is_between = self._block is None and not self._preface
         if position < size:
             self._rest = data[position:]
-        self.is_moving = position > 0 and self._block is None and not self._preface
-        self.is_reading = False
+        self.is_moving = position > 0 and is_between
+        self.is_reading, self.is_in_frame = False, position < size or not is_between
 
     def _begin(self, data: bytes) -> int:
         """Return where the frames begin: behind the preface, or behind all of it that is there."""

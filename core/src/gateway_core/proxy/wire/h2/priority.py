@@ -33,10 +33,11 @@ _MOST_EARLY: Final = 256
 class EarlyPriorities:
     """Priorities of streams that are still to begin: a client may send PRIORITY_UPDATE first (section 7.1)."""
 
-    __slots__ = ("_kept",)
+    __slots__ = ("kept",)
 
     def __init__(self) -> None:
-        self._kept: dict[int, Priority] = {}
+        self.kept: dict[int, Priority] = {}
+        """By stream; almost always none."""
 
     def keep(self, stream_id: int, priority: Priority, room: float) -> None:
         """Keep the latest priority of a stream.
@@ -44,18 +45,16 @@ class EarlyPriorities:
         :param room: streams that the client may still begin; infinite if nothing limits them.
         :raises Http2ConnectionError: it prioritizes more streams than that.
         """
-        if stream_id not in self._kept:
-            if len(self._kept) >= room:
+        if stream_id not in self.kept:
+            if len(self.kept) >= room:
                 detail = "PRIORITY_UPDATE is for more streams than may be begun"
                 raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, detail)
-            if len(self._kept) >= _MOST_EARLY:
+            if len(self.kept) >= _MOST_EARLY:
                 return
-        self._kept[stream_id] = priority
+        self.kept[stream_id] = priority
 
     def take(self, stream_id: int) -> Priority | None:
         """Return what was kept for a stream that begins, and forget the streams before it, which cannot any more."""
-        if not self._kept:
-            return None
-        found = self._kept.get(stream_id)
-        self._kept = {each: priority for each, priority in self._kept.items() if each > stream_id}
+        found = self.kept.get(stream_id)
+        self.kept = {each: priority for each, priority in self.kept.items() if each > stream_id}
         return found

@@ -27,17 +27,16 @@ class StreamIds:
         """Whether streams that it begins are passed over from now on, which is as good as reset."""
         self._reset: dict[int, None] = {}  # the last ones, in their order
 
-    def begin(self, stream_id: int) -> None:
-        """Have a stream begin: those before it can no longer."""
+    def begin(self, stream_id: int) -> bool:
+        """Have HEADERS on a stream begin it, so that those before it can no longer; False if they do not."""
+        if stream_id <= self.last or not stream_id & 1 or self.is_refusing:
+            return False
         self.last = stream_id
+        return True
 
     def refuse_new(self) -> None:
         """Have streams that begin from now on be passed over."""
         self.is_refusing = True
-
-    def is_new(self, stream_id: int) -> bool:
-        """Return whether HEADERS on it begin a stream."""
-        return stream_id > self.last and bool(stream_id & 1)
 
     def is_idle(self, stream_id: int) -> bool:
         """Return whether the stream was never begun."""
