@@ -39,6 +39,28 @@ async def test_a_refused_stream_is_sent_again_whatever_its_method(start_http2: S
     assert len(endpoint.asked) == 2
 
 
+async def test_streams_that_are_refused_are_sent_where_there_is_room(start_http2: StartHttp2) -> None:
+    taken: dict[object, int] = {}
+    gate = asyncio.Event()
+
+    async def script(asked: Asked) -> None:
+        if taken.get(asked.connection, 0) == 10:  # although it announces no limit
+            await asked.send_reset(REFUSED_STREAM)
+            return
+        taken[asked.connection] = taken.get(asked.connection, 0) + 1
+        if sum(taken.values()) == 20:
+            gate.set()
+        await gate.wait()
+        await asked.respond()
+
+    gateway, _ = await start_http2(script)
+    async with http2(gateway) as client:
+        heads = [client.head(method="POST") for _ in range(20)]
+        await client.send(*heads)
+        assert [(await client.response(head.stream_id)).status for head in heads] == [200] * 20
+    assert list(taken.values()) == [10, 10]
+
+
 async def test_streams_that_are_refused_again_and_again_are_a_failure(start_http2: StartHttp2) -> None:
     async def script(asked: Asked) -> None:
         await asked.send_reset(REFUSED_STREAM)

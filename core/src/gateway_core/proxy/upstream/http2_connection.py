@@ -57,9 +57,9 @@ class Http2UpstreamConnection(asyncio.Protocol):
     """The protocol of one connection."""
 
     __slots__ = (
-        "_budget", "_heads", "_heard", "_is_leaving", "_last", "_most", "_pool", "_receiving", "_silent_until",
-        "_streams", "_turns", "_waiting", "expects_settings", "expires_at", "idle_since", "peer", "scheme", "sender",
-        "transport", "uses",
+        "_announced", "_budget", "_heads", "_heard", "_is_leaving", "_last", "_most", "_pool", "_receiving",
+        "_silent_until", "_streams", "_turns", "_waiting", "expects_settings", "expires_at", "idle_since", "peer",
+        "scheme", "sender", "transport", "uses",
     )  # fmt: skip
 
     def __init__(self, pool: Http2ConnectionOwner, scheme: str, expires_at: float = NEVER) -> None:
@@ -82,7 +82,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
         self._last = -1
         self.expects_settings = True
         """Whether the endpoint has not said yet how many streams it takes: until then it gets one."""
-        self._most = 1
+        self._most = self._announced = 1  # less than it says where it refuses streams all the same
         self._receiving = ReceiveWindow(CONNECTION_WINDOW)
         self._is_leaving = False
         self._silent_until = NEVER
@@ -248,8 +248,10 @@ class Http2UpstreamConnection(asyncio.Protocol):
         stream.take_head(head, ends=ends)
         self._heard += 1
         self._pool.pings.responded()
-        if head.status >= 200 and not ends:
-            self._waiting.add(stream)
+        if head.status >= 200:
+            self._most += self._most < self._announced
+            if not ends:
+                self._waiting.add(stream)
 
     def _take_trailers(self, stream: Http2UpstreamStream | None, block: bytes, *, ends: bool) -> None:
         if stream is None:
@@ -271,8 +273,11 @@ class Http2UpstreamConnection(asyncio.Protocol):
         stream = self._stream(stream_id)
         if stream is None:
             return
+        is_refused = code == ErrorCode.REFUSED_STREAM and not stream.is_responding
+        if is_refused:
+            self._most = min(self._announced, max(1, len(self._streams) - 1))
         self.remove(stream)
-        if code == ErrorCode.REFUSED_STREAM and not stream.is_responding:
+        if is_refused:
             stream.fail(Failure.REFUSED, "it refused the stream")
         else:
             detail = f"it reset the stream ({name_of(code)})"
@@ -280,12 +285,12 @@ class Http2UpstreamConnection(asyncio.Protocol):
 
     def _take_settings(self, payload: bytes) -> None:
         if self.expects_settings:
-            self.expects_settings, self._most = False, _MOST_STREAMS
+            self.expects_settings, self._most, self._announced = False, _MOST_STREAMS, _MOST_STREAMS
         for identifier, value in frames.read_settings(payload):
             if identifier == Setting.ENABLE_PUSH and value:
                 raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "it is a server, and asks for pushes")
             if identifier == Setting.MAX_CONCURRENT_STREAMS:
-                self._most = min(value, _MOST_STREAMS)
+                self._most = self._announced = min(value, _MOST_STREAMS)
             elif identifier == Setting.HEADER_TABLE_SIZE:
                 self.sender.limit_table(value)
             elif identifier == Setting.INITIAL_WINDOW_SIZE:
