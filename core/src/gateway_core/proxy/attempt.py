@@ -182,8 +182,8 @@ class Attempt:
             self._connection = None
             if (sent := owner.body) is not None and not sent.is_complete:
                 sent.detach()
-            if (trailers or not body) and self.upstream.may_refuse:
-                self.grpc_code = read_code(trailers or head.block)
+            if not (trailers or body) and self.upstream.may_refuse:
+                self.grpc_code = read_code(head.block)
                 status = call_outcome(self.grpc_code, status)
         if (status >= 400 or self.observed is not None) and self._retries_on(status, head):
             return
@@ -204,7 +204,8 @@ class Attempt:
 
     def on_whole(self, head: ResponseHead, body: bytes, trailers: bytes) -> None:
         """Report a response at once, unless its status, that of a call or the owner needs it in its parts."""
-        if head.status < 400 and not read_code(trailers) and self._owner.passes_whole:
+        if head.status < 400 and not (code := read_code(trailers)) and self._owner.passes_whole:
+            self.grpc_code = code
             self.on_response(head, body, True, trailers)
             return
         self.on_response(head, body, False)
@@ -253,8 +254,7 @@ class Attempt:
             self._leave(ending.outcome, detail, ending.event)
             owner.on_broken(ending.reason, detail)
         elif may_resend and self.history().takes_resend(failure):
-            # The same pick goes on: breaker and limits have counted it, and it is not over.
-            self._is_resent = True
+            self._is_resent = True  # the same pick goes on: breaker and limits have counted it, and it is not over
             self.connect(owner.prepare(self.picked))
         else:
             self._retry_or_fail(failure, detail)

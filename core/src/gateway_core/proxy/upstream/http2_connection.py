@@ -57,9 +57,9 @@ class Http2UpstreamConnection(asyncio.Protocol):
     """The protocol of one connection."""
 
     __slots__ = (
-        "_announced", "_budget", "_heads", "_heard", "_is_leaving", "_last", "_most", "_pool", "_receiving",
-        "_silent_until", "_streams", "_turns", "_waiting", "expects_settings", "expires_at", "idle_since", "peer",
-        "scheme", "sender", "transport", "uses",
+        "_announced", "_budget", "_heads", "_is_leaving", "_last", "_most", "_pool", "_receiving", "_silent_until",
+        "_streams", "_turns", "_waiting", "expects_settings", "expires_at", "heard", "idle_since", "peer", "scheme",
+        "sender", "transport", "uses",
     )  # fmt: skip
 
     def __init__(self, pool: Http2ConnectionOwner, scheme: str, expires_at: float = NEVER) -> None:
@@ -74,7 +74,8 @@ class Http2UpstreamConnection(asyncio.Protocol):
         """Since when it has no streams; infinite while it has."""
         self.uses = 0
         """Requests that were sent over it."""
-        self._heard = 0  # frames of responses
+        self.heard = 0
+        """Frames of responses that came over it."""
         self._budget = Budget(*IDLE_FRAMES, self.idle_since)
         self._heads = ResponseHeads(pool.max_head_bytes)
         self._streams: dict[int, Http2UpstreamStream] = {}
@@ -127,23 +128,22 @@ class Http2UpstreamConnection(asyncio.Protocol):
         """Return the requests in progress."""
         return len(self._streams)
 
-    def begin(self, stream: Http2UpstreamStream) -> bool:
+    def begin(self, stream: Http2UpstreamStream) -> int:
         if self._is_leaving or len(self._streams) >= self._most or self.transport.is_closing():
-            return False
-        self._last += 2
+            return 0
+        number = self._last = self._last + 2
         self.uses += 1
         self.idle_since = NEVER
-        stream.begin(self._last, self.sender.initial, self.uses, self._heard)
-        self._streams[self._last] = stream
-        if self._last >= _LAST_STREAM:
+        self._streams[number] = stream
+        if number >= _LAST_STREAM:
             self._is_leaving = True
-        return True
+        return number
 
     def cut(self, stream: Http2UpstreamStream, code: ErrorCode) -> None:
         if self._streams.get(stream.stream_id) is not stream:
             return
         self.sender.reset(stream.stream_id, code)
-        is_silent = code is ErrorCode.CANCEL and stream.heard_before == self._heard and self._silent_until == NEVER
+        is_silent = code is ErrorCode.CANCEL and stream.heard_before == self.heard and self._silent_until == NEVER
         if is_silent and self._pool.pings.spend(self._pool.now()):
             self._silent_until = self._pool.now() + SILENCE
             self.sender.write(frames.ping(_PING))
@@ -227,16 +227,9 @@ class Http2UpstreamConnection(asyncio.Protocol):
         if not payload and not flags & END_STREAM:
             self._spend(1)
         stream = self._streams.get(stream_id) or self._stream(stream_id)
-        if stream is None:
-            return
-        self._heard += 1
-        if not stream.is_responding:
-            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "it sends a body without a head")
-        if payload and not stream.wants_body:
-            detail = "it sends a body with a response that has none, by its status or to HEAD"
-            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, detail)
-        if not stream.take_data(payload, size, ends=bool(flags & END_STREAM)):
-            raise Http2StreamError(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "it sends more than the stream's window")
+        if stream is not None:
+            self.heard += 1
+            stream.take_data(payload, size, ends=flags & END_STREAM != 0)
 
     def _take_headers(self, flags: int, stream_id: int, block: bytes) -> None:
         ends = bool(flags & END_STREAM)
@@ -246,7 +239,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
             return
         head = self._heads.read(stream_id, block, ends=ends)
         stream.take_head(head, ends=ends)
-        self._heard += 1
+        self.heard += 1
         self._pool.pings.responded()
         if head.status >= 200:
             self._most += self._most < self._announced

@@ -42,8 +42,13 @@ class StreamOwner(Protocol):
     transport: asyncio.Transport
     peer: object
 
-    def begin(self, stream: Http2UpstreamStream) -> bool:
-        """Give a stream its number; False if the connection takes none any more."""
+    uses: int
+    """Requests that were sent over it."""
+    heard: int
+    """Frames of responses that came over it."""
+
+    def begin(self, stream: Http2UpstreamStream) -> int:
+        """Return the number of a new stream; 0 if the connection takes none any more."""
 
     def cut(self, stream: Http2UpstreamStream, code: ErrorCode) -> None:
         """End a stream by RST_STREAM."""
@@ -64,8 +69,8 @@ class Http2UpstreamStream(SendStream):
     http_version = "2"
 
     __slots__ = (
-        "_begun", "_connection", "_has_head", "_head", "_interims", "_is_bodiless", "_is_over", "_is_paused",
-        "_is_upload_paused", "_left", "_receiving", "bound", "client", "flags", "handler", "heard_before", "pool",
+        "_begun", "_connection", "_head", "_interims", "_is_bodiless", "_is_over", "_is_paused", "_is_upload_paused",
+        "_left", "_receiving", "_size", "bound", "client", "flags", "handler", "heard_before", "is_responding", "pool",
         "upload_complete", "uses",
     )  # fmt: skip
 
@@ -86,11 +91,13 @@ class Http2UpstreamStream(SendStream):
         self.flags = 0
         self.upload_complete = True
         self._head: ResponseHead | None = None  # that waits for what comes behind it in the same read, with
-        self._begun = b""  # the first frame of its body, which counts as owed
+        self._begun, self._size = b"", 0  # the first frame of its body, and what that counts in windows
         self._interims = 0
         self._left: int | None = None  # bytes that the body still has by Content-Length
-        self._has_head = self._is_bodiless = self._is_over = self._is_paused = self._is_upload_paused = False
-        self._receiving = ReceiveWindow(FIRST_WINDOW)
+        self.is_responding = False
+        """Whether the final head came."""
+        self._is_bodiless = self._is_over = self._is_paused = self._is_upload_paused = False
+        self._receiving: ReceiveWindow | None = None  # until more than one frame comes, which is always allowed
 
     @property
     def transport(self) -> asyncio.Transport:
@@ -123,17 +130,22 @@ class Http2UpstreamStream(SendStream):
         if flags & MAY_SWITCH:
             self._fail_soon(Failure.BAD_RESPONSE, "other protocols are asked for over HTTP/1 only")
             return
-        if not connection.begin(self):
+        number = connection.begin(self)
+        if not number:
             self._fail_soon(Failure.REFUSED, "its connection takes no further requests")
             return
+        sender = connection.sender
+        self.stream_id, self.window = number, sender.initial
+        self.uses, self.heard_before = connection.uses, connection.heard
         block = encode_request(head, connection.scheme, lambda: handler.seconds_left)
         if body:
-            connection.sender.send_begin(self, block, body, ends=complete and not trailers)
-            self._pause_upload_if_full()
+            sender.send_begin(self, block, body, ends=complete and not trailers)
+            if self.queued:
+                self._pause_upload_if_full()
         else:
-            connection.sender.send_head(self, block, ends=complete and not trailers)
+            sender.send_head(self, block, ends=complete and not trailers)
         if complete and trailers:
-            connection.sender.end(self, encode_block(trailers))
+            sender.end(self, encode_block(trailers))
 
     def send_body(self, data: bytes) -> None:
         """Send the next part of the request's body."""
@@ -166,7 +178,8 @@ class Http2UpstreamStream(SendStream):
     def resume_reading(self) -> None:
         """Go on with the response."""
         self._is_paused = False
-        self._credit(0)
+        if self._receiving is not None:
+            self._credit(self._receiving, 0)
 
     def abort(self) -> None:
         """End the stream at once; the handler is not called."""
@@ -177,23 +190,6 @@ class Http2UpstreamStream(SendStream):
 
     # -- called by the connection
 
-    def begin(self, stream_id: int, window: int, uses: int, heard: int) -> None:
-        """Get a number, the window that the endpoint gives new streams, and what the connection was used so far.
-
-        :param heard: frames of responses that came over it.
-        """
-        self.stream_id, self.window, self.uses, self.heard_before = stream_id, window, uses, heard
-
-    @property
-    def is_responding(self) -> bool:
-        """Whether the final head came."""
-        return self._has_head
-
-    @property
-    def wants_body(self) -> bool:
-        """Whether the response may have a body (RFC 9113 section 8.1.1)."""
-        return not (self.flags & HEAD_ONLY or self._is_bodiless)
-
     def take_head(self, head: ResponseHead, *, ends: bool) -> None:
         """Take a head, interim or final.
 
@@ -202,15 +198,15 @@ class Http2UpstreamStream(SendStream):
         if head.status < 200:
             self._take_interim(head, ends=ends)
             return
-        self._is_bodiless = head.length == NO_BODY
-        if head.content_length is not None and self.wants_body:
+        self._is_bodiless = head.length == NO_BODY or self.flags & HEAD_ONLY != 0  # RFC 9113 section 8.1.1
+        if head.content_length is not None and not self._is_bodiless:
             self._left = head.content_length
         if ends:
             self._expect_end()
-            self._has_head = True
+            self.is_responding = True
             self._end(head, b"")
         else:
-            self._has_head = True
+            self.is_responding = True
             self._head = head
 
     def _take_interim(self, head: ResponseHead, *, ends: bool) -> None:
@@ -227,32 +223,36 @@ class Http2UpstreamStream(SendStream):
         if self.handler is not None:
             self.handler.on_interim(head)
 
-    def take_data(self, data: bytes, size: int, *, ends: bool) -> bool:
-        """Take a part of the body; False if the endpoint was not allowed to send it.
+    def take_data(self, data: bytes, size: int, *, ends: bool) -> None:
+        """Take a part of the body.
 
-        :raises Http2StreamError: the body is not as long as it was announced (RFC 9113 section 8.1.1).
+        :raises Http2StreamError: there may be no body, not so much now, or not as much as was announced (RFC 9113
+            section 8.1.1).
         """
-        if not self._receiving.take(size):
-            return False
+        if not self.is_responding:
+            raise Http2StreamError(self.stream_id, ErrorCode.PROTOCOL_ERROR, "it sends a body without a head")
+        if data and self._is_bodiless:
+            detail = "it sends a body with a response that has none, by its status or to HEAD"
+            raise Http2StreamError(self.stream_id, ErrorCode.PROTOCOL_ERROR, detail)
+        head, window = self._head, self._receiving
+        if window is None and (head is None or self._begun or not (data or ends)):
+            head, window = None, self._open()
+        if window is not None and not window.take(size):
+            detail = "it sends more than the stream's window"
+            raise Http2StreamError(self.stream_id, ErrorCode.FLOW_CONTROL_ERROR, detail)
         if self._left is not None:
             self._left -= len(data)
             if ends or self._left < 0:
                 self._expect_end()
-        if self._begun:
-            self.flush()
-        head = self._head
         if ends:
             self._head = None
             self._end(head, data)
-        elif head is not None and data and self.upload_complete:
-            self._begun = data
-            self._receiving.owe(size)
+        elif window is None:
+            self._begun, self._size = data, size
         else:
-            self.flush()
             if data and self.handler is not None:
                 self.handler.on_body(data)
-            self._credit(size)
-        return True
+            self._credit(window, size)
 
     def take_trailers(self, trailers: bytes) -> None:
         """Take the fields behind the body, which end the response.
@@ -261,7 +261,7 @@ class Http2UpstreamStream(SendStream):
         """
         self._expect_end()
         head, data = self._head, self._begun
-        if head is not None and data and trailers:
+        if data and trailers and self.upload_complete:
             self._head, self._begun = None, b""
             self._end(head, data, trailers)
         else:
@@ -274,11 +274,19 @@ class Http2UpstreamStream(SendStream):
 
     def flush(self) -> None:
         """Pass on what waits of a response whose rest is still to come."""
-        head, data = self._head, self._begun
+        if self._head is not None:
+            self._open()
+
+    def _open(self) -> ReceiveWindow:
+        """Pass on what waits, and have a window for what comes."""
+        window = self._receiving = ReceiveWindow(FIRST_WINDOW)
+        head, data, size = self._head, self._begun, self._size
         self._head, self._begun = None, b""
+        window.take(size)
         if head is not None and self.handler is not None:
             self.handler.on_response(head, data, False)
-            self._credit(0)
+        self._credit(window, size)
+        return window
 
     def _end(self, head: ResponseHead | None, data: bytes, trailers: bytes = b"") -> None:
         handler, self.handler = self.handler, None
@@ -296,16 +304,15 @@ class Http2UpstreamStream(SendStream):
             handler.on_body(data)
         handler.on_end(trailers)
 
-    def _credit(self, size: int) -> None:
+    def _credit(self, window: ReceiveWindow, size: int) -> None:
         if self._is_paused or self._is_over:
-            self._receiving.owe(size)
+            window.owe(size)
             return
-        announced = self._receiving.give(size)
+        announced = window.give(size)
         if announced:
-            window = self._receiving.size
-            if window < LARGEST_WINDOW:
-                self._receiving.grow(window)
-                announced += window
+            if window.size < LARGEST_WINDOW:
+                announced += window.size
+                window.grow(window.size)
             self._connection.sender.write(window_update(self.stream_id, announced))
 
     def fail(self, failure: Failure, detail: str) -> None:
