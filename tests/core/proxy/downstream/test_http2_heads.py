@@ -88,6 +88,22 @@ async def test_requests_whose_paths_differ_reach_the_upstream_as_they_were_sent(
     assert all(b"\r\nx-kept: 1\r\n" in head for head in upstream.heads)
 
 
+async def test_targets_that_never_come_again_do_not_make_a_connection_forget_what_does(proxied: Proxied) -> None:
+    gateway, _ = await proxied(OK)
+    async with http2(gateway) as client:
+        await warm(client)
+        (connection,) = gateway.proxy.connections.open
+        memory = connection._streams._heads._plain  # type: ignore[attr-defined]
+        before = dict(memory.known), dict(memory._templates)
+
+        for number in range(200):
+            assert (await send(client, block(b"/%d" % number))).status == 200
+
+        assert block(b"/second") in memory.known
+        assert (memory.known, memory._templates) == before
+        assert len(memory._once) < 64
+
+
 USUAL = [
     (":method", "GET"), (":scheme", "http"), (":authority", "x"), (":path", "/a?b=c"), ("accept", "*/*"),
     ("authorization", "Bearer one"), ("cookie", "a=1"), ("traceparent", f"00-{'1' * 32}-{'2' * 16}-01"), ("x-own", "1"),

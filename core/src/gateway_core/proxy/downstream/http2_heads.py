@@ -71,9 +71,8 @@ class Http2Heads:
 
         :param most: bytes of a list of fields at most, as it is announced in SETTINGS.
         """
-        self._client = client
+        self._client, self._most = client, most
         self._decoder = Decoder(most)
-        self._most = most
         self._plain: _Memory | None = None
         self._with_body: _Memory | None = None
         self._generation = 0
@@ -227,8 +226,7 @@ class _Memory:
     __slots__ = ("_kept", "_most", "_once", "_reader", "_templates", "has_body", "known", "models")
 
     def __init__(self, reader: HeadReader, most: int, *, has_body: bool) -> None:
-        self._reader = reader
-        self._most = most
+        self._reader, self._most = reader, most
         self.has_body = has_body
         self.known: dict[bytes, CachedHead] = {}
         """Heads by blocks that came more than once."""
@@ -370,8 +368,12 @@ class _Memory:
             return False
         self._kept += size
         if self._kept > _MOST_KEPT or len(self._once) + len(self.known) + len(self._templates) >= _MOST:
-            self.forget()
-            self._kept = size
+            # First what came once, as targets do that never come again: what is like them is not decoded for that.
+            self._kept -= sum([each.size for each in self._once.values()])
+            self._once.clear()
+            if self._kept > _MOST_KEPT or len(self.known) + len(self._templates) > _MOST // 2:
+                self.forget()
+                self._kept = size
         self._once[block] = head
         return True
 
