@@ -48,7 +48,8 @@ _PASSED: Final = 65_536
 """Bytes of a view that is not copied: what it lies in, which then cannot be used again, is not much larger."""
 
 _CLOSED: Final = ReceiveWindow(0)
-"""The window of requests without a body."""
+_NO_PIECES: Final[list[bytes]] = []
+"""The window of requests without a body, and what came of it."""
 
 
 class StreamOwner(Protocol):
@@ -74,9 +75,11 @@ class Http2Stream(SendStream):
 
     __slots__ = (
         "_is_head", "_is_paused_by_body", "_owner", "_pieces", "_tunnel", "body", "bytes_sent", "continue_sent",
-        "deadline", "exchange", "head", "head_sent", "is_paused", "is_remote_ended", "keep_alive", "lent", "received",
-        "receiving", "trailers_received", "version",
+        "deadline", "exchange", "head", "head_sent", "is_paused", "is_remote_ended", "lent", "received", "receiving",
+        "trailers_received",
     )  # fmt: skip
+
+    version = "2"
 
     def __init__(self, owner: StreamOwner, stream_id: int, head: RequestHead, window: int, ends: bool) -> None:
         """Begin with a request's head.
@@ -92,8 +95,6 @@ class Http2Stream(SendStream):
         self.body: RequestBody | None = None
         """The request's body while it is fed."""
         self._is_head = head.method == "HEAD"
-        self.version = "2"
-        self.keep_alive = True
         self.head_sent = self.continue_sent = False
         self.bytes_sent = 0
         self.is_paused = False
@@ -101,7 +102,7 @@ class Http2Stream(SendStream):
         """Whether the client has sent all of its request."""
         self.received = 0
         """Bytes of the body so far."""
-        self._pieces: list[bytes] = []  # of the body, until the exchange is started
+        self._pieces = _NO_PIECES if ends else []  # of the body, until the exchange is started
         self.trailers_received = b""
         self.receiving = _CLOSED if ends else ReceiveWindow(FIRST_WINDOW)
         self.lent = 0
@@ -211,7 +212,7 @@ class Http2Stream(SendStream):
     # -- heads of the response
 
     def make_last(self) -> None:
-        self.keep_alive = False
+        """Do nothing: the connection's other streams go on."""
 
     def interim(self, status: int, reason: str, block: bytes) -> None:  # noqa: ARG002 - HTTP/2 has no reasons
         if not self.head_sent:
