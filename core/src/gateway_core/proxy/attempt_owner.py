@@ -35,7 +35,7 @@ from gateway_core.proxy.splice import BodySink
 from gateway_core.proxy.upstream.connection import UpstreamConnection
 from gateway_core.proxy.upstream.directory import UpstreamDirectory
 from gateway_core.proxy.upstream.pool import NO_CLIENT, BoundConnections, ProxyClient
-from gateway_core.proxy.upstream.response_handler import Failure
+from gateway_core.proxy.upstream.response_handler import MOST_UNSEEN, Failure
 from gateway_core.proxy.wire.fields import list_members
 from gateway_core.proxy.wire.grpc import has_own_deadline, pushback_of, with_previous_attempts
 from gateway_core.proxy.wire.request_head import RequestHead
@@ -75,6 +75,7 @@ ENDINGS: Final = {
     Failure.TRUNCATED: Ending(Outcome.RESET, 502, "upstream.truncated", "reset", UPSTREAM_TRUNCATED),
     Failure.STALE: Ending(Outcome.RESET, 502, "upstream.reset", "reset", UPSTREAM_RESET),
     Failure.REFUSED: Ending(Outcome.RESET, 502, "upstream.reset", "refused-stream", UPSTREAM_RESET),
+    Failure.UNSEEN: Ending(Outcome.RESET, 502, "upstream.reset", "refused-stream", UPSTREAM_RESET),
     Failure.LOCAL: Ending(Outcome.LOCAL, 503, "upstream.local-error", "cancelled"),
 }
 
@@ -89,15 +90,12 @@ def reason_of(outcome: int | None, event: Event | None) -> str | None:
     return "cancelled" if outcome == Outcome.ABANDONED else "upstream.local-error" if outcome == Outcome.LOCAL else None
 
 
-_STALE: Final = frozenset({Failure.RESET, Failure.STALE})
-
-
 def can_resend(failure: Failure, uses: int) -> bool:
     """Return whether a failure says nothing of the endpoint: it has not acted, or the connection had served others.
 
     :param uses: requests of the connection, this one included.
     """
-    return failure is Failure.REFUSED or (failure in _STALE and uses > 1)
+    return failure in (Failure.REFUSED, Failure.UNSEEN) or (uses > 1 and failure in (Failure.RESET, Failure.STALE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,8 +258,8 @@ class Retries:
     """The failed attempts of one request; its next attempt goes on with them."""
 
     __slots__ = (
-        "_is_retrying", "_owner", "_timer", "attempted", "first_picked_at", "records", "terms", "was_repeated",
-        "was_resent",
+        "_is_retrying", "_owner", "_timer", "attempted", "first_picked_at", "records", "resends", "terms",
+        "was_repeated",
     )  # fmt: skip
 
     def __init__(self, owner: AttemptOwner, terms: AttemptTerms) -> None:
@@ -274,8 +272,8 @@ class Retries:
         """Those that another attempt followed."""
         self.first_picked_at = 0.0
         """Monotonic seconds; 0 until another attempt follows the first."""
-        self.was_resent = False
-        """Whether the request was sent once more over a new connection, which is no retry."""
+        self.resends = 0
+        """How often the request was sent again over another connection, which is no retry."""
         self.was_repeated = False
         """Whether an attempt hook had it sent once more (`UpstreamAttempt.on_status`)."""
 
@@ -292,15 +290,16 @@ class Retries:
         self.records = (*self.records, AttemptRecord(endpoint.id, word, status, seconds, endpoint.url, grpc_status))
 
     def takes_resend(self, failure: Failure) -> bool:
-        """Decide whether the attempt may be sent once more over a new connection, and remember that it was."""
+        """Decide whether the attempt may be sent again over another connection, and remember that it was."""
         terms, body = self.terms, self._owner.body
-        if self.was_resent or not (failure is Failure.REFUSED or terms.method in terms.policy.methods):
+        is_safe = failure in (Failure.REFUSED, Failure.UNSEEN) or terms.method in terms.policy.methods
+        if not is_safe or self.resends >= (MOST_UNSEEN if failure is Failure.UNSEEN else 1):
             return False
         if body is not None:
             if not body.is_replayable:
                 return False
             body.rewind()
-        self.was_resent = True
+        self.resends += 1
         return True
 
     def takes_repeat(self) -> bool:

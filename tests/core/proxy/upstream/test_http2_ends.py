@@ -97,6 +97,26 @@ async def test_goaway_sends_what_the_endpoint_has_not_seen_over_another_connecti
     assert len(endpoint.connections) == 2
 
 
+@pytest.mark.parametrize(("closing", "status"), [(5, 200), (100, 502)])
+async def test_a_request_that_no_connection_has_seen_is_sent_again_a_few_times(
+    start_http2: StartHttp2, closing: int, status: int
+) -> None:
+    async def script(asked: Asked) -> None:
+        if len(endpoint.connections) <= closing:
+            await asked.connection.send(hf.GoAwayFrame(0, last_stream_id=0, error_code=NO_ERROR))
+        else:
+            await asked.complete.wait()
+            await asked.respond(asked.body)
+
+    gateway, endpoint = await start_http2(script)
+    async with http2(gateway) as client:
+        got = await client.ask(method="POST", body=b"body")
+    assert got.status == status
+    assert got.body == b"body" or status == 502
+    assert len(endpoint.asked) == 6
+    assert counts(gateway) == {}
+
+
 async def test_the_limit_of_streams_is_obeyed(start_http2: StartHttp2) -> None:
     gate = asyncio.Event()
 

@@ -320,7 +320,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
         for stream in self:
             if stream.stream_id > last:
                 self.remove(stream)
-                stream.fail(Failure.REFUSED, "it closes the connection without having seen the request")
+                stream.fail(Failure.UNSEEN, "it closes the connection without having seen the request")
         if not self._streams:
             self.close()
         self._pool.connection_changed(self)

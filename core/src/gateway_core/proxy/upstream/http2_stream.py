@@ -7,8 +7,8 @@ What one read brings of a response is passed on together: a head with the first 
 if these end it, as they end a unary call of gRPC. What the read leaves incomplete is passed on at its end (`flush`).
 
 A stream that the endpoint refuses, or that it says that it has not seen, was not acted upon, so the request may be sent
-again whatever its method (`Failure.REFUSED`). RST_STREAM with NO_ERROR behind a complete response only says that the
-endpoint has no use for the rest of the request (RFC 9113 section 8.1).
+again whatever its method (`Failure.REFUSED`, `Failure.UNSEEN`). RST_STREAM with NO_ERROR behind a complete response
+only says that the endpoint has no use for the rest of the request (RFC 9113 section 8.1).
 """
 
 from __future__ import annotations

@@ -20,6 +20,10 @@ MOST_INTERIM: Final = 16
 """Interim responses before a final one. A 100, a few sets of early hints and a 102 every half a minute need no more;
 each one more has the gateway read a head and its client take one, and brings the response no nearer."""
 
+MOST_UNSEEN: Final = 5
+"""Times that a request is sent again because a connection was closed before the endpoint saw it. Servers that close
+each connection after so many requests are common, and under load several connections are near their ends at once."""
+
 
 class Failure(IntEnum):
     """Why an attempt ended without a complete response."""
@@ -44,6 +48,9 @@ class Failure(IntEnum):
     too long by. Nothing came of a response, and the sender decides as after `RESET`."""
     REFUSED = 9
     """The endpoint has not acted upon the request, and says so (HTTP/2): it may be sent again whatever its method."""
+    UNSEEN = 10
+    """The endpoint closes its connection, and has not acted upon the request either (GOAWAY): it refuses nothing, so
+    the request may be sent again more than once (`MOST_UNSEEN`), as the next connection may be closed likewise."""
 
 
 class ResponseHandler(Protocol[Connection_contra]):
