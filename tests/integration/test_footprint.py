@@ -26,6 +26,22 @@ plugins:
 routes: [{{id: all, path_prefix: /, target: "{upstream}"}}]
 """
 
+SERVED_BY_EACH_PLUGIN = """
+import sys
+from gateway_plugin_auth import Auth
+from gateway_plugin_logger import Logger
+from gateway_plugin_ratelimit import RateLimit
+from gateway_plugin_sdk.testing import PluginHarness
+
+sink = {"type": "file", "path": sys.argv[1]}
+for plugin, config in (
+    (Auth, {"secret": "x" * 32}), (RateLimit, {"quota": 1, "window": "1d"}), (Logger, {"sinks": [sink]}),
+):
+    with PluginHarness(plugin, config) as harness:
+        print(*(harness.request().response.status for _ in range(2)))
+print("prometheus_client" in sys.modules)
+"""
+
 
 def memory_map(pid: int) -> str:
     return Path(f"/proc/{pid}/maps").read_text()
@@ -54,3 +70,11 @@ async def test_aiohttp_takes_memory_only_where_something_needs_it(tmp_path: Path
 
     assert status == "200"
     assert ("aiohttp/_http_parser" in mapped) is is_loaded
+
+
+def test_plugins_count_without_the_library_that_only_metrics_with_more_to_them_need(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SERVED_BY_EACH_PLUGIN, str(tmp_path / "log")]
+
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert printed.splitlines() == ["401 401", "200 429", "200 200", "False"]

@@ -21,12 +21,12 @@ class LocalCount:
         self.value = 0.0
 
     def inc(self, amount: float = 1) -> None:
-        """Add to it, in the thread of the event loop alone: two threads that add at once may lose a number."""
+        """Add to it, in one thread at a time: two that add at once may lose a number."""
         self.value += amount
 
 
 class LocalCounter:
-    """A counter that the event loop's thread alone adds to; any thread may collect it."""
+    """A counter that one thread at a time adds to; any thread may collect it."""
 
     def __init__(self, name: str, help_text: str, labels: Sequence[str] = ()) -> None:
         """Make it, with no number yet.

@@ -110,7 +110,7 @@ class Metrics:
     def local_counter(self, name: str, help_text: str, labels: Sequence[str] = ()) -> LocalCounter:
         """Return the counter of that name for what every request counts: a tenth of what `counter` takes.
 
-        Only the event loop's thread may add to it.
+        Only the event loop's thread may add to it, or threads that hold one lock while they do.
         """
         made: LocalCounter = self._metric("LocalCounter", name, help_text, labels)
         self._local[made.family.name] = made

@@ -71,7 +71,7 @@ class Auth(Plugin[AuthConfig]):
         self._hides = tuple(self._providers[name].hide for name in self._providers if hides(configs[name]))
         self._changes_head = bool(names or self._hides)
         self._anonymous = Identity(config.anonymous, "anonymous") if config.anonymous is not None else None
-        self._refusals = self.metrics.counter(
+        self._refusals = self.metrics.local_counter(
             "gateway_auth_refusals_total", "Requests that auth refused.", ["binding", "route", "reason"]
         )
         for reason in UNAVAILABLE if context.route is not None else ():  # so that the first failure is an increase

@@ -59,7 +59,7 @@ class RateLimit(Plugin[RateLimitConfig]):
         self._one_limit: FilledFields | None = None  # the fields of requests that were let pass by the short way
         self._store: Store
         self._is_started = False
-        self._refused = self.metrics.counter(
+        self._refused = self.metrics.local_counter(
             "gateway_ratelimit_refused", "Requests that a limit refused.", ("route", "binding", "limit")
         )
         for limit in self._limits:  # from 0 on, so that the first refusal is an increase

@@ -20,6 +20,9 @@ FILE_FAILURES: Final = ("open", "rotate", "compress")
 _OURS: Final = frozenset({"write-error", "writer-failed", "failed"})
 """Reasons of losses that are failures of this gateway."""
 
+_LOCK: Final = threading.Lock()
+"""Held while anything is counted: sinks of one label share their counters, and each has a thread of its own."""
+
 
 class SinkStats:
     """Counts the lines that a sink took, lost and sent again; may be used by any thread.
@@ -34,7 +37,6 @@ class SinkStats:
         "_failures",
         "_label",
         "_last_failure",
-        "_lock",
         "_log",
         "_quiet_until",
         "_retries",
@@ -47,17 +49,16 @@ class SinkStats:
         self._label = label
         self._clock = clock
         self._log = log
-        self._lock = threading.Lock()
         self._quiet_until = 0.0
         self._unreported: dict[str, tuple[int, Callable[[], str] | str]] = {}
-        self._written = metrics.counter("gateway_logger_lines", "Lines that a sink took", ("sink",))
-        self._dropped = metrics.counter("gateway_logger_dropped", "Lines that were lost", ("sink", "reason"))
+        self._written = metrics.local_counter("gateway_logger_lines", "Lines that a sink took", ("sink",))
+        self._dropped = metrics.local_counter("gateway_logger_dropped", "Lines that were lost", ("sink", "reason"))
         self._last_failure = ""
-        self._failures = metrics.counter(
+        self._failures = metrics.local_counter(
             "gateway_logger_writer_failures", "Failures of the thread that writes lines", ("sink",)
         )
-        self._retries = metrics.counter("gateway_logger_retries", "Batches that were sent again", ("sink",))
-        self._troubles = metrics.counter(
+        self._retries = metrics.local_counter("gateway_logger_retries", "Batches that were sent again", ("sink",))
+        self._troubles = metrics.local_counter(
             "gateway_logger_file_failures", "Failures to open, rotate or compress a file", ("sink", "what")
         )
 
@@ -70,20 +71,23 @@ class SinkStats:
     def wrote(self, lines: int) -> None:
         """Count lines that the sink took."""
         self._last_failure = ""
-        self._written.labels(self._label).inc(lines)
+        with _LOCK:
+            self._written.labels(self._label).inc(lines)
 
     def retried(self) -> None:
         """Count a batch that is sent again."""
-        self._retries.labels(self._label).inc()
+        with _LOCK:
+            self._retries.labels(self._label).inc()
 
     def troubled(self, what: str) -> None:
         """Count a file that cannot be opened, put aside or compressed; what loses no line, and is logged elsewhere."""
-        self._troubles.labels(self._label, what).inc()
+        with _LOCK:
+            self._troubles.labels(self._label, what).inc()
 
     def failed(self, why: str) -> None:
         """Count a failure of what writes lines, which begins again; the same one is logged once until lines go out."""
-        self._failures.labels(self._label).inc()
-        with self._lock:
+        with _LOCK:
+            self._failures.labels(self._label).inc()
             is_new, self._last_failure = why != self._last_failure, why
         if is_new:
             self._log.error("access log: the writer of %s failed and begins again: %s", self._label, why)
@@ -97,7 +101,7 @@ class SinkStats:
 
     def _may_speak(self) -> bool:
         now = self._clock.monotonic()
-        with self._lock:
+        with _LOCK:
             if now < self._quiet_until:
                 return False
             self._quiet_until = now + _SECONDS_BETWEEN_WARNINGS
@@ -111,15 +115,15 @@ class SinkStats:
         """
         if not lines:
             return
-        self._dropped.labels(self._label, reason).inc(lines)
-        with self._lock:
+        with _LOCK:
+            self._dropped.labels(self._label, reason).inc(lines)
             self._unreported[reason] = self._unreported.get(reason, (0, ""))[0] + lines, why
         if self._may_speak():
             self.report()
 
     def report(self) -> None:
         """Log the losses that were not told of yet; called at the end, when nobody will come back to them."""
-        with self._lock:
+        with _LOCK:
             unreported, self._unreported = self._unreported, {}
         for reason, (count, why) in unreported.items():
             detail = why if isinstance(why, str) else why()
