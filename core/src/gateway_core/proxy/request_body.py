@@ -228,8 +228,8 @@ class RequestBody:
         self._held, self._held_size = [], 0
         if self.received > self._keep_limit:
             self._kept = None  # as `_keep` would, without a call
-        elif held:
-            self._keep(held)
+        elif held and self._kept is not None:
+            self._kept.append(held)
         return held
 
     def rewind(self) -> None:

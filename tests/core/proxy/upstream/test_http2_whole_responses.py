@@ -83,6 +83,28 @@ async def test_a_response_that_comes_in_one_read_goes_on_whole(
         assert (record.grpc_status, record.aborted, record.bytes_sent) == (int(code), None, len(MESSAGE))
 
 
+async def test_each_response_with_the_same_head_is_framed_as_it_came(start_http2: StartHttp2) -> None:
+    """The head is remembered; what ends the response decides whether it has a length."""
+
+    async def script(asked: Asked) -> None:
+        ends = asked.headers[":path"]
+        frames = begin(asked, ("date", "Sun, 22 Nov 2026 23:43:29 GMT"), body=ends.encode())
+        if ends == "/data":
+            frames[-1].flags.add("END_STREAM")
+        else:
+            frames.append(trailers(asked, ("grpc-status", "0"), ("x-sum", ends)))
+        await asked.connection.send(*frames)
+
+    gateway, _ = await start_http2(script)
+    async with http2(gateway) as client:
+        for _ in range(3):
+            for path in ("/trailers", "/more/trailers", "/data"):
+                got = await client.ask(GRPC, path=path, method="POST", body=MESSAGE)
+                assert got.body == path.encode()
+                assert got.headers.get("content-length") == ("5" if path == "/data" else None)
+                assert got.trailers == ({} if path == "/data" else {"grpc-status": "0", "x-sum": path})
+
+
 async def test_trailers_of_such_a_response_go_behind_chunks_to_a_client_of_http_1(start_http2: StartHttp2) -> None:
     async def script(asked: Asked) -> None:
         await asked.connection.send(*begin(asked, body=b"body"), trailers(asked, ("x-sum", "1")))

@@ -227,15 +227,16 @@ class Http2Stream(SendStream):
     def relay(
         self, head: ResponseHead, added: bytes, id_line: bytes, body: bytes, complete: bool, trailers: bytes = b""
     ) -> None:
-        length = head.content_length
-        is_usual = complete and head.has_date and length == len(body) > 0 and not (self._is_head or trailers)
+        length, size = head.content_length, len(body)
+        is_framed = length == size if not trailers else length is None and not head.trailer
+        is_usual = complete and size > 0 and is_framed and head.has_date and not self._is_head
         if is_usual and (known := head.encoded) is not None and known[0] is added:
-            self._send_head(known[1], id_line, body, complete)
+            self._send_head(known[1], id_line, body, complete, encode_block(trailers) if trailers else b"")
             return
         if not head.has_date:
             added = self._owner.date.block() + added
         if complete and not trailers and not self._is_head and head.length != NO_BODY:
-            length = len(body)
+            length = size
         if head.trailer and (trailers or not complete):
             added += head.trailer
         fields = encode_block(head.block)  # each by itself: few upstreams' heads are the same as the last one for long

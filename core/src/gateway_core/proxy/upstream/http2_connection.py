@@ -160,7 +160,7 @@ class Http2UpstreamConnection(asyncio.Protocol):
             self.idle_since = self._pool.now()
             if self._is_leaving:
                 self.close()
-        if self._is_leaving or self._pool.waits_for_room:
+        if self._is_leaving or self._pool.waiting or self._pool.closed:
             self._pool.connection_changed(self)
 
     # -- receiving
@@ -234,8 +234,14 @@ class Http2UpstreamConnection(asyncio.Protocol):
     def _take_headers(self, flags: int, stream_id: int, block: bytes) -> None:
         ends = bool(flags & END_STREAM)
         stream = self._streams.get(stream_id) or self._stream(stream_id)
-        if stream is None or stream.is_responding:
-            self._take_trailers(stream, block, ends=ends)
+        if stream is None:
+            self._heads.skip(block)
+            return
+        if stream.is_responding:
+            trailers = self._heads.read_trailers(stream_id, block)
+            if not ends:
+                raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "its trailers do not end the response")
+            stream.take_trailers(trailers)
             return
         head = self._heads.read(stream_id, block, ends=ends)
         stream.take_head(head, ends=ends)
@@ -245,15 +251,6 @@ class Http2UpstreamConnection(asyncio.Protocol):
             self._most += self._most < self._announced
             if not ends:
                 self._waiting.add(stream)
-
-    def _take_trailers(self, stream: Http2UpstreamStream | None, block: bytes, *, ends: bool) -> None:
-        if stream is None:
-            self._heads.skip(block)
-            return
-        trailers = self._heads.read_trailers(stream.stream_id, block)
-        if not ends:
-            raise Http2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR, "its trailers do not end the response")
-        stream.take_trailers(trailers)
 
     def _take_window(self, stream_id: int, size: int) -> None:
         if not stream_id:

@@ -53,14 +53,14 @@ class _Waiting:
 class Http2Pool(Pool):
     """Makes, lends and keeps connections of HTTP/2 to one endpoint."""
 
-    __slots__ = ("_connections", "_opening", "_scheme", "_waiting", "http2", "pings")
+    __slots__ = ("_connections", "_opening", "_scheme", "http2", "pings", "waiting")
 
     def __init__(self, *arguments: Any, scheme: str = "http", http2: Http2Counts | None = None, **options: Any) -> None:
         """Begin without connections; the arguments are those of `Pool`."""
         super().__init__(*arguments, **options)
         self._scheme = scheme
         self._connections: list[Http2UpstreamConnection] = []
-        self._waiting: list[_Waiting] = []
+        self.waiting: list[_Waiting] = []
         self._opening: Connecting | None = None
         self.pings = PingRation()
         self.http2 = http2 or Http2Counts()
@@ -77,21 +77,21 @@ class Http2Pool(Pool):
         if self.sends_proxy_header:
             return super().connect(seconds, connected, client)
         waiting = _Waiting(self, seconds, connected)
-        self._waiting.append(waiting)
+        self.waiting.append(waiting)
         self._open_for_all()
         return waiting
 
     def give_up(self, waiting: _Waiting) -> None:
         """Let a request wait no longer."""
-        if waiting in self._waiting:
-            self._waiting.remove(waiting)
+        if waiting in self.waiting:
+            self.waiting.remove(waiting)
 
     def _open_for_all(self) -> None:
         is_young = any(each.expects_settings and each.is_alive for each in self._connections)
-        if self._opening is None and self._waiting and not is_young:
+        if self._opening is None and self.waiting and not is_young:
             # How long each request waits is its own matter. This one is given up after the longest of these times: the
             # kernel would ask a silent endpoint again after a minute only, and everything that comes would wait for it.
-            times = [each.seconds for each in self._waiting]
+            times = [each.seconds for each in self.waiting]
             self._opening = super().connect(max(times) if all(times) else 0, self._opened)
 
     def _opened(self, connection: Lent | None, failure: Failure, detail: str) -> None:
@@ -99,7 +99,7 @@ class Http2Pool(Pool):
         if failure is Failure.CONNECT_TIMEOUT:
             self._open_for_all()  # for those that came meanwhile
             return
-        waiting, self._waiting = self._waiting, []
+        waiting, self.waiting = self.waiting, []
         while waiting:
             if connection is not None:
                 lent: Lent | None = connection
@@ -111,7 +111,7 @@ class Http2Pool(Pool):
             first = waiting.pop(0)
             first.stop()
             first.connected(lent, failure, detail)
-        self._waiting = waiting + self._waiting
+        self.waiting = waiting + self.waiting
         self._open_for_all()
 
     def give_back(self, connection: Any) -> None:
@@ -158,23 +158,19 @@ class Http2Pool(Pool):
     def now(self) -> float:
         return self._sweeper.time
 
-    @property
-    def waits_for_room(self) -> bool:
-        return self.closed or bool(self._waiting)
-
     def connection_changed(self, connection: Http2UpstreamConnection) -> None:
         if not connection.is_alive and connection in self._connections:
             self._connections.remove(connection)
         if self.closed and connection.is_alive and not len(connection):
             connection.close()
-        elif self._waiting:
+        elif self.waiting:
             self._serve(connection)
             self._open_for_all()
 
     def _serve(self, connection: Http2UpstreamConnection) -> None:
         """Give room that became free to who waits for a connection."""
-        while self._waiting and connection.has_room:
-            first = self._waiting.pop(0)
+        while self.waiting and connection.has_room:
+            first = self.waiting.pop(0)
             first.stop()
             first.connected(Http2UpstreamStream(connection, self, connection.sender.initial), Failure.NONE, "")
 

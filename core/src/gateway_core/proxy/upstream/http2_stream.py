@@ -259,7 +259,8 @@ class Http2UpstreamStream(SendStream):
 
         :raises Http2StreamError: as `take_data`.
         """
-        self._expect_end()
+        if self._left:
+            self._expect_end()
         head, data = self._head, self._begun
         if data and trailers and self.upload_complete:
             self._head, self._begun = None, b""

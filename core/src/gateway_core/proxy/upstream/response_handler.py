@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any, Final, Protocol, TypeVar
 
@@ -112,14 +113,16 @@ class Http2ConnectionOwner(Protocol):
     counts: EndpointCounts
     pings: PingRation
     http2: Http2Counts
+    closed: bool
+    """Whether the pool waits for the end of the last stream."""
+
+    @property
+    def waiting(self) -> Sequence[object]:
+        """Requests that wait for a stream."""
 
     @property
     def max_head_bytes(self) -> int:
         """Bytes of a response's head at most."""
-
-    @property
-    def waits_for_room(self) -> bool:
-        """Whether a request waits for a stream, or the pool for the end of the last one."""
 
     def now(self) -> float:
         """Return monotonic seconds, as of the last sweep."""

@@ -97,7 +97,7 @@ class ResponseHead:
 
         self.encoded: tuple[bytes, bytes] | None = None
         """The head as it goes to clients of HTTP/2 that get all of the body: lines that were added, and all of the
-        block with them but for the request's id."""
+        block with them but for the request's id. Without Content-Length it is that of a response with trailers."""
 
     def know_encoded(self, added: bytes, encoded: bytes) -> None:
         """Note how the head goes over HTTP/2, for the next response with it."""
