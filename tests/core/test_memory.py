@@ -55,7 +55,9 @@ def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.fixture(autouse=True)
 def collector_is_restored() -> Iterator[None]:
+    thresholds = gc.get_threshold()
     yield
+    gc.set_threshold(*thresholds)
     gc.enable()
 
 
@@ -105,6 +107,17 @@ def test_what_a_reload_left_behind_in_cycles_is_collected_before_the_rest_is_fro
     memory.freeze()
 
     assert left() is None
+
+
+def test_requests_in_progress_are_no_reason_to_collect() -> None:
+    memory.freeze()
+    gc.collect()
+    before = gc.get_stats()[0]["collections"]
+
+    in_progress = [[each] for each in range(3_000)]  # objects of some hundred requests
+
+    assert len(in_progress) == 3_000
+    assert gc.get_stats()[0]["collections"] == before
 
 
 def test_collector_is_off_inside_and_as_before_outside() -> None:
