@@ -104,16 +104,18 @@ class Http2Heads:
                 self._with_body = memory
             else:
                 self._plain = memory
-        head = memory.known.get(block)
-        if head is not None:
-            return head
-        return memory.recall(block, self._client, snapshot) or self._decode(block, memory, snapshot)
+        if memory.kept:
+            head = memory.known.get(block) or memory.recall(block, self._client, snapshot)
+            if head is not None:
+                return head
+        return self._decode(block, memory, snapshot)
 
     def _renew(self, snapshot: Snapshot) -> None:
         """Forget what a block meant: by another table, or another configuration, it means something else."""
         for memory in (self._plain, self._with_body):
             if memory is not None:
-                memory.forget()
+                if memory.kept:
+                    memory.forget()
                 if self._snapshot is not snapshot:
                     memory.models.clear()
         self._snapshot, self._generation = snapshot, self._decoder.generation
@@ -169,8 +171,6 @@ class _Template(NamedTuple):
 
 
 _Parts = Sequence[Field | Run]
-_Change = tuple[int, Field, Field]
-"""Where fields differ, what is there, and what the model has."""
 
 
 class _Model(NamedTuple):
@@ -186,32 +186,30 @@ class _Model(NamedTuple):
     lines: Sequence[bytes]
     """The lines of each part."""
 
-    def compare(self, parts: _Parts) -> list[_Change] | None:
-        """Return which parts are not the same; None if runs of indices are among them."""
-        if len(parts) != len(self.parts):
-            return None
-        found: list[_Change] = []
-        for at, part in enumerate(parts):
-            if part is not (known := self.parts[at]):
-                if isinstance(part, Run) or isinstance(known, Run):
-                    return None
-                found.append((at, part, known))
-        return found
 
+def _fill_in(lines: list[bytes], parts: _Parts, known: _Parts) -> bytes | None:
+    """Put the lines of fields that are other ones into their places; return the target if that is another one too.
 
-def _apply(changes: Sequence[_Change], lines: list[bytes]) -> bytes | None:
-    """Put the lines of other fields in their places; return the target, if that changed; None if they may mean more."""
-    target = b""
-    if len(changes) > _MOST_CHANGES:
+    :return: None if they may mean more, or if runs of indices are other ones.
+    """
+    if len(parts) != len(known):
         return None
-    for at, (name, value, line, _), known in changes:
-        if name != known[0] or line is None:  # no message may have it
+    target, left = b"", _MOST_CHANGES
+    for at, part in enumerate(parts):
+        if part is (before := known[at]):
+            continue
+        if isinstance(part, Run) or isinstance(before, Run) or not left:
             return None
-        if name == b":path" and value:
+        name, value, line, _ = part
+        if name != before[0] or line is None:  # no message may have it
+            return None
+        if name in plain_names or name in FIELD_NAMES:  # as pseudo-header fields never are
+            lines[at] = line
+        elif name == b":path" and value:
             target = value
-        elif not (name in plain_names or name in FIELD_NAMES):  # as pseudo-header fields never are
+        else:
             return None
-        lines[at] = line
+        left -= 1
     return target
 
 
@@ -223,7 +221,7 @@ def _lines_of(part: Field | Run) -> bytes:
 class _Memory:
     """What is remembered of heads with a body behind them, or of those without: the same fields mean something else."""
 
-    __slots__ = ("_kept", "_most", "_once", "_reader", "_templates", "has_body", "known", "models")
+    __slots__ = ("_most", "_once", "_reader", "_templates", "has_body", "kept", "known", "models")
 
     def __init__(self, reader: HeadReader, most: int, *, has_body: bool) -> None:
         self._reader, self._most = reader, most
@@ -232,17 +230,17 @@ class _Memory:
         """Heads by blocks that came more than once."""
         self._once: dict[bytes, RequestHead] = {}
         self._templates: dict[tuple[bytes, bytes], _Template] = {}  # by what is before and behind the path
-        self._kept = 0  # bytes of all of them
+        self.kept = 0
+        """Bytes of all heads that are remembered by their blocks."""
         self.models: dict[int, _Model] = {}
         """Heads by their number of fields."""
 
     def forget(self) -> None:
         """Forget all blocks."""
-        if self._kept:
-            self.known.clear()
-            self._once.clear()
-            self._templates.clear()
-            self._kept = 0
+        self.known.clear()
+        self._once.clear()
+        self._templates.clear()
+        self.kept = 0
 
     def recall(self, block: bytes, client: Client, snapshot: Snapshot) -> RequestHead | HeadProblem | None:
         """Return the head of a block that came before, or one like it; None if it has to be decoded."""
@@ -273,14 +271,14 @@ class _Memory:
         model = self.models.get(len(decoded))
         if model is None:
             return None
-        head, traces, changes, lines = model.head, model.traces, model.compare(parts), [*model.lines]
-        if is_renewed := changes is None:
-            fields, lines = model.fields, [*map(_lines_of, decoded)]
-            changes = [(at, each, fields[at]) for at, each in enumerate(decoded) if each is not fields[at]]
-        target = _apply(changes, lines)
-        if target is None:
-            return None
-        usual, kept = head.facts, b"".join(lines)
+        head, lines = model.head, [*model.lines]
+        target = _fill_in(lines, parts, model.parts)
+        if is_renewed := target is None:
+            lines = [each[2] or b"" for each in decoded]
+            target = _fill_in(lines, decoded, model.fields)
+            if target is None:
+                return None
+        usual, kept, traces = head.facts, b"".join(lines), model.traces
         raw = model.host_line + kept
         trace = tuple([(decoded[at][0], (decoded[at][2] or b"")[2:]) for at in traces])
         facts = usual_facts(raw, raw, kept, usual.host, usual.authorization, trace)
@@ -359,21 +357,21 @@ class _Memory:
             left = min(self._most - sum([each[3] for each in decoded]), most - head.size)
             room = left + len(head.target)
             self._templates[block[: found[0]], block[found[1] :]] = _Template(head, room)
-            self._kept += head.size
+            self.kept += head.size
 
     def _keep(self, block: bytes, head: RequestHead) -> bool:
         """Remember a block that came once; False if it is too large."""
         size = head.size
         if size * 2 > _MOST_KEPT:
             return False
-        self._kept += size
-        if self._kept > _MOST_KEPT or len(self._once) + len(self.known) + len(self._templates) >= _MOST:
+        self.kept += size
+        if self.kept > _MOST_KEPT or len(self._once) + len(self.known) + len(self._templates) >= _MOST:
             # First what came once, as targets do that never come again: what is like them is not decoded for that.
-            self._kept -= sum([each.size for each in self._once.values()])
+            self.kept -= sum([each.size for each in self._once.values()])
             self._once.clear()
-            if self._kept > _MOST_KEPT or len(self.known) + len(self._templates) > _MOST // 2:
+            if self.kept > _MOST_KEPT or len(self.known) + len(self._templates) > _MOST // 2:
                 self.forget()
-                self._kept = size
+                self.kept = size
         self._once[block] = head
         return True
 

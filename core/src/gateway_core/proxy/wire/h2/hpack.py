@@ -171,7 +171,7 @@ def read_string(data: bytes) -> bytes:
 
     :raises HpackError: it is not well encoded.
     """
-    text = _strings.get(data)
+    text = _strings.get(data) if len(data) <= _LONGEST_STRING else None
     if text is None:
         try:
             text = decode_huffman(data)

@@ -122,7 +122,7 @@ def _deflated() -> bytes:
     return bytes(sum(bit << place for place, bit in enumerate(found[at : at + 8])) for at in range(0, len(found), 8))
 
 
-_inflating: Final = zlib.decompressobj(-zlib.MAX_WBITS)
+_inflating: Final = zlib.decompressobj(-8)  # the smallest window: nothing refers back
 _inflating.decompress(_deflated())
 
 
