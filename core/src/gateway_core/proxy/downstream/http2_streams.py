@@ -78,10 +78,9 @@ class ClientStreams:
         self._fresh: list[Http2Stream] = []  # whose exchanges are to be started
         self._ids, self._priorities = StreamIds(), EarlyPriorities()
         self._most = limits.max_streams or NEVER
-        self._lent = 0
+        self._lent, self._is_in_turn = 0, False
         self._late: dict[int, Http2Stream] = {}  # whose clients have to take the rest of a response in time
         self._budget = Budget(*_EARLY_ENDS, proxy.now())
-        self._is_in_turn = False
         self.served = 0
         """Requests so far."""
 
@@ -259,21 +258,24 @@ class ClientStreams:
 
     def begin(self) -> None:
         """Start the exchanges of the streams that came, as far as it is this connection's turn."""
-        if self._fresh and not self._is_in_turn:
-            self.wait_for_turn() if self._fresh[0].head.size > LARGE_HEAD else self.serve(AT_ONCE)
+        if (fresh := self._fresh) and not self._is_in_turn:
+            if fresh[0].head.size > LARGE_HEAD:
+                self.wait_for_turn()
+            elif len(fresh) > 1 or fresh[0].stream_id not in self.streams:
+                self.serve(AT_ONCE)
+            else:  # as clients send it that have one request in progress
+                self._start(fresh.pop(), self._proxy.now())
 
     def serve(self, most: int) -> int:
         """Start at most so many exchanges; return how many."""
-        self._is_in_turn = False
-        served, now = 0, self._proxy.now()
+        self._is_in_turn, served, now = False, 0, self._proxy.now()
         end = now + SECONDS_PER_TURN
         while self._fresh and served < most and now < end:
             stream = self._fresh.pop(0)
             if self.streams.get(stream.stream_id) is stream:
                 self._start(stream, now)
                 served += 1
-                if self._fresh:
-                    now = self._proxy.now()
+                now = self._proxy.now()
         if self._fresh:
             self.wait_for_turn()
         return served
@@ -379,14 +381,13 @@ class ClientStreams:
         self._fresh.clear()
 
     def _remove(self, stream: Http2Stream, now: float = 0.0) -> None:
-        stream_id = stream.stream_id
-        del self.streams[stream_id]
+        del self.streams[stream.stream_id]
         if stream.queued:
             self.sender.drop(stream)
         if stream.lent:
             self._lent -= stream.lent
         if self._late:
-            self._late.pop(stream_id, None)
+            self._late.pop(stream.stream_id, None)
         if not self.streams:
             self._owner.streams_over(now or self._proxy.now())
 
