@@ -47,11 +47,6 @@ def say_end(transport: asyncio.WriteTransport) -> bool:
     return True
 
 
-def is_tls(transport: asyncio.BaseTransport) -> bool:
-    """Whether the connection is over TLS."""
-    return transport.get_extra_info("ssl_object") is not None
-
-
 def is_flushed(transport: asyncio.WriteTransport) -> bool:
     """Whether the kernel seems to have all that is written.
 

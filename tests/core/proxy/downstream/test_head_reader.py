@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, ClassVar
 
 import pytest
 from gateway_core.hooks import Plugin
 from gateway_core.hookspecs import hookimpl
 from gateway_core.messages import Request
+from gateway_core.proxy.downstream.client import Client
+from gateway_core.proxy.downstream.head_reader import HeadReader
+from gateway_core.proxy.wire.request_head import RequestHead
 
 from tests.core.proxy.kit import Proxied, StartProxy, StartUpstream, field
 
@@ -266,3 +270,14 @@ async def test_hooks_see_the_credentials_of_each_head_and_what_they_made_of_them
     assert Noting.seen[::2] == ["Bearer a", "Bearer b", None, "Basic c", None]
     assert set(Noting.seen[1::2]) == {"Basic upstream"}
     assert [field(head, b"authorization") for head in upstream.heads] == [b"Basic upstream"] * 5
+
+
+async def test_a_head_that_says_it_is_the_last_one_is_not_remembered(proxied: Proxied) -> None:
+    gateway, _ = await proxied()
+    reader = HeadReader(Client(asyncio.Transport({"peername": ("10.0.0.1", 50000), "sockname": ("10.0.0.2", 80)})))
+
+    found = reader.read(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), 0, gateway.proxy.holder.current)
+    assert isinstance(found, RequestHead)
+    assert reader.is_empty
+    reader.read(GET, 0, gateway.proxy.holder.current)
+    assert not reader.is_empty

@@ -148,8 +148,9 @@ class Client:
         self._covers: Callable[[str], bool] | None = None
         if accepted is not None:
             self._covers = accepted.covers
-            if accepted.listener is not None:
-                self._client_auth = client_auth_of(accepted.listener.tls)
+            began = None if accepted.listener is None else accepted.listener.tls
+            if began is not None and began.client_ca:  # without authorities no certificate is asked for
+                self._client_auth = client_auth_of(began)
         self._trust: Trust | None = None
         self._trust_version = ""  # of the configuration that `_adopt` took over
         self._router: Router[CompiledRoute] | None = None
@@ -253,14 +254,19 @@ class Client:
 
     def place(self, head: RequestHead, snapshot: Snapshot) -> None:
         """Say what a head that was just read means when this client sends it."""
-        facts = head.facts
-        trust = self.trust_in(snapshot, facts.host)
+        facts, trust = head.facts, self._trust
+        if trust is None or not self._is_alone or self._trust_version is not snapshot.version:
+            trust = self.trust_in(snapshot, facts.host)
         if trust.looks_at_names or not (facts.is_silent or self._is_trusted):
             facts = believed_facts(facts, trust, is_trusted=self._is_trusted)
         refusal = None
         if not self._is_alone and isinstance(found := self.listener_in(snapshot, facts.host), Refusal):
             refusal = _REFUSALS[found]
-        origin = self._origin_for(facts, snapshot, trust)
+        if self._origin is None and facts.is_silent and not self._is_trusted:  # the first request of most connections
+            origin = Origin(facts, self._arrived, trust, None, self, snapshot.version, snapshot.path_policy.read)
+            self._origin, self._origin_host = origin, facts.host
+        else:
+            origin = self._origin_for(facts, snapshot, trust)
         if refusal is None and self._covers is not None and self._arrived.is_http2 and not self._covers(facts.host):
             refusal, self._origin = _NOT_COVERED, None  # the next head with this Host is looked at as well
         head.place(origin, snapshot.path_policy, refusal)
@@ -306,10 +312,6 @@ class Client:
             and facts.host == self._origin_host
             and origin.config_version is snapshot.version
         ):
-            return origin
-        if facts.is_silent and not self._is_trusted:  # as the first request of nearly every connection
-            origin = Origin(facts, self._arrived, trust, None, self, snapshot.version, snapshot.path_policy.read)
-            self._origin, self._origin_host = origin, facts.host
             return origin
         origin = origin_of(
             facts,

@@ -72,7 +72,7 @@ class ClientConnection(asyncio.Protocol):
         self._input: ClientInput = NOTHING_WAITS
         self._writer = Http1ResponseWriter(self, stream, proxy.date)
         self.intake: BodyIntake = NO_BODY_CAME
-        self.shutdown = Shutdown(self, stream, proxy)
+        self.shutdown = Shutdown(self, stream, proxy, is_tls=self.client.scheme == "https")
         if proxy.connections.admit(self, self._accepted, limits):
             self.deadline = proxy.now() + limits.header_timeout
             if self.client.scheme == "https" and self.client.chose_http2:
@@ -300,7 +300,8 @@ class ClientConnection(asyncio.Protocol):
         self.deadline = NEVER
         if self.intake.body is not None:
             self.intake.stop()
-        self._input.drop()
+        if self._input is not NOTHING_WAITS:
+            self._input.drop()
 
     def cut(self, *, flush: bool) -> None:
         self._exchange = None
@@ -385,7 +386,8 @@ class ClientConnection(asyncio.Protocol):
         return True
 
     def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self._dismiss()
+        self._proxy.connections.dismiss(self, is_tunnel=self._is_tunnel)
+        self._is_tunnel = False
         if self.shutdown.is_reading:  # or it was closed by us, which has stopped them
             self.stop_requests()
         self.shutdown.lost()

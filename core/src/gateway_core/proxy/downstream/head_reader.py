@@ -117,6 +117,8 @@ class HeadReader:
             head.place(origin, snapshot.path_policy)  # the usual client: it says nothing of where it comes from
         else:
             client.place(head, snapshot)
+            if not head.facts.keep_alive:
+                return head  # the connection's last one: nothing will be like it
             self._origin, self._host = client.usual_origin(snapshot)
         self._head, self.cached = head, None
         self.head_bytes = data[position : position + head.size] if head.size <= _LARGEST else b""

@@ -30,9 +30,9 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Final, Protocol
 
-from gateway_core.config import LimitsConfig
-from gateway_core.proxy.socket_options import abort_unread, close_once, is_flushed, is_tls, reset_on_close, say_end
+from gateway_core.proxy.socket_options import abort_unread, is_flushed, reset_on_close, say_end
 from gateway_core.proxy.sweeper import NEVER
+from gateway_core.snapshot import SnapshotHolder
 
 GRACE: Final = 0.5
 """Seconds without a byte of a response after which a client that has closed its half counts as gone."""
@@ -93,6 +93,7 @@ class _NoConnection:
 
 
 _GONE: Final = _NoConnection()
+_NO_PROGRESS: Final = (None, 0)
 
 
 class ShutdownHost(Protocol):
@@ -101,8 +102,8 @@ class ShutdownHost(Protocol):
     ending: set[Shutdown]
     """What the sweeper looks at."""
 
-    @property
-    def limits(self) -> LimitsConfig: ...
+    holder: SnapshotHolder
+
     @property
     def now(self) -> Callable[[], float]: ...
 
@@ -111,16 +112,17 @@ class Shutdown:
     """The end of one connection; in the sweeper's set only while there is something to wait for."""
 
     __slots__ = (
-        "_connection", "_flush_until", "_host", "_is_flushed", "_progress", "_transport", "deadline", "is_reading",
-        "state",
+        "_connection", "_flush_until", "_host", "_is_flushed", "_is_tls", "_progress", "_transport", "deadline",
+        "is_reading", "state",
     )  # fmt: skip
 
-    def __init__(self, connection: Ending, transport: asyncio.Transport, host: ShutdownHost) -> None:
+    def __init__(self, connection: Ending, transport: asyncio.Transport, host: ShutdownHost, *, is_tls: bool) -> None:
         """Begin in OPEN."""
         self._connection = connection
         self._transport = transport
         self._host = host
-        self._progress: tuple[object, int] = (None, 0)
+        self._is_tls = is_tls
+        self._progress: tuple[object, int] = _NO_PROGRESS
         self.state = _OPEN
         self.is_reading = True
         """Whether what comes, or has come, is a request's: in OPEN and HALF_CLOSED."""
@@ -147,10 +149,11 @@ class Shutdown:
         """Close once what is written is sent."""
         self.state, self.is_reading = _FLUSHING, False
         self._connection.stop_requests()
-        close_once(self._transport)
-        host, now = self._host, self._host.now()
-        self.deadline = self._flush_until = now + host.limits.write_wait
-        if is_tls(self._transport):
+        host, transport, now = self._host, self._transport, self._host.now()
+        if not transport.is_closing():  # closed twice, a TLS transport of asyncio raises from then on
+            transport.close()
+        self.deadline = self._flush_until = now + host.holder.current.write_wait
+        if self._is_tls:
             self.deadline = min(self.deadline, now + LINGER)
         host.ending.add(self)
 

@@ -10,7 +10,7 @@ proxy's, or the one that ``client_address`` names. Entries left of it are the cl
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway_core.messages.addresses import canonical_address, entries_from_right, read_forwarded
 from gateway_core.messages.path import ReadPath, read_path
@@ -112,7 +112,7 @@ class Origin:
         self._lines = None if from_proxy is None else from_proxy[1]
         self.peer_ip = arrived.peer_ip
         self.client_ip, self.scheme = (arrived.peer_ip, arrived.scheme) if from_proxy is None else from_proxy[0][:2]
-        self.peer = cast("Peer", peer)
+        self.peer: Peer = peer  # type: ignore[assignment]  # only heads without a connection have none
         self.config_version = config_version
         self.read_path = read_path
         self.id_line = b""
@@ -171,8 +171,8 @@ def origin_of(
 
 def _usual_tail(facts: RequestFacts, arrived: Arrived, trust: Trust) -> bytes:
     """Return the block of `_lines` for a client on IPv4 that sent none of these fields; empty for any other."""
-    peer, scheme, port, *_ = arrived
-    host = facts.host
+    peer, scheme, port, _, is_http2 = arrived
+    host, via = facts.host, trust.via
     if facts.forwarding or not peer or ":" in peer or not host or not port:
         return b""
     fields = (
@@ -180,7 +180,7 @@ def _usual_tail(facts: RequestFacts, arrived: Arrived, trust: Trust) -> bytes:
         f'\r\nX-Forwarded-Port: {port}\r\nForwarded: for={peer};proto={scheme};host="{host}"'
     )
     return fields.encode("latin-1") + (
-        b"\r\nVia: " + arrived.via(trust.via) if trust.via else b"\r\nCDN-Loop: " + CDN_ID
+        b"\r\nVia: " + (_via_2(via) if is_http2 else via) if via else b"\r\nCDN-Loop: " + CDN_ID
     )
 
 
