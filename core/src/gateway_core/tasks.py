@@ -56,13 +56,19 @@ def spawned(loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[object]]:
 
 
 def spawn(
-    coro: Coroutine[object, object, T], *, name: str, on_error: OnError | None = None, context: Context | None = None
+    coro: Coroutine[object, object, T],
+    *,
+    name: str,
+    on_error: OnError | None = None,
+    context: Context | None = None,
+    among: set[asyncio.Task[Any]] | None = None,
 ) -> asyncio.Task[T]:
     """Run a coroutine in the background.
 
     :param name: what the task is for; the log names it.
     :param on_error: called with the exception instead of logging it. Cancellation is not an error.
     :param context: the context variables that it runs with; a copy of the caller's unless given.
+    :param among: the tasks of its owner, among which it is until it ends.
     :returns: the task, which may be awaited or cancelled, but need not be kept.
     """
     # Not by the loop's task factory, which is for tasks that hooks start by themselves (gateway_core.hooks.own_tasks).
@@ -70,12 +76,16 @@ def spawn(
     if _is_hiding:
         hide(task)
     _running.add(task)
-    task.add_done_callback(partial(_finish, on_error))
+    if among is not None:
+        among.add(task)
+    task.add_done_callback(partial(_finish, on_error, among))
     return task
 
 
-def _finish(on_error: OnError | None, task: asyncio.Task[object]) -> None:
+def _finish(on_error: OnError | None, among: set[asyncio.Task[Any]] | None, task: asyncio.Task[object]) -> None:
     _running.discard(task)
+    if among is not None:
+        among.discard(task)
     if task.cancelled():
         return
     error = task.exception()
@@ -224,10 +234,7 @@ class Tasks:
         if self._closed:
             coro.close()
             raise RuntimeError(f"cannot start task {name!r}: its owner is closed")
-        task = spawn(coro, name=name, on_error=on_error, context=context)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return spawn(coro, name=name, on_error=on_error, context=context, among=self._tasks)
 
     def supervise(
         self, work: Callable[[], Coroutine[object, object, None]], *, name: str, backoff: Backoff | None = None

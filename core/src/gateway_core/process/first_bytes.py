@@ -10,9 +10,8 @@ left to the TLS library, which sends the alert.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 _HANDSHAKE: Final = 22
 _CLIENT_HELLO: Final = 1
@@ -46,8 +45,7 @@ class FirstBytes(Enum):
     """Neither; the TLS library refuses it."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClientHello:
+class ClientHello(NamedTuple):
     """What matters of a whole ClientHello."""
 
     server_name: str
@@ -76,6 +74,11 @@ class HelloReader:
         if data[0] != _HANDSHAKE:
             # A method is upper-case letters; servers skip empty lines before it (RFC 9112 section 2.2).
             return FirstBytes.TEXT if data[:1].isalpha() or data[:1] in {b"\r", b"\n"} else FirstBytes.OTHER
+        size = int.from_bytes(data[3:5])
+        if (not self._position and data[1:2] == b"\x03" and _MESSAGE_HEAD <= size <= _LONGEST_FRAGMENT) and (
+            len(data) >= _RECORD_HEAD + size and size - _MESSAGE_HEAD >= int.from_bytes(data[6:9])
+        ):  # as mostly, it came as a whole, in one record
+            return _read_message(data[_RECORD_HEAD : _RECORD_HEAD + size])
         while not self._is_whole():
             end = self._record_end(data)
             if end is None or len(self._message) > _LONGEST_HELLO or end > MOST_PEEKED:
@@ -85,11 +88,7 @@ class HelloReader:
                 return FirstBytes.MORE
             self._message += data[self._position + _RECORD_HEAD : end]
             self._position = end
-        name = _server_name(self._message)
-        if name is None:
-            return FirstBytes.OTHER
-        # A search through all bytes costs each connection less than a second parser would.
-        return ClientHello(name, _VALIDATION in self._message and _only_validates(self._message))
+        return _read_message(self._message)
 
     def _is_whole(self) -> bool:
         message = self._message
@@ -106,7 +105,15 @@ class HelloReader:
         return self._position + _RECORD_HEAD + length
 
 
-def _server_name(message: bytearray) -> str | None:
+def _read_message(message: bytes | bytearray) -> FirstBytes | ClientHello:
+    name = _server_name(message)
+    if name is None:
+        return FirstBytes.OTHER
+    # A search through all bytes costs each connection less than a second parser would.
+    return ClientHello(name, message.find(_VALIDATION) >= 0 and _only_validates(message))
+
+
+def _server_name(message: bytes | bytearray) -> str | None:
     """Return the server name of a ClientHello, empty without one; None if the message is none."""
     try:
         extension = _extension(message, _SERVER_NAME)
@@ -115,7 +122,7 @@ def _server_name(message: bytearray) -> str | None:
         return None
 
 
-def _only_validates(message: bytearray) -> bool:
+def _only_validates(message: bytes | bytearray) -> bool:
     """Whether the list of protocols of a ClientHello has exactly ``acme-tls/1``."""
     try:
         return bytes(_extension(message, _PROTOCOLS) or b"") == len(_VALIDATION).to_bytes(2) + _VALIDATION
@@ -123,7 +130,7 @@ def _only_validates(message: bytearray) -> bool:
         return False
 
 
-def _extension(message: bytearray, wanted: int) -> bytearray | None:
+def _extension(message: bytes | bytearray, wanted: int) -> bytes | bytearray | None:
     """Return the content of the first extension of a kind, empty without one; None if the message is no ClientHello.
 
     Each connection pays for this: it goes by index over the bytes.
@@ -138,7 +145,7 @@ def _extension(message: bytearray, wanted: int) -> bytearray | None:
     at += 2 + (hello[at] << 8 | hello[at + 1])  # cipher suites
     at += 1 + hello[at]  # compression methods
     if at == len(hello):
-        return bytearray()
+        return b""
     end = at + 2 + (hello[at] << 8 | hello[at + 1])
     if end > len(hello):
         return None
@@ -151,10 +158,10 @@ def _extension(message: bytearray, wanted: int) -> bytearray | None:
         if kind == wanted:
             return hello[at : at + size]
         at += size
-    return bytearray()
+    return b""
 
 
-def _host_name(extension: bytearray) -> str | None:
+def _host_name(extension: bytes | bytearray) -> str | None:
     end = 2 + (extension[0] << 8 | extension[1])
     if end > len(extension):
         return None

@@ -20,9 +20,9 @@ from collections import deque
 from collections.abc import Awaitable, Coroutine
 from typing import Any, Final
 
+from gateway_core.process.acceptor import Acceptor
 from gateway_core.process.first_bytes import MOST_PEEKED, ClientHello, FirstBytes, HelloReader
 from gateway_core.process.issuing import VALIDATION_WAIT, IssuingSources, ValidationProtocol, in_force, validation
-from gateway_core.process.sockets import Acceptor
 from gateway_core.process.tls import AddressTls
 from gateway_core.proxy.downstream.client import AcceptedConnection
 from gateway_core.proxy.server import GatewayServer
@@ -72,7 +72,7 @@ class GatewayAcceptor(Acceptor):
         self.is_unix = sock.family == socket.AF_UNIX
         self._ready: deque[_Beginning] = deque()
         self._rejected: deque[_Rejected] = deque()
-        self._begun = 0  # handshakes begun in this turn of the loop
+        self._begun = 0  # handshakes begun since the last turn in which some had to wait
 
     def take(self, connection: socket.socket, address: Any) -> None:
         """Look at a connection's first bytes, unless there are too many connections."""
@@ -94,19 +94,21 @@ class GatewayAcceptor(Acceptor):
         self._rejected.append(_Rejected(self, connection))
 
     def begin_tls(self, beginning: _Beginning) -> None:
-        """Begin a handshake, in a later turn of the loop if this one has had enough of them."""
-        if not self._begun:
-            self.loop.call_soon(self._next_turn)
+        """Begin a handshake, in a later turn of the loop if there have been enough of them without another."""
         if self._begun < _HANDSHAKES_PER_TURN:
             self._begun += 1
             self.tasks.spawn(beginning.hand_over(), name="TLS handshake")
-        else:
-            self._ready.append(beginning)
+            return
+        if not self._ready:
+            self.loop.call_soon(self._next_turn)
+        self._ready.append(beginning)
 
     def _next_turn(self) -> None:
         self._begun = 0
-        for _ in range(min(len(self._ready), _HANDSHAKES_PER_TURN)):
+        while self._ready and self._begun < _HANDSHAKES_PER_TURN:
             self.begin_tls(self._ready.popleft())
+        if self._ready:
+            self.loop.call_soon(self._next_turn)
 
     async def aclose(self) -> None:
         """Close the connections that no protocol has yet."""
@@ -313,11 +315,11 @@ class _Beginning:
         left, self.deadline = self.deadline - self.acceptor.server.proxy.now(), float("inf")
         timeout = None if self._context is None else max(left, 0.001)
         try:
-            # A failed handshake is the client's error: asyncio closes the socket, and no response can be sent.
-            with contextlib.suppress(OSError):
-                await self.acceptor.loop.connect_accepted_socket(
-                    self._factory, self._socket, ssl=self._context, ssl_handshake_timeout=timeout
-                )
+            await self.acceptor.loop.connect_accepted_socket(
+                self._factory, self._socket, ssl=self._context, ssl_handshake_timeout=timeout
+            )
+        except OSError:
+            pass  # a failed handshake is the client's error: asyncio closes the socket, and no response can be sent
         finally:
             self._leave()
 
@@ -328,7 +330,8 @@ class _Beginning:
         self._is_closed = True
         proxy = self.acceptor.server.proxy
         proxy.beginnings.discard(self)
-        proxy.connections.cancel(self._accepted)
+        if self._accepted.is_counted:
+            proxy.connections.cancel(self._accepted)
         self.acceptor.left(self)
 
     def expire(self, now: float) -> None:  # noqa: ARG002 - the sweeper's signature

@@ -22,12 +22,12 @@ from gateway_core.hooks import Certificate
 from gateway_core.metrics.catalogue import CERTIFICATE_EXPIRY, CERTIFICATE_START, REVOCATION_EXPIRY
 from gateway_core.metrics.samples import Samples
 from gateway_core.process import sockets
+from gateway_core.process.acceptor import Acceptor, Factory
 from gateway_core.process.certificate_expiry import Validity
 from gateway_core.process.certificates import CertificateError, Certificates, load_certificates
 from gateway_core.process.gateway_acceptor import GatewayAcceptor
 from gateway_core.process.issuing import IssuingSources
 from gateway_core.process.socket_table import SocketTable, by_address
-from gateway_core.process.sockets import Acceptor, Factory
 from gateway_core.process.tls import AddressTls, BaseContexts
 from gateway_core.process.tls_acceptor import TlsAcceptor
 from gateway_core.proxy.server import GatewayServer

@@ -11,7 +11,7 @@ import socket
 import ssl
 from typing import Any, Final
 
-from gateway_core.process.sockets import Acceptor, Factory
+from gateway_core.process.acceptor import Acceptor, Factory
 
 HANDSHAKE_TIMEOUT: Final = 10.0
 """Seconds for a handshake."""
