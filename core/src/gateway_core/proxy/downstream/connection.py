@@ -271,7 +271,8 @@ class ClientConnection(asyncio.Protocol):
     def exchange_finished(self, now: float) -> None:
         self._exchange = None
         if self._is_tunnel:
-            self._dismiss()
+            self._proxy.connections.dismiss(self, is_tunnel=True)
+            self._is_tunnel = False
             self.shutdown.lost()  # the tunnel has the transport: nothing is reported here any more
             self._writer.disown()
             return
@@ -396,7 +397,3 @@ class ClientConnection(asyncio.Protocol):
             exchange.client_gone()
         self._writer.disown()  # what refers to what refers to it would be garbage in cycles, which is found late
         self.client.forget()
-
-    def _dismiss(self) -> None:
-        self._proxy.connections.dismiss(self, is_tunnel=self._is_tunnel)
-        self._is_tunnel = False
