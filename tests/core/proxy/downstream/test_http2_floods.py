@@ -246,6 +246,30 @@ async def test_small_windows_may_be_returned_for_what_was_sent(proxied: Proxied)
         assert not client.goaways
 
 
+async def test_a_fast_download_may_be_acknowledged_by_each_kibibyte(proxied: Proxied) -> None:
+    """Clients of Go return both windows with each read of their programs, which are of 4 to 16 KiB."""
+    size = 64 << 20
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+        for _ in range(size >> 20):
+            await peer.send(bytes(1 << 20))
+
+    gateway, _ = await proxied(script)
+    async with http2(gateway, {4: 2**30}) as client:
+        client.gives_credit = False
+        await client.send(raw(WINDOW_UPDATE, 0, 0, struct.pack(">I", 2**30)), headers(GET, 1))
+        got = client.expect(1)
+        taken = 0
+        while taken < size and await client.read():
+            if len(got.body) >= 65_536 or taken + len(got.body) == size:
+                await client.send(raw(WINDOW_UPDATE, 0, 1, struct.pack(">I", 1024)) * (len(got.body) >> 10))
+                taken, got.body = taken + len(got.body), b""
+        assert taken == size
+        assert not client.goaways
+
+
 async def test_a_browser_may_leave_a_page_of_200_images(proxied: Proxied) -> None:
     gate = asyncio.Event()
 

@@ -173,8 +173,8 @@ class Http2Connection(asyncio.Protocol):
 
     def _take_window(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002 - as all of these
         size = frames.read_number(payload) & frames.MAX_WINDOW
-        is_small = size < _SMALL_WINDOW and not self._updates.use(self.sender.window)
-        self.spend(1 if is_small else _WINDOW_POINTS)
+        if not self._updates.use(self.sender.window):
+            self.spend(1 if size < _SMALL_WINDOW else _WINDOW_POINTS)
         if stream_id:
             self._streams.take_window(stream_id, size)
         else:

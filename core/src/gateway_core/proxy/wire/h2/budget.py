@@ -19,10 +19,10 @@ _MOST_UNUSED: Final = 1_048_576
 
 
 class WindowUpdates:
-    """How many small WINDOW_UPDATEs a peer has earned: one for each KiB of DATA that it was sent, of the last MiB.
+    """How many WINDOW_UPDATEs a peer has earned: one for each KiB of DATA that it was sent, of the last MiB.
 
-    What windows cut off of a large body makes a small frame now and then, and a peer that acknowledges each frame by
-    itself returns a small window for it. One that opens its windows by single bytes earns nothing.
+    Clients return both windows with each read of their programs, so their updates are as many as they read fast; and
+    small ones for what windows cut off of a large body. One that opens its windows by single bytes earns nothing.
     """
 
     __slots__ = ("_opened", "_used")
