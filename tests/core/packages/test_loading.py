@@ -89,3 +89,43 @@ def test_an_entry_point_that_names_no_class_is_told_with_its_distribution(
 
     assert info is not None
     assert info.error == f"plugin 'zoo': the entry point of zoo is {value!r}: make it module:Class"
+
+
+PARTED = """
+from gateway_core.config import ConfigModel
+from gateway_core.hooks import Plugin
+from gateway_core.hookspecs import hookimpl
+
+class Part(ConfigModel):
+    size: int = 1
+
+class Whole(ConfigModel):
+    part: Part = Part.model_construct(size=2)
+
+class Parted(Plugin[Whole]):
+    name = "parted"
+    config_model = Whole
+
+    @hookimpl
+    def gateway_pre_proxy(self, request):
+        return Part if request.path == "/" else None
+"""
+
+
+def test_of_a_plugins_models_the_whole_is_made_when_it_is_loaded_and_its_parts_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "parted_plugin.py").write_text(PARTED)
+    metadata = tmp_path / "parted-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: parted\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[gateway.plugins]\nparted = parted_plugin:Parted\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    registry = PluginRegistry(describes=False)
+    info = registry.info("parted")
+
+    assert info is not None
+    assert info.error is None
+    module = sys.modules["parted_plugin"]
+    assert [module.Whole.__pydantic_complete__, module.Part.__pydantic_complete__] == [True, False]

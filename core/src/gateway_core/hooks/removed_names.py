@@ -12,7 +12,7 @@ import inspect
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, MethodType
 from typing import Any, Final
 
 _CACHE_KEY: Final = "headers.key, or a Headers method such as get_bytes, count or has_any"
@@ -88,7 +88,7 @@ def _reachable(plugin: type, base: type) -> list[FunctionType]:
     found = []
     while waiting:
         each = waiting.pop()
-        each = getattr(each, "__func__", each)
+        each = _unwrapped(each)
         if id(each) in seen:
             continue
         seen[id(each)] = each
@@ -102,7 +102,12 @@ def _reachable(plugin: type, base: type) -> list[FunctionType]:
 
 
 def _is_function(value: object) -> bool:
-    return isinstance(getattr(value, "__func__", value), FunctionType)
+    return isinstance(_unwrapped(value), FunctionType)
+
+
+def _unwrapped(value: object) -> object:
+    # Not of whatever has the attribute: to ask a model's validator for it makes the validator.
+    return value.__func__ if isinstance(value, (classmethod, staticmethod, MethodType)) else value
 
 
 def _package_of(value: object) -> str:

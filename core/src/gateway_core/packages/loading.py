@@ -17,6 +17,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Literal
 
+from pydantic import BaseModel
+
 from gateway_core.errors import GatewayError
 from gateway_core.failure_text import text_of
 from gateway_core.hooks.commands import commands_of
@@ -82,6 +84,7 @@ def load(published: Published, *, describes: bool = True) -> Loaded:
                 read_path_files(published)
                 target = _import(published)
             loaded = inspect_target(published.name, target)
+            _complete_model(loaded)
             return loaded.described() if describes else loaded
     except PluginDefectError as error:
         raise PluginLoadError(str(error)) from error
@@ -90,6 +93,13 @@ def load(published: Published, *, describes: bool = True) -> Loaded:
             where = f"while plugin {published.name!r} of {published.distribution} {published.version} was imported"
             raise KeyboardInterrupt(where) from None
         raise PluginLoadError(_explain(published, error)) from error
+
+
+def _complete_model(loaded: Loaded) -> None:
+    """Make a plugin's model ready for use: by its first use it would be on the event loop."""
+    model = loaded.target.config_model if loaded.kind == "plugin" else None
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        model.model_rebuild()
 
 
 def _import(published: Published) -> Any:

@@ -17,8 +17,15 @@ from pydantic_core import CoreSchema
 class ConfigModel(BaseModel):
     """A frozen model that refuses unknown keys; the text under a field is its description in the JSON Schema."""
 
+    # Pydantic would make a validator of each model, of which only that of the whole configuration is used: it is made
+    # when a plugin is loaded, or at the first use.
     model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=(), hide_input_in_errors=True
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+        hide_input_in_errors=True,
+        defer_build=True,
     )
 
     @classmethod
@@ -81,8 +88,8 @@ class Section(ConfigModel):
     """
 
     # Pydantic would read the source of each model when it is made, which is a third of the time that importing the
-    # models takes, and build a validator for each, of which only the whole document's is used.
-    model_config = ConfigDict(json_schema_extra=_allow_extension_keys, use_attribute_docstrings=False, defer_build=True)
+    # models takes.
+    model_config = ConfigDict(json_schema_extra=_allow_extension_keys, use_attribute_docstrings=False)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
