@@ -200,13 +200,17 @@ class Client:
 
 
 def mixed(folder: Path, scenario: str, url: str, count: int) -> None:  # noqa: ARG001 - as `h2load`
-    """Send so many requests over all connections, made before the time is taken."""
+    """Send so many requests over all connections; all are made before the first is sent, so that they come in time."""
     port = int(url.split(":")[2].partition("/")[0])
     os.sched_setaffinity(0, {1})
     clients = [Client(port, number) for number in range(CONNECTIONS)]
-    for _ in range(count // CONNECTIONS // STREAMS):
-        for client in clients:
-            client.sock.sendall(b"".join([client.headers() for _ in range(STREAMS)]))
+    turns = [
+        [b"".join([client.headers() for _ in range(STREAMS)]) for client in clients]
+        for _ in range(count // CONNECTIONS // STREAMS)
+    ]
+    for turn in turns:
+        for client, requests in zip(clients, turn, strict=True):
+            client.sock.sendall(requests)
         for client in clients:
             client.wait(STREAMS)
     for client in clients:
@@ -245,12 +249,10 @@ async def _far_away(port: int, work: Callable[[int], None]) -> None:
 def transfer(contestant: Running, folder: Path, scenario: str, port: int) -> float:
     """Return milliseconds of CPU for a download, or MiB per second of an upload from far away."""
     if scenario == "download":
-        for warm in (True, False):
+        for _ in ("warm", "measured"):
             before = contestant.cpu_seconds()
             for _ in range(DOWNLOADS):
                 curl(f"http://127.0.0.1:{port}/big")
-            if warm:
-                time.sleep(1)  # what a contestant does behind its start is not a part of it
         return float(contestant.cpu_seconds() - before) * 1e3 / DOWNLOADS
     (folder / "upload").write_bytes(bytes(16 * MIB))
     began = time.monotonic()
