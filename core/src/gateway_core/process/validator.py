@@ -64,8 +64,8 @@ GIVEN_UP_AFTER: Final = 5.0
 _MOST_GIVEN_UP: Final = 3
 """Times in a row that one is given up, as a plugin may take long to import while files change all the time."""
 _LOOK_EVERY: Final = 0.5
-IDLE_TIME: Final = 1.0
-"""Seconds without a job after which the validator prepares for changes, and at the latest before the second job."""
+IDLE_TIME: Final = 10.0
+"""Seconds without a job until it prepares for changes, if no second job comes: behind a start requests need the CPU."""
 
 _MOST_TEXT: Final = 16_384
 _MOST_SHOWN: Final = 2000
