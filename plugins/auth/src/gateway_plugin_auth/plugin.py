@@ -74,8 +74,9 @@ class Auth(Plugin[AuthConfig]):
         self._refusals = self.metrics.local_counter(
             "gateway_auth_refusals_total", "Requests that auth refused.", ["binding", "route", "reason"]
         )
-        for reason in UNAVAILABLE if context.route is not None else ():  # so that the first failure is an increase
-            self._refusals.labels(context.binding, context.route, reason)
+        if context.route is not None:
+            for reason in UNAVAILABLE:  # so that the first failure is an increase
+                self._refusals.labels(context.binding, context.route, reason)
         self._refusal_log = RefusalLog()
 
     @classmethod
