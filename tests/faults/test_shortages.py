@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.environment import Environment
-from tests.end_to_end.kit import Client, Gateway, Upstream, eventually, get
+from tests.end_to_end.kit import PATIENCE, Client, Gateway, Upstream, eventually, get, get_over_both
 from tests.end_to_end.load import clients
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -28,6 +28,15 @@ def config(upstream: Upstream, admin: str, workers: int, path: str, more: str = 
         f"  - {{id: load, path: /load, target: '{upstream.url}'}}\n"
         f"  - {{id: it, path: {path}, target: '{upstream.url}'}}\n"
     )
+
+
+async def served(url: str) -> None:
+    """Wait until a client gets a response: while there are no descriptors its connection is closed."""
+    while True:
+        with contextlib.suppress(OSError, EOFError):
+            await get_over_both(url, "/p4")
+            return
+        await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -54,6 +63,8 @@ async def test_edits_are_in_force_with_200_descriptors_that_clients_have_taken(
     for client in idle:
         client.close()
 
+    async with asyncio.timeout(PATIENCE):
+        await served(url)
     await eventually(url, "/p4", "200")
     await eventually(admin, "/ready", "ready")
     assert "task.failed" not in gateway.text
